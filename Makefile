@@ -1,0 +1,67 @@
+# `make demo` shows Easel on this machine; `make test` runs every check. Both set everything up by themselves.
+
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# basicsr 1.4.2 builds on no later Python than 3.12.
+PYTHON := $(shell for name in python3.12 python3.11 python3 python; do \
+	command -v $$name >/dev/null 2>&1 || continue; \
+	$$name -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
+	&& { echo $$name; break; }; done)
+
+.PHONY: setup demo test lint types unit bench sheet starter-eval starter clean chromium
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+ifeq ($(PYTHON),)
+	@echo "easel: Python 3.11 or 3.12 with its venv module is needed (Debian: apt-get install python3 python3-venv)" >&2; exit 2
+endif
+	@echo "Setting up $(VENV): the first time takes a few minutes and about 7 GB, most of it PyTorch."
+	@$(PYTHON) -m venv $(VENV)
+	@# torch first: basicsr asks for it while it is being built, and would fetch a second one for itself.
+	@$(BIN)/pip install -q -c constraints.txt setuptools wheel cython numpy torch torchvision
+	@$(BIN)/pip install -q -c constraints.txt --no-build-isolation -e '.[dev]'
+	@# OpenCV, which realesrgan needs, links against the system's libGL.
+	@$(BIN)/python -c 'import cv2' 2>/dev/null || { $(call debian,libgl1 libglib2.0-0) && $(BIN)/python -c 'import cv2'; }
+	@touch $@
+
+# Installs Debian packages where that is possible, and else says which are missing.
+debian = if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >/dev/null; \
+	else echo "easel: please install these packages of your system: $(1)" >&2; exit 2; fi
+
+demo: setup
+	@exec $(BIN)/python -m sandbox demo
+
+test: lint types unit
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+unit: setup chromium
+	$(BIN)/python -m pytest
+
+# The chat page is tested in a real browser.
+chromium:
+	@command -v chromium >/dev/null || { $(call debian,chromium fonts-dejavu-core); }
+
+bench: setup
+	$(BIN)/python -m benchmarks
+
+sheet: setup
+	$(BIN)/python -m starter.sheet
+
+starter-eval: setup
+	$(BIN)/python -m starter.evaluate
+
+starter: setup
+	$(BIN)/python -m starter.train
+
+clean:
+	rm -rf build .mypy_cache .ruff_cache .pytest_cache easel.egg-info

@@ -1,0 +1,54 @@
+"""Buttons that outlive the bot: what one does and to which job stands in its custom_id, nothing in memory."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Protocol, Self, cast
+
+import discord
+from discord import ui
+
+
+class Pressable(Protocol):
+    """The client, as a button sees it."""
+
+    async def press(self, interaction: discord.Interaction, action: str, job_id: int, index: int) -> None:
+        """Do what the button says and answer the interaction, errors included."""
+
+
+class JobButton(ui.DynamicItem[ui.Button[Any]], template=r"easel:(?P<action>[a-z]+):(?P<job>\d+)(?::(?P<index>\d+))?"):
+    """A button under a job's reply; `index` picks one of its pictures, from 0."""
+
+    def __init__(
+        self,
+        action: str,
+        job_id: int,
+        index: int = 0,
+        *,
+        label: str | None = None,
+        style: discord.ButtonStyle = discord.ButtonStyle.secondary,
+    ) -> None:
+        self._action = action
+        self._job_id = job_id
+        self._index = index
+        custom_id = f"easel:{action}:{job_id}" + (f":{index}" if index else "")
+        super().__init__(ui.Button(label=label, style=style, custom_id=custom_id))
+
+    @classmethod
+    async def from_custom_id(
+        cls, interaction: discord.Interaction, item: ui.Item[Any], match: re.Match[str], /
+    ) -> Self:
+        """The button as it stands under the message, remade from its custom_id."""
+        button = cast("ui.Button[Any]", item)
+        return cls(
+            match["action"],
+            int(match["job"]),
+            int(match["index"] or 0),
+            label=button.label,
+            style=button.style,
+        )
+
+    async def callback(self, interaction: discord.Interaction) -> None:
+        """Hand the press to the client, which knows every action."""
+        client = cast(Pressable, interaction.client)
+        await client.press(interaction, self._action, self._job_id, self._index)

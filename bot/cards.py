@@ -1,0 +1,121 @@
+"""How a job looks while it waits, runs and fails. How its result looks is its command's matter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import discord
+from discord import ui
+
+from bot.buttons import JobButton
+from bot.jobs import Job
+from inference.protocol import Progress, Request
+
+PROMPT_CHARS = 300
+"""What a card shows of a prompt; the whole of it stands in Edit."""
+
+_WAITING = discord.Colour(0x8A8F98)
+_RUNNING = discord.Colour(0xE8A33D)
+_DONE = discord.Colour(0x4FA97A)
+_FAILED = discord.Colour(0xC9504A)
+_BAR_CELLS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A message to be: components, and the files that they name as `attachment://name`."""
+
+    view: ui.LayoutView
+    files: tuple[tuple[str, bytes], ...] = ()
+
+
+class Look(Protocol):
+    """What a command adds to the cards: how its requests are headed and its results are shown."""
+
+    def headline(self, request: Request) -> str:
+        """The request in a line of Discord's markdown."""
+
+    def finished(self, job: Job, pictures: Sequence[bytes]) -> Card:
+        """The result of a finished job."""
+
+
+def plain(text: str) -> str:
+    """What a member wrote, shortened to a card's length and shown as written: no markdown, no mentions."""
+    shortened = text if len(text) <= PROMPT_CHARS else text[: PROMPT_CHARS - 1] + "…"
+    return discord.utils.escape_mentions(discord.utils.escape_markdown(" ".join(shortened.split())))
+
+
+def waiting(job: Job, headline: str, place: int, ready_at: float | None) -> Card:
+    """A job in the queue: `place` counts from 1, `ready_at` is the estimate where there is one."""
+    turn = "next in the queue" if place == 1 else f"place {place} in the queue"
+    estimate = f" · ready <t:{ready_at:.0f}:R>" if ready_at is not None else ""
+    return _card(_WAITING, [f"{headline}\n-# #{job.id} · {turn}{estimate}"], [_cancel(job)])
+
+
+def running(job: Job, headline: str, progress: Progress | None, preview: bytes | None) -> Card:
+    """A job in the engine's hands, with a progress bar and what the pictures look like so far."""
+    if progress is None or progress.stage == "loading":
+        line = "loading the model"
+    elif progress.stage == "finishing":
+        line = f"{bar(progress.steps, progress.steps)} finishing"
+    else:
+        line = f"{bar(progress.step, progress.steps)} {progress.step}/{progress.steps}"
+    files = (("preview.webp", preview),) if preview is not None else ()
+    return _card(_RUNNING, [f"{headline}\n-# #{job.id} · {line}"], [_cancel(job)], files)
+
+
+def ended(job: Job, headline: str) -> Card:
+    """A job that was cancelled or failed, in one sentence, with the ways on from here."""
+    sentence = "Cancelled." if job.state == "cancelled" else (job.failure_message or "It failed.")
+    colour = _WAITING if job.state == "cancelled" else _FAILED
+    return _card(colour, [f"{headline}\n{discord.utils.escape_markdown(sentence)}\n-# #{job.id}"], [[*retry(job)]])
+
+
+def result(text: str, files: Sequence[tuple[str, bytes]], alt: str, rows: Sequence[Sequence[ui.Item[Any]]]) -> Card:
+    """A finished job: its pictures as a grid, the text under them, rows of buttons under that."""
+    return _card(_DONE, [text], rows, files, alt)
+
+
+def retry(job: Job) -> list[JobButton]:
+    """The buttons of every job that has ended."""
+    return [
+        JobButton("again", job.id, label="Try again"),
+        JobButton("edit", job.id, label="Edit"),
+        JobButton("delete", job.id, label="Delete", style=discord.ButtonStyle.danger),
+    ]
+
+
+def bar(step: int, steps: int) -> str:
+    """A progress bar in text."""
+    filled = round(_BAR_CELLS * step / steps) if steps else 0
+    return "▰" * filled + "▱" * (_BAR_CELLS - filled)
+
+
+def _cancel(job: Job) -> list[ui.Item[Any]]:
+    return [JobButton("cancel", job.id, label="Cancel")]
+
+
+def _card(
+    colour: discord.Colour,
+    texts: Sequence[str],
+    rows: Sequence[Sequence[ui.Item[Any]]],
+    files: Sequence[tuple[str, bytes]] = (),
+    alt: str | None = None,
+) -> Card:
+    container: ui.Container[Any] = ui.Container(accent_colour=colour)
+    if files:
+        gallery: ui.MediaGallery[Any] = ui.MediaGallery()
+        for name, _ in files:
+            gallery.add_item(media=f"attachment://{name}", description=alt)
+        container.add_item(gallery)
+    for text in texts:
+        container.add_item(ui.TextDisplay(text))
+    for row in rows:
+        container.add_item(ui.ActionRow(*row))
+    view = ui.LayoutView(timeout=None)
+    view.add_item(container)
+    # Stopped, so that discord.py keeps nothing in memory for it: the buttons carry their own state.
+    view.stop()
+    return Card(view, tuple(files))

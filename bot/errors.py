@@ -1,0 +1,25 @@
+"""What can go wrong, by who has to hear of it.
+
+EaselError
+├── MemberError      one sentence for the member who asked, shown to them alone
+├── OperatorError    one line on stderr for whoever runs the bot; the process ends with status 2
+└── EngineDied       the inference process is gone; its jobs go back to the queue
+"""
+
+from __future__ import annotations
+
+
+class EaselError(Exception):
+    """The root; never raised itself."""
+
+
+class MemberError(EaselError):
+    """The request cannot be met; the message says what the member can do."""
+
+
+class OperatorError(EaselError):
+    """The bot cannot run; the message says what the operator can do."""
+
+
+class EngineDied(EaselError):
+    """The inference process ended while it was needed."""

@@ -1,0 +1,69 @@
+"""What the operator sets, read from the environment and a `.env` file when asked, never on import."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from bot.errors import OperatorError
+
+DISCORD_API = "https://discord.com/api/v10"
+
+
+class Settings(BaseSettings):
+    """The settings, each named as its variable; `.env.example` explains them."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+
+    discord_token: SecretStr
+    discord_api_base: str = DISCORD_API
+    easel_data: Path = Path("data")
+    easel_engine: Literal["local"] = "local"
+    easel_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    easel_max_waiting: Annotated[int, Field(ge=1)] = 200
+    easel_max_waiting_per_member: Annotated[int, Field(ge=1)] = 5
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what `read` passes: the environment is a parameter here."""
+        return (init_settings,)
+
+
+def environment(dotenv: Path = Path(".env")) -> dict[str, str]:
+    """The process's environment over the `.env` file's lines: one mapping for both halves of Easel."""
+    lines = {name: value for name, value in dotenv_values(dotenv).items() if value}
+    return {**lines, **os.environ}
+
+
+def read(environ: Mapping[str, str]) -> Settings:
+    """The settings in `environ`; an empty variable counts as unset. Raises OperatorError with one line."""
+    given = {name.lower(): value for name, value in environ.items() if value.strip()}
+    if "discord_token" not in given:
+        raise OperatorError(
+            "DISCORD_TOKEN is not set: copy .env.example to .env and put your bot's token there"
+            " (or run `make demo`, which needs none)"
+        )
+    try:
+        settings = Settings.model_validate({name: given[name] for name in Settings.model_fields if name in given})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]).upper()
+        raise OperatorError(f"{name} is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}") from error
+    if not settings.discord_api_base.startswith(("http://", "https://")):
+        raise OperatorError(
+            f"DISCORD_API_BASE is {settings.discord_api_base!r}: it must begin with http:// or https://"
+        )
+    return settings

@@ -1,0 +1,119 @@
+"""/imagine's options, limits and buttons, without Discord."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.commands.imagine import VARIATION_STRENGTH, Wish, check, edited, rerolled, settle, varied
+from bot.errors import MemberError
+from inference.protocol import MAX_SEED, Variation
+from tests.bot.conftest import ready, request
+
+
+def test_silent_options_are_the_models_own() -> None:
+    settled = settle(Wish(prompt="  a red house "), ready())
+    assert settled.prompt == "a red house"
+    assert (settled.model, settled.steps, settled.guidance, settled.sampler) == ("starter", 8, 4.0, "DPM++ 2M")
+    assert (settled.width, settled.height, settled.count) == (64, 64, 1)
+    assert 0 <= settled.seed <= MAX_SEED
+
+
+def test_given_options_are_kept() -> None:
+    wish = Wish(prompt="x", model="turbo", seed="18446744073709551615", steps=4, guidance=1.5, width=512, count=4)
+    settled = settle(wish, ready())
+    assert (settled.model, settled.seed, settled.steps) == ("turbo", MAX_SEED, 4)
+    assert (settled.guidance, settled.width, settled.height, settled.count) == (1.5, 512, 512, 4)
+
+
+@pytest.mark.parametrize(
+    ("wish", "sentence"),
+    [
+        (
+            Wish(prompt="x", width=37),
+            "Width 37 does not fit Starter: choose a multiple of 8 from 32 to 256, for example 40.",
+        ),
+        (Wish(prompt="x", height=4096), "Height 4096 does not fit Starter: .* for example 256."),
+        (Wish(prompt="x", width=256, height=256), "256x256 is too large for Starter"),
+        (Wish(prompt="x", steps=900), "Steps 900 does not fit: choose a number from 1 to 150."),
+        (Wish(prompt="x", steps=0), "Steps 0 does not fit"),
+        (Wish(prompt="x", guidance=-1.0), "Guidance -1 does not fit: choose a number from 0 to 30."),
+        (Wish(prompt="x", guidance=float("nan")), "Guidance nan does not fit"),
+        (Wish(prompt="x", count=5), "Count 5 does not fit: choose a number from 1 to 4."),
+        (Wish(prompt="x", model="dall-e"), "There is no model called 'dall-e': choose one of starter, turbo."),
+        (Wish(prompt="x", model="sdxl"), "The weights of 'sdxl' are not on this machine yet"),
+        (
+            Wish(prompt="x", sampler="Heun"),
+            "Starter has no sampler called 'Heun': choose one of DPM\\+\\+ 2M, Euler a.",
+        ),
+        (Wish(prompt="x", negative="blurry", model="turbo"), "Turbo takes no negative prompt"),
+        (Wish(prompt=" "), "The prompt is empty"),
+        (Wish(prompt="x" * 5000), "The prompt has 5000 characters and 2000 is the most: shorten it."),
+        (Wish(prompt="x", negative="y" * 2001), "The negative prompt has 2001 characters"),
+        (Wish(prompt="x", seed="-1"), "Seed '-1' is not a whole number from 0 to 18446744073709551615"),
+        (Wish(prompt="x", seed="18446744073709551616"), "Seed '18446744073709551616' is not a whole number"),
+        (Wish(prompt="x", seed="٣"), "is not a whole number"),
+        (Wish(prompt="x", seed="lucky"), "Seed 'lucky' is not a whole number"),
+    ],
+)
+def test_bad_input_gets_a_sentence_that_says_what_to_do(wish: Wish, sentence: str) -> None:
+    with pytest.raises(MemberError, match=sentence):
+        settle(wish, ready())
+
+
+def test_old_request_is_checked_against_todays_engine() -> None:
+    with pytest.raises(MemberError, match="no model called 'retired'"):
+        check(request(model="retired"), ready())
+
+
+def test_variation_steps_aside_from_the_picture_it_stands_under() -> None:
+    near = varied(request(seed=MAX_SEED), 1, 55, 4)
+    assert (near.seed, near.count) == (0, 4)
+    assert near.variations == (Variation(55, VARIATION_STRENGTH),)
+
+
+def test_variation_of_a_variation_keeps_the_way_there() -> None:
+    first = varied(request(seed=7), 0, 55, 4)
+    second = varied(first, 2, 99, 4)
+    assert second.seed == 7
+    assert second.variations == (Variation(57, VARIATION_STRENGTH), Variation(99, VARIATION_STRENGTH))
+
+
+def test_reroll_keeps_everything_but_the_noise() -> None:
+    again = rerolled(request(variations=(Variation(1, 0.3),), steps=20))
+    assert again.variations == ()
+    assert again.steps == 20
+
+
+FORM = {"prompt": "a blue boat", "negative": "", "seed": "7", "size": "64 x 96", "steps": "12"}
+
+
+def test_edit_form_changes_what_was_typed_and_keeps_the_rest() -> None:
+    old = request(seed=7, guidance=6.5, sampler="Euler a", count=2, variations=(Variation(1, 0.3),))
+    new = edited(old, FORM, ready())
+    assert (new.prompt, new.width, new.height, new.steps) == ("a blue boat", 64, 96, 12)
+    assert (new.guidance, new.sampler, new.count, new.variations) == (6.5, "Euler a", 2, old.variations)
+
+
+def test_edit_form_with_another_seed_leaves_the_variations_behind() -> None:
+    assert edited(request(variations=(Variation(1, 0.3),)), FORM | {"seed": "8"}, ready()).variations == ()
+
+
+def test_empty_fields_of_the_edit_form_are_left_to_the_model() -> None:
+    new = edited(request(steps=50), FORM | {"seed": " ", "size": "", "steps": ""}, ready())
+    assert (new.width, new.height, new.steps) == (64, 64, 8)
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "sentence"),
+    [
+        ("size", "huge", "Size 'huge' is not a width and a height: write it like 512x768."),
+        ("size", "37x64", "Width 37 does not fit"),
+        ("steps", "many", "Steps 'many' is not a whole number"),
+        ("steps", "-3", "Steps -3 does not fit"),
+        ("seed", "-1", "Seed '-1' is not a whole number"),
+        ("prompt", "   ", "The prompt is empty"),
+    ],
+)
+def test_bad_edit_form_gets_a_sentence(field: str, text: str, sentence: str) -> None:
+    with pytest.raises(MemberError, match=sentence):
+        edited(request(), FORM | {field: text}, ready())

@@ -1,0 +1,46 @@
+"""The operator's settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bot.errors import OperatorError
+from bot.settings import environment, read
+
+
+def test_empty_variables_count_as_unset() -> None:
+    settings = read({"DISCORD_TOKEN": "t", "EASEL_DATA": "", "DISCORD_API_BASE": " "})
+    assert settings.easel_data == Path("data")
+    assert settings.discord_api_base == "https://discord.com/api/v10"
+
+
+def test_token_is_not_shown_by_accident() -> None:
+    assert "secret" not in repr(read({"DISCORD_TOKEN": "secret"}))
+
+
+@pytest.mark.parametrize(
+    ("environ", "sentence"),
+    [
+        ({}, "DISCORD_TOKEN is not set"),
+        ({"DISCORD_TOKEN": " "}, "DISCORD_TOKEN is not set"),
+        ({"DISCORD_TOKEN": "t", "EASEL_MAX_WAITING": "many"}, "EASEL_MAX_WAITING is 'many'"),
+        ({"DISCORD_TOKEN": "t", "EASEL_MAX_WAITING": "0"}, "EASEL_MAX_WAITING is '0'"),
+        ({"DISCORD_TOKEN": "t", "EASEL_LOG_LEVEL": "LOUD"}, "EASEL_LOG_LEVEL is 'LOUD'"),
+        ({"DISCORD_TOKEN": "t", "EASEL_ENGINE": "steam"}, "EASEL_ENGINE is 'steam'"),
+        ({"DISCORD_TOKEN": "t", "DISCORD_API_BASE": "discord.com"}, "DISCORD_API_BASE is 'discord.com'"),
+    ],
+)
+def test_bad_settings_name_the_variable_in_one_line(environ: dict[str, str], sentence: str) -> None:
+    with pytest.raises(OperatorError, match=sentence) as caught:
+        read(environ)
+    assert "\n" not in str(caught.value)
+
+
+def test_environment_wins_over_the_dotenv_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("DISCORD_TOKEN=from-file\nEASEL_DEVICE=cpu\nEASEL_DATA=\n")
+    monkeypatch.setenv("DISCORD_TOKEN", "from-environment")
+    found = environment(tmp_path / ".env")
+    assert (found["DISCORD_TOKEN"], found["EASEL_DEVICE"]) == ("from-environment", "cpu")
+    assert "EASEL_DATA" not in found
