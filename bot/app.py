@@ -31,6 +31,8 @@ class Easel(discord.Client):
     """Easel's connection to Discord. `add` the commands, then `stay_connected`."""
 
     def __init__(self, jobs: Jobs, api_base: str = DISCORD_API) -> None:
+        # Easel does not speak: the libraries for voice are not missing.
+        discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
         # Slash commands and buttons need no intent but the one that tells which servers there are.
         super().__init__(intents=discord.Intents(guilds=True), allowed_mentions=discord.AllowedMentions.none())
         self._jobs = jobs
@@ -65,7 +67,7 @@ class Easel(discord.Client):
 
     async def on_ready(self) -> None:
         """Say in the log that members can begin."""
-        log.info("online as %s in %d servers", self.user, len(self.guilds))
+        log.info("online as %s; servers: %d", self.user, len(self.guilds))
 
     async def on_interaction(self, interaction: discord.Interaction) -> None:
         """Take submitted forms from here, not from discord.py's memory: so they too survive a restart."""

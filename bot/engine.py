@@ -34,7 +34,7 @@ READY_WITHIN_S = 300
 """Longest wait for the first event: importing torch from a cold, slow disk takes minutes at worst."""
 
 STOP_WITHIN_S = 10
-"""How long a closed engine may finish what it does before it is killed."""
+"""How long an engine that was hung up on, or hung up itself, may take to end before it is killed."""
 
 
 class Engine(Protocol):
@@ -128,7 +128,7 @@ class LocalEngine:
 
     async def close(self) -> None:
         """Hang up, which ends the process, and wait until it is gone."""
-        await self._reap(STOP_WITHIN_S)
+        await self._reap()
 
     async def _send(self, message: Message) -> None:
         if self._writer is None:
@@ -150,8 +150,8 @@ class LocalEngine:
         except (ValueError, msgspec.MsgspecError) as error:
             raise EngineDied(f"the inference process sent what nobody can read: {error}") from error
 
-    async def _reap(self, patience_s: float = 1) -> int | None:
-        """Hang up and wait for the process's end, forcing it after `patience_s`; returns its exit status."""
+    async def _reap(self) -> int | None:
+        """Hang up and wait for the process's end, forcing it where it takes too long; returns its exit status."""
         writer, process = self._writer, self._process
         self._reader = self._writer = self._process = None
         if writer is not None:
@@ -161,7 +161,7 @@ class LocalEngine:
         if process is None:
             return None
         try:
-            async with asyncio.timeout(patience_s):
+            async with asyncio.timeout(STOP_WITHIN_S):
                 return await process.wait()
         except TimeoutError:
             with contextlib.suppress(ProcessLookupError):

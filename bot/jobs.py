@@ -142,7 +142,7 @@ class Jobs:
         """Put running jobs back into the queue; without `blame` the attempt does not count against them."""
         async with self._database.transaction() as connection:
             await connection.executemany(
-                "UPDATE job SET state = 'queued', attempts = attempts - ? WHERE id = ?",
+                "UPDATE job SET state = 'queued', attempts = attempts - ? WHERE id = ? AND state = 'running'",
                 [(0 if blame else 1, job_id) for job_id in job_ids],
             )
 

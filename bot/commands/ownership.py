@@ -29,7 +29,7 @@ def build(dispatcher: Dispatcher) -> Slice:
         if not may_change(interaction, job):
             raise MemberError("These are not your pictures: only their member or a moderator can delete them.")
         await interaction.response.defer()
-        await interaction.delete_original_response()
         await dispatcher.jobs.delete(job.id)
+        await interaction.delete_original_response()
 
     return Slice(presses={"cancel": cancel, "delete": delete})

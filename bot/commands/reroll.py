@@ -8,9 +8,10 @@ from discord.app_commands import Choice
 
 from bot import cards
 from bot.commands import Slice
-from bot.commands.imagine import CHOICES, check, rerolled
+from bot.commands.imagine import CHOICES
 from bot.dispatcher import Dispatcher
 from bot.errors import MemberError
+from bot.wishes import check, rerolled
 
 
 def build(dispatcher: Dispatcher) -> Slice:

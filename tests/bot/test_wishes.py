@@ -1,11 +1,11 @@
-"""/imagine's options, limits and buttons, without Discord."""
+"""From what a member typed to a request that the engine can run."""
 
 from __future__ import annotations
 
 import pytest
 
-from bot.commands.imagine import VARIATION_STRENGTH, Wish, check, edited, rerolled, settle, varied
 from bot.errors import MemberError
+from bot.wishes import VARIATION_STRENGTH, Wish, check, edited, rerolled, settle, varied
 from inference.protocol import MAX_SEED, Variation
 from tests.bot.conftest import ready, request
 

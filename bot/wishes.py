@@ -1,0 +1,175 @@
+"""From what a member typed to a request that the engine can run, and from one request to its like.
+
+Every limit comes from the engine's `Ready`; a wish that cannot be met is a MemberError. Knows nothing of Discord.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from bot.errors import MemberError
+from inference.protocol import MAX_SEED, Imagine, ModelInfo, Ready, Variation
+
+VARIATION_STRENGTH = 0.3
+"""How far a variation steps aside: the composition stays, the details change."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What a member asked for; None is left to the model."""
+
+    prompt: str
+    negative: str | None = None
+    model: str | None = None
+    seed: str | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    sampler: str | None = None
+    width: int | None = None
+    height: int | None = None
+    count: int | None = None
+
+
+def new_seed() -> int:
+    """A random seed, short enough to be read out to a friend."""
+    return secrets.randbelow(2**32)
+
+
+def settle(wish: Wish, ready: Ready) -> Imagine:
+    """The request a wish comes to, the model's defaults filled in. Raises MemberError where it cannot be met."""
+    model = _model(wish.model or ready.default_model, ready)
+    request = Imagine(
+        job=0,
+        model=model.name,
+        prompt=_prompt(wish.prompt, "prompt", ready),
+        negative=_prompt(wish.negative, "negative prompt", ready) if wish.negative else "",
+        seed=new_seed() if wish.seed is None else _seed(wish.seed),
+        steps=model.steps if wish.steps is None else wish.steps,
+        guidance=model.guidance if wish.guidance is None else wish.guidance,
+        sampler=wish.sampler or model.sampler,
+        width=model.width if wish.width is None else wish.width,
+        height=model.height if wish.height is None else wish.height,
+        count=1 if wish.count is None else wish.count,
+    )
+    check(request, ready)
+    return request
+
+
+def check(request: Imagine, ready: Ready) -> None:
+    """Raise MemberError where the engine, as it is now, cannot run this request: it may be years old."""
+    model = _model(request.model, ready)
+    if request.sampler not in model.samplers:
+        raise MemberError(
+            f"{model.title} has no sampler called {request.sampler!r}: choose one of {', '.join(model.samplers)}."
+        )
+    _within("Steps", request.steps, 1, model.max_steps)
+    _within("Guidance", request.guidance, 0, model.max_guidance)
+    _within("Count", request.count, 1, ready.max_count)
+    for name, size in (("Width", request.width), ("Height", request.height)):
+        if size % model.size_multiple or not model.min_size <= size <= model.max_size:
+            near = min(max(round(size / model.size_multiple) * model.size_multiple, model.min_size), model.max_size)
+            raise MemberError(
+                f"{name} {size} does not fit {model.title}: choose a multiple of {model.size_multiple}"
+                f" from {model.min_size} to {model.max_size}, for example {near}."
+            )
+    if request.width * request.height > model.max_pixels:
+        raise MemberError(
+            f"{request.width}x{request.height} is too large for {model.title}, which paints up to"
+            f" {model.max_pixels} pixels in all: choose a smaller width or height."
+        )
+    if request.negative and not model.negative:
+        raise MemberError(f"{model.title} takes no negative prompt: leave it out, or choose another model.")
+
+
+def edited(request: Imagine, fields: Mapping[str, str], ready: Ready) -> Imagine:
+    """The request of a submitted Edit form; a field left empty is left to the model."""
+    seed = fields["seed"].strip()
+    width, height = _size(fields["size"].strip())
+    wish = Wish(
+        prompt=fields["prompt"],
+        negative=fields["negative"].strip() or None,
+        model=request.model,
+        seed=seed or None,
+        steps=_whole("Steps", fields["steps"].strip()),
+        guidance=request.guidance,
+        sampler=request.sampler,
+        width=width,
+        height=height,
+        count=request.count,
+    )
+    # The variations belong to the noise of the old seed.
+    variations = request.variations if seed == str(request.seed) else ()
+    return replace(settle(wish, ready), variations=variations)
+
+
+def rerolled(request: Imagine) -> Imagine:
+    """The same request from new noise."""
+    return replace(request, seed=new_seed(), variations=())
+
+
+def varied(request: Imagine, index: int, seed: int, count: int) -> Imagine:
+    """The request for pictures near picture `index` of this one: its noise, then a step towards that of `seed`."""
+    base, before = request.seed, request.variations
+    if before:
+        last = before[-1]
+        before = (*before[:-1], Variation((last.seed + index) % (MAX_SEED + 1), last.strength))
+    else:
+        base = (base + index) % (MAX_SEED + 1)
+    return replace(request, seed=base, variations=(*before, Variation(seed, VARIATION_STRENGTH)), count=count)
+
+
+def _model(name: str, ready: Ready) -> ModelInfo:
+    for model in ready.models:
+        if model.name == name:
+            return model
+    if name in ready.missing:
+        raise MemberError(
+            f"The weights of {name!r} are not on this machine yet: ask whoever runs this bot to fetch them,"
+            " or choose another model."
+        )
+    names = ", ".join(model.name for model in ready.models)
+    raise MemberError(f"There is no model called {name!r}: choose one of {names}.")
+
+
+def _prompt(text: str, name: str, ready: Ready) -> str:
+    if not any(letter.isprintable() and not letter.isspace() for letter in text):
+        raise MemberError(f"The {name} is empty: say what the picture should show.")
+    if len(text) > ready.max_prompt_chars:
+        raise MemberError(
+            f"The {name} has {len(text)} characters and {ready.max_prompt_chars} is the most: shorten it."
+        )
+    return text.strip()
+
+
+def _seed(text: str) -> int:
+    seed = int(text) if re.fullmatch(r"[0-9]{1,20}", text.strip()) else -1
+    if not 0 <= seed <= MAX_SEED:
+        raise MemberError(f"Seed {text[:40]!r} is not a whole number from 0 to {MAX_SEED}: leave it out for a new one.")
+    return seed
+
+
+def _size(text: str) -> tuple[int | None, int | None]:
+    if not text:
+        return None, None
+    match = re.fullmatch(r"([0-9]{1,6})\s*[xX×*]\s*([0-9]{1,6})", text)
+    if match is None:
+        raise MemberError(f"Size {text!r} is not a width and a height: write it like 512x768.")
+    return int(match[1]), int(match[2])
+
+
+def _whole(name: str, text: str) -> int | None:
+    if not text:
+        return None
+    if not re.fullmatch(r"-?[0-9]{1,9}", text):
+        raise MemberError(f"{name} {text!r} is not a whole number: write digits only.")
+    return int(text)
+
+
+def _within(name: str, value: float, least: float, most: float) -> None:
+    if not least <= value <= most:
+        raise MemberError(f"{name} {value:g} does not fit: choose a number from {least:g} to {most:g}.")
