@@ -1,0 +1,75 @@
+"""What the engine adds to the bare pipeline call with the same arguments, pair by pair in one run."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
+
+from benchmarks.timings import Timing, timing
+from bot.engine import LocalEngine
+from inference.protocol import Failed, Finished, Imagine
+
+PROMPT = "a red house on a meadow at night"
+
+
+async def measure(pairs: int, steps: int) -> Sequence[Timing]:
+    """Time bare calls and whole jobs in turn: the job from the request to the last byte of its PNG."""
+    engine = LocalEngine(os.environ | {"EASEL_DEVICE": "cpu"})
+    await engine.start()
+    try:
+        model = next(model for model in engine.ready.models if model.name == "starter")
+        pipeline = StableDiffusionPipeline.from_pretrained("starter/models/picture", dtype=torch.float32)
+        pipeline.set_progress_bar_config(disable=True)
+        pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
+        bare_s, job_s, inside_s = [], [], []
+        for number in range(pairs + 2):
+            request = Imagine(
+                job=number + 1,
+                model=model.name,
+                prompt=PROMPT,
+                seed=number,
+                steps=steps,
+                guidance=model.guidance,
+                sampler="DPM++ 2M",
+                width=model.width,
+                height=model.height,
+            )
+            bare = _bare(pipeline, request)
+            began = time.perf_counter()
+            async for event in engine.run([request]):
+                if isinstance(event, Failed):
+                    raise RuntimeError(event.message)
+                if isinstance(event, Finished):
+                    inside = event.seconds
+            job = time.perf_counter() - began
+            if number >= 2:  # the first two warm up both sides
+                bare_s.append(bare)
+                job_s.append(job)
+                inside_s.append(inside)
+    finally:
+        await engine.close()
+    ratios = [job / bare for job, bare in zip(job_s, bare_s, strict=True)]
+    return [
+        timing(f"bare pipeline call, {steps} steps", bare_s),
+        timing(f"job through the engine, {steps} steps, enlarged x{model.upscale}", job_s),
+        timing("  of which inside the engine", inside_s),
+        timing(f"job over bare call, {steps} steps", ratios, "ratio"),
+    ]
+
+
+def _bare(pipeline: Any, request: Imagine) -> float:
+    began = time.perf_counter()
+    pipeline(
+        request.prompt,
+        num_inference_steps=request.steps,
+        guidance_scale=request.guidance,
+        width=request.width,
+        height=request.height,
+        generator=torch.Generator().manual_seed(request.seed),
+    )
+    return time.perf_counter() - began

@@ -1,0 +1,37 @@
+"""For tests: make Discord misbehave, and read what the bot asked of it."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from sandbox import snowflakes
+from sandbox.errors import MemberError
+from sandbox.member_requests import read_request
+from sandbox.state import state_of
+
+routes = web.RouteTableDef()
+
+
+@routes.get("/faults")
+async def get_faults(request: web.Request) -> web.Response:
+    return web.json_response(state_of(request).faults.json())
+
+
+@routes.post("/faults")
+async def change_faults(request: web.Request) -> web.Response:
+    state = state_of(request)
+    body = (await read_request(request, state)).body
+    state.faults.change(body)
+    if "drop_gateway" in body:
+        await state.gateway.drop(body["drop_gateway"])
+    return web.json_response(state.faults.json())
+
+
+@routes.get("/log")
+async def get_log(request: web.Request) -> web.Response:
+    since = snowflakes.parse(request.query.get("since", "0"))
+    if since is None:
+        raise MemberError("since is the number of a log entry.")
+    log = state_of(request).log
+    entries = [entry for entry in log if entry["number"] >= since]
+    return web.json_response({"entries": entries, "next": log[-1]["number"] + 1 if log else 1})

@@ -1,0 +1,274 @@
+"""Discord's gateway, version 10: sessions that survive a lost connection, heartbeats, events in order.
+
+https://discord.com/developers/docs/events/gateway
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from sandbox import world
+from sandbox.clock import Clock
+from sandbox.hub import Hub
+from sandbox.sessions import GUILDS, MEMBERS, MOST_FRAMES_PER_MINUTE, Connection, Session
+
+Json = dict[str, Any]
+
+HEARTBEAT, IDENTIFY, PRESENCE, VOICE, RESUME = 1, 2, 3, 4, 6
+RECONNECT, REQUEST_MEMBERS, INVALID_SESSION, HELLO, HEARTBEAT_ACK = 7, 8, 9, 10, 11
+UNKNOWN_ERROR, UNKNOWN_OPCODE, DECODE_ERROR, NOT_AUTHENTICATED, AUTHENTICATION_FAILED = range(4000, 4005)
+ALREADY_AUTHENTICATED, INVALID_SEQUENCE, RATE_LIMITED, SESSION_TIMED_OUT = 4005, 4007, 4008, 4009
+INVALID_SHARD, INVALID_VERSION, INVALID_INTENTS = 4010, 4012, 4013
+
+MOST_BYTES = 4096  # of what a bot may send in one frame
+SESSION_LIFETIME_S = 120.0  # how long a session without a connection can be resumed
+_ALL_INTENTS = (1 << 26) - 1
+
+
+class _Closed(Exception):
+    """The connection is to be closed with this code."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+class Gateway:
+    """Accepts bots and holds their sessions."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        hub: Hub,
+        token: str,
+        heartbeat_interval_s: float,
+        direct_messages: Callable[[], list[Json]],
+    ) -> None:
+        self._clock = clock
+        self._hub = hub
+        self._token = token
+        self._heartbeat_interval_s = heartbeat_interval_s
+        self._direct_messages = direct_messages
+        self._sessions: dict[str, Session] = {}
+        self._connections: set[Connection] = set()
+        self.url = ""
+        hub.attach_bot(self.dispatch)
+
+    @property
+    def online(self) -> bool:
+        return any(session.connection is not None for session in self._sessions.values())
+
+    def dispatch(self, event: str, data: Json) -> None:
+        now = self._clock.now()
+        for session in list(self._sessions.values()):
+            if session.left_at is not None and now - session.left_at > SESSION_LIFETIME_S:
+                del self._sessions[session.id]
+            else:
+                session.dispatch(event, data)
+
+    async def close(self) -> None:
+        for connection in tuple(self._connections):
+            await connection.socket.close(code=WSCloseCode.GOING_AWAY)
+
+    async def drop(self, how: str) -> None:
+        """Disturb every connection: `close`, `reconnect`, `invalid_session` or `silent`."""
+        for connection in tuple(self._connections):
+            if how == "close":
+                await connection.socket.close(code=UNKNOWN_ERROR)
+            elif how == "reconnect":
+                connection.send({"op": RECONNECT, "d": None})
+            elif how == "invalid_session":
+                for session in list(self._sessions.values()):
+                    if session.connection is connection:
+                        del self._sessions[session.id]
+                connection.send({"op": INVALID_SESSION, "d": False})
+            else:
+                connection.silent = True
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Serve one connection until it ends."""
+        compression = request.query.get("compress")
+        if compression not in (None, "zlib-stream") or request.query.get("encoding", "json") != "json":
+            return web.Response(status=400, text="Only encoding=json, plain or with compress=zlib-stream.")
+        socket = web.WebSocketResponse(max_msg_size=1 << 20)
+        await socket.prepare(request)
+        connection = Connection(socket, stream=compression is not None)
+        self._connections.add(connection)
+        writer = asyncio.create_task(connection.write())
+        session: Session | None = None
+        try:
+            if request.query.get("v", "10") != "10":
+                raise _Closed(INVALID_VERSION, "Invalid API version.")
+            interval_ms = int(self._heartbeat_interval_s * 1000)
+            connection.send({"op": HELLO, "d": {"heartbeat_interval": interval_ms, "_trace": []}})
+            deadline = self._next_deadline()
+            while True:
+                frame = await self._receive(connection, deadline)
+                if frame is None:
+                    break
+                if frame["op"] == HEARTBEAT:
+                    deadline = self._next_deadline()
+                    if not connection.silent:
+                        connection.send({"op": HEARTBEAT_ACK, "d": None})
+                else:
+                    session = self._act(connection, session, frame)
+        except _Closed as reason:
+            await asyncio.sleep(0)  # let the writer send what was queued before
+            await socket.close(code=reason.code, message=str(reason).encode())
+        finally:
+            writer.cancel()
+            await asyncio.gather(writer, return_exceptions=True)
+            self._connections.discard(connection)
+            if session is not None and session.connection is connection:
+                session.connection = None
+                session.left_at = self._clock.now()
+                self._tell_presence()
+        return socket
+
+    def _next_deadline(self) -> float:
+        """Return until when (on the loop's clock) the next heartbeat must come."""
+        return asyncio.get_running_loop().time() + self._heartbeat_interval_s * 1.5
+
+    async def _receive(self, connection: Connection, deadline: float) -> Json | None:
+        """Return the next frame, or None when the bot has gone."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                message = await connection.socket.receive()
+        except TimeoutError:
+            raise _Closed(UNKNOWN_ERROR, "No heartbeat came in time.") from None
+        if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+            return None
+        now = self._clock.now()
+        if len(connection.recent) == MOST_FRAMES_PER_MINUTE and now - connection.recent[0] < 60:
+            raise _Closed(RATE_LIMITED, "You are being rate limited.")
+        connection.recent.append(now)
+        if len(message.data) > MOST_BYTES:
+            raise _Closed(DECODE_ERROR, "Error while decoding payload.")
+        try:
+            frame = json.loads(message.data)
+        except ValueError:
+            raise _Closed(DECODE_ERROR, "Error while decoding payload.") from None
+        if not isinstance(frame, dict) or not isinstance(frame.get("op"), int):
+            raise _Closed(DECODE_ERROR, "Error while decoding payload.")
+        return frame
+
+    def _act(self, connection: Connection, session: Session | None, frame: Json) -> Session | None:
+        operation, data = frame["op"], frame.get("d")
+        if session is not None and session.id not in self._sessions:
+            session = None  # it was declared invalid: the bot may identify anew on the same connection
+        if operation in (IDENTIFY, RESUME):
+            if session is not None:
+                raise _Closed(ALREADY_AUTHENTICATED, "Already authenticated.")
+            if not isinstance(data, dict):
+                raise _Closed(DECODE_ERROR, "Error while decoding payload.")
+            if str(data.get("token", "")).removeprefix("Bot ").strip() != self._token:
+                raise _Closed(AUTHENTICATION_FAILED, "Authentication failed.")
+            return (self._identify if operation == IDENTIFY else self._resume)(connection, data)
+        if operation not in (PRESENCE, VOICE, REQUEST_MEMBERS):
+            raise _Closed(UNKNOWN_OPCODE, "Unknown opcode.")
+        if session is None:
+            raise _Closed(NOT_AUTHENTICATED, "Not authenticated.")
+        if operation == REQUEST_MEMBERS and isinstance(data, dict):
+            session.dispatch("GUILD_MEMBERS_CHUNK", _members_chunk(data))
+        return session
+
+    def _identify(self, connection: Connection, data: Json) -> Session:
+        intents = data.get("intents")
+        if not isinstance(intents, int) or isinstance(intents, bool) or not 0 <= intents <= _ALL_INTENTS:
+            raise _Closed(INVALID_INTENTS, "Invalid intent(s).")
+        if not isinstance(data.get("properties"), dict):
+            raise _Closed(DECODE_ERROR, "Error while decoding payload.")
+        shard = data.get("shard", [0, 1])
+        if shard != [0, 1]:
+            raise _Closed(INVALID_SHARD, "Invalid shard.")
+        connection.compress_payloads = bool(data.get("compress"))
+        session = Session(intents)
+        self._sessions[session.id] = session
+        self._connect(session, connection)
+        session.dispatch("READY", self._ready(session, shard))
+        if intents & GUILDS:
+            session.dispatch("GUILD_CREATE", _guild_create(everyone=bool(intents & MEMBERS)))
+        return session
+
+    def _resume(self, connection: Connection, data: Json) -> Session | None:
+        session = self._sessions.get(str(data.get("session_id")))
+        sequence = data.get("seq")
+        if session is not None and isinstance(sequence, int) and sequence > session.sequence:
+            raise _Closed(INVALID_SEQUENCE, "Invalid seq.")
+        missed = [] if session is None else [e for e in session.events if e["s"] > int(sequence or 0)]
+        if session is None or not isinstance(sequence, int) or len(missed) < session.sequence - sequence:
+            connection.send({"op": INVALID_SESSION, "d": False})
+            return None
+        for event in missed:
+            connection.send(event)
+        self._connect(session, connection)
+        session.dispatch("RESUMED", {"_trace": []})
+        return session
+
+    def _connect(self, session: Session, connection: Connection) -> None:
+        session.connection = connection
+        session.left_at = None
+        self._tell_presence()
+
+    def _tell_presence(self) -> None:
+        self._hub.tell_members({"type": "presence", "online": self.online})
+
+    def _ready(self, session: Session, shard: list[int]) -> Json:
+        return {
+            "v": 10,
+            "user": world.EASEL.json() | {"verified": True, "email": None, "mfa_enabled": False},
+            "guilds": [{"id": str(world.GUILD_ID), "unavailable": True}],
+            "session_id": session.id,
+            "session_type": "normal",
+            "resume_gateway_url": self.url,
+            "shard": shard,
+            "application": {"id": str(world.EASEL_ID), "flags": 0},
+            "private_channels": self._direct_messages(),
+            "relationships": [],
+            "presences": [],
+            "user_settings": {},
+            "_trace": [],
+        }
+
+
+def _guild_create(*, everyone: bool) -> Json:
+    people = (*world.MEMBERS, world.EASEL) if everyone else (world.EASEL,)
+    return world.guild_json() | {
+        "joined_at": world.JOINED,
+        "large": False,
+        "unavailable": False,
+        "member_count": len(world.PEOPLE),
+        "members": [person.member_json() for person in people],
+        "channels": [channel.json() for channel in world.CHANNELS],
+        "threads": [],
+        "presences": [],
+        "voice_states": [],
+        "stage_instances": [],
+        "guild_scheduled_events": [],
+        "soundboard_sounds": [],
+    }
+
+
+def _members_chunk(request: Json) -> Json:
+    wanted = request.get("user_ids")
+    ids = {str(wanted)} if isinstance(wanted, str | int) else {str(one) for one in wanted or ()}
+    query = str(request.get("query") or "").casefold()
+    found = [
+        person.member_json()
+        for person in world.PEOPLE.values()
+        if (str(person.id) in ids if ids else person.name.casefold().startswith(query))
+    ]
+    known = {member["user"]["id"] for member in found}
+    return {
+        "guild_id": str(world.GUILD_ID),
+        "members": found,
+        "chunk_index": 0,
+        "chunk_count": 1,
+        "not_found": sorted(ids - known),
+        "nonce": request.get("nonce"),
+    }

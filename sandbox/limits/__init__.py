@@ -1,0 +1,1 @@
+"""What Discord refuses: each module checks one kind of thing that a bot sends, and returns it as Discord stores it."""

@@ -1,0 +1,56 @@
+"""Everything that the request handlers share. Made once, in `sandbox.server`."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+from sandbox import world
+from sandbox.attachments import Files
+from sandbox.clock import Clock
+from sandbox.commands import Commands
+from sandbox.faults import Faults
+from sandbox.gateway import Gateway
+from sandbox.hub import Hub
+from sandbox.interaction import Terms
+from sandbox.interactions import Interactions
+from sandbox.messages import Messages
+from sandbox.snowflakes import Snowflakes
+from sandbox.storage import Storage
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class State:
+    clock: Clock
+    ids: Snowflakes
+    storage: Storage
+    files: Files
+    hub: Hub
+    messages: Messages
+    interactions: Interactions
+    commands: Commands
+    gateway: Gateway
+    faults: Faults
+    token: str
+    log: deque[Json] = field(default_factory=lambda: deque(maxlen=10_000))
+
+    @property
+    def bot_permissions(self) -> int:
+        forced = self.faults.bot_permissions
+        return int(world.EASEL.permissions) if forced is None else int(forced)
+
+    @property
+    def terms(self) -> Terms:
+        return Terms(self.faults.announced_size_limit, self.bot_permissions)
+
+
+STATE: web.AppKey[State] = web.AppKey("state", State)
+
+
+def state_of(request: web.Request) -> State:
+    return request.config_dict[STATE]

@@ -1,0 +1,56 @@
+"""How the end-to-end tests ask for pictures and read what comes back."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import pytest
+from PIL import Image
+
+from sandbox.member import Json, Member, Refused, Reply, buttons_of, text_of
+
+QUICK = "steps:4"
+"""Few steps, for tests that look at anything but how well the picture is painted."""
+
+
+def has_button(message: Json, label: str) -> bool:
+    """Whether a button of this label stands under the message."""
+    return any(button.get("label") == label for button in buttons_of(message))
+
+
+async def finished(member: Member, reply: Reply) -> Json:
+    """The reply's message once its job has ended, well or badly: then it can be deleted."""
+    return await member.wait_for(reply.message, lambda message: has_button(message, "Delete"), timeout_s=120)
+
+
+async def painted(member: Member, reply: Reply) -> tuple[Json, list[bytes]]:
+    """The message and the pictures of a job that ends well."""
+    message = await finished(member, reply)
+    assert has_button(message, "V1"), text_of(message)
+    return message, await member.pictures(message)
+
+
+def picture(data: bytes) -> Image.Image:
+    """The picture in these bytes, with its PNG texts in `info`."""
+    opened = Image.open(io.BytesIO(data))
+    opened.load()
+    return opened
+
+
+def is_private(reply: Reply) -> bool:
+    """Whether the answer is shown to the member alone."""
+    return bool(reply.message["flags"] & 64)
+
+
+def number(message: Json) -> int:
+    """The job's number, which stands in its card."""
+    found = re.search(r"#(\d+)", text_of(message))
+    assert found is not None
+    return int(found[1])
+
+
+async def gone(member: Member, message: Json) -> None:
+    """Wait until the message is deleted."""
+    with pytest.raises(Refused):
+        await member.wait_for(message, lambda _: False)

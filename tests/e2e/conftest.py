@@ -1,0 +1,110 @@
+"""The whole of Easel for the end-to-end tests: the sandbox in this process, the real bot and engine in theirs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from sandbox.member import Member
+from sandbox.server import Sandbox
+from tests import openapi
+
+ROOT = Path(__file__).parents[2]
+TOKEN = "sandbox-token"
+
+
+class Studio:
+    """A sandbox and a bot that can be stopped, killed and started again on the same data."""
+
+    def __init__(self, sandbox: Sandbox, data: Path) -> None:
+        self.sandbox = sandbox
+        self.data = data
+        self._bot: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Start the bot and wait until members can use its commands."""
+        environ = os.environ | {
+            "DISCORD_TOKEN": TOKEN,
+            "DISCORD_API_BASE": f"{self.sandbox.url}/api/v10",
+            "EASEL_DATA": str(self.data),
+            "EASEL_DEVICE": "cpu",
+        }
+        self._bot = await asyncio.create_subprocess_exec(sys.executable, "-m", "bot", cwd=ROOT, env=environ)
+        ended = asyncio.create_task(self._bot.wait())
+        online = asyncio.create_task(self.online())
+        await asyncio.wait((ended, online), return_when=asyncio.FIRST_COMPLETED)
+        assert not ended.done(), "the bot ended while it was starting"
+        ended.cancel()
+
+    async def online(self) -> None:
+        """Wait until members can use the bot's commands."""
+        while not await self._online():
+            await self.sandbox.state.hub.change(timeout_s=0.2)
+
+    async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send the bot a signal and wait for its end; returns its exit status."""
+        assert self._bot is not None
+        self._bot.send_signal(number)
+        status = await self._bot.wait()
+        self._bot = None
+        while await self._online():
+            await self.sandbox.state.hub.change(timeout_s=0.2)
+        return status
+
+    def kill_engine(self) -> None:
+        """Kill the inference process, as the system does when memory is out."""
+        assert self._bot is not None
+        children = Path(f"/proc/{self._bot.pid}/task/{self._bot.pid}/children").read_text().split()
+        for child in children:
+            os.kill(int(child), signal.SIGKILL)
+
+    async def close(self) -> None:
+        """Stop the bot if it still runs."""
+        if self._bot is not None and self._bot.returncode is None:
+            await self.stop()
+
+    async def problems(self) -> list[str]:
+        """Where the bot's requests or the sandbox's answers so far break Discord's own description."""
+        async with Member(self.sandbox.url, "Ada") as ada:
+            return openapi.problems(await ada.log())
+
+    async def _online(self) -> bool:
+        async with Member(self.sandbox.url, "Ada") as ada:
+            state = await ada.state()
+        return bool(state["bot"]["online"] and state["commands"])
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Studio]:
+    async with Sandbox() as sandbox:
+        opened = Studio(sandbox, tmp_path_factory.mktemp("data"))
+        try:
+            await opened.start()
+            yield opened
+        finally:
+            await opened.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def ada(studio: Studio) -> AsyncIterator[Member]:
+    async with Member(studio.sandbox.url, "Ada") as member:
+        yield member
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def grace(studio: Studio) -> AsyncIterator[Member]:
+    async with Member(studio.sandbox.url, "Grace") as member:
+        yield member
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def linus(studio: Studio) -> AsyncIterator[Member]:
+    async with Member(studio.sandbox.url, "Linus") as member:
+        yield member

@@ -1,0 +1,69 @@
+"""What the operator reads when something has to be put right first: one line on stderr, exit status 2."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sandbox.server import Sandbox
+from tests.e2e.conftest import ROOT
+
+
+def run_bot(tmp_path: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run the bot to its end, in the checkout, with these variables."""
+    inherited = {name: value for name, value in os.environ.items() if name != "DISCORD_TOKEN"}
+    return subprocess.run(
+        [sys.executable, "-m", "bot"],
+        cwd=ROOT,
+        env=inherited | {"EASEL_DATA": str(tmp_path / "data"), "EASEL_LOG_LEVEL": "ERROR"} | environ,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("environ", "words"),
+    [
+        ({}, "DISCORD_TOKEN is not set"),
+        ({"DISCORD_TOKEN": "t", "EASEL_MODELS": "/nowhere/models.toml"}, "/nowhere/models.toml"),
+        ({"DISCORD_TOKEN": "t", "EASEL_DATA": "/dev/null/data"}, "cannot write the data folder"),
+        ({"DISCORD_TOKEN": "t", "EASEL_DEVICE": "toaster"}, "EASEL_DEVICE"),
+        ({"DISCORD_TOKEN": "t", "EASEL_MAX_WAITING": "many"}, "EASEL_MAX_WAITING is 'many'"),
+    ],
+)
+def test_bad_set_up_is_one_line_and_status_2(tmp_path: Path, environ: dict[str, str], words: str) -> None:
+    ended = run_bot(tmp_path, **environ)
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stderr.count("\n") == 1, ended.stderr
+    assert words in ended.stderr
+
+
+async def test_wrong_token_is_one_line_and_status_2(tmp_path: Path) -> None:
+    async with Sandbox() as sandbox:
+        ended = await asyncio.to_thread(
+            run_bot, tmp_path, DISCORD_TOKEN="wrong", DISCORD_API_BASE=f"{sandbox.url}/api/v10"
+        )
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stderr == (
+        "easel: Discord does not accept DISCORD_TOKEN: copy the bot's token again from"
+        " https://discord.com/developers/applications\n"
+    )
+
+
+async def test_port_in_use_is_one_line_and_status_2(tmp_path: Path) -> None:
+    async with Sandbox() as sandbox:
+        port = sandbox.url.rsplit(":", 1)[1]
+        command = [sys.executable, "-m", "sandbox", "demo", "--port", port, "--data", str(tmp_path)]
+        ended = await asyncio.to_thread(
+            subprocess.run, command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        )
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1
+    assert port in ended.stderr

@@ -1,0 +1,181 @@
+"""Unmodified discord.py, with a real client, against the sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncIterator
+
+import discord
+import pytest
+import yarl
+from discord import app_commands
+
+from sandbox.member import Member, Reply
+from sandbox.server import Sandbox
+from tests import openapi
+from tests.sandbox.rawbot import GUILD
+
+
+class Form(discord.ui.Modal, title="Edit"):
+    prompt: discord.ui.TextInput[Form] = discord.ui.TextInput(label="Prompt", max_length=100)
+
+    async def on_submit(self, interaction: discord.Interaction) -> None:
+        await interaction.response.edit_message(content=f"edited to {self.prompt.value}")
+
+
+class Buttons(discord.ui.View):
+    @discord.ui.button(label="Again", custom_id="again")
+    async def again(self, interaction: discord.Interaction, _: discord.ui.Button[Buttons]) -> None:
+        await interaction.response.defer()
+        await interaction.edit_original_response(attachments=[discord.File(io.BytesIO(b"second"), "b.png")])
+
+    @discord.ui.button(label="Edit", custom_id="edit")
+    async def edit(self, interaction: discord.Interaction, _: discord.ui.Button[Buttons]) -> None:
+        await interaction.response.send_modal(Form())
+
+
+class Layout(discord.ui.LayoutView):
+    def __init__(self) -> None:
+        super().__init__(timeout=None)
+        gallery: discord.ui.MediaGallery[Layout] = discord.ui.MediaGallery()
+        gallery.add_item(media="attachment://v2.png")
+        self.add_item(discord.ui.Container(discord.ui.TextDisplay("# Version 2"), gallery))
+
+
+class Painter(discord.Client):
+    """A small bot with one of everything."""
+
+    def __init__(self) -> None:
+        super().__init__(intents=discord.Intents.default(), guild_ready_timeout=0.05)
+        self.tree = app_commands.CommandTree(self)
+        self.tree.command(name="paint", description="Paint")(paint)
+        self.tree.command(name="layout", description="Show")(layout)
+        self.resumed = asyncio.Event()
+
+    async def setup_hook(self) -> None:
+        self.add_view(Buttons(timeout=None))
+        await self.tree.sync()
+
+    async def on_resumed(self) -> None:
+        self.resumed.set()
+
+
+async def _models(_: discord.Interaction, current: str) -> list[app_commands.Choice[str]]:
+    return [app_commands.Choice(name=f"{current}rter", value="starter")]
+
+
+@app_commands.autocomplete(model=_models)
+async def paint(
+    interaction: discord.Interaction,
+    prompt: app_commands.Range[str, 1, 100],
+    seed: app_commands.Range[int, 0, 2**32] = 0,
+    model: str = "",
+    picture: discord.Attachment | None = None,
+) -> None:
+    await interaction.response.defer(thinking=True)
+    data = b"first" if picture is None else await picture.read()
+    message = await interaction.edit_original_response(
+        content=f"{prompt} {seed}{model}",
+        embed=discord.Embed(title="Done", colour=discord.Colour.green()).add_field(name="a", value="b"),
+        attachments=[discord.File(io.BytesIO(data), "a.png")],
+        view=Buttons(timeout=None),
+    )
+    await interaction.followup.send("only for you", ephemeral=True)
+    assert await message.fetch() == message
+
+
+async def layout(interaction: discord.Interaction) -> None:
+    answer = await interaction.response.send_message(view=Layout(), file=discord.File(io.BytesIO(b"v2"), "v2.png"))
+    assert isinstance(answer.resource, discord.InteractionMessage)
+    assert answer.resource.flags.components_v2
+
+
+@pytest.fixture
+async def running(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
+    """A sandbox on real time, because discord.py keeps its own."""
+    async with Sandbox() as sandbox:
+        monkeypatch.setattr(discord.http.Route, "BASE", sandbox.api_url)
+        gateway = yarl.URL(sandbox.state.gateway.url)
+        monkeypatch.setattr(discord.gateway.DiscordWebSocket, "DEFAULT_GATEWAY", gateway)
+        monkeypatch.setattr(discord.asset.Asset, "BASE", sandbox.url)
+        yield sandbox
+
+
+@pytest.fixture
+async def painter(running: Sandbox) -> AsyncIterator[Painter]:
+    async with Painter() as client:
+        running_client = asyncio.create_task(client.start(running.token))
+        async with asyncio.timeout(10):
+            while not client.is_ready():
+                assert not running_client.done(), running_client
+                await asyncio.sleep(0.02)
+        yield client
+    await running_client
+
+
+@pytest.fixture
+async def ada(running: Sandbox) -> AsyncIterator[Member]:
+    async with Member(running.url) as member:
+        yield member
+
+
+async def test_discord_py_does_all_that_a_bot_needs(painter: Painter, ada: Member) -> None:
+    assert await ada.complete("paint", "model", model="sta") == [{"name": "starter", "value": "starter"}]
+    reply = await ada.command("/paint prompt:a red house seed:7")
+    assert reply.message["content"] == "a red house 7"
+    assert await ada.pictures(reply.message) == [b"first"]
+    reply = await ada.settled(reply, quiet_s=0.2)
+    assert [message["content"] for message in reply.messages] == ["a red house 7", "only for you"]
+    given = await ada.command("paint", {"prompt": "x"}, files={"picture": ("in.png", b"given")})
+    assert await ada.pictures(given.message) == [b"given"]
+    again = await ada.click(reply.message, "Again")
+    assert await ada.pictures(again.message) == [b"second"]
+    opened = await ada.click(reply.message, "Edit")
+    assert opened.modal is not None
+    field = opened.modal["components"][0]
+    custom_id = (field["component"] if "component" in field else field["components"][0])["custom_id"]
+    assert (await ada.submit(opened, {custom_id: "a cat"})).message["content"] == "edited to a cat"
+    shown = await ada.command("/layout")
+    assert await ada.pictures(shown.message) == [b"v2"]
+    assert openapi.problems(await ada.log()) == []
+
+
+async def test_discord_py_knows_the_server_and_sends_messages(painter: Painter, ada: Member) -> None:
+    guild = painter.get_guild(int(GUILD))
+    assert guild is not None
+    channel = guild.text_channels[0]
+    message = await channel.send("hello", file=discord.File(io.BytesIO(b"x"), "x.txt"))
+    await message.edit(content="changed")
+    assert [found.content async for found in channel.history()] == ["changed"]
+    assert channel.permissions_for(guild.me).send_messages
+    assert (await guild.fetch_member(1100000000000000101)).display_name == "Ada"
+    assert (await guild.me.display_avatar.read()).startswith(b"\x89PNG")
+    await message.delete()
+    assert (await ada.state())["messages"] == []
+    assert openapi.problems(await ada.log()) == []
+
+
+@pytest.mark.parametrize("how", ["close", "reconnect"])
+async def test_discord_py_resumes_after_a_lost_connection(painter: Painter, ada: Member, how: str) -> None:
+    await ada.faults(drop_gateway=how)
+    waiting = asyncio.create_task(ada.command("/paint prompt:meanwhile"))
+    async with asyncio.timeout(10):
+        await painter.resumed.wait()
+    reply: Reply = await waiting
+    assert reply.message["content"] == "meanwhile 0"
+
+
+async def test_discord_py_waits_out_a_rate_limit(painter: Painter, ada: Member) -> None:
+    failure = {"method": "POST", "route": "/channels/{}/messages", "status": 429, "times": 2, "retry_after": 0.05}
+    await ada.faults(fail_next=failure)
+    guild = painter.get_guild(int(GUILD))
+    assert guild is not None
+    await guild.text_channels[0].send("at last")
+    assert [entry["status"] for entry in (await ada.log())[-3:]] == [429, 429, 200]
+
+
+async def test_wrong_token_is_refused(running: Sandbox) -> None:
+    async with Painter() as client:
+        with pytest.raises(discord.LoginFailure):
+            await client.start("any")
