@@ -49,7 +49,7 @@ unit: setup chromium
 
 # The chat page is tested in a real browser.
 chromium:
-	@command -v chromium >/dev/null || { $(call debian,chromium fonts-dejavu-core); }
+	@command -v chromium >/dev/null || { $(call debian,chromium fonts-dejavu-core fonts-noto-color-emoji fonts-noto-cjk); }
 
 bench: setup
 	$(BIN)/python -m benchmarks

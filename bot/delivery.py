@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 
+import aiohttp
 import discord
 
 from bot import cards
@@ -25,11 +26,12 @@ EDIT_EVERY_S = 1.5
 RETRY_AFTER_S = (2.0, 10.0, 60.0)
 """Waits between the tries to deliver a result; after the last it waits for the next start."""
 
-UNKNOWN_MESSAGE = 10008
-UNKNOWN_CHANNEL = 10003
+UNKNOWN_CHANNEL, UNKNOWN_MESSAGE, UNKNOWN_WEBHOOK, UNKNOWN_INTERACTION = 10003, 10008, 10015, 10062
 INVALID_WEBHOOK_TOKEN = 50027
-UNKNOWN_WEBHOOK = 10015
-UNKNOWN_INTERACTION = 10062
+GONE = (UNKNOWN_CHANNEL, UNKNOWN_MESSAGE)
+
+UNREACHED = (discord.HTTPException, aiohttp.ClientError, OSError)
+"""What discord.py raises where a request had no success."""
 
 
 async def acknowledge(interaction: discord.Interaction) -> Reply:
@@ -112,7 +114,7 @@ class Delivery:
                 card, live.newest = live.newest, None
                 try:
                     await self._edit(job.reply, card)
-                except (discord.HTTPException, OSError) as error:
+                except UNREACHED as error:
                     log.warning("could not show the progress of job %s: %s", job.id, error)
             await asyncio.sleep(EDIT_EVERY_S)
         live.follower = None
@@ -123,26 +125,31 @@ class Delivery:
         async with live.editing:
             if live.follower is not None:
                 live.follower.cancel()
-            for wait_s in (*RETRY_AFTER_S, None):
-                try:
-                    await self._edit(job.reply, await self._end(job))
-                except discord.HTTPException as error:
-                    if error.code in (UNKNOWN_MESSAGE, UNKNOWN_CHANNEL):
-                        log.info("job %s: its message was deleted before it could be answered", job.id)
-                    elif wait_s is not None and not isinstance(error, discord.Forbidden):
-                        await asyncio.sleep(wait_s)
-                        continue
-                    else:
-                        log.error("job %s cannot be delivered, will try at the next start: %s", job.id, error)
-                        return
-                except OSError as error:
-                    if wait_s is None:
-                        log.error("job %s cannot be delivered, will try at the next start: %s", job.id, error)
-                        return
-                    await asyncio.sleep(wait_s)
-                    continue
-                break
-        await self._jobs.delivered(job.id)
+            try:
+                card = await self._end(job)
+            except FileNotFoundError as error:
+                log.error("job %s cannot be delivered, its picture %s is gone", job.id, error.filename)
+                return
+            if await self._bring(job, card):
+                await self._jobs.delivered(job.id)
+
+    async def _bring(self, job: Job, card: Card) -> bool:
+        """Show how a job ended, trying again while there is hope; False where the next start must try."""
+        for wait_s in (*RETRY_AFTER_S, None):
+            try:
+                await self._edit(job.reply, card)
+            except UNREACHED as error:
+                if isinstance(error, discord.HTTPException) and error.code in GONE:
+                    log.info("job %s: its message was deleted before it could be answered", job.id)
+                    return True
+                if wait_s is None or isinstance(error, discord.Forbidden):
+                    log.error("job %s cannot be delivered, the next start will try: %s", job.id, error)
+                    return False
+                log.warning("job %s could not be delivered, trying again in %s s: %s", job.id, wait_s, error)
+                await asyncio.sleep(wait_s)
+            else:
+                return True
+        raise AssertionError("the last try returns")
 
     async def _end(self, job: Job) -> Card:
         if job.state != "finished":

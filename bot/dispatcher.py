@@ -19,6 +19,9 @@ from inference.protocol import Event, Failed, Finished, Preview, Progress, Ready
 
 log = logging.getLogger(__name__)
 
+SHOWN_PLACES = 5
+"""How many of the next jobs are told each time that the queue moves: a hundred edits would use up Discord's limits."""
+
 RESTART_AFTER_S = (1.0, 5.0, 30.0)
 """Waits before the engine is started again; the last one repeats."""
 
@@ -64,7 +67,7 @@ class Dispatcher:
         reply = await delivery.acknowledge(interaction)
         job = await self.jobs.submit(request, reply, parent_id)
         self._queue.put(job)
-        await self._show_places()
+        await self._show_places(newest=job)
         return job
 
     async def cancel(self, job: Job) -> bool:
@@ -86,6 +89,7 @@ class Dispatcher:
                 self._queue.put(job)
         for job in await self.jobs.undelivered():
             self._delivery.deliver(job)
+        await self._show_places()
 
     async def run(self) -> None:
         """Run batch after batch until cancelled; what runs then goes back to the queue without blame."""
@@ -160,12 +164,14 @@ class Dispatcher:
                 wait_s = next(waits, wait_s)
                 log.error("%s; next try in %s s", error, wait_s)
 
-    async def _show_places(self) -> None:
-        """Bring the waiting jobs' cards up to date: the place in the queue and when the pictures may be ready."""
+    async def _show_places(self, newest: Job | None = None) -> None:
+        """Bring the cards of the next jobs, and of the newest, up to date: their places and when they may be ready."""
         pace_s = await self._pace_s()
         ahead_s = sum(pace_s * _work(running.job.request) for running in self._running.values())
         for place, job in enumerate(self._queue.in_order(), start=1):
             ahead_s += pace_s * _work(job.request)
+            if place > SHOWN_PLACES and (newest is None or job.id != newest.id):
+                continue
             ready_at = self._clock() + ahead_s if pace_s else None
             self._delivery.show(job, cards.waiting(job, self._delivery.headline(job), place, ready_at))
 

@@ -11,7 +11,20 @@ from bot.commands import Slice
 from bot.commands.imagine import CHOICES
 from bot.dispatcher import Dispatcher
 from bot.errors import MemberError
+from bot.jobs import Job
 from bot.wishes import check, rerolled
+
+
+def may_see(interaction: discord.Interaction, job: Job) -> bool:
+    """Whether a job may be shown here to this member: it is of this server, and of a channel that they can read."""
+    if job.reply.guild_id != interaction.guild_id:
+        return False
+    if job.reply.member_id == interaction.user.id:
+        return True
+    if interaction.guild is None or not isinstance(interaction.user, discord.Member):
+        return False
+    channel = interaction.guild.get_channel_or_thread(job.reply.channel_id)
+    return channel is not None and channel.permissions_for(interaction.user).read_messages
 
 
 def build(dispatcher: Dispatcher) -> Slice:
@@ -27,8 +40,7 @@ def build(dispatcher: Dispatcher) -> Slice:
     )
     async def reroll(interaction: discord.Interaction, job: int, seed: str = "same") -> None:
         found = await dispatcher.jobs.find(job) if 0 < job < 2**63 else None
-        # A job of another server is none of this one's business.
-        if found is None or found.reply.guild_id != interaction.guild_id:
+        if found is None or not may_see(interaction, found):
             raise MemberError(f"There is no job {job} here: the number stands after the # under the pictures.")
         request = found.request if seed == "same" else rerolled(found.request)
         check(request, dispatcher.ready)
@@ -40,7 +52,7 @@ def build(dispatcher: Dispatcher) -> Slice:
         return [
             Choice(name=f"#{job.id} {cards.plain(job.request.prompt)}"[:100], value=job.id)
             for job in recent
-            if str(typed) in f"{job.id} {job.request.prompt}" and job.reply.guild_id == interaction.guild_id
+            if str(typed) in f"{job.id} {job.request.prompt}" and may_see(interaction, job)
         ][:CHOICES]
 
     return Slice(commands=[reroll])
