@@ -20,6 +20,7 @@ class PlannedFailure:
     route: str
     status: int
     times: int = 1
+    code: int = 0
     retry_after: float = 0.5
 
     def matches(self, method: str, path: str) -> bool:
@@ -89,7 +90,7 @@ class Faults:
 def _planned(value: object) -> PlannedFailure:
     try:
         planned = PlannedFailure(**value)  # type: ignore[arg-type]
-        planned.status, planned.times = int(planned.status), int(planned.times)
+        planned.status, planned.times, planned.code = int(planned.status), int(planned.times), int(planned.code)
     except (TypeError, ValueError) as error:
         raise MemberError('fail_next is {"method", "route", "status", "times"}.') from error
     return planned

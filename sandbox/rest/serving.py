@@ -46,7 +46,7 @@ async def serve(request: web.Request, handler: Handler) -> web.StreamResponse:
         if failure is not None and failure.status == 429:
             retry_after = failure.retry_after
         elif failure is not None:
-            raise DiscordError(failure.status, 0, f"{failure.status}: as asked for by fail_next")
+            raise DiscordError(failure.status, failure.code, f"{failure.status}: as asked for by fail_next")
         if retry_after is not None:
             headers |= too_many_headers(retry_after)
             raise too_many_requests(retry_after)

@@ -1,0 +1,78 @@
+"""The whole way as a person goes it: Chromium on the chat page, the real bot, the real engine."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import Locator, expect
+
+from tests.e2e.conftest import Studio
+from tests.page.driver import ChatPage, browser, open_page
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+PATIENCE_MS = 120_000
+
+
+async def result(page: ChatPage, words: str) -> Locator:
+    """Wait for the newest message with these words to become a finished job; give it."""
+    message = page.messages.filter(has_text=words).last
+    await expect(message.get_by_role("button", name="Delete", exact=True)).to_be_visible(timeout=PATIENCE_MS)
+    return page.page.locator(f"#{await message.get_attribute('id')}")
+
+
+async def source(page: ChatPage, message: Locator) -> str:
+    """The address of a message's first picture, once it is loaded."""
+    picture = await page.wait_for_picture(message, timeout_s=60)
+    return (await picture.get_attribute("src") or "").partition("?")[0]
+
+
+async def test_person_types_imagine_and_presses_every_button_before_and_after_a_restart(studio: Studio) -> None:
+    async with browser() as chromium, open_page(chromium, studio.sandbox.url, "Ada") as page:
+        await page.run_command("/imagine prompt: a red house on a meadow at night seed:7")
+        first = await result(page, "seed 7 ·")
+        picture = await source(page, first)
+        await page.screenshot("imagine")
+
+        await page.click_button("Re-roll", first)
+        await expect(page.messages).to_have_count(2)
+        rerolled = await result(page, "a red house on a meadow at night")
+        assert await source(page, rerolled) != picture
+
+        await page.click_button("V1", first)
+        await expect(page.messages).to_have_count(3)
+        varied = await result(page, "varied 1×")
+        await expect(varied.locator(".picture img")).to_have_count(4)
+        await page.screenshot("variations")
+
+        await page.click_button("Edit", first)
+        form = page.page.get_by_role("dialog")
+        await expect(form.get_by_label("Steps")).to_have_value("8")
+        await page.screenshot("edit")
+        await form.get_by_label("Prompt", exact=False).first.fill("a blue boat at sea")
+        await form.get_by_role("button", name="Submit").click()
+        await result(page, "a blue boat at sea")
+
+        await studio.stop()
+        await studio.start()
+
+        await page.click_button("V1", first)
+        await expect(page.messages).to_have_count(5)
+        await result(page, "varied 1×")
+        await page.run_command("/imagine prompt: a red house on a meadow at night seed:7")
+        again = await result(page, "seed 7 ·")
+        pictures = [await page.page.request.get(await source_url(page, message)) for message in (first, again)]
+        assert await pictures[0].body() == await pictures[1].body()
+
+        await page.click_button("Delete", again)
+        await expect(again).to_have_count(0)
+        await page.run_command("/imagine prompt:a house width:37")
+        await page.wait_for_text("Width 37 does not fit")
+        await page.screenshot("refusal")
+
+
+async def source_url(page: ChatPage, message: Locator) -> str:
+    """Where the uploaded file of a message's first picture lies."""
+    picture = await page.wait_for_picture(message, timeout_s=60)
+    url = await picture.get_attribute("src")
+    assert url is not None
+    return url
