@@ -21,6 +21,8 @@ from sandbox.storage import Storage
 
 Json = dict[str, Any]
 LIFETIME_S = 24 * 60 * 60
+GRACE_S = 60.0
+"""How long a discarded file can still be fetched: a client may be about to show the message as it was."""
 _ADDRESS = re.compile(r"/(?:ephemeral-)?attachments/(\d+)/(\d+)/([^/?]+)")
 
 
@@ -53,6 +55,7 @@ class Files:
     def __init__(self, storage: Storage, clock: Clock) -> None:
         self._storage = storage
         self._clock = clock
+        self._discarded: list[tuple[float, Path]] = []
         self.origin = ""  # set once the server knows its port
 
     def keep(
@@ -84,10 +87,16 @@ class Files:
         return kept
 
     def discard(self, attachment: Attachment) -> None:
-        path = self._path(attachment.channel_id, attachment.id, attachment.filename)
-        path.unlink(missing_ok=True)
-        if path.parent.exists() and not any(path.parent.iterdir()):
-            path.parent.rmdir()
+        """Let go of a file that no message shows any more; it is removed after a while, or by `close`."""
+        now = self._clock.now()
+        self._discarded.append((now, self._path(attachment.channel_id, attachment.id, attachment.filename)))
+        self._remove([path for since, path in self._discarded if now - since >= GRACE_S])
+        self._discarded = [(since, path) for since, path in self._discarded if now - since < GRACE_S]
+
+    def close(self) -> None:
+        """Remove what was discarded."""
+        self._remove([path for _, path in self._discarded])
+        self._discarded.clear()
 
     def find(self, channel_id: int, attachment_id: int, filename: str) -> Path | None:
         """Return where a file lies, or None where there is none of that name."""
@@ -141,6 +150,12 @@ class Files:
                 "content_type": attachment.content_type,
             }
         return body
+
+    def _remove(self, paths: list[Path]) -> None:
+        for path in paths:
+            path.unlink(missing_ok=True)
+            if path.parent.exists() and not any(path.parent.iterdir()):
+                path.parent.rmdir()
 
     def _path(self, channel_id: int, attachment_id: int, filename: str) -> Path:
         return self._storage.files / str(channel_id) / str(attachment_id) / filename

@@ -110,6 +110,7 @@ class Sandbox:
         await self.state.interactions.close()
         await self.state.gateway.close()
         await self._runner.cleanup()
+        self.state.files.close()
         self.state.storage.close()
 
     def _direct_messages(self) -> list[world.Json]:

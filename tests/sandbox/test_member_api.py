@@ -131,6 +131,7 @@ async def test_own_messages_are_deleted_and_any_by_a_moderator(sandbox: Sandbox,
         await grace.delete(first)
     await ada.delete(second)
     assert (await ada.state())["messages"] == []
+    sandbox.state.files.close()
     assert list((sandbox.state.storage.files / PICTURES).iterdir()) == []
 
 
@@ -240,6 +241,22 @@ async def test_cdn_refuses_unsigned_expired_and_missing_files(bot: RawBot, clock
         assert (await fetch(f"{bot.url}/avatars/1/2.png"))[0] == 404
         await clock.advance(25 * 3600)
         assert (await fetch(url))[0] == 404
+
+
+async def test_file_of_a_deleted_message_can_be_fetched_a_little_longer(bot: RawBot, clock: ManualClock) -> None:
+    _, sent = await bot.send({}, {"a.png": png()})
+    _, other = await bot.send({}, {"b.png": png()})
+    async with aiohttp.ClientSession() as http:
+
+        async def status() -> int:
+            async with http.get(sent["attachments"][0]["url"]) as response:
+                return response.status
+
+        await bot.call("DELETE", f"/channels/{sent['channel_id']}/messages/{sent['id']}")
+        assert await status() == 200
+        await clock.advance(61)
+        await bot.call("DELETE", f"/channels/{other['channel_id']}/messages/{other['id']}")
+        assert await status() == 404
 
 
 async def test_data_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
