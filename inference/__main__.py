@@ -1,0 +1,114 @@
+"""`python -m inference`: the engine process, and the operator's two questions about models.
+
+    python -m inference --fd N         serve the bot over the inherited socket N
+    python -m inference --list         which models the catalogue has, and which are on this machine
+    python -m inference --fetch NAME   download a model's weights from the hub
+
+Exit status: 0 when the bot hung up, 1 when the engine died and should be started again, 2 when the operator must act
+(one line on stderr says how).
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from contextlib import closing
+
+from inference import catalog, settings, weights
+from inference.channel import Channel
+from inference.errors import CatalogError, DeviceLost, OperatorError, PeerBroken, SettingsError
+
+
+def main(arguments: list[str]) -> int:
+    """Run one of the three and return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m inference", description="Easel's inference process.")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--fd", type=int, help="serve the bot over this inherited socket")
+    what.add_argument("--list", action="store_true", help="list the models of the catalogue")
+    what.add_argument("--fetch", metavar="NAME", help="download a model's weights from the hub")
+    asked = parser.parse_args(arguments)
+    if asked.fetch is None:
+        # Only --fetch uses the network; the Hugging Face libraries read this when they are first imported.
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    try:
+        configured = settings.read(os.environ)
+        _log_to_stderr(configured.log_level)
+        known = catalog.load(configured.models)
+        if asked.list:
+            _list(known)
+        elif asked.fetch is not None:
+            _fetch(known, asked.fetch, configured.log_level)
+        else:
+            _serve(configured, known, asked.fd)
+    except OperatorError as error:
+        print(f"easel: {error}", file=sys.stderr)
+        return 2
+    except (PeerBroken, DeviceLost) as error:
+        logging.getLogger(__name__).critical("the engine ends: %s", error)
+        return 1
+    return 0
+
+
+def _list(known: catalog.Catalog) -> None:
+    here = weights.available(known)
+    rows = [("NAME", "FAMILY", "HERE", "WHERE FROM")]
+    for name, entry in known.models.items():
+        mark = "yes" if name in here else "no"
+        rows.append((name, entry.family, mark, str(entry.path or entry.repo)))
+    for name, upscaler in known.upscalers.items():
+        rows.append((name, upscaler.arch, "yes" if weights.locate_upscaler(known, name) else "no", upscaler.path))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, (*widths, 0), strict=True)).rstrip())
+
+
+def _fetch(known: catalog.Catalog, name: str, log_level: str) -> None:
+    if name not in known.models:
+        raise CatalogError(f"there is no model {name}: choose one of {', '.join(known.models)}")
+    if known.models[name].repo is not None:
+        _quieten_libraries(log_level)
+    print(weights.fetch(known.models[name]))
+
+
+def _serve(configured: settings.Settings, known: catalog.Catalog, fd: int) -> None:
+    try:
+        channel = Channel.from_fd(fd)
+    except OSError as error:
+        raise SettingsError(f"--fd {fd} is no open socket: the bot starts this process itself") from error
+    # Ctrl-C in a terminal reaches this process too; the bot hears it and hangs up when it is done.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with closing(channel):
+        here = weights.require(known)
+        # Imported here: torch and diffusers take seconds that the mistakes above need not wait for.
+        from inference import device, engine
+        from inference.store import Store
+
+        _quieten_libraries(configured.log_level)
+        chosen = device.choose(configured.device, configured.threads)
+        store = Store(catalog=known, device=chosen, vram_budget_bytes=configured.vram_budget_bytes)
+        engine.Engine(known, store, channel).serve(engine.readiness(known, here, chosen))
+
+
+def _log_to_stderr(level: str) -> None:
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.captureWarnings(True)
+
+
+def _quieten_libraries(level: str) -> None:
+    """Let diffusers and transformers log as everybody else does, their advice only to who asks for details."""
+    import diffusers.utils.logging
+    import transformers.utils.logging
+
+    for library in (diffusers.utils.logging, transformers.utils.logging):
+        library.disable_default_handler()
+        library.enable_propagation()
+        library.disable_progress_bar()
+        if level != "DEBUG":
+            library.set_verbosity_error()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,91 @@
+"""The processor that paints: which one, how much it holds, whether it still answers."""
+
+from __future__ import annotations
+
+import gc
+import os
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from inference.errors import DeviceError
+
+DtypeName = Literal["auto", "float32", "float16", "bfloat16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Device:
+    where: torch.device
+    name: str
+    """As the maker calls it; for a CPU its vector instructions, since they decide the last bits of a result."""
+    memory_bytes: int
+
+    @property
+    def is_cuda(self) -> bool:
+        return self.where.type == "cuda"
+
+    def dtype(self, wanted: DtypeName, family: str) -> torch.dtype:
+        """What a model's weights are kept in here: float32 on a CPU; on a GPU as wanted, or what its family bears."""
+        if not self.is_cuda:
+            return torch.float32
+        if wanted == "auto":
+            # SD 3's transformer and T5 were trained in bfloat16 and overflow in float16.
+            return torch.bfloat16 if family == "sd3" else torch.float16
+        return {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}[wanted]
+
+    def settle(self) -> None:
+        """Wait until everything that was asked of the device is done, so that a clock can be read."""
+        if self.is_cuda:
+            torch.cuda.synchronize(self.where)
+
+    def release_cache(self) -> None:
+        """Give memory of dropped tensors back to the device. Call it after the last reference is gone."""
+        gc.collect()
+        if self.is_cuda:
+            torch.cuda.empty_cache()
+
+    def is_alive(self) -> bool:
+        """Whether the device still computes. After an illegal access CUDA refuses everything until the process ends."""
+        try:
+            torch.ones(1, device=self.where).sum().item()
+        except torch.OutOfMemoryError:
+            return True
+        except RuntimeError:
+            return False
+        return True
+
+
+def choose(wanted: str, threads: int | None) -> Device:
+    """The device named `auto`, `cpu`, `cuda` or `cuda:N`, set up for repeatable results.
+
+    Call it once, before anything is loaded: it sets torch's process-wide switches.
+    Raises DeviceError where the machine has no such device.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    # Autotuning may choose another algorithm, with other last bits, on every start.
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted == "cpu":
+        memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        name = f"CPU ({torch.backends.cpu.get_cpu_capability()})"
+        return Device(where=torch.device("cpu"), name=name, memory_bytes=memory_bytes)
+    here = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    index = torch.device(wanted).index or 0
+    if index >= here:
+        raise DeviceError(f"EASEL_DEVICE={wanted}: torch sees {here} CUDA devices here; set EASEL_DEVICE=auto or cpu")
+    device = torch.device("cuda", index)
+    properties = torch.cuda.get_device_properties(device)
+    torch.cuda.set_device(device)
+    return Device(where=device, name=properties.name, memory_bytes=properties.total_memory)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether this error says that the device's memory is full."""
+    # The CPU allocator raises a plain RuntimeError; its text is all there is to know it by.
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
+        isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+    )

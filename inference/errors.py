@@ -1,0 +1,80 @@
+"""What can go wrong in the inference process, as one tree.
+
+Exception
+├── OperatorError          the one who runs Easel must act: one line on stderr, exit status 2
+│   ├── SettingsError      an EASEL_ variable
+│   ├── CatalogError       models.toml
+│   ├── DeviceError        the processor asked for is not there
+│   └── WeightsError       weights that are not on this machine, or that do not load
+├── TaskError              one job ends badly, the engine goes on; `kind` and text go into `protocol.Failed`
+│   ├── InvalidInput
+│   ├── UnavailableModel
+│   └── OutOfMemory
+├── PeerGone               the bot has hung up: there is nobody left to paint for
+├── PeerBroken             what came through the socket is not our protocol: the engine ends
+└── DeviceLost             the accelerator answers no more: the engine ends, the bot starts another
+
+Anything else that is raised is a bug: the job fails as `internal` and the traceback goes to the log.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from inference.protocol import FailureKind
+
+
+class OperatorError(Exception):
+    """The one who runs Easel must act. The text is one line that says what to do."""
+
+
+class SettingsError(OperatorError):
+    """An EASEL_ variable has a value that means nothing."""
+
+
+class CatalogError(OperatorError):
+    """models.toml is missing or ill-formed; the text names file, entry and field."""
+
+
+class DeviceError(OperatorError):
+    """The processor that was asked for is not in this machine."""
+
+
+class WeightsError(OperatorError):
+    """Weights are not on this machine, or are not what the catalogue says."""
+
+
+class TaskError(Exception):
+    """One job ends here. The text is a sentence that may be shown to the member."""
+
+    kind: ClassVar[FailureKind] = "internal"
+
+
+class InvalidInput(TaskError):
+    """The request asks for what the model cannot do."""
+
+    kind: ClassVar[FailureKind] = "invalid_input"
+
+
+class UnavailableModel(TaskError):
+    """The catalogue knows the model, but its weights are not on this machine."""
+
+    kind: ClassVar[FailureKind] = "unavailable_model"
+
+
+class OutOfMemory(TaskError):
+    """The picture does not fit into the device's memory."""
+
+    kind: ClassVar[FailureKind] = "out_of_memory"
+
+
+class PeerGone(Exception):
+    """The bot has hung up."""
+
+
+class PeerBroken(Exception):
+    """The bot sent bytes that are not our protocol."""
+
+
+class DeviceLost(Exception):
+    """The accelerator answers no more; only a new process can use it again."""

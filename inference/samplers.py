@@ -1,0 +1,96 @@
+"""Samplers: from the names of `catalog.Sampler` to the diffusers scheduler that runs, and its running estimate."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from diffusers import (
+    DDIMScheduler,
+    DDPMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerAncestralDiscreteScheduler,
+    EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    LCMScheduler,
+    UniPCMultistepScheduler,
+)
+
+# Latents are no pixels: clipping them to -1..1, the default of these classes, would flatten the picture.
+_UNCLIPPED = {"clip_sample": False}
+
+SCHEDULERS: dict[str, tuple[type[Any], dict[str, Any]]] = {
+    "DDPM": (DDPMScheduler, _UNCLIPPED),
+    "DDIM": (DDIMScheduler, _UNCLIPPED),
+    "DPM++ 2M": (DPMSolverMultistepScheduler, {"algorithm_type": "dpmsolver++", "use_karras_sigmas": False}),
+    "DPM++ 2M Karras": (DPMSolverMultistepScheduler, {"algorithm_type": "dpmsolver++", "use_karras_sigmas": True}),
+    "Euler": (EulerDiscreteScheduler, {"use_karras_sigmas": False}),
+    "Euler a": (EulerAncestralDiscreteScheduler, {}),
+    "UniPC": (UniPCMultistepScheduler, {"use_karras_sigmas": False}),
+    "LCM": (LCMScheduler, _UNCLIPPED),
+    "FlowMatch Euler": (FlowMatchEulerDiscreteScheduler, {}),
+}
+
+
+def build(name: str, config: Mapping[str, Any], steps: int) -> Any:
+    """A fresh scheduler: the named sampler on the noise schedule that this model was trained with.
+
+    `config` is the model's own scheduler configuration as it was published.
+    """
+    kind, changes = SCHEDULERS[name]
+    if kind is LCMScheduler:
+        # Its steps are picked from this many, 50 as it was distilled; more steps need more to pick from.
+        changes = {**changes, "original_inference_steps": max(50, steps)}
+    scheduler = kind.from_config(config, **changes)
+    if hasattr(scheduler, "set_begin_index"):
+        _begin_with_the_first_step(scheduler)
+    return scheduler
+
+
+def _begin_with_the_first_step(scheduler: Any) -> None:
+    """Let every run of this scheduler begin at its first step, which not every pipeline does.
+
+    Left alone, a scheduler looks its first step up by its time and takes the second of two equal ones. Karras' steps
+    on a schedule that starts from pure noise do begin with equal ones, and such a run would end outside the schedule.
+    """
+    set_timesteps = scheduler.set_timesteps
+
+    @functools.wraps(set_timesteps)
+    def set_and_begin(*args: Any, **kwargs: Any) -> None:
+        set_timesteps(*args, **kwargs)
+        scheduler.set_begin_index(0)
+
+    scheduler.set_timesteps = set_and_begin
+
+
+class Estimate:
+    """What a scheduler takes the finished latents to be, as of its last step."""
+
+    def __init__(self, scheduler: Any) -> None:
+        """Watch this scheduler from now on."""
+        self._latents: torch.Tensor | None = None
+        step = scheduler.step
+
+        # A pipeline asks the step's signature whether it takes a generator; `wraps` shows it the real one.
+        @functools.wraps(step)
+        def watched(model_output: Any, timestep: Any, sample: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+            outputs = step(model_output, timestep, sample, *args, **kwargs)
+            if len(outputs) > 1:
+                # DDPM, DDIM, Euler, Euler a and LCM return it beside the next latents.
+                self._latents = outputs[1]
+            elif hasattr(scheduler, "model_outputs"):
+                # The multistep solvers keep the estimates of their last steps.
+                self._latents = scheduler.model_outputs[-1]
+            else:
+                # Rectified flow moves along a straight line to it: x - sigma * v.
+                sigma = scheduler.sigmas[scheduler.step_index - 1]
+                self._latents = sample - sigma * model_output
+            return outputs
+
+        scheduler.step = watched
+
+    def latents(self) -> torch.Tensor | None:
+        """The estimate of the last step, None before the first."""
+        return self._latents

@@ -1,0 +1,62 @@
+"""What the operator sets for the inference process, read from an environment mapping and from nowhere else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from inference.errors import SettingsError
+
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    models: Path
+    """The catalogue, models.toml."""
+    device: str
+    """`auto`, `cpu`, `cuda` or `cuda:N`."""
+    vram_budget_bytes: int | None
+    """How much of the device's memory resident weights may take; None leaves it to the store."""
+    threads: int | None
+    """CPU threads of one operation; None leaves it to torch."""
+    log_level: str
+
+
+def read(environment: Mapping[str, str]) -> Settings:
+    """The settings in this environment, usually `os.environ`.
+
+    Raises SettingsError, naming the variable, what it holds and what it may hold.
+    """
+    device = environment.get("EASEL_DEVICE") or "auto"
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
+        raise SettingsError(f"EASEL_DEVICE={device!r} names no device: set auto, cpu, cuda or cuda:0, cuda:1 …")
+    log_level = (environment.get("EASEL_LOG_LEVEL") or "WARNING").upper()
+    if log_level not in LOG_LEVELS:
+        raise SettingsError(f"EASEL_LOG_LEVEL={log_level!r} is no level: set one of {', '.join(LOG_LEVELS)}")
+    budget_gb = _positive(environment, "EASEL_VRAM_BUDGET_GB", "a number of gigabytes such as 10 or 7.5")
+    threads = _positive(environment, "EASEL_THREADS", "a whole number of threads such as 4")
+    if threads is not None and threads != int(threads):
+        raise SettingsError(f"EASEL_THREADS={environment['EASEL_THREADS']!r} must be a whole number such as 4")
+    return Settings(
+        models=Path(environment.get("EASEL_MODELS") or "models.toml"),
+        device=device,
+        vram_budget_bytes=None if budget_gb is None else int(budget_gb * 1e9),
+        threads=None if threads is None else int(threads),
+        log_level=log_level,
+    )
+
+
+def _positive(environment: Mapping[str, str], name: str, what: str) -> float | None:
+    text = environment.get(name)
+    if not text:
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 < number < 1e6:
+        raise SettingsError(f"{name}={text!r} must be {what}, or be left out")
+    return number

@@ -1,0 +1,72 @@
+"""Frames over the socket, and peers that break off or talk nonsense."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from inference.channel import Channel
+from inference.errors import PeerBroken, PeerGone
+from inference.protocol import MAX_FRAME_BYTES, Batch, Cancel, Message, Progress, pack, unpack_event
+from tests.inference.conftest import ask_for
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[socket.socket, Channel]]:
+    ours, theirs = socket.socketpair()
+    channel = Channel(theirs)
+    yield ours, channel
+    ours.close()
+    channel.close()
+
+
+def test_messages_arrive_whole_and_in_order(ends: tuple[socket.socket, Channel]) -> None:
+    ours, channel = ends
+    sent: list[Message] = [Batch((ask_for(seed=2**64 - 1),)), Cancel(1)]
+    ours.sendall(b"".join(pack(message) for message in sent))
+    assert [channel.receive(), channel.receive()] == sent
+    ours.shutdown(socket.SHUT_WR)
+    assert channel.receive() is None
+    assert not channel.peer_is_gone()
+
+
+def test_events_are_frames_too(ends: tuple[socket.socket, Channel]) -> None:
+    ours, channel = ends
+    channel.send(Progress(1, 2, 3))
+    frame = ours.recv(4096)
+    assert len(frame) == 4 + int.from_bytes(frame[:4], "big")
+    assert unpack_event(frame[4:]) == Progress(1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        (MAX_FRAME_BYTES + 1).to_bytes(4, "big"),
+        b"\x00\x00\x00\x01\xc1",
+        b"\x00\x00\x00\x02\x81\xa1",
+        b"\x00\x00\x00\x06\x81\xa4type\x00"[:10],
+        pack(Progress(1, 2, 3)),
+    ],
+)
+def test_what_is_not_the_protocol_is_refused(nonsense: bytes, ends: tuple[socket.socket, Channel]) -> None:
+    ours, channel = ends
+    ours.sendall(nonsense)
+    with pytest.raises(PeerBroken, match="not our protocol"):
+        channel.receive()
+
+
+def test_a_frame_cut_short_is_the_end(ends: tuple[socket.socket, Channel]) -> None:
+    ours, channel = ends
+    ours.sendall(pack(Cancel(1))[:-1])
+    ours.close()
+    assert channel.receive() is None
+    assert channel.peer_is_gone()
+
+
+def test_sending_to_nobody_says_so(ends: tuple[socket.socket, Channel]) -> None:
+    ours, channel = ends
+    ours.close()
+    with pytest.raises(PeerGone):
+        channel.send(Progress(1, 2, 3))

@@ -1,0 +1,84 @@
+"""The eight samplers: each paints, each repeats itself, each knows what it is heading for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from inference import samplers
+from inference.catalog import DIFFUSION_SAMPLERS, FAMILY_SAMPLERS
+from inference.store import Store
+from tests.inference.conftest import ask_for
+from tests.inference.test_imagine import paint, pixels
+
+
+@pytest.mark.parametrize("model", ["sd15", "sd21", "sdxl"])
+@pytest.mark.parametrize("sampler", DIFFUSION_SAMPLERS)
+def test_each_sampler_paints_and_repeats_itself_bit_for_bit(sampler: str, model: str, store: Store) -> None:
+    request = ask_for(model=model, sampler=sampler, steps=4)
+    first, second = (pixels(paint(store, request)[1].pictures[0]) for _ in range(2))
+    assert np.array_equal(first, second)
+    assert first.std() > 1
+
+
+def test_there_are_eight_and_flow_matching_has_its_own() -> None:
+    assert len(DIFFUSION_SAMPLERS) == 8
+    assert FAMILY_SAMPLERS["sd3"] == ("FlowMatch Euler",)
+
+
+def test_different_samplers_paint_differently(store: Store) -> None:
+    painted = {
+        sampler: pixels(paint(store, ask_for(sampler=sampler, steps=5))[1].pictures[0]).tobytes()
+        for sampler in DIFFUSION_SAMPLERS
+        if sampler not in ("DDIM", "DDPM")  # which are Euler and Euler a in other variables
+    }
+    assert len(set(painted.values())) == len(painted) == 6
+
+
+def test_lcm_takes_more_steps_than_it_was_distilled_with(store: Store) -> None:
+    assert paint(store, ask_for(sampler="LCM", steps=60))[1].pictures
+
+
+@pytest.mark.parametrize(
+    ("model", "sampler"), [("sd15", name) for name in DIFFUSION_SAMPLERS] + [("sd35", "FlowMatch Euler")]
+)
+def test_the_estimate_of_the_last_step_is_the_picture(model: str, sampler: str, store: Store) -> None:
+    loaded = store.use(model, on_load=lambda: None)
+    name: object = sampler
+    scheduler = samplers.build(name, loaded.scheduler_config, 4)  # type: ignore[arg-type]
+    estimate = samplers.Estimate(scheduler)
+    assert estimate.latents() is None
+    scheduler.set_timesteps(4)
+    generator = torch.Generator().manual_seed(0)
+    latents = torch.randn(1, 4, 4, 4, generator=generator)
+    for time in scheduler.timesteps:
+        latents = scheduler.step(0.1 * latents, time, latents, return_dict=False)[0]
+    found = estimate.latents()
+    assert found is not None
+    assert torch.allclose(found, latents, atol=0.05)
+
+
+def test_latents_are_never_clipped_as_pixels_are(store: Store) -> None:
+    config = store.use("sd15", on_load=lambda: None).scheduler_config
+    for sampler in DIFFUSION_SAMPLERS:
+        assert not samplers.build(sampler, config, 4).config.get("clip_sample", False), sampler
+
+
+@pytest.mark.parametrize("sampler", DIFFUSION_SAMPLERS)
+def test_each_sampler_runs_on_a_schedule_that_starts_from_pure_noise(sampler: str, store: Store) -> None:
+    config = {
+        **store.use("sd15", on_load=lambda: None).scheduler_config,
+        "rescale_betas_zero_snr": True,
+        "timestep_spacing": "trailing",
+        "prediction_type": "v_prediction",
+        "_use_default_values": [],
+    }
+    scheduler = samplers.build(sampler, config, 25)
+    scheduler.set_timesteps(25)
+    latents = torch.randn(1, 4, 4, 4, generator=torch.Generator().manual_seed(0)) * scheduler.init_noise_sigma
+    assert len(scheduler.timesteps) == 25
+    for time in scheduler.timesteps:
+        scaled = scheduler.scale_model_input(latents, time)
+        latents = scheduler.step(0.1 * scaled, time, latents, return_dict=False)[0]
+    assert torch.isfinite(latents).all()

@@ -1,0 +1,112 @@
+"""The store: what is resident, what leaves first, and what cannot be loaded."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from inference import catalog
+from inference.catalog import Catalog
+from inference.device import Device
+from inference.errors import OutOfMemory, UnavailableModel, WeightsError
+from inference.store import Store, module_bytes
+
+
+def nothing() -> None:
+    pass
+
+
+def test_a_model_is_loaded_once_and_measured_by_its_real_bytes(known: Catalog, cpu: Device) -> None:
+    store = Store(catalog=known, device=cpu)
+    loads: list[str] = []
+    model = store.use("sd15", on_load=lambda: loads.append("sd15"))
+    assert store.use("sd15", on_load=lambda: loads.append("again")) is model
+    assert loads == ["sd15"]
+    parts = (model.pipeline.unet, model.pipeline.vae, model.pipeline.text_encoder)
+    assert store.resident() == {"model sd15": sum(module_bytes(part) for part in parts)}
+
+
+def test_the_least_recently_used_leaves_when_the_budget_is_full(known: Catalog, cpu: Device) -> None:
+    sizes: dict[str, int] = {}
+    for name in ("sd15", "sd21", "sdxl"):
+        alone = Store(catalog=known, device=cpu)
+        alone.use(name, nothing)
+        sizes |= alone.resident()
+    budget = sizes["model sd15"] + max(sizes["model sd21"], sizes["model sdxl"]) + 1000
+    store = Store(catalog=known, device=cpu, vram_budget_bytes=budget)
+    store.use("sd15", nothing)
+    store.use("sd21", nothing)
+    assert list(store.resident()) == ["model sd15", "model sd21"]
+    store.use("sd15", nothing)
+    store.use("sdxl", nothing)
+    assert list(store.resident()) == ["model sd15", "model sdxl"]
+    assert sum(store.resident().values()) <= budget
+
+
+def test_a_model_over_the_whole_budget_stays_alone(known: Catalog, cpu: Device) -> None:
+    store = Store(catalog=known, device=cpu, vram_budget_bytes=10)
+    for name in ("sd15", "sd35"):
+        store.use(name, nothing)
+        assert list(store.resident()) == [f"model {name}"]
+
+
+def test_a_load_that_does_not_fit_beside_others_is_tried_again_alone(
+    known: Catalog, cpu: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(catalog=known, device=cpu)
+    store.use("sd15", nothing)
+    to: Any = torch.nn.Module.to
+    crowded: list[int] = []
+
+    def full_at_first(self: torch.nn.Module, *args: object, **kwargs: object) -> Any:
+        if store.resident():
+            crowded.append(len(store.resident()))
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return to(self, *args, **kwargs)
+
+    monkeypatch.setattr(torch.nn.Module, "to", full_at_first)
+    store.use("sd21", nothing)
+    assert crowded == [1]
+    assert list(store.resident()) == ["model sd21"]
+
+
+def test_a_model_that_does_not_fit_at_all_says_so_to_the_member(
+    known: Catalog, cpu: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(torch.nn.Module, "to", full)
+    with pytest.raises(OutOfMemory, match="The model sd15 does not fit"):
+        Store(catalog=known, device=cpu).use("sd15", nothing)
+
+
+def test_absent_and_broken_weights_are_told_apart(models_toml: Path, cpu: Device, tmp_path: Path) -> None:
+    shutil.copytree(models_toml.parent / "sd15", tmp_path / "sd15")
+    shutil.copy(models_toml, tmp_path / "models.toml")
+    broken = tmp_path / "sd15" / "unet" / "diffusion_pytorch_model.safetensors"
+    config = tmp_path / "sd15" / "unet" / "config.json"
+    config.write_text(config.read_text().replace('"cross_attention_dim": 32', '"cross_attention_dim": 48'))
+    store = Store(catalog=catalog.load(tmp_path / "models.toml"), device=cpu)
+    with pytest.raises(WeightsError, match="does not load as a sd1 model"):
+        store.use("sd15", nothing)
+    assert not store.resident()
+    broken.unlink()
+    with pytest.raises(UnavailableModel, match="not on this machine"):
+        store.use("sd15", nothing)
+
+
+def test_a_prompt_is_encoded_once_and_forgotten_with_its_model(known: Catalog, cpu: Device) -> None:
+    model = Store(catalog=known, device=cpu).use("sdxl", nothing)
+    first = model.prompts.encode("a red house", "", guided=True)
+    assert model.prompts.encode("a red house", "", guided=True) is first
+    assert torch.count_nonzero(first["negative_prompt_embeds"]) == 0, "SDXL is trained with zeros for no words"
+    unguided = model.prompts.encode("a red house", "blue", guided=False)
+    assert set(unguided) == {"prompt_embeds", "pooled_prompt_embeds"}
+    for number in range(100):
+        model.prompts.encode(f"prompt {number}", "", guided=True)
+    assert model.prompts.encode("a red house", "", guided=True) is not first

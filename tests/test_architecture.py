@@ -1,0 +1,145 @@
+"""The house stands as DESIGN says: two halves that share one module, and floors that imports only go down."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# From the ground up. A module may import those before it, and none after it.
+FLOORS = {
+    "inference": [
+        "protocol",
+        "errors",
+        "settings",
+        "images",
+        "catalog",
+        "channel",
+        "device",
+        "weights",
+        "noise",
+        "prompts",
+        "samplers",
+        "upscaling",
+        "decoding",
+        "store",
+        "reports",
+        "provenance",
+        "tasks",
+        "tasks.imagine",
+        "engine",
+        "__main__",
+    ],
+    "bot": [
+        "errors",
+        "settings",
+        "database",
+        "pictures",
+        "jobs",
+        "wishes",
+        "queue",
+        "engine",
+        "buttons",
+        "cards",
+        "delivery",
+        "dispatcher",
+        "commands",
+        "commands.imagine",
+        "commands.ownership",
+        "commands.reroll",
+        "app",
+        "__main__",
+    ],
+}
+
+
+def modules(package: str) -> Iterator[tuple[str, Path]]:
+    """Every module of a package below the package's own name, with its file."""
+    for file in sorted((ROOT / package).rglob("*.py")):
+        parts = file.relative_to(ROOT / package).with_suffix("").parts
+        name = ".".join(part for part in parts if part != "__init__")
+        if name:
+            yield name, file
+
+
+def imported(file: Path, known: set[str]) -> set[str]:
+    """The known modules (by full name) that a file imports, wherever in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names} & known
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative import"
+            of_names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= of_names & known or {str(node.module)} & known
+    return found
+
+
+KNOWN = {f"{package}.{name}" for package in FLOORS for name, _ in modules(package)}
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_every_module_has_its_floor(package: str) -> None:
+    assert {name for name, _ in modules(package)} == set(FLOORS[package])
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_imports_go_only_downward(package: str) -> None:
+    floors = FLOORS[package]
+    wrong = [
+        f"{package}.{name} imports {other}"
+        for name, file in modules(package)
+        for other in sorted(imported(file, KNOWN))
+        if other.startswith(f"{package}.") and floors.index(other.removeprefix(f"{package}.")) >= floors.index(name)
+    ]
+    assert not wrong
+
+
+def test_tasks_never_import_each_other() -> None:
+    for name, file in modules("inference"):
+        if name.startswith("tasks."):
+            assert not [other for other in imported(file, KNOWN) if other.startswith("inference.tasks.")]
+
+
+def test_the_bot_knows_only_the_contract_and_the_inference_process_knows_no_bot() -> None:
+    of_inference = {
+        other for _, file in modules("bot") for other in imported(file, KNOWN) if other.startswith("inference.")
+    }
+    assert of_inference <= {"inference.protocol"}
+    for name, file in modules("inference"):
+        assert not [other for other in imported(file, KNOWN) if other.startswith("bot.")], name
+
+
+def test_the_contract_needs_msgspec_and_nothing_else() -> None:
+    tree = ast.parse((ROOT / "inference" / "protocol.py").read_text(encoding="utf-8"))
+    roots = {
+        (node.module or "" if isinstance(node, ast.ImportFrom) else node.names[0].name).split(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    }
+    assert roots <= {"__future__", "typing", "msgspec"}
+
+
+@pytest.mark.parametrize(
+    ("module", "blocked"),
+    [
+        ("inference.engine", ["discord", "aiosqlite", "bot"]),
+        ("bot.app", ["torch", "diffusers", "transformers", "realesrgan"]),
+    ],
+)
+def test_each_half_imports_without_the_libraries_of_the_other(module: str, blocked: list[str]) -> None:
+    code = f"import sys; sys.modules.update(dict.fromkeys({blocked!r})); import {module}"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_modules_stay_small_enough_to_read(package: str) -> None:
+    long = {name: lines for name, file in modules(package) if (lines := len(file.read_text().splitlines())) > 320}
+    assert not long
