@@ -22,7 +22,7 @@ endif
 	@$(PYTHON) -m venv $(VENV)
 	@# torch first: basicsr asks for it while it is being built, and would fetch a second one for itself.
 	@$(BIN)/pip install -q -c constraints.txt setuptools wheel cython numpy torch torchvision
-	@$(BIN)/pip install -q -c constraints.txt --no-build-isolation -e '.[dev]'
+	@PYTHONWARNINGS=ignore $(BIN)/pip install -q -c constraints.txt --no-build-isolation -e '.[dev]'
 	@# OpenCV, which realesrgan needs, links against the system's libGL.
 	@$(BIN)/python -c 'import cv2' 2>/dev/null || { $(call debian,libgl1 libglib2.0-0) && $(BIN)/python -c 'import cv2'; }
 	@touch $@

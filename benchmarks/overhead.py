@@ -23,9 +23,9 @@ async def measure(pairs: int, steps: int) -> Sequence[Timing]:
     await engine.start()
     try:
         model = next(model for model in engine.ready.models if model.name == "starter")
-        pipeline = StableDiffusionPipeline.from_pretrained("starter/models/picture", dtype=torch.float32)
+        pipeline: Any = StableDiffusionPipeline.from_pretrained("starter/models/picture", dtype=torch.float32)  # type: ignore[no-untyped-call]
         pipeline.set_progress_bar_config(disable=True)
-        pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
+        pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)  # type: ignore[no-untyped-call]
         bare_s, job_s, inside_s = [], [], []
         for number in range(pairs + 2):
             request = Imagine(

@@ -75,7 +75,7 @@ class Queue:
         for job in order[1:]:
             # A job that has ended the engine once runs alone: its neighbours would be blamed with it.
             alone = order[0].attempts or job.attempts
-            if not alone and job.request.count <= room and _pass_key(job.request) == _pass_key(batch[0].request):
+            if not alone and job.request.count <= room and job.request.pass_key == batch[0].request.pass_key:
                 batch.append(job)
                 room -= job.request.count
         for job in batch:
@@ -88,15 +88,3 @@ def _turn(job: Job, served: Mapping[int, float], now: float) -> tuple[int, float
     if now - job.created_at > PATIENCE_S:
         return (0, 0.0, job.id)
     return (1, served.get(job.reply.member_id, 0.0), job.id)
-
-
-def _pass_key(request: Request) -> tuple[object, ...]:
-    """What two requests must have in common to share one forward pass."""
-    return (
-        request.model,
-        request.width,
-        request.height,
-        request.steps,
-        request.sampler,
-        request.guidance,
-    )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bot.errors import OperatorError
@@ -25,7 +25,7 @@ class Settings(BaseSettings):
     discord_api_base: str = DISCORD_API
     easel_data: Path = Path("data")
     easel_engine: Literal["local"] = "local"
-    easel_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    easel_log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = "INFO"
     easel_max_waiting: Annotated[int, Field(ge=1)] = 200
     easel_max_waiting_per_member: Annotated[int, Field(ge=1)] = 5
 

@@ -30,7 +30,6 @@ class Task(Protocol):
     """What each module of `inference.tasks` offers; see the package."""
 
     def check(self, request: Any, catalog: Catalog) -> None: ...
-    def group(self, request: Any) -> Hashable: ...
     def run(self, requests: Sequence[Any], store: Store, report: Reporter) -> None: ...
     def too_large(self, request: Any, catalog: Catalog) -> str: ...
 
@@ -138,7 +137,7 @@ class Engine:
             except TaskError as error:
                 self._report.fail(request.job, error.kind, str(error))
             else:
-                groups.setdefault((type(request), task.group(request)), []).append(request)
+                groups.setdefault((type(request), request.pass_key), []).append(request)
         return list(groups.values())
 
     def _run(self, requests: list[Request]) -> None:

@@ -49,6 +49,11 @@ class Imagine(msgspec.Struct, frozen=True, kw_only=True, tag="imagine"):
     count: int = 1
     variations: tuple[Variation, ...] = ()
 
+    @property
+    def pass_key(self) -> tuple[object, ...]:
+        """Equal for requests that can share one forward pass."""
+        return (self.model, self.width, self.height, self.steps, self.sampler, self.guidance)
+
 
 Request = Imagine
 """Every task a member can ask for (a union that grows with the commands)."""

@@ -8,7 +8,7 @@ a larger one is split), and it is decoded and enlarged alone.
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,18 +79,6 @@ def _check_size(width: int, height: int, entry: ModelEntry) -> None:
         )
 
 
-def group(request: Imagine) -> Hashable:
-    """Equal for requests that can share one pass of the denoiser."""
-    return (
-        request.model,
-        request.width,
-        request.height,
-        request.steps,
-        request.sampler,
-        request.guidance,
-    )
-
-
 def canonical_batch(entry: ModelEntry, width: int, height: int, device: Device) -> int:
     """How many pictures every pass paints at this size on this device, always.
 
@@ -113,7 +101,7 @@ def too_large(request: Imagine, catalog: Catalog) -> str:
 
 
 def run(requests: Sequence[Imagine], store: Store, report: Reporter) -> None:
-    """Paint requests of one `group` that have been checked and begun; each ends through `report`."""
+    """Paint requests of one `pass_key` that have been checked and begun; each ends through `report`."""
     first = requests[0]
 
     def loading() -> None:
@@ -167,7 +155,7 @@ class _Place:
 
 
 class _Session:
-    """Requests of one group on their way: what is painted, what waits, when the next preview is due."""
+    """Requests of one pass key on their way: what is painted, what waits, when the next preview is due."""
 
     def __init__(
         self, requests: Sequence[Imagine], model: PictureModel, device: Device, report: Reporter, size: int

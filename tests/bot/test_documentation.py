@@ -1,0 +1,41 @@
+"""What members and operators can use stands in the documentation."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from unittest.mock import create_autospec
+
+import pytest
+
+from bot import commands
+from bot.dispatcher import Dispatcher
+from bot.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+
+
+def sections() -> dict[str, str]:
+    """The parts of docs/commands.md by their headings."""
+    parts = (ROOT / "docs" / "commands.md").read_text().split("\n## ")
+    return {part.partition("\n")[0]: part for part in parts}
+
+
+def test_every_command_and_each_of_its_options_is_documented() -> None:
+    dispatcher = create_autospec(Dispatcher, spec_set=True, instance=True)
+    found = [command for slice_ in commands.load(dispatcher) for command in slice_.commands]
+    assert {command.name for command in found} >= {"imagine", "reroll"}
+    for command in found:
+        section = sections()[f"/{command.name}"]
+        for parameter in command.parameters:
+            assert f"`{parameter.name}`" in section, f"/{command.name} {parameter.name}"
+            assert parameter.description != "…", f"/{command.name} {parameter.name} has no description"
+
+
+@pytest.mark.parametrize("file", ["docs/deployment.md", ".env.example"])
+def test_every_setting_is_documented(file: str) -> None:
+    text = (ROOT / file).read_text()
+    own = [name.upper() for name in Settings.model_fields if name != "easel_engine"]
+    engines = re.findall(r"EASEL_[A-Z_]+", (ROOT / "inference" / "settings.py").read_text())
+    for name in (*own, *engines):
+        assert name in text, name
