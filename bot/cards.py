@@ -13,6 +13,9 @@ from bot.buttons import JobButton
 from bot.jobs import Job
 from inference.protocol import Progress, Request
 
+ALT_CHARS = 1024
+"""The longest description that Discord takes of a picture."""
+
 PROMPT_CHARS = 300
 """What a card shows of a prompt; the whole of it stands in Edit."""
 
@@ -43,39 +46,44 @@ class Look(Protocol):
 
 def plain(text: str) -> str:
     """What a member wrote, shortened to a card's length and shown as written: no markdown, no mentions."""
-    shortened = text if len(text) <= PROMPT_CHARS else text[: PROMPT_CHARS - 1] + "…"
-    return discord.utils.escape_mentions(discord.utils.escape_markdown(" ".join(shortened.split())))
+    return discord.utils.escape_mentions(discord.utils.escape_markdown(shorten(text, PROMPT_CHARS)))
+
+
+def shorten(text: str, most: int) -> str:
+    """The text in one line of at most so many characters, for places that know no markdown."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def waiting(job: Job, headline: str, place: int, ready_at: float | None) -> Card:
     """A job in the queue: `place` counts from 1, `ready_at` is the estimate where there is one."""
     turn = "next in the queue" if place == 1 else f"place {place} in the queue"
     estimate = f" · ready <t:{ready_at:.0f}:R>" if ready_at is not None else ""
-    return _card(_WAITING, [f"{headline}\n-# #{job.id} · {turn}{estimate}"], [_cancel(job)])
+    return _card(_WAITING, f"{headline}\n-# #{job.id} · {turn}{estimate}", [_cancel(job)])
 
 
 def running(job: Job, headline: str, progress: Progress | None, preview: bytes | None) -> Card:
     """A job in the engine's hands, with a progress bar and what the pictures look like so far."""
-    if progress is None or progress.stage == "loading":
+    if progress is None:
+        line = "starting"
+    elif progress.stage == "loading":
         line = "loading the model"
-    elif progress.stage == "finishing":
-        line = f"{bar(progress.steps, progress.steps)} finishing"
     else:
         line = f"{bar(progress.step, progress.steps)} {progress.step}/{progress.steps}"
     files = (("preview.webp", preview),) if preview is not None else ()
-    return _card(_RUNNING, [f"{headline}\n-# #{job.id} · {line}"], [_cancel(job)], files)
+    return _card(_RUNNING, f"{headline}\n-# #{job.id} · {line}", [_cancel(job)], files)
 
 
 def ended(job: Job, headline: str) -> Card:
     """A job that was cancelled or failed, in one sentence, with the ways on from here."""
     sentence = "Cancelled." if job.state == "cancelled" else (job.failure_message or "It failed.")
     colour = _WAITING if job.state == "cancelled" else _FAILED
-    return _card(colour, [f"{headline}\n{discord.utils.escape_markdown(sentence)}\n-# #{job.id}"], [[*retry(job)]])
+    return _card(colour, f"{headline}\n{discord.utils.escape_markdown(sentence)}\n-# #{job.id}", [retry(job)])
 
 
 def result(text: str, files: Sequence[tuple[str, bytes]], alt: str, rows: Sequence[Sequence[ui.Item[Any]]]) -> Card:
     """A finished job: its pictures as a grid, the text under them, rows of buttons under that."""
-    return _card(_DONE, [text], rows, files, alt)
+    return _card(_DONE, text, rows, files, alt)
 
 
 def retry(job: Job) -> list[JobButton]:
@@ -99,7 +107,7 @@ def _cancel(job: Job) -> list[ui.Item[Any]]:
 
 def _card(
     colour: discord.Colour,
-    texts: Sequence[str],
+    text: str,
     rows: Sequence[Sequence[ui.Item[Any]]],
     files: Sequence[tuple[str, bytes]] = (),
     alt: str | None = None,
@@ -110,8 +118,7 @@ def _card(
         for name, _ in files:
             gallery.add_item(media=f"attachment://{name}", description=alt)
         container.add_item(gallery)
-    for text in texts:
-        container.add_item(ui.TextDisplay(text))
+    container.add_item(ui.TextDisplay(text))
     for row in rows:
         container.add_item(ui.ActionRow(*row))
     view = ui.LayoutView(timeout=None)

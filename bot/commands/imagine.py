@@ -26,6 +26,9 @@ VARIATIONS = 4
 CHOICES = 25
 """The most that Discord shows under an option."""
 
+CHOICE_CHARS = 100
+"""The longest name that Discord takes of one."""
+
 
 class Looks:
     """How /imagine's requests and results look."""
@@ -44,7 +47,7 @@ class Looks:
         more = [JobButton("reroll", job.id, label="Re-roll"), *cards.retry(job)[1:]]
         files = [(f"easel-{job.id}-{index + 1}.png", data) for index, data in enumerate(pictures)]
         text = f"{self.headline(request)}\n-# #{job.id} · {facts(request)} · {job.seconds:.1f} s"
-        return cards.result(text, files, cards.plain(request.prompt), [vary, more])
+        return cards.result(text, files, cards.shorten(request.prompt, cards.ALT_CHARS), [vary, more])
 
 
 LOOK = Looks()
@@ -124,7 +127,7 @@ def build(dispatcher: Dispatcher) -> Slice:
     @imagine.autocomplete("model")
     async def models(_: discord.Interaction, typed: str) -> list[Choice[str]]:
         return [
-            Choice(name=f"{model.title} ({model.name})"[:100], value=model.name)
+            Choice(name=cards.shorten(f"{model.title} ({model.name})", CHOICE_CHARS), value=model.name)
             for model in dispatcher.ready.models
             if typed.lower() in f"{model.title} {model.name}".lower()
         ][:CHOICES]

@@ -8,7 +8,7 @@ from discord.app_commands import Choice
 
 from bot import cards
 from bot.commands import Slice
-from bot.commands.imagine import CHOICES
+from bot.commands.imagine import CHOICE_CHARS, CHOICES
 from bot.dispatcher import Dispatcher
 from bot.errors import MemberError
 from bot.jobs import Job
@@ -50,7 +50,7 @@ def build(dispatcher: Dispatcher) -> Slice:
     async def jobs(interaction: discord.Interaction, typed: int | str) -> list[Choice[int]]:
         recent = await dispatcher.jobs.recent_of(interaction.user.id)
         return [
-            Choice(name=f"#{job.id} {cards.plain(job.request.prompt)}"[:100], value=job.id)
+            Choice(name=cards.shorten(f"#{job.id} {job.request.prompt}", CHOICE_CHARS), value=job.id)
             for job in recent
             if str(typed) in f"{job.id} {job.request.prompt}" and may_see(interaction, job)
         ][:CHOICES]
