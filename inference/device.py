@@ -62,8 +62,9 @@ def choose(wanted: str, threads: int | None) -> Device:
     Call it once, before anything is loaded: it sets torch's process-wide switches.
     Raises DeviceError where the machine has no such device.
     """
-    if threads is not None:
-        torch.set_num_threads(threads)
+    # One core is left to the bot and the system: threads that wait for a core that is taken make every operation
+    # many times slower.
+    torch.set_num_threads(threads or max(1, torch.get_num_threads() - 1))
     # Autotuning may choose another algorithm, with other last bits, on every start.
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True

@@ -21,7 +21,7 @@ class Settings:
     vram_budget_bytes: int | None
     """How much of the device's memory resident weights may take; None leaves it to the store."""
     threads: int | None
-    """CPU threads of one operation; None leaves it to torch."""
+    """CPU threads of one operation; None is all cores but one."""
     log_level: str
 
 
