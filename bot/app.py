@@ -19,7 +19,7 @@ from bot.buttons import JobButton
 from bot.commands import Form, Press, Slice
 from bot.delivery import UNKNOWN_INTERACTION, tell
 from bot.errors import MemberError, OperatorError
-from bot.jobs import Jobs
+from bot.jobs import Job, Jobs
 from bot.settings import DISCORD_API
 
 log = logging.getLogger(__name__)
@@ -71,28 +71,30 @@ class Easel(discord.Client):
 
     async def on_interaction(self, interaction: discord.Interaction) -> None:
         """Take submitted forms from here, not from discord.py's memory: so they too survive a restart."""
-        data: Mapping[str, Any] = interaction.data or {}
         if interaction.type is not discord.InteractionType.modal_submit:
             return
+        data: Mapping[str, Any] = interaction.data or {}
         match str(data["custom_id"]).split(":"):
-            case ["easel", action, job_id] if action in self._forms and job_id.isdecimal():
-                try:
-                    job = await self._jobs.find(int(job_id))
-                    if job is None:
-                        raise MemberError("This job was deleted: ask for a new one with /imagine.")
-                    await self._forms[action](interaction, job, _fields(data["components"]))
-                except Exception as error:
-                    await answer_error(interaction, error)
+            case ["easel", action, job_id] if job_id.isdecimal():
+                form, fields = self._forms.get(action), _fields(data["components"])
+                await self._act(interaction, int(job_id), form and (lambda job: form(interaction, job, fields)))
 
     async def press(self, interaction: discord.Interaction, action: str, job_id: int, index: int) -> None:
         """Do what a button says and answer the interaction, errors included."""
+        press = self._presses.get(action)
+        await self._act(interaction, job_id, press and (lambda job: press(interaction, job, index)))
+
+    async def _act(
+        self, interaction: discord.Interaction, job_id: int, act: Callable[[Job], Awaitable[None]] | None
+    ) -> None:
+        """Do something with a job; whatever goes wrong is said to the member."""
         try:
+            if act is None:
+                raise MemberError("This is from another version of Easel: ask for a new picture with /imagine.")
             job = await self._jobs.find(job_id)
             if job is None:
                 raise MemberError("This job was deleted: ask for a new one with /imagine.")
-            if action not in self._presses:
-                raise MemberError("This button is from another version of Easel: ask for a new picture with /imagine.")
-            await self._presses[action](interaction, job, index)
+            await act(job)
         except Exception as error:
             await answer_error(interaction, error)
 
@@ -116,7 +118,7 @@ class Easel(discord.Client):
                 raise OperatorError(f"Discord closed the connection for good (code {error.code})") from error
             except AttributeError as error:
                 # discord.py's way of failing where the very first gateway connection fails.
-                log.error("cannot reach Discord's gateway: %s", error)
+                log.error("cannot reach Discord's gateway", exc_info=error)
             await asyncio.sleep(RECONNECT_AFTER_S)
 
 

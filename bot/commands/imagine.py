@@ -23,6 +23,9 @@ KIND = "imagine"
 VARIATIONS = 4
 """How many variations one press paints, where the engine allows as many."""
 
+FORM_LIFE_S = 15 * 60
+"""How long discord.py remembers a form that was opened; a later answer to it is understood all the same."""
+
 CHOICES = 25
 """The most that Discord shows under an option."""
 
@@ -65,7 +68,7 @@ def facts(request: Imagine) -> str:
 def edit_form(job: Job) -> ui.Modal:
     """The Edit form of a job, filled in with its request."""
     request = job.request
-    form = ui.Modal(title=f"Edit #{job.id}", custom_id=f"easel:edit:{job.id}")
+    form = ui.Modal(title=f"Edit #{job.id}", custom_id=f"easel:edit:{job.id}", timeout=FORM_LIFE_S)
     long, short = discord.TextStyle.paragraph, discord.TextStyle.short
     for name, label, value, style, length in (
         ("prompt", "Prompt", request.prompt, long, 4000),

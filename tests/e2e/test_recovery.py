@@ -12,7 +12,7 @@ from tests.e2e.conftest import Studio
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-LONG = "steps:50 count:2"
+LONG = "steps:50 count:4"
 
 
 async def test_buttons_and_open_forms_work_after_a_restart(studio: Studio, ada: Member) -> None:
@@ -75,7 +75,7 @@ async def test_picture_arrives_although_the_interaction_token_has_expired(studio
         _, pictures = await painted(ada, reply)
     finally:
         await ada.faults(fail_next=None)
-    assert len(pictures) == 2
+    assert len(pictures) == 4
 
 
 async def test_picture_arrives_although_discord_answers_with_errors_at_first(studio: Studio, ada: Member) -> None:
@@ -84,14 +84,14 @@ async def test_picture_arrives_although_discord_answers_with_errors_at_first(stu
     broken = {"method": "PATCH", "route": "/webhooks/{}/{}/messages/{}", "status": 400, "times": 2}
     await ada.faults(fail_next=broken)
     _, pictures = await painted(ada, reply)
-    assert len(pictures) == 2
+    assert len(pictures) == 4
 
 
 async def test_bot_stays_through_rate_limits_and_a_lost_gateway(studio: Studio, ada: Member) -> None:
     await ada.faults(rate_limits=True)
     try:
         _, pictures = await painted(ada, await ada.command(f"/imagine prompt:a fish {LONG} seed:2"))
-        assert len(pictures) == 2
+        assert len(pictures) == 4
     finally:
         await ada.faults(rate_limits=False)
     for way in ("close", "reconnect", "invalid_session"):
