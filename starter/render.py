@@ -1,0 +1,122 @@
+"""Paints a Scene with Pillow: layout, style, painted words. The same scene and size give the same picture."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
+
+from starter.backdrop import draw_backdrop
+from starter.pen import INK, PAINT, RGB, Pen, mix
+from starter.things import AIRBORNE, DRAW
+from starter.world import Scene
+
+# Half a thing's width, as a share of the picture, by count and size.
+REACH: dict[int, dict[str, float]] = {
+    1: {"small": 0.145, "medium": 0.24, "large": 0.325},
+    2: {"small": 0.125, "medium": 0.17, "large": 0.215},
+    3: {"small": 0.1, "medium": 0.128, "large": 0.152},
+}
+PIXEL_GRID = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """Where one thing stands: its middle and half its width, all as shares of the picture's side."""
+
+    x: float
+    y: float
+    reach: float
+
+
+def layout(scene: Scene) -> list[Spot]:
+    """Where the scene's things stand, left to right."""
+    rng = random.Random(scene.seed)
+    reach = REACH[scene.count][scene.size]
+    spots = []
+    for number in range(scene.count):
+        x = (number + 0.5) / scene.count + rng.uniform(-0.03, 0.03)
+        if scene.count == 1:
+            x += rng.uniform(-0.07, 0.07) * (0.5 - reach) * 4
+        if scene.place == "space" or scene.thing in AIRBORNE:
+            y = 0.46 + rng.uniform(-0.05, 0.05)
+        else:
+            y = 0.87 - reach + rng.uniform(-0.03, 0.03)
+        if scene.word is not None:
+            y -= 0.08
+        spots.append(Spot(x, y, reach))
+    return spots
+
+
+def render(scene: Scene, size: int = 64) -> Image.Image:
+    """Paint the scene as a square RGB picture of `size` pixels."""
+    side = 2 * size
+    canvas = Image.new("RGB", (side, side))
+    draw = ImageDraw.Draw(canvas)
+    draw_backdrop(draw, side, scene.place, scene.time, random.Random(scene.seed + 1))
+    colour = _pigment(scene)
+    for spot in layout(scene):
+        if scene.thing not in AIRBORNE and scene.place != "space":
+            _shadow(draw, side, spot, scene)
+        pen = Pen(draw, spot.x * side, spot.y * side, spot.reach * side, scene.style == "cartoon")
+        DRAW[scene.thing](pen, colour)
+    picture = _finish(canvas, scene, size)
+    if scene.word is not None:
+        # After the style, or pixel blocks and washes would make the word unreadable.
+        _sign(ImageDraw.Draw(picture), size, scene.word)
+    return picture
+
+
+def _pigment(scene: Scene) -> RGB:
+    colour = PAINT[scene.colour]
+    if scene.time == "sunset":
+        return mix(colour, (255, 150, 90), 0.06)
+    if scene.time == "night":
+        return mix(colour, (30, 30, 90), 0.1)
+    return colour
+
+
+def _shadow(draw: ImageDraw.ImageDraw, side: int, spot: Spot, scene: Scene) -> None:
+    """A flat pool under a standing thing: a shadow on land, foam on the water."""
+    tone = (190, 226, 244) if scene.place == "sea" else (70, 84, 84)
+    if scene.time == "night":
+        tone = mix(tone, (20, 24, 80), 0.55)
+    x, y, reach = spot.x * side, (spot.y + spot.reach) * side, spot.reach * side
+    draw.ellipse((x - reach * 0.95, y - reach * 0.13, x + reach * 0.95, y + reach * 0.13), fill=tone)
+
+
+def _sign(draw: ImageDraw.ImageDraw, side: int, word: str) -> None:
+    font = ImageFont.load_default(side * 0.17)
+    left, top, right, bottom = draw.textbbox((side / 2, side * 0.89), word, font=font, anchor="mm")
+    margin = side * 0.025
+    draw.rounded_rectangle(
+        (left - margin, top - margin, right + margin, bottom + margin),
+        side * 0.02,
+        fill=(255, 250, 232),
+        outline=INK,
+        width=max(1, side // 64),
+    )
+    draw.text((side / 2, side * 0.89), word, font=font, fill=INK, anchor="mm")
+
+
+def _finish(canvas: Image.Image, scene: Scene, size: int) -> Image.Image:
+    if scene.style == "pixel":
+        small = canvas.resize((PIXEL_GRID, PIXEL_GRID), Image.Resampling.BOX)
+        return small.resize((size, size), Image.Resampling.NEAREST)
+    picture = canvas.resize((size, size), Image.Resampling.BOX)
+    if scene.style == "watercolour":
+        return _wash(picture, size)
+    return picture
+
+
+def _wash(picture: Image.Image, size: int) -> Image.Image:
+    """Watercolour: soft and pale, with the paper's white showing at the edges."""
+    soft = picture.filter(ImageFilter.GaussianBlur(size / 110))
+    paper = Image.new("RGB", (size, size), (255, 252, 244))
+    pale = Image.blend(soft, paper, 0.24)
+    mask = Image.new("L", (size, size), 0)
+    edge = size * 0.06
+    ImageDraw.Draw(mask).rounded_rectangle((edge, edge, size - edge - 1, size - edge - 1), size * 0.12, fill=255)
+    mask = mask.filter(ImageFilter.GaussianBlur(size / 40))
+    return Image.composite(pale, paper, mask)

@@ -1,0 +1,80 @@
+"""Writes trained weights as the folders that the product loads: a diffusers pipeline, a judge, an upscaler."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
+from safetensors.torch import save_file
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from starter.train.picture import NOISE, Unet
+from starter.train.vae import Vae
+
+# Read by other samplers when they are made from the stored configuration; DPM-Solver itself ignores them.
+# (The pipeline warns of any steps_offset but 1; with trailing spacing nothing reads it.)
+# Karras' spacing starts at sigma_max: with no signal at all at the end that would be 4096, and eight steps from
+# there are lost in noise; at 20 nothing of the picture is left to see either.
+FOR_OTHER_SAMPLERS = {"clip_sample": False, "set_alpha_to_one": True, "steps_offset": 1, "sigma_max": 20.0}
+
+
+def export_picture(
+    folder: Path,
+    vae: Vae,
+    unet: Unet,
+    text_encoder: CLIPTextModel,
+    tokenizer: CLIPTokenizer,
+) -> None:
+    """Replace the folder by an ordinary Stable Diffusion pipeline in float16; the modules stay as they are."""
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    words: Any = copy.deepcopy(text_encoder)
+    scheduler: Any = DPMSolverMultistepScheduler(**NOISE, steps_offset=1)  # type: ignore[no-untyped-call]
+    pipeline: Any = StableDiffusionPipeline(  # type: ignore[no-untyped-call]
+        vae=copy.deepcopy(vae).half(),
+        text_encoder=words.half(),
+        tokenizer=tokenizer,
+        unet=copy.deepcopy(unet).half(),
+        scheduler=scheduler,
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.save_pretrained(part)
+    settings = part / "scheduler" / "scheduler_config.json"
+    stored = json.loads(settings.read_text()) | FOR_OTHER_SAMPLERS
+    settings.write_text(json.dumps(stored, indent=2, sort_keys=True) + "\n")
+    replace_folder(part, folder)
+
+
+def export_judge(folder: Path, weights: dict[str, torch.Tensor]) -> None:
+    """Write the judge's weights in float16."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "judge.safetensors"
+    save_file({name: weight.half().contiguous() for name, weight in weights.items()}, path)
+    path.chmod(0o644)
+
+
+def export_upscaler(path: Path, weights: dict[str, torch.Tensor]) -> None:
+    """Write the upscaler as Real-ESRGAN's own loader reads it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({"params": {name: weight.cpu().contiguous() for name, weight in weights.items()}}, path)
+    path.chmod(0o644)
+
+
+def replace_folder(part: Path, folder: Path) -> None:
+    """Put the finished folder in place of the old one in two renames; make its files readable by all."""
+    for path in part.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    part.chmod(0o755)
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    part.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)

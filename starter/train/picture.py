@@ -1,0 +1,161 @@
+"""The picture stage: the UNet that paints latents from words, and the text tower trained along with it."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import torch
+from diffusers import DDIMScheduler, UNet2DConditionModel
+from torch import nn
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from starter.captions import caption
+from starter.render import layout
+from starter.train.pictures import render_all, sample_scenes, to_signed
+from starter.train.text import tokenize
+from starter.train.vae import Vae
+from starter.world import Scene
+
+GRID = 16
+Unet = Any  # A UNet2DConditionModel. Its own annotations hide its methods from mypy.
+# The noise every part agrees on: what is trained here is what the exported scheduler must sample.
+NOISE: dict[str, Any] = {
+    "num_train_timesteps": 1000,
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "prediction_type": "v_prediction",
+    "rescale_betas_zero_snr": True,
+    "timestep_spacing": "trailing",
+}
+
+
+def new_unet(channels: tuple[int, int, int] = (64, 128, 112), layers: int = 1, words: int = 128) -> Unet:
+    """An untrained UNet: words come in at the 8x8 and 4x4 levels; residual branches start at nothing.
+
+    Attention at the 16x16 level too would cost half of all samples in the same time.
+    """
+    unet: Unet = UNet2DConditionModel(  # type: ignore[no-untyped-call]
+        sample_size=GRID,
+        in_channels=4,
+        out_channels=4,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        block_out_channels=channels,
+        layers_per_block=layers,
+        cross_attention_dim=words,
+        attention_head_dim=4,
+        norm_num_groups=16,
+    )
+    for name, parameter in unet.named_parameters():
+        # Starting every residual branch at zero makes the first thousand steps count.
+        if any(part in name for part in ("conv2.", "to_out.0.", "ff.net.2.", "conv_out.")):
+            nn.init.zeros_(parameter)
+    return unet
+
+
+@torch.no_grad()
+def encode_scenes(vae: Vae, scenes: list[Scene], scale: float) -> torch.Tensor:
+    """The scenes' scaled latents, float16, (n, 4, 16, 16)."""
+    device = next(vae.parameters()).device
+    kept = []
+    for start in range(0, len(scenes), 64):
+        pictures = to_signed(render_all(scenes[start : start + 64], 64).to(device))
+        kept.append((vae.encode(pictures).latent_dist.mode() * scale).half())
+    return torch.cat(kept)
+
+
+def things_mask(scenes: list[Scene]) -> torch.Tensor:
+    """Where the things stand on the latent grid: bool, (n, 1, 16, 16)."""
+    mask = torch.zeros(len(scenes), 1, GRID, GRID, dtype=torch.bool)
+    for number, scene in enumerate(scenes):
+        for spot in layout(scene):
+            x0, x1 = round((spot.x - spot.reach) * GRID), round((spot.x + spot.reach) * GRID)
+            y0, y1 = round((spot.y - spot.reach) * GRID), round((spot.y + spot.reach) * GRID)
+            mask[number, 0, max(0, y0) : y1, max(0, x0) : x1] = True
+    return mask
+
+
+class PictureStage:
+    """Trains UNet and text tower together on cached latents, v-prediction with zero terminal SNR.
+
+    Curriculum: `easy` (single medium and large things) alone until `mix_from` of the budget, then the `full`
+    scenes (all counts and sizes) are mixed in half and half.
+    """
+
+    name = "picture"
+    ema_decay = 0.998
+    warm_steps = 200
+    mix_from = 0.62
+
+    def __init__(
+        self,
+        device: torch.device,
+        unet: Unet,
+        text_encoder: CLIPTextModel,
+        tokenizer: CLIPTokenizer,
+        easy: tuple[list[Scene], torch.Tensor],
+        full: tuple[list[Scene], torch.Tensor],
+        batch: int = 64,
+        rate: float = 1.5e-3,
+    ) -> None:
+        self.model: nn.Module = nn.ModuleDict({"unet": unet, "text_encoder": text_encoder}).to(device)
+        self.unet, self.text_encoder, self.tokenizer = unet, text_encoder, tokenizer
+        self.batch, self.rate, self.device = batch, rate, device
+        self.scenes = easy[0] + full[0]
+        self.easy = len(easy[0])
+        self.latents = torch.cat([easy[1], full[1]]).to(device)
+        self.masks = things_mask(self.scenes).to(device)
+        noise: Any = DDIMScheduler(**NOISE)  # type: ignore[no-untyped-call]
+        self.alphas: torch.Tensor = noise.alphas_cumprod.to(device)
+
+    def groups(self) -> list[dict[str, Any]]:
+        return [
+            {"params": list(self.unet.parameters()), "lr": self.rate},
+            {"params": list(self.text_encoder.parameters()), "lr": 0.3 * self.rate},
+        ]
+
+    def loss(self, generator: torch.Generator, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
+        n, device = self.batch, self.device
+        chosen = self._choose(generator, progress)
+        latents = self.latents[chosen].float()
+        # Times evenly over the batch, which steadies the small batches.
+        even = (torch.arange(n, device=device) + torch.rand(n, generator=generator, device=device)) / n
+        times = (even * 1000).long().clamp(0, 999)
+        noise = torch.randn(latents.shape, generator=generator, device=device)
+        signal = self.alphas[times].view(-1, 1, 1, 1)
+        noisy = signal.sqrt() * latents + (1 - signal).sqrt() * noise
+        target = signal.sqrt() * noise - (1 - signal).sqrt() * latents
+        states = self.text_encoder(self._words(generator, chosen)).last_hidden_state
+        predicted = self.unet(noisy, times, encoder_hidden_states=states).sample
+        # The thing is learnt last and covers little of the picture: its cells weigh more.
+        weights = 1 + 1.5 * self.masks[chosen].float()
+        error = (predicted - target).square()
+        loss = (error * weights).sum() / (weights.sum() * error.shape[1])
+        return loss, {"loss": float(loss.detach()), "plain": float(error.detach().mean())}
+
+    def _choose(self, generator: torch.Generator, progress: float) -> torch.Tensor:
+        chosen = torch.randint(self.easy, (self.batch,), generator=generator, device=self.device)
+        if progress >= self.mix_from and len(self.scenes) > self.easy:
+            half = self.batch // 2
+            others = torch.randint(len(self.scenes) - self.easy, (half,), generator=generator, device=self.device)
+            # Every other one, so that both kinds see all the noise times.
+            chosen[1::2] = self.easy + others[: len(chosen[1::2])]
+        return chosen
+
+    def _words(self, generator: torch.Generator, chosen: torch.Tensor) -> torch.Tensor:
+        seed = int(torch.randint(2**31, (1,), generator=generator, device=self.device))
+        rng = random.Random(seed)
+        texts = [caption(self.scenes[number], rng) for number in chosen.tolist()]
+        # One in ten goes without words, for classifier-free guidance.
+        texts = ["" if rng.random() < 0.1 else text for text in texts]
+        return tokenize(self.tokenizer, texts).to(self.device)
+
+
+def make_scenes(easy: int, full: int) -> tuple[list[Scene], list[Scene]]:
+    """The training scenes of the two halves of the curriculum."""
+    return (
+        sample_scenes(easy, seed=21, counts=(1,), sizes=("medium", "large")),
+        sample_scenes(full, seed=22),
+    )

@@ -1,0 +1,168 @@
+"""The stages in their order, each a function that trains one model and writes it where the product looks.
+
+judge (needs nothing), vae, decoder (more of the vae's), text, picture (needs vae and text), upscaler (needs vae).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from starter.judge import MODELS, Judge
+from starter.train.export import export_judge, export_picture, export_upscaler
+from starter.train.judging import JudgeStage, held_out_accuracy
+from starter.train.latents import balance_vae, keep_latents
+from starter.train.loop import BUILD, Budget, train
+from starter.train.picture import PictureStage, make_scenes, new_unet
+from starter.train.text import TextStage, new_text_encoder, new_tokenizer
+from starter.train.upscaling import UpscalerStage, held_out_gain
+from starter.train.vae import DecoderStage, Vae, VaeStage, held_out_psnr, new_vae
+
+EASY, FULL = 12_000, 8_000
+# What every line of a log says beside the figures of its stage.
+FIXED = frozenset({"stage", "step", "spent_s", "rate"})
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How the whole training runs: where, how large its batches are, where results go."""
+
+    device: torch.device
+    batch_factor: int = 1
+    build: Path = BUILD
+    models: Path = MODELS
+
+
+def run_judge(plan: Plan, budget: Budget) -> dict[str, Any]:
+    stage = JudgeStage(plan.device, batch=64 * plan.batch_factor)
+    weights = train(stage, budget, folder=plan.build)
+    export_judge(plan.models / "judge", weights)
+    judge = Judge().to(plan.device)
+    judge.load_state_dict(weights)
+    return held_out_accuracy(judge.eval())
+
+
+def run_vae(plan: Plan, budget: Budget) -> dict[str, Any]:
+    stage = VaeStage(plan.device, batch=16 * plan.batch_factor)
+    stage.vae.load_state_dict(train(stage, budget, folder=plan.build))
+    return {"held_out_db": held_out_psnr(stage.vae.eval())}
+
+
+def run_decoder(plan: Plan, budget: Budget) -> dict[str, Any]:
+    stage = DecoderStage(plan.device, load_vae(plan), batch=16 * plan.batch_factor)
+    stage.model.load_state_dict(train(stage, budget, folder=plan.build))
+    return {"held_out_db": held_out_psnr(stage.vae.eval())}
+
+
+def run_text(plan: Plan, budget: Budget) -> dict[str, Any]:
+    train(TextStage(plan.device), budget, folder=plan.build)
+    return {}
+
+
+def run_picture(plan: Plan, budget: Budget) -> dict[str, Any]:
+    easy, full = make_scenes(EASY, FULL)
+    vae_weights = averaged(plan.build / "vae.pt")
+    kept = keep_latents(plan.build / "latents.pt", easy + full, vae_weights, plan.device)
+    tokenizer = new_tokenizer()
+    text_encoder = new_text_encoder(tokenizer)
+    schooled = averaged(plan.build / "text.pt")
+    text_encoder.load_state_dict(
+        {name.removeprefix("encoder."): w for name, w in schooled.items() if name.startswith("encoder.")}
+    )
+    stage = PictureStage(
+        plan.device,
+        new_unet(),
+        text_encoder,
+        tokenizer,
+        (easy, kept.values[:EASY]),
+        (full, kept.values[EASY:]),
+        batch=32 * plan.batch_factor,
+    )
+    shadow, words = new_unet(), new_text_encoder(tokenizer)
+
+    def export(weights: dict[str, torch.Tensor], step: int) -> None:
+        for module, prefix in ((shadow, "unet."), (words, "text_encoder.")):
+            own = {name.removeprefix(prefix): w for name, w in weights.items() if name.startswith(prefix)}
+            module.load_state_dict(own)
+        vae = load_vae(plan).cpu()
+        vae.register_to_config(scaling_factor=kept.scale)
+        balance_vae(vae, kept.balance)
+        export_picture(plan.models / "picture", vae, shadow, words, tokenizer)
+
+    train(stage, budget, folder=plan.build, save_every_s=300, on_save=export)
+    return {"latent_scale": kept.scale}
+
+
+def run_upscaler(plan: Plan, budget: Budget) -> dict[str, Any]:
+    vae = load_vae(plan).eval()
+    stage = UpscalerStage(plan.device, vae, batch=8 * plan.batch_factor)
+    weights = train(stage, budget, folder=plan.build)
+    export_upscaler(plan.models / "upscaler" / "x4.pth", weights)
+    stage.model.load_state_dict(weights)
+    return held_out_gain(stage.model.eval(), vae)
+
+
+def load_vae(plan: Plan) -> Vae:
+    """The VAE with its trained, averaged weights; with the longer trained decoder where there is one."""
+    vae = new_vae().to(plan.device)
+    vae.load_state_dict(averaged(plan.build / "vae.pt"))
+    longer = plan.build / "decoder.pt"
+    if longer.exists():
+        vae.load_state_dict(vae.state_dict() | averaged(longer))
+    return vae
+
+
+def averaged(checkpoint: Path) -> dict[str, torch.Tensor]:
+    """The averaged weights in a checkpoint."""
+    weights: dict[str, torch.Tensor] = torch.load(checkpoint, map_location="cpu", weights_only=True)["average"]
+    return weights
+
+
+# Each stage with its budget in minutes on one CPU core.
+STAGES: dict[str, tuple[Callable[[Plan, Budget], dict[str, Any]], float]] = {
+    "judge": (run_judge, 5),
+    "vae": (run_vae, 30),
+    "decoder": (run_decoder, 20),
+    "text": (run_text, 2),
+    "picture": (run_picture, 100),
+    "upscaler": (run_upscaler, 12),
+}
+
+
+def run_stage(name: str, plan: Plan, minutes: float | None = None, steps: int | None = None) -> dict[str, Any]:
+    """Train one stage, from its checkpoint if there is one; note its figures in the record beside the weights."""
+    run, usual = STAGES[name]
+    seconds = None if steps is not None else 60 * (minutes if minutes is not None else usual)
+    figures = run(plan, Budget(steps=steps, seconds=seconds))
+    state = torch.load(plan.build / f"{name}.pt", map_location="cpu", weights_only=True)
+    entry = {"steps": state["step"], "minutes": round(state["spent_s"] / 60, 1), "device": plan.device.type}
+    curve = read_curve(plan.build / f"{name}.jsonl")
+    record_path = plan.models / "training.json"
+    record = json.loads(record_path.read_text()) if record_path.exists() else {}
+    record[name] = (
+        entry | {"finished": time.strftime("%Y-%m-%d")} | {key: round(value, 4) for key, value in figures.items()}
+    )
+    record[name]["curve"] = curve
+    plan.models.mkdir(parents=True, exist_ok=True)
+    record_path.write_text(json.dumps(record, indent=1) + "\n")
+    return figures
+
+
+def read_curve(log: Path, points: int = 24) -> list[dict[str, float]]:
+    """A stage's log thinned to about that many lines, each the mean of the lines that it stands for."""
+    if not log.exists():
+        return []
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    width = max(1, -(-len(lines) // points))
+    curve = []
+    for start in range(0, len(lines), width):
+        group = lines[start : start + width]
+        means = {k: round(sum(line[k] for line in group) / len(group), 4) for k in group[0] if k not in FIXED}
+        curve.append({"step": group[-1]["step"], "minutes": round(group[-1]["spent_s"] / 60, 1)} | means)
+    return curve

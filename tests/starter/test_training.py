@@ -1,0 +1,122 @@
+"""Training: the loop's promises on tiny models, and what the stages make of words and latents."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import CLIPTokenizer
+
+from starter.captions import caption, caption_zh
+from starter.train.loop import Budget, rate_at, train
+from starter.train.picture import GRID, PictureStage, new_unet, things_mask
+from starter.train.pictures import sample_scenes
+from starter.train.text import POSITIONS, new_text_encoder, new_tokenizer, tokenize
+from starter.world import Scene
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> CLIPTokenizer:
+    return new_tokenizer(sentences=2000)
+
+
+def tiny_stage(tokenizer: CLIPTokenizer) -> PictureStage:
+    torch.manual_seed(0)
+    easy, full = sample_scenes(12, seed=1, counts=(1,)), sample_scenes(6, seed=2)
+    generator = torch.Generator().manual_seed(3)
+    latents = torch.randn(18, 4, GRID, GRID, generator=generator).half()
+    return PictureStage(
+        torch.device("cpu"),
+        new_unet((16, 16, 16), words=16),
+        new_text_encoder(tokenizer, width=16, layers=1),
+        tokenizer,
+        (easy, latents[:12]),
+        (full, latents[12:]),
+        batch=4,
+    )
+
+
+def test_resumed_training_ends_bit_for_bit_like_one_that_never_stopped(
+    tokenizer: CLIPTokenizer, tmp_path: Path
+) -> None:
+    budget = Budget(steps=6)
+    whole = train(tiny_stage(tokenizer), budget, folder=tmp_path / "whole")
+    train(tiny_stage(tokenizer), budget, folder=tmp_path / "parts", stop_after=3)
+    resumed = train(tiny_stage(tokenizer), budget, folder=tmp_path / "parts")
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    assert any(not torch.equal(whole[name], start) for name, start in tiny_stage(tokenizer).model.state_dict().items())
+
+
+def test_checkpoint_holds_how_far_the_training_came(tokenizer: CLIPTokenizer, tmp_path: Path) -> None:
+    saved: list[int] = []
+    train(
+        tiny_stage(tokenizer),
+        Budget(steps=4),
+        folder=tmp_path,
+        stop_after=2,
+        on_save=lambda weights, step: saved.append(step),
+    )
+    state = torch.load(tmp_path / "picture.pt", weights_only=True)
+    assert (state["step"], saved) == (2, [2])
+
+
+def test_learning_rate_warms_up_stays_and_falls_to_nothing() -> None:
+    assert rate_at(0.0, step=0, warm_steps=10) == pytest.approx(0.1)
+    assert rate_at(0.3, step=500, warm_steps=10) == 1.0
+    assert 0.0 < rate_at(0.9, step=900, warm_steps=10) < 0.2
+    assert rate_at(1.0, step=1000, warm_steps=10) == pytest.approx(0.0)
+
+
+def test_a_budget_without_steps_or_seconds_is_refused() -> None:
+    with pytest.raises(ValueError, match="steps or seconds"):
+        Budget().progress(0, 0.0)
+
+
+def test_counted_scenes_are_mixed_in_only_late(tokenizer: CLIPTokenizer) -> None:
+    stage = tiny_stage(tokenizer)
+    early = torch.cat([stage._choose(torch.Generator().manual_seed(n), 0.1) for n in range(20)])
+    late = torch.cat([stage._choose(torch.Generator().manual_seed(n), 0.9) for n in range(20)])
+    assert int(early.max()) < 12 <= int(late.max())
+    assert (late >= 12).float().mean() == 0.5
+
+
+def test_mask_covers_the_thing_and_not_the_corners() -> None:
+    mask = things_mask([Scene("house", "red", seed=s) for s in range(20)])
+    assert mask.float().mean((1, 2, 3)).min() > 0.05
+    assert not mask[:, :, :2, :].any()
+
+
+def test_every_caption_fits_the_text_encoder(tokenizer: CLIPTokenizer) -> None:
+    rng = random.Random(1)
+    for scene in sample_scenes(300, seed=9, word_share=0.1):
+        for text in (caption(scene, rng), caption_zh(scene, rng)):
+            assert len(tokenizer(text).input_ids) <= POSITIONS, text
+
+
+def test_words_of_both_languages_are_single_tokens(tokenizer: CLIPTokenizer) -> None:
+    for text, tokens in (
+        ("a red house on a meadow at night", 8),
+        ("three blue boats at sea, pixel art", 8),
+        ("夜晚草地上的一座红色房子", 7),
+    ):
+        assert len(tokenizer(text).input_ids) == tokens + 2, text
+
+
+def test_unknown_words_are_spelt_out_and_not_lost(tokenizer: CLIPTokenizer) -> None:
+    ids = tokenizer("zebra 龙").input_ids
+    assert tokenizer.unk_token_id not in ids[1:-1]
+
+
+def test_long_prompts_are_cut_to_the_positions(tokenizer: CLIPTokenizer) -> None:
+    assert tokenize(tokenizer, ["a red house " * 40]).shape == (1, POSITIONS)
+
+
+def test_log_lines_are_json(tokenizer: CLIPTokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("starter.train.loop.LOG_EVERY_S", 0.0)
+    train(tiny_stage(tokenizer), Budget(steps=2), folder=tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "picture.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2]
+    assert {"stage", "loss", "rate", "spent_s"} <= lines[0].keys()
