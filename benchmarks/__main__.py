@@ -21,7 +21,7 @@ async def main() -> None:
     ]
     print(timings.table(figures))
     path = Path("build/bench.json")
-    timings.write(path, figures, {"pairs": pairs, "device": "cpu", "model": "starter"})
+    timings.write(path, figures, {"pairs": pairs, "device": "cpu", "threads": overhead.THREADS, "model": "starter"})
     print(f"written to {path}")
 
 

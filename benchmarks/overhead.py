@@ -16,10 +16,14 @@ from inference.protocol import Failed, Finished, Imagine
 
 PROMPT = "a red house on a meadow at night"
 
+THREADS = 1
+"""CPU threads of either side, so that the two differ in nothing else."""
+
 
 async def measure(pairs: int, steps: int) -> Sequence[Timing]:
     """Time bare calls and whole jobs in turn: the job from the request to the last byte of its PNG."""
-    engine = LocalEngine(os.environ | {"EASEL_DEVICE": "cpu"})
+    torch.set_num_threads(THREADS)
+    engine = LocalEngine(os.environ | {"EASEL_DEVICE": "cpu", "EASEL_THREADS": str(THREADS)})
     await engine.start()
     try:
         model = next(model for model in engine.ready.models if model.name == "starter")

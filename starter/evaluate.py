@@ -14,7 +14,7 @@ import transformers
 
 from starter.judge import MODELS, judge_pictures, load_judge
 from starter.painter import GUIDANCE, STEPS, load_picture, paint
-from starter.prompts import KINDS, fixed_prompts
+from starter.prompts import KINDS, Prompt, fixed_prompts
 
 JUDGED = ("thing", "colour", "place", "time", "style", "count", "size")
 RESULT = Path("build/starter.json")
@@ -31,16 +31,25 @@ def evaluate(picture: Path, share: float = 1.0, steps: int = STEPS, guidance: fl
         pictures = paint(pipeline, prompts, steps, guidance)
         took_s, painted = took_s + time.monotonic() - begin, painted + len(prompts)
         seen = judge_pictures(judge, pictures)
-        right = {
-            name: sum(s[name] == getattr(p.scene, name) for s, p in zip(seen, prompts, strict=True)) for name in JUDGED
-        }
-        kinds[kind] = {"n": len(prompts)} | {name: hits / len(prompts) for name, hits in right.items()}
+        row: dict[str, Any] = {"n": len(prompts)}
+        for name in JUDGED:
+            # A middling size goes without saying, so it is free: only sizes that are named are judged.
+            asked = [pair for pair in zip(seen, prompts, strict=True) if name != "size" or named_size(pair[1])]
+            hits = sum(s[name] == getattr(p.scene, name) for s, p in asked)
+            row[name] = hits / max(1, len(asked))
+        row["n_size"] = sum(named_size(prompt) for prompt in prompts)
+        kinds[kind] = row
     return {
         "steps": steps,
         "guidance": guidance,
         "seconds_per_picture": round(took_s / painted, 3),
         "kinds": kinds,
     }
+
+
+def named_size(prompt: Prompt) -> bool:
+    """Whether the prompt says how large its things are."""
+    return prompt.scene.size != "medium"
 
 
 def print_table(kinds: dict[str, dict[str, Any]]) -> None:

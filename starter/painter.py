@@ -12,7 +12,7 @@ from PIL import Image
 from starter.judge import MODELS
 from starter.prompts import Prompt
 
-STEPS, GUIDANCE = 8, 4.0
+STEPS, GUIDANCE = 8, 3.0
 Pipeline = Any  # A StableDiffusionPipeline. Its own annotations hide its methods from mypy.
 
 

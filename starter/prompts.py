@@ -38,6 +38,6 @@ def fixed_prompts(kind: str, number: int | None = None) -> list[Prompt]:
             sizes=SIZES if many else SIZES[1:],
             held_out=kind == "unseen",
         )
-        text = caption(scene, rng, Shares(1, 1, 1, 1, 0.5, 1)) if kind == "paraphrased" else describe(scene)
+        text = caption(scene, rng, Shares(1, 1, 1, 1, 1, 1)) if kind == "paraphrased" else describe(scene)
         prompts.append(Prompt(text, scene, seed))
     return prompts

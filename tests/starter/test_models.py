@@ -59,6 +59,16 @@ def test_pipeline_paints_what_is_asked(pipeline: Pipeline, judge: Judge) -> None
         assert right >= least, (name, right)
 
 
+def test_karras_spacing_paints_in_eight_steps_too(pipeline: Pipeline, judge: Judge) -> None:
+    prompts, usual = fixed_prompts("plain", 8), pipeline.scheduler
+    try:
+        pipeline.scheduler = type(usual).from_config(usual.config, use_karras_sigmas=True)
+        seen = judge_pictures(judge, paint(pipeline, prompts))
+    finally:
+        pipeline.scheduler = usual
+    assert sum(s["place"] == p.scene.place for s, p in zip(seen, prompts, strict=True)) >= 7
+
+
 def test_same_seed_paints_the_same_picture(pipeline: Pipeline) -> None:
     one, two = (paint(pipeline, fixed_prompts("plain", 1), steps=2)[0] for _ in range(2))
     assert one.tobytes() == two.tobytes()
