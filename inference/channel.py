@@ -57,10 +57,13 @@ class Channel:
             raise PeerGone("the bot has hung up") from error
 
     def peer_is_gone(self) -> bool:
-        """Whether the bot has closed its end altogether, and not only stopped sending."""
+        """Whether the bot has closed its end altogether, and not only stopped sending; or this end was closed."""
+        descriptor = self._socket.fileno()
+        if descriptor < 0:
+            return True
         poll = select.poll()
-        poll.register(self._socket, select.POLLHUP)
-        return any(events & (select.POLLHUP | select.POLLERR) for _, events in poll.poll(0))
+        poll.register(descriptor, select.POLLHUP)
+        return any(events & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, events in poll.poll(0))
 
     def close(self) -> None:
         """Hang up."""
@@ -73,7 +76,7 @@ class Channel:
         while view:
             try:
                 received = self._socket.recv_into(view)
-            except ConnectionError:
+            except OSError:  # the bot is gone, or this end was closed meanwhile
                 return None
             if received == 0:
                 return None

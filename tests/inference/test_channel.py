@@ -70,3 +70,14 @@ def test_sending_to_nobody_says_so(ends: tuple[socket.socket, Channel]) -> None:
     ours.close()
     with pytest.raises(PeerGone):
         channel.send(Progress(1, 2, 3))
+
+
+def test_a_channel_closed_here_has_nothing_to_receive_and_nobody_to_send_to(
+    ends: tuple[socket.socket, Channel],
+) -> None:
+    _, channel = ends
+    assert not channel.peer_is_gone()
+    channel.close()
+    # The reader thread may ask after the main thread has hung up.
+    assert channel.receive() is None
+    assert channel.peer_is_gone()
