@@ -26,7 +26,8 @@ async def measure(pairs: int, steps: int) -> Sequence[Timing]:
     engine = LocalEngine(os.environ | {"EASEL_DEVICE": "cpu", "EASEL_THREADS": str(THREADS)})
     await engine.start()
     try:
-        model = next(model for model in engine.ready.models if model.name == "starter")
+        model = engine.ready.model("starter")
+        assert model is not None, "the starter comes with the checkout"
         pipeline: Any = StableDiffusionPipeline.from_pretrained("starter/models/picture", dtype=torch.float32)  # type: ignore[no-untyped-call]
         pipeline.set_progress_bar_config(disable=True)
         pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)  # type: ignore[no-untyped-call]

@@ -87,7 +87,8 @@ async def _serve(client: Easel, dispatcher: Dispatcher) -> None:
 
 def _capacity(ready: Ready, request: Request) -> int:
     """How many pictures like this request's share a forward pass."""
-    return next((model.batch for model in ready.models if model.name == request.model), 1)
+    model = ready.model(request.model)
+    return model.batch if model is not None else 1
 
 
 async def _start(engine: Engine) -> None:

@@ -166,6 +166,8 @@ class Dispatcher:
 
     async def _show_places(self, newest: Job | None = None) -> None:
         """Bring the cards of the next jobs, and of the newest, up to date: their places and when they may be ready."""
+        if not len(self._queue):
+            return
         pace_s = await self._pace_s()
         ahead_s = sum(pace_s * _work(running.job.request) for running in self._running.values())
         for place, job in enumerate(self._queue.in_order(), start=1):
@@ -177,9 +179,9 @@ class Dispatcher:
 
     async def _pace_s(self) -> float:
         """Seconds for one unit of work, from the newest jobs; 0 as long as there are none."""
-        newest = await self.jobs.recent_of_kind("imagine")
-        work = sum(_work(job.request) for job in newest)
-        return sum(job.seconds or 0 for job in newest) / work if work else 0
+        newest = await self.jobs.durations_of_kind("imagine")
+        work = sum(_work(request) for request, _ in newest)
+        return sum(seconds for _, seconds in newest) / work if work else 0
 
 
 class _Running:

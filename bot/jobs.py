@@ -178,9 +178,13 @@ class Jobs:
         """A member's newest jobs, newest first."""
         return await self._jobs("member_id = ? ORDER BY id DESC LIMIT ?", member_id, limit)
 
-    async def recent_of_kind(self, kind: str, limit: int = 20) -> list[Job]:
-        """The jobs of a kind that were finished last, newest first."""
-        return await self._jobs("kind = ? AND state = 'finished' ORDER BY id DESC LIMIT ?", kind, limit)
+    async def durations_of_kind(self, kind: str, limit: int = 20) -> list[tuple[Request, float]]:
+        """What the newest finished jobs of a kind asked for, and the engine's seconds on each."""
+        rows = await self._database.rows(
+            "SELECT request, seconds FROM job WHERE kind = ? AND state = 'finished' ORDER BY id DESC LIMIT ?",
+            (kind, limit),
+        )
+        return [(_request_decoder.decode(row["request"]), row["seconds"]) for row in rows]
 
     async def last_served(self) -> dict[int, float]:
         """When each member's newest job was started."""

@@ -124,9 +124,9 @@ def varied(request: Imagine, index: int, seed: int, count: int) -> Imagine:
 
 
 def _model(name: str, ready: Ready) -> ModelInfo:
-    for model in ready.models:
-        if model.name == name:
-            return model
+    model = ready.model(name)
+    if model is not None:
+        return model
     if name in ready.missing:
         raise MemberError(
             f"The weights of {name!r} are not on this machine yet: ask whoever runs this bot to fetch them,"

@@ -113,6 +113,10 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
     max_count: int
     max_prompt_chars: int
 
+    def model(self, name: str) -> ModelInfo | None:
+        """The model of this name, or None where its weights are missing or nobody knows it."""
+        return next((model for model in self.models if model.name == name), None)
+
 
 class Progress(msgspec.Struct, frozen=True, tag="progress"):
     """A job moved on. `step` counts over all its pictures, from 0 to `steps`."""

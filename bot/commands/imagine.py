@@ -137,10 +137,10 @@ def build(dispatcher: Dispatcher) -> Slice:
 
     @imagine.autocomplete("sampler")
     async def samplers(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
-        chosen = getattr(interaction.namespace, "model", None) or dispatcher.ready.default_model
-        known = {model.name: model for model in dispatcher.ready.models}
-        model = known.get(chosen, known[dispatcher.ready.default_model])
-        return [Choice(name=name, value=name) for name in model.samplers if typed.lower() in name.lower()][:CHOICES]
+        ready = dispatcher.ready
+        model = ready.model(getattr(interaction.namespace, "model", None) or "") or ready.model(ready.default_model)
+        names = model.samplers if model is not None else ()
+        return [Choice(name=name, value=name) for name in names if typed.lower() in name.lower()][:CHOICES]
 
     async def submit(interaction: discord.Interaction, request: Imagine, parent: Job) -> None:
         check(request, dispatcher.ready)

@@ -82,6 +82,15 @@ async def test_member_is_last_served_when_their_newest_job_started(jobs: Jobs) -
     assert set(await jobs.last_served()) == {1, 2}
 
 
+async def test_durations_of_the_newest_finished_jobs_are_kept_for_estimates(jobs: Jobs) -> None:
+    for steps in (4, 8, 12):
+        job = await jobs.submit(request(steps=steps), reply())
+        if steps != 12:
+            await jobs.finish(finished(job.id, b"one"))
+    durations = await jobs.durations_of_kind("imagine", limit=1)
+    assert [(asked.steps, seconds) for asked, seconds in durations] == [(8, 1.5)]
+
+
 async def test_unknown_number_is_a_lookup_error(jobs: Jobs) -> None:
     assert await jobs.find(99) is None
     with pytest.raises(LookupError):
