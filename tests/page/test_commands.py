@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
-from playwright.async_api import BrowserContext, Locator, expect
+from playwright.async_api import BrowserContext, FileChooser, Locator, expect
 
 from sandbox.clock import ManualClock
 from sandbox.server import Sandbox
@@ -244,11 +245,15 @@ async def test_files_come_by_picker_by_paste_and_by_drop(ada: ChatPage, bot: Scr
         attachments = bot.interactions[-1]["data"]["resolved"]["attachments"]
         return [attachment["filename"] for attachment in attachments.values()]
 
+    # Asked for well before the key: Chromium takes its time to hand its dialogs over, and reports none until then.
+    dialogs: asyncio.Queue[FileChooser] = asyncio.Queue()
+    ada.page.on("filechooser", dialogs.put_nowait)
     await ada.composer.fill("/upscale")
     await ada.composer.press("Enter")
-    async with ada.page.expect_file_chooser() as choosing:
-        await ada.page.keyboard.press("Space")
-    await (await choosing.value).set_files(picture)
+    await expect(chip(ada, "picture")).to_be_focused()
+    await ada.page.keyboard.press("Space")
+    dialog = await asyncio.wait_for(dialogs.get(), timeout=30)
+    await dialog.set_files(picture)
     await expect(ada.page.locator(".file-chip img")).to_be_visible()
     await ada.screenshot("attachment-option")
     await ada.page.keyboard.press("Enter")
