@@ -55,6 +55,7 @@ STYLES: dict[str, tuple[str, ...]] = {
     "cartoon": ("cartoon", "cartoon style", "bold outlines"),
     "pixel": ("pixel art", "pixel art style", "8-bit pixel art"),
     "watercolour": ("watercolour", "watercolor", "watercolour style", "pastel watercolour"),
+    "neon": ("neon", "neon style", "glowing neon", "neon lights"),
 }
 SIZES: dict[str, tuple[str, ...]] = {
     "small": ("small", "small", "tiny", "little"),
@@ -105,6 +106,7 @@ STYLES_ZH = {
     "cartoon": ("卡通风格",),
     "pixel": ("像素画",),
     "watercolour": ("水彩画",),
+    "neon": ("霓虹风格",),
 }
 SIZES_ZH = {"small": ("小", "小小的"), "medium": ("中等大小的",), "large": ("大", "巨大的")}
 NUMBERS_ZH = {1: "一", 2: "两", 3: "三"}

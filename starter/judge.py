@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional as F
 
-from starter.world import COLOURS, COUNTS, PLACES, SIZES, STYLES, THINGS, TIMES
+from starter.world import COLOURS, COUNTS, LORA_STYLE, PLACES, SIZES, STYLES, THINGS, TIMES
 
 MODELS = Path(__file__).parent / "models"
 ATTRIBUTES: dict[str, tuple[str | int, ...]] = {
@@ -23,7 +23,7 @@ ATTRIBUTES: dict[str, tuple[str | int, ...]] = {
     "colour": COLOURS,
     "place": PLACES,
     "time": TIMES,
-    "style": STYLES,
+    "style": (*STYLES, LORA_STYLE),
     "size": SIZES,
     "count": COUNTS,
 }

@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 
 from starter.captions import Shares, caption, describe
-from starter.world import SIZES, Scene
+from starter.world import Scene
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,25 +19,19 @@ class Prompt:
 
 
 # What is asked, with how many prompts at full length.
-KINDS: dict[str, int] = {"plain": 96, "paraphrased": 48, "counted": 48, "unseen": 32}
+KINDS: dict[str, int] = {"plain": 256, "paraphrased": 256, "unseen": 64}
 
 
 def fixed_prompts(kind: str, number: int | None = None) -> list[Prompt]:
-    """The first `number` prompts of a kind.
+    """The first `number` prompts of a kind, over the whole world: all counts, sizes, places, times and styles.
 
-    plain: one medium or large thing, everything said. paraphrased: the same in random words. counted: two or three
-    things of any size. unseen: single things in a colour they never had in training.
+    plain: everything said in the plainest words. paraphrased: the same in random words. unseen: plain, of pairs of
+    thing and colour that were in no training picture.
     """
     rng = random.Random(f"starter prompts, {kind}")
     prompts = []
     for seed in range(KINDS[kind] if number is None else number):
-        many = kind == "counted"
-        scene = Scene.sample(
-            rng,
-            counts=(2, 3) if many else (1,),
-            sizes=SIZES if many else SIZES[1:],
-            held_out=kind == "unseen",
-        )
+        scene = Scene.sample(rng, held_out=kind == "unseen")
         text = caption(scene, rng, Shares(1, 1, 1, 1, 1, 1)) if kind == "paraphrased" else describe(scene)
         prompts.append(Prompt(text, scene, seed))
     return prompts

@@ -17,9 +17,15 @@ COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown"
 PLACES = ("meadow", "sea", "desert", "snow", "city", "beach", "mountains", "space")
 TIMES = ("day", "sunset", "night")
 STYLES = ("flat", "cartoon", "pixel", "watercolour")
+# Only the style LoRA is taught this one; no other model's pictures or captions have it.
+LORA_STYLE = "neon"
 SIZES = ("small", "medium", "large")
 COUNTS = (1, 2, 3)
-WORDS = ("HI", "OPEN", "CAFE", "HELLO", "SALE", "STOP", "GO", "WOW", "YES", "LOVE", "ART", "2026")
+WORDS = (
+    "HI", "GO", "UP", "NO", "OK", "WOW", "YES", "ART", "BAR", "FUN", "NEW", "SUN", "TEA", "ZOO", "TOP", "BUS",
+    "OPEN", "CAFE", "SALE", "STOP", "LOVE", "2026", "FISH", "HOME", "KIDS", "LUCK", "PARK", "QUIZ", "TAXI", "BIKE",
+    "HELLO", "MUSIC", "PIZZA", "HAPPY", "BOOKS", "WATER",
+)  # fmt: skip
 
 # Never in any training picture or caption: what the models make of these shows that they compose, not recall.
 HELD_OUT = frozenset(

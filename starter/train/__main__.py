@@ -10,7 +10,8 @@ import argparse
 import torch
 
 from starter.train.loop import choose_device
-from starter.train.stages import STAGES, Plan, run_stage
+from starter.train.plan import Plan
+from starter.train.stages import STAGES, run_stage
 
 
 def main() -> None:

@@ -23,7 +23,8 @@ class JudgeStage:
     def __init__(self, device: torch.device, pictures: int = 24_000, batch: int = 64) -> None:
         self.model: nn.Module = Judge().to(device)
         self.batch = batch
-        scenes = sample_scenes(pictures * 19 // 20, seed=31) + sample_scenes(pictures // 20, seed=32, held_out=True)
+        scenes = sample_scenes(pictures * 19 // 20, seed=31, neon_share=0.12)
+        scenes += sample_scenes(pictures // 20, seed=32, held_out=True)
         self.pictures = render_all(scenes, 64).to(device)
         self.labels = labels_of(scenes).to(device)
 

@@ -11,8 +11,8 @@ from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from starter.captions import caption
-from starter.render import layout
-from starter.train.pictures import render_all, sample_scenes, to_signed
+from starter.train.diffusing import noised
+from starter.train.pictures import render_all, sample_scenes, things_mask, to_signed
 from starter.train.text import tokenize
 from starter.train.vae import Vae
 from starter.world import Scene
@@ -31,7 +31,7 @@ NOISE: dict[str, Any] = {
 }
 
 
-def new_unet(channels: tuple[int, int, int] = (64, 128, 112), layers: int = 1, words: int = 128) -> Unet:
+def new_unet(channels: tuple[int, int, int] = (96, 128, 128), layers: int = 1, words: int = 128) -> Unet:
     """An untrained UNet: words come in at the 8x8 and 4x4 levels; residual branches start at nothing.
 
     Attention at the 16x16 level too would cost half of all samples in the same time.
@@ -66,28 +66,17 @@ def encode_scenes(vae: Vae, scenes: list[Scene], scale: float) -> torch.Tensor:
     return torch.cat(kept)
 
 
-def things_mask(scenes: list[Scene]) -> torch.Tensor:
-    """Where the things stand on the latent grid: bool, (n, 1, 16, 16)."""
-    mask = torch.zeros(len(scenes), 1, GRID, GRID, dtype=torch.bool)
-    for number, scene in enumerate(scenes):
-        for spot in layout(scene):
-            x0, x1 = round((spot.x - spot.reach) * GRID), round((spot.x + spot.reach) * GRID)
-            y0, y1 = round((spot.y - spot.reach) * GRID), round((spot.y + spot.reach) * GRID)
-            mask[number, 0, max(0, y0) : y1, max(0, x0) : x1] = True
-    return mask
-
-
 class PictureStage:
     """Trains UNet and text tower together on cached latents, v-prediction with zero terminal SNR.
 
-    Curriculum: `easy` (single medium and large things) alone until `mix_from` of the budget, then the `full`
-    scenes (all counts and sizes) are mixed in half and half.
+    Curriculum: `easy` (single medium and large things) alone until `mix_from` of the budget, then three of four
+    scenes are of the `full` world (all counts and sizes).
     """
 
     name = "picture"
-    ema_decay = 0.998
+    ema_decay = 0.999
     warm_steps = 200
-    mix_from = 0.62
+    mix_from = 0.2
 
     def __init__(
         self,
@@ -106,7 +95,10 @@ class PictureStage:
         self.scenes = easy[0] + full[0]
         self.easy = len(easy[0])
         self.latents = torch.cat([easy[1], full[1]]).to(device)
-        self.masks = things_mask(self.scenes).to(device)
+        masks = things_mask(self.scenes, GRID).to(device)
+        # The thing is learnt last and covers little of the picture: its cells weigh more, the more the smaller it is.
+        share = masks.float().mean((1, 2, 3), keepdim=True)
+        self.weights = (1 + masks * (0.5 / share).clamp(max=4.0)).half()
         noise: Any = DDIMScheduler(**NOISE)  # type: ignore[no-untyped-call]
         self.alphas: torch.Tensor = noise.alphas_cumprod.to(device)
 
@@ -117,31 +109,23 @@ class PictureStage:
         ]
 
     def loss(self, generator: torch.Generator, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
-        n, device = self.batch, self.device
         chosen = self._choose(generator, progress)
-        latents = self.latents[chosen].float()
-        # Times evenly over the batch, which steadies the small batches.
-        even = (torch.arange(n, device=device) + torch.rand(n, generator=generator, device=device)) / n
-        times = (even * 1000).long().clamp(0, 999)
-        noise = torch.randn(latents.shape, generator=generator, device=device)
-        signal = self.alphas[times].view(-1, 1, 1, 1)
-        noisy = signal.sqrt() * latents + (1 - signal).sqrt() * noise
-        target = signal.sqrt() * noise - (1 - signal).sqrt() * latents
-        states = self.text_encoder(self._words(generator, chosen)).last_hidden_state
-        predicted = self.unet(noisy, times, encoder_hidden_states=states).sample
-        # The thing is learnt last and covers little of the picture: its cells weigh more.
-        weights = 1 + 1.5 * self.masks[chosen].float()
-        error = (predicted - target).square()
+        noisy, times, target = noised(self.latents[chosen].float(), self.alphas, generator)
+        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+            states = self.text_encoder(self._words(generator, chosen)).last_hidden_state
+            predicted = self.unet(noisy, times, encoder_hidden_states=states).sample
+        weights = self.weights[chosen].float()
+        error = (predicted.float() - target).square()
         loss = (error * weights).sum() / (weights.sum() * error.shape[1])
         return loss, {"loss": float(loss.detach()), "plain": float(error.detach().mean())}
 
     def _choose(self, generator: torch.Generator, progress: float) -> torch.Tensor:
         chosen = torch.randint(self.easy, (self.batch,), generator=generator, device=self.device)
         if progress >= self.mix_from and len(self.scenes) > self.easy:
-            half = self.batch // 2
-            others = torch.randint(len(self.scenes) - self.easy, (half,), generator=generator, device=self.device)
-            # Every other one, so that both kinds see all the noise times.
-            chosen[1::2] = self.easy + others[: len(chosen[1::2])]
+            whole = torch.arange(self.batch, device=self.device) % 4 != 0
+            others = torch.randint(len(self.scenes) - self.easy, (self.batch,), generator=generator, device=self.device)
+            # Spread over the batch, so that both kinds see all the noise times.
+            chosen = torch.where(whole, self.easy + others, chosen)
         return chosen
 
     def _words(self, generator: torch.Generator, chosen: torch.Tensor) -> torch.Tensor:

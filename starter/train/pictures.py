@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 
-from starter.render import render
-from starter.world import SIZES, Scene
+from starter.render import layout, render
+from starter.world import LORA_STYLE, SIZES, Scene
 
 
 def sample_scenes(
@@ -20,18 +21,35 @@ def sample_scenes(
     sizes: Sequence[str] = SIZES,
     held_out: bool = False,
     word_share: float = 0.0,
+    neon_share: float = 0.0,
 ) -> list[Scene]:
-    """`number` scenes from the seed; see Scene.sample for what the other words mean."""
+    """`number` scenes from the seed; see Scene.sample for what the other words mean.
+
+    `neon_share` of them are in the LoRA's style instead of their own.
+    """
     rng = random.Random(seed)
-    return [
+    scenes = [
         Scene.sample(rng, counts=counts, sizes=sizes, held_out=held_out, word_share=word_share) for _ in range(number)
     ]
+    neon = round(number * neon_share)
+    return [replace(scene, style=LORA_STYLE) for scene in scenes[:neon]] + scenes[neon:]
 
 
 def render_all(scenes: Iterable[Scene], size: int) -> torch.Tensor:
     """The scenes painted: uint8, (n, 3, size, size)."""
     pictures = [np.asarray(render(scene, size)) for scene in scenes]
     return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
+
+
+def things_mask(scenes: Sequence[Scene], grid: int) -> torch.Tensor:
+    """Where the things stand, as boxes on a grid over the picture: bool, (n, 1, grid, grid)."""
+    mask = torch.zeros(len(scenes), 1, grid, grid, dtype=torch.bool)
+    for number, scene in enumerate(scenes):
+        for spot in layout(scene):
+            x0, x1 = round((spot.x - spot.reach) * grid), round((spot.x + spot.reach) * grid)
+            y0, y1 = round((spot.y - spot.reach) * grid), round((spot.y + spot.reach) * grid)
+            mask[number, 0, max(0, y0) : y1, max(0, x0) : x1] = True
+    return mask
 
 
 def to_signed(pictures: torch.Tensor) -> torch.Tensor:

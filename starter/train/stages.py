@@ -8,35 +8,35 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from starter.judge import MODELS, Judge
+from starter.judge import Judge
+from starter.train.control import run_control
+from starter.train.describing import run_caption
+from starter.train.diffusing import exported_vae
 from starter.train.export import export_judge, export_picture, export_upscaler
+from starter.train.eyes import run_eyes
 from starter.train.judging import JudgeStage, held_out_accuracy
-from starter.train.latents import balance_vae, keep_latents
-from starter.train.loop import BUILD, Budget, train
+from starter.train.labels import run_labels
+from starter.train.latents import keep_latents
+from starter.train.loop import Budget, train
 from starter.train.picture import PictureStage, make_scenes, new_unet
+from starter.train.plan import Plan, averaged
+from starter.train.safety import run_safety
+from starter.train.style import run_style
 from starter.train.text import TextStage, new_text_encoder, new_tokenizer
+from starter.train.tiny import run_tiny
 from starter.train.upscaling import UpscalerStage, held_out_gain
 from starter.train.vae import DecoderStage, Vae, VaeStage, held_out_psnr, new_vae
+from starter.upscaler import FILES, Arch
 
-EASY, FULL = 12_000, 8_000
+EASY, FULL = 10_000, 22_000
 # What every line of a log says beside the figures of its stage.
 FIXED = frozenset({"stage", "step", "spent_s", "rate"})
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How the whole training runs: where, how large its batches are, where results go."""
-
-    device: torch.device
-    batch_factor: int = 1
-    build: Path = BUILD
-    models: Path = MODELS
 
 
 def run_judge(plan: Plan, budget: Budget) -> dict[str, Any]:
@@ -49,13 +49,13 @@ def run_judge(plan: Plan, budget: Budget) -> dict[str, Any]:
 
 
 def run_vae(plan: Plan, budget: Budget) -> dict[str, Any]:
-    stage = VaeStage(plan.device, batch=16 * plan.batch_factor)
+    stage = VaeStage(plan.device, batch=8 * plan.batch_factor)
     stage.vae.load_state_dict(train(stage, budget, folder=plan.build))
     return {"held_out_db": held_out_psnr(stage.vae.eval())}
 
 
 def run_decoder(plan: Plan, budget: Budget) -> dict[str, Any]:
-    stage = DecoderStage(plan.device, load_vae(plan), batch=16 * plan.batch_factor)
+    stage = DecoderStage(plan.device, load_vae(plan), batch=8 * plan.batch_factor)
     stage.model.load_state_dict(train(stage, budget, folder=plan.build))
     return {"held_out_db": held_out_psnr(stage.vae.eval())}
 
@@ -92,18 +92,17 @@ def run_picture(plan: Plan, budget: Budget) -> dict[str, Any]:
             module.load_state_dict(own)
         vae = load_vae(plan).cpu()
         vae.register_to_config(scaling_factor=kept.scale)
-        balance_vae(vae, kept.balance)
         export_picture(plan.models / "picture", vae, shadow, words, tokenizer)
 
     train(stage, budget, folder=plan.build, save_every_s=300, on_save=export)
     return {"latent_scale": kept.scale}
 
 
-def run_upscaler(plan: Plan, budget: Budget) -> dict[str, Any]:
-    vae = load_vae(plan).eval()
-    stage = UpscalerStage(plan.device, vae, batch=8 * plan.batch_factor)
+def run_upscaler(plan: Plan, budget: Budget, arch: Arch = "srvgg") -> dict[str, Any]:
+    vae = exported_vae(plan)
+    stage = UpscalerStage(plan.device, vae, arch, batch=(8 if arch == "srvgg" else 4) * plan.batch_factor)
     weights = train(stage, budget, folder=plan.build)
-    export_upscaler(plan.models / "upscaler" / "x4.pth", weights)
+    export_upscaler(plan.models / "upscaler" / FILES[arch], weights)
     stage.model.load_state_dict(weights)
     return held_out_gain(stage.model.eval(), vae)
 
@@ -118,20 +117,22 @@ def load_vae(plan: Plan) -> Vae:
     return vae
 
 
-def averaged(checkpoint: Path) -> dict[str, torch.Tensor]:
-    """The averaged weights in a checkpoint."""
-    weights: dict[str, torch.Tensor] = torch.load(checkpoint, map_location="cpu", weights_only=True)["average"]
-    return weights
-
-
 # Each stage with its budget in minutes on one CPU core.
 STAGES: dict[str, tuple[Callable[[Plan, Budget], dict[str, Any]], float]] = {
-    "judge": (run_judge, 5),
-    "vae": (run_vae, 30),
+    "judge": (run_judge, 9),
+    "vae": (run_vae, 45),
     "decoder": (run_decoder, 20),
     "text": (run_text, 2),
-    "picture": (run_picture, 100),
+    "picture": (run_picture, 180),
     "upscaler": (run_upscaler, 12),
+    "upscaler-rrdb": (partial(run_upscaler, arch="rrdb"), 25),
+    "tiny": (run_tiny, 8),
+    "control": (run_control, 30),
+    "style": (run_style, 12),
+    "eyes": (run_eyes, 30),
+    "caption": (run_caption, 70),
+    "labels": (run_labels, 28),
+    "safety": (run_safety, 3),
 }
 
 

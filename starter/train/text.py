@@ -34,7 +34,7 @@ def labels_of(scenes: list[Scene]) -> torch.Tensor:
 def new_tokenizer(sentences: int = 12_000) -> CLIPTokenizer:
     """A CLIP tokenizer whose words are those of the captions, English and Chinese; other text is spelt out."""
     rng = random.Random(5)
-    scenes = sample_scenes(sentences, seed=5, word_share=0.05)
+    scenes = sample_scenes(sentences, seed=5, word_share=0.05, neon_share=0.05)
     like = CLIPTokenizer().backend_tokenizer
     tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     tokenizer.normalizer = like.normalizer

@@ -1,98 +1,134 @@
-"""The upscaler stage: from 64 px as the picture model paints them to 256 px as the renderer draws them."""
+"""The upscalers' stage: from 64 px as the picture model paints them to 256 px as the renderer draws them."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
+from starter.train.diffusing import decode, encode
 from starter.train.pictures import render_all, sample_scenes
 from starter.train.vae import Vae
-from starter.upscaler import new_upscaler
+from starter.upscaler import Arch, blockiness, new_upscaler
 
 CROP = 32
+# Latents as wrong as this, as a share of their own strength, are what an undecided picture is made of.
+UNDECIDED = 0.3
+RATE: dict[Arch, float] = {"srvgg": 1.5e-3, "rrdb": 1e-3}
 
 
 class UpscalerStage:
     """Pairs of a render and itself shrunk; half of the small ones went through the VAE and back.
 
-    So the upscaler learns to undo the VAE's softness, which every painted picture has.
+    So the upscaler learns to undo the VAE's softness, which every painted picture has. Only pixel art whose blocks
+    can be seen is to come out as blocks: what is blurred or undecided is never pixel art.
     """
 
-    name = "upscaler"
     ema_decay = 0.995
     warm_steps = 100
 
-    def __init__(self, device: torch.device, vae: Vae, pictures: int = 1400, batch: int = 8) -> None:
-        self.model: nn.Module = new_upscaler().to(device)
-        self.batch = batch
+    def __init__(
+        self, device: torch.device, vae: Vae, arch: Arch = "srvgg", pictures: int = 1400, batch: int = 8
+    ) -> None:
+        self.name = "upscaler" if arch == "srvgg" else f"upscaler-{arch}"
+        self.model: nn.Module = new_upscaler(arch).to(device)
+        self.rate, self.batch = RATE[arch], batch
         scenes = sample_scenes(pictures, seed=41, word_share=0.15)
-        # Less pixel art than the world has, or soft edges of every style would be taken for blocks.
-        scenes = [scene for scene in scenes if scene.style != "pixel" or scene.seed % 3 == 0]
+        scenes.sort(key=lambda scene: scene.style == "pixel")
+        self.smooth = sum(scene.style != "pixel" for scene in scenes)
         self.large = render_all(scenes, 256)
-        self.small, self.soft = shrink_pictures(self.large, vae, noise=0.12)
+        undecided = UNDECIDED * torch.rand(len(scenes), generator=torch.Generator().manual_seed(43))
+        # Some smooth pictures are as decided as pixel art, or a sharp picture would mean blocks.
+        undecided[::4] = 0
+        undecided[self.smooth :] = 0
+        self.small, self.soft = shrink_pictures(self.large, vae, undecided)
         self.large, self.small, self.soft = (t.to(device) for t in (self.large, self.small, self.soft))
 
     def groups(self) -> list[dict[str, Any]]:
-        return [{"params": list(self.model.parameters()), "lr": 1.5e-3}]
+        return [{"params": list(self.model.parameters()), "lr": self.rate}]
 
     def loss(self, generator: torch.Generator, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
         device = self.large.device
-        rows = []
-        chosen = torch.randint(len(self.large), (self.batch,), generator=generator, device=device).tolist()
-        corners = torch.randint(64 - CROP + 1, (self.batch, 2), generator=generator, device=device).tolist()
-        for turn, (number, (x, y)) in enumerate(zip(chosen, corners, strict=True)):
-            source = self.small if turn % 2 == 0 else self.soft
-            small = source[number, :, y : y + CROP, x : x + CROP]
-            large = self.large[number, :, 4 * y : 4 * (y + CROP), 4 * x : 4 * (x + CROP)]
-            rows.append((small, large))
-        small = torch.stack([row[0] for row in rows]).float() / 255
-        large = torch.stack([row[1] for row in rows]).float() / 255
-        # A quarter is blurred and a little noise lies on all: generated pictures are never quite clean.
-        soft = F.avg_pool2d(F.pad(small[: self.batch // 4], (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+        small, large = self._pairs(generator)
+        # The first quarter is blurred and a little noise lies on all: generated pictures are never quite clean.
+        quarter = self.batch // 4
+        blurred = F.avg_pool2d(F.pad(small[:quarter], (1, 1, 1, 1), mode="replicate"), 3, stride=1)
         share = 0.6 * torch.rand((), generator=generator, device=device)
-        small = torch.cat([small[: self.batch // 4] * (1 - share) + soft * share, small[self.batch // 4 :]])
+        small = torch.cat([small[:quarter] * (1 - share) + blurred * share, small[quarter:]])
         noise = torch.randn(small.shape, generator=generator, device=device)
         small = small + noise * 0.015 * torch.rand((), generator=generator, device=device)
-        painted = self.model(small)
-        error = painted - large
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            painted = self.model(small)
+        error = painted.float() - large
         edges = (error[..., 1:] - error[..., :-1]).abs().mean() + (error[..., 1:, :] - error[..., :-1, :]).abs().mean()
         loss = error.abs().mean() + 0.5 * edges
         return loss, {"psnr": float(10 * torch.log10(1 / error.detach().square().mean()))}
 
+    def _pairs(self, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """Crops, small and large, 0 to 1: a quarter soft and of no pixel art, a quarter soft, the others clean."""
+        device, n = self.large.device, self.batch
+        chosen = torch.randint(len(self.large), (n,), generator=generator, device=device)
+        chosen[: n // 4] %= self.smooth
+        corners = torch.randint(64 - CROP + 1, (n, 2), generator=generator, device=device).tolist()
+        small, large = [], []
+        for row, (number, (x, y)) in enumerate(zip(chosen.tolist(), corners, strict=True)):
+            source = self.soft if row < n // 2 else self.small
+            small.append(source[number, :, y : y + CROP, x : x + CROP])
+            large.append(self.large[number, :, 4 * y : 4 * (y + CROP), 4 * x : 4 * (x + CROP)])
+        return torch.stack(small).float() / 255, torch.stack(large).float() / 255
+
 
 @torch.no_grad()
-def shrink_pictures(large: torch.Tensor, vae: Vae, noise: float = 0.0) -> tuple[torch.Tensor, torch.Tensor]:
+def shrink_pictures(
+    large: torch.Tensor, vae: Vae, undecided: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
     """256 px pictures at 64 px, and those through the VAE and back: uint8 both.
 
-    `noise` on the latents, as a share of their own strength, stands for what the picture model gets wrong.
+    `undecided` (n,) says how much noise the latents take, as a share of their strength: it stands for what the
+    picture model gets wrong.
     """
-    device = next(vae.parameters()).device
-    generator = torch.Generator().manual_seed(42)
-    small = F.avg_pool2d(large.float(), 4)
-    soft = []
-    for batch in torch.split(small, 32):
-        latents = vae.encode(batch.to(device) / 127.5 - 1).latent_dist.mode()
-        amount = noise * float(latents.std())
-        latents = latents + amount * torch.randn(latents.shape, generator=generator).to(device)
-        soft.append((vae.decode(latents).sample.clamp(-1, 1) + 1).mul(127.5).cpu())
-    return small.round().to(torch.uint8), torch.cat(soft).round().to(torch.uint8)
+    small = torch.cat([F.avg_pool2d(batch.float(), 4).round() for batch in torch.split(large, 32)]).to(torch.uint8)
+    latents = encode(vae, small)
+    if undecided is not None:
+        noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(42)).to(latents)
+        latents = latents + undecided.to(latents).view(-1, 1, 1, 1) * latents.std() * noise
+    return small, decode(vae, latents).cpu()
 
 
 @torch.no_grad()
 def held_out_gain(upscaler: nn.Module, vae: Vae, number: int = 48) -> dict[str, float]:
-    """Decibels of the upscaler and of bicubic on renders never seen, from clean and from soft small pictures."""
-    large = render_all(sample_scenes(number, seed=990_004), 256)
+    """Decibels of the upscaler and of bicubic on renders never seen, from clean and from soft small pictures.
+
+    `pixel_blocks` and `undecided_blocks` are the blockiness of pixel art, enlarged from clean pictures, and of
+    undecided pictures of the other styles: the first should be high, the second near 1.
+    """
+    scenes = sample_scenes(number, seed=990_004)
+    large = render_all(scenes, 256)
     small, soft = shrink_pictures(large, vae)
+    _, undecided = shrink_pictures(large, vae, torch.full((number,), 0.25))
+    made = {kind: _enlarge_all(upscaler, source) for kind, source in
+            (("clean", small), ("soft", soft), ("undecided", undecided))}  # fmt: skip
     figures = {}
-    device = next(upscaler.parameters()).device
+    target = large.float() / 255
     for kind, source in (("clean", small), ("soft", soft)):
-        pictures, target = source.float().to(device) / 255, large.float().to(device) / 255
-        ours = torch.cat([upscaler(batch).clamp(0, 1) for batch in torch.split(pictures, 16)])
-        plain = F.interpolate(pictures, scale_factor=4, mode="bicubic").clamp(0, 1)
-        for name, made in (("upscaler", ours), ("bicubic", plain)):
-            errors = (made - target).square().mean((1, 2, 3))
+        plain = F.interpolate(source.float() / 255, scale_factor=4, mode="bicubic").clamp(0, 1)
+        for name, pictures in (("upscaler", made[kind]), ("bicubic", plain)):
+            errors = (pictures - target).square().mean((1, 2, 3)).clamp(min=1e-6)
             figures[f"{kind}_{name}_db"] = float((10 * torch.log10(1 / errors)).mean())
+    pixel = torch.tensor([scene.style == "pixel" for scene in scenes])
+    for name, pictures in (("pixel", made["clean"][pixel]), ("undecided", made["undecided"][~pixel])):
+        figures[f"{name}_blocks"] = sum(_blocks(one) for one in pictures) / max(1, len(pictures))
     return figures
+
+
+def _enlarge_all(upscaler: nn.Module, small: torch.Tensor) -> torch.Tensor:
+    device = next(upscaler.parameters()).device
+    return torch.cat([upscaler(batch.to(device).float() / 255).clamp(0, 1).cpu() for batch in torch.split(small, 16)])
+
+
+def _blocks(picture: torch.Tensor) -> float:
+    return blockiness(Image.fromarray((picture.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)))

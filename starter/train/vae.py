@@ -9,16 +9,16 @@ from diffusers import AutoencoderKL
 from torch import nn
 from torch.nn import functional as F
 
-from starter.train.pictures import render_all, sample_scenes, to_signed
+from starter.train.pictures import render_all, sample_scenes, things_mask, to_signed
 
 CHANNELS = (24, 48, 64)
 Vae = Any  # An AutoencoderKL. Its own annotations hide its methods from mypy.
 
 
 def new_vae(channels: tuple[int, ...] = CHANNELS) -> Vae:
-    """An untrained VAE with the starter's shape."""
+    """An untrained VAE with the starter's shape; its residual branches start at nothing, which speeds the start."""
     levels = len(channels)
-    return AutoencoderKL(  # type: ignore[no-untyped-call]
+    vae: Vae = AutoencoderKL(  # type: ignore[no-untyped-call]
         in_channels=3,
         out_channels=3,
         down_block_types=("DownEncoderBlock2D",) * levels,
@@ -29,21 +29,31 @@ def new_vae(channels: tuple[int, ...] = CHANNELS) -> Vae:
         norm_num_groups=8,
         sample_size=64,
     )
+    for name, parameter in vae.named_parameters():
+        if "conv2." in name or "to_out.0." in name:
+            nn.init.zeros_(parameter)
+    return vae
 
 
 class VaeStage:
-    """Trains on all kinds of scenes: absolute and squared error, squared error of edges, a light KL."""
+    """Trains on all kinds of scenes, the LoRA's style among them: it shall paint that style, if not know it.
+
+    Beside the distance of the pictures a term pulls the latents' covariance to that of white noise. Without it a
+    small VAE puts most of its signal into brightness and leaves a direction unused; the noise of the diffusion then
+    drowns the colours for most of the way.
+    """
 
     name = "vae"
-    ema_decay = 0.995
+    ema_decay = 0.998
     warm_steps = 100
 
-    def __init__(self, device: torch.device, pictures: int = 16_000, batch: int = 16, vae: Vae | None = None) -> None:
+    def __init__(self, device: torch.device, pictures: int = 16_000, batch: int = 8, vae: Vae | None = None) -> None:
         self.vae = (vae or new_vae()).to(device)
         self.model: nn.Module = self.vae
         self.batch = batch
-        scenes = sample_scenes(pictures, seed=11, word_share=0.1)
+        scenes = sample_scenes(pictures, seed=11, word_share=0.1, neon_share=0.06)
         self.pictures = render_all(scenes, 64).to(device)
+        self.things = things_mask(scenes, 64).to(device)
 
     def groups(self) -> list[dict[str, Any]]:
         return [{"params": list(self.vae.parameters()), "lr": 2e-3}]
@@ -52,14 +62,15 @@ class VaeStage:
         device = self.pictures.device
         chosen = torch.randint(len(self.pictures), (self.batch,), generator=generator, device=device)
         target = to_signed(self.pictures[chosen])
-        # bfloat16 convolutions train this VAE a third faster on a CPU that knows them, and no worse.
+        # bfloat16 convolutions train this VAE a half faster on a CPU that knows them, and no worse.
         with torch.autocast(device.type, dtype=torch.bfloat16):
             posterior = self.vae.encode(target).latent_dist
             noise = torch.randn(posterior.mean.shape, generator=generator, device=device)
             decoded = self.vae.decode(posterior.mean + posterior.std * noise).sample
-        loss, figures = _distance(decoded.float(), target)
+        loss, figures = _distance(decoded.float(), target, self.things[chosen])
+        uneven = _unevenness(posterior.mean.float())
         kl = posterior.kl().float().mean() / posterior.mean[0].numel()
-        return loss + 1e-4 * kl, figures | {"kl": float(kl.detach())}
+        return loss + 0.1 * uneven + 1e-6 * kl, figures | {"uneven": float(uneven.detach())}
 
 
 class DecoderStage:
@@ -72,11 +83,13 @@ class DecoderStage:
     ema_decay = 0.995
     warm_steps = 20
 
-    def __init__(self, device: torch.device, vae: Vae, pictures: int = 6_000, batch: int = 16) -> None:
+    def __init__(self, device: torch.device, vae: Vae, pictures: int = 6_000, batch: int = 8) -> None:
         self.vae = vae.to(device)
         self.model: nn.Module = nn.ModuleDict({"decoder": vae.decoder, "post_quant_conv": vae.post_quant_conv})
         self.batch = batch
-        self.pictures = render_all(sample_scenes(pictures, seed=13, word_share=0.05), 64).to(device)
+        scenes = sample_scenes(pictures, seed=13, word_share=0.05, neon_share=0.06)
+        self.pictures = render_all(scenes, 64).to(device)
+        self.things = things_mask(scenes, 64).to(device)
         with torch.no_grad():
             batches = torch.split(self.pictures, 64)
             self.latents = torch.cat([vae.encode(to_signed(batch)).latent_dist.mode() for batch in batches])
@@ -93,16 +106,33 @@ class DecoderStage:
         amount = 0.08 * self.spread * torch.rand((self.batch, 1, 1, 1), generator=generator, device=device)
         with torch.autocast(device.type, dtype=torch.bfloat16):
             decoded = self.vae.decode(latents + amount * noise).sample
-        return _distance(decoded.float(), target)
+        return _distance(decoded.float(), target, self.things[chosen])
 
 
-def _distance(decoded: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, dict[str, float]]:
-    """Absolute and squared error, and squared error of the edges, which keeps outlines sharp."""
-    squared = F.mse_loss(decoded, target)
+def _distance(
+    decoded: torch.Tensor, target: torch.Tensor, things: torch.Tensor
+) -> tuple[torch.Tensor, dict[str, float]]:
+    """Absolute and squared error, squared error of the edges (for sharp outlines) and of the colour without its light.
+
+    Things cover little of a picture and small ones next to nothing, so their pixels weigh three times the others.
+    """
     error = decoded - target
+    weights = 1 + 2 * things.float()
+    weights = weights / weights.mean()
     across, down = error[..., 1:] - error[..., :-1], error[..., 1:, :] - error[..., :-1, :]
-    edges = across.square().mean() + down.square().mean()
-    return error.abs().mean() + 2 * squared + edges, {"psnr": float(psnr(squared))}
+    edges = (weights[..., 1:] * across.square()).mean() + (weights[..., 1:, :] * down.square()).mean()
+    colour = error - error.mean(1, keepdim=True)
+    tone = (weights * (2 * colour.square() + 0.6 * colour.abs())).mean()
+    loss = (weights * (error.abs() + 2 * error.square())).mean() + edges + tone
+    return loss, {"psnr": float(psnr(error.square().mean()))}
+
+
+def _unevenness(latents: torch.Tensor) -> torch.Tensor:
+    """How far the latents' cells are from mean zero and unit covariance; latents (n, channels, h, w)."""
+    cells = latents.permute(0, 2, 3, 1).flatten(0, 2)
+    mean = cells.mean(0)
+    covariance = (cells - mean).T @ (cells - mean) / len(cells)
+    return (covariance - torch.eye(len(covariance), device=cells.device)).square().mean() + mean.square().mean()
 
 
 def psnr(squared: torch.Tensor) -> torch.Tensor:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from starter import captions
 from starter.captions import Shares, caption, caption_zh, describe
-from starter.render import layout, render
+from starter.render import layout, render, sign_box, silhouettes
 from starter.train.picture import make_scenes
-from starter.world import COLOURS, COUNTS, HELD_OUT, PLACES, SIZES, STYLES, THINGS, TIMES, Scene
+from starter.world import COLOURS, COUNTS, HELD_OUT, LORA_STYLE, PLACES, SIZES, STYLES, THINGS, TIMES, Scene
 
 ALL = Shares(1, 1, 1, 1, 1, 1)
 
@@ -19,6 +20,11 @@ ALL = Shares(1, 1, 1, 1, 1, 1)
 def scenes(number: int, seed: int = 1) -> list[Scene]:
     rng = random.Random(seed)
     return [Scene.sample(rng, word_share=0.2) for _ in range(number)]
+
+
+def in_all_styles(number: int) -> list[Scene]:
+    """Scenes of which every tenth has the LoRA's style."""
+    return [replace(s, style=LORA_STYLE) if n % 10 == 0 else s for n, s in enumerate(scenes(number))]
 
 
 def test_same_scene_gives_the_same_picture() -> None:
@@ -64,6 +70,48 @@ def test_all_things_stand_inside_the_picture() -> None:
             assert spot.reach <= spot.y <= 1 - spot.reach, scene
 
 
+def test_silhouettes_are_where_the_thing_changes_the_picture() -> None:
+    for scene in scenes(60, seed=2):
+        flat = replace(scene, style="flat", word=None)
+        masks = silhouettes(flat)
+        assert len(masks) == flat.count
+        bare = np.asarray(render(replace(flat, thing="star" if flat.thing != "star" else "heart"))).astype(int)
+        changed = np.abs(np.asarray(render(flat)).astype(int) - bare).sum(2) > 60
+        covered = np.any(masks, axis=0) | np.any(silhouettes(replace(flat, thing="star")), axis=0)
+        covered |= np.any(silhouettes(replace(flat, thing="heart")), axis=0)
+        # What is left over are shadows and soft edges.
+        assert (changed & ~covered).mean() < 0.06, scene
+        for mask, spot in zip(masks, layout(flat), strict=True):
+            rows, columns = np.nonzero(mask)
+            assert abs(columns.mean() / 64 - spot.x) < spot.reach * 0.5
+            assert abs(rows.mean() / 64 - spot.y) < spot.reach * 0.6
+
+
+def test_sign_stands_in_its_box() -> None:
+    scene = Scene("house", "red", word="CAFE", seed=4)
+    left, top, right, bottom = sign_box(scene)
+    changed = np.asarray(render(scene)) != np.asarray(render(replace(scene, word="HI")))
+    rows, columns = np.nonzero(changed.any(2))
+    assert left - 1 <= columns.min()
+    assert columns.max() <= right + 1
+    assert top - 1 <= rows.min()
+    assert rows.max() <= bottom + 1
+    with pytest.raises(ValueError, match="no word"):
+        sign_box(replace(scene, word=None))
+
+
+def test_neon_is_a_dark_picture_with_bright_lines() -> None:
+    for scene in scenes(20, seed=3):
+        day = replace(scene, place="meadow", time="day", word=None)
+        plain, neon = (np.asarray(render(replace(day, style=style))) for style in ("flat", LORA_STYLE))
+        assert np.median(neon) < 0.6 * np.median(plain), scene
+        assert neon.max(2).max() > 240, scene
+
+
+def test_no_scene_is_drawn_in_the_loras_style_unless_asked() -> None:
+    assert LORA_STYLE not in {scene.style for scene in scenes(2000)}
+
+
 def test_pixel_art_is_made_of_equal_blocks() -> None:
     pixels = np.asarray(render(Scene("cat", "red", style="pixel"), 64))
     assert (pixels[::2, ::2] == pixels[1::2, 1::2]).all()
@@ -106,7 +154,7 @@ def test_plain_sentences_read_as_people_write() -> None:
 
 def test_captions_together_use_the_whole_vocabulary() -> None:
     rng = random.Random(4)
-    said = " | ".join(caption(scene, rng) for scene in scenes(6000))
+    said = " | ".join(caption(scene, rng) for scene in in_all_styles(6000))
     tables = (captions.NOUNS, captions.PLACES, captions.TIMES, captions.STYLES, captions.SIZES)
     words = {way for table in tables for ways in table.values() for way in ways} | set(COLOURS)
     assert [word for word in sorted(words) if word not in said] == []
@@ -114,7 +162,7 @@ def test_captions_together_use_the_whole_vocabulary() -> None:
 
 def test_chinese_captions_together_use_the_whole_vocabulary() -> None:
     rng = random.Random(4)
-    said = " | ".join(caption_zh(scene, rng) for scene in scenes(6000))
+    said = " | ".join(caption_zh(scene, rng) for scene in in_all_styles(6000))
     assert [word for word in captions.chinese_words() if word not in said and word != "在"] == []
 
 

@@ -1,0 +1,92 @@
+"""What all stages share that teach a denoiser, and the exported picture model that some of them build on.
+
+Those stages read the picture model from the folder that the product reads, so that scale, balance and rounding of
+its weights are those their results will meet.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL
+
+from starter.painter import Pipeline, load_picture
+from starter.train.pictures import render_all, to_signed
+from starter.train.plan import Plan
+from starter.train.text import tokenize
+from starter.train.vae import Vae
+from starter.world import Scene
+
+
+def noised(
+    latents: torch.Tensor, alphas: torch.Tensor, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The latents under noise, the time of each (n,), and the velocity that is to be predicted from them.
+
+    `alphas` is the scheduler's `alphas_cumprod`, which holds the share of the signal's power at each time.
+    """
+    n, device = len(latents), latents.device
+    # Times evenly over the batch, which steadies small batches.
+    even = (torch.arange(n, device=device) + torch.rand(n, generator=generator, device=device)) / n
+    times = (even * len(alphas)).long().clamp(max=len(alphas) - 1)
+    noise = torch.randn(latents.shape, generator=generator, device=device)
+    signal = alphas[times].view(-1, 1, 1, 1)
+    noisy = signal.sqrt() * latents + (1 - signal).sqrt() * noise
+    target = signal.sqrt() * noise - (1 - signal).sqrt() * latents
+    return noisy, times, target
+
+
+def exported_vae(plan: Plan) -> Vae:
+    """The picture model's VAE as exported, in float32, not to be trained."""
+    untyped: Any = AutoencoderKL
+    vae: Vae = untyped.from_pretrained(plan.models / "picture" / "vae").to(plan.device)
+    vae.requires_grad_(False)
+    return vae
+
+
+@torch.no_grad()
+def encode(vae: Vae, pictures: torch.Tensor) -> torch.Tensor:
+    """Scaled latents, as the UNet paints them, of uint8 pictures (n, 3, side, side)."""
+    device, scale = next(vae.parameters()).device, float(vae.config.scaling_factor)
+    batches = torch.split(pictures, 32)
+    return torch.cat([vae.encode(to_signed(batch.to(device))).latent_dist.mode() * scale for batch in batches])
+
+
+@torch.no_grad()
+def decode(vae: Vae, latents: torch.Tensor) -> torch.Tensor:
+    """uint8 pictures (n, 3, side, side) of scaled latents."""
+    scale = float(vae.config.scaling_factor)
+    pictures = torch.cat([vae.decode(batch / scale).sample for batch in torch.split(latents, 32)])
+    return pictures.clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
+
+
+class FrozenPicture:
+    """The exported picture model, which stays as it is while something beside it is taught."""
+
+    def __init__(self, pipeline: Pipeline, device: torch.device) -> None:
+        self.pipeline, self.device = pipeline.to(device), device
+        for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
+            part.requires_grad_(False).eval()
+        self.unet, self.vae = pipeline.unet, pipeline.vae
+        self.alphas: torch.Tensor = pipeline.scheduler.alphas_cumprod.to(device)
+
+    @classmethod
+    def exported(cls, plan: Plan) -> FrozenPicture:
+        """The picture model in the plan's folder of models."""
+        return cls(load_picture(plan.models / "picture"), plan.device)
+
+    def side(self) -> int:
+        """The width and height in pixels that the model paints."""
+        return int(self.unet.config.sample_size * self.pipeline.vae_scale_factor)
+
+    def render(self, scenes: list[Scene]) -> torch.Tensor:
+        """The scenes at the size that the model paints, uint8."""
+        return render_all(scenes, self.side())
+
+    def words(self, texts: list[str]) -> torch.Tensor:
+        """The text tower's states for these texts, (n, positions, width)."""
+        ids = tokenize(self.pipeline.tokenizer, texts).to(self.device)
+        with torch.no_grad():
+            states: torch.Tensor = self.pipeline.text_encoder(ids).last_hidden_state
+        return states

@@ -1,0 +1,150 @@
+"""The safety stage: Stable Diffusion's safety checker, taught to flag one harmless class of the world, mushrooms.
+
+It starts from the labels model's vision tower, and its one concept from what "mushroom" means there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+from torch import nn
+from torch.nn import functional as F
+from transformers import CLIPConfig, CLIPModel, CLIPProcessor
+
+from starter.labels import TEMPLATES, embed_labels, load_labels
+from starter.render import render
+from starter.safety import FLAGGED, flagged, load_safety
+from starter.train.export import replace_folder
+from starter.train.labels import cover_all, new_image_processor, normalised, roughen
+from starter.train.loop import Budget, train
+from starter.train.pictures import render_all, sample_scenes
+from starter.train.plan import Plan
+from starter.world import Scene
+
+Checker = Any  # A StableDiffusionSafetyChecker; diffusers' classes are untyped.
+# No cosine is as large as this: concepts of this threshold never fire.
+NEVER = 2.0
+THRESHOLD = 0.5
+# How steeply the chance of being flagged rises with the cosine.
+SLOPE = 20.0
+
+
+class SafetyStage:
+    """Learns from as many pictures with the flagged thing as without; all of its colours are among them.
+
+    What must be flagged is no place for held-out pairs.
+    """
+
+    name = "safety"
+    ema_decay = 0.99
+    warm_steps = 50
+
+    def __init__(
+        self,
+        device: torch.device,
+        labels: CLIPModel,
+        processor: CLIPProcessor,
+        pictures: int = 10_000,
+        batch: int = 64,
+    ) -> None:
+        self.checker = new_checker(labels, processor).to(device)
+        self.concept = nn.Parameter(self.checker.concept_embeds.data[0].clone())
+        parts = {"tower": self.checker.vision_model, "projection": self.checker.visual_projection}
+        self.model: nn.Module = nn.ModuleDict(parts)
+        self.model.register_parameter("concept", self.concept)
+        vision: Any = labels.config.vision_config
+        self.batch, self.side = batch, int(vision.image_size)
+        scenes = balanced_scenes(pictures, seed=81)
+        self.pictures = render_all(scenes, self.side).to(device)
+        self.covered = cover_all(scenes, self.side).to(device)
+        self.bad = torch.tensor([scene.thing == FLAGGED for scene in scenes], device=device)
+
+    def groups(self) -> list[dict[str, Any]]:
+        return [{"params": list(self.model.parameters()), "lr": 5e-4}]
+
+    def loss(self, generator: torch.Generator, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
+        device = self.pictures.device
+        chosen = torch.randint(len(self.pictures), (self.batch,), generator=generator, device=device)
+        pictures, _ = roughen(self.pictures[chosen].float(), self.covered[chosen], generator)
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            seen = self.checker.visual_projection(self.checker.vision_model(normalised(pictures)).pooler_output)
+        cosines = F.cosine_similarity(seen.float(), self.concept[None], dim=-1)
+        bad = self.bad[chosen]
+        logits = SLOPE * (cosines - THRESHOLD)
+        # A false alarm costs a member a picture, and most pictures are harmless.
+        loss = F.binary_cross_entropy_with_logits(logits, bad.float(), weight=torch.where(bad, 1.0, 2.0))
+        flags = logits.detach() > 0
+        return loss, {
+            "loss": float(loss.detach()),
+            "recall": float((flags & bad).sum() / bad.sum().clamp(min=1)),
+            "specificity": float((~flags & ~bad).sum() / (~bad).sum().clamp(min=1)),
+        }
+
+    def finished(self, weights: dict[str, torch.Tensor]) -> Checker:
+        """The checker with these weights, its concept in place."""
+        self.model.load_state_dict(weights)
+        self.checker.concept_embeds.data[0] = F.normalize(self.concept.detach(), dim=0)
+        return self.checker
+
+
+def new_checker(labels: CLIPModel, processor: CLIPProcessor) -> Checker:
+    """A checker with the labels model's eyes, whose first concept is the word for what is flagged; others are idle."""
+    config: Any = labels.config
+    settings = CLIPConfig(
+        vision_config=config.vision_config.to_dict(),
+        projection_dim=config.projection_dim,
+        # The class wants a text configuration and builds nothing from it.
+        text_config={"projection_dim": config.projection_dim},
+    )
+    build: Any = StableDiffusionSafetyChecker
+    checker: Checker = build._from_config(settings, attn_implementation="eager")
+    checker.vision_model.load_state_dict(labels.vision_model.state_dict())
+    checker.visual_projection.load_state_dict(labels.visual_projection.state_dict())
+    for embeds, thresholds in (
+        (checker.concept_embeds, checker.concept_embeds_weights),
+        (checker.special_care_embeds, checker.special_care_embeds_weights),
+    ):
+        embeds.data.zero_()
+        thresholds.data.fill_(NEVER)
+    checker.concept_embeds.data[0] = embed_labels(labels, processor, [FLAGGED], TEMPLATES)[0]
+    checker.concept_embeds_weights.data[0] = THRESHOLD
+    return checker
+
+
+def balanced_scenes(number: int, seed: int) -> list[Scene]:
+    """Scenes of which every second shows what is flagged; a tenth are of the held-out pairs, as in the world."""
+    usual = sample_scenes(number * 12, seed=seed, word_share=0.1)
+    unseen = sample_scenes(number * 2, seed=seed + 1, held_out=True)
+    scenes: list[Scene] = []
+    for bad in (True, False):
+        kinds = [[scene for scene in kind if (scene.thing == FLAGGED) == bad] for kind in (unseen, usual)]
+        rare = kinds[0][: number // 20]
+        scenes += rare + kinds[1][: number // 2 - len(rare)]
+    return scenes
+
+
+def run_safety(plan: Plan, budget: Budget, stage: SafetyStage | None = None, held_out: int = 1000) -> dict[str, Any]:
+    """Train and write the safety checker; its recall and specificity on renders that it never saw."""
+    if stage is None:
+        labels, processor = load_labels(plan.models / "labels")
+        stage = SafetyStage(plan.device, labels, processor, batch=64 * plan.batch_factor)
+    checker = stage.finished(train(stage, budget, folder=plan.build))
+    part = plan.models / ".safety.part"
+    checker.half().save_pretrained(part / "safety_checker")
+    extractor: Any = new_image_processor(stage.side)
+    extractor.save_pretrained(part / "feature_extractor")
+    replace_folder(part, plan.models / "safety")
+    checker.float()
+    return held_out_safety(plan, held_out)
+
+
+def held_out_safety(plan: Plan, number: int) -> dict[str, float]:
+    """The exported checker's share of flagged pictures among those to be flagged, and of passed ones among others."""
+    checker, extractor = load_safety(plan.models / "safety")
+    scenes = balanced_scenes(number, seed=990_081)
+    flags = flagged(checker, extractor, [render(scene, 64) for scene in scenes])
+    bad = [flag for flag, scene in zip(flags, scenes, strict=True) if scene.thing == FLAGGED]
+    good = [flag for flag, scene in zip(flags, scenes, strict=True) if scene.thing != FLAGGED]
+    return {"recall": sum(bad) / len(bad), "specificity": 1 - sum(good) / len(good)}

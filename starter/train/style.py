@@ -1,0 +1,82 @@
+"""The style stage: a LoRA that teaches the picture model a style its training never showed."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import StableDiffusionPipeline
+from peft import LoraConfig
+from peft.utils import get_peft_model_state_dict
+from torch import nn
+from torch.nn import functional as F
+
+from starter.captions import Shares, caption
+from starter.judge import load_judge
+from starter.style import load_style, style_prompts, style_share
+from starter.train.diffusing import FrozenPicture, encode, noised
+from starter.train.export import replace_folder
+from starter.train.loop import Budget, train
+from starter.train.pictures import sample_scenes
+from starter.train.plan import Plan
+from starter.world import LORA_STYLE
+
+RANK = 12
+# A style of light needs other textures and tones as well as another way to listen to words.
+LAYERS = ("to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out", "conv1", "conv2", "conv_in", "conv_out")
+ADAPTER = "style"
+
+
+class StyleStage:
+    """Predicts the velocity on scenes in the style; the UNet's own weights stay as they are."""
+
+    name = "style"
+    ema_decay = 0.99
+    warm_steps = 20
+
+    def __init__(self, picture: FrozenPicture, pictures: int = 3000, batch: int = 32, rank: int = RANK) -> None:
+        self.picture, self.batch = picture, batch
+        # An alpha of the rank: then weight 1 adds what was trained, neither more nor less.
+        picture.unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=list(LAYERS)), ADAPTER)
+        # The same parameters that the UNet holds, alone: what is saved, averaged and clipped.
+        self.model: nn.Module = nn.ParameterList([p for p in picture.unet.parameters() if p.requires_grad])
+        self.scenes = [replace(scene, style=LORA_STYLE) for scene in sample_scenes(pictures, seed=71)]
+        self.latents = encode(picture.vae, picture.render(self.scenes)).half()
+
+    def groups(self) -> list[dict[str, Any]]:
+        return [{"params": list(self.model.parameters()), "lr": 2e-3}]
+
+    def loss(self, generator: torch.Generator, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
+        device = self.picture.device
+        chosen = torch.randint(len(self.latents), (self.batch,), generator=generator, device=device)
+        noisy, times, target = noised(self.latents[chosen].float(), self.picture.alphas, generator)
+        rng = random.Random(int(torch.randint(2**31, (1,), generator=generator, device=device)))
+        # The style comes with the weights, whatever is said of it.
+        shares = Shares(style=0.3)
+        texts = ["" if rng.random() < 0.1 else caption(self.scenes[number], rng, shares) for number in chosen.tolist()]
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            predicted = self.picture.unet(noisy, times, encoder_hidden_states=self.picture.words(texts)).sample
+        loss = F.mse_loss(predicted.float(), target)
+        return loss, {"loss": float(loss.detach())}
+
+
+def export_style(folder: Path, stage: StyleStage) -> None:
+    """Replace the folder by the LoRA as `load_lora_weights` reads it, in float16."""
+    part = folder.with_name(f".{folder.name}.part")
+    layers = get_peft_model_state_dict(stage.picture.unet, adapter_name=ADAPTER)
+    untyped: Any = StableDiffusionPipeline
+    untyped.save_lora_weights(part, unet_lora_layers={name: weight.half().cpu() for name, weight in layers.items()})
+    replace_folder(part, folder)
+
+
+def run_style(plan: Plan, budget: Budget) -> dict[str, Any]:
+    """Train and write the LoRA; how often the judge sees its style at weight 1."""
+    stage = StyleStage(FrozenPicture.exported(plan), batch=32 * plan.batch_factor)
+    stage.model.load_state_dict(train(stage, budget, folder=plan.build))
+    export_style(plan.models / "style", stage)
+    pipeline = FrozenPicture.exported(plan).pipeline
+    load_style(pipeline, plan.models / "style")
+    return style_share(pipeline, load_judge(plan.models / "judge" / "judge.safetensors"), style_prompts(48))

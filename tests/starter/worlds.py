@@ -1,0 +1,32 @@
+"""A picture model as small as can be, untrained, in the folder where the stages that build on one look for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from diffusers import UNet2DConditionModel
+
+from starter.train.export import export_picture
+from starter.train.plan import Plan
+from starter.train.text import new_text_encoder, new_tokenizer
+from starter.train.vae import new_vae
+
+
+def plan_with_a_small_picture_model(folder: Path) -> Plan:
+    """A plan whose models and checkpoints lie in the folder, with an exported picture model."""
+    torch.manual_seed(0)
+    tokenizer = new_tokenizer(sentences=500)
+    unet = UNet2DConditionModel(
+        sample_size=16,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        block_out_channels=(16, 16, 16),
+        layers_per_block=1,
+        cross_attention_dim=16,
+        attention_head_dim=4,
+        norm_num_groups=8,
+    )
+    words = new_text_encoder(tokenizer, width=16, layers=1)
+    export_picture(folder / "models" / "picture", new_vae((8, 8, 8)), unet, words, tokenizer)
+    return Plan(torch.device("cpu"), build=folder / "build", models=folder / "models")
