@@ -46,7 +46,7 @@ async def measure(pairs: int, steps: int) -> Sequence[Timing]:
             )
             bare = _bare(pipeline, request)
             began = time.perf_counter()
-            async for event in engine.run([request]):
+            async for event in engine.run([request], {}):
                 if isinstance(event, Failed):
                     raise RuntimeError(event.message)
                 if isinstance(event, Finished):

@@ -54,12 +54,14 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
         engine = LocalEngine(environ)
         try:
             await _start(engine)
-            queue = Queue(lambda request: _capacity(engine.ready, request), await jobs.last_served())
+            served = await jobs.last_served()
+            queue, quick_queue = (Queue(lambda request: _capacity(engine.ready, request), served) for _ in range(2))
             async with Easel(jobs, read.discord_api_base) as client:
                 delivery = Delivery(client, jobs, commands.looks())
                 dispatcher = Dispatcher(
                     jobs,
                     queue,
+                    quick_queue,
                     engine,
                     delivery,
                     max_waiting=read.easel_max_waiting,

@@ -16,7 +16,7 @@ from discord.gateway import DiscordWebSocket
 from discord.http import Route
 
 from bot.buttons import JobButton
-from bot.commands import Form, Press, Slice
+from bot.commands import Form, MessageForm, Press, Slice
 from bot.delivery import UNKNOWN_INTERACTION, tell
 from bot.errors import MemberError, OperatorError
 from bot.jobs import Job, Jobs
@@ -39,6 +39,7 @@ class Easel(discord.Client):
         self._api_base = api_base.rstrip("/")
         self._presses: dict[str, Press] = {}
         self._forms: dict[str, Form] = {}
+        self._message_forms: dict[str, MessageForm] = {}
         self.tree = Tree(self)
         self.add_dynamic_items(JobButton)
 
@@ -49,6 +50,7 @@ class Easel(discord.Client):
                 self.tree.add_command(command)
             self._presses.update(slice_.presses)
             self._forms.update(slice_.forms)
+            self._message_forms.update(slice_.message_forms)
 
     async def stay_connected(self, token: str) -> None:
         """Log in, register the commands and keep the connection until cancelled. Raises OperatorError."""
@@ -75,6 +77,11 @@ class Easel(discord.Client):
             return
         data: Mapping[str, Any] = interaction.data or {}
         match str(data["custom_id"]).split(":"):
+            case ["easel", "message", action, message_id] if action in self._message_forms:
+                try:
+                    await self._message_forms[action](interaction, int(message_id), _fields(data["components"]))
+                except Exception as error:
+                    await answer_error(interaction, error)
             case ["easel", action, job_id] if job_id.isdecimal():
                 form, fields = self._forms.get(action), _fields(data["components"])
                 await self._act(interaction, int(job_id), form and (lambda job: form(interaction, job, fields)))

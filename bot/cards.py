@@ -10,8 +10,9 @@ import discord
 from discord import ui
 
 from bot.buttons import JobButton
+from bot.fitting import Shown
 from bot.jobs import Job
-from inference.protocol import Progress, Request
+from inference.protocol import Progress
 
 ALT_CHARS = 1024
 """The longest description that Discord takes of a picture."""
@@ -37,10 +38,13 @@ class Card:
 class Look(Protocol):
     """What a command adds to the cards: how its requests are headed and its results are shown."""
 
-    def headline(self, request: Request) -> str:
+    def headline(self, request: Any) -> str:
         """The request in a line of Discord's markdown."""
 
-    def finished(self, job: Job, pictures: Sequence[bytes]) -> Card:
+    def ways_on(self, job: Job) -> list[JobButton]:
+        """The buttons of a job that failed or was cancelled."""
+
+    def finished(self, job: Job, pictures: Sequence[Shown]) -> Card:
         """The result of a finished job."""
 
 
@@ -74,25 +78,33 @@ def running(job: Job, headline: str, progress: Progress | None, preview: bytes |
     return _card(_RUNNING, f"{headline}\n-# #{job.id} · {line}", [_cancel(job)], files)
 
 
-def ended(job: Job, headline: str) -> Card:
+def ended(job: Job, headline: str, ways_on: Sequence[JobButton]) -> Card:
     """A job that was cancelled or failed, in one sentence, with the ways on from here."""
     sentence = "Cancelled." if job.state == "cancelled" else (job.failure_message or "It failed.")
     colour = _WAITING if job.state == "cancelled" else _FAILED
-    return _card(colour, f"{headline}\n{discord.utils.escape_markdown(sentence)}\n-# #{job.id}", [retry(job)])
+    return _card(colour, f"{headline}\n{discord.utils.escape_markdown(sentence)}\n-# #{job.id}", [ways_on])
 
 
-def result(text: str, files: Sequence[tuple[str, bytes]], alt: str, rows: Sequence[Sequence[ui.Item[Any]]]) -> Card:
-    """A finished job: its pictures as a grid, the text under them, rows of buttons under that."""
-    return _card(_DONE, text, rows, files, alt)
+def result(
+    job: Job, text: str, facts: str, pictures: Sequence[Shown], alt: str, rows: Sequence[Sequence[ui.Item[Any]]]
+) -> Card:
+    """A finished job: its pictures as a grid, the text and the small print under them, rows of buttons under that."""
+    files = [(f"easel-{job.id}-{index + 1}.{shown.suffix}", shown.data) for index, shown in enumerate(pictures)]
+    notes = dict.fromkeys(shown.note for shown in pictures if shown.note)
+    print_ = " · ".join([f"#{job.id}", facts, f"{job.seconds or 0:.1f} s", *notes])
+    whole: list[ui.Item[Any]] = [JobButton("original", job.id, label="Original")] if notes else []
+    *others, last = rows
+    return _card(_DONE, f"{text}\n-# {print_}", [*others, [*last, *whole]], files, shorten(alt, ALT_CHARS))
 
 
-def retry(job: Job) -> list[JobButton]:
-    """The buttons of every job that has ended."""
-    return [
-        JobButton("again", job.id, label="Try again"),
-        JobButton("edit", job.id, label="Edit"),
-        JobButton("delete", job.id, label="Delete", style=discord.ButtonStyle.danger),
-    ]
+def again(job: Job) -> JobButton:
+    """The button that runs a job once more."""
+    return JobButton("again", job.id, label="Try again")
+
+
+def delete(job: Job) -> JobButton:
+    """The button that forgets a job."""
+    return JobButton("delete", job.id, label="Delete", style=discord.ButtonStyle.danger)
 
 
 def bar(step: int, steps: int) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import aiohttp
 import discord
 
-from bot import cards
+from bot import cards, fitting
 from bot.cards import Card, Look
 from bot.jobs import Job, Jobs, Reply
 
@@ -25,6 +25,10 @@ EDIT_EVERY_S = 1.5
 
 RETRY_AFTER_S = (2.0, 10.0, 60.0)
 """Waits between the tries to deliver a result; after the last it waits for the next start."""
+
+TOO_LARGE = 413
+LEAST_LIMIT = 100_000
+"""Bytes: a file this small that Discord does not take is refused for another reason."""
 
 UNKNOWN_CHANNEL, UNKNOWN_MESSAGE, UNKNOWN_WEBHOOK, UNKNOWN_INTERACTION = 10003, 10008, 10015, 10062
 INVALID_WEBHOOK_TOKEN = 50027
@@ -47,7 +51,16 @@ async def acknowledge(interaction: discord.Interaction) -> Reply:
         message_id=response.message_id,
         token=interaction.token,
         token_expires_at=interaction.created_at.timestamp() + TOKEN_LIFE_S,
+        attachment_size_limit=interaction.filesize_limit,
     )
+
+
+async def withdraw(interaction: discord.Interaction) -> None:
+    """Take an acknowledgement back: what is said next is then for the member alone."""
+    try:
+        await interaction.delete_original_response()
+    except discord.HTTPException as error:
+        log.warning("could not take back an acknowledgement: %s", error)
 
 
 async def tell(interaction: discord.Interaction, sentence: str) -> None:
@@ -126,38 +139,52 @@ class Delivery:
             if live.follower is not None:
                 live.follower.cancel()
             try:
-                card = await self._end(job)
+                arrived = await self._bring(job)
             except FileNotFoundError as error:
                 log.error("job %s cannot be delivered, its picture %s is gone", job.id, error.filename)
                 return
-            if await self._bring(job, card):
+            if arrived:
                 await self._jobs.delivered(job.id)
 
-    async def _bring(self, job: Job, card: Card) -> bool:
+    async def _bring(self, job: Job) -> bool:
         """Show how a job ended, trying again while there is hope; False where the next start must try."""
-        for wait_s in (*RETRY_AFTER_S, None):
+        limit = job.reply.attachment_size_limit
+        card = await self._end(job, limit)
+        waits = iter((*RETRY_AFTER_S, None))
+        while True:
             try:
                 await self._edit(job.reply, card)
+                return True
             except UNREACHED as error:
                 if isinstance(error, discord.HTTPException) and error.code in GONE:
                     log.info("job %s: its message was deleted before it could be answered", job.id)
                     return True
+                largest = max((len(data) for _, data in card.files), default=0)
+                if isinstance(error, discord.HTTPException) and error.status == TOO_LARGE and largest > LEAST_LIMIT:
+                    # Discord's word counts, not what the interaction promised.
+                    limit = min(limit, largest) // 2
+                    log.warning("job %s: its files are too large for Discord, trying %s bytes", job.id, limit)
+                    card = await self._end(job, limit)
+                    continue
+                wait_s = next(waits)
                 if wait_s is None or isinstance(error, discord.Forbidden):
                     log.error("job %s cannot be delivered, the next start will try: %s", job.id, error)
                     return False
                 log.warning("job %s could not be delivered, trying again in %s s: %s", job.id, wait_s, error)
                 await asyncio.sleep(wait_s)
-            else:
-                return True
-        raise AssertionError("the last try returns")
 
-    async def _end(self, job: Job) -> Card:
+    async def _end(self, job: Job, limit: int) -> Card:
+        """How a job ended, in files of at most `limit` bytes."""
+        look = self._look(job)
         if job.state != "finished":
-            return cards.ended(job, self.headline(job))
-        return self._look(job).finished(job, await self._jobs.picture_bytes(job))
+            return cards.ended(job, look.headline(job.request), look.ways_on(job))
+        pictures = [
+            await asyncio.to_thread(fitting.fit, picture, limit) for picture in await self._jobs.picture_bytes(job)
+        ]
+        return look.finished(job, pictures)
 
     def _look(self, job: Job) -> Look:
-        return self._looks[str(job.request.__struct_config__.tag)]
+        return self._looks[job.request.kind]
 
     async def _edit(self, reply: Reply, card: Card) -> None:
         """Put the card into the reply: by the interaction's token while it lives, later as the bot's own message."""

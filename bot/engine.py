@@ -47,8 +47,11 @@ class Engine(Protocol):
     async def start(self) -> None:
         """Start, and return once it is ready. Raises OperatorError where it never will be, else EngineDied."""
 
-    def run(self, requests: Sequence[Request]) -> AsyncIterator[Event]:
-        """Run the requests; ends after the one final event of each. Raises EngineDied."""
+    def run(self, requests: Sequence[Request], files: Mapping[str, bytes]) -> AsyncIterator[Event]:
+        """Run the requests on these inputs; ends after the one final event of each. Raises EngineDied.
+
+        Several runs may be under way at a time; what is quick then does not wait for what is slow.
+        """
 
     async def cancel(self, job_id: int) -> None:
         """Ask for a job to be stopped; its final event tells whether that came in time."""
@@ -67,6 +70,8 @@ class LocalEngine:
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._ready: Ready | None = None
+        self._listener: asyncio.Task[None] | None = None
+        self._runs: dict[int, asyncio.Queue[Event | EngineDied]] = {}
 
     @property
     def ready(self) -> Ready:
@@ -105,21 +110,26 @@ class LocalEngine:
             await self._reap()
             raise EngineDied("the inference process did not begin with Ready")
         self._ready = event
+        self._listener = asyncio.create_task(self._listen())
         log.info("engine ready on %s: %s", event.device, ", ".join(model.name for model in event.models))
 
-    async def run(self, requests: Sequence[Request]) -> AsyncIterator[Event]:
+    async def run(self, requests: Sequence[Request], files: Mapping[str, bytes]) -> AsyncIterator[Event]:
         """Run the requests; ends after the one final event of each. Raises EngineDied, after which `start` again."""
         unfinished = {request.job for request in requests}
-        await self._send(Batch(tuple(requests)))
-        while unfinished:
-            try:
-                event = await self._receive()
-            except EngineDied:
-                await self._reap()
-                raise
-            if isinstance(event, Finished | Failed):
-                unfinished.discard(event.job)
-            yield event
+        events: asyncio.Queue[Event | EngineDied] = asyncio.Queue()
+        self._runs |= dict.fromkeys(unfinished, events)
+        try:
+            await self._send(Batch(tuple(requests), dict(files)))
+            while unfinished:
+                event = await events.get()
+                if isinstance(event, EngineDied):
+                    raise event
+                if isinstance(event, Finished | Failed):
+                    unfinished.discard(event.job)
+                yield event
+        finally:
+            for request in requests:
+                self._runs.pop(request.job, None)
 
     async def cancel(self, job_id: int) -> None:
         """Ask for a job to be stopped; its final event tells whether that came in time."""
@@ -128,7 +138,24 @@ class LocalEngine:
 
     async def close(self) -> None:
         """Hang up, which ends the process, and wait until it is gone."""
+        if self._listener is not None:
+            self._listener.cancel()
         await self._reap()
+
+    async def _listen(self) -> None:
+        """Bring every event to the run that waits for it, until the process ends; all runs hear of that."""
+        try:
+            while True:
+                event = await self._receive()
+                if isinstance(event, Ready):
+                    raise EngineDied("the inference process said Ready twice")
+                # A job whose run was given up may still end.
+                if (events := self._runs.get(event.job)) is not None:
+                    events.put_nowait(event)
+        except EngineDied as error:
+            await self._reap()
+            for events in set(self._runs.values()):
+                events.put_nowait(error)
 
     async def _send(self, message: Message) -> None:
         if self._writer is None:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from bot.database import Database
 from bot.pictures import Pictures
-from inference.protocol import FailureKind, Finished, Request
+from inference.protocol import Answer, Classify, Describe, FailureKind, Finished, Imagine, Request, Upscale
 
 State = Literal["queued", "running", "finished", "failed", "cancelled"]
 
 MAX_ATTEMPTS = 2
 """A job that ended the engine this often is set aside: a third try would most likely end it again."""
 
-_request_decoder = msgspec.json.Decoder(Request)
+Asked = TypeVar("Asked", Imagine, Upscale, Describe, Classify)
+
+_request_decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
+_answer_decoder = msgspec.json.Decoder(Answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,8 @@ class Reply:
     message_id: int
     token: str
     token_expires_at: float
+    attachment_size_limit: int
+    """The largest file that it may carry, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,8 @@ class StoredPicture:
     """One output of a job; its bytes lie in `Pictures` under the hash."""
 
     sha256: str
-    seed: int
+    seed: int | None
+    """Only painted pictures have one."""
     width: int
     height: int
 
@@ -58,6 +65,14 @@ class Job:
     failure_kind: FailureKind | None
     failure_message: str | None
     pictures: tuple[StoredPicture, ...]
+    answer: Answer
+
+
+def asked(job: Job, kind: type[Asked]) -> Asked:
+    """The job's request, for whoever knows its kind. Raises TypeError where it is of another."""
+    if not isinstance(job.request, kind):
+        raise TypeError(f"job {job.id} is no {kind.__name__}")
+    return job.request
 
 
 class Jobs:
@@ -67,15 +82,27 @@ class Jobs:
         self._database = database
         self._pictures = pictures
         self._clock = clock
+        # Held from keeping a file to writing down its use: nobody may find it unused and remove it in between.
+        self._files = asyncio.Lock()
 
-    async def submit(self, request: Request, reply: Reply, parent_id: int | None = None) -> Job:
-        """Write a new job down as queued. From here on it survives anything."""
+    async def submit(
+        self, request: Request, reply: Reply, parent_id: int | None = None, files: Sequence[bytes] = ()
+    ) -> Job:
+        """Write a new job down as queued, and keep those of its inputs that are given. From here on it survives
+        anything."""
+        async with self._files:
+            for data in files:
+                await self._pictures.keep(data)
+            return await self.get(await self._insert(request, reply, parent_id))
+
+    async def _insert(self, request: Request, reply: Reply, parent_id: int | None) -> int:
         async with self._database.transaction() as connection:
             cursor = await connection.execute(
                 "INSERT INTO job (kind, request, parent_id, member_id, guild_id, channel_id, message_id, token,"
-                " token_expires_at, created_at) VALUES (?, ?, (SELECT id FROM job WHERE id = ?), ?, ?, ?, ?, ?, ?, ?)",
+                " token_expires_at, attachment_size_limit, created_at)"
+                " VALUES (?, ?, (SELECT id FROM job WHERE id = ?), ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
-                    request.__struct_config__.tag,
+                    request.kind,
                     msgspec.json.encode(request).decode(),
                     parent_id,
                     reply.member_id,
@@ -84,12 +111,17 @@ class Jobs:
                     reply.message_id,
                     reply.token,
                     reply.token_expires_at,
+                    reply.attachment_size_limit,
                     self._clock(),
                 ),
             )
             job_id = cursor.lastrowid
-        assert job_id is not None
-        return await self.get(job_id)
+            assert job_id is not None
+            await connection.executemany(
+                "INSERT INTO input VALUES (?, ?, ?)",
+                [(job_id, position, image.sha256) for position, image in enumerate(request.inputs)],
+            )
+        return job_id
 
     async def find(self, job_id: int) -> Job | None:
         """The job of this number, or None where there is none."""
@@ -113,19 +145,26 @@ class Jobs:
 
     async def finish(self, result: Finished) -> Job:
         """Keep a job's pictures and write down that it is finished, all or nothing."""
-        hashes = [await self._pictures.keep(picture.data) for picture in result.pictures]
-        async with self._database.transaction() as connection:
-            await connection.execute(
-                "UPDATE job SET state = 'finished', ended_at = ?, seconds = ?, recipe = ? WHERE id = ?",
-                (self._clock(), result.seconds, msgspec.json.encode(result.recipe).decode(), result.job),
-            )
-            await connection.executemany(
-                "INSERT INTO picture VALUES (?, ?, ?, ?, ?, ?)",
-                [
-                    (result.job, position, sha256, str(picture.seed), picture.width, picture.height)
-                    for position, (sha256, picture) in enumerate(zip(hashes, result.pictures, strict=True))
-                ],
-            )
+        async with self._files:
+            hashes = [await self._pictures.keep(picture.data) for picture in result.pictures]
+            async with self._database.transaction() as connection:
+                await connection.execute(
+                    "UPDATE job SET state = 'finished', ended_at = ?, seconds = ?, recipe = ?, answer = ? WHERE id = ?",
+                    (
+                        self._clock(),
+                        result.seconds,
+                        msgspec.json.encode(result.recipe).decode(),
+                        msgspec.json.encode(result.answer).decode(),
+                        result.job,
+                    ),
+                )
+                await connection.executemany(
+                    "INSERT INTO picture VALUES (?, ?, ?, ?, ?, ?)",
+                    [
+                        (result.job, position, sha256, _text(picture.seed), picture.width, picture.height)
+                        for position, (sha256, picture) in enumerate(zip(hashes, result.pictures, strict=True))
+                    ],
+                )
         return await self.get(result.job)
 
     async def fail(self, job_id: int, kind: FailureKind, message: str) -> Job:
@@ -155,16 +194,17 @@ class Jobs:
             )
 
     async def delete(self, job_id: int) -> None:
-        """Forget a job and remove its pictures from disk, except those that another job shows too."""
-        async with self._database.transaction() as connection:
-            orphans = await connection.execute_fetchall(
-                "SELECT DISTINCT sha256 FROM picture AS mine WHERE job_id = ?1"
-                " AND NOT EXISTS (SELECT 1 FROM picture WHERE sha256 = mine.sha256 AND job_id <> ?1)",
-                (job_id,),
-            )
-            await connection.execute("DELETE FROM job WHERE id = ?", (job_id,))
-        for row in orphans:
-            await self._pictures.drop(row["sha256"])
+        """Forget a job and remove its pictures from disk, except those that another job shows or works on."""
+        async with self._files:
+            async with self._database.transaction() as connection:
+                orphans = await connection.execute_fetchall(
+                    "SELECT DISTINCT sha256 FROM file_use AS mine WHERE job_id = ?1"
+                    " AND NOT EXISTS (SELECT 1 FROM file_use WHERE sha256 = mine.sha256 AND job_id <> ?1)",
+                    (job_id,),
+                )
+                await connection.execute("DELETE FROM job WHERE id = ?", (job_id,))
+            for row in orphans:
+                await self._pictures.drop(row["sha256"])
 
     async def in_state(self, state: State) -> list[Job]:
         """All jobs in this state, oldest first."""
@@ -197,6 +237,20 @@ class Jobs:
         """The job's pictures, in order. Raises FileNotFoundError where one was removed from disk by hand."""
         return [await self._pictures.read(picture.sha256) for picture in job.pictures]
 
+    async def input_bytes(self, request: Request) -> dict[str, bytes]:
+        """The pictures that a request works on, by SHA-256. Raises FileNotFoundError where one was removed by hand."""
+        return {image.sha256: await self._pictures.read(image.sha256) for image in request.inputs}
+
+    async def recipe(self, job_id: int) -> dict[str, Any] | None:
+        """What made a job's pictures, or None where it has made none."""
+        row = await self._database.row("SELECT recipe FROM job WHERE id = ?", (job_id,))
+        return msgspec.json.decode(row["recipe"]) if row and row["recipe"] else None
+
+    async def of_message(self, message_id: int) -> Job | None:
+        """The job that this message answers, or None."""
+        row = await self._database.row("SELECT * FROM job WHERE message_id = ? ORDER BY id DESC LIMIT 1", (message_id,))
+        return await self._job(row) if row else None
+
     async def _jobs(self, where: str, *parameters: object) -> list[Job]:
         rows = await self._database.rows(f"SELECT * FROM job WHERE {where}", parameters)
         return [await self._job(row) for row in rows]
@@ -216,13 +270,24 @@ class Jobs:
                 message_id=row["message_id"],
                 token=row["token"],
                 token_expires_at=row["token_expires_at"],
+                attachment_size_limit=row["attachment_size_limit"],
             ),
             created_at=row["created_at"],
             seconds=row["seconds"],
             failure_kind=row["failure_kind"],
             failure_message=row["failure_message"],
             pictures=tuple(
-                StoredPicture(picture["sha256"], int(picture["seed"]), picture["width"], picture["height"])
+                StoredPicture(picture["sha256"], _number(picture["seed"]), picture["width"], picture["height"])
                 for picture in pictures
             ),
+            answer=_answer_decoder.decode(row["answer"]) if row["answer"] else Answer(),
         )
+
+
+def _text(seed: int | None) -> str | None:
+    """Seeds go beyond SQLite's integers, so they are kept as text."""
+    return None if seed is None else str(seed)
+
+
+def _number(seed: str | None) -> int | None:
+    return None if seed is None else int(seed)

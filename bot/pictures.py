@@ -9,6 +9,11 @@ import tempfile
 from pathlib import Path
 
 
+def sha256_of(data: bytes) -> str:
+    """The name that a picture of these bytes is kept under."""
+    return hashlib.sha256(data).hexdigest()
+
+
 class Pictures:
     """A folder of PNG files. Which job a file belongs to is known to the database alone."""
 
@@ -28,7 +33,7 @@ class Pictures:
         await asyncio.to_thread(self._path(sha256).unlink, missing_ok=True)
 
     def _keep(self, data: bytes) -> str:
-        sha256 = hashlib.sha256(data).hexdigest()
+        sha256 = sha256_of(data)
         path = self._path(sha256)
         if path.exists():
             return sha256

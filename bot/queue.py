@@ -25,7 +25,7 @@ class Queue:
         served: Mapping[int, float] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`capacity` tells how many pictures share the forward pass of a request like this one; `served` when
+        """`capacity` tells how many places the forward pass of a request like this one has; `served` when
         each member's last job was started."""
         self._capacity = capacity
         self._served = dict(served or {})
@@ -71,13 +71,13 @@ class Queue:
             await self._arrival.wait()
         order = self.in_order()
         batch = [order[0]]
-        room = self._capacity(order[0].request) - order[0].request.count
+        room = self._capacity(order[0].request) - order[0].request.places
         for job in order[1:]:
             # A job that has ended the engine once runs alone: its neighbours would be blamed with it.
             alone = order[0].attempts or job.attempts
-            if not alone and job.request.count <= room and job.request.pass_key == batch[0].request.pass_key:
+            if not alone and job.request.places <= room and job.request.pass_key == batch[0].request.pass_key:
                 batch.append(job)
-                room -= job.request.count
+                room -= job.request.places
         for job in batch:
             del self._waiting[job.id]
             self._served[job.reply.member_id] = self._clock()

@@ -5,6 +5,7 @@ Every limit comes from the engine's `Ready`; a wish that cannot be met is a Memb
 
 from __future__ import annotations
 
+import math
 import re
 import secrets
 from collections.abc import Mapping
@@ -13,7 +14,10 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from bot.errors import MemberError
-from inference.protocol import MAX_SEED, Imagine, ModelInfo, Ready, Variation
+from inference.protocol import MAX_SEED, Imagine, Input, ModelInfo, Ready, Variation
+
+STRENGTH, LEAST_STRENGTH = 0.6, 0.05
+"""How far to go from a picture where the member does not say: its composition stays, its manner changes."""
 
 VARIATION_STRENGTH = 0.3
 """How far a variation steps aside: the composition stays, the details change."""
@@ -33,6 +37,9 @@ class Wish:
     width: int | None = None
     height: int | None = None
     count: int | None = None
+    image: Input | None = None
+    strength: float | None = None
+    """How far to go from the image."""
 
 
 def new_seed() -> int:
@@ -43,6 +50,9 @@ def new_seed() -> int:
 def settle(wish: Wish, ready: Ready) -> Imagine:
     """The request a wish comes to, the model's defaults filled in. Raises MemberError where it cannot be met."""
     model = _model(wish.model or ready.default_model, ready)
+    if wish.strength is not None and wish.image is None:
+        raise MemberError("Strength says how far to go from a picture: give one as `image`, or leave it out.")
+    width, height = (model.width, model.height) if wish.image is None else _like(wish.image, model)
     request = Imagine(
         job=0,
         model=model.name,
@@ -52,9 +62,11 @@ def settle(wish: Wish, ready: Ready) -> Imagine:
         steps=model.steps if wish.steps is None else wish.steps,
         guidance=model.guidance if wish.guidance is None else wish.guidance,
         sampler=wish.sampler or model.sampler,
-        width=model.width if wish.width is None else wish.width,
-        height=model.height if wish.height is None else wish.height,
+        width=width if wish.width is None else wish.width,
+        height=height if wish.height is None else wish.height,
         count=1 if wish.count is None else wish.count,
+        image=wish.image,
+        strength=1.0 if wish.image is None else STRENGTH if wish.strength is None else wish.strength,
     )
     check(request, ready)
     return request
@@ -70,6 +82,7 @@ def check(request: Imagine, ready: Ready) -> None:
     _within("Steps", request.steps, 1, model.max_steps)
     _within("Guidance", request.guidance, 0, model.max_guidance)
     _within("Count", request.count, 1, ready.max_count)
+    _within("Strength", request.strength, LEAST_STRENGTH, 1)
     for name, size in (("Width", request.width), ("Height", request.height)):
         if size % model.size_multiple or not model.min_size <= size <= model.max_size:
             near = min(max(round(size / model.size_multiple) * model.size_multiple, model.min_size), model.max_size)
@@ -101,6 +114,8 @@ def edited(request: Imagine, fields: Mapping[str, str], ready: Ready) -> Imagine
         width=width,
         height=height,
         count=request.count,
+        image=request.image,
+        strength=None if request.image is None else request.strength,
     )
     # The variations belong to the noise of the old seed.
     variations = request.variations if seed == str(request.seed) else ()
@@ -136,6 +151,23 @@ def _model(name: str, ready: Ready) -> ModelInfo:
     raise MemberError(f"There is no model called {name!r}: choose one of {names}.")
 
 
+def _like(image: Input, model: ModelInfo) -> tuple[int, int]:
+    """The model's size in the proportions of a picture, as near as its limits allow."""
+    scale = math.sqrt(model.width * model.height / (image.width * image.height))
+
+    def side(pixels: int) -> int:
+        fitting = round(pixels * scale / model.size_multiple) * model.size_multiple
+        return min(max(fitting, model.min_size), model.max_size)
+
+    width, height = side(image.width), side(image.height)
+    while width * height > model.max_pixels:
+        if width >= height:
+            width -= model.size_multiple
+        else:
+            height -= model.size_multiple
+    return width, height
+
+
 def _prompt(text: str, name: str, ready: Ready) -> str:
     if not any(letter.isprintable() and not letter.isspace() for letter in text):
         raise MemberError(f"The {name} is empty: say what the picture should show.")
@@ -168,6 +200,15 @@ def _whole(name: str, text: str) -> int | None:
     if not re.fullmatch(r"-?[0-9]{1,9}", text):
         raise MemberError(f"{name} {text!r} is not a whole number: write digits only.")
     return int(text)
+
+
+def number(name: str, text: str) -> float | None:
+    """What was typed into a form's field, a decimal comma allowed; None where it was left empty."""
+    if not text:
+        return None
+    if not re.fullmatch(r"-?[0-9]{0,9}[.,]?[0-9]{1,9}", text):
+        raise MemberError(f"{name} {text!r} is not a number: write one like 0.6.")
+    return float(text.replace(",", "."))
 
 
 def _within(name: str, value: float, least: float, most: float) -> None:

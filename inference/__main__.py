@@ -2,7 +2,7 @@
 
     python -m inference --fd N         serve the bot over the inherited socket N
     python -m inference --list         which models the catalogue has, and which are on this machine
-    python -m inference --fetch NAME   download a model's weights from the hub
+    python -m inference --fetch NAME   download its weights from where the catalogue says, a model's partners too
 
 Exit status: 0 when the bot hung up, 1 when the engine died and should be started again, 2 when the operator must act
 (one line on stderr says how).
@@ -17,9 +17,10 @@ import signal
 import sys
 from contextlib import closing
 
-from inference import catalog, settings, weights
+from inference import catalog, fetching, settings, weights
 from inference.channel import Channel
-from inference.errors import CatalogError, DeviceLost, OperatorError, PeerBroken, SettingsError
+from inference.entries import Entry, ModelEntry, UpscalerEntry
+from inference.errors import DeviceLost, OperatorError, PeerBroken, SettingsError
 
 
 def main(arguments: list[str]) -> int:
@@ -27,8 +28,8 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m inference", description="Easel's inference process.")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--fd", type=int, help="serve the bot over this inherited socket")
-    what.add_argument("--list", action="store_true", help="list the models of the catalogue")
-    what.add_argument("--fetch", metavar="NAME", help="download a model's weights from the hub")
+    what.add_argument("--list", action="store_true", help="list what the catalogue has")
+    what.add_argument("--fetch", metavar="NAME", help="download the weights of this entry")
     asked = parser.parse_args(arguments)
     if asked.fetch is None:
         # Only --fetch uses the network; the Hugging Face libraries read this when they are first imported.
@@ -53,24 +54,32 @@ def main(arguments: list[str]) -> int:
 
 
 def _list(known: catalog.Catalog) -> None:
-    here = weights.available(known)
+    here = weights.inventory(known)
     rows = [("NAME", "FAMILY", "HERE", "WHERE FROM")]
-    for name, entry in known.models.items():
-        mark = "yes" if name in here else "no"
-        rows.append((name, entry.family, mark, str(entry.path or entry.repo)))
-    for name, upscaler in known.upscalers.items():
-        rows.append((name, upscaler.arch, "yes" if weights.locate_upscaler(known, name) else "no", upscaler.path))
+    for kind in catalog.KINDS:
+        for name, entry in known.entries(kind).items():
+            match entry:
+                case ModelEntry():
+                    family, source = str(entry.family), entry.path or entry.repo
+                case UpscalerEntry():
+                    family, source = str(entry.arch), entry.url or entry.path
+                case _:
+                    family, source = kind, entry.path or entry.repo
+            rows.append((name, family, "yes" if name in here[kind] else "no", str(source)))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, (*widths, 0), strict=True)).rstrip())
 
 
 def _fetch(known: catalog.Catalog, name: str, log_level: str) -> None:
-    if name not in known.models:
-        raise CatalogError(f"there is no model {name}: choose one of {', '.join(known.models)}")
-    if known.models[name].repo is not None:
+    if any(_is_of_hub(entry) for entry in fetching.wanted(known, name)):
         _quieten_libraries(log_level)
-    print(weights.fetch(known.models[name]))
+    for place in fetching.fetch(known, name):
+        print(place)
+
+
+def _is_of_hub(entry: Entry) -> bool:
+    return not isinstance(entry, UpscalerEntry) and entry.repo is not None
 
 
 def _serve(configured: settings.Settings, known: catalog.Catalog, fd: int) -> None:

@@ -7,80 +7,31 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 import msgspec
 
+from inference.entries import (
+    FAMILY_SAMPLERS,
+    CheckerEntry,
+    ClassifierEntry,
+    DecoderEntry,
+    DescriberEntry,
+    Entry,
+    FolderEntry,
+    Kind,
+    Labels,
+    ModelEntry,
+    UpscalerEntry,
+)
 from inference.errors import CatalogError
-from inference.protocol import ModelInfo
+from inference.protocol import ModelInfo, ToolInfo
 
-Family = Literal["sd1", "sd2", "sdxl", "sd3"]
-Sampler = Literal["DPM++ 2M", "DPM++ 2M Karras", "Euler", "Euler a", "DDIM", "DDPM", "UniPC", "LCM", "FlowMatch Euler"]
-"""What members type. `samplers` knows what each is made of."""
-
-DIFFUSION_SAMPLERS: tuple[Sampler, ...] = tuple(name for name in get_args(Sampler) if name != "FlowMatch Euler")
-FAMILY_SAMPLERS: dict[Family, tuple[Sampler, ...]] = {
-    "sd1": DIFFUSION_SAMPLERS,
-    "sd2": DIFFUSION_SAMPLERS,
-    "sdxl": DIFFUSION_SAMPLERS,
-    # Rectified flow: the samplers above integrate another process and would paint noise.
-    "sd3": ("FlowMatch Euler",),
-}
-
-Pixels = Annotated[int, msgspec.Meta(ge=8, le=8192)]
-Count = Annotated[int, msgspec.Meta(ge=1)]
-Guidance = Annotated[float, msgspec.Meta(ge=0, le=50)]
-
-
-class ModelEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One `[models.NAME]` of models.toml. Sizes in pixels; docs/models.md explains each field to the operator."""
-
-    title: str
-    family: Family
-    path: str | None = None
-    """A diffusers folder, relative to models.toml. Either this or `repo`."""
-    repo: str | None = None
-    revision: str | None = None
-    variant: str | None = None
-    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
-    width: Pixels
-    height: Pixels
-    size_multiple: Count = 8
-    min_size: Pixels
-    max_size: Pixels
-    max_pixels: Count
-    steps: Count
-    max_steps: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 150
-    guidance: Guidance
-    max_guidance: Guidance = 30.0
-    sampler: Sampler
-    samplers: tuple[Sampler, ...] | None = None
-    negative: bool = True
-    batch: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
-    """How many pictures one forward pass paints on a GPU, always: part of what makes a picture repeatable."""
-    upscaler: str | None = None
-
-    def admitted_samplers(self) -> tuple[Sampler, ...]:
-        """The samplers that members may choose for this model."""
-        return FAMILY_SAMPLERS[self.family] if self.samplers is None else self.samplers
-
-
-class UpscalerEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One `[upscalers.NAME]` of models.toml: a Real-ESRGAN network."""
-
-    title: str
-    arch: Literal["srvgg", "rrdb"]
-    path: str
-    """The .pth file, relative to models.toml."""
-    scale: Annotated[int, msgspec.Meta(ge=1, le=8)]
-    num_feat: Count = 64
-    num_conv: Count = 16
-    """Convolutions of an SRVGGNetCompact."""
-    num_block: Count = 23
-    num_grow_ch: Count = 32
-    """Blocks, and channels that each grows by, of an RRDBNet."""
+KINDS: tuple[Kind, ...] = get_args(Kind)
+FIELDS = ("default", *(f"{kind}s" for kind in KINDS), "label_sets")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +43,23 @@ class Catalog:
     default: str
     models: dict[str, ModelEntry]
     upscalers: dict[str, UpscalerEntry]
+    describers: dict[str, DescriberEntry]
+    classifiers: dict[str, ClassifierEntry]
+    decoders: dict[str, DecoderEntry]
+    checkers: dict[str, CheckerEntry]
+    label_sets: dict[str, tuple[str, ...]]
+
+    def entries(self, kind: Kind) -> Mapping[str, Entry]:
+        """The table of this kind."""
+        tables: dict[Kind, Mapping[str, Entry]] = {
+            "model": self.models,
+            "upscaler": self.upscalers,
+            "describer": self.describers,
+            "classifier": self.classifiers,
+            "decoder": self.decoders,
+            "checker": self.checkers,
+        }
+        return tables[kind]
 
     def info(self, name: str) -> ModelInfo:
         """What members may ask of this model."""
@@ -116,6 +84,17 @@ class Catalog:
             upscale=self.upscalers[entry.upscaler].scale if entry.upscaler else 1,
         )
 
+    def tool_info(self, kind: Kind, name: str) -> ToolInfo:
+        """What members may ask of this upscaler, describer or classifier."""
+        entry = self.entries(kind)[name]
+        match entry:
+            case UpscalerEntry():
+                return ToolInfo(name=name, title=entry.title, scale=entry.scale, denoise=entry.grain is not None)
+            case DescriberEntry():
+                return ToolInfo(name=name, title=entry.title, tasks=entry.tasks)
+            case _:
+                return ToolInfo(name=name, title=entry.title)
+
 
 def load(path: Path) -> Catalog:
     """Read and check models.toml.
@@ -130,43 +109,96 @@ def load(path: Path) -> Catalog:
         raise CatalogError(f"{path} cannot be read: {error}") from error
     except tomllib.TOMLDecodeError as error:
         raise CatalogError(f"{path} is not TOML: {error}") from error
-    if surplus := sorted(document.keys() - {"default", "models", "upscalers"}):
-        raise CatalogError(f"{path}: {surplus[0]}: no such field; there are default, [models.NAME], [upscalers.NAME]")
+    if surplus := sorted(document.keys() - set(FIELDS)):
+        raise CatalogError(f"{path}: {surplus[0]}: no such field; there are {', '.join(FIELDS)}")
     upscalers = _entries(path, document, "upscalers", UpscalerEntry)
-    models = _entries(path, document, "models", ModelEntry)
+    for name, upscaler in upscalers.items():
+        _check_files(f"{path}: upscalers.{name}", upscaler)
+    decoders = _folders(path, document, "decoders", DecoderEntry)
+    checkers = _folders(path, document, "checkers", CheckerEntry)
+    models = _folders(path, document, "models", ModelEntry)
     if not models:
         raise CatalogError(f"{path}: it names no model: add a [models.NAME] table, see docs/models.md")
-    for name, entry in models.items():
-        _check_model(f"{path}: models.{name}", entry, upscalers)
+    partners: dict[Kind, Mapping[str, Entry]] = {"upscaler": upscalers, "decoder": decoders, "checker": checkers}
+    for name, model in models.items():
+        _check_model(f"{path}: models.{name}", model, partners)
+    describers = _folders(path, document, "describers", DescriberEntry)
+    for name, describer in describers.items():
+        if not describer.tasks:
+            raise CatalogError(f"{path}: describers.{name}: tasks: name at least one, or leave them out for all")
     default = document.get("default")
     if default not in models:
         raise CatalogError(f"{path}: default: must name one of {', '.join(models)}, not {default!r}")
-    return Catalog(folder=path.absolute().parent, default=default, models=models, upscalers=upscalers)
+    return Catalog(
+        folder=path.absolute().parent,
+        default=default,
+        models=models,
+        upscalers=upscalers,
+        describers=describers,
+        classifiers=_folders(path, document, "classifiers", ClassifierEntry),
+        decoders=decoders,
+        checkers=checkers,
+        label_sets=_label_sets(path, document),
+    )
 
 
-Entry = TypeVar("Entry", ModelEntry, UpscalerEntry)
+EntryKind = TypeVar("EntryKind", bound=UpscalerEntry | FolderEntry)
+FolderKind = TypeVar("FolderKind", bound=FolderEntry)
 
 
-def _entries(path: Path, document: dict[str, Any], table: str, kind: type[Entry]) -> dict[str, Entry]:
+def _entries(path: Path, document: dict[str, Any], table: str, kind: type[EntryKind]) -> dict[str, EntryKind]:
     section = document.get(table, {})
     if not isinstance(section, dict):
         raise CatalogError(f"{path}: {table}: must be tables such as [{table}.NAME]")
-    entries: dict[str, Entry] = {}
+    entries: dict[str, EntryKind] = {}
     for name, fields in section.items():
+        where = f"{path}: {table}.{name}"
         if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", name):
-            raise CatalogError(f"{path}: {table}.{name}: a name is up to 64 of a-z, 0-9, dot, dash and underscore")
-        try:
-            entries[name] = msgspec.convert(fields, kind, strict=True)
-        except msgspec.ValidationError as error:
-            message, _, place = str(error).partition(" - at `$")
-            field = place.rstrip("`").lstrip(".")
-            raise CatalogError(f"{path}: {table}.{name}: {field + ': ' if field else ''}{message}") from error
+            raise CatalogError(f"{where}: a name is up to 64 of a-z, 0-9, dot, dash and underscore")
+        entries[name] = _converted(where, fields, kind)
     return entries
 
 
-def _check_model(where: str, entry: ModelEntry, upscalers: dict[str, UpscalerEntry]) -> None:
-    if (entry.path is None) == (entry.repo is None):
-        raise CatalogError(f"{where}: path: give either a folder as path or a hub repository as repo")
+def _folders(path: Path, document: dict[str, Any], table: str, kind: type[FolderKind]) -> dict[str, FolderKind]:
+    entries = _entries(path, document, table, kind)
+    for name, entry in entries.items():
+        if (entry.path is None) == (entry.repo is None):
+            where = f"{path}: {table}.{name}"
+            raise CatalogError(f"{where}: path: give either a folder as path or a hub repository as repo")
+    return entries
+
+
+def _label_sets(path: Path, document: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    section = document.get("label_sets", {})
+    if not isinstance(section, dict):
+        raise CatalogError(f"{path}: label_sets: must be one table of lists of labels")
+    sets: dict[str, tuple[str, ...]] = {}
+    for name, labels in section.items():
+        where = f"{path}: label_sets.{name}"
+        if not 1 <= len(name) <= 64:
+            raise CatalogError(f"{where}: a name is 1 to 64 characters long")
+        sets[name] = _converted(where, labels, Labels)
+        if len(set(sets[name])) < len(sets[name]):
+            raise CatalogError(f"{where}: a label comes twice")
+    return sets
+
+
+def _converted(where: str, value: Any, kind: Any) -> Any:
+    try:
+        return msgspec.convert(value, kind, strict=True)
+    except msgspec.ValidationError as error:
+        message, _, place = str(error).partition(" - at `$")
+        field = place.rstrip("`").lstrip(".")
+        raise CatalogError(f"{where}: {field + ': ' if field else ''}{message}") from error
+
+
+def _check_files(where: str, entry: UpscalerEntry) -> None:
+    for file, what in zip(entry.files, ("", "grain: "), strict=False):
+        if file.path is None and file.url is None:
+            raise CatalogError(f"{where}: {what}path: give a file as path, or a url to fetch it from, or both")
+
+
+def _check_model(where: str, entry: ModelEntry, partners: Mapping[Kind, Mapping[str, Entry]]) -> None:
     for field in ("width", "height"):
         size = getattr(entry, field)
         if size % entry.size_multiple or not entry.min_size <= size <= entry.max_size:
@@ -185,5 +217,6 @@ def _check_model(where: str, entry: ModelEntry, upscalers: dict[str, UpscalerEnt
             raise CatalogError(f"{where}: samplers: the {entry.family} family does not admit {name!r}")
     if entry.sampler not in entry.admitted_samplers():
         raise CatalogError(f"{where}: sampler: {entry.sampler!r} is not one of {', '.join(entry.admitted_samplers())}")
-    if entry.upscaler is not None and entry.upscaler not in upscalers:
-        raise CatalogError(f"{where}: upscaler: there is no [upscalers.{entry.upscaler}]")
+    for kind, partner in entry.partners.items():
+        if partner not in partners[kind]:
+            raise CatalogError(f"{where}: {kind}: there is no [{kind}s.{partner}]")

@@ -1,16 +1,23 @@
-"""From latents to pictures, with the pipeline's own VAE: at full size for what is kept, pooled for a preview."""
+"""Between latents and pictures: with the pipeline's own VAE for what is kept, pooled for a preview, by a tiny decoder
+where there is one.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from PIL import Image
 
-from inference.catalog import Family
+from inference.entries import Family
 
 PREVIEW_LATENTS = 32
-"""The longer side that latents are pooled to before a preview is decoded."""
+"""The longer side that latents are pooled to before the VAE decodes a preview."""
+TINY_LATENTS = 64
+"""The same for a tiny decoder, which costs about a tenth of the VAE: at the usual factor of 8 this is all that a
+preview shows (`images.PREVIEW_PIXELS`), and still cheaper than the VAE's quarter of it."""
 
 
 @torch.no_grad()
@@ -19,29 +26,66 @@ def decode(pipeline: Any, family: Family, latents: torch.Tensor) -> list[Image.I
 
     Decode pictures that are kept one at a time: then their bytes do not depend on each other, and memory stays small.
     """
-    vae = pipeline.vae
-    # SDXL's VAE overflows in float16 and decodes in float32; casting it up and down again loses nothing.
-    upcast = family == "sdxl" and vae.dtype == torch.float16 and vae.config.force_upcast
-    if upcast:
-        vae.to(dtype=torch.float32)
-    try:
-        latents = latents.to(device=vae.device, dtype=vae.dtype)
-        image = vae.decode(_unscaled(latents, vae.config), return_dict=False)[0]
-    finally:
-        if upcast:
-            vae.to(dtype=torch.float16)
+    with _precise(pipeline.vae, family) as vae:
+        return _decoded(pipeline, vae, latents)
+
+
+@torch.no_grad()
+def encode(pipeline: Any, family: Family, picture: Image.Image) -> torch.Tensor:
+    """The latents (1, channels, height, width) of an RGB picture, float32 on the CPU; always the same for the same."""
+    pixels = pipeline.image_processor.preprocess(picture)
+    with _precise(pipeline.vae, family) as vae:
+        latents = vae.encode(pixels.to(device=vae.device, dtype=vae.dtype)).latent_dist.mode()
+        scaled: torch.Tensor = _scaled(latents, vae.config)
+    return scaled.float().cpu()
+
+
+@torch.no_grad()
+def sketch(pipeline: Any, family: Family, latents: torch.Tensor, decoder: Any | None = None) -> list[Image.Image]:
+    """Small pictures of these latents, whatever their size, at the cost of a small decode.
+
+    `decoder` is an AutoencoderTiny of the pipeline's latents; without one its VAE decodes fewer of them.
+    """
+    height, width = latents.shape[-2:]
+    factor = -(-max(height, width) // (PREVIEW_LATENTS if decoder is None else TINY_LATENTS))
+    if factor > 1:
+        size = (max(1, height // factor), max(1, width // factor))
+        latents = torch.nn.functional.interpolate(latents.float(), size=size, mode="area")
+    return decode(pipeline, family, latents) if decoder is None else _decoded(pipeline, decoder, latents)
+
+
+def _decoded(pipeline: Any, autoencoder: Any, latents: torch.Tensor) -> list[Image.Image]:
+    """Pictures by an autoencoder of either kind: both give -1 to 1, and say in their configuration what they expect."""
+    latents = latents.to(device=autoencoder.device, dtype=autoencoder.dtype)
+    image = autoencoder.decode(_unscaled(latents, autoencoder.config), return_dict=False)[0]
     pictures: list[Image.Image] = pipeline.image_processor.postprocess(image, output_type="pil")
     return pictures
 
 
-def sketch(pipeline: Any, family: Family, latents: torch.Tensor) -> list[Image.Image]:
-    """Small pictures of these latents, whatever their size, at the cost of a small decode."""
-    height, width = latents.shape[-2:]
-    factor = -(-max(height, width) // PREVIEW_LATENTS)
-    if factor > 1:
-        size = (max(1, height // factor), max(1, width // factor))
-        latents = torch.nn.functional.interpolate(latents.float(), size=size, mode="area")
-    return decode(pipeline, family, latents)
+@contextmanager
+def _precise(vae: Any, family: Family) -> Iterator[Any]:
+    """The VAE in the precision that it works in."""
+    # SDXL's VAE overflows in float16 and works in float32; casting it up and down again loses nothing.
+    upcast = family == "sdxl" and vae.dtype == torch.float16 and vae.config.force_upcast
+    if upcast:
+        vae.to(dtype=torch.float32)
+    try:
+        yield vae
+    finally:
+        if upcast:
+            vae.to(dtype=torch.float16)
+
+
+def _scaled(latents: torch.Tensor, config: Any) -> torch.Tensor:
+    """Latents as the denoiser knows them, from the VAE's own range: `_unscaled` the other way round."""
+    mean, std = config.get("latents_mean"), config.get("latents_std")
+    if mean is not None and std is not None:
+        mean, std = (
+            torch.tensor(values, device=latents.device, dtype=latents.dtype).view(1, -1, 1, 1) for values in (mean, std)
+        )
+        return (latents - mean) * float(config.scaling_factor) / std
+    shift = config.get("shift_factor")
+    return (latents if shift is None else latents - float(shift)) * float(config.scaling_factor)
 
 
 def _unscaled(latents: torch.Tensor, config: Any) -> torch.Tensor:

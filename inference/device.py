@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import Literal
 
+import psutil
 import torch
 
 from inference.errors import DeviceError
@@ -33,6 +34,13 @@ class Device:
             # SD 3's transformer and T5 were trained in bfloat16 and overflow in float16.
             return torch.bfloat16 if family == "sd3" else torch.float16
         return {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}[wanted]
+
+    def free_bytes(self) -> int:
+        """How much memory is there for whoever asks for it now, cached blocks of dropped tensors included."""
+        if not self.is_cuda:
+            return host_free_bytes()
+        free, _ = torch.cuda.mem_get_info(self.where)
+        return free + torch.cuda.memory_reserved(self.where) - torch.cuda.memory_allocated(self.where)
 
     def settle(self) -> None:
         """Wait until everything that was asked of the device is done, so that a clock can be read."""
@@ -82,6 +90,12 @@ def choose(wanted: str, threads: int | None) -> Device:
     properties = torch.cuda.get_device_properties(device)
     torch.cuda.set_device(device)
     return Device(where=device, name=properties.name, memory_bytes=properties.total_memory)
+
+
+def host_free_bytes() -> int:
+    """How much of the machine's own memory is there for whoever asks for it now."""
+    available: int = psutil.virtual_memory().available
+    return available
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -7,53 +7,32 @@ a lost device, which ends the process.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
-from queue import SimpleQueue
-from typing import Any, Protocol
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
+from inference import tasks
 from inference.catalog import Catalog
 from inference.channel import Channel
 from inference.device import Device, is_out_of_memory
-from inference.errors import DeviceLost, OperatorError, PeerBroken, PeerGone, TaskError
-from inference.protocol import Batch, Imagine, Ready, Request
+from inference.entries import Kind
+from inference.errors import DeviceLost, InvalidInput, OperatorError, OutOfMemory, PeerBroken, PeerGone, TaskError
+from inference.inbox import End, Inbox
+from inference.protocol import Batch, Ready, Request
 from inference.reports import Reporter
 from inference.store import Store
-from inference.tasks import imagine
 
 log = logging.getLogger(__name__)
 
 
-class Task(Protocol):
-    """What each module of `inference.tasks` offers; see the package."""
-
-    def check(self, request: Any, catalog: Catalog) -> None: ...
-    def run(self, requests: Sequence[Any], store: Store, report: Reporter) -> None: ...
-    def too_large(self, request: Any, catalog: Catalog) -> str: ...
-
-
-TASKS: dict[type[Request], Task] = {Imagine: imagine}
-
-
-def readiness(catalog: Catalog, here: Sequence[str], device: Device) -> Ready:
-    """What an engine can do whose catalogue has these models' weights on this machine."""
-    return Ready(
-        models=tuple(catalog.info(name) for name in here),
-        default_model=catalog.default,
-        missing=tuple(name for name in catalog.models if name not in here),
-        device=device.name,
-        max_count=imagine.MAX_COUNT,
-        max_prompt_chars=imagine.MAX_PROMPT_CHARS,
-    )
-
-
-@dataclass(frozen=True)
-class _End:
-    """The reader's last word: no batch will come any more."""
-
-    error: PeerBroken | None = None
+def readiness(catalog: Catalog, here: Mapping[Kind, Sequence[str]], device: Device) -> Ready:
+    """What an engine can do on whose machine these entries of the catalogue can be used (`weights.inventory`)."""
+    abilities: dict[str, Any] = {"device": device.name}
+    for task in tasks.discover().values():
+        abilities |= task.abilities(catalog, here)
+    return Ready(**abilities)
 
 
 class Engine:
@@ -63,8 +42,10 @@ class Engine:
         self._catalog = catalog
         self._store = store
         self._channel = channel
-        self._report = Reporter(channel.send)
-        self._inbox: SimpleQueue[Batch | _End] = SimpleQueue()
+        self._report = Reporter(channel.send, self._give_way)
+        self._inbox = Inbox()
+        self._tasks = tasks.discover()
+        self._giving_way = False
 
     def serve(self, ready: Ready) -> None:
         """Say Ready, then work until the bot sends no more and all that it asked for is answered.
@@ -76,7 +57,7 @@ class Engine:
         try:
             self._channel.send(ready)
             self._warm_up(ready.default_model)
-            while not isinstance(message := self._inbox.get(), _End):
+            while not isinstance(message := self._inbox.next(), End):
                 self._work(message)
             if message.error is not None:
                 raise message.error
@@ -100,7 +81,7 @@ class Engine:
             # Nobody waits for what is open; stop at the next step instead of painting on.
             for job in self._report.open_jobs():
                 self._report.cancel(job)
-        self._inbox.put(_End(error))
+        self._inbox.end(End(error))
 
     def _accept(self, batch: Batch) -> None:
         fresh = []
@@ -109,7 +90,8 @@ class Engine:
                 fresh.append(request)
             else:
                 log.error("the bot sent job %d twice; the second is ignored", request.job)
-        self._inbox.put(Batch(tuple(fresh)))
+        for quick in (True, False):
+            self._inbox.put(Batch(tuple(request for request in fresh if request.quick is quick), batch.files))
 
     def _warm_up(self, name: str) -> None:
         """Load the default model while nobody waits, so that the first picture comes as fast as the second."""
@@ -117,6 +99,10 @@ class Engine:
             entry = self._store.use(name, on_load=lambda: None).entry
             if entry.upscaler is not None:
                 self._store.use_upscaler(entry.upscaler, on_load=lambda: None)
+            if entry.checker is not None:
+                self._store.use_checker(entry.checker, on_load=lambda: None)
+            elif entry.decoder is not None:
+                self._store.use_decoder(entry.decoder, on_load=lambda: None)
         except (OperatorError, TaskError) as error:
             # Jobs that need it will meet the same error and be answered; others can be painted.
             log.error("the default model cannot be loaded: %s", error)
@@ -125,44 +111,62 @@ class Engine:
         for requests in self._groups(batch):
             begun = [request for request in requests if self._report.begin(request.job)]
             if begun:
-                self._run(begun)
+                self._run(begun, batch.files)
+
+    def _give_way(self) -> None:
+        """Between two steps of a task: run one quick batch, where one waits. One, so that the task gets on as well."""
+        if self._giving_way or (batch := self._inbox.next_quick()) is None:
+            return
+        self._giving_way = True
+        try:
+            self._work(batch)
+        finally:
+            self._giving_way = False
 
     def _groups(self, batch: Batch) -> list[list[Request]]:
         """The batch's sound requests, those that may run together in one list; the others fail here."""
         groups: dict[Hashable, list[Request]] = {}
         for request in batch.requests:
-            task = TASKS[type(request)]
             try:
-                task.check(request, self._catalog)
+                self._tasks[type(request)].check(request, self._catalog)
+                _check_inputs(request, batch.files)
             except TaskError as error:
                 self._report.fail(request.job, error.kind, str(error))
             else:
                 groups.setdefault((type(request), request.pass_key), []).append(request)
         return list(groups.values())
 
-    def _run(self, requests: list[Request]) -> None:
-        """Run requests of one group; whatever happens, each of them is answered."""
-        task = TASKS[type(requests[0])]
-        full = False
+    def _run(self, requests: list[Request], files: dict[str, bytes]) -> None:
+        """Run requests of one group; whatever happens, each of them is answered, or waits for another turn."""
+        task = self._tasks[type(requests[0])]
+        full: str | None = None
         try:
-            task.run(requests, self._store, self._report)
-        except PeerGone:
+            with self._store.lease():
+                task.run(requests, files, self._store, self._report)
+        except (PeerGone, DeviceLost):
             raise
+        except OutOfMemory as error:
+            full = str(error)
         except TaskError as error:
             self._fail(requests, error)
         except OperatorError as error:
             log.error("%s", error)
             self._fail(requests, TaskError("This model does not load here; the operator can see why in the log."))
         except Exception as error:
-            full = is_out_of_memory(error)
-            if not full:
+            if is_out_of_memory(error):
+                full = task.too_large(requests[0], self._catalog)
+            else:
                 log.exception("jobs %s failed", [request.job for request in requests])
                 self._fail(requests, TaskError("Something broke inside the engine. Please try again."))
-        if full:
+        if full is not None:
             # Outside the handler, whose traceback would keep the memory.
-            for request in requests:
-                self._report.fail(request.job, "out_of_memory", task.too_large(request, self._catalog))
             self._store.device.release_cache()
+            if self._giving_way:
+                # There is more room when the task that waits has ended.
+                again = tuple(request for request in requests if self._report.postpone(request.job))
+                self._inbox.put_back(Batch(again, files))
+            else:
+                self._fail(requests, OutOfMemory(full))
         if self._store.device.is_cuda and not self._store.device.is_alive():
             self._lose_device()
 
@@ -174,3 +178,12 @@ class Engine:
         for job in self._report.open_jobs():
             self._report.fail(job, "internal", "The graphics card failed and is being started again. Please try again.")
         raise DeviceLost(f"{self._store.device.name} answers no more")
+
+
+def _check_inputs(request: Request, files: Mapping[str, bytes]) -> None:
+    """Raise InvalidInput where a picture that the request works on is not there, or is another one."""
+    for expected in request.inputs:
+        if expected.sha256 not in files:
+            raise InvalidInput("The picture did not arrive. Please try again.")
+        if hashlib.sha256(files[expected.sha256]).hexdigest() != expected.sha256:
+            raise InvalidInput("The picture was damaged on its way. Please try again.")

@@ -9,7 +9,8 @@ Exception
 ├── TaskError              one job ends badly, the engine goes on; `kind` and text go into `protocol.Failed`
 │   ├── InvalidInput
 │   ├── UnavailableModel
-│   └── OutOfMemory
+│   ├── OutOfMemory
+│   └── Unsafe
 ├── PeerGone               the bot has hung up: there is nobody left to paint for
 ├── PeerBroken             what came through the socket is not our protocol: the engine ends
 └── DeviceLost             the accelerator answers no more: the engine ends, the bot starts another
@@ -66,6 +67,12 @@ class OutOfMemory(TaskError):
     """The picture does not fit into the device's memory."""
 
     kind: ClassVar[FailureKind] = "out_of_memory"
+
+
+class Unsafe(TaskError):
+    """The model's safety checker flagged what was painted; nothing of it may be shown."""
+
+    kind: ClassVar[FailureKind] = "unsafe"
 
 
 class PeerGone(Exception):

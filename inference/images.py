@@ -1,4 +1,7 @@
-"""Pictures as bytes and bytes as pictures: PNG for what is kept, a small WebP grid for what is glanced at."""
+"""Pictures as bytes and bytes as pictures: PNG for what is kept, a small WebP grid for what is glanced at.
+
+What comes in is checked before it is decoded: this process trusts nobody.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,44 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
+
+from inference.errors import InvalidInput
+from inference.protocol import Input
 
 PREVIEW_PIXELS = 512
 """The longer side of a preview. Discord shows it about this large."""
+
+MAX_PIXELS = 2**26
+"""Of a picture that comes in: 8192x8192."""
+
+
+def read(files: Mapping[str, bytes], expected: Input) -> Image.Image:
+    """The picture that a request works on, RGB or, where it has transparency, RGBA.
+
+    Raises InvalidInput where it is not the PNG it was said to be, larger than MAX_PIXELS or broken.
+    """
+    if expected.width * expected.height > MAX_PIXELS:
+        raise InvalidInput(f"A picture of {expected.width}x{expected.height} pixels is too large.")
+    try:
+        with Image.open(io.BytesIO(files[expected.sha256]), formats=("PNG",)) as picture:
+            if picture.size != (expected.width, expected.height):
+                raise InvalidInput("The picture has another size than it was said to have. Please try again.")
+            transparent = "A" in picture.getbands() or "transparency" in picture.info
+            return picture.convert("RGBA" if transparent else "RGB")
+    except UnidentifiedImageError as error:
+        raise InvalidInput("The picture is no PNG.") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InvalidInput("The picture is broken.") from error
+
+
+def opaque(picture: Image.Image) -> Image.Image:
+    """The picture on white where it is transparent: what hides behind transparency is not for anybody to see."""
+    if picture.mode != "RGBA":
+        return picture.convert("RGB")
+    white = Image.new("RGBA", picture.size, "white")
+    return Image.alpha_composite(white, picture).convert("RGB")
 
 
 def png(image: Image.Image, texts: Mapping[str, str]) -> bytes:

@@ -13,8 +13,9 @@ import msgspec
 import torch
 
 from inference.device import Device
-from inference.protocol import Imagine
-from inference.store import PictureModel, PictureUpscaler
+from inference.entries import FolderEntry
+from inference.loading import PictureChecker, PictureClassifier, PictureDescriber, PictureModel, PictureUpscaler
+from inference.protocol import Imagine, Request
 
 LIBRARIES = ("torch", "diffusers", "transformers", "safetensors", "pillow", "realesrgan", "basicsr")
 
@@ -24,6 +25,7 @@ def recipe(
     model: PictureModel,
     scheduler: Any,
     upscaler: PictureUpscaler | None,
+    checker: PictureChecker | None,
     device: Device,
     batch: int,
 ) -> dict[str, Any]:
@@ -31,19 +33,12 @@ def recipe(
 
     `batch` is the canonical batch size that the pictures were painted at.
     """
-    asked = msgspec.to_builtins(request)
-    asked.pop("job")
     config = {key: _plain(value) for key, value in scheduler.config.items() if not key.startswith("_")}
-    source = {"path": model.entry.path} if model.entry.repo is None else {"repo": model.entry.repo}
-    painted_on: dict[str, Any] = {"name": device.name, "dtype": str(model.dtype).removeprefix("torch.")}
-    if not device.is_cuda:
-        # The number of threads decides in which order sums are added up.
-        painted_on |= {"machine": platform.machine(), "threads": torch.get_num_threads()}
-    made_of: dict[str, Any] = {
-        "request": asked,
+    return {
+        "request": _asked(request),
         "model": {
             "name": model.name,
-            **source,
+            **_source(model.entry),
             "revision": model.revision,
             "variant": model.entry.variant,
             "hash": model_hash(model),
@@ -53,19 +48,45 @@ def recipe(
         "upscaler": None
         if upscaler is None
         else {"name": upscaler.name, "hash": upscaler.hash, "scale": upscaler.entry.scale},
-        "device": painted_on,
+        # It changes no picture, but it decides whether there is one.
+        "checker": None if checker is None else {"name": checker.name, "hash": checker.hash},
+        "device": _worked_on(device, model.dtype),
         "batch": batch,
         "versions": versions(),
     }
-    return made_of
+
+
+def enlargement(request: Request, upscaler: PictureUpscaler, tile: int, device: Device) -> dict[str, Any]:
+    """The same for a picture that was enlarged in tiles of this side, 0 for none."""
+    files = [{"path": file.place, "url": file.url} for file in upscaler.entry.files]
+    return {
+        "request": _asked(request),
+        "model": {"name": upscaler.name, "files": files, "hash": upscaler.hash, "scale": upscaler.entry.scale},
+        "tile": tile,
+        "device": _worked_on(device, upscaler.dtype),
+        "versions": versions(),
+    }
+
+
+def reading(request: Request, reader: PictureDescriber | PictureClassifier, device: Device) -> dict[str, Any]:
+    """The same for what was read from a picture."""
+    source = _source(reader.entry)
+    return {
+        "request": _asked(request),
+        "model": {"name": reader.name, **source, "revision": reader.revision, "hash": reader.hash},
+        "device": _worked_on(device, reader.dtype),
+        "versions": versions(),
+    }
 
 
 def png_texts(request: Imagine, model: PictureModel, seed: int, index: int, made_of: dict[str, Any]) -> dict[str, str]:
     """The text chunks of one picture: `parameters` for other tools, `easel` with the whole recipe as JSON."""
-    return {
-        "parameters": parameters(request, model_hash(model), seed),
-        "easel": json.dumps({**made_of, "picture": index}, ensure_ascii=False, separators=(",", ":")),
-    }
+    return {"parameters": parameters(request, model_hash(model), seed), **recipe_text({**made_of, "picture": index})}
+
+
+def recipe_text(made_of: dict[str, Any]) -> dict[str, str]:
+    """The text chunk that holds a whole recipe."""
+    return {"easel": json.dumps(made_of, ensure_ascii=False, separators=(",", ":"))}
 
 
 def parameters(request: Imagine, model_sha: str, seed: int) -> str:
@@ -82,6 +103,8 @@ def parameters(request: Imagine, model_sha: str, seed: int) -> str:
         "Model hash": model_sha,
         "Model": request.model,
     }
+    if request.image is not None:
+        fields["Denoising strength"] = request.strength
     if request.variations:
         # The format has room for one variation; where there are several, the `easel` text holds them all.
         fields |= {"Variation seed": seed, "Variation seed strength": request.variations[-1].strength}
@@ -103,6 +126,25 @@ def versions() -> Mapping[str, str]:
     return {"easel": _version("easel"), "python": platform.python_version()} | {
         library: _version(library) for library in LIBRARIES
     }
+
+
+def _asked(request: Request) -> dict[str, Any]:
+    asked: dict[str, Any] = msgspec.to_builtins(request)
+    # It belongs to the history of this community, not to the picture.
+    asked.pop("job")
+    return asked
+
+
+def _source(entry: FolderEntry) -> dict[str, str | None]:
+    return {"path": entry.path} if entry.repo is None else {"repo": entry.repo}
+
+
+def _worked_on(device: Device, dtype: torch.dtype) -> dict[str, Any]:
+    worked_on: dict[str, Any] = {"name": device.name, "dtype": str(dtype).removeprefix("torch.")}
+    if not device.is_cuda:
+        # The number of threads decides in which order sums are added up.
+        worked_on |= {"machine": platform.machine(), "threads": torch.get_num_threads()}
+    return worked_on
 
 
 def _plain(value: Any) -> Any:

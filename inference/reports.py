@@ -17,11 +17,15 @@ from PIL import Image
 
 from inference import images
 from inference.errors import PeerGone
-from inference.protocol import Event, Failed, FailureKind, Finished, Picture, Preview, Progress
+from inference.protocol import MAX_FRAME_BYTES, Answer, Event, Failed, FailureKind, Finished, Picture, Preview, Progress
 
 log = logging.getLogger(__name__)
 
 PROGRESS_INTERVAL_S = 0.05
+MAX_RESULT_BYTES = MAX_FRAME_BYTES - 2**20
+"""Of a job's pictures together: they travel in one frame with the recipe and the answer."""
+
+NOTHING_SAID = Answer()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +33,7 @@ class Painted:
     """One finished picture before it is bytes."""
 
     image: Image.Image
-    seed: int
+    seed: int | None = None
     texts: dict[str, str]
     """Text chunks of the PNG."""
 
@@ -44,9 +48,10 @@ class _Job:
 class Reporter:
     """The engine's open jobs and the events about them. Safe from any thread; close it to flush it."""
 
-    def __init__(self, send: Callable[[Event], None]) -> None:
-        """`send` puts an event on the wire, or raises PeerGone."""
+    def __init__(self, send: Callable[[Event], None], give_way: Callable[[], None] = lambda: None) -> None:
+        """`send` puts an event on the wire, or raises PeerGone; `give_way` runs a quick job that waits."""
         self._send = send
+        self._give_way = give_way
         self._jobs: dict[int, _Job] = {}
         self._lock = Lock()
         self._encoding = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoding")
@@ -81,6 +86,14 @@ class Reporter:
             else:
                 known.state = "cancelling"
 
+    def postpone(self, job: int) -> bool:
+        """Let a running job wait for another turn. False where it has been cancelled meanwhile."""
+        if not self.still_wanted([job]):
+            return False
+        with self._lock:
+            self._jobs[job].state = "queued"
+        return True
+
     def fail(self, job: int, kind: FailureKind, message: str) -> None:
         """End a job badly. Does nothing to a job that has ended."""
         with self._lock:
@@ -110,6 +123,14 @@ class Reporter:
                     wanted.append(job)
         return wanted
 
+    def give_way(self) -> None:
+        """Let a quick job that waits go first. Call it between two steps, with the device yours again afterwards.
+
+        It takes as long as that job; whatever comes of it is that job's own, except that it raises PeerGone and
+        DeviceLost.
+        """
+        self._give_way()
+
     def step(
         self, job: int, step: int, steps: int, stage: Literal["loading", "painting", "finishing"] = "painting"
     ) -> None:
@@ -128,13 +149,15 @@ class Reporter:
         """Show what a job's pictures look like so far; None stands for one not begun, proportions in pixels."""
         self._encoding.submit(self._send_preview, job, list(pictures), width, height)
 
-    def finish(self, job: int, pictures: Sequence[Painted], recipe: dict[str, Any]) -> None:
+    def finish(
+        self, job: int, pictures: Sequence[Painted], recipe: dict[str, Any], answer: Answer = NOTHING_SAID
+    ) -> None:
         """End a job well. From here on it cannot be cancelled."""
         with self._lock:
             if job not in self._jobs:
                 return
             self._jobs[job].state = "finishing"
-        self._encoding.submit(self._send_finished, job, list(pictures), recipe)
+        self._encoding.submit(self._send_finished, job, list(pictures), recipe, answer)
 
     # On the encoding thread.
 
@@ -144,7 +167,7 @@ class Reporter:
             if job in self._jobs and self._jobs[job].state == "running":
                 self._try_to_send(Preview(job, data))
 
-    def _send_finished(self, job: int, pictures: list[Painted], recipe: dict[str, Any]) -> None:
+    def _send_finished(self, job: int, pictures: list[Painted], recipe: dict[str, Any], answer: Answer) -> None:
         try:
             encoded = tuple(
                 Picture(
@@ -159,10 +182,13 @@ class Reporter:
             log.exception("the pictures of job %d cannot be encoded", job)
             self.fail(job, "internal", "The pictures could not be encoded. Please try again.")
             return
+        if sum(len(picture.data) for picture in encoded) > MAX_RESULT_BYTES:
+            self.fail(job, "invalid_input", "The result is too large to be sent; ask for a smaller one.")
+            return
         with self._lock:
             if job in self._jobs:
                 seconds = time.monotonic() - self._jobs[job].began_s
-                self._close(Finished(job=job, pictures=encoded, recipe=recipe, seconds=seconds))
+                self._close(Finished(job=job, pictures=encoded, recipe=recipe, seconds=seconds, answer=answer))
 
     # Under the lock.
 

@@ -34,35 +34,62 @@ SCHEDULERS: dict[str, tuple[type[Any], dict[str, Any]]] = {
 }
 
 
-def build(name: str, config: Mapping[str, Any], steps: int) -> Any:
+def build(name: str, config: Mapping[str, Any], steps: int, taken: int | None = None) -> Any:
     """A fresh scheduler: the named sampler on the noise schedule that this model was trained with.
 
-    `config` is the model's own scheduler configuration as it was published.
+    `config` is the model's own scheduler configuration as it was published. Of its steps the last `taken` are run,
+    all by default; `noised` gives what the first of them starts from.
     """
     kind, changes = SCHEDULERS[name]
     if kind is LCMScheduler:
         # Its steps are picked from this many, 50 as it was distilled; more steps need more to pick from.
         changes = {**changes, "original_inference_steps": max(50, steps)}
     scheduler = kind.from_config(config, **changes)
-    if hasattr(scheduler, "set_begin_index"):
-        _begin_with_the_first_step(scheduler)
+    _begin_at(scheduler, 0 if taken is None else steps - taken)
     return scheduler
 
 
-def _begin_with_the_first_step(scheduler: Any) -> None:
-    """Let every run of this scheduler begin at its first step, which not every pipeline does.
+def noised(scheduler: Any, clean: torch.Tensor, noise: torch.Tensor, steps: int) -> torch.Tensor:
+    """The latents that a run of this scheduler starts from so as to end near these clean ones.
+
+    Both (n, channels, height, width). They are as pipelines take them: multiplied by `init_noise_sigma` they are the
+    clean latents under as much noise as the run's first step expects.
+    """
+    scheduler.set_timesteps(steps)
+    first = scheduler.timesteps[:1].repeat(len(clean))
+    if hasattr(scheduler, "scale_noise"):
+        start: torch.Tensor = scheduler.scale_noise(clean, first, noise)
+        return start
+    start = scheduler.add_noise(clean, noise, first)
+    return start / getattr(scheduler, "init_noise_sigma", 1.0)
+
+
+def _begin_at(scheduler: Any, place: int) -> None:
+    """Let every run of this scheduler begin at this step, counted from 0, whichever pipeline runs it.
 
     Left alone, a scheduler looks its first step up by its time and takes the second of two equal ones. Karras' steps
     on a schedule that starts from pure noise do begin with equal ones, and such a run would end outside the schedule.
     """
-    set_timesteps = scheduler.set_timesteps
+    set_timesteps, step = scheduler.set_timesteps, scheduler.step
+    whole = None
 
     @functools.wraps(set_timesteps)
     def set_and_begin(*args: Any, **kwargs: Any) -> None:
+        nonlocal whole
         set_timesteps(*args, **kwargs)
-        scheduler.set_begin_index(0)
+        whole = scheduler.timesteps
+        # The pipeline walks along what it finds here now.
+        scheduler.timesteps = whole[place:]
+        if hasattr(scheduler, "set_begin_index"):
+            scheduler.set_begin_index(place)
 
-    scheduler.set_timesteps = set_and_begin
+    @functools.wraps(step)
+    def step_among_all(*args: Any, **kwargs: Any) -> Any:
+        # The solvers look around themselves in the whole schedule.
+        scheduler.timesteps = whole
+        return step(*args, **kwargs)
+
+    scheduler.set_timesteps, scheduler.step = set_and_begin, step_among_all
 
 
 class Estimate:

@@ -4,114 +4,112 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import torch
-from diffusers import StableDiffusion3Pipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
 
-from inference import weights
-from inference.catalog import Catalog, Family, ModelEntry, UpscalerEntry
+from inference import loading, weights
+from inference.catalog import Catalog
 from inference.device import Device, is_out_of_memory
+from inference.entries import Kind
 from inference.errors import OutOfMemory, UnavailableModel, WeightsError
-from inference.prompts import PromptEncoder
-
-if TYPE_CHECKING:
-    from inference.upscaling import Upscaler
+from inference.loading import (
+    Loaded,
+    PictureChecker,
+    PictureClassifier,
+    PictureDecoder,
+    PictureDescriber,
+    PictureModel,
+    PictureUpscaler,
+    Plan,
+)
 
 log = logging.getLogger(__name__)
-
-PIPELINES: dict[Family, type[Any]] = {
-    "sd1": StableDiffusionPipeline,
-    "sd2": StableDiffusionPipeline,
-    "sdxl": StableDiffusionXLPipeline,
-    "sd3": StableDiffusion3Pipeline,
-}
 
 BUDGET_SHARE = 0.7
 """Share of the device's memory for resident weights where the operator sets none; the rest is for painting."""
 
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class PictureModel:
-    """A loaded pipeline, ready on the device. Use it only within the task that got it from the store."""
-
-    name: str
-    entry: ModelEntry
-    pipeline: Any
-    dtype: torch.dtype
-    scheduler_config: dict[str, Any]
-    """As published; `samplers.build` derives every sampler from it."""
-    prompts: PromptEncoder
-    revision: str | None
-    """The hub's commit that the weights are of; None for a folder of the operator's own."""
-    hashes: dict[str, str]
-    """Short SHA-256 of each component's weights."""
-
-    @property
-    def denoiser(self) -> Any:
-        """The UNet or transformer."""
-        return self.pipeline.unet if hasattr(self.pipeline, "unet") else self.pipeline.transformer
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class PictureUpscaler:
-    """A loaded Real-ESRGAN network, ready on the device."""
-
-    name: str
-    entry: UpscalerEntry
-    network: Upscaler
-    hash: str
-
-
-Loaded = TypeVar("Loaded", PictureModel, PictureUpscaler)
 Result = TypeVar("Result")
 
 
 @dataclass(kw_only=True, eq=False)
 class _Resident:
-    model: PictureModel | PictureUpscaler
+    model: Any
     vram_bytes: int
 
 
 @dataclass(kw_only=True, eq=False)
 class Store:
-    """Models by the names of the catalogue. Belongs to the thread that owns the device."""
+    """What is loaded, by the names of the catalogue. Belongs to the thread that owns the device.
+
+    The `use` methods are one and the same for each kind: what they return is on the device, `on_load` is called first
+    where it must be loaded. They raise UnavailableModel where its weights are not on this machine, WeightsError where
+    they do not load, OutOfMemory where the device cannot hold them; `use_decoder` alone returns None instead.
+    """
 
     catalog: Catalog
     device: Device
     vram_budget_bytes: int | None = None
     _resident: OrderedDict[str, _Resident] = field(default_factory=OrderedDict)
+    _leases: list[set[str]] = field(default_factory=list)
+    _without: set[str] = field(default_factory=set)
+    """Decoders that are known not to load, so that it is said once."""
 
     def use(self, name: str, on_load: Callable[[], None]) -> PictureModel:
-        """The named picture model, on the device. `on_load` is called first where it must be loaded.
-
-        Raises UnavailableModel where its weights are not on this machine, WeightsError where they do not load,
-        OutOfMemory where the device cannot hold them.
-        """
-        resident = self._take(f"model {name}")
-        if resident is None:
-            folder = weights.locate(self.catalog, name)
-            if folder is None:
-                raise UnavailableModel(f"The model {name} is not on this machine; choose another one.")
-            on_load()
-            resident = self._load_model(name, folder)
-        assert isinstance(resident, PictureModel)
-        return resident
+        """The named picture model."""
+        return self._use("model", name, on_load, loading.model)
 
     def use_upscaler(self, name: str, on_load: Callable[[], None]) -> PictureUpscaler:
-        """The named upscaler, on the device, on the same terms as `use`."""
-        resident = self._take(f"upscaler {name}")
-        if resident is None:
-            path = weights.locate_upscaler(self.catalog, name)
-            if path is None:
-                raise UnavailableModel(f"The upscaler {name} is not on this machine.")
-            on_load()
-            resident = self._load_upscaler(name, path)
-        assert isinstance(resident, PictureUpscaler)
-        return resident
+        """The named upscaler."""
+        return self._use("upscaler", name, on_load, loading.upscaler)
+
+    def use_describer(self, name: str, on_load: Callable[[], None]) -> PictureDescriber:
+        """The named describer."""
+        return self._use("describer", name, on_load, loading.describer)
+
+    def use_classifier(self, name: str, on_load: Callable[[], None]) -> PictureClassifier:
+        """The named classifier."""
+        return self._use("classifier", name, on_load, loading.classifier)
+
+    def use_checker(self, name: str, on_load: Callable[[], None]) -> PictureChecker:
+        """The named checker."""
+        return self._use("checker", name, on_load, loading.checker)
+
+    def use_decoder(self, name: str, on_load: Callable[[], None]) -> PictureDecoder | None:
+        """The named decoder, or None where it is not to be had: previews can do without."""
+        if name in self._without:
+            return None
+        try:
+            return self._use("decoder", name, on_load, loading.decoder)
+        except (UnavailableModel, WeightsError) as error:
+            self._without.add(name)
+            # That it was never fetched is no mistake.
+            level = logging.INFO if isinstance(error, UnavailableModel) else logging.WARNING
+            log.log(level, "previews do without the decoder %s: %s", name, error)
+        except OutOfMemory as error:
+            log.info("this time previews do without the decoder %s: %s", name, error)
+        return None
+
+    @contextmanager
+    def lease(self) -> Iterator[None]:
+        """Keep on the device what is used within, until the end. One lease for each running task.
+
+        Within the lease of another task, which waits, nothing is loaded that does not fit the budget beside that
+        task's models: they need the rest of the memory themselves. It raises OutOfMemory instead.
+        """
+        self._leases.append(set())
+        try:
+            yield
+        finally:
+            self._leases.pop()
+
+    def let_go(self) -> None:
+        """Give up everything that no lease keeps, for who needs its memory."""
+        self._make_room(self.budget_bytes())
 
     def resident(self) -> dict[str, int]:
         """What is on the device now and the bytes of its weights, least recently used first."""
@@ -123,74 +121,60 @@ class Store:
             return self.vram_budget_bytes
         return int(self.device.memory_bytes * BUDGET_SHARE)
 
-    def _take(self, key: str) -> PictureModel | PictureUpscaler | None:
-        if key not in self._resident:
-            return None
-        self._resident.move_to_end(key)
-        return self._resident[key].model
-
-    def _load_model(self, name: str, folder: Path) -> PictureModel:
-        entry = self.catalog.models[name]
-        dtype = self.device.dtype(entry.dtype, entry.family)
-        files = weights.component_files(folder, entry.variant)
-        expected_bytes = weights.parameter_count(files) * dtype.itemsize
-
-        def load() -> tuple[PictureModel, Iterable[torch.nn.Module]]:
-            pipeline = _pipeline(folder, entry, dtype)
-            pipeline.to(self.device.where)
-            model = PictureModel(
-                name=name,
-                entry=entry,
-                pipeline=pipeline,
-                dtype=dtype,
-                scheduler_config=dict(pipeline.scheduler.config),
-                prompts=PromptEncoder(pipeline, entry.family),
-                # The hub's cache names a snapshot by its commit.
-                revision=None if entry.repo is None else folder.name,
-                hashes={component: weights.fingerprint(of) for component, of in files.items()},
-            )
-            return model, (part for part in pipeline.components.values() if isinstance(part, torch.nn.Module))
-
-        return self._admit(f"model {name}", expected_bytes, load)
-
-    def _load_upscaler(self, name: str, path: Path) -> PictureUpscaler:
-        # Imported with the first upscaler: basicsr takes seconds that a start must not wait for.
-        from inference.upscaling import Upscaler
-
-        entry = self.catalog.upscalers[name]
-
-        def load() -> tuple[PictureUpscaler, Iterable[torch.nn.Module]]:
-            network = Upscaler(entry, path, self.device.where, half=self.device.is_cuda)
-            upscaler = PictureUpscaler(name=name, entry=entry, network=network, hash=weights.fingerprint([path]))
-            return upscaler, (network.network,)
-
-        return self._admit(f"upscaler {name}", path.stat().st_size, load)
-
-    def _admit(
-        self, key: str, expected_bytes: int, load: Callable[[], tuple[Loaded, Iterable[torch.nn.Module]]]
+    def _use(
+        self,
+        kind: Kind,
+        name: str,
+        on_load: Callable[[], None],
+        plan: Callable[[Catalog, str, Path, Device], Plan[Loaded]],
     ) -> Loaded:
+        key = f"{kind} {name}"
+        if key not in self._resident:
+            place = weights.locate(self.catalog, kind, name)
+            if place is None:
+                raise UnavailableModel(f"The {key} is not on this machine; choose another one.")
+            on_load()
+            self._admit(key, plan(self.catalog, name, place, self.device))
+        self._resident.move_to_end(key)
+        if self._leases:
+            self._leases[-1].add(key)
+        loaded: Loaded = self._resident[key].model
+        return loaded
+
+    def _admit(self, key: str, plan: Plan[Loaded]) -> None:
         """Make room, load, and keep count of what the weights really take."""
-        self._make_room(expected_bytes)
-        loaded = _unless_full(load)
-        if loaded is None and self._resident:
-            log.warning("%s does not fit beside the others: letting go of all of them", key)
-            self._make_room(self.budget_bytes())
-            loaded = _unless_full(load)
+        self._make_room(plan.expected_bytes)
+        if self._kept_by_others() and not self._fits(plan.expected_bytes):
+            raise OutOfMemory(f"The {key} does not fit beside what is being painted; try again later.")
+        loaded = _unless_full(plan.load)
+        if loaded is None and self._droppable():
+            log.warning("%s does not fit beside the others: letting go of all that are not in use", key)
+            self.let_go()
+            loaded = _unless_full(plan.load)
         if loaded is None:
             self.device.release_cache()
             raise OutOfMemory(f"The {key} does not fit into the device's memory; choose another one.")
-        model, modules = loaded
-        vram_bytes = sum(module_bytes(module) for module in modules)
-        self._resident[key] = _Resident(model=model, vram_bytes=vram_bytes)
+        vram_bytes = sum(module_bytes(module) for module in loaded.modules)
+        self._resident[key] = _Resident(model=loaded, vram_bytes=vram_bytes)
         log.info("%s is resident with %.1f MB", key, vram_bytes / 1e6)
-        return model
 
     def _make_room(self, needed_bytes: int) -> None:
-        """Let go of the least recently used until this many bytes fit the budget, or nothing is left."""
-        while self._resident and sum(self.resident().values()) + needed_bytes > self.budget_bytes():
-            key, _ = self._resident.popitem(last=False)
-            log.info("%s leaves the device", key)
+        """Let go of the least recently used until this many bytes fit the budget, or all that is left is in use."""
+        while not self._fits(needed_bytes) and (droppable := self._droppable()):
+            del self._resident[droppable[0]]
+            log.info("%s leaves the device", droppable[0])
         self.device.release_cache()
+
+    def _fits(self, needed_bytes: int) -> bool:
+        return sum(self.resident().values()) + needed_bytes <= self.budget_bytes()
+
+    def _droppable(self) -> list[str]:
+        """What no lease keeps, least recently used first."""
+        kept = set().union(*self._leases)
+        return [key for key in self._resident if key not in kept]
+
+    def _kept_by_others(self) -> bool:
+        return any(self._leases[:-1])
 
 
 def _unless_full(load: Callable[[], Result]) -> Result | None:
@@ -208,24 +192,3 @@ def module_bytes(module: torch.nn.Module) -> int:
     """The bytes of a network's parameters and buffers, shared ones once."""
     tensors = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
-
-
-def _pipeline(folder: Path, entry: ModelEntry, dtype: torch.dtype) -> Any:
-    kind = PIPELINES[entry.family]
-    absent: dict[str, Any] = dict.fromkeys(weights.UNUSED & set(kind._optional_components))
-    if kind is StableDiffusionPipeline:
-        absent["requires_safety_checker"] = False
-    try:
-        pipeline = kind.from_pretrained(
-            folder,
-            dtype=dtype,
-            variant=entry.variant,
-            use_safetensors=True,
-            local_files_only=True,
-            **absent,
-        )
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise WeightsError(f"{folder} does not load as a {entry.family} model: {reason}") from error
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline

@@ -1,13 +1,16 @@
-"""Real-ESRGAN: its networks loaded from a .pth file and run on one picture at a time.
+"""Real-ESRGAN: its networks loaded from .pth files and run on one picture at a time, in tiles where it is large.
 
-It is imported when the first upscaler is loaded, because basicsr and its own imports take seconds.
+It is imported when the first upscaler is loaded, because basicsr and its own imports take seconds. How large a tile
+may be is `tiles`' business.
 """
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import types
 import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +19,10 @@ import torch
 import torchvision.transforms.functional  # type: ignore[import-untyped]
 from PIL import Image
 
-from inference.catalog import UpscalerEntry
+from inference.device import is_out_of_memory
+from inference.entries import UpscalerEntry
 from inference.errors import WeightsError
+from inference.tiles import PADDING
 
 # The one shim for basicsr 1.4.2: it imports `rgb_to_grayscale` from a private torchvision module that was
 # removed in torchvision 0.17. The function itself lives on under its public name.
@@ -33,13 +38,24 @@ with warnings.catch_warnings():
     from realesrgan.archs.srvgg_arch import SRVGGNetCompact
 
 
+class TileTooLarge(Exception):
+    """The device's memory does not hold a tile of this size, or the whole picture."""
+
+
+class NetworkFailed(Exception):
+    """The network broke on a tile, and not because the memory was full."""
+
+
 class Upscaler:
     """One loaded Real-ESRGAN network."""
 
-    def __init__(self, entry: UpscalerEntry, path: Path, device: torch.device, half: bool) -> None:
-        """Load the weights. Raises WeightsError where the file is not the network that the catalogue describes."""
+    def __init__(self, entry: UpscalerEntry, files: Sequence[Path], device: torch.device, half: bool) -> None:
+        """Load the weights: the network's own file and, where the entry has one, its partner that keeps grain.
+
+        Raises WeightsError where a file is not the network that the catalogue describes.
+        """
         if entry.arch == "srvgg":
-            network: torch.nn.Module = SRVGGNetCompact(
+            self.network: torch.nn.Module = SRVGGNetCompact(
                 num_in_ch=3,
                 num_out_ch=3,
                 num_feat=entry.num_feat,
@@ -48,7 +64,7 @@ class Upscaler:
                 act_type="prelu",
             )
         else:
-            network = RRDBNet(
+            self.network = RRDBNet(
                 num_in_ch=3,
                 num_out_ch=3,
                 scale=entry.scale,
@@ -56,20 +72,99 @@ class Upscaler:
                 num_block=entry.num_block,
                 num_grow_ch=entry.num_grow_ch,
             )
+        self.scale = entry.scale
+        self._entry = entry
+        self._files = [str(file) for file in files]
+        self._device = device
+        self._half = half
+        self._share: float | None = None
+        if len(files) > 1:
+            # Once, so that a broken partner is found out now and not by the first member who asks for it.
+            self._load(denoise=0.5)
+        self._load(denoise=1.0)
+
+    def enlarge(
+        self,
+        picture: Image.Image,
+        factor: int | None = None,
+        *,
+        tile: int = 0,
+        denoise: float | None = None,
+        before_tile: Callable[[], None] = lambda: None,
+    ) -> Image.Image:
+        """The picture `factor` times as wide and high (`scale` times without one), RGB or, as it came, RGBA.
+
+        `tile` is the side of the tiles in pixels of the picture, 0 for the whole at once. `denoise`, for entries with
+        a partner, goes from 0, which keeps grain, to 1, which smooths it away and is what None means.
+        `before_tile` is called before each pass of the network, as often as `tiles.count` says; what it raises ends
+        the work, unless it is a RuntimeError. Raises TileTooLarge where the memory is full, NetworkFailed where
+        something else went wrong.
+        """
+        self._load(1.0 if denoise is None else denoise)
+        enhancer = self._enhancer
+        enhancer.tile_size = tile
+        enhancer.model = _watched(self.network, before_tile)
+        # realesrgan speaks OpenCV's order, blue first.
+        order = [2, 1, 0, 3] if picture.mode == "RGBA" else [2, 1, 0]
+        pixels = np.asarray(picture if picture.mode == "RGBA" else picture.convert("RGB"))
+        full = False
+        try:
+            # It prints a line for each tile.
+            with contextlib.redirect_stdout(None):
+                enlarged, _ = enhancer.enhance(pixels[:, :, order], outscale=factor)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            full = True
+        finally:
+            # It would keep the last picture, and the last result, on the device.
+            enhancer.model, enhancer.img, enhancer.output = self.network, None, None
+        if full:
+            # Outside the handler, whose traceback would keep the memory.
+            raise TileTooLarge
+        return Image.fromarray(np.ascontiguousarray(enlarged[:, :, order]))
+
+    def _load(self, denoise: float) -> None:
+        """Let the network be its own weights and its partner's in this proportion."""
+        share = denoise if len(self._files) > 1 else 1.0
+        if share == self._share:
+            return
+        own, mixed = self._files[0], share < 1.0
         try:
             # It calls torch.load without `weights_only`, which is True by default in every torch we run on (2.6 on).
             self._enhancer: Any = RealESRGANer(
-                scale=entry.scale, model_path=str(path), model=network, pre_pad=0, half=half, device=device
+                scale=self.scale,
+                model_path=self._files if mixed else own,
+                dni_weight=[share, 1.0 - share] if mixed else None,
+                model=self.network,
+                tile_pad=PADDING,
+                pre_pad=0,
+                half=self._half,
+                device=self._device,
             )
         except Exception as error:  # torch.load and load_state_dict raise half a dozen kinds for a wrong file
             reason = " ".join(str(error).split())[:200]
-            raise WeightsError(f"{path} is no {entry.arch} network as the catalogue describes it: {reason}") from error
-        self.network: torch.nn.Module = self._enhancer.model
-        self.scale = entry.scale
+            files = " with ".join(self._files) if mixed else own
+            text = f"{files} is no {self._entry.arch} network as the catalogue describes it: {reason}"
+            raise WeightsError(text) from error
+        self.network = self._enhancer.model
+        self._share = share
 
-    def enlarge(self, picture: Image.Image) -> Image.Image:
-        """The picture, `scale` times as wide and high, always by the same bytes for the same picture."""
-        # realesrgan speaks OpenCV's order, blue first.
-        blue_first = np.asarray(picture.convert("RGB"))[:, :, ::-1]
-        enlarged, _ = self._enhancer.enhance(blue_first)
-        return Image.fromarray(np.ascontiguousarray(enlarged[:, :, ::-1]))
+
+def _watched(network: torch.nn.Module, before: Callable[[], None]) -> Callable[[torch.Tensor], Any]:
+    """The network with a call before each pass, and with errors that get past RealESRGANer.
+
+    A RuntimeError of a tile it prints, and then it goes on with the pixels of the tile before.
+    """
+
+    def run(tile: torch.Tensor) -> Any:
+        before()
+        try:
+            return network(tile)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise NetworkFailed(str(error)) from error
+        # Outside the handler, whose traceback would keep the memory.
+        raise TileTooLarge
+
+    return run

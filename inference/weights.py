@@ -1,6 +1,6 @@
 """Weights on this machine's disk: where a catalogue entry's lie, whether they are complete, how large, which.
 
-Nothing here loads a model, and only `fetch` uses the network.
+Nothing here loads a model or uses the network.
 """
 
 from __future__ import annotations
@@ -9,69 +9,136 @@ import hashlib
 import json
 import re
 import struct
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from inference.catalog import Catalog, ModelEntry
+from inference.catalog import KINDS, Catalog
+from inference.entries import CheckerEntry, DecoderEntry, FolderEntry, Kind, ModelEntry, UpscalerEntry
 from inference.errors import WeightsError
 
 UNUSED = frozenset({"safety_checker", "feature_extractor", "image_encoder"})
-"""Components of published pipelines that painting does not use; they are neither fetched nor loaded."""
+"""Components of published pipelines that painting does not use; they are neither fetched nor loaded with it."""
 
 DENOISERS = ("unet", "transformer")
+TOKENIZERS = ("tokenizer.json", "vocab.json")
+"""A tokenizer as transformers writes it today, or as it was written before."""
+CHECKER, EXTRACTOR = "safety_checker", "feature_extractor"
+"""The folders of a checker, where it has two: as in a pipeline's own folder."""
 
 
-def locate(catalog: Catalog, name: str) -> Path | None:
-    """The complete diffusers folder of a model on this machine, or None. Never uses the network."""
-    entry = catalog.models[name]
-    folder = _snapshot(str(entry.repo), entry.revision) if entry.path is None else catalog.folder / entry.path
-    return folder if folder is not None and is_complete(folder, entry.variant) else None
+def locate(catalog: Catalog, kind: Kind, name: str) -> Path | None:
+    """Where an entry's complete weights lie on this machine, or None: a folder, an upscaler's its file.
 
-
-def locate_upscaler(catalog: Catalog, name: str) -> Path | None:
-    """The weights file of an upscaler on this machine, or None."""
-    path = catalog.folder / catalog.upscalers[name].path
-    return path if path.is_file() else None
-
-
-def available(catalog: Catalog) -> tuple[str, ...]:
-    """The models that can paint on this machine: their own weights and their upscaler's are here."""
-    return tuple(
-        name
-        for name, entry in catalog.models.items()
-        if locate(catalog, name) and (entry.upscaler is None or locate_upscaler(catalog, entry.upscaler))
-    )
-
-
-def require(catalog: Catalog) -> tuple[str, ...]:
-    """The models that can paint on this machine, the default one among them.
-
-    Raises WeightsError, with what to do, where the default one could not.
+    Never uses the network.
     """
-    here = available(catalog)
+    entry = catalog.entries(kind)[name]
+    if isinstance(entry, UpscalerEntry):
+        files = upscaler_files(catalog, entry)
+        return files[0] if all(file.is_file() for file in files) else None
+    folder = catalog.folder / entry.path if entry.path is not None else _snapshot(entry)
+    return folder if folder is not None and is_complete(folder, entry) else None
+
+
+def upscaler_files(catalog: Catalog, entry: UpscalerEntry) -> list[Path]:
+    """The files that an upscaler is made of, its own weights first, whether they exist or not."""
+    return [catalog.folder / file.place for file in entry.files]
+
+
+def available(catalog: Catalog, kind: Kind = "model") -> tuple[str, ...]:
+    """The entries of this kind that can be used on this machine; a model needs its upscaler and its checker as well."""
+    return tuple(name for name in catalog.entries(kind) if _missing(catalog, kind, name) is None)
+
+
+def _missing(catalog: Catalog, kind: Kind, name: str) -> tuple[Kind, str] | None:
+    """The first of an entry and those that it needs whose weights are not on this machine."""
+    entry = catalog.entries(kind)[name]
+    partners = entry.needed_partners.items() if isinstance(entry, ModelEntry) else ()
+    return next((one for one in ((kind, name), *partners) if locate(catalog, *one) is None), None)
+
+
+def inventory(catalog: Catalog) -> dict[Kind, tuple[str, ...]]:
+    """What can be used on this machine, of every kind, in the catalogue's order."""
+    return {kind: available(catalog, kind) for kind in KINDS}
+
+
+def require(catalog: Catalog) -> dict[Kind, tuple[str, ...]]:
+    """What can be used on this machine, of every kind, the default model among it; nothing else must be there.
+
+    Raises WeightsError, with what to do, where the default model could not paint.
+    """
+    inventoried = inventory(catalog)
+    here = inventoried["model"]
     if not here:
         raise WeightsError(
             "no model of the catalogue has its weights on this machine:"
             f" run python -m inference --fetch {catalog.default}, or see python -m inference --list"
         )
-    if catalog.default not in here:
+    if (missing := _missing(catalog, "model", catalog.default)) is not None:
+        kind, name = missing
+        which = f"{kind} {name} of the default model" if kind != "model" else "default model"
         raise WeightsError(
-            f"the default model {catalog.default} has no weights on this machine: run python -m inference"
+            f"the {which} {catalog.default} has no weights on this machine: run python -m inference"
             f" --fetch {catalog.default}, or set default in models.toml to one of {', '.join(here)}"
         )
-    return here
+    return inventoried
 
 
-def is_complete(folder: Path, variant: str | None) -> bool:
-    """Whether a diffusers folder holds every file that its model_index.json promises (a fetch may have been cut)."""
+def is_complete(folder: Path, entry: FolderEntry) -> bool:
+    """Whether a folder holds every file that its layout promises (a fetch may have been cut)."""
     try:
-        files = component_files(folder, variant)
+        match entry:
+            case ModelEntry():
+                files = [file for part in component_files(folder, entry.variant).values() for file in part]
+            case DecoderEntry():
+                files = decoder_files(folder)
+            case CheckerEntry():
+                files = checker_files(folder)
+            case _:
+                files = transformer_files(folder)
     except (OSError, ValueError, msgspec.DecodeError):
         return False
-    return all(file.is_file() for of_component in files.values() for file in of_component)
+    return all(file.is_file() for file in files)
+
+
+def transformer_files(folder: Path) -> list[Path]:
+    """The weight files of a transformers folder, whether they exist or not.
+
+    Raises OSError or ValueError where its configuration or the files of its processor are missing, and
+    msgspec.DecodeError where the list of its shards is broken.
+    """
+    for needed in (("config.json",), ("preprocessor_config.json", "processor_config.json"), TOKENIZERS):
+        _require_file(folder, *needed)
+    return _weight_files(folder, "model", None)
+
+
+def decoder_files(folder: Path) -> list[Path]:
+    """The weight files of a diffusers autoencoder's folder, on the same terms."""
+    _require_file(folder, "config.json")
+    return _weight_files(folder, "diffusion_pytorch_model", None)
+
+
+def checker_files(folder: Path) -> list[Path]:
+    """The weight files of a safety checker's folder, on the same terms."""
+    checker, extractor = checker_folders(folder)
+    _require_file(checker, "config.json")
+    _require_file(extractor, "preprocessor_config.json")
+    return _weight_files(checker, "model", None)
+
+
+def checker_folders(folder: Path) -> tuple[Path, Path]:
+    """Where a safety checker and its feature extractor lie: in folders of their own, or both in this one."""
+    if (folder / CHECKER).is_dir():
+        return folder / CHECKER, folder / EXTRACTOR
+    return folder, folder
+
+
+def _require_file(folder: Path, *names: str) -> None:
+    if not any((folder / name).is_file() for name in names):
+        raise FileNotFoundError(f"{folder} has no {' or '.join(names)}")
 
 
 def component_files(folder: Path, variant: str | None) -> dict[str, list[Path]]:
@@ -98,14 +165,24 @@ def component_files(folder: Path, variant: str | None) -> dict[str, list[Path]]:
     return files
 
 
-def _snapshot(repo: str, revision: str | None) -> Path | None:
+def _snapshot(entry: FolderEntry) -> Path | None:
     """A hub model's folder in the Hugging Face cache, complete or not."""
     # Imported here because it reads once, when imported, whether it may use the network.
     from huggingface_hub import try_to_load_from_cache
 
-    # By one file that every pipeline has: the hub calls a snapshot incomplete that lacks what `fetch` leaves out.
-    index = try_to_load_from_cache(repo, "model_index.json", revision=revision)
-    return Path(index).parent if isinstance(index, str) else None
+    # By one file that every folder has: the hub calls a snapshot incomplete that lacks what was never fetched.
+    match entry:
+        case ModelEntry():
+            indices: tuple[str, ...] = ("model_index.json",)
+        case CheckerEntry():
+            indices = ("config.json", f"{CHECKER}/config.json")
+        case _:
+            indices = ("config.json",)
+    for index in indices:
+        found = try_to_load_from_cache(str(entry.repo), index, revision=entry.revision)
+        if isinstance(found, str):
+            return Path(found).parents[index.count("/")]
+    return None
 
 
 class _Shards(msgspec.Struct):
@@ -128,10 +205,10 @@ def _weight_files(part: Path, stem: str, variant: str | None) -> list[Path]:
     return [part / f"{stem}.safetensors"]
 
 
-def parameter_count(files: dict[str, list[Path]]) -> int:
+def parameter_count(files: Iterable[Path]) -> int:
     """How many numbers these safetensors files hold, read from their headers alone."""
     count = 0
-    for file in (file for of_component in files.values() for file in of_component):
+    for file in files:
         with file.open("rb") as stream:
             (header_bytes,) = struct.unpack("<Q", stream.read(8))
             header = json.loads(stream.read(header_bytes))
@@ -147,11 +224,12 @@ def parameter_count(files: dict[str, list[Path]]) -> int:
 def fingerprint(files: list[Path]) -> str:
     """The first ten digits of the SHA-256 of one component's weights, as Stable Diffusion tools shorten it."""
     if len(files) == 1:
-        return _sha256(files[0])[:10]
-    return hashlib.sha256("".join(_sha256(file) for file in files).encode()).hexdigest()[:10]
+        return sha256(files[0])[:10]
+    return hashlib.sha256("".join(sha256(file) for file in files).encode()).hexdigest()[:10]
 
 
-def _sha256(file: Path) -> str:
+def sha256(file: Path) -> str:
+    """A file's SHA-256, as 64 hex digits."""
     # The hub's cache keeps large files under the name of their SHA-256, so nothing needs to be read again.
     target = file.resolve()
     if re.fullmatch(r"[0-9a-f]{64}", target.name):
@@ -164,30 +242,3 @@ def _sha256(file: Path) -> str:
 def _sha256_of(path: Path, _size: int, _modified_ns: int) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def fetch(entry: ModelEntry) -> Path:
-    """Download what a hub model's pipeline needs, and no more, into the ordinary Hugging Face cache.
-
-    Raises WeightsError in one line where the hub refuses or cannot be reached.
-    """
-    if entry.repo is None:
-        raise WeightsError(f"{entry.title} comes with its folder {entry.path} and cannot be fetched")
-    # Imported here because it takes seconds and nothing else in this module needs it.
-    from diffusers import DiffusionPipeline
-
-    try:
-        folder = DiffusionPipeline.download(
-            entry.repo,
-            revision=entry.revision,
-            variant=entry.variant,
-            use_safetensors=True,
-            **dict.fromkeys(UNUSED),
-        )
-    except (OSError, ValueError) as error:
-        # Where the hub does not answer, diffusers looks into the cache instead and raises what it found out last.
-        cause = error.__cause__ or error
-        raise WeightsError(f"{entry.repo} cannot be fetched: {' '.join(str(cause).split())}") from error
-    if not is_complete(Path(folder), entry.variant):
-        raise WeightsError(f"{entry.repo} came incomplete into {folder}: run the same command again")
-    return Path(folder)

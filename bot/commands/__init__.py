@@ -24,14 +24,18 @@ Press = Callable[[discord.Interaction, Job, int], Awaitable[None]]
 Form = Callable[[discord.Interaction, Job, Mapping[str, str]], Awaitable[None]]
 """What a submitted modal does: the interaction, the job it is about, its fields by custom_id."""
 
+MessageForm = Callable[[discord.Interaction, int, Mapping[str, str]], Awaitable[None]]
+"""The same for a modal about a message: its id stands for the job."""
+
 
 @dataclass(frozen=True)
 class Slice:
     """What one file adds to the bot; `kind` is the tag of the requests that `look` shows."""
 
-    commands: Sequence[app_commands.Command[Any, ..., Any]] = ()
+    commands: Sequence[app_commands.Command[Any, ..., Any] | app_commands.ContextMenu] = ()
     presses: Mapping[str, Press] = field(default_factory=dict)
     forms: Mapping[str, Form] = field(default_factory=dict)
+    message_forms: Mapping[str, MessageForm] = field(default_factory=dict)
 
 
 def looks() -> dict[str, Look]:

@@ -2,55 +2,70 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import discord
 from discord import app_commands, ui
 from discord.app_commands import Choice
 
-from bot import cards
+from bot import attachments, cards, sources
 from bot.buttons import JobButton
 from bot.cards import Card
 from bot.commands import Slice
 from bot.dispatcher import Dispatcher
-from bot.jobs import Job
-from bot.wishes import Wish, check, edited, new_seed, rerolled, settle, varied
-from inference.protocol import Imagine, Request
+from bot.errors import MemberError
+from bot.fitting import Shown
+from bot.jobs import Job, asked
+from bot.wishes import STRENGTH, Wish, check, edited, new_seed, number, rerolled, settle, varied
+from inference.protocol import Imagine
 
 KIND = "imagine"
 
 VARIATIONS = 4
 """How many variations one press paints, where the engine allows as many."""
 
+OPEN_FORMS = 1000
+"""How many Reimagine forms may be open at a time."""
+
 FORM_LIFE_S = 15 * 60
 """How long discord.py remembers a form that was opened; a later answer to it is understood all the same."""
-
-CHOICES = 25
-"""The most that Discord shows under an option."""
-
-CHOICE_CHARS = 100
-"""The longest name that Discord takes of one."""
 
 
 class Looks:
     """How /imagine's requests and results look."""
 
-    def headline(self, request: Request) -> str:
+    def headline(self, request: Imagine) -> str:
         """The prompt, as the member wrote it."""
         return f"**{cards.plain(request.prompt)}**"
 
-    def finished(self, job: Job, pictures: Sequence[bytes]) -> Card:
+    def ways_on(self, job: Job) -> list[JobButton]:
+        """Again, with other words, or away with it."""
+        return [cards.again(job), _edit(job), cards.delete(job)]
+
+    def finished(self, job: Job, pictures: Sequence[Shown]) -> Card:
         """The pictures, what made them, and what can be done with them."""
-        request = job.request
-        vary = [
-            JobButton("vary", job.id, index, label=f"V{index + 1}", style=discord.ButtonStyle.primary)
-            for index in range(len(pictures))
-        ]
-        more = [JobButton("reroll", job.id, label="Re-roll"), *cards.retry(job)[1:]]
-        files = [(f"easel-{job.id}-{index + 1}.png", data) for index, data in enumerate(pictures)]
-        text = f"{self.headline(request)}\n-# #{job.id} · {facts(request)} · {job.seconds:.1f} s"
-        return cards.result(text, files, cards.shorten(request.prompt, cards.ALT_CHARS), [vary, more])
+        request = asked(job, Imagine)
+        upscale, vary = (
+            [
+                JobButton(action, job.id, index, label=f"{letter}{index + 1}", style=style)
+                for index in range(len(pictures))
+            ]
+            for action, letter, style in (
+                ("upscale", "U", discord.ButtonStyle.secondary),
+                ("vary", "V", discord.ButtonStyle.primary),
+            )
+        )
+        more = [JobButton("reroll", job.id, label="Re-roll"), _edit(job), cards.delete(job)]
+        return cards.result(
+            job, self.headline(request), facts(request), pictures, request.prompt, [upscale, vary, more]
+        )
+
+
+def _edit(job: Job) -> JobButton:
+    return JobButton("edit", job.id, label="Edit")
 
 
 LOOK = Looks()
@@ -59,15 +74,16 @@ LOOK = Looks()
 def facts(request: Imagine) -> str:
     """What a Stable Diffusion user wants to know of a picture, in a line."""
     varied = f" varied {len(request.variations)}×" if request.variations else ""
+    start = f" · from a picture, strength {request.strength:g}" if request.image else ""
     return (
         f"seed {request.seed}{varied} · {request.width}x{request.height} · {request.steps} steps"
-        f" · {request.sampler} · guidance {request.guidance:g} · {request.model}"
+        f" · {request.sampler} · guidance {request.guidance:g} · {request.model}{start}"
     )
 
 
 def edit_form(job: Job) -> ui.Modal:
     """The Edit form of a job, filled in with its request."""
-    request = job.request
+    request = asked(job, Imagine)
     form = ui.Modal(title=f"Edit #{job.id}", custom_id=f"easel:edit:{job.id}", timeout=FORM_LIFE_S)
     long, short = discord.TextStyle.paragraph, discord.TextStyle.short
     for name, label, value, style, length in (
@@ -81,6 +97,20 @@ def edit_form(job: Job) -> ui.Modal:
             custom_id=name, default=value or None, style=style, max_length=length, required=name == "prompt"
         )
         form.add_item(ui.Label(text=label, component=field))
+    return form
+
+
+def reimagine_form(message: discord.Message, prompt: str | None) -> ui.Modal:
+    """The form that asks what to make of a message's picture."""
+    form = ui.Modal(title="Reimagine", custom_id=f"easel:message:reimagine:{message.id}", timeout=FORM_LIFE_S)
+    words: ui.TextInput[Any] = ui.TextInput(
+        custom_id="prompt", default=prompt, style=discord.TextStyle.paragraph, max_length=4000
+    )
+    strength: ui.TextInput[Any] = ui.TextInput(
+        custom_id="strength", default=f"{STRENGTH:g}", max_length=10, required=False
+    )
+    form.add_item(ui.Label(text="What it shall become", component=words))
+    form.add_item(ui.Label(text="How far to go from it, 0.05 to 1", component=strength))
     return form
 
 
@@ -99,6 +129,8 @@ def build(dispatcher: Dispatcher) -> Slice:
         width="Width in pixels",
         height="Height in pixels",
         count="How many pictures",
+        image="A picture to start from",
+        strength="How far to go from that picture: 0.3 is a touch, 0.6 keeps the composition, 0.9 little of it",
     )
     async def imagine(
         interaction: discord.Interaction,
@@ -112,6 +144,8 @@ def build(dispatcher: Dispatcher) -> Slice:
         width: int | None = None,
         height: int | None = None,
         count: int | None = None,
+        image: discord.Attachment | None = None,
+        strength: float | None = None,
     ) -> None:
         wish = Wish(
             prompt=prompt,
@@ -124,23 +158,29 @@ def build(dispatcher: Dispatcher) -> Slice:
             width=width,
             height=height,
             count=count,
+            strength=strength,
         )
-        await dispatcher.submit(interaction, settle(wish, dispatcher.ready))
+        if image is None:
+            await dispatcher.submit(interaction, settle(wish, dispatcher.ready))
+        else:
+            await dispatcher.submit_upload(
+                interaction, image, lambda taken: settle(replace(wish, image=taken), dispatcher.ready)
+            )
 
     @imagine.autocomplete("model")
     async def models(_: discord.Interaction, typed: str) -> list[Choice[str]]:
         return [
-            Choice(name=cards.shorten(f"{model.title} ({model.name})", CHOICE_CHARS), value=model.name)
+            Choice(name=cards.shorten(f"{model.title} ({model.name})", sources.CHOICE_CHARS), value=model.name)
             for model in dispatcher.ready.models
             if typed.lower() in f"{model.title} {model.name}".lower()
-        ][:CHOICES]
+        ][: sources.CHOICES]
 
     @imagine.autocomplete("sampler")
     async def samplers(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
         ready = dispatcher.ready
         model = ready.model(getattr(interaction.namespace, "model", None) or "") or ready.model(ready.default_model)
         names = model.samplers if model is not None else ()
-        return [Choice(name=name, value=name) for name in names if typed.lower() in name.lower()][:CHOICES]
+        return [Choice(name=name, value=name) for name in names if typed.lower() in name.lower()][: sources.CHOICES]
 
     async def submit(interaction: discord.Interaction, request: Imagine, parent: Job) -> None:
         check(request, dispatcher.ready)
@@ -148,22 +188,41 @@ def build(dispatcher: Dispatcher) -> Slice:
 
     async def vary(interaction: discord.Interaction, job: Job, index: int) -> None:
         count = min(VARIATIONS, dispatcher.ready.max_count)
-        await submit(interaction, varied(job.request, index, new_seed(), count), job)
+        await submit(interaction, varied(asked(job, Imagine), index, new_seed(), count), job)
 
     async def reroll(interaction: discord.Interaction, job: Job, _: int) -> None:
-        await submit(interaction, rerolled(job.request), job)
-
-    async def again(interaction: discord.Interaction, job: Job, _: int) -> None:
-        await submit(interaction, job.request, job)
+        await submit(interaction, rerolled(asked(job, Imagine)), job)
 
     async def edit(interaction: discord.Interaction, job: Job, _: int) -> None:
         await interaction.response.send_modal(edit_form(job))
 
     async def edit_done(interaction: discord.Interaction, job: Job, fields: Mapping[str, str]) -> None:
-        await submit(interaction, edited(job.request, fields, dispatcher.ready), job)
+        await submit(interaction, edited(asked(job, Imagine), fields, dispatcher.ready), job)
+
+    # Without Discord's leave to read messages, an attachment is known only while its menu is open.
+    opened: OrderedDict[int, discord.Attachment] = OrderedDict()
+
+    async def of_message(interaction: discord.Interaction, message: discord.Message) -> None:
+        opened[message.id] = attachments.first_picture(message)
+        if len(opened) > OPEN_FORMS:
+            opened.popitem(last=False)
+        job = await dispatcher.jobs.of_message(message.id)
+        prompt = job.request.prompt if job is not None and isinstance(job.request, Imagine) else None
+        await interaction.response.send_modal(reimagine_form(message, prompt))
+
+    async def reimagine(interaction: discord.Interaction, message_id: int, fields: Mapping[str, str]) -> None:
+        if message_id not in opened:
+            raise MemberError("This form was opened too long ago: open it again from the picture's menu.")
+        strength = number("Strength", fields["strength"].strip())
+        await dispatcher.submit_upload(
+            interaction,
+            opened[message_id],
+            lambda taken: settle(Wish(prompt=fields["prompt"], image=taken, strength=strength), dispatcher.ready),
+        )
 
     return Slice(
-        commands=[imagine],
-        presses={"vary": vary, "reroll": reroll, "again": again, "edit": edit},
+        commands=[imagine, app_commands.ContextMenu(name="Reimagine", callback=of_message)],
+        presses={"vary": vary, "reroll": reroll, "edit": edit},
         forms={"edit": edit_done},
+        message_forms={"reimagine": reimagine},
     )

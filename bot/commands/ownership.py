@@ -1,13 +1,21 @@
-"""What every job's reply has: Cancel while it waits or runs, Delete when it has ended."""
+"""What every job's reply has: Cancel while it waits or runs, then Try again, Delete, and Original where it shrank."""
 
 from __future__ import annotations
 
+import asyncio
+import io
+
 import discord
 
+from bot import fitting, tools, wishes
 from bot.commands import Slice
 from bot.dispatcher import Dispatcher
 from bot.errors import MemberError
 from bot.jobs import Job
+from inference.protocol import Imagine
+
+FILES_PER_MESSAGE = 10
+"""The most that Discord takes."""
 
 
 def may_change(interaction: discord.Interaction, job: Job) -> bool:
@@ -25,6 +33,14 @@ def build(dispatcher: Dispatcher) -> Slice:
         if not await dispatcher.cancel(job):
             raise MemberError("This job has ended already: there is nothing left to cancel.")
 
+    async def again(interaction: discord.Interaction, job: Job, _: int) -> None:
+        # What ran once may not run here any more: models come and go.
+        if isinstance(job.request, Imagine):
+            wishes.check(job.request, dispatcher.ready)
+        else:
+            tools.check(job.request, dispatcher.ready)
+        await dispatcher.submit(interaction, job.request, job.id)
+
     async def delete(interaction: discord.Interaction, job: Job, _: int) -> None:
         if not may_change(interaction, job):
             raise MemberError("These are not your pictures: only their member or a moderator can delete them.")
@@ -32,4 +48,23 @@ def build(dispatcher: Dispatcher) -> Slice:
         await dispatcher.jobs.delete(job.id)
         await interaction.delete_original_response()
 
-    return Slice(presses={"cancel": cancel, "delete": delete})
+    async def original(interaction: discord.Interaction, job: Job, _: int) -> None:
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        for index, picture in enumerate(await dispatcher.jobs.picture_bytes(job), start=1):
+            parts = await asyncio.to_thread(fitting.parts, picture, interaction.filesize_limit)
+            files = [
+                discord.File(io.BytesIO(part.data), filename=f"easel-{job.id}-{index}-{number}.{part.suffix}")
+                for number, part in enumerate(parts, start=1)
+            ]
+            across = round(len(parts) ** 0.5)
+            said = (
+                f"Picture {index} of #{job.id}, without any loss"
+                if len(parts) == 1
+                else f"Picture {index} of #{job.id} without any loss, in {across} rows of {across} parts, row by row"
+            )
+            for start in range(0, len(files), FILES_PER_MESSAGE):
+                await interaction.followup.send(
+                    said if start == 0 else "", files=files[start : start + FILES_PER_MESSAGE], ephemeral=True
+                )
+
+    return Slice(presses={"cancel": cancel, "again": again, "delete": delete, "original": original})

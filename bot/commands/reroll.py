@@ -6,25 +6,12 @@ import discord
 from discord import app_commands
 from discord.app_commands import Choice
 
-from bot import cards
+from bot import sources
 from bot.commands import Slice
-from bot.commands.imagine import CHOICE_CHARS, CHOICES
 from bot.dispatcher import Dispatcher
 from bot.errors import MemberError
-from bot.jobs import Job
 from bot.wishes import check, rerolled
-
-
-def may_see(interaction: discord.Interaction, job: Job) -> bool:
-    """Whether a job may be shown here to this member: it is of this server, and of a channel that they can read."""
-    if job.reply.guild_id != interaction.guild_id:
-        return False
-    if job.reply.member_id == interaction.user.id:
-        return True
-    if interaction.guild is None or not isinstance(interaction.user, discord.Member):
-        return False
-    channel = interaction.guild.get_channel_or_thread(job.reply.channel_id)
-    return channel is not None and channel.permissions_for(interaction.user).read_messages
+from inference.protocol import Imagine
 
 
 def build(dispatcher: Dispatcher) -> Slice:
@@ -39,20 +26,15 @@ def build(dispatcher: Dispatcher) -> Slice:
         ]
     )
     async def reroll(interaction: discord.Interaction, job: int, seed: str = "same") -> None:
-        found = await dispatcher.jobs.find(job) if 0 < job < 2**63 else None
-        if found is None or not may_see(interaction, found):
-            raise MemberError(f"There is no job {job} here: the number stands after the # under the pictures.")
+        found = await sources.find(dispatcher, interaction, job)
+        if not isinstance(found.request, Imagine):
+            raise MemberError(f"Job {job} painted nothing: /reroll is for the pictures of /imagine.")
         request = found.request if seed == "same" else rerolled(found.request)
         check(request, dispatcher.ready)
         await dispatcher.submit(interaction, request, found.id)
 
     @reroll.autocomplete("job")
     async def jobs(interaction: discord.Interaction, typed: int | str) -> list[Choice[int]]:
-        recent = await dispatcher.jobs.recent_of(interaction.user.id)
-        return [
-            Choice(name=cards.shorten(f"#{job.id} {job.request.prompt}", CHOICE_CHARS), value=job.id)
-            for job in recent
-            if str(typed) in f"{job.id} {job.request.prompt}" and may_see(interaction, job)
-        ][:CHOICES]
+        return await sources.recent(dispatcher, interaction, typed, kind="imagine")
 
     return Slice(commands=[reroll])

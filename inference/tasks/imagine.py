@@ -1,36 +1,47 @@
-"""Words to pictures: requests that share a model and its settings are painted together, step by step.
+"""Words, and perhaps a picture to start from, to pictures. Requests that share a model and its settings are painted
+together, step by step.
 
 The bytes of a picture depend on its own request alone: its noise comes from its own seed, its words are encoded
 alone, every pass of the denoiser has the model's one canonical batch size (a smaller one is filled up with copies,
-a larger one is split), and it is decoded and enlarged alone.
+a larger one is split), and it is decoded, checked and enlarged alone.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-import torch
 from PIL import Image
 
-from inference import decoding, noise, prompts, provenance, samplers
-from inference.catalog import Catalog, ModelEntry
+from inference import decoding, noise, painting, provenance
+from inference.catalog import Catalog
 from inference.device import Device
-from inference.errors import InvalidInput, UnavailableModel
+from inference.entries import Kind, ModelEntry
+from inference.errors import InvalidInput, UnavailableModel, Unsafe
+from inference.loading import PictureModel
 from inference.protocol import MAX_SEED, Imagine
 from inference.reports import Painted, Reporter
-from inference.store import PictureModel, Store
+from inference.store import Store
 
+log = logging.getLogger(__name__)
+
+REQUEST = Imagine
 MAX_COUNT = 4
 MAX_PROMPT_CHARS = 2000
 MAX_VARIATIONS = 16
 
-FIRST_PREVIEW_S = 0.3
-PREVIEW_INTERVAL_S = 0.7
-PREVIEW_SHARE = 0.05
-"""Previews may take at most this share of the time: the next one waits until the last has been paid for."""
+
+def abilities(catalog: Catalog, here: Mapping[Kind, Sequence[str]]) -> dict[str, Any]:
+    """What `protocol.Ready` says about painting."""
+    return {
+        "models": tuple(catalog.info(name) for name in here["model"]),
+        "default_model": catalog.default,
+        "missing": tuple(name for name in catalog.models if name not in here["model"]),
+        "max_count": MAX_COUNT,
+        "max_prompt_chars": MAX_PROMPT_CHARS,
+    }
 
 
 def check(request: Imagine, catalog: Catalog) -> None:
@@ -59,6 +70,8 @@ def check(request: Imagine, catalog: Catalog) -> None:
     for seed in (request.seed, *(variation.seed for variation in request.variations)):
         if not 0 <= seed <= MAX_SEED:
             raise InvalidInput(f"A seed is a whole number from 0 to {MAX_SEED}, not {seed}.")
+    if not 0 < request.strength <= 1:
+        raise InvalidInput(f"The strength is more than 0 and at most 1, not {request.strength:g}.")
     if len(request.variations) > MAX_VARIATIONS:
         raise InvalidInput(f"At most {MAX_VARIATIONS} variations can be made of variations; start from a new seed.")
     for variation in request.variations:
@@ -100,18 +113,24 @@ def too_large(request: Imagine, catalog: Catalog) -> str:
     return f"{asked} does not fit into the device's memory; try {sizes[0]}x{sizes[1]}."
 
 
-def run(requests: Sequence[Imagine], store: Store, report: Reporter) -> None:
-    """Paint requests of one `pass_key` that have been checked and begun; each ends through `report`."""
+def run(requests: Sequence[Imagine], files: Mapping[str, bytes], store: Store, report: Reporter) -> None:
+    """Paint requests of one `pass_key` that have been checked and begun; each ends through `report`.
+
+    Where the model has a safety checker, a job of which one picture is flagged ends there, with nothing to show.
+    """
     first = requests[0]
 
     def loading() -> None:
         for request in requests:
-            report.step(request.job, 0, request.steps * request.count, "loading")
+            report.step(request.job, 0, request.steps_taken * request.count, "loading")
 
     model = store.use(first.model, loading)
     upscaler = None if model.entry.upscaler is None else store.use_upscaler(model.entry.upscaler, loading)
+    checker = None if model.entry.checker is None else store.use_checker(model.entry.checker, loading)
+    # A preview would show what has not been checked.
+    sketch = None if checker is not None else _sketcher(model, store, loading)
     size = canonical_batch(model.entry, first.width, first.height, store.device)
-    session = _Session(requests, model, store.device, report, size)
+    session = painting.Session(requests, files, model, store.device, report, size, sketch)
     for request in requests:
         report.step(request.job, 0, session.steps_of(request.job))
     while places := session.next_places():
@@ -123,12 +142,32 @@ def run(requests: Sequence[Imagine], store: Store, report: Reporter) -> None:
             if session.steps_done(job) == session.steps_of(job):
                 report.step(job, session.steps_of(job), session.steps_of(job), "finishing")
             (picture,) = decoding.decode(model.pipeline, model.entry.family, latent.unsqueeze(0))
+            try:
+                # Before it is enlarged: the checker looks at a small copy anyway, and what is flagged needs no more.
+                if checker is not None:
+                    checker.network.check(picture)
+            except Unsafe as flagged:
+                # All of it, for the buttons under a result know its pictures by their places.
+                report.fail(job, flagged.kind, str(flagged))
+                continue
             if upscaler is not None:
                 picture = upscaler.network.enlarge(picture)
             session.pictures[job].append(picture)
             if len(session.pictures[job]) == place.request.count:
-                made_of = provenance.recipe(place.request, model, session.scheduler, upscaler, store.device, size)
+                made_of = provenance.recipe(
+                    place.request, model, session.scheduler, upscaler, checker, store.device, size
+                )
                 report.finish(job, _painted(place.request, model, session.pictures[job], made_of), made_of)
+
+
+def _sketcher(model: PictureModel, store: Store, loading: Callable[[], None]) -> painting.Sketch:
+    """What makes previews: the decoder that the model names, or its own VAE where that is not to be had."""
+    loaded = None if model.entry.decoder is None else store.use_decoder(model.entry.decoder, loading)
+    decoder = None if loaded is None else loaded.network
+    if decoder is not None and decoder.config.latent_channels != model.pipeline.vae.config.latent_channels:
+        log.warning("%s: the decoder %s is of another family and shows nothing", model.name, model.entry.decoder)
+        decoder = None
+    return partial(decoding.sketch, model.pipeline, model.entry.family, decoder=decoder)
 
 
 def _painted(
@@ -140,114 +179,3 @@ def _painted(
         texts = provenance.png_texts(request, model, seed, index, made_of)
         painted.append(Painted(image=picture, seed=seed, texts=texts))
     return painted
-
-
-class _Abandoned(Exception):
-    """Every job of the running pass has been cancelled."""
-
-
-@dataclass(frozen=True)
-class _Place:
-    """One picture of one request: its place in a batch."""
-
-    request: Imagine
-    index: int
-
-
-class _Session:
-    """Requests of one pass key on their way: what is painted, what waits, when the next preview is due."""
-
-    def __init__(
-        self, requests: Sequence[Imagine], model: PictureModel, device: Device, report: Reporter, size: int
-    ) -> None:
-        self.pictures: dict[int, list[Image.Image]] = {request.job: [] for request in requests}
-        self.scheduler: Any = None
-        self._requests = {request.job: request for request in requests}
-        self._waiting = [_Place(request, index) for request in requests for index in range(request.count)]
-        self._model = model
-        self._device = device
-        self._report = report
-        self._size = size
-        self._preview_due_s = time.monotonic() + FIRST_PREVIEW_S
-
-    def next_places(self) -> list[_Place]:
-        """The pictures of the next pass, at most the canonical batch; none when all are painted or cancelled."""
-        wanted = self._report.still_wanted({place.request.job: None for place in self._waiting})
-        waiting = [place for place in self._waiting if place.request.job in wanted]
-        self._waiting = waiting[self._size :]
-        return waiting[: self._size]
-
-    def steps_of(self, job: int) -> int:
-        """The steps that all pictures of a job take together."""
-        request = self._requests[job]
-        return request.steps * request.count
-
-    def steps_done(self, job: int) -> int:
-        """The steps of its pictures that are no longer waiting."""
-        waiting = sum(place.request.job == job for place in self._waiting)
-        return self.steps_of(job) - waiting * self._requests[job].steps
-
-    def denoise(self, places: list[_Place]) -> torch.Tensor:
-        """The finished latents of these places, in their order, followed by copies that only filled the batch.
-
-        Empty where all of their jobs were cancelled on the way.
-        """
-        first = places[0].request
-        filled = places + [places[0]] * (self._size - len(places))
-        channels = self._model.denoiser.config.in_channels
-        factor = self._model.pipeline.vae_scale_factor
-        shape = (1, channels, first.height // factor, first.width // factor)
-        noises, generators = zip(*(noise.draw(at.request, at.index, shape) for at in filled), strict=True)
-        guided = first.guidance > 1
-        words = prompts.stack(
-            [self._model.prompts.encode(at.request.prompt, at.request.negative, guided) for at in filled]
-        )
-        self.scheduler = samplers.build(first.sampler, self._model.scheduler_config, first.steps)
-        self._model.pipeline.scheduler = self.scheduler
-        estimate = samplers.Estimate(self.scheduler)
-
-        def after_step(_: Any, step: int, __: Any, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-            self._after_step(places, step + 1, estimate.latents())
-            return tensors
-
-        try:
-            latents: torch.Tensor = self._model.pipeline(
-                height=first.height,
-                width=first.width,
-                num_inference_steps=first.steps,
-                guidance_scale=first.guidance,
-                latents=torch.cat(noises).to(device=self._device.where, dtype=self._model.dtype),
-                generator=list(generators),
-                callback_on_step_end=after_step,
-                output_type="latent",
-                return_dict=False,
-                **words,
-            )[0]
-        except _Abandoned:
-            return torch.empty(0)
-        return latents
-
-    def _after_step(self, places: list[_Place], step: int, estimate: torch.Tensor | None) -> None:
-        jobs = list(dict.fromkeys(place.request.job for place in places))
-        wanted = self._report.still_wanted(jobs)
-        if not wanted:
-            raise _Abandoned
-        for job in wanted:
-            here = sum(place.request.job == job for place in places)
-            ahead = self._requests[job].steps - step
-            self._report.step(job, self.steps_done(job) - here * ahead, self.steps_of(job))
-        if estimate is not None and step < places[0].request.steps and time.monotonic() >= self._preview_due_s:
-            self._preview(places, estimate[: len(places)], wanted)
-
-    def _preview(self, places: list[_Place], estimate: torch.Tensor, wanted: list[int]) -> None:
-        self._device.settle()
-        began_s = time.monotonic()
-        sketches = decoding.sketch(self._model.pipeline, self._model.entry.family, estimate)
-        ended_s = time.monotonic()
-        self._preview_due_s = ended_s + max(PREVIEW_INTERVAL_S, (ended_s - began_s) / PREVIEW_SHARE)
-        for job in wanted:
-            request = self._requests[job]
-            running = [sketch for place, sketch in zip(places, sketches, strict=True) if place.request.job == job]
-            so_far: list[Image.Image | None] = [*self.pictures[job], *running]
-            so_far += [None] * (request.count - len(so_far))
-            self._report.preview(job, so_far, request.width, request.height)

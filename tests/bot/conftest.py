@@ -10,7 +10,7 @@ import pytest
 from bot.database import Database, open_database
 from bot.jobs import Job, Jobs, Reply
 from bot.pictures import Pictures
-from inference.protocol import Imagine, ModelInfo, Ready
+from inference.protocol import Answer, Imagine, ModelInfo, Ready
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def request(prompt: str = "a red house", **changes: object) -> Imagine:
 
 def reply(member_id: int = 1, message_id: int = 100) -> Reply:
     """Where the job of a member is answered."""
-    return Reply(member_id, 5, 6, message_id, "token", 4_000_000_000.0)
+    return Reply(member_id, 5, 6, message_id, "token", 4_000_000_000.0, 10 * 2**20)
 
 
 def job(number: int, member_id: int = 1, created_at: float = 0.0, attempts: int = 0, **changes: object) -> Job:
@@ -57,7 +57,8 @@ def job(number: int, member_id: int = 1, created_at: float = 0.0, attempts: int 
         None,
         None,
         None,
-        (),  # type: ignore[arg-type]
+        (),
+        Answer(),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from unittest.mock import create_autospec
 
@@ -14,8 +14,22 @@ from bot.delivery import Delivery
 from bot.dispatcher import Dispatcher
 from bot.errors import EngineDied
 from bot.jobs import Job, Jobs
+from bot.pictures import sha256_of
 from bot.queue import Queue
-from inference.protocol import Event, Failed, Finished, Picture, Progress, Ready, Request
+from inference.protocol import (
+    Answer,
+    Classify,
+    Event,
+    Failed,
+    Finished,
+    Imagine,
+    Input,
+    LabelShare,
+    Picture,
+    Progress,
+    Ready,
+    Request,
+)
 from tests.bot.conftest import ready, reply, request
 
 Script = Callable[["ScriptedEngine", Request], AsyncIterator[Event]]
@@ -28,6 +42,7 @@ class ScriptedEngine:
         self.script = script
         self.starts = 0
         self.batches: list[list[int]] = []
+        self.files: list[dict[str, bytes]] = []
         self.cancelled: set[int] = set()
         self.cancellation = asyncio.Event()
 
@@ -38,8 +53,9 @@ class ScriptedEngine:
     async def start(self) -> None:
         self.starts += 1
 
-    async def run(self, requests: Sequence[Request]) -> AsyncIterator[Event]:
+    async def run(self, requests: Sequence[Request], files: Mapping[str, bytes]) -> AsyncIterator[Event]:
         self.batches.append([request.job for request in requests])
+        self.files.append(dict(files))
         for asked in requests:
             async for event in self.script(self, asked):
                 yield event
@@ -53,6 +69,7 @@ class ScriptedEngine:
 
 
 async def paint(engine: ScriptedEngine, asked: Request) -> AsyncIterator[Event]:
+    assert isinstance(asked, Imagine)
     yield Progress(asked.job, 1, asked.steps)
     picture = Picture(data=f"picture of {asked.prompt}".encode(), width=64, height=64, seed=asked.seed)
     yield Finished(job=asked.job, pictures=(picture,), recipe={}, seconds=0.5)
@@ -64,14 +81,14 @@ class Studio:
     def __init__(self, jobs: Jobs, script: Script) -> None:
         self.jobs = jobs
         self.engine = ScriptedEngine(script)
-        self.queue = Queue(lambda _: 1)
+        self.queue, self.quick_queue = Queue(lambda _: 1), Queue(lambda _: 1)
         self.delivery = create_autospec(Delivery, spec_set=True, instance=True)
         self.delivery.headline.return_value = "a red house"
         self.delivered: list[Job] = []
         self.arrival = asyncio.Event()
         self.delivery.deliver.side_effect = self._deliver
         self.dispatcher = Dispatcher(
-            jobs, self.queue, self.engine, self.delivery, max_waiting=10, max_waiting_per_member=5
+            jobs, self.queue, self.quick_queue, self.engine, self.delivery, max_waiting=10, max_waiting_per_member=5
         )
 
     def _deliver(self, job: Job) -> None:
@@ -186,6 +203,86 @@ async def test_running_job_is_cancelled_by_the_engine(jobs: Jobs) -> None:
         assert await studio.dispatcher.cancel(job)
         [late] = await studio.deliveries(1)
     assert late.state == "cancelled"
+
+
+def question(image: bytes = b"boat") -> Classify:
+    """A quick request on a picture of these bytes."""
+    return Classify(
+        job=0, model="clip", image=Input(sha256_of(image), 64, 64), labels=("boat", "house"), templates=("{}",)
+    )
+
+
+async def test_quick_job_does_not_wait_for_a_slow_one(jobs: Jobs) -> None:
+    answered = asyncio.Event()
+
+    async def answer_at_once_and_paint_later(engine: ScriptedEngine, asked: Request) -> AsyncIterator[Event]:
+        if isinstance(asked, Classify):
+            answer = Answer(labels=(LabelShare("boat", 0.9), LabelShare("house", 0.1)))
+            yield Finished(job=asked.job, pictures=(), recipe={}, seconds=0.1, answer=answer)
+        else:
+            await answered.wait()
+            async for event in paint(engine, asked):
+                yield event
+
+    slow = await jobs.submit(request(), reply(1))
+    quick = await jobs.submit(question(), reply(1), files=[b"boat"])
+    studio = Studio(jobs, answer_at_once_and_paint_later)
+    async with studio.open():
+        [first] = await studio.deliveries(1)
+        assert first.id == quick.id
+        assert [fit.label for fit in first.answer.labels] == ["boat", "house"]
+        answered.set()
+        assert [job.id for job in await studio.deliveries(2)] == [quick.id, slow.id]
+
+
+async def test_engine_gets_the_inputs_of_its_requests(jobs: Jobs) -> None:
+    async def answer(engine: ScriptedEngine, asked: Request) -> AsyncIterator[Event]:
+        yield Finished(job=asked.job, pictures=(), recipe={}, seconds=0.1)
+
+    await jobs.submit(question(b"a boat"), reply(), files=[b"a boat"])
+    studio = Studio(jobs, answer)
+    async with studio.open():
+        await studio.deliveries(1)
+    assert studio.engine.files == [{sha256_of(b"a boat"): b"a boat"}]
+
+
+async def test_job_whose_input_was_removed_by_hand_fails_in_words(jobs: Jobs) -> None:
+    await jobs.submit(question(), reply())
+    studio = Studio(jobs, paint)
+    async with studio.open():
+        [job] = await studio.deliveries(1)
+    assert (job.state, job.failure_kind) == ("failed", "invalid_input")
+    assert "upload it again" in (job.failure_message or "")
+
+
+async def test_death_under_both_queues_starts_the_engine_once_and_loses_nothing(jobs: Jobs) -> None:
+    waiting = asyncio.Barrier(2)
+
+    async def die_once(engine: ScriptedEngine, asked: Request) -> AsyncIterator[Event]:
+        if not engine.starts:
+            await waiting.wait()
+            raise EngineDied("gone")
+        if isinstance(asked, Classify):
+            yield Finished(job=asked.job, pictures=(), recipe={}, seconds=0.1)
+        else:
+            async for event in paint(engine, asked):
+                yield event
+
+    await jobs.submit(request(), reply(1))
+    await jobs.submit(question(), reply(2), files=[b"boat"])
+    studio = Studio(jobs, die_once)
+    async with studio.open():
+        delivered = await studio.deliveries(2)
+    assert {job.state for job in delivered} == {"finished"}
+    assert studio.engine.starts == 1
+
+
+async def test_quick_job_that_stopped_the_engine_runs_again_among_the_slow_ones(jobs: Jobs) -> None:
+    job = await jobs.submit(question(), reply(), files=[b"boat"])
+    await jobs.start([job.id])
+    studio = Studio(jobs, paint)
+    await studio.dispatcher.resume()
+    assert (len(studio.queue), len(studio.quick_queue)) == (1, 0)
 
 
 async def test_engine_failure_reaches_the_member_in_words(jobs: Jobs) -> None:

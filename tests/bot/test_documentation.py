@@ -7,6 +7,7 @@ from pathlib import Path
 from unittest.mock import create_autospec
 
 import pytest
+from discord import app_commands
 
 from bot import commands
 from bot.dispatcher import Dispatcher
@@ -24,11 +25,14 @@ def sections() -> dict[str, str]:
 def test_every_command_and_each_of_its_options_is_documented() -> None:
     dispatcher = create_autospec(Dispatcher, spec_set=True, instance=True)
     found = [command for slice_ in commands.load(dispatcher) for command in slice_.commands]
-    assert {command.name for command in found} >= {"imagine", "reroll"}
+    assert {command.name for command in found} >= {"imagine", "reroll", "upscale", "describe", "classify"}
     for command in found:
+        if isinstance(command, app_commands.ContextMenu):
+            assert command.name in sections()["Any message: Apps"], command.name
+            continue
         section = sections()[f"/{command.name}"]
         for parameter in command.parameters:
-            assert f"`{parameter.name}`" in section, f"/{command.name} {parameter.name}"
+            assert f"`{parameter.display_name}`" in section, f"/{command.name} {parameter.name}"
             assert parameter.description != "…", f"/{command.name} {parameter.name} has no description"
 
 

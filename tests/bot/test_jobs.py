@@ -6,8 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from bot.jobs import Jobs
-from inference.protocol import MAX_SEED, Finished, Picture, Variation
+from bot.jobs import Jobs, asked
+from bot.pictures import sha256_of
+from inference.protocol import (
+    MAX_SEED,
+    Answer,
+    Finished,
+    Imagine,
+    Input,
+    LabelShare,
+    Picture,
+    Region,
+    Upscale,
+    Variation,
+)
 from tests.bot.conftest import reply, request
 
 
@@ -21,11 +33,11 @@ def finished(job_id: int, *pictures: bytes) -> Finished:
 
 
 async def test_submitted_request_comes_back_whole_with_its_number(jobs: Jobs) -> None:
-    asked = request("Ein rotes Haus 🏠", seed=MAX_SEED, variations=(Variation(3, 0.25),))
-    job = await jobs.submit(asked, reply())
+    wanted = request("Ein rotes Haus 🏠", seed=MAX_SEED, variations=(Variation(3, 0.25),))
+    job = await jobs.submit(wanted, reply())
     assert job.request.job == job.id
     assert job.request.seed == MAX_SEED
-    assert job.request.variations == asked.variations
+    assert job.request.variations == wanted.variations
     assert (job.state, job.attempts, job.reply) == ("queued", 0, reply())
 
 
@@ -95,3 +107,49 @@ async def test_unknown_number_is_a_lookup_error(jobs: Jobs) -> None:
     assert await jobs.find(99) is None
     with pytest.raises(LookupError):
         await jobs.get(99)
+
+
+def enlarge(data: bytes) -> Upscale:
+    """A request on a picture of these bytes."""
+    return Upscale(job=0, model="plain", image=Input(sha256_of(data), 64, 64), factor=2)
+
+
+async def test_inputs_are_kept_with_their_job_and_go_with_it(jobs: Jobs, tmp_path: Path) -> None:
+    job = await jobs.submit(enlarge(b"one"), reply(), files=[b"one"])
+    assert asked(job, Upscale).image.sha256 == sha256_of(b"one")
+    with pytest.raises(TypeError):
+        asked(job, Imagine)
+    assert await jobs.input_bytes(job.request) == {sha256_of(b"one"): b"one"}
+    await jobs.delete(job.id)
+    with pytest.raises(FileNotFoundError):
+        await jobs.input_bytes(job.request)
+
+
+async def test_picture_that_another_job_works_on_outlives_the_job_that_made_it(jobs: Jobs) -> None:
+    maker = await jobs.submit(request(), reply())
+    await jobs.finish(
+        Finished(job=maker.id, pictures=(Picture(data=b"made", width=64, height=64),), recipe={}, seconds=1)
+    )
+    user = await jobs.submit(enlarge(b"made"), reply())
+    await jobs.delete(maker.id)
+    assert await jobs.input_bytes(user.request) == {sha256_of(b"made"): b"made"}
+    await jobs.delete(user.id)
+    with pytest.raises(FileNotFoundError):
+        await jobs.input_bytes(user.request)
+
+
+async def test_answer_and_recipe_come_back_as_they_were(jobs: Jobs) -> None:
+    job = await jobs.submit(enlarge(b"one"), reply(), files=[b"one"])
+    assert await jobs.recipe(job.id) is None
+    answer = Answer(
+        text="two boats", regions=(Region("boat", (1.0, 2.0, 3.0, 4.5)),), labels=(LabelShare("boat", 0.75),)
+    )
+    done = await jobs.finish(Finished(job=job.id, pictures=(), recipe={"model": "x"}, seconds=1, answer=answer))
+    assert done.answer == answer
+    assert await jobs.recipe(job.id) == {"model": "x"}
+
+
+async def test_job_is_found_by_the_message_that_answers_it(jobs: Jobs) -> None:
+    job = await jobs.submit(request(), reply(message_id=4711))
+    assert await jobs.of_message(4711) == job
+    assert await jobs.of_message(4712) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import re
 
@@ -38,9 +39,34 @@ def picture(data: bytes) -> Image.Image:
     return opened
 
 
+def png(image: Image.Image) -> bytes:
+    """The picture as a PNG."""
+    stream = io.BytesIO()
+    image.save(stream, format="PNG")
+    return stream.getvalue()
+
+
 def is_private(reply: Reply) -> bool:
     """Whether the answer is shown to the member alone."""
     return bool(reply.message["flags"] & 64)
+
+
+async def said(member: Member, reply: Reply) -> tuple[Json, str]:
+    """The message of a job that ends well without having to paint, and its text."""
+    message = await finished(member, reply)
+    assert not has_button(message, "Try again"), text_of(message)
+    return message, text_of(message)
+
+
+async def refusal(member: Member, reply: Reply) -> str:
+    """The sentence, shown to the member alone, with which a command that was acknowledged is refused after all."""
+    async with asyncio.timeout(30):
+        # The acknowledgement is taken back first, so for a moment there is no message at all.
+        while not (settled := await member.settled(reply, quiet_s=0.5)).messages:  # noqa: ASYNC110 - asks a server
+            await asyncio.sleep(0.05)
+    [message] = settled.messages
+    assert message["flags"] & 64, text_of(message)
+    return text_of(message)
 
 
 def number(message: Json) -> int:

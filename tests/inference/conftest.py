@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import diffusers.utils.logging
+import msgspec
 import pytest
 import torch
 import transformers.utils.logging
+from PIL import Image
 
-from inference import catalog, device
+from inference import catalog, device, painting
 from inference.catalog import Catalog
 from inference.device import Device
-from inference.protocol import Event, Failed, Finished, Imagine
+from inference.protocol import Event, Failed, Finished, Imagine, Input, Task
 from inference.reports import Reporter
 from inference.store import Store
 from tests.inference import tiny
@@ -52,7 +58,7 @@ class Record(list[Event]):
         super().__init__()
         self.report = Reporter(self.append)
 
-    def begin(self, *requests: Imagine) -> None:
+    def begin(self, *requests: Task) -> None:
         for request in requests:
             assert self.report.accept(request.job)
             assert self.report.begin(request.job)
@@ -90,3 +96,31 @@ def ask_for(job: int = 1, **changes: object) -> Imagine:
         "height": 32,
     }
     return Imagine(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def with_model(known: Catalog, name: str = "sd15", **changes: object) -> Catalog:
+    """This catalogue with other words about one of its models."""
+    return replace(known, models={**known.models, name: msgspec.structs.replace(known.models[name], **changes)})
+
+
+@pytest.fixture
+def many_previews(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A preview after every step but the last, whatever it costs, and none that comes too late to be sent."""
+    preview = Reporter.preview
+
+    def preview_and_wait(self: Reporter, *shown: Any) -> None:
+        preview(self, *shown)
+        self._encoding.submit(lambda: None).result()
+
+    monkeypatch.setattr(Reporter, "preview", preview_and_wait)
+    monkeypatch.setattr(painting, "FIRST_PREVIEW_S", 0.0)
+    monkeypatch.setattr(painting, "PREVIEW_INTERVAL_S", 0.0)
+    monkeypatch.setattr(painting, "PREVIEW_SHARE", 1e9)
+
+
+def uploaded(picture: Image.Image) -> tuple[Input, dict[str, bytes]]:
+    """A picture as the bot sends it: what a request says of it, and its bytes."""
+    stream = io.BytesIO()
+    picture.save(stream, format="PNG")
+    sha256 = hashlib.sha256(stream.getvalue()).hexdigest()
+    return Input(sha256, picture.width, picture.height), {sha256: stream.getvalue()}

@@ -15,9 +15,9 @@ from inference.protocol import (
     Event,
     Failed,
     Finished,
-    Imagine,
     Message,
     Ready,
+    Request,
     frame_bytes,
     pack,
     unpack_event,
@@ -69,9 +69,9 @@ class Peer:
                 ended[event.job] = event
         return ended
 
-    def paint(self, *requests: Imagine) -> dict[int, Finished]:
+    def paint(self, *requests: Request, files: dict[str, bytes] | None = None) -> dict[int, Finished]:
         """Send these as one batch and wait until all are finished."""
-        self.send(Batch(requests))
+        self.send(Batch(requests, files or {}))
         ended = self.ends(len(requests))
         failures = [end for end in ended.values() if isinstance(end, Failed)]
         assert not failures, failures

@@ -7,8 +7,9 @@ from typing import get_args
 
 import pytest
 
-from inference import catalog, samplers
+from inference import catalog, entries, samplers
 from inference.errors import CatalogError
+from inference.protocol import DescribeTask, ToolInfo
 
 GOOD = """
 default = "one"
@@ -25,11 +26,34 @@ steps = 8
 guidance = 4
 sampler = "DPM++ 2M"
 upscaler = "x4"
+decoder = "taesd"
+checker = "safe"
 [upscalers.x4]
 title = "Four"
 arch = "srvgg"
 path = "x4.pth"
 scale = 4
+[upscalers.dn]
+title = "With grain"
+arch = "srvgg"
+url = "https://example.org/v1/dn.pth"
+scale = 4
+grain = { url = "https://example.org/v1/wdn.pth" }
+[describers.florence]
+title = "Florence"
+path = "florence"
+tasks = ["caption", "find"]
+[classifiers.clip]
+title = "CLIP"
+repo = "somebody/clip"
+[decoders.taesd]
+title = "TAESD"
+repo = "somebody/taesd"
+[checkers.safe]
+title = "Safe"
+path = "safe"
+[label_sets]
+colours = ["red", "blue"]
 """
 
 
@@ -48,14 +72,65 @@ def test_a_good_catalogue_says_what_members_may_ask(tmp_path: Path) -> None:
     assert known.folder == tmp_path
 
 
+def test_tools_say_what_members_may_ask(tmp_path: Path) -> None:
+    known = catalog.load(written(tmp_path, GOOD))
+    assert known.tool_info("upscaler", "x4") == ToolInfo(name="x4", title="Four", scale=4)
+    assert known.tool_info("upscaler", "dn") == ToolInfo(name="dn", title="With grain", scale=4, denoise=True)
+    tasks: tuple[DescribeTask, ...] = ("caption", "find")
+    assert known.tool_info("describer", "florence") == ToolInfo(name="florence", title="Florence", tasks=tasks)
+    assert known.tool_info("classifier", "clip") == ToolInfo(name="clip", title="CLIP")
+    assert [file.place for file in known.upscalers["dn"].files] == ["weights/dn.pth", "weights/wdn.pth"]
+    assert known.label_sets == {"colours": ("red", "blue")}
+
+
+def test_a_catalogue_needs_nothing_but_a_model(tmp_path: Path) -> None:
+    text = GOOD.split("[upscalers.x4]")[0]
+    text = text.replace('upscaler = "x4"', "").replace('decoder = "taesd"', "").replace('checker = "safe"', "")
+    known = catalog.load(written(tmp_path, text))
+    assert not any(known.entries(kind) for kind in catalog.KINDS if kind != "model")
+
+
+def test_a_model_needs_the_partners_that_decide_what_is_delivered(tmp_path: Path) -> None:
+    model = catalog.load(written(tmp_path, GOOD)).models["one"]
+    assert model.partners == {"upscaler": "x4", "checker": "safe", "decoder": "taesd"}
+    assert model.needed_partners == {"upscaler": "x4", "checker": "safe"}
+
+
 def test_the_catalogue_of_this_checkout_is_good() -> None:
     known = catalog.load(Path(__file__).parents[2] / "models.toml")
     assert known.default == "starter"
     assert {"sd15", "sd21", "sdxl", "sdxl-turbo", "sd35-large-turbo"} < set(known.models)
+    files = [file for upscaler in known.upscalers.values() for file in upscaler.files if file.url]
+    assert all(file.sha256 for file in files)
+    assert [file.place for file in files] == [
+        "weights/RealESRGAN_x4plus.pth",
+        "weights/RealESRGAN_x2plus.pth",
+        "weights/RealESRGAN_x4plus_anime_6B.pth",
+        "weights/realesr-general-x4v3.pth",
+        "weights/realesr-general-wdn-x4v3.pth",
+        "weights/realesr-animevideov3.pth",
+    ]
+    assert {entry.repo for entry in (*known.describers.values(), *known.classifiers.values())} == {
+        "florence-community/Florence-2-base",
+        "florence-community/Florence-2-large",
+        "openai/clip-vit-base-patch32",
+        "openai/clip-vit-large-patch14",
+        None,
+    }
+    assert {name: model.decoder for name, model in known.models.items()} == {
+        "starter": "starter",
+        "sd15": "taesd",
+        "sd21": "taesd",
+        "sdxl": "taesdxl",
+        "sdxl-turbo": "taesdxl",
+        "sd35-large-turbo": "taesd3",
+    }
+    assert set(known.checkers) == {"stable-diffusion", "starter"}
+    assert not any(model.checker for model in known.models.values()), "the operator turns them on"
 
 
 def test_every_sampler_that_the_catalogue_admits_is_made_of_something() -> None:
-    assert set(get_args(catalog.Sampler)) == set(samplers.SCHEDULERS)
+    assert set(get_args(entries.Sampler)) == set(samplers.SCHEDULERS)
 
 
 @pytest.mark.parametrize(
@@ -73,11 +148,27 @@ def test_every_sampler_that_the_catalogue_admits_is_made_of_something() -> None:
         ('"DPM++ 2M"', '"FlowMatch Euler"', "models.one: sampler: 'FlowMatch Euler' is not one of DPM++ 2M,"),
         ('"DPM++ 2M"', '"DDIM"\nsamplers = ["FlowMatch Euler"]', "samplers: the sd1 family does not admit"),
         ('upscaler = "x4"', 'upscaler = "x8"', "models.one: upscaler: there is no [upscalers.x8]"),
+        ('decoder = "taesd"', 'decoder = "safe"', "models.one: decoder: there is no [decoders.safe]"),
+        ('checker = "safe"', 'checker = "taesd"', "models.one: checker: there is no [checkers.taesd]"),
+        ('repo = "somebody/taesd"', "", "decoders.taesd: path: give either a folder as path or a hub repository"),
+        ('path = "safe"', 'path = "safe"\nrepo = "a/b"', "checkers.safe: path: give either a folder as path or a hub"),
         ("scale = 4", "scale = 0", "upscalers.x4: scale: Expected `int` >= 1"),
         ("[models.one]", '[models."One two"]', "models.One two: a name is up to 64 of a-z"),
         ('default = "one"', 'default = "two"', "default: must name one of one, not 'two'"),
         ('default = "one"', "", "default: must name one of one, not None"),
         ('default = "one"', 'default = "one"\nmodel = 3', "model: no such field"),
+        ('path = "x4.pth"\n', "", "upscalers.x4: path: give a file as path, or a url to fetch it from, or both"),
+        ('"https://example.org/v1/dn.pth"', '"ftp://example.org/dn.pth"', "upscalers.dn: url: Expected `str` matching"),
+        ('"https://example.org/v1/wdn.pth"', '"https://example.org/"', "upscalers.dn: grain.url: Expected `str`"),
+        ("scale = 4\ngrain", 'sha256 = "x"\nscale = 4\ngrain', "upscalers.dn: sha256: Expected `str` matching"),
+        ('grain = { url = "https://example.org/v1/wdn.pth" }', "grain = {}", "upscalers.dn: grain: path: give a file"),
+        ('["caption", "find"]', '["caption", "sing"]', "describers.florence: tasks[1]: Invalid enum value 'sing'"),
+        ('["caption", "find"]', "[]", "describers.florence: tasks: name at least one"),
+        ('path = "florence"', 'speed = "florence"', "describers.florence: Object contains unknown field `speed`"),
+        ('repo = "somebody/clip"', "", "classifiers.clip: path: give either a folder as path or a hub repository"),
+        ('["red", "blue"]', '["red"]', "label_sets.colours: Expected `array` of length >= 2"),
+        ('["red", "blue"]', '["red", ""]', "label_sets.colours: [1]: Expected `str` of length >= 1"),
+        ('["red", "blue"]', '["red", "red"]', "label_sets.colours: a label comes twice"),
         ('default = "one"', 'default = "one', "is not TOML"),
     ],
 )

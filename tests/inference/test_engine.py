@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,42 +14,28 @@ from pathlib import Path
 import pytest
 import torch
 
-from inference import device, engine, weights
+from inference import device, engine
 from inference.catalog import Catalog
-from inference.channel import Channel
 from inference.device import Device
 from inference.errors import DeviceLost, OperatorError, PeerBroken
-from inference.protocol import Batch, Cancel, Failed, Finished, Progress, Variation, pack
+from inference.protocol import (
+    Batch,
+    Cancel,
+    Classify,
+    Describe,
+    Failed,
+    Finished,
+    Progress,
+    Upscale,
+    Variation,
+    pack,
+)
 from inference.store import Store
 from inference.tasks import imagine
-from tests.inference.conftest import ask_for
-from tests.inference.peer import TIMEOUT_S, Peer, engine_process, environment
-
-
-class Serving:
-    """An engine on a thread of this process, so that a test can break its parts."""
-
-    def __init__(self, known: Catalog, store: Store) -> None:
-        ours, theirs = socket.socketpair()
-        self.peer = Peer(ours)
-        self.raised: BaseException | None = None
-        self._channel = Channel(theirs)
-        self._engine = engine.Engine(known, store, self._channel)
-        self._ready = engine.readiness(known, weights.available(known), store.device)
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-
-    def _serve(self) -> None:
-        try:
-            self._engine.serve(self._ready)
-        except (PeerBroken, DeviceLost) as error:
-            self.raised = error
-
-    def ended(self) -> bool:
-        self._thread.join(TIMEOUT_S)
-        self.peer.socket.close()
-        self._channel.close()
-        return not self._thread.is_alive()
+from tests.inference import tiny
+from tests.inference.conftest import ask_for, uploaded
+from tests.inference.peer import TIMEOUT_S, engine_process, environment
+from tests.inference.serving import Serving
 
 
 @pytest.fixture
@@ -67,6 +52,11 @@ def test_ready_says_what_is_here_and_what_is_missing(serving: Serving) -> None:
     assert (ready.default_model, ready.missing) == ("sd15", ("absent",))
     assert (ready.max_count, ready.max_prompt_chars) == (4, 2000)
     assert ready.device.startswith("CPU")
+    assert [tool.name for tool in ready.upscalers] == ["x4", "x2"]
+    assert [tool.denoise for tool in ready.upscalers] == [True, False]
+    assert [tool.name for tool in (*ready.describers, *ready.classifiers)] == ["florence", "clip"]
+    assert len(ready.describers[0].tasks) == 10
+    assert (ready.label_sets, ready.max_labels) == ({"colours": ("red", "blue")}, 50)
 
 
 def test_a_bad_request_fails_alone_and_the_others_of_its_batch_are_painted(serving: Serving) -> None:
@@ -220,6 +210,16 @@ def test_the_process_paints_quietly_and_dies_in_one_line_of_a_peer_that_talks_no
     with engine_process(models_toml) as (peer, process):
         assert peer.ready().default_model == "sd15"
         assert all(end.seconds > 0 for end in peer.paint(*requests).values())
+        image, files = uploaded(tiny.picture(40, 30))
+        others = (
+            Upscale(job=1, model="x4", image=image, factor=3, denoise=0.5),
+            Describe(job=2, model="florence", image=image, task="caption"),
+            Describe(job=3, model="florence", image=image, task="find", text="a red house"),
+            Classify(job=4, model="clip", image=image, labels=tuple("abcdef"), templates=("a {}", "{}")),
+        )
+        ends = peer.paint(*others, files=files)
+        assert (ends[1].pictures[0].width, ends[4].pictures[0].seed) == (120, None)
+        assert len(ends[4].answer.labels) == 6
         process.send_signal(signal.SIGINT)  # a Ctrl-C in the bot's terminal
         assert peer.paint(ask_for(1))
         peer.socket.sendall(pack(Progress(1, 2, 3)))
@@ -288,3 +288,5 @@ def test_the_list_shows_what_is_here(models_toml: Path) -> None:
     assert rows[0][:3] == ["NAME", "FAMILY", "HERE"]
     assert ["sd15", "sd1", "yes", "sd15"] in rows
     assert ["absent", "sd1", "no", "absent"] in rows
+    assert ["unfetched", "rrdb", "no", "https://example.org/releases/unfetched.pth"] in rows
+    assert ["clip", "classifier", "yes", "clip"] in rows

@@ -27,7 +27,7 @@ def paint(store: Store, *requests: Imagine) -> dict[int, Finished]:
     """Paint these together, as one group."""
     record = Record()
     record.begin(*requests)
-    imagine.run(requests, store, record.report)
+    imagine.run(requests, {}, store, record.report)
     return record.finished()
 
 
@@ -117,7 +117,7 @@ def test_seeds_count_up_and_wrap_around(store: Store) -> None:
 def test_progress_counts_over_all_pictures_and_starts_and_ends_where_it_says(store: Store, record: Record) -> None:
     request = ask_for(count=2, steps=3)
     record.begin(request)
-    imagine.run([request], store, record.report)
+    imagine.run([request], {}, store, record.report)
     assert record.finished()
     steps = [event for event in record if isinstance(event, Progress)]
     assert all(event.steps == 6 for event in steps)
@@ -125,15 +125,11 @@ def test_progress_counts_over_all_pictures_and_starts_and_ends_where_it_says(sto
     assert steps[-1].step == 6
 
 
-def test_previews_are_small_grids_of_all_pictures(
-    store: Store, record: Record, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(imagine, "FIRST_PREVIEW_S", 0.0)
-    monkeypatch.setattr(imagine, "PREVIEW_INTERVAL_S", 0.0)
-    monkeypatch.setattr(imagine, "PREVIEW_SHARE", 1e9)
+@pytest.mark.usefixtures("many_previews")
+def test_previews_are_small_grids_of_all_pictures(store: Store, record: Record) -> None:
     request = ask_for(count=3, width=64, height=32, steps=3)
     record.begin(request)
-    imagine.run([request], store, record.report)
+    imagine.run([request], {}, store, record.report)
     record.finished()
     previews = [event for event in record if isinstance(event, Preview)]
     assert len(previews) == 6
@@ -146,13 +142,11 @@ def test_previews_are_small_grids_of_all_pictures(
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_previews_change_no_picture(name: str, known: Catalog, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    request = for_model(name, known, steps=3)
-    without = paint(store, request)[1].pictures
-    monkeypatch.setattr(imagine, "FIRST_PREVIEW_S", 0.0)
-    monkeypatch.setattr(imagine, "PREVIEW_INTERVAL_S", 0.0)
-    monkeypatch.setattr(imagine, "PREVIEW_SHARE", 1e9)
-    assert paint(store, request)[1].pictures == without
+def test_previews_change_no_picture(name: str, known: Catalog, store: Store, request: pytest.FixtureRequest) -> None:
+    asked = for_model(name, known, steps=3)
+    without = paint(store, asked)[1].pictures
+    request.getfixturevalue("many_previews")
+    assert paint(store, asked)[1].pictures == without
 
 
 def test_a_job_cancelled_in_a_shared_batch_leaves_the_others_their_bytes(
@@ -163,7 +157,7 @@ def test_a_job_cancelled_in_a_shared_batch_leaves_the_others_their_bytes(
     record = cancelling_record(job=2, at_step=1)
     requests = [ask_for(2, seed=1), ask_for(1, seed=8)]
     record.begin(*requests)
-    imagine.run(requests, store, record.report)
+    imagine.run(requests, {}, store, record.report)
     assert record.finished()[1].pictures == alone
     assert record.failed()[2].kind == "cancelled"
 
@@ -172,7 +166,7 @@ def test_cancelling_stops_at_the_next_step(store: Store) -> None:
     record = cancelling_record(job=1, at_step=2)
     request = ask_for(steps=50, count=4)
     record.begin(request)
-    imagine.run([request], store, record.report)
+    imagine.run([request], {}, store, record.report)
     assert not record.finished()
     assert record.failed()[1].kind == "cancelled"
     assert max(event.step for event in record if isinstance(event, Progress)) <= 3
@@ -231,7 +225,7 @@ def test_a_model_in_the_catalogue_without_weights_is_unavailable(store: Store, r
     request = ask_for(model="absent", sampler="DDIM")
     record.begin(request)
     with pytest.raises(TaskError) as refused:
-        imagine.run([request], store, record.report)
+        imagine.run([request], {}, store, record.report)
     assert refused.value.kind == "unavailable_model"
 
 

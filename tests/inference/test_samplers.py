@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from inference import samplers
-from inference.catalog import DIFFUSION_SAMPLERS, FAMILY_SAMPLERS
+from inference.entries import DIFFUSION_SAMPLERS, FAMILY_SAMPLERS
 from inference.store import Store
 from tests.inference.conftest import ask_for
 from tests.inference.test_imagine import paint, pixels

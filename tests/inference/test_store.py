@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from inference import catalog
 from inference.catalog import Catalog
@@ -110,3 +111,62 @@ def test_a_prompt_is_encoded_once_and_forgotten_with_its_model(known: Catalog, c
     for number in range(100):
         model.prompts.encode(f"prompt {number}", "", guided=True)
     assert model.prompts.encode("a red house", "", guided=True) is not first
+
+
+def test_every_kind_is_used_on_the_same_terms(known: Catalog, cpu: Device) -> None:
+    store = Store(catalog=known, device=cpu)
+    loads: list[str] = []
+    uses: list[tuple[Any, str]] = [
+        (store.use, "sd15"),
+        (store.use_upscaler, "x2"),
+        (store.use_describer, "florence"),
+        (store.use_classifier, "clip"),
+    ]
+    for use, name in uses:
+        loaded = use(name, on_load=lambda name=name: loads.append(name))
+        assert use(name, on_load=lambda: loads.append("again")) is loaded
+        assert loaded.name == name
+    assert loads == ["sd15", "x2", "florence", "clip"]
+    assert list(store.resident()) == ["model sd15", "upscaler x2", "describer florence", "classifier clip"]
+    with pytest.raises(UnavailableModel, match="The upscaler unfetched is not on this machine"):
+        store.use_upscaler("unfetched", nothing)
+
+
+def test_a_folder_of_another_model_or_with_a_gap_is_refused(models_toml: Path, cpu: Device, tmp_path: Path) -> None:
+    text = models_toml.read_text().replace('path = "clip"', 'path = "other"')
+    (tmp_path / "models.toml").write_text(text.replace('path = "florence"', 'path = "gap"'))
+    shutil.copytree(models_toml.parent / "florence", tmp_path / "other")
+    shutil.copytree(models_toml.parent / "florence", tmp_path / "gap")
+    file = tmp_path / "gap" / "model.safetensors"
+    weights = load_file(file)
+    gone = next(name for name in weights if "decoder" in name)
+    save_file({name: tensor for name, tensor in weights.items() if name != gone}, file, metadata={"format": "pt"})
+    store = Store(catalog=catalog.load(tmp_path / "models.toml"), device=cpu)
+    with pytest.raises(WeightsError, match="does not load as a clip model: its config.json is of a florence2 model"):
+        store.use_classifier("clip", nothing)
+    with pytest.raises(WeightsError, match=f"does not load as a florence2 model: its weights have no fitting {gone}"):
+        store.use_describer("florence", nothing)
+    assert not store.resident()
+
+
+def test_a_file_that_is_not_the_one_of_the_catalogue_is_refused(models_toml: Path, cpu: Device, tmp_path: Path) -> None:
+    text = models_toml.read_text().replace('path = "x2.pth"', f'path = "x2.pth"\nsha256 = "{"0" * 64}"')
+    (tmp_path / "models.toml").write_text(text)
+    shutil.copy(models_toml.parent / "x2.pth", tmp_path / "x2.pth")
+    store = Store(catalog=catalog.load(tmp_path / "models.toml"), device=cpu)
+    with pytest.raises(WeightsError, match="x2.pth is another file than sha256 in models.toml says: fetch x2 again"):
+        store.use_upscaler("x2", nothing)
+
+
+def test_what_a_task_uses_stays_until_it_ends_and_the_rest_can_be_let_go(known: Catalog, cpu: Device) -> None:
+    store = Store(catalog=known, device=cpu, vram_budget_bytes=10)
+    with store.lease():
+        store.use("sd15", nothing)
+        store.use_upscaler("x4", nothing)
+        assert list(store.resident()) == ["model sd15", "upscaler x4"], "one task may go over the budget for its own"
+        store.let_go()
+        assert list(store.resident()) == ["model sd15", "upscaler x4"]
+    store.use("sd21", nothing)
+    assert list(store.resident()) == ["model sd21"]
+    store.let_go()
+    assert not store.resident()

@@ -1,4 +1,4 @@
-"""Tiny picture models with random weights, in the exact folder layouts of the published ones, built without a network.
+"""Tiny models with random weights, in the exact folder layouts of the published ones, built without a network.
 
 Every class is the real one at a small configuration, so what loads and paints these loads and paints the large ones.
 """
@@ -10,9 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers import (
     AutoencoderKL,
+    AutoencoderTiny,
     DDIMScheduler,
     EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler,
@@ -25,17 +27,29 @@ from diffusers import (
     UNet2DConditionModel,
 )
 from diffusers.pipelines.stable_diffusion import StableDiffusionSafetyChecker
+from PIL import Image
+from tokenizers import AddedToken, pre_tokenizers
 from transformers import (
+    BartConfig,
     CLIPConfig,
     CLIPImageProcessor,
+    CLIPModel,
     CLIPTextConfig,
     CLIPTextModel,
     CLIPTextModelWithProjection,
     CLIPTokenizer,
+    Florence2Config,
+    Florence2ForConditionalGeneration,
+    GenerationConfig,
+    RobertaTokenizer,
     T5Config,
     T5EncoderModel,
     T5TokenizerFast,
 )
+from transformers.models.florence2.configuration_florence2 import Florence2VisionConfig
+
+from inference.catalog import load
+from inference.entries import UpscalerEntry
 
 WIDTH = 32
 """Channels of everything that can choose."""
@@ -124,6 +138,61 @@ max_pixels = 4096
 steps = 3
 guidance = 4
 sampler = "DDIM"
+
+[upscalers.x4]
+title = "Tiny x4"
+arch = "srvgg"
+path = "x4.pth"
+scale = 4
+num_feat = 8
+num_conv = 2
+grain = { path = "x4-grain.pth" }
+
+[upscalers.x2]
+title = "Tiny x2"
+arch = "rrdb"
+path = "x2.pth"
+scale = 2
+num_feat = 8
+num_block = 1
+num_grow_ch = 4
+
+[upscalers.unfetched]
+title = "Never fetched"
+arch = "rrdb"
+url = "https://example.org/releases/unfetched.pth"
+scale = 4
+
+[describers.florence]
+title = "Tiny Florence"
+path = "florence"
+
+[classifiers.clip]
+title = "Tiny CLIP"
+path = "clip"
+
+[decoders.tiny]
+title = "Tiny decoder"
+path = "decoder"
+
+[decoders.unfetched]
+title = "Never fetched"
+path = "no-decoder"
+
+[checkers.strict]
+title = "Flags everything, in two folders"
+path = "strict"
+
+[checkers.lax]
+title = "Flags nothing, in one folder"
+path = "lax"
+
+[checkers.unfetched]
+title = "Never fetched"
+path = "no-checker"
+
+[label_sets]
+colours = ["red", "blue"]
 """
 
 
@@ -135,9 +204,168 @@ def build(folder: Path) -> Path:
         pipeline.save_pretrained(folder / name)
         index = json.loads((folder / name / "model_index.json").read_text())
         assert index["_class_name"] == type(pipeline).__name__
+    write_florence(folder / "florence")
+    write_clip(folder / "clip")
+    write_decoder(folder / "decoder")
+    write_checker(folder / "strict" / "safety_checker", folder / "strict" / "feature_extractor", everything=True)
+    write_checker(folder / "lax", folder / "lax", everything=False)
     catalog = folder / "models.toml"
     catalog.write_text(CATALOG)
+    for entry in load(catalog).upscalers.values():
+        for number, file in enumerate(entry.files):
+            if file.path is not None:
+                write_upscaler(folder / file.path, entry, seed=number)
     return catalog
+
+
+def picture(width: int = 20, height: int = 12, mode: str = "RGB", seed: int = 0) -> Image.Image:
+    """A picture of random pixels."""
+    shape = (height, width, len(mode))
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8))
+
+
+def network(entry: UpscalerEntry) -> torch.nn.Module:
+    """An upscaler's network with random weights, whose result stays near its input's brightness."""
+    # Imported here because basicsr takes seconds.
+    from inference import upscaling
+
+    if entry.arch == "srvgg":
+        return upscaling.SRVGGNetCompact(num_feat=entry.num_feat, num_conv=entry.num_conv, upscale=entry.scale)
+    return upscaling.RRDBNet(3, 3, entry.scale, entry.num_feat, entry.num_block, entry.num_grow_ch)
+
+
+def write_upscaler(path: Path, entry: UpscalerEntry, seed: int = 0) -> Path:
+    """A file as Real-ESRGAN publishes them."""
+    torch.manual_seed(seed)
+    # The RRDBNets of the releases are moving averages of the trained weights.
+    torch.save({"params" if entry.arch == "srvgg" else "params_ema": network(entry).state_dict()}, path)
+    return path
+
+
+def write_clip(folder: Path) -> None:
+    """openai/clip-vit-base-patch32, tiny."""
+    tokenizer = _clip_tokenizer()
+    text = _text_config(tokenizer)
+    vision = {"hidden_size": WIDTH, "intermediate_size": WIDTH, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = CLIPConfig(
+        text_config=text.to_dict(),
+        vision_config={**vision, "image_size": 32, "patch_size": 8},
+        projection_dim=WIDTH,
+        logit_scale_init_value=2.6592,
+    )
+    CLIPModel(config).save_pretrained(folder)
+    images = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+    _save_processor(folder, images, tokenizer, "CLIPProcessor")
+
+
+def write_decoder(folder: Path, channels: int = 4) -> None:
+    """madebyollin/taesd, tiny, with a factor that is not its model's."""
+    AutoencoderTiny(  # type: ignore[no-untyped-call]
+        encoder_block_out_channels=(8, 8, 8),
+        decoder_block_out_channels=(8, 8, 8),
+        num_encoder_blocks=(0, 1, 1),
+        num_decoder_blocks=(1, 1, 0),
+        latent_channels=channels,
+    ).save_pretrained(folder)
+
+
+def write_checker(folder: Path, extractor: Path, everything: bool) -> None:
+    """A tiny safety checker that flags every picture or none."""
+    checker: Any = StableDiffusionSafetyChecker(_checker_config())
+    # A cosine is over every threshold below -1, and over none above 1.
+    checker.concept_embeds_weights.data.fill_(-2.0 if everything else 2.0)
+    checker.special_care_embeds_weights.data.fill_(2.0)
+    checker.save_pretrained(folder)
+    CLIPImageProcessor(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16}).save_pretrained(extractor)
+
+
+def _checker_config() -> CLIPConfig:
+    part = {"hidden_size": WIDTH, "intermediate_size": WIDTH, "num_hidden_layers": 1, "num_attention_heads": 2}
+    return CLIPConfig(text_config=part, vision_config={**part, "image_size": 16, "patch_size": 8}, projection_dim=WIDTH)
+
+
+def write_florence(folder: Path) -> None:
+    """florence-community/Florence-2-base, tiny: its configuration's layout, its parser's settings, its tokens."""
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    pieces = ["<s>", "<pad>", "</s>", "<unk>", *letters, "<mask>"]
+    tokenizer = RobertaTokenizer(
+        vocab={piece: number for number, piece in enumerate(pieces)},
+        merges=[],
+        extra_special_tokens={"image_token": "<image>"},
+        model_max_length=1024,
+    )
+    marks = ["<od>", "</od>", "<ocr>", "</ocr>", *(f"<loc_{number}>" for number in range(1000)), "<sep>"]
+    marks += ["<poly>", "</poly>", "<ground>", "</ground>"]
+    tokenizer.add_tokens([AddedToken(mark, special=False, normalized=False) for mark in marks])
+    images = CLIPImageProcessor(
+        size={"height": 32, "width": 32},
+        crop_size={"height": 32, "width": 32},
+        do_center_crop=False,
+        image_seq_length=17,
+    )
+    parsing: dict[str, dict[str, Any]] = {
+        "ocr": {"pattern": "(.+?)" + r"<loc_(\d+)>" * 8, "area_threshold": 0.0},
+        "phrase_grounding": {"banned_grounding_tokens": ["it", "the image"]},
+        "pure_text": {},
+        "description_with_bboxes": {},
+        "description_with_polygons": {},
+        "polygons": {},
+        "bboxes": {},
+        "description_with_bboxes_or_polygons": {},
+    }
+    vision = Florence2VisionConfig(
+        depths=(1, 1, 1, 1),
+        patch_stride=(4, 2, 1, 1),
+        embed_dim=(8, 8, 16, WIDTH),
+        num_heads=(1, 1, 2, 2),
+        num_groups=(1, 1, 2, 2),
+        window_size=4,
+        projection_dim=WIDTH,
+        max_position_embeddings=50,
+    )
+    special: dict[str, Any] = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 2}
+    text = BartConfig(
+        vocab_size=len(tokenizer),
+        d_model=WIDTH,
+        encoder_layers=1,
+        decoder_layers=1,
+        encoder_ffn_dim=WIDTH,
+        decoder_ffn_dim=WIDTH,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        max_position_embeddings=2048,
+        **special,
+    )
+    config = Florence2Config(
+        text_config=text.to_dict(),
+        vision_config=vision.to_dict(),
+        image_token_id=tokenizer.image_token_id,
+        **special,
+    )
+    model = Florence2ForConditionalGeneration(config)
+    model.generation_config = GenerationConfig(
+        **special,
+        forced_bos_token_id=0,
+        forced_eos_token_id=2,
+        num_beams=3,
+        early_stopping=True,
+        no_repeat_ngram_size=3,
+    )
+    model.save_pretrained(folder)
+    _save_processor(folder, images, tokenizer, "Florence2Processor")
+    written = {"processor_class": "Florence2Processor", "post_processor_config": parsing}
+    (folder / "processor_config.json").write_text(json.dumps(written))
+    tokens = folder / "tokenizer_config.json"
+    tokens.write_text(json.dumps({**json.loads(tokens.read_text()), "tokenizer_class": "BartTokenizer"}))
+
+
+def _save_processor(folder: Path, images: CLIPImageProcessor, tokenizer: Any, name: str) -> None:
+    """A processor in the files that the published models have: today's transformers would write one for all of it."""
+    images.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    for file in ("preprocessor_config.json", "tokenizer_config.json"):
+        settings = json.loads((folder / file).read_text())
+        (folder / file).write_text(json.dumps({**settings, "processor_class": name}))
 
 
 def _clip_tokenizer() -> CLIPTokenizer:
@@ -198,10 +426,6 @@ def _unet(**changes: Any) -> UNet2DConditionModel:
 
 def _sd15() -> StableDiffusionPipeline:
     tokenizer = _clip_tokenizer()
-    part = {"hidden_size": WIDTH, "intermediate_size": WIDTH, "num_hidden_layers": 1, "num_attention_heads": 2}
-    checker = CLIPConfig(
-        text_config=part, vision_config={**part, "image_size": 16, "patch_size": 8}, projection_dim=WIDTH
-    )
     return StableDiffusionPipeline(
         vae=_vae(scaling_factor=0.18215),
         text_encoder=CLIPTextModel(_text_config(tokenizer)),
@@ -215,7 +439,7 @@ def _sd15() -> StableDiffusionPipeline:
             set_alpha_to_one=False,
             steps_offset=1,
         ),
-        safety_checker=StableDiffusionSafetyChecker(checker),
+        safety_checker=StableDiffusionSafetyChecker(_checker_config()),
         feature_extractor=CLIPImageProcessor(),
     )
 

@@ -1,0 +1,82 @@
+"""Show recipe: what made the picture in a message, be it ours or another tool's."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from collections.abc import Mapping
+
+import discord
+from discord import app_commands
+
+from bot import attachments, sources
+from bot.commands import Slice
+from bot.dispatcher import Dispatcher
+from bot.errors import MemberError
+from bot.jobs import Job
+
+SHOWN_CHARS = 1800
+"""Discord takes 2000 in a message; the rest of a longer recipe is in the file."""
+
+CARRIERS: Mapping[str, str] = {
+    "prompt": "ComfyUI",
+    "workflow": "ComfyUI",
+    "invokeai_metadata": "InvokeAI",
+    "sd-metadata": "InvokeAI",
+    "Comment": "NovelAI",
+}
+"""Under which keyword which tool leaves its recipe, where it is not `parameters`."""
+
+
+def build(dispatcher: Dispatcher) -> Slice:
+    """The menu."""
+
+    async def show(interaction: discord.Interaction, message: discord.Message) -> None:
+        job = await dispatcher.jobs.of_message(message.id)
+        if job is not None and sources.may_see(interaction, job):
+            said, files = await _of_job(dispatcher, job)
+            await interaction.response.send_message(said, files=files, ephemeral=True)
+            return
+        attachment = attachments.first_picture(message)
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        texts = await asyncio.to_thread(attachments.texts, await attachments.fetch(attachment))
+        said, files = _of_texts(texts)
+        await interaction.followup.send(said, files=files, ephemeral=True)
+
+    return Slice(commands=[app_commands.ContextMenu(name="Show recipe", callback=show)])
+
+
+async def _of_job(dispatcher: Dispatcher, job: Job) -> tuple[str, list[discord.File]]:
+    recipe = await dispatcher.jobs.recipe(job.id)
+    if recipe is None:
+        raise MemberError(f"Job {job.id} has made nothing yet: its recipe comes with its result.")
+    whole = _file(f"easel-{job.id}-recipe.json", recipe)
+    texts = [attachments.texts(picture) for picture in await dispatcher.jobs.picture_bytes(job)]
+    parameters = [text["parameters"] for text in texts if "parameters" in text]
+    if parameters:
+        return _block(parameters[0]), [whole]
+    return f"#{job.id} is of /{job.request.kind}: everything that made it is in the file.", [whole]
+
+
+def _of_texts(texts: Mapping[str, str]) -> tuple[str, list[discord.File]]:
+    if "parameters" in texts:
+        files = [_file("recipe.txt", texts["parameters"])] if len(texts["parameters"]) > SHOWN_CHARS else []
+        return _block(texts["parameters"]), files
+    for keyword, tool in CARRIERS.items():
+        if keyword in texts:
+            return f"Made with {tool}, whose recipe is in the file.", [_file("recipe.json", texts[keyword])]
+    raise MemberError(
+        "This picture carries no recipe: the tool that made it left none, or somebody's program removed it."
+    )
+
+
+def _block(text: str) -> str:
+    shown = text if len(text) <= SHOWN_CHARS else text[:SHOWN_CHARS] + "…"
+    # A zero-width space keeps a recipe's own backticks from ending the block.
+    return "```\n" + shown.replace("```", "`\u200b``") + "\n```"
+
+
+def _file(name: str, content: object) -> discord.File:
+    text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False, indent=1)
+    return discord.File(io.BytesIO(text.encode()), filename=name)

@@ -1,0 +1,93 @@
+"""Where a command's picture comes from: an upload, a message, or what a job of this server made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import discord
+from discord.app_commands import Choice
+
+from bot import cards
+from bot.dispatcher import Dispatcher
+from bot.errors import MemberError
+from bot.jobs import Job
+from inference.protocol import Input, Request, ToolInfo
+
+CHOICES = 25
+"""The most that Discord shows under an option."""
+
+CHOICE_CHARS = 100
+"""The longest name that Discord takes of one."""
+
+Settle = Callable[[Input], Request]
+"""Makes the request of its picture. Raises MemberError where it cannot be met."""
+
+
+def may_see(interaction: discord.Interaction, job: Job) -> bool:
+    """Whether a job may be shown here to this member: it is of this server, and of a channel that they can read."""
+    if job.reply.guild_id != interaction.guild_id:
+        return False
+    if job.reply.member_id == interaction.user.id:
+        return True
+    if interaction.guild is None or not isinstance(interaction.user, discord.Member):
+        return False
+    channel = interaction.guild.get_channel_or_thread(job.reply.channel_id)
+    return channel is not None and channel.permissions_for(interaction.user).read_messages
+
+
+async def find(dispatcher: Dispatcher, interaction: discord.Interaction, number: int) -> Job:
+    """The job of this number. Raises MemberError where this member cannot see one here."""
+    job = await dispatcher.jobs.find(number) if 0 < number < 2**63 else None
+    if job is None or not may_see(interaction, job):
+        raise MemberError(f"There is no job {number} here: the number stands after the # under the pictures.")
+    return job
+
+
+async def recent(
+    dispatcher: Dispatcher, interaction: discord.Interaction, typed: object, *, kind: str | None = None
+) -> list[Choice[int]]:
+    """The member's newest jobs whose number or words hold what was typed, to choose from."""
+    choices = []
+    for job in await dispatcher.jobs.recent_of(interaction.user.id):
+        title = f"#{job.id} {getattr(job.request, 'prompt', None) or job.request.kind}"
+        if kind in (None, job.request.kind) and str(typed) in title and may_see(interaction, job):
+            choices.append(Choice(name=cards.shorten(title, CHOICE_CHARS), value=job.id))
+    return choices[:CHOICES]
+
+
+def choices(tools: Sequence[ToolInfo], typed: str) -> list[Choice[str]]:
+    """The tools whose title or name holds what was typed, to choose from."""
+    return [
+        Choice(name=cards.shorten(f"{tool.title} ({tool.name})", CHOICE_CHARS), value=tool.name)
+        for tool in tools
+        if typed.lower() in f"{tool.title} {tool.name}".lower()
+    ][:CHOICES]
+
+
+async def submit(
+    dispatcher: Dispatcher,
+    interaction: discord.Interaction,
+    settle: Settle,
+    *,
+    image: discord.Attachment | None,
+    job: int | None,
+    picture: int | None,
+) -> None:
+    """Submit a request on an upload or, by its number, on a job's picture (counted from 1)."""
+    if image is not None and job is None:
+        await dispatcher.submit_upload(interaction, image, settle)
+    elif job is not None and image is None:
+        await submit_on(dispatcher, interaction, settle, await find(dispatcher, interaction, job), (picture or 1) - 1)
+    else:
+        raise MemberError("Give either a picture as `image`, or the number of a job as `job`.")
+
+
+async def submit_on(
+    dispatcher: Dispatcher, interaction: discord.Interaction, settle: Settle, job: Job, index: int
+) -> None:
+    """Submit a request on a picture that a job made, counted from 0."""
+    if not 0 <= index < len(job.pictures):
+        many = len(job.pictures)
+        raise MemberError(f"Job {job.id} has {many} picture{'s' * (many != 1)}: there is no number {index + 1}.")
+    made = job.pictures[index]
+    await dispatcher.submit(interaction, settle(Input(made.sha256, made.width, made.height)), job.id)

@@ -1,0 +1,153 @@
+"""What one entry of models.toml may say: a struct for each table, with the words and limits that belong to it.
+
+`catalog` reads the file into these and checks what fields say together; nothing here touches a file.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, get_args
+
+import msgspec
+
+from inference.protocol import DescribeTask
+
+Kind = Literal["model", "upscaler", "describer", "classifier", "decoder", "checker"]
+"""What an entry is. Its table in models.toml is called the same, in the plural."""
+
+Family = Literal["sd1", "sd2", "sdxl", "sd3"]
+Sampler = Literal["DPM++ 2M", "DPM++ 2M Karras", "Euler", "Euler a", "DDIM", "DDPM", "UniPC", "LCM", "FlowMatch Euler"]
+"""What members type. `samplers` knows what each is made of."""
+
+DIFFUSION_SAMPLERS: tuple[Sampler, ...] = tuple(name for name in get_args(Sampler) if name != "FlowMatch Euler")
+FAMILY_SAMPLERS: dict[Family, tuple[Sampler, ...]] = {
+    "sd1": DIFFUSION_SAMPLERS,
+    "sd2": DIFFUSION_SAMPLERS,
+    "sdxl": DIFFUSION_SAMPLERS,
+    # Rectified flow: the samplers above integrate another process and would paint noise.
+    "sd3": ("FlowMatch Euler",),
+}
+
+MAX_LABELS = 50
+MAX_LABEL_CHARS = 100
+WEIGHTS = "weights"
+"""The folder beside models.toml where files lie that were fetched from a url."""
+
+Pixels = Annotated[int, msgspec.Meta(ge=8, le=8192)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Guidance = Annotated[float, msgspec.Meta(ge=0, le=50)]
+Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+Url = Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s?#]+/[A-Za-z0-9_-][A-Za-z0-9._-]*$")]
+Labels = Annotated[
+    tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_LABEL_CHARS)], ...],
+    msgspec.Meta(min_length=2, max_length=MAX_LABELS),
+]
+
+
+class FolderEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every entry says whose weights are a folder: of this machine or of the hub."""
+
+    title: str
+    path: str | None = None
+    """Relative to models.toml. Either this or `repo`."""
+    repo: str | None = None
+    revision: str | None = None
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+
+
+class ModelEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[models.NAME]`: a diffusers folder. Sizes in pixels; docs/models.md explains each field to the operator."""
+
+    family: Family
+    variant: str | None = None
+    width: Pixels
+    height: Pixels
+    size_multiple: Count = 8
+    min_size: Pixels
+    max_size: Pixels
+    max_pixels: Count
+    steps: Count
+    max_steps: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 150
+    guidance: Guidance
+    max_guidance: Guidance = 30.0
+    sampler: Sampler
+    samplers: tuple[Sampler, ...] | None = None
+    negative: bool = True
+    batch: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
+    """How many pictures one forward pass paints on a GPU, always: part of what makes a picture repeatable."""
+    upscaler: str | None = None
+    checker: str | None = None
+    decoder: str | None = None
+    """For previews alone: without its weights the model's own VAE paints them."""
+
+    @property
+    def partners(self) -> dict[Kind, str]:
+        """The entries of other kinds that it names."""
+        named: dict[Kind, str | None] = {"upscaler": self.upscaler, "checker": self.checker, "decoder": self.decoder}
+        return {kind: name for kind, name in named.items() if name is not None}
+
+    @property
+    def needed_partners(self) -> dict[Kind, str]:
+        """Those of them without which nothing may be painted."""
+        return {kind: name for kind, name in self.partners.items() if kind != "decoder"}
+
+    def admitted_samplers(self) -> tuple[Sampler, ...]:
+        """The samplers that members may choose for this model."""
+        return FAMILY_SAMPLERS[self.family] if self.samplers is None else self.samplers
+
+
+class FileEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every entry says whose weights are one file."""
+
+    path: str | None = None
+    """Where it lies, relative to models.toml; without it, under its url's name in `weights/`."""
+    url: Url | None = None
+    """Where it can be fetched from. At least one of the two is there."""
+    sha256: Sha256 | None = None
+
+    @property
+    def place(self) -> str:
+        """Where the file lies, relative to models.toml."""
+        return self.path or f"{WEIGHTS}/{str(self.url).rpartition('/')[2]}"
+
+
+class UpscalerEntry(FileEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[upscalers.NAME]`: a Real-ESRGAN network."""
+
+    title: str
+    arch: Literal["srvgg", "rrdb"]
+    scale: Annotated[int, msgspec.Meta(ge=1, le=8)]
+    num_feat: Count = 64
+    num_conv: Count = 16
+    """Convolutions of an SRVGGNetCompact."""
+    num_block: Count = 23
+    num_grow_ch: Count = 32
+    """Blocks, and channels that each grows by, of an RRDBNet."""
+    grain: FileEntry | None = None
+    """The same network, trained to keep a picture's grain: `Upscale.denoise` mixes the two."""
+
+    @property
+    def files(self) -> tuple[FileEntry, ...]:
+        """All that it is made of, its own weights first."""
+        return (self,) if self.grain is None else (self, self.grain)
+
+
+class DescriberEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[describers.NAME]`: a Florence-2 folder in transformers' own layout."""
+
+    tasks: tuple[DescribeTask, ...] = get_args(DescribeTask)
+    """What it can be asked."""
+
+
+class ClassifierEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[classifiers.NAME]`: a CLIP folder in transformers' layout."""
+
+
+class DecoderEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[decoders.NAME]`: a diffusers `AutoencoderTiny` folder."""
+
+
+class CheckerEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[checkers.NAME]`: Stable Diffusion's safety checker with its feature extractor, in one folder or in two."""
+
+
+Entry = ModelEntry | UpscalerEntry | DescriberEntry | ClassifierEntry | DecoderEntry | CheckerEntry

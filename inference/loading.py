@@ -1,0 +1,314 @@
+"""From an entry of the catalogue and its weights on disk to what runs on the device. `store` decides when.
+
+Each function returns a `Plan`: how much the weights will take, for whoever must make room, and what loads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+import torch
+from diffusers import AutoencoderTiny, StableDiffusion3Pipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
+from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+from transformers import AutoConfig, AutoProcessor, CLIPImageProcessor, CLIPModel, Florence2ForConditionalGeneration
+
+from inference import weights
+from inference.catalog import Catalog
+from inference.checking import Checker
+from inference.classifying import Classifier
+from inference.describing import Describer
+from inference.device import Device
+from inference.entries import (
+    CheckerEntry,
+    ClassifierEntry,
+    DescriberEntry,
+    Family,
+    FolderEntry,
+    ModelEntry,
+    UpscalerEntry,
+)
+from inference.errors import WeightsError
+from inference.prompts import PromptEncoder
+
+if TYPE_CHECKING:
+    from inference.upscaling import Upscaler
+
+PIPELINES: dict[Family, type[Any]] = {
+    "sd1": StableDiffusionPipeline,
+    "sd2": StableDiffusionPipeline,
+    "sdxl": StableDiffusionXLPipeline,
+    "sd3": StableDiffusion3Pipeline,
+}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PictureModel:
+    """A loaded pipeline, ready on the device. Use it only within the task that got it from the store."""
+
+    name: str
+    entry: ModelEntry
+    pipeline: Any
+    dtype: torch.dtype
+    scheduler_config: dict[str, Any]
+    """As published; `samplers.build` derives every sampler from it."""
+    prompts: PromptEncoder
+    revision: str | None
+    """The hub's commit that the weights are of; None for a folder of the operator's own."""
+    hashes: dict[str, str]
+    """Short SHA-256 of each component's weights."""
+
+    @property
+    def denoiser(self) -> Any:
+        """The UNet or transformer."""
+        return self.pipeline.unet if hasattr(self.pipeline, "unet") else self.pipeline.transformer
+
+    @property
+    def modules(self) -> Iterable[torch.nn.Module]:
+        """Everything that takes memory."""
+        return (part for part in self.pipeline.components.values() if isinstance(part, torch.nn.Module))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PictureUpscaler:
+    """A loaded Real-ESRGAN network, on the same terms."""
+
+    name: str
+    entry: UpscalerEntry
+    network: Upscaler
+    dtype: torch.dtype
+    hash: str
+
+    @property
+    def modules(self) -> Iterable[torch.nn.Module]:
+        """Everything that takes memory."""
+        return (self.network.network,)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PictureDecoder:
+    """A loaded AutoencoderTiny, on the same terms. For previews alone, so no recipe names it."""
+
+    network: Any
+
+    @property
+    def modules(self) -> Iterable[torch.nn.Module]:
+        """Everything that takes memory."""
+        return (self.network,)
+
+
+ReaderEntry = TypeVar("ReaderEntry", bound=DescriberEntry | ClassifierEntry | CheckerEntry)
+Network = TypeVar("Network", bound=Describer | Classifier | Checker)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Reader(Generic[ReaderEntry, Network]):
+    """A loaded model of transformers that reads pictures, on the same terms."""
+
+    name: str
+    entry: ReaderEntry
+    network: Network
+    dtype: torch.dtype
+    revision: str | None
+    hash: str
+
+    @property
+    def modules(self) -> Iterable[torch.nn.Module]:
+        """Everything that takes memory."""
+        return (self.network.model,)
+
+
+PictureDescriber = Reader[DescriberEntry, Describer]
+PictureClassifier = Reader[ClassifierEntry, Classifier]
+PictureChecker = Reader[CheckerEntry, Checker]
+
+
+class _Measurable(Protocol):
+    @property
+    def modules(self) -> Iterable[torch.nn.Module]: ...
+
+
+Loaded = TypeVar("Loaded", bound=_Measurable)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan(Generic[Loaded]):
+    """How something will be loaded."""
+
+    expected_bytes: int
+    load: Callable[[], Loaded]
+    """Raises WeightsError where the weights are not what the catalogue says."""
+
+
+def model(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[PictureModel]:
+    """A picture model from its diffusers folder."""
+    entry = catalog.models[name]
+    dtype = device.dtype(entry.dtype, entry.family)
+    files = weights.component_files(folder, entry.variant)
+
+    def load() -> PictureModel:
+        pipeline = _pipeline(folder, entry, dtype)
+        pipeline.to(device.where)
+        return PictureModel(
+            name=name,
+            entry=entry,
+            pipeline=pipeline,
+            dtype=dtype,
+            scheduler_config=dict(pipeline.scheduler.config),
+            prompts=PromptEncoder(pipeline, entry.family),
+            revision=_revision(entry, folder),
+            hashes={component: weights.fingerprint(of) for component, of in files.items()},
+        )
+
+    numbers = weights.parameter_count(file for of_component in files.values() for file in of_component)
+    return Plan(expected_bytes=numbers * dtype.itemsize, load=load)
+
+
+def upscaler(catalog: Catalog, name: str, path: Path, device: Device) -> Plan[PictureUpscaler]:
+    """A Real-ESRGAN network from its .pth files."""
+    entry = catalog.upscalers[name]
+    files = weights.upscaler_files(catalog, entry)
+
+    def load() -> PictureUpscaler:
+        # Imported with the first upscaler: basicsr takes seconds that a start must not wait for.
+        from inference.upscaling import Upscaler
+
+        for file, described in zip(files, entry.files, strict=True):
+            if described.sha256 not in (None, weights.sha256(file)):
+                raise WeightsError(f"{file} is another file than sha256 in models.toml says: fetch {name} again")
+        return PictureUpscaler(
+            name=name,
+            entry=entry,
+            network=Upscaler(entry, files, device.where, half=device.is_cuda),
+            dtype=torch.float16 if device.is_cuda else torch.float32,
+            hash=weights.fingerprint(files),
+        )
+
+    return Plan(expected_bytes=path.stat().st_size, load=load)
+
+
+def describer(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[PictureDescriber]:
+    """A Florence-2 model from its transformers folder."""
+    entry = catalog.describers[name]
+    load = partial(_transformer, folder, Florence2ForConditionalGeneration)
+    return _reader(name, entry, folder, device, weights.transformer_files(folder), load, Describer)
+
+
+def classifier(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[PictureClassifier]:
+    """A CLIP model from its transformers folder."""
+    entry = catalog.classifiers[name]
+    load = partial(_transformer, folder, CLIPModel)
+    return _reader(name, entry, folder, device, weights.transformer_files(folder), load, Classifier)
+
+
+def checker(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[PictureChecker]:
+    """A safety checker from its folder, or its two."""
+    entry = catalog.checkers[name]
+    own, extractor = weights.checker_folders(folder)
+    load = partial(_transformer, own, StableDiffusionSafetyChecker, of=extractor, processor=CLIPImageProcessor)
+    return _reader(name, entry, folder, device, weights.checker_files(folder), load, Checker)
+
+
+def decoder(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[PictureDecoder]:
+    """An AutoencoderTiny from its diffusers folder."""
+    dtype = device.dtype(catalog.decoders[name].dtype, "decoder")
+
+    def load() -> PictureDecoder:
+        return PictureDecoder(network=_tiny(folder, dtype).to(device.where).eval())
+
+    return Plan(expected_bytes=weights.parameter_count(weights.decoder_files(folder)) * dtype.itemsize, load=load)
+
+
+def _reader(
+    name: str,
+    entry: ReaderEntry,
+    folder: Path,
+    device: Device,
+    files: list[Path],
+    transformer: Callable[[torch.dtype], tuple[Any, Any]],
+    network: Callable[[Any, Any], Network],
+) -> Plan[Reader[ReaderEntry, Network]]:
+    dtype = device.dtype(entry.dtype, "reader")
+
+    def load() -> Reader[ReaderEntry, Network]:
+        loaded, processor = transformer(dtype)
+        return Reader(
+            name=name,
+            entry=entry,
+            network=network(loaded.to(device.where).eval(), processor),
+            dtype=dtype,
+            revision=_revision(entry, folder),
+            hash=weights.fingerprint(files),
+        )
+
+    return Plan(expected_bytes=weights.parameter_count(files) * dtype.itemsize, load=load)
+
+
+def _revision(entry: FolderEntry, folder: Path) -> str | None:
+    # The hub's cache names a snapshot by its commit.
+    return None if entry.repo is None else folder.name
+
+
+def _pipeline(folder: Path, entry: ModelEntry, dtype: torch.dtype) -> Any:
+    kind = PIPELINES[entry.family]
+    absent: dict[str, Any] = dict.fromkeys(weights.UNUSED & set(kind._optional_components))
+    if kind is StableDiffusionPipeline:
+        absent["requires_safety_checker"] = False
+    try:
+        pipeline = kind.from_pretrained(
+            folder,
+            dtype=dtype,
+            variant=entry.variant,
+            use_safetensors=True,
+            local_files_only=True,
+            **absent,
+        )
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise _does_not_load(folder, f"{entry.family} model", error) from error
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def _transformer(
+    folder: Path, kind: Any, dtype: torch.dtype, of: Path | None = None, processor: Any = AutoProcessor
+) -> tuple[Any, Any]:
+    """A model and its processor, which may lie in another folder.
+
+    Unlike transformers, which fills gaps with chance, this wants every weight there.
+    """
+    what = "safety checker" if kind is StableDiffusionSafetyChecker else f"{kind.config_class.model_type} model"
+    try:
+        found = AutoConfig.from_pretrained(folder, local_files_only=True).model_type
+        if found != kind.config_class.model_type:
+            raise ValueError(f"its config.json is of a {found} model")
+        loaded, report = kind.from_pretrained(
+            folder, dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True
+        )
+        _require_all(report)
+        return loaded, processor.from_pretrained(of or folder, local_files_only=True)
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+        raise _does_not_load(folder, what, error) from error
+
+
+def _tiny(folder: Path, dtype: torch.dtype) -> Any:
+    """An AutoencoderTiny, with every weight there as well."""
+    try:
+        loaded, report = AutoencoderTiny.from_pretrained(  # type: ignore[no-untyped-call]
+            folder, torch_dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True
+        )
+        _require_all(report)
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+        raise _does_not_load(folder, "tiny decoder", error) from error
+    return loaded
+
+
+def _require_all(report: dict[str, Any]) -> None:
+    if gaps := sorted([*report["missing_keys"], *(str(key) for key in report["mismatched_keys"])]):
+        raise ValueError(f"its weights have no fitting {gaps[0]}")
+
+
+def _does_not_load(folder: Path, what: str, error: Exception) -> WeightsError:
+    return WeightsError(f"{folder} does not load as a {what}: {' '.join(str(error).split())[:300]}")

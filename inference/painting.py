@@ -1,0 +1,171 @@
+"""The denoising of several requests together, step by step: what is painted, what waits, when a preview is due.
+
+What becomes of the finished latents is the task's (`tasks.imagine`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from PIL import Image, ImageOps
+
+from inference import decoding, images, noise, prompts, samplers
+from inference.device import Device
+from inference.loading import PictureModel
+from inference.protocol import Imagine
+from inference.reports import Reporter
+
+FIRST_PREVIEW_S = 0.3
+PREVIEW_INTERVAL_S = 0.7
+PREVIEW_SHARE = 0.05
+"""Previews may take at most this share of the time: the next one waits until the last has been paid for."""
+
+Sketch = Callable[[torch.Tensor], list[Image.Image]]
+"""From estimated latents to small pictures (`decoding.sketch`)."""
+
+
+class _Abandoned(Exception):
+    """Every job of the running pass has been cancelled."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """One picture of one request: its place in a batch."""
+
+    request: Imagine
+    index: int
+
+
+class Session:
+    """Requests of one pass key on their way: what is painted, what waits, when the next preview is due."""
+
+    def __init__(
+        self,
+        requests: Sequence[Imagine],
+        files: Mapping[str, bytes],
+        model: PictureModel,
+        device: Device,
+        report: Reporter,
+        size: int,
+        sketch: Sketch | None,
+    ) -> None:
+        self.pictures: dict[int, list[Image.Image]] = {request.job: [] for request in requests}
+        self.scheduler: Any = None
+        self._requests = {request.job: request for request in requests}
+        self._waiting = [Place(request, index) for request in requests for index in range(request.count)]
+        self._model = model
+        self._device = device
+        self._report = report
+        self._size = size
+        self._sketch = sketch
+        self._preview_due_s = time.monotonic() + FIRST_PREVIEW_S
+        self._starts = {request.job: self._start(request, files) for request in requests}
+
+    def next_places(self) -> list[Place]:
+        """The pictures of the next pass, at most the canonical batch; none when all are painted or cancelled."""
+        wanted = self._report.still_wanted({place.request.job: None for place in self._waiting})
+        waiting = [place for place in self._waiting if place.request.job in wanted]
+        self._waiting = waiting[self._size :]
+        return waiting[: self._size]
+
+    def steps_of(self, job: int) -> int:
+        """The steps that all pictures of a job take together."""
+        request = self._requests[job]
+        return request.steps_taken * request.count
+
+    def steps_done(self, job: int) -> int:
+        """The steps of its pictures that are no longer waiting."""
+        waiting = sum(place.request.job == job for place in self._waiting)
+        return self.steps_of(job) - waiting * self._requests[job].steps_taken
+
+    def denoise(self, places: list[Place]) -> torch.Tensor:
+        """The finished latents of these places, in their order, followed by copies that only filled the batch.
+
+        Empty where all of their jobs were cancelled on the way.
+        """
+        first = places[0].request
+        filled = places + [places[0]] * (self._size - len(places))
+        channels = self._model.denoiser.config.in_channels
+        factor = self._model.pipeline.vae_scale_factor
+        shape = (1, channels, first.height // factor, first.width // factor)
+        noises, generators = zip(*(noise.draw(at.request, at.index, shape) for at in filled), strict=True)
+        guided = first.guidance > 1
+        words = prompts.stack(
+            [self._model.prompts.encode(at.request.prompt, at.request.negative, guided) for at in filled]
+        )
+        self.scheduler = samplers.build(
+            first.sampler, self._model.scheduler_config, first.steps, taken=first.steps_taken
+        )
+        self._model.pipeline.scheduler = self.scheduler
+        estimate = samplers.Estimate(self.scheduler)
+
+        def after_step(_: Any, step: int, __: Any, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+            self._after_step(places, step + 1, estimate.latents())
+            return tensors
+
+        try:
+            latents: torch.Tensor = self._model.pipeline(
+                height=first.height,
+                width=first.width,
+                num_inference_steps=first.steps,
+                guidance_scale=first.guidance,
+                latents=self._under_noise(filled, torch.cat(noises)).to(
+                    device=self._device.where, dtype=self._model.dtype
+                ),
+                generator=list(generators),
+                callback_on_step_end=after_step,
+                output_type="latent",
+                return_dict=False,
+                **words,
+            )[0]
+        except _Abandoned:
+            return torch.empty(0)
+        return latents
+
+    def _start(self, request: Imagine, files: Mapping[str, bytes]) -> torch.Tensor | None:
+        """The latents of the picture that a request starts from, if it does."""
+        if request.image is None:
+            return None
+        picture = images.opaque(images.read(files, request.image))
+        # Cut to the proportions of what is painted, not squeezed into them.
+        fitting = ImageOps.fit(picture, (request.width, request.height), Image.Resampling.LANCZOS)
+        return decoding.encode(self._model.pipeline, self._model.entry.family, fitting)
+
+    def _under_noise(self, places: list[Place], noises: torch.Tensor) -> torch.Tensor:
+        """What the pass starts from: noise alone, or the requests' own starts under it."""
+        starts = [start for place in places if (start := self._starts[place.request.job]) is not None]
+        if not starts:
+            return noises
+        return samplers.noised(self.scheduler, torch.cat(starts), noises, places[0].request.steps)
+
+    def _after_step(self, places: list[Place], step: int, estimate: torch.Tensor | None) -> None:
+        jobs = list(dict.fromkeys(place.request.job for place in places))
+        wanted = self._report.still_wanted(jobs)
+        if not wanted:
+            raise _Abandoned
+        self._report.give_way()
+        for job in wanted:
+            here = sum(place.request.job == job for place in places)
+            ahead = self._requests[job].steps_taken - step
+            self._report.step(job, self.steps_done(job) - here * ahead, self.steps_of(job))
+        if estimate is None or self._sketch is None or step == places[0].request.steps_taken:
+            return
+        if time.monotonic() >= self._preview_due_s:
+            self._preview(places, self._sketch, estimate[: len(places)], wanted)
+
+    def _preview(self, places: list[Place], sketch: Sketch, estimate: torch.Tensor, wanted: list[int]) -> None:
+        self._device.settle()
+        began_s = time.monotonic()
+        sketches = sketch(estimate)
+        ended_s = time.monotonic()
+        self._preview_due_s = ended_s + max(PREVIEW_INTERVAL_S, (ended_s - began_s) / PREVIEW_SHARE)
+        for job in wanted:
+            request = self._requests[job]
+            running = [sketch for place, sketch in zip(places, sketches, strict=True) if place.request.job == job]
+            so_far: list[Image.Image | None] = [*self.pictures[job], *running]
+            so_far += [None] * (request.count - len(so_far))
+            self._report.preview(job, so_far, request.width, request.height)

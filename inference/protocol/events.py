@@ -1,0 +1,151 @@
+"""What the engine says of itself and of the jobs it was given."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from inference.protocol.requests import DescribeTask
+
+FailureKind = Literal["invalid_input", "unsafe", "out_of_memory", "unavailable_model", "cancelled", "internal"]
+
+
+class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What one picture model can do, and its defaults; sizes in pixels."""
+
+    name: str
+    """The key in models.toml, which members type."""
+    title: str
+    family: str
+    samplers: tuple[str, ...]
+    sampler: str
+    steps: int
+    max_steps: int
+    guidance: float
+    max_guidance: float
+    negative: bool
+    """False where the model is distilled and a negative prompt changes nothing."""
+    width: int
+    height: int
+    size_multiple: int
+    min_size: int
+    max_size: int
+    max_pixels: int
+    batch: int = 1
+    """How many pictures of the default size share one forward pass; jobs that fill one ride along together."""
+    upscale: int
+    """The factor by which the model's upscaler enlarges what it paints before it is delivered; 1 without one."""
+
+
+class ToolInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What an upscaler, a describer or a classifier is called, and what it can do."""
+
+    name: str
+    """The key in models.toml, which members type."""
+    title: str
+    scale: int = 1
+    """By which an upscaler enlarges by itself; other factors are made from that."""
+    denoise: bool = False
+    """Whether an upscaler takes `Upscale.denoise`."""
+    tasks: tuple[DescribeTask, ...] = ()
+    """What a describer can be asked."""
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
+    """First event of every engine: what it can do. Choices and limits shown to members come from here."""
+
+    models: tuple[ModelInfo, ...]
+    default_model: str
+    missing: tuple[str, ...]
+    """Catalogue entries whose weights are not on this machine."""
+    device: str
+    max_count: int
+    max_prompt_chars: int
+    upscalers: tuple[ToolInfo, ...] = ()
+    """Those whose weights are on this machine, the default one first; so for the next two."""
+    describers: tuple[ToolInfo, ...] = ()
+    classifiers: tuple[ToolInfo, ...] = ()
+    label_sets: dict[str, tuple[str, ...]] = {}
+    """Ready-made labels for `Classify`, by name."""
+    max_labels: int = 0
+
+    def model(self, name: str) -> ModelInfo | None:
+        """The model of this name, or None where its weights are missing or nobody knows it."""
+        return next((model for model in self.models if model.name == name), None)
+
+
+class Progress(msgspec.Struct, frozen=True, tag="progress"):
+    """A job moved on. `step` counts over all its pictures, from 0 to `steps`."""
+
+    job: int
+    step: int
+    steps: int
+    stage: Literal["loading", "painting", "finishing"] = "painting"
+
+
+class Preview(msgspec.Struct, frozen=True, tag="preview"):
+    """What a job's pictures look like so far: one small WebP, several pictures as a grid."""
+
+    job: int
+    image: bytes
+
+
+class Picture(msgspec.Struct, frozen=True, kw_only=True):
+    """One output: a PNG that carries its recipe in its texts."""
+
+    data: bytes
+    width: int
+    height: int
+    seed: int | None = None
+    """The seed that alone tells a painted picture from its neighbours (see `Imagine`)."""
+
+
+class Region(msgspec.Struct, frozen=True):
+    """A part of a picture and what it shows. Places are in pixels of the request's input, from its upper left."""
+
+    label: str
+    box: tuple[float, float, float, float]
+    """Left, top, right, bottom."""
+    polygons: tuple[tuple[tuple[float, float], ...], ...] = ()
+    """The outline, where it was asked for: corners (x, y); several where the thing is in several pieces."""
+
+
+class LabelShare(msgspec.Struct, frozen=True):
+    """How well a label fits: its share of all labels' fit, 0 to 1."""
+
+    label: str
+    share: float
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a job found out, beside the pictures that it made."""
+
+    text: str = ""
+    regions: tuple[Region, ...] = ()
+    labels: tuple[LabelShare, ...] = ()
+    """Best first."""
+
+
+class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):
+    """The one good end of a job."""
+
+    job: int
+    pictures: tuple[Picture, ...]
+    recipe: dict[str, Any]
+    """Everything that made the pictures: request, model and revision, scheduler, versions, dtype, batch size."""
+    seconds: float
+    """Time the engine spent on this job, from its turn to its last byte."""
+    answer: Answer = Answer()
+
+
+class Failed(msgspec.Struct, frozen=True, tag="failed"):
+    """The one bad end of a job. `message` is a sentence that may be shown to the member."""
+
+    job: int
+    kind: FailureKind
+    message: str
+
+
+Event = Ready | Progress | Preview | Finished | Failed
+"""Everything the engine sends."""

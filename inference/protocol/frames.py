@@ -1,0 +1,41 @@
+"""Messages as bytes: each a frame of four bytes of big-endian length, then MessagePack."""
+
+from __future__ import annotations
+
+import msgspec
+
+from inference.protocol.events import Event
+from inference.protocol.requests import Message
+
+MAX_FRAME_BYTES = 256 * 2**20
+"""No honest message is larger: four 4096x4096 PNGs fit. A longer length prefix means a broken peer."""
+
+_encoder = msgspec.msgpack.Encoder()
+_message_decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
+_event_decoder: msgspec.msgpack.Decoder[Event] = msgspec.msgpack.Decoder(Event)
+
+
+def pack(message: Message | Event) -> bytes:
+    """The message as one frame, length first."""
+    payload = _encoder.encode(message)
+    if len(payload) > MAX_FRAME_BYTES:
+        raise ValueError(f"a message of {len(payload)} bytes is over the frame limit of {MAX_FRAME_BYTES}")
+    return len(payload).to_bytes(4, "big") + payload
+
+
+def frame_bytes(header: bytes) -> int:
+    """How many bytes follow this four-byte header. Raises ValueError where no honest peer wrote it."""
+    length = int.from_bytes(header, "big")
+    if length > MAX_FRAME_BYTES:
+        raise ValueError(f"a frame of {length} bytes is over the limit of {MAX_FRAME_BYTES}")
+    return length
+
+
+def unpack_message(payload: bytes) -> Message:
+    """What the bot sent. Raises msgspec.ValidationError or msgspec.DecodeError on anything else."""
+    return _message_decoder.decode(payload)
+
+
+def unpack_event(payload: bytes) -> Event:
+    """What the engine sent. Raises msgspec.ValidationError or msgspec.DecodeError on anything else."""
+    return _event_decoder.decode(payload)

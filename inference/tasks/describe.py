@@ -1,0 +1,96 @@
+"""What a picture shows, said by Florence-2: in words, or in places that are drawn on the picture."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from PIL import Image
+
+from inference import drawing, images, provenance
+from inference.catalog import Catalog
+from inference.describing import TELLING
+from inference.entries import Kind
+from inference.errors import InvalidInput, UnavailableModel
+from inference.loading import PictureDescriber
+from inference.protocol import TASKS_WITH_TEXT, Answer, Describe
+from inference.reports import Painted, Reporter
+from inference.store import Store
+
+REQUEST = Describe
+MAX_TEXT_CHARS = 300
+
+
+def abilities(catalog: Catalog, here: Mapping[Kind, Sequence[str]]) -> dict[str, Any]:
+    """What `protocol.Ready` says about describing."""
+    return {"describers": tuple(catalog.tool_info("describer", name) for name in here["describer"])}
+
+
+def check(request: Describe, catalog: Catalog) -> None:
+    """Raise InvalidInput or UnavailableModel, in a sentence for the member, where this cannot be asked."""
+    if request.model not in catalog.describers:
+        raise UnavailableModel(f"There is no describer called {request.model}.")
+    entry = catalog.describers[request.model]
+    if request.task not in entry.tasks:
+        raise InvalidInput(
+            f"{entry.title} cannot be asked for “{request.task}”; choose one of {', '.join(entry.tasks)}."
+        )
+    if request.task in TASKS_WITH_TEXT and not request.text.strip():
+        raise InvalidInput(f"“{request.task}” needs words: say what to look for.")
+    if request.task not in TASKS_WITH_TEXT and request.text:
+        raise InvalidInput(f"“{request.task}” takes no words; leave them out.")
+    if len(request.text) > MAX_TEXT_CHARS:
+        raise InvalidInput(f"The words have {len(request.text)} characters; at most {MAX_TEXT_CHARS} are read.")
+    if "<" in request.text or ">" in request.text:
+        # The model's own marks look like this, and transformers takes them out of the text as such.
+        raise InvalidInput("The words cannot have < or > in them.")
+
+
+def too_large(request: Describe, catalog: Catalog) -> str:
+    """A sentence for whom the memory was full; the size of the picture makes no difference."""
+    return f"The device's memory is full: {catalog.describers[request.model].title} does not run now; try again later."
+
+
+def run(requests: Sequence[Describe], files: Mapping[str, bytes], store: Store, report: Reporter) -> None:
+    """Answer requests that have been checked and begun; each ends through `report`."""
+    for request in requests:
+        picture = images.opaque(images.read(files, request.image))
+        describer = store.use_describer(request.model, functools.partial(report.step, request.job, 0, 1, "loading"))
+        report.step(request.job, 0, 1)
+        wanted = functools.partial(_wanted, request.job, report)
+        said = describer.network.say(picture, request.task, request.text.strip(), wanted)
+        if wanted():
+            answer = answered(said, request, describer)
+            made_of = provenance.reading(request, describer, store.device)
+            report.finish(request.job, _drawn(picture, answer, made_of), made_of, answer)
+
+
+def answered(said: str, request: Describe, describer: PictureDescriber) -> Answer:
+    """What the model's text means; a sentence where it found nothing."""
+    network, text = describer.network, request.text.strip()
+    if request.task in TELLING:
+        none = "There is no text to be read." if request.task == "read text" else "The model found no words for it."
+        return Answer(text=network.words(said, request.task) or none)
+    regions = network.regions(said, request.task, text, request.image.width, request.image.height)
+    return Answer(regions=regions) if regions else Answer(text=_nothing(request, text))
+
+
+def _nothing(request: Describe, text: str) -> str:
+    match request.task:
+        case "locate text":
+            return "There is no text to be read."
+        case "find" | "segment" | "ground phrases":
+            return f"Nothing like “{text}” was found."
+        case _:
+            return "Nothing was found."
+
+
+def _drawn(picture: Image.Image, answer: Answer, made_of: dict[str, Any]) -> list[Painted]:
+    if not answer.regions:
+        return []
+    return [Painted(image=drawing.outlined(picture, answer.regions), texts=provenance.recipe_text(made_of))]
+
+
+def _wanted(job: int, report: Reporter) -> bool:
+    return bool(report.still_wanted([job]))

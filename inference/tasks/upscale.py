@@ -1,0 +1,160 @@
+"""A picture made larger by Real-ESRGAN: whole where the memory holds it, else in tiles.
+
+The bytes depend on the tiles, a little, near their seams; so the recipe names them.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from PIL import Image
+
+from inference import images, provenance, tiles
+from inference.catalog import Catalog
+from inference.device import Device, host_free_bytes
+from inference.entries import Kind
+from inference.errors import InvalidInput, OutOfMemory, UnavailableModel
+from inference.loading import PictureUpscaler
+from inference.protocol import MAX_OUTPUT_PIXELS, Upscale
+from inference.reports import Painted, Reporter
+from inference.store import Store
+
+REQUEST = Upscale
+FACTORS = (2, 3, 4)
+MAX_NETWORK_PIXELS = 300_000_000
+"""Of the network's own result, before it is brought to the factor that was asked for."""
+
+RESULT_BYTES = 64
+"""What RealESRGANer takes of the machine's own memory for a pixel of the result, in several float32 copies."""
+
+LARGEST_ON_CPU = 256
+"""A slow CPU takes a minute for a tile of this side with the largest networks: nobody waits longer to cancel."""
+
+
+def abilities(catalog: Catalog, here: Mapping[Kind, Sequence[str]]) -> dict[str, Any]:
+    """What `protocol.Ready` says about enlarging."""
+    return {"upscalers": tuple(catalog.tool_info("upscaler", name) for name in here["upscaler"])}
+
+
+def check(request: Upscale, catalog: Catalog) -> None:
+    """Raise InvalidInput or UnavailableModel, in a sentence for the member, where this cannot be enlarged."""
+    if request.model not in catalog.upscalers:
+        raise UnavailableModel(f"There is no upscaler called {request.model}.")
+    entry = catalog.upscalers[request.model]
+    if request.factor not in FACTORS:
+        raise InvalidInput(f"A picture can be made {_either(FACTORS)} times larger, not {request.factor} times.")
+    if request.denoise is not None:
+        if entry.grain is None:
+            raise InvalidInput(f"{entry.title} has no denoise strength; leave it out or choose another upscaler.")
+        if not 0 <= request.denoise <= 1:
+            raise InvalidInput(f"The denoise strength is 0 to 1, not {request.denoise:g}.")
+    if request.image.width < 1 or request.image.height < 1:
+        raise InvalidInput("The picture has no pixels.")
+    pixels = request.image.width * request.image.height
+    if pixels * request.factor**2 > MAX_OUTPUT_PIXELS:
+        smaller = [factor for factor in FACTORS if pixels * factor**2 <= MAX_OUTPUT_PIXELS]
+        advice = f"choose {max(smaller)} times" if smaller else "choose a smaller picture"
+        raise InvalidInput(f"{_size(request)} is too large to become {request.factor} times larger; {advice}.")
+    if pixels * entry.scale**2 > MAX_NETWORK_PIXELS:
+        raise InvalidInput(
+            f"{_size(request)} is too large for {entry.title}, which first makes every picture {entry.scale} times"
+            " larger; choose another upscaler or a smaller picture."
+        )
+
+
+def too_large(request: Upscale, catalog: Catalog) -> str:
+    """A sentence for who asked for more than the memory holds."""
+    title = catalog.upscalers[request.model].title
+    return f"{_size(request)} does not fit into this machine's memory with {title}; try a smaller picture."
+
+
+def run(requests: Sequence[Upscale], files: Mapping[str, bytes], store: Store, report: Reporter) -> None:
+    """Enlarge pictures of requests that have been checked and begun; each ends through `report`."""
+    for request in requests:
+        picture = images.read(files, request.image)
+        upscaler = store.use_upscaler(request.model, functools.partial(report.step, request.job, 0, 1, "loading"))
+        try:
+            enlarged, tile = _enlarged(picture, request, upscaler, store, report)
+        except _Abandoned:
+            continue
+        passes = tiles.count(upscaler.entry, *picture.size, tile, transparent=picture.mode == "RGBA")
+        report.step(request.job, passes, passes, "finishing")
+        made_of = provenance.enlargement(request, upscaler, tile, store.device)
+        report.finish(request.job, [Painted(image=enlarged, texts=provenance.recipe_text(made_of))], made_of)
+
+
+class _Abandoned(Exception):
+    """The job has been cancelled."""
+
+
+def _enlarged(
+    picture: Image.Image, request: Upscale, upscaler: PictureUpscaler, store: Store, report: Reporter
+) -> tuple[Image.Image, int]:
+    """The larger picture and the side of the tiles that it was made in.
+
+    Raises _Abandoned where nobody wants it any more, OutOfMemory where not even the smallest tiles fit.
+    """
+    # Beside the network itself, and like it only once somebody enlarges something: basicsr takes seconds.
+    from inference.upscaling import TileTooLarge
+
+    scale = max(request.factor, upscaler.entry.scale)
+    if picture.width * picture.height * scale**2 * RESULT_BYTES > host_free_bytes():
+        raise OutOfMemory(too_large(request, store.catalog))
+    tile = first_tile(picture, upscaler, store.device)
+    alone = False
+    while True:
+        progress = _Progress(request, upscaler, picture, tile, report)
+        try:
+            enlarged = upscaler.network.enlarge(
+                picture, request.factor, tile=tile, denoise=request.denoise, before_tile=progress.before_tile
+            )
+            return enlarged, tile
+        except TileTooLarge:
+            pass
+        store.device.release_cache()
+        smaller = tiles.smaller(tile, picture.width, picture.height)
+        if smaller is not None:
+            tile = smaller
+        elif not alone:
+            # Last, because the next who wants one of the other models waits until it is loaded again.
+            store.let_go()
+            alone = True
+        else:
+            raise OutOfMemory(too_large(request, store.catalog))
+
+
+def first_tile(picture: Image.Image, upscaler: PictureUpscaler, device: Device) -> int:
+    """The side of the tiles to begin with, from what is free now."""
+    largest = tiles.TILES[0] if device.is_cuda else LARGEST_ON_CPU
+    free, number = device.free_bytes(), upscaler.dtype.itemsize
+    return tiles.tile_for(upscaler.entry, picture.width, picture.height, free, number, largest)
+
+
+class _Progress:
+    """Where one attempt is."""
+
+    def __init__(
+        self, request: Upscale, upscaler: PictureUpscaler, picture: Image.Image, tile: int, report: Reporter
+    ) -> None:
+        self._job = request.job
+        self._report = report
+        self._done = 0
+        self._passes = tiles.count(upscaler.entry, *picture.size, tile, transparent=picture.mode == "RGBA")
+
+    def before_tile(self) -> None:
+        if not self._report.still_wanted([self._job]):
+            raise _Abandoned
+        if self._done:
+            self._report.give_way()
+        self._report.step(self._job, self._done, self._passes)
+        self._done += 1
+
+
+def _size(request: Upscale) -> str:
+    return f"{request.image.width}x{request.image.height}"
+
+
+def _either(choices: Sequence[int]) -> str:
+    return f"{', '.join(map(str, choices[:-1]))} or {choices[-1]}"

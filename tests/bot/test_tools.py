@@ -1,0 +1,110 @@
+"""What members may ask of upscalers, describers and classifiers, and in which words they are refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot import tools
+from bot.errors import MemberError
+from inference.protocol import Input, Ready, ToolInfo
+from tests.bot.conftest import ready
+
+IMAGE = Input("0" * 64, 640, 480)
+
+
+def equipped(**changes: object) -> Ready:
+    """An engine with two upscalers, a describer that knows two tasks, a classifier and a set of labels."""
+    values: dict[str, object] = {
+        "upscalers": (
+            ToolInfo(name="plain", title="Plain", scale=4),
+            ToolInfo(name="careful", title="Careful", scale=2, denoise=True),
+        ),
+        "describers": (ToolInfo(name="florence", title="Florence", tasks=("detailed caption", "find")),),
+        "classifiers": (ToolInfo(name="clip", title="CLIP"),),
+        "label_sets": {"things": ("boat", "house"), "moods": ("calm", "wild")},
+        "max_labels": 5,
+    }
+    return ready(**(values | changes))
+
+
+def refused(make: object) -> str:
+    with pytest.raises(MemberError) as error:
+        make()  # type: ignore[operator]
+    return str(error.value)
+
+
+def test_first_tool_of_the_catalogue_is_the_default_one() -> None:
+    request = tools.upscale(IMAGE, equipped())
+    assert (request.model, request.factor, request.image) == ("plain", 4, IMAGE)
+    assert tools.upscale(IMAGE, equipped(), upscaler="careful").factor == 2
+    assert tools.describe(IMAGE, equipped()).model == "florence"
+    assert tools.classify(IMAGE, equipped(), label_set="moods").labels == ("calm", "wild")
+
+
+@pytest.mark.parametrize(
+    ("make", "what"), [(tools.upscale, "upscaler"), (tools.describe, "describer"), (tools.classify, "classifier")]
+)
+def test_missing_tool_is_named(make: object, what: str) -> None:
+    bare = equipped(upscalers=(), describers=(), classifiers=())
+    assert refused(lambda: make(IMAGE, bare)).startswith(f"No {what} is on this machine")  # type: ignore[operator]
+
+
+def test_unknown_tool_is_refused_with_those_that_there_are() -> None:
+    assert refused(lambda: tools.upscale(IMAGE, equipped(), upscaler="magic")) == (
+        "There is no upscaler called 'magic': choose one of plain, careful."
+    )
+
+
+@pytest.mark.parametrize("factor", [1, 5, -2])
+def test_factor_that_nobody_offers_is_refused(factor: int) -> None:
+    assert "choose 2, 3 or 4" in refused(lambda: tools.upscale(IMAGE, equipped(), factor=factor))
+
+
+def test_result_beyond_all_bounds_is_refused() -> None:
+    large = Input("0" * 64, 6000, 6000)
+    assert "140 million pixels" in refused(lambda: tools.upscale(large, equipped(), factor=4))
+    assert tools.upscale(Input("0" * 64, 3840, 2160), equipped(), factor=4).factor == 4
+
+
+def test_denoise_is_for_those_who_can() -> None:
+    assert tools.upscale(IMAGE, equipped(), upscaler="careful", denoise=0.5).denoise == 0.5
+    assert "takes no denoise" in refused(lambda: tools.upscale(IMAGE, equipped(), denoise=0.5))
+    assert "from 0 to 1" in refused(lambda: tools.upscale(IMAGE, equipped(), upscaler="careful", denoise=1.5))
+
+
+def test_tasks_that_look_for_something_want_to_know_what() -> None:
+    assert tools.describe(IMAGE, equipped(), task="find", text=" a boat ").text == "a boat"
+    assert "say what in the option `text`" in refused(lambda: tools.describe(IMAGE, equipped(), task="find"))
+    assert "takes no text" in refused(lambda: tools.describe(IMAGE, equipped(), text="a boat"))
+    assert "shorten it" in refused(lambda: tools.describe(IMAGE, equipped(), task="find", text="x" * 301))
+
+
+def test_task_that_the_describer_does_not_know_is_refused() -> None:
+    assert refused(lambda: tools.describe(IMAGE, equipped(), task="read text")) == (
+        "Florence cannot do 'read text': choose one of detailed caption, find."
+    )
+
+
+@pytest.mark.parametrize(
+    ("typed", "labels"),
+    [
+        ("boat, house,cat", ["boat", "house", "cat"]),
+        (" a red   boat ;\n house ", ["a red boat", "house"]),
+        ("船，房子、猫；狗", ["船", "房子", "猫", "狗"]),
+        (",,", []),
+    ],
+)
+def test_labels_are_split_as_people_write_lists(typed: str, labels: list[str]) -> None:
+    assert tools.split(typed) == labels
+
+
+def test_own_labels_join_a_set_and_none_counts_twice() -> None:
+    request = tools.classify(IMAGE, equipped(), labels="cat, boat", label_set="things")
+    assert request.labels == ("cat", "boat", "house")
+
+
+def test_labels_have_their_limits() -> None:
+    assert "at least two" in refused(lambda: tools.classify(IMAGE, equipped(), labels="boat, boat"))
+    assert "5 is the most" in refused(lambda: tools.classify(IMAGE, equipped(), labels="a,b,c,d,e,f"))
+    assert "longer than 60" in refused(lambda: tools.classify(IMAGE, equipped(), labels="a," + "x" * 61))
+    assert "no label set called 'x'" in refused(lambda: tools.classify(IMAGE, equipped(), label_set="x"))

@@ -1,0 +1,49 @@
+"""What the operator wants checked is never shown unchecked: real bot, real engine, the starter's safety checker."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from sandbox.member import Member, text_of
+from sandbox.server import Sandbox
+from tests.e2e.asking import finished, has_button, painted
+from tests.e2e.conftest import ROOT, Studio
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Studio]:
+    """As everywhere, but with the starter's checker turned on."""
+    folder: Path = tmp_path_factory.mktemp("moderated")
+    catalogue = (ROOT / "models.toml").read_text().replace('"starter/models', f'"{ROOT}/starter/models')
+    catalogue = catalogue.replace("[models.starter]\n", '[models.starter]\nchecker = "starter"\n')
+    (folder / "models.toml").write_text(catalogue)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EASEL_MODELS", str(folder / "models.toml"))
+        async with Sandbox() as sandbox:
+            opened = Studio(sandbox, folder / "data")
+            try:
+                await opened.start()
+                yield opened
+            finally:
+                await opened.close()
+
+
+async def test_flagged_picture_is_withheld_with_a_sentence(ada: Member) -> None:
+    reply = await ada.command("/imagine prompt:a large red mushroom on a meadow by day, flat style seed:1")
+    message = await finished(ada, reply)
+    assert not await ada.pictures(message)
+    assert "seed" in text_of(message)
+    assert has_button(message, "Edit")
+
+
+async def test_other_pictures_are_shown(ada: Member) -> None:
+    _, pictures = await painted(
+        ada, await ada.command("/imagine prompt:a large blue boat at sea by day, flat style seed:2")
+    )
+    assert len(pictures) == 1

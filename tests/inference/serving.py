@@ -1,0 +1,40 @@
+"""An engine that a test can take apart: on a thread of this process, with the bot's end of its socket."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+from inference import engine, weights
+from inference.catalog import Catalog
+from inference.channel import Channel
+from inference.errors import DeviceLost, PeerBroken
+from inference.store import Store
+from tests.inference.peer import TIMEOUT_S, Peer
+
+
+class Serving:
+    """An engine on a thread of this process, so that a test can break its parts."""
+
+    def __init__(self, known: Catalog, store: Store) -> None:
+        ours, theirs = socket.socketpair()
+        self.peer = Peer(ours)
+        self.raised: BaseException | None = None
+        self._channel = Channel(theirs)
+        self.known = known
+        self.engine = engine.Engine(known, store, self._channel)
+        self._ready = engine.readiness(known, weights.inventory(known), store.device)
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        try:
+            self.engine.serve(self._ready)
+        except (PeerBroken, DeviceLost) as error:
+            self.raised = error
+
+    def ended(self) -> bool:
+        self._thread.join(TIMEOUT_S)
+        self.peer.socket.close()
+        self._channel.close()
+        return not self._thread.is_alive()

@@ -1,0 +1,199 @@
+"""Safety checkers: what they flag is shown to nobody, and what they were to check is not painted without them."""
+
+from __future__ import annotations
+
+import io
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from inference import catalog, weights
+from inference.catalog import Catalog
+from inference.checking import Checker
+from inference.device import Device
+from inference.errors import UnavailableModel, Unsafe, WeightsError
+from inference.protocol import Finished, Imagine, Preview, Progress
+from inference.store import Store
+from inference.tasks import imagine
+from tests.inference import tiny
+from tests.inference.conftest import Record, ask_for, with_model
+
+
+def nothing() -> None:
+    pass
+
+
+def paint(store: Store, *requests: Imagine) -> Record:
+    record = Record()
+    record.begin(*requests)
+    imagine.run(requests, {}, store, record.report)
+    record.report.close()
+    return record
+
+
+def pictures(finished: Finished) -> list[Image.Image]:
+    return [Image.open(io.BytesIO(picture.data)).convert("RGB") for picture in finished.pictures]
+
+
+def pixels(finished: Finished) -> list[bytes]:
+    """The pictures without their recipes."""
+    return [picture.tobytes() for picture in pictures(finished)]
+
+
+def seen(checker: Checker, picture: Image.Image) -> torch.Tensor:
+    """What a checker makes of a picture, of length 1."""
+    values = checker._extractor(images=picture, return_tensors="pt")["pixel_values"]
+    with torch.no_grad():
+        embedded = checker.model.visual_projection(checker.model.vision_model(values).pooler_output)[0]
+    return torch.nn.functional.normalize(embedded, dim=0)
+
+
+def flag_only(checker: Checker, flagged: Image.Image, *harmless: Image.Image) -> None:
+    """Set the checker's one concept so that this picture is over its threshold and these are not."""
+    own, others = seen(checker, flagged), [seen(checker, picture) for picture in harmless]
+    concept = torch.nn.functional.normalize(own - torch.stack(others).mean(dim=0), dim=0)
+    nearest = max(float(other @ concept) for other in others)
+    assert float(own @ concept) > nearest + 0.004, "these pictures cannot be told apart"
+    checker.model.concept_embeds.data[0] = concept
+    checker.model.concept_embeds_weights.data[0] = (float(own @ concept) + nearest) / 2
+
+
+@pytest.mark.usefixtures("many_previews")
+def test_of_a_flagged_job_nothing_leaves_the_engine_but_a_sentence(known: Catalog, cpu: Device) -> None:
+    record = paint(Store(catalog=with_model(known, checker="strict"), device=cpu), ask_for(steps=3, count=2))
+    failed = record.failed()[1]
+    assert failed.kind == "unsafe"
+    assert "other words or another seed" in failed.message
+    assert failed.message.endswith(".")
+    assert {type(event) for event in record} == {Progress, type(failed)}
+    assert max(event.step for event in record if isinstance(event, Progress)) <= 3, "the second picture is not painted"
+
+
+@pytest.mark.usefixtures("many_previews")
+def test_what_passes_is_the_picture_without_a_checker_never_shown_before_it_is_done(
+    known: Catalog, cpu: Device, store: Store
+) -> None:
+    unchecked = paint(store, ask_for(steps=3))
+    assert any(isinstance(event, Preview) for event in unchecked)
+    record = paint(Store(catalog=with_model(known, checker="lax", decoder="tiny"), device=cpu), ask_for(steps=3))
+    assert not any(isinstance(event, Preview) for event in record)
+    finished, before = record.finished()[1], unchecked.finished()[1]
+    assert pixels(finished) == pixels(before)
+    files = weights.checker_files(known.folder / "lax")
+    assert finished.recipe["checker"] == {"name": "lax", "hash": weights.fingerprint(files)}
+    assert before.recipe["checker"] is None
+
+
+def test_one_flagged_picture_fails_its_whole_job_and_no_other(
+    known: Catalog, cpu: Device, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imagine, "canonical_batch", lambda *_: 2)
+    requests = [ask_for(1, count=3), ask_for(2, seed=30), ask_for(3, seed=40, count=2)]
+    ends = paint(store, *requests).finished()
+    first, flagged, *harmless = [picture for job in (1, 2, 3) for picture in pictures(ends[job])]
+    checking = Store(catalog=with_model(known, checker="lax"), device=cpu)
+    flag_only(checking.use_checker("lax", nothing).network, flagged, first, *harmless)
+    record = paint(checking, *requests)
+    assert {job: failed.kind for job, failed in record.failed().items()} == {1: "unsafe"}
+    assert list(record.finished()) == [2, 3]
+    for job in (2, 3):
+        assert pixels(record.finished()[job]) == pixels(ends[job])
+
+
+def test_a_picture_is_checked_before_it_is_enlarged(known: Catalog, cpu: Device) -> None:
+    checking = Store(catalog=with_model(known, checker="strict", upscaler="x4"), device=cpu)
+    network: Any = checking.use_upscaler("x4", nothing).network
+    enlarged: list[int] = []
+    network.network.register_forward_hook(lambda *_: enlarged.append(1))
+    assert paint(checking, ask_for()).failed()[1].kind == "unsafe"
+    assert not enlarged
+
+
+def test_a_model_whose_checker_is_not_here_cannot_be_used(known: Catalog, cpu: Device) -> None:
+    lacking = with_model(known, checker="unfetched")
+    assert "sd15" not in weights.available(lacking)
+    assert "sd21" in weights.available(lacking)
+    with pytest.raises(WeightsError, match="the checker unfetched of the default model sd15 has no weights .* --fetch"):
+        weights.require(lacking)
+    record = Record()
+    record.begin(ask_for())
+    with pytest.raises(UnavailableModel, match="checker unfetched"):
+        imagine.run([ask_for()], {}, Store(catalog=lacking, device=cpu), record.report)
+    assert not record.finished()
+
+
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [
+        ("strict", "safety_checker/config.json"),
+        ("strict", "safety_checker/model.safetensors"),
+        ("strict", "feature_extractor/preprocessor_config.json"),
+        ("lax", "config.json"),
+        ("lax", "model.safetensors"),
+        ("lax", "preprocessor_config.json"),
+    ],
+)
+def test_a_checker_is_here_with_all_its_files_in_one_folder_or_in_two(
+    name: str, missing: str, models_toml: Path, tmp_path: Path
+) -> None:
+    entry = catalog.load(models_toml).checkers[name]
+    shutil.copytree(models_toml.parent / name, tmp_path / name)
+    assert weights.is_complete(tmp_path / name, entry)
+    (tmp_path / name / missing).unlink()
+    assert not weights.is_complete(tmp_path / name, entry)
+
+
+def test_weights_named_as_the_published_ones_are_load_as_they_are(
+    models_toml: Path, cpu: Device, tmp_path: Path
+) -> None:
+    shutil.copytree(models_toml.parent / "strict" / "safety_checker", tmp_path / "strict")
+    shutil.copytree(models_toml.parent / "strict" / "feature_extractor", tmp_path / "strict", dirs_exist_ok=True)
+    shutil.copy(models_toml, tmp_path)
+    file = tmp_path / "strict" / "model.safetensors"
+    tensors = load_file(file)
+    # In 2022 the tower had one more name, and a buffer that today's has not.
+    old = {name.replace("vision_model.", "vision_model.vision_model.", 1): data for name, data in tensors.items()}
+    positions = {"vision_model.vision_model.embeddings.position_ids": torch.arange(5).unsqueeze(0)}
+    save_file(old | positions, file, metadata={"format": "pt"})
+    model = (
+        Store(catalog=catalog.load(tmp_path / "models.toml"), device=cpu).use_checker("strict", nothing).network.model
+    )
+    loaded = model.state_dict()
+    assert all(torch.equal(loaded[name], data) for name, data in tensors.items())
+
+
+def test_a_folder_of_another_kind_is_refused_rather_than_filled_up_with_chance(
+    models_toml: Path, cpu: Device, tmp_path: Path
+) -> None:
+    shutil.copytree(models_toml.parent / "clip", tmp_path / "strict")
+    shutil.copy(models_toml, tmp_path)
+    with pytest.raises(WeightsError, match="does not load as a safety checker: its weights have no fitting concept"):
+        Store(catalog=catalog.load(tmp_path / "models.toml"), device=cpu).use_checker("strict", nothing)
+
+
+def test_a_checker_that_cannot_tell_lets_nothing_pass(known: Catalog, cpu: Device) -> None:
+    checker = Store(catalog=known, device=cpu).use_checker("lax", nothing).network
+    checker.check(tiny.picture())
+    checker.model.visual_projection.weight.data[0, 0] = float("nan")
+    with pytest.raises(FloatingPointError):
+        checker.check(tiny.picture())
+
+
+def test_flags_are_for_the_member_and_not_for_the_log(
+    known: Catalog, cpu: Device, caplog: pytest.LogCaptureFixture
+) -> None:
+    checker = Store(catalog=known, device=cpu).use_checker("strict", nothing).network
+    logger = logging.getLogger("diffusers.pipelines.stable_diffusion.safety_checker")
+    logger.addHandler(caplog.handler)
+    try:
+        with pytest.raises(Unsafe):
+            checker.check(tiny.picture())
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert not [record for record in caplog.records if "NSFW" in record.message]

@@ -1,0 +1,213 @@
+"""Fetching: what each kind of entry needs from a hub or a release page and no more, and refusals in one line."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from diffusers import DiffusionPipeline
+
+from inference import catalog, fetching, weights
+from inference.errors import CatalogError, WeightsError
+from tests.inference.hub import hub
+from tests.inference.peer import TIMEOUT_S, environment
+
+
+def run(toml: Path, endpoint: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`python -m inference` on this catalogue, with a hub and a cache of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "inference", *arguments],
+        env=environment(toml, HF_HOME=str(toml.parent / "hf"), HF_ENDPOINT=endpoint),
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+    )
+
+
+def test_fetching_a_model_downloads_what_painting_needs_and_no_more(models_toml: Path, tmp_path: Path) -> None:
+    published = tmp_path / "published"
+    shutil.copytree(models_toml.parent / "sd15", published)
+    for part in ("unet", "vae", "text_encoder", "safety_checker"):
+        (plain,) = (published / part).glob("*.safetensors")
+        shutil.copy(plain, plain.with_suffix(".fp16.safetensors"))
+    (published / "v1-5-pruned.safetensors").write_bytes(b"one file with everything, which diffusers does not read")
+    toml = tmp_path / "models.toml"
+    hub_entry = 'repo = "somebody/tiny"\nvariant = "fp16"'
+    toml.write_text(models_toml.read_text().replace('path = "sd15"', hub_entry))
+    with hub("somebody/tiny", published) as (endpoint, downloaded):
+        fetched = run(toml, endpoint, "--fetch", "sd15")
+        assert fetched.returncode == 0, fetched.stderr
+    assert not [file for file in downloaded if "safety" in file or "pruned" in file]
+    assert [file for file in sorted(downloaded) if file.endswith("safetensors")] == [
+        "text_encoder/model.fp16.safetensors",
+        "unet/diffusion_pytorch_model.fp16.safetensors",
+        "vae/diffusion_pytorch_model.fp16.safetensors",
+    ]
+    rows = [line.split() for line in run(toml, endpoint, "--list").stdout.splitlines()]
+    assert ["sd15", "sd1", "yes", "somebody/tiny"] in rows
+
+
+def test_fetching_a_describer_leaves_the_same_weights_in_other_formats_alone(models_toml: Path, tmp_path: Path) -> None:
+    published = tmp_path / "published"
+    shutil.copytree(models_toml.parent / "florence", published)
+    for other in ("pytorch_model.bin", "tf_model.h5", "model_onnx.safetensors"):
+        (published / other).write_bytes(b"the same weights, larger")
+    toml = tmp_path / "models.toml"
+    toml.write_text(models_toml.read_text().replace('path = "florence"', 'repo = "somebody/florence"'))
+    with hub("somebody/florence", published) as (endpoint, downloaded):
+        fetched = run(toml, endpoint, "--fetch", "florence")
+        assert fetched.returncode == 0, fetched.stderr
+    assert sorted(downloaded) == sorted(file.name for file in (models_toml.parent / "florence").iterdir())
+    rows = [line.split() for line in run(toml, endpoint, "--list").stdout.splitlines()]
+    assert ["florence", "describer", "yes", "somebody/florence"] in rows
+
+
+def test_fetching_a_model_fetches_its_checker_and_its_decoder_as_well(models_toml: Path, tmp_path: Path) -> None:
+    published = tmp_path / "published"
+    shutil.copytree(models_toml.parent / "lax", published)
+    for other in ("pytorch_model.bin", "README.md"):
+        (published / other).write_bytes(b"the same weights, larger")
+    shutil.copytree(models_toml.parent / "sd15", tmp_path / "sd15")
+    toml = tmp_path / "models.toml"
+    text = models_toml.read_text().replace('path = "lax"', 'repo = "somebody/checker"')
+    toml.write_text(text.replace('path = "sd15"', 'path = "sd15"\nchecker = "lax"\ndecoder = "tiny"'))
+    with hub("somebody/checker", published) as (endpoint, downloaded):
+        rows = [line.split() for line in run(toml, endpoint, "--list").stdout.splitlines()]
+        assert ["sd15", "sd1", "no", "sd15"] in rows, "not without its checker"
+        fetched = run(toml, endpoint, "--fetch", "sd15")
+        assert fetched.returncode == 0, fetched.stderr
+    assert sorted(downloaded) == ["config.json", "model.safetensors", "preprocessor_config.json"]
+    rows = [line.split() for line in run(toml, endpoint, "--list").stdout.splitlines()]
+    assert ["lax", "checker", "yes", "somebody/checker"] in rows
+    assert ["sd15", "sd1", "yes", "sd15"] in rows
+    entries = fetching.wanted(catalog.load(toml), "sd15")
+    assert [entry.title for entry in entries] == ["Tiny 1.5", "Flags nothing, in one folder", "Tiny decoder"]
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "files"),
+    [
+        ("decoder", "tiny", ["config.json", "diffusion_pytorch_model.safetensors"]),
+        (
+            "strict",
+            "strict",
+            [
+                "feature_extractor/preprocessor_config.json",
+                "safety_checker/config.json",
+                "safety_checker/model.safetensors",
+            ],
+        ),
+    ],
+)
+def test_fetching_a_decoder_or_a_checker_in_two_folders_takes_what_they_need(
+    path: str, name: str, files: list[str], models_toml: Path, tmp_path: Path
+) -> None:
+    published = tmp_path / "published"
+    shutil.copytree(models_toml.parent / path, published)
+    for other in ("taesd_decoder.safetensors", "safety_checker/pytorch_model.bin", "unet/model.safetensors"):
+        (published / other).parent.mkdir(exist_ok=True)
+        (published / other).write_bytes(b"the same weights, larger")
+    toml = tmp_path / "models.toml"
+    toml.write_text(models_toml.read_text().replace(f'path = "{path}"', 'repo = "somebody/partner"'))
+    with hub("somebody/partner", published) as (endpoint, downloaded):
+        fetched = run(toml, endpoint, "--fetch", name)
+        assert fetched.returncode == 0, fetched.stderr
+    assert sorted(downloaded) == files
+    rows = [line.split() for line in run(toml, endpoint, "--list").stdout.splitlines()]
+    assert [name, path.replace("strict", "checker"), "yes", "somebody/partner"] in rows
+
+
+def test_a_hub_that_refuses_is_the_operators_to_mend_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("You are offline.\nAsk for access first.")
+
+    known = catalog.load(Path(__file__).parents[2] / "models.toml")
+    monkeypatch.setattr(DiffusionPipeline, "download", refuse)
+    with pytest.raises(WeightsError) as refused:
+        list(fetching.fetch(known, "sdxl"))
+    assert str(refused.value) == (
+        "stabilityai/stable-diffusion-xl-base-1.0 cannot be fetched: You are offline. Ask for access first."
+    )
+    monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
+    with pytest.raises(WeightsError, match="Florence-2-base cannot be fetched: You are offline. Ask for access first."):
+        list(fetching.fetch(known, "florence-2-base"))
+
+
+@pytest.fixture
+def releases(models_toml: Path) -> Iterator[str]:
+    """A release page on this machine with the tiny upscalers' files."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(models_toml.parent)))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def with_upscaler(models_toml: Path, folder: Path, url: str, sha256: str) -> catalog.Catalog:
+    """A catalogue in this folder whose one upscaler comes from a release page, its partner as well."""
+    start = models_toml.read_text().split("[upscalers.x4]")[0]
+    entry = f"""
+        [upscalers.x4]
+        title = "Tiny x4"
+        arch = "srvgg"
+        url = "{url}/x4.pth"
+        sha256 = "{sha256}"
+        scale = 4
+        num_feat = 8
+        num_conv = 2
+        grain = {{ url = "{url}/x4-grain.pth" }}
+        """
+    toml = folder / "models.toml"
+    toml.write_text(start + entry)
+    return catalog.load(toml)
+
+
+def test_an_upscaler_comes_with_its_partner_into_the_weights_folder(
+    models_toml: Path, tmp_path: Path, releases: str
+) -> None:
+    sha256 = hashlib.sha256((models_toml.parent / "x4.pth").read_bytes()).hexdigest()
+    known = with_upscaler(models_toml, tmp_path, releases, sha256)
+    assert weights.locate(known, "upscaler", "x4") is None
+    own, grain = tmp_path / "weights" / "x4.pth", tmp_path / "weights" / "x4-grain.pth"
+    assert list(fetching.fetch(known, "x4")) == [own, grain]
+    assert own.read_bytes() == (models_toml.parent / "x4.pth").read_bytes()
+    assert weights.locate(known, "upscaler", "x4") == own
+    before = own.stat().st_mtime_ns
+    assert list(fetching.fetch(known, "x4")) == [own, grain]
+    assert own.stat().st_mtime_ns == before, "what is here and right is not fetched again"
+
+
+def test_a_file_with_another_hash_is_refused_and_does_not_stay(
+    models_toml: Path, tmp_path: Path, releases: str
+) -> None:
+    known = with_upscaler(models_toml, tmp_path, releases, "0" * 64)
+    with pytest.raises(WeightsError, match="x4.pth is another file than sha256 in models.toml says"):
+        list(fetching.fetch(known, "x4"))
+    assert not list((tmp_path / "weights").iterdir())
+
+
+def test_a_release_that_is_not_there_and_a_name_that_is_not_there_are_told(
+    models_toml: Path, tmp_path: Path, releases: str
+) -> None:
+    known = with_upscaler(models_toml, tmp_path, f"{releases}/nowhere", "0" * 64)
+    with pytest.raises(WeightsError, match="cannot be fetched from 127.0.0.1: HTTP Error 404"):
+        list(fetching.fetch(known, "x4"))
+    with pytest.raises(CatalogError, match="there is no model x5: choose one of sd15, .*, x4"):
+        list(fetching.fetch(known, "x5"))
+    with pytest.raises(WeightsError, match="Tiny 1.5 comes with its folder sd15 and cannot be fetched"):
+        list(fetching.fetch(known, "sd15"))

@@ -1,0 +1,187 @@
+"""Enlarging as a task: the network's own result, in tiles that fit, cancelled on the way, on a full memory."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from inference import tiles
+from inference.catalog import Catalog
+from inference.errors import OutOfMemory, TaskError
+from inference.protocol import Finished, Progress, Upscale
+from inference.store import Store
+from inference.tasks import upscale
+from tests.inference import tiny
+from tests.inference.conftest import Record, uploaded
+
+
+def ask(picture: Image.Image, **changes: object) -> tuple[Upscale, dict[str, bytes]]:
+    image, files = uploaded(picture)
+    return msgspec.structs.replace(Upscale(job=1, model="x4", image=image, factor=2), **changes), files
+
+
+def enlarge(store: Store, asked: tuple[Upscale, dict[str, bytes]], record: Record | None = None) -> Finished:
+    record, (request, files) = Record() if record is None else record, asked
+    record.begin(request)
+    upscale.run([request], files, store, record.report)
+    return record.finished()[1]
+
+
+def pixels(finished: Finished) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(finished.pictures[0].data)))
+
+
+@pytest.fixture
+def in_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upscale, "LARGEST_ON_CPU", 64)
+
+
+@pytest.mark.parametrize("model", ["x4", "x2"])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+@pytest.mark.parametrize("factor", [2, 3, 4])
+def test_a_picture_comes_back_larger_as_the_network_made_it(store: Store, model: str, mode: str, factor: int) -> None:
+    picture = tiny.picture(21, 12, mode=mode)
+    finished = enlarge(store, ask(picture, model=model, factor=factor))
+    network = store.use_upscaler(model, on_load=lambda: None).network
+    assert np.array_equal(pixels(finished), np.asarray(network.enlarge(picture, factor)))
+    (made,) = finished.pictures
+    assert (made.width, made.height, made.seed) == (21 * factor, 12 * factor, None)
+
+
+def test_the_recipe_names_the_files_and_the_tiles_and_travels_in_the_png(store: Store, in_tiles: None) -> None:
+    finished = enlarge(store, ask(tiny.picture(150, 90), denoise=0.5))
+    assert finished.recipe["tile"] == 64
+    assert finished.recipe["request"]["denoise"] == 0.5
+    assert [file["path"] for file in finished.recipe["model"]["files"]] == ["x4.pth", "x4-grain.pth"]
+    image = Image.open(io.BytesIO(finished.pictures[0].data))
+    assert set(image.info) == {"easel"}
+    assert json.loads(image.info["easel"]) == finished.recipe
+    assert enlarge(store, ask(tiny.picture(), denoise=0.5)).recipe["tile"] == 0
+
+
+def test_denoise_is_the_networks(store: Store) -> None:
+    picture = tiny.picture()
+    plain, noisy = (pixels(enlarge(store, ask(picture, denoise=share))) for share in (None, 0.0))
+    assert not np.array_equal(plain, noisy)
+    assert np.array_equal(plain, pixels(enlarge(store, ask(picture, denoise=1.0))))
+
+
+def test_progress_counts_tiles(store: Store, in_tiles: None) -> None:
+    record = Record()
+    enlarge(store, ask(tiny.picture(150, 90, mode="RGBA")), record)
+    steps = [event for event in record if isinstance(event, Progress) and event.stage != "loading"]
+    assert {event.steps for event in steps} == {12}
+    assert steps[0].step == 0
+    assert [event.step for event in steps] == sorted(event.step for event in steps)
+    assert (steps[-1].step, steps[-1].stage) == (12, "finishing")
+
+
+def test_a_cancel_is_honoured_between_tiles(store: Store, in_tiles: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    record, (request, files) = Record(), ask(tiny.picture(150, 90))
+    record.begin(request)
+    network = store.use_upscaler("x4", on_load=lambda: None).network.network
+    forward, passes = network.forward, []
+
+    def cancel_in_the_second(tile: torch.Tensor) -> object:
+        passes.append(tile.shape)
+        if len(passes) == 2:
+            record.report.cancel(1)
+        return forward(tile)
+
+    monkeypatch.setattr(network, "forward", cancel_in_the_second)
+    upscale.run([request], files, store, record.report)
+    assert not record.finished()
+    assert record.failed()[1].kind == "cancelled"
+    assert len(passes) == 2
+
+
+def test_tiles_are_chosen_from_what_is_free(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture, upscaler = tiny.picture(1000, 900), store.use_upscaler("x2", on_load=lambda: None)
+    device = type(store.device)(where=torch.device("cpu"), name="a CPU", memory_bytes=1)
+    for free_gib in (0.3, 64):
+        monkeypatch.setattr(type(device), "free_bytes", lambda _, free=free_gib: int(free * 2**30))
+        largest = upscale.LARGEST_ON_CPU
+        expected = tiles.tile_for(upscaler.entry, 1000, 900, int(free_gib * 2**30), 4, largest)
+        assert upscale.first_tile(picture, upscaler, device) == expected
+    assert expected == largest
+
+
+@pytest.mark.parametrize(("holds", "tile", "stays"), [(192, 64, True), (100, 64, False)])
+def test_a_full_memory_first_halves_the_tiles_and_then_lets_go_of_other_models(
+    holds: int, tile: int, stays: bool, known: Catalog, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Store(catalog=known, device=store.device)
+    own.use("sd15", on_load=lambda: None)
+    network = own.use_upscaler("x4", on_load=lambda: None).network.network
+    forward, sides = network.forward, []
+
+    def full_when_large(tile: torch.Tensor) -> object:
+        sides.append(tile.shape[-1])
+        # Without the other model there is room for a few pixels more.
+        if (tile.shape[-1] > holds and "model sd15" in own.resident()) or tile.shape[-1] > 192:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(tile)
+
+    monkeypatch.setattr(network, "forward", full_when_large)
+    with own.lease():
+        finished = enlarge(own, ask(tiny.picture(250, 250)))
+    assert sides[0] == 250
+    assert max(sides[1:]) == 64 + 2 * tiles.PADDING
+    assert finished.recipe["tile"] == tile
+    assert ("model sd15" in own.resident()) is stays
+
+
+def test_a_memory_that_holds_nothing_says_so(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    record, (request, files) = Record(), ask(tiny.picture(250, 250))
+    record.begin(request)
+    network = store.use_upscaler("x4", on_load=lambda: None).network.network
+
+    def full(_: torch.Tensor) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(network, "forward", full)
+        with pytest.raises(OutOfMemory, match="250x250 does not fit into this machine's memory with Tiny x4"):
+            upscale.run([request], files, store, record.report)
+    monkeypatch.setattr(upscale, "host_free_bytes", lambda: 1000)
+    with pytest.raises(OutOfMemory):
+        upscale.run([request], files, store, record.report)
+
+
+@pytest.mark.parametrize(
+    ("size", "changes", "words"),
+    [
+        ((20, 12), {"model": "waifu2x"}, "no upscaler called waifu2x"),
+        ((20, 12), {"factor": 1}, "2, 3 or 4 times larger, not 1 times"),
+        ((20, 12), {"factor": 8}, "2, 3 or 4 times larger"),
+        ((20, 12), {"denoise": 1.5}, "0 to 1, not 1.5"),
+        ((20, 12), {"denoise": float("nan")}, "0 to 1"),
+        ((20, 12), {"model": "x2", "denoise": 0.5}, "Tiny x2 has no denoise strength"),
+        ((5000, 5000), {"factor": 4}, "5000x5000 is too large to become 4 times larger; choose 2 times"),
+        ((8000, 8000), {"factor": 2}, "choose a smaller picture"),
+        ((5000, 5000), {"factor": 2}, "too large for Tiny x4, which first makes every picture 4 times larger"),
+        ((0, 5), {}, "no pixels"),
+    ],
+)
+def test_what_cannot_be_enlarged_is_refused_in_a_sentence(
+    size: tuple[int, int], changes: dict[str, object], words: str, known: Catalog
+) -> None:
+    request, _ = ask(tiny.picture())
+    image = msgspec.structs.replace(request.image, width=size[0], height=size[1])
+    with pytest.raises(TaskError) as refused:
+        upscale.check(msgspec.structs.replace(request, image=image, **changes), known)
+    assert words in str(refused.value)
+    assert str(refused.value).endswith(".")
+
+
+def test_4k_can_be_enlarged_by_every_factor(known: Catalog) -> None:
+    for width, height, factor in ((3840, 2160, 2), (3840, 2160, 4), (4096, 2160, 3), (4096, 4096, 2)):
+        request, _ = ask(tiny.picture(), factor=factor)
+        image = msgspec.structs.replace(request.image, width=width, height=height)
+        upscale.check(msgspec.structs.replace(request, image=image), known)
