@@ -148,7 +148,7 @@ def caption_zh(scene: Scene, rng: random.Random, shares: Shares | None = None) -
         head = NUMBERS_ZH[scene.count] + measure
     if rng.random() < say.size and (scene.size != "medium" or rng.random() < 0.3):
         head += rng.choice(SIZES_ZH[scene.size])
-    if rng.random() < say.colour:
+    if rng.random() < say.colour and scene.blend is None:
         head += COLOURS_ZH[scene.colour] + rng.choice(("的", ""))
     head += noun
     time = rng.choice(TIMES_ZH[scene.time]) if rng.random() < say.time else ""
@@ -209,7 +209,7 @@ def _subject(scene: Scene, rng: random.Random, say: Shares, pick_plain: bool) ->
     # A middling size goes without saying, mostly.
     if (scene.size != "medium" or (not pick_plain and rng.random() < 0.2)) and rng.random() < say.size:
         words.append(SIZES[scene.size][0] if pick_plain else rng.choice(SIZES[scene.size]))
-    if rng.random() < say.colour:
+    if rng.random() < say.colour and scene.blend is None:
         ways = COLOUR_WORDS.get(scene.colour, (scene.colour,))
         words.append(ways[0] if pick_plain else rng.choice(ways))
     words.append(noun if scene.count == 1 else plural(noun))

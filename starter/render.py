@@ -106,6 +106,8 @@ def _draw_thing(draw: ImageDraw.ImageDraw, side: int, spot: Spot, scene: Scene, 
 
 def _pigment(scene: Scene) -> RGB:
     colour = PAINT[scene.colour]
+    if scene.blend is not None:
+        colour = mix(colour, PAINT[scene.blend], 0.5)
     if scene.time == "sunset":
         return mix(colour, (255, 150, 90), 0.06)
     if scene.time == "night":

@@ -44,7 +44,10 @@ HELD_OUT = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One picture's whole content: every attribute, and the seed of what no word says (clouds, exact places)."""
+    """One picture's whole content: every attribute, and the seed of what no word says (clouds, exact places).
+
+    With `blend` the thing's paint is halfway to that second colour, and no caption names a colour.
+    """
 
     thing: str
     colour: str
@@ -54,6 +57,7 @@ class Scene:
     time: str = "day"
     style: str = "flat"
     word: str | None = None
+    blend: str | None = None
     seed: int = 0
 
     @classmethod

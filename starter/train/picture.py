@@ -12,12 +12,15 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from starter.captions import caption
 from starter.train.diffusing import noised
-from starter.train.pictures import render_all, sample_scenes, things_mask, to_signed
+from starter.train.pictures import render_all, sample_scenes, things_mask
 from starter.train.text import tokenize
-from starter.train.vae import Vae
+from starter.train.vae import Vae, latents_of
 from starter.world import Scene
 
 GRID = 16
+# The share of training scenes in colours without a name, said without one. They show each thing's shape apart from
+# its colours, which is what a pair of thing and colour that was never seen must be composed from.
+BLENDS = 0.2
 Unet = Any  # A UNet2DConditionModel. Its own annotations hide its methods from mypy.
 # The noise every part agrees on: what is trained here is what the exported scheduler must sample.
 NOISE: dict[str, Any] = {
@@ -55,15 +58,9 @@ def new_unet(channels: tuple[int, int, int] = (96, 128, 128), layers: int = 1, w
     return unet
 
 
-@torch.no_grad()
 def encode_scenes(vae: Vae, scenes: list[Scene], scale: float) -> torch.Tensor:
     """The scenes' scaled latents, float16, (n, 4, 16, 16)."""
-    device = next(vae.parameters()).device
-    kept = []
-    for start in range(0, len(scenes), 64):
-        pictures = to_signed(render_all(scenes[start : start + 64], 64).to(device))
-        kept.append((vae.encode(pictures).latent_dist.mode() * scale).half())
-    return torch.cat(kept)
+    return (latents_of(vae, render_all(scenes, 64)) * scale).half()
 
 
 class PictureStage:
@@ -140,6 +137,6 @@ class PictureStage:
 def make_scenes(easy: int, full: int) -> tuple[list[Scene], list[Scene]]:
     """The training scenes of the two halves of the curriculum."""
     return (
-        sample_scenes(easy, seed=21, counts=(1,), sizes=("medium", "large")),
-        sample_scenes(full, seed=22),
+        sample_scenes(easy, seed=21, counts=(1,), sizes=("medium", "large"), blend_share=BLENDS),
+        sample_scenes(full, seed=22, blend_share=BLENDS),
     )

@@ -9,8 +9,9 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from starter.pen import PAINT, mix
 from starter.render import layout, render
-from starter.world import LORA_STYLE, SIZES, Scene
+from starter.world import COLOURS, HELD_OUT, LORA_STYLE, SIZES, Scene
 
 
 def sample_scenes(
@@ -22,17 +23,30 @@ def sample_scenes(
     held_out: bool = False,
     word_share: float = 0.0,
     neon_share: float = 0.0,
+    blend_share: float = 0.0,
 ) -> list[Scene]:
     """`number` scenes from the seed; see Scene.sample for what the other words mean.
 
-    `neon_share` of them are in the LoRA's style instead of their own.
+    `neon_share` of them are in the LoRA's style instead of their own, `blend_share` in a colour that no word names.
     """
     rng = random.Random(seed)
     scenes = [
         Scene.sample(rng, counts=counts, sizes=sizes, held_out=held_out, word_share=word_share) for _ in range(number)
     ]
-    neon = round(number * neon_share)
-    return [replace(scene, style=LORA_STYLE) for scene in scenes[:neon]] + scenes[neon:]
+    neon, blended = round(number * neon_share), round(number * blend_share)
+    scenes[:neon] = [replace(scene, style=LORA_STYLE) for scene in scenes[:neon]]
+    scenes[number - blended :] = [_blended(scene, rng) for scene in scenes[number - blended :]]
+    return scenes
+
+
+def _blended(scene: Scene, rng: random.Random) -> Scene:
+    """The scene with its colour mixed with a second one, never so that the mixture comes near a held-out colour."""
+    while True:
+        blend = rng.choice([colour for colour in COLOURS if colour != scene.colour])
+        mixture = np.array(mix(PAINT[scene.colour], PAINT[blend], 0.5))
+        near = sorted(COLOURS, key=lambda colour: float(np.square(mixture - PAINT[colour]).sum()))[:2]
+        if HELD_OUT.isdisjoint((scene.thing, colour) for colour in (blend, *near)):
+            return replace(scene, blend=blend)
 
 
 def render_all(scenes: Iterable[Scene], size: int) -> torch.Tensor:

@@ -10,6 +10,10 @@ import pytest
 from PIL import Image
 
 from sandbox.member import Json, Member, Refused, Reply, buttons_of, text_of
+from starter.world import Scene
+
+BOATS = Scene("boat", "blue", 2, "large", "sea", seed=5)
+"""What the pictures show that members upload."""
 
 QUICK = "steps:4"
 """Few steps, for tests that look at anything but how well the picture is painted."""

@@ -6,13 +6,10 @@ import pytest
 
 from sandbox.member import Member, text_of
 from starter.render import render
-from starter.world import Scene
-from tests.e2e.asking import QUICK, painted, picture, png
+from tests.e2e.asking import BOATS, QUICK, painted, picture, png
 from tests.e2e.conftest import Studio
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-BOATS = Scene("boat", "blue", 2, "large", "sea", "day", "flat", None, 5)
 
 
 def boats() -> tuple[str, bytes]:

@@ -8,13 +8,10 @@ from PIL import Image
 
 from sandbox.member import Json, Member, Reply, text_of
 from starter.render import render
-from starter.world import Scene
-from tests.e2e.asking import QUICK, finished, is_private, number, painted, picture, png, refusal
+from tests.e2e.asking import BOATS, QUICK, finished, is_private, number, painted, picture, png, refusal
 from tests.e2e.conftest import Studio
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-BOATS = Scene("boat", "blue", 2, "large", "sea", "day", "flat", None, 5)
 
 
 def boats(size: int = 64) -> bytes:

@@ -10,6 +10,7 @@ import pytest
 
 from starter import captions
 from starter.captions import Shares, caption, caption_zh, describe
+from starter.pen import PAINT, mix
 from starter.render import layout, render, sign_box, silhouettes
 from starter.train.picture import make_scenes
 from starter.world import COLOURS, COUNTS, HELD_OUT, LORA_STYLE, PLACES, SIZES, STYLES, THINGS, TIMES, Scene
@@ -46,17 +47,18 @@ def test_picture_has_the_size_asked_for(size: int) -> None:
 
 
 def test_every_attribute_changes_the_picture() -> None:
-    plain = Scene("house", "red", 1, "medium", "meadow", "day", "flat", None, 5)
+    plain = Scene("house", "red", seed=5)
     others = [
-        Scene("boat", "red", 1, "medium", "meadow", "day", "flat", None, 5),
-        Scene("house", "blue", 1, "medium", "meadow", "day", "flat", None, 5),
-        Scene("house", "red", 2, "medium", "meadow", "day", "flat", None, 5),
-        Scene("house", "red", 1, "large", "meadow", "day", "flat", None, 5),
-        Scene("house", "red", 1, "medium", "snow", "day", "flat", None, 5),
-        Scene("house", "red", 1, "medium", "meadow", "night", "flat", None, 5),
-        Scene("house", "red", 1, "medium", "meadow", "day", "cartoon", None, 5),
-        Scene("house", "red", 1, "medium", "meadow", "day", "flat", "CAFE", 5),
-        Scene("house", "red", 1, "medium", "meadow", "day", "flat", None, 6),
+        replace(plain, thing="boat"),
+        replace(plain, colour="blue"),
+        replace(plain, count=2),
+        replace(plain, size="large"),
+        replace(plain, place="snow"),
+        replace(plain, time="night"),
+        replace(plain, style="cartoon"),
+        replace(plain, word="CAFE"),
+        replace(plain, blend="blue"),
+        replace(plain, seed=6),
     ]
     pictures = {render(scene, 64).tobytes() for scene in [plain, *others]}
     assert len(pictures) == 1 + len(others)
@@ -130,8 +132,29 @@ def test_held_out_pairs_are_in_no_training_scene() -> None:
 
 def test_every_pair_that_is_not_held_out_is_trained() -> None:
     easy, full = make_scenes(4000, 4000)
-    seen = {(scene.thing, scene.colour) for scene in easy + full}
+    seen = {(scene.thing, scene.colour) for scene in easy + full if scene.blend is None}
     assert seen == {(thing, colour) for thing in THINGS for colour in COLOURS} - HELD_OUT
+
+
+def test_blended_colours_come_near_no_held_out_pair_and_have_no_name() -> None:
+    rng = random.Random(4)
+    easy, full = make_scenes(2000, 2000)
+    blended = [scene for scene in easy + full if scene.blend is not None]
+    assert len(blended) == 800
+    words = {word for colour in COLOURS for word in captions.COLOUR_WORDS.get(colour, (colour,))}
+    for scene in blended:
+        assert scene.blend not in (None, scene.colour)
+        assert (scene.thing, scene.blend) not in HELD_OUT
+        said = caption(scene, rng, ALL).replace("in a green field", "on a meadow")
+        assert not words & set(said.split())
+        assert not any(colour in caption_zh(scene, rng, ALL) for colour in captions.COLOURS_ZH.values())
+
+
+def test_a_blend_is_painted_halfway_between_its_colours() -> None:
+    scene = Scene("heart", "red", size="large", blend="blue", seed=3)
+    found = np.asarray(render(scene, 64))[silhouettes(scene, 64)[0]]
+    halfway = mix(PAINT["red"], PAINT["blue"], 0.5)
+    assert np.abs(found.astype(int) - halfway).sum(1).min() <= 6
 
 
 def test_held_out_scenes_can_be_asked_for() -> None:
