@@ -11,7 +11,7 @@ from bot import cards
 from bot.dispatcher import Dispatcher
 from bot.errors import MemberError
 from bot.jobs import Job
-from inference.protocol import Input, Request, ToolInfo
+from inference.protocol import Input, ModelInfo, Request, ToolInfo
 
 CHOICES = 25
 """The most that Discord shows under an option."""
@@ -55,8 +55,8 @@ async def recent(
     return choices[:CHOICES]
 
 
-def choices(tools: Sequence[ToolInfo], typed: str) -> list[Choice[str]]:
-    """The tools whose title or name holds what was typed, to choose from."""
+def choices(tools: Sequence[ModelInfo | ToolInfo], typed: str) -> list[Choice[str]]:
+    """The models or tools whose title or name holds what was typed, to choose from."""
     return [
         Choice(name=cards.shorten(f"{tool.title} ({tool.name})", CHOICE_CHARS), value=tool.name)
         for tool in tools

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 
 from bot.errors import MemberError
 from inference.protocol import (
+    FACTORS,
     MAX_OUTPUT_PIXELS,
+    MAX_TEXT_CHARS,
     TASKS_WITH_TEXT,
     Classify,
     Describe,
@@ -21,8 +23,6 @@ from inference.protocol import (
     Upscale,
 )
 
-FACTORS = (2, 3, 4)
-TEXT_CHARS = 300
 LABEL_CHARS = 60
 
 TEMPLATES = ("{}", "a picture of {}", "an image of {}")
@@ -90,8 +90,8 @@ def check(request: Upscale | Describe | Classify, ready: Ready) -> None:
                 raise MemberError(f"To {task}, say what in the option `text`.")
             if text and task not in TASKS_WITH_TEXT:
                 raise MemberError(f"{task.capitalize()} takes no text: leave it out, or choose find or segment.")
-            if len(text) > TEXT_CHARS:
-                raise MemberError(f"The text has {len(text)} characters and {TEXT_CHARS} is the most: shorten it.")
+            if len(text) > MAX_TEXT_CHARS:
+                raise MemberError(f"The text has {len(text)} characters and {MAX_TEXT_CHARS} is the most: shorten it.")
         case Classify(labels=labels):
             _tool(ready.classifiers, request.model, "classifier")
             if len(labels) < 2:

@@ -78,11 +78,9 @@ def _precise(vae: Any, family: Family) -> Iterator[Any]:
 
 def _scaled(latents: torch.Tensor, config: Any) -> torch.Tensor:
     """Latents as the denoiser knows them, from the VAE's own range: `_unscaled` the other way round."""
-    mean, std = config.get("latents_mean"), config.get("latents_std")
-    if mean is not None and std is not None:
-        mean, std = (
-            torch.tensor(values, device=latents.device, dtype=latents.dtype).view(1, -1, 1, 1) for values in (mean, std)
-        )
+    spread = _spread(latents, config)
+    if spread is not None:
+        mean, std = spread
         return (latents - mean) * float(config.scaling_factor) / std
     shift = config.get("shift_factor")
     return (latents if shift is None else latents - float(shift)) * float(config.scaling_factor)
@@ -90,12 +88,19 @@ def _scaled(latents: torch.Tensor, config: Any) -> torch.Tensor:
 
 def _unscaled(latents: torch.Tensor, config: Any) -> torch.Tensor:
     """Latents in the VAE's own range. A family leaves what it does not use out of its VAE's configuration."""
-    mean, std = config.get("latents_mean"), config.get("latents_std")
-    if mean is not None and std is not None:
-        mean, std = (
-            torch.tensor(values, device=latents.device, dtype=latents.dtype).view(1, -1, 1, 1) for values in (mean, std)
-        )
+    spread = _spread(latents, config)
+    if spread is not None:
+        mean, std = spread
         return latents * std / float(config.scaling_factor) + mean
     latents = latents / float(config.scaling_factor)
     shift = config.get("shift_factor")
     return latents if shift is None else latents + float(shift)
+
+
+def _spread(latents: torch.Tensor, config: Any) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """Mean and standard deviation of each latent channel, where the VAE's configuration has them."""
+    mean, std = (
+        None if values is None else torch.tensor(values, device=latents.device, dtype=latents.dtype).view(1, -1, 1, 1)
+        for values in (config.get("latents_mean"), config.get("latents_std"))
+    )
+    return None if mean is None or std is None else (mean, std)

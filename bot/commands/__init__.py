@@ -27,6 +27,9 @@ Form = Callable[[discord.Interaction, Job, Mapping[str, str]], Awaitable[None]]
 MessageForm = Callable[[discord.Interaction, int, Mapping[str, str]], Awaitable[None]]
 """The same for a modal about a message: its id stands for the job."""
 
+FORM_LIFE_S = 15 * 60
+"""How long discord.py remembers a form that was opened; a later answer to it is understood all the same."""
+
 
 @dataclass(frozen=True)
 class Slice:

@@ -12,7 +12,7 @@ from discord.app_commands import Choice
 from bot import attachments, cards, sources, tools
 from bot.buttons import JobButton
 from bot.cards import Card
-from bot.commands import Slice
+from bot.commands import FORM_LIFE_S, Slice
 from bot.dispatcher import Dispatcher
 from bot.fitting import Shown
 from bot.jobs import Job, asked
@@ -22,8 +22,6 @@ KIND = "classify"
 
 SHOWN_LABELS = 5
 """More of them are drawn as a picture."""
-
-FORM_LIFE_S = 15 * 60
 
 
 class Looks:

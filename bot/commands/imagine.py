@@ -14,7 +14,7 @@ from discord.app_commands import Choice
 from bot import attachments, cards, sources
 from bot.buttons import JobButton
 from bot.cards import Card
-from bot.commands import Slice
+from bot.commands import FORM_LIFE_S, Slice
 from bot.dispatcher import Dispatcher
 from bot.errors import MemberError
 from bot.fitting import Shown
@@ -29,9 +29,6 @@ VARIATIONS = 4
 
 OPEN_FORMS = 1000
 """How many Reimagine forms may be open at a time."""
-
-FORM_LIFE_S = 15 * 60
-"""How long discord.py remembers a form that was opened; a later answer to it is understood all the same."""
 
 
 class Looks:
@@ -169,11 +166,7 @@ def build(dispatcher: Dispatcher) -> Slice:
 
     @imagine.autocomplete("model")
     async def models(_: discord.Interaction, typed: str) -> list[Choice[str]]:
-        return [
-            Choice(name=cards.shorten(f"{model.title} ({model.name})", sources.CHOICE_CHARS), value=model.name)
-            for model in dispatcher.ready.models
-            if typed.lower() in f"{model.title} {model.name}".lower()
-        ][: sources.CHOICES]
+        return sources.choices(dispatcher.ready.models, typed)
 
     @imagine.autocomplete("sampler")
     async def samplers(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:

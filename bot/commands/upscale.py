@@ -15,7 +15,7 @@ from bot.commands import Slice
 from bot.dispatcher import Dispatcher
 from bot.fitting import Shown
 from bot.jobs import Job, asked
-from inference.protocol import Upscale
+from inference.protocol import FACTORS, Upscale
 
 KIND = "upscale"
 
@@ -60,7 +60,7 @@ def build(dispatcher: Dispatcher) -> Slice:
         upscaler="Which upscaler",
         denoise="How much of the picture's grain to smooth away, 0 to 1 (some upscalers only)",
     )
-    @app_commands.choices(factor=[Choice(name=f"{factor}x", value=factor) for factor in tools.FACTORS])
+    @app_commands.choices(factor=[Choice(name=f"{factor}x", value=factor) for factor in FACTORS])
     async def upscale(
         interaction: discord.Interaction,
         image: discord.Attachment | None = None,

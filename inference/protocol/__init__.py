@@ -30,8 +30,10 @@ from inference.protocol.frames import (
     unpack_message,
 )
 from inference.protocol.requests import (
+    FACTORS,
     MAX_OUTPUT_PIXELS,
     MAX_SEED,
+    MAX_TEXT_CHARS,
     TASKS_WITH_TEXT,
     Batch,
     Cancel,
@@ -48,9 +50,11 @@ from inference.protocol.requests import (
 )
 
 __all__ = [
+    "FACTORS",
     "MAX_FRAME_BYTES",
     "MAX_OUTPUT_PIXELS",
     "MAX_SEED",
+    "MAX_TEXT_CHARS",
     "TASKS_WITH_TEXT",
     "Answer",
     "Batch",

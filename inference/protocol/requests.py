@@ -13,6 +13,13 @@ MAX_OUTPUT_PIXELS = 140_000_000
 """The largest picture that is ever made: 4K enlarged four times."""
 
 
+FACTORS = (2, 3, 4)
+"""How many times as wide and high a picture can be made."""
+
+MAX_TEXT_CHARS = 300
+"""Of the words about what a describer shall look for."""
+
+
 class Variation(msgspec.Struct, frozen=True):
     """One step aside from a picture's noise: spherical interpolation towards the noise of another seed."""
 

@@ -70,6 +70,7 @@ def run(requests: Sequence[Classify], files: Mapping[str, bytes], store: Store, 
         best = sorted(map(LabelShare, request.labels, shares), key=lambda each: -each.share)
         if report.still_wanted([request.job]):
             made_of = provenance.reading(request, classifier, store.device)
-            chart = [Painted(image=drawing.bars(best), texts=provenance.recipe_text(made_of))]
-            answer = Answer(labels=tuple(best))
-            report.finish(request.job, chart if len(best) > MAX_LISTED else [], made_of, answer)
+            chart = []
+            if len(best) > MAX_LISTED:
+                chart = [Painted(image=drawing.bars(best), texts=provenance.recipe_text(made_of))]
+            report.finish(request.job, chart, made_of, Answer(labels=tuple(best)))

@@ -14,12 +14,11 @@ from inference.describing import TELLING
 from inference.entries import Kind
 from inference.errors import InvalidInput, UnavailableModel
 from inference.loading import PictureDescriber
-from inference.protocol import TASKS_WITH_TEXT, Answer, Describe
+from inference.protocol import MAX_TEXT_CHARS, TASKS_WITH_TEXT, Answer, Describe
 from inference.reports import Painted, Reporter
 from inference.store import Store
 
 REQUEST = Describe
-MAX_TEXT_CHARS = 300
 
 
 def abilities(catalog: Catalog, here: Mapping[Kind, Sequence[str]]) -> dict[str, Any]:

@@ -17,12 +17,11 @@ from inference.device import Device, host_free_bytes
 from inference.entries import Kind
 from inference.errors import InvalidInput, OutOfMemory, UnavailableModel
 from inference.loading import PictureUpscaler
-from inference.protocol import MAX_OUTPUT_PIXELS, Upscale
+from inference.protocol import FACTORS, MAX_OUTPUT_PIXELS, Upscale
 from inference.reports import Painted, Reporter
 from inference.store import Store
 
 REQUEST = Upscale
-FACTORS = (2, 3, 4)
 MAX_NETWORK_PIXELS = 300_000_000
 """Of the network's own result, before it is brought to the factor that was asked for."""
 

@@ -15,7 +15,7 @@ from starter.captions import caption
 from starter.control import control_prompts, controlled, edge_gain, edges_of
 from starter.render import render
 from starter.train.diffusing import FrozenPicture, encode, noised
-from starter.train.export import replace_folder
+from starter.train.export import replacing
 from starter.train.loop import Budget, train
 from starter.train.pictures import sample_scenes
 from starter.train.plan import Plan
@@ -93,8 +93,7 @@ def run_control(plan: Plan, budget: Budget) -> dict[str, Any]:
     picture = FrozenPicture.exported(plan)
     stage = ControlStage(picture, batch=32 * plan.batch_factor)
     stage.control.load_state_dict(train(stage, budget, folder=plan.build))
-    part = plan.models / ".control.part"
-    stage.control.half().save_pretrained(part)
-    replace_folder(part, plan.models / "control")
+    with replacing(plan.models / "control") as part:
+        stage.control.half().save_pretrained(part)
     pipeline = controlled(picture.pipeline, stage.control.float().eval())
     return edge_gain(pipeline, control_prompts(48))

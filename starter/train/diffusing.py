@@ -12,10 +12,10 @@ import torch
 from diffusers import AutoencoderKL
 
 from starter.painter import Pipeline, load_picture
-from starter.train.pictures import render_all, to_signed
+from starter.train.pictures import render_all
 from starter.train.plan import Plan
 from starter.train.text import tokenize
-from starter.train.vae import Vae
+from starter.train.vae import Vae, latents_of
 from starter.world import Scene
 
 
@@ -45,12 +45,9 @@ def exported_vae(plan: Plan) -> Vae:
     return vae
 
 
-@torch.no_grad()
 def encode(vae: Vae, pictures: torch.Tensor) -> torch.Tensor:
     """Scaled latents, as the UNet paints them, of uint8 pictures (n, 3, side, side)."""
-    device, scale = next(vae.parameters()).device, float(vae.config.scaling_factor)
-    batches = torch.split(pictures, 32)
-    return torch.cat([vae.encode(to_signed(batch.to(device))).latent_dist.mode() * scale for batch in batches])
+    return latents_of(vae, pictures) * float(vae.config.scaling_factor)
 
 
 @torch.no_grad()

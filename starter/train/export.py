@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +33,6 @@ def export_picture(
     tokenizer: CLIPTokenizer,
 ) -> None:
     """Replace the folder by an ordinary Stable Diffusion pipeline in float16; the modules stay as they are."""
-    part = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
     words: Any = copy.deepcopy(text_encoder)
     scheduler: Any = DPMSolverMultistepScheduler(**NOISE, steps_offset=1)  # type: ignore[no-untyped-call]
     pipeline: Any = StableDiffusionPipeline(  # type: ignore[no-untyped-call]
@@ -45,11 +45,11 @@ def export_picture(
         feature_extractor=None,
         requires_safety_checker=False,
     )
-    pipeline.save_pretrained(part)
-    settings = part / "scheduler" / "scheduler_config.json"
-    stored = json.loads(settings.read_text()) | FOR_OTHER_SAMPLERS
-    settings.write_text(json.dumps(stored, indent=2, sort_keys=True) + "\n")
-    replace_folder(part, folder)
+    with replacing(folder) as part:
+        pipeline.save_pretrained(part)
+        settings = part / "scheduler" / "scheduler_config.json"
+        stored = json.loads(settings.read_text()) | FOR_OTHER_SAMPLERS
+        settings.write_text(json.dumps(stored, indent=2, sort_keys=True) + "\n")
 
 
 def export_judge(folder: Path, weights: dict[str, torch.Tensor]) -> None:
@@ -67,12 +67,16 @@ def export_upscaler(path: Path, weights: dict[str, torch.Tensor]) -> None:
     path.chmod(0o644)
 
 
-def replace_folder(part: Path, folder: Path) -> None:
-    """Put the finished folder in place of the old one in two renames; make its files readable by all."""
+@contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """An empty folder to write to; once all is written it takes the place of `folder`, readable by everybody."""
+    part, old = (folder.with_name(f".{folder.name}.{suffix}") for suffix in ("part", "old"))
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    yield part
     for path in part.rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)
     part.chmod(0o755)
-    old = folder.with_name(f".{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
         folder.rename(old)

@@ -7,7 +7,6 @@ import functools
 import json
 import math
 import random
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from transformers import (
 from transformers.models.florence2.configuration_florence2 import Florence2VisionConfig
 
 from starter.answers import PHRASED, SIDE, TASKS, TELLING, Truth, ask_about, bin_of, say
-from starter.train.export import replace_folder
+from starter.train.export import replacing
 from starter.train.pictures import sample_scenes
 from starter.world import WORDS
 
@@ -218,8 +217,6 @@ def place_ids(tokenizer: Any) -> torch.Tensor:
 
 def export_florence(folder: Path, model: Florence, processor: Florence2Processor) -> None:
     """Replace the folder by the model in float16 with its processor; the model itself stays as it is."""
-    part = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    copy.deepcopy(model).half().save_pretrained(part)
-    processor.save_pretrained(part)
-    replace_folder(part, folder)
+    with replacing(folder) as part:
+        copy.deepcopy(model).half().save_pretrained(part)
+        processor.save_pretrained(part)

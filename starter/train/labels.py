@@ -18,7 +18,7 @@ from transformers.image_utils import PILImageResampling
 
 from starter.labels import VALUES, label_accuracy, load_labels
 from starter.render import render, silhouettes
-from starter.train.export import replace_folder
+from starter.train.export import replacing
 from starter.train.label_texts import SAID, label_texts, said_texts
 from starter.train.loop import Budget, train
 from starter.train.pictures import render_all, sample_scenes
@@ -260,13 +260,11 @@ def run_labels(plan: Plan, budget: Budget, stage: LabelsStage | None = None, hel
     """Train and write the labels model; its shares of right answers, Chinese ones and unseen pairs marked."""
     stage = stage or LabelsStage(plan.device, batch=32 * plan.batch_factor)
     stage.model.load_state_dict(train(stage, budget, folder=plan.build))
-    part = plan.models / ".labels.part"
     clip: Any = stage.clip
-    clip.half().save_pretrained(part)
     build: Any = CLIPProcessor
-    processor = build(new_image_processor(stage.shape.side), stage.tokenizer)
-    processor.save_pretrained(part)
-    replace_folder(part, plan.models / "labels")
+    with replacing(plan.models / "labels") as part:
+        clip.half().save_pretrained(part)
+        build(new_image_processor(stage.shape.side), stage.tokenizer).save_pretrained(part)
     return held_out_labels(plan, held_out)
 
 

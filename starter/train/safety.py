@@ -16,7 +16,7 @@ from transformers import CLIPConfig, CLIPModel, CLIPProcessor
 from starter.labels import TEMPLATES, embed_labels, load_labels
 from starter.render import render
 from starter.safety import FLAGGED, flagged, load_safety
-from starter.train.export import replace_folder
+from starter.train.export import replacing
 from starter.train.labels import cover_all, new_image_processor, normalised, roughen
 from starter.train.loop import Budget, train
 from starter.train.pictures import render_all, sample_scenes
@@ -131,11 +131,10 @@ def run_safety(plan: Plan, budget: Budget, stage: SafetyStage | None = None, hel
         labels, processor = load_labels(plan.models / "labels")
         stage = SafetyStage(plan.device, labels, processor, batch=64 * plan.batch_factor)
     checker = stage.finished(train(stage, budget, folder=plan.build))
-    part = plan.models / ".safety.part"
-    checker.half().save_pretrained(part / "safety_checker")
     extractor: Any = new_image_processor(stage.side)
-    extractor.save_pretrained(part / "feature_extractor")
-    replace_folder(part, plan.models / "safety")
+    with replacing(plan.models / "safety") as part:
+        checker.half().save_pretrained(part / "safety_checker")
+        extractor.save_pretrained(part / "feature_extractor")
     checker.float()
     return held_out_safety(plan, held_out)
 

@@ -18,7 +18,7 @@ from starter.captions import Shares, caption
 from starter.judge import load_judge
 from starter.style import load_style, style_prompts, style_share
 from starter.train.diffusing import FrozenPicture, encode, noised
-from starter.train.export import replace_folder
+from starter.train.export import replacing
 from starter.train.loop import Budget, train
 from starter.train.pictures import sample_scenes
 from starter.train.plan import Plan
@@ -65,11 +65,11 @@ class StyleStage:
 
 def export_style(folder: Path, stage: StyleStage) -> None:
     """Replace the folder by the LoRA as `load_lora_weights` reads it, in float16."""
-    part = folder.with_name(f".{folder.name}.part")
     layers = get_peft_model_state_dict(stage.picture.unet, adapter_name=ADAPTER)
     untyped: Any = StableDiffusionPipeline
-    untyped.save_lora_weights(part, unet_lora_layers={name: weight.half().cpu() for name, weight in layers.items()})
-    replace_folder(part, folder)
+    halves = {name: weight.half().cpu() for name, weight in layers.items()}
+    with replacing(folder) as part:
+        untyped.save_lora_weights(part, unet_lora_layers=halves)
 
 
 def run_style(plan: Plan, budget: Budget) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from starter.judge import MODELS
 from starter.train.diffusing import decode, encode, exported_vae
-from starter.train.export import replace_folder
+from starter.train.export import replacing
 from starter.train.loop import Budget, train
 from starter.train.pictures import render_all, sample_scenes, to_signed
 from starter.train.plan import Plan
@@ -116,14 +116,13 @@ def _took_s(model: Any, latents: torch.Tensor) -> float:
 
 def export_tiny(folder: Path, tiny: Tiny) -> None:
     """Replace the folder by the tiny decoder in float16; the module stays as it is."""
-    part = folder.with_name(f".{folder.name}.part")
-    copy.deepcopy(tiny).half().save_pretrained(part)
-    # The class adds this to its settings, and complains of it when it reads them.
-    settings = part / "config.json"
-    stored = json.loads(settings.read_text())
-    stored.pop("block_out_channels", None)
-    settings.write_text(json.dumps(stored, indent=2, sort_keys=True) + "\n")
-    replace_folder(part, folder)
+    with replacing(folder) as part:
+        copy.deepcopy(tiny).half().save_pretrained(part)
+        # The class adds this to its settings, and complains of it when it reads them.
+        settings = part / "config.json"
+        stored = json.loads(settings.read_text())
+        stored.pop("block_out_channels", None)
+        settings.write_text(json.dumps(stored, indent=2, sort_keys=True) + "\n")
 
 
 def run_tiny(plan: Plan, budget: Budget) -> dict[str, Any]:

@@ -90,9 +90,7 @@ class DecoderStage:
         scenes = sample_scenes(pictures, seed=13, word_share=0.05, neon_share=0.06)
         self.pictures = render_all(scenes, 64).to(device)
         self.things = things_mask(scenes, 64).to(device)
-        with torch.no_grad():
-            batches = torch.split(self.pictures, 64)
-            self.latents = torch.cat([vae.encode(to_signed(batch)).latent_dist.mode() for batch in batches])
+        self.latents = latents_of(vae, self.pictures)
         self.spread = float(self.latents.std())
 
     def groups(self) -> list[dict[str, Any]]:
@@ -141,6 +139,14 @@ def psnr(squared: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
+def latents_of(vae: Vae, pictures: torch.Tensor) -> torch.Tensor:
+    """The latents, in the VAE's own range and on its device, of uint8 pictures (n, 3, side, side)."""
+    device = next(vae.parameters()).device
+    batches = torch.split(pictures, 64)
+    return torch.cat([vae.encode(to_signed(batch.to(device))).latent_dist.mode() for batch in batches])
+
+
+@torch.no_grad()
 def held_out_psnr(vae: Vae, number: int = 128) -> float:
     """Mean decibels over rendered scenes that the training never saw."""
     device = next(vae.parameters()).device
@@ -156,5 +162,4 @@ def held_out_psnr(vae: Vae, number: int = 128) -> float:
 @torch.no_grad()
 def measure_scale(vae: Vae, pictures: torch.Tensor) -> float:
     """The factor that brings the latents to a standard deviation of one."""
-    means = [vae.encode(to_signed(batch)).latent_dist.mode() for batch in torch.split(pictures, 64)]
-    return 1.0 / float(torch.cat(means).std())
+    return 1.0 / float(latents_of(vae, pictures).std())

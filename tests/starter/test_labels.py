@@ -30,15 +30,10 @@ from starter.train.plan import Plan
 from starter.train.text import new_tokenizer
 from starter.train.vit import Shape, new_clip
 from starter.world import THINGS, Scene
+from tests.starter.worlds import TINY_CLIP
 
-TINY = Shape(patch=16, width=32, layers=2, heads=2, text_width=16, text_layers=1, projection=16)
 # Weights as of the last training; a checkout in the middle of one has none.
 trained = pytest.mark.skipif(not LABELS.exists(), reason="the labels model is not trained yet")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +48,7 @@ def labels() -> tuple[CLIPModel, CLIPProcessor]:
 
 def tiny_stage(tokenizer: CLIPTokenizer) -> LabelsStage:
     torch.manual_seed(0)
-    return LabelsStage(torch.device("cpu"), pictures=24, batch=16, shape=TINY, tokenizer=tokenizer)
+    return LabelsStage(torch.device("cpu"), pictures=24, batch=16, shape=TINY_CLIP, tokenizer=tokenizer)
 
 
 def test_every_value_has_its_own_label_in_both_languages() -> None:

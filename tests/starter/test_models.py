@@ -17,12 +17,6 @@ from starter.train.vae import held_out_psnr
 from starter.upscaler import enlarge, load_upscaler
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> None:
-    # Two threads on a busy machine are slower than one.
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(scope="module")
 def pipeline() -> Pipeline:
     return load_picture()

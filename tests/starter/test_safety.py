@@ -16,22 +16,17 @@ from starter.train.loop import Budget
 from starter.train.plan import Plan
 from starter.train.safety import SafetyStage, balanced_scenes, new_checker, run_safety
 from starter.train.text import new_tokenizer
-from starter.train.vit import Shape, new_clip
+from starter.train.vit import new_clip
+from tests.starter.worlds import TINY_CLIP
 
-TINY = Shape(patch=16, width=32, layers=2, heads=2, text_width=16, text_layers=1, projection=16)
 trained = pytest.mark.skipif(not SAFETY.exists(), reason="the safety checker is not trained yet")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")
 def labels() -> tuple[CLIPModel, CLIPProcessor]:
     torch.manual_seed(0)
     tokenizer = new_tokenizer(sentences=2000)
-    return new_clip(tokenizer, TINY).eval(), CLIPProcessor(new_image_processor(64), tokenizer)
+    return new_clip(tokenizer, TINY_CLIP).eval(), CLIPProcessor(new_image_processor(64), tokenizer)
 
 
 def test_half_of_the_lessons_show_what_is_flagged_in_every_colour() -> None:

@@ -1,4 +1,4 @@
-"""A picture model as small as can be, untrained, in the folder where the stages that build on one look for it."""
+"""Models as small as can be, untrained: a picture model in the folder where stages look for one, and a CLIP's shape."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from starter.train.export import export_picture
 from starter.train.plan import Plan
 from starter.train.text import new_text_encoder, new_tokenizer
 from starter.train.vae import new_vae
+from starter.train.vit import Shape
+
+TINY_CLIP = Shape(patch=16, width=32, layers=2, heads=2, text_width=16, text_layers=1, projection=16)
 
 
 def plan_with_a_small_picture_model(folder: Path) -> Plan:
