@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import discord
 
@@ -69,25 +69,30 @@ class Dispatcher:
         self._check_room(interaction)
         return await self._accept(request, await delivery.acknowledge(interaction), parent_id)
 
-    async def submit_upload(
-        self, interaction: discord.Interaction, attachment: discord.Attachment, settle: Callable[[Input], Request]
+    async def submit_uploads(
+        self,
+        interaction: discord.Interaction,
+        uploads: Mapping[str, discord.Attachment],
+        settle: Callable[..., Request],
     ) -> Job:
-        """Accept a request on an upload, which is fetched and read first; `settle` makes the request of it.
+        """Accept a request on uploads, which are fetched and read first; `settle` makes it of them, by their names.
 
-        Raises MemberError instead where the upload cannot be read, or too many wait already.
+        Raises MemberError instead where an upload cannot be read, or too many wait already.
         """
         self._check_room(interaction)
-        # What is wrong whatever the picture is gets said at once.
-        settle(SOME_PICTURE)
+        # What is wrong whatever the pictures are gets said at once.
+        settle(**dict.fromkeys(uploads, SOME_PICTURE))
         # Fetching may take longer than the three seconds that Discord waits.
         reply = await delivery.acknowledge(interaction)
         try:
-            upload = await attachments.read(attachment)
-            request = settle(Input(sha256_of(upload.png), upload.width, upload.height))
+            read = {name: await attachments.read(attachment) for name, attachment in uploads.items()}
+            request = settle(
+                **{name: Input(sha256_of(upload.png), upload.width, upload.height) for name, upload in read.items()}
+            )
         except MemberError:
             await delivery.withdraw(interaction)
             raise
-        return await self._accept(request, reply, files=[upload.png])
+        return await self._accept(request, reply, files=[upload.png for upload in read.values()])
 
     async def cancel(self, job: Job) -> bool:
         """Stop a job that waits or runs; False where it has ended already."""

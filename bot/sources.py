@@ -11,7 +11,7 @@ from bot import cards
 from bot.dispatcher import Dispatcher
 from bot.errors import MemberError
 from bot.jobs import Job
-from inference.protocol import Input, ModelInfo, Request, ToolInfo
+from inference.protocol import AddOnInfo, Input, ModelInfo, Request, ToolInfo
 
 CHOICES = 25
 """The most that Discord shows under an option."""
@@ -55,13 +55,28 @@ async def recent(
     return choices[:CHOICES]
 
 
-def choices(tools: Sequence[ModelInfo | ToolInfo], typed: str) -> list[Choice[str]]:
-    """The models or tools whose title or name holds what was typed, to choose from."""
+def choices(tools: Sequence[ModelInfo | ToolInfo | AddOnInfo], typed: str) -> list[Choice[str]]:
+    """The models, tools or ControlNets whose title or name holds what was typed, to choose from."""
     return [
         Choice(name=cards.shorten(f"{tool.title} ({tool.name})", CHOICE_CHARS), value=tool.name)
         for tool in tools
         if typed.lower() in f"{tool.title} {tool.name}".lower()
     ][:CHOICES]
+
+
+def more_loras(loras: Sequence[AddOnInfo], typed: str) -> list[Choice[str]]:
+    """What can stand after the last comma of a list of LoRAs, each choice the whole list; with its trigger words."""
+    head, comma, last = typed.rpartition(",")
+    named = {part.partition(":")[0].strip() for part in head.split(",")}
+    start = f"{head.strip()}, " if comma else ""
+    choices = []
+    for lora in loras:
+        whole = f"{start}{lora.name}:{lora.weight:g}"
+        fits = last.partition(":")[0].strip().lower() in f"{lora.title} {lora.name}".lower()
+        if fits and lora.name not in named and len(whole) <= CHOICE_CHARS:
+            trigger = f" · say “{lora.trigger}”" if lora.trigger else ""
+            choices.append(Choice(name=cards.shorten(f"{start}{lora.title}{trigger}", CHOICE_CHARS), value=whole))
+    return choices[:CHOICES]
 
 
 async def submit(
@@ -75,7 +90,7 @@ async def submit(
 ) -> None:
     """Submit a request on an upload or, by its number, on a job's picture (counted from 1)."""
     if image is not None and job is None:
-        await dispatcher.submit_upload(interaction, image, settle)
+        await dispatcher.submit_uploads(interaction, {"image": image}, lambda image: settle(image))
     elif job is not None and image is None:
         await submit_on(dispatcher, interaction, settle, await find(dispatcher, interaction, job), (picture or 1) - 1)
     else:

@@ -15,6 +15,7 @@ from inference.protocol import (
     MAX_TEXT_CHARS,
     TASKS_WITH_TEXT,
     Classify,
+    Compare,
     Describe,
     DescribeTask,
     Input,
@@ -66,7 +67,7 @@ def classify(
     return request
 
 
-def check(request: Upscale | Describe | Classify, ready: Ready) -> None:
+def check(request: Upscale | Describe | Classify | Compare, ready: Ready) -> None:
     """Raise MemberError where the engine, as it is now, cannot run this request: it may be years old."""
     match request:
         case Upscale(image=image, factor=factor):
@@ -92,6 +93,9 @@ def check(request: Upscale | Describe | Classify, ready: Ready) -> None:
                 raise MemberError(f"{task.capitalize()} takes no text: leave it out, or choose find or segment.")
             if len(text) > MAX_TEXT_CHARS:
                 raise MemberError(f"The text has {len(text)} characters and {MAX_TEXT_CHARS} is the most: shorten it.")
+        case Compare():
+            if all(control.name != request.model for control in ready.controls):
+                raise MemberError(f"The ControlNet {request.model} is not on this machine any more.")
         case Classify(labels=labels):
             _tool(ready.classifiers, request.model, "classifier")
             if len(labels) < 2:

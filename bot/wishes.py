@@ -13,7 +13,9 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
+from bot import add_ons
 from bot.errors import MemberError
+from bot.numbers import whole, within
 from inference.protocol import MAX_SEED, Imagine, Input, ModelInfo, Ready, Variation
 
 STRENGTH, LEAST_STRENGTH = 0.6, 0.05
@@ -40,6 +42,11 @@ class Wish:
     image: Input | None = None
     strength: float | None = None
     """How far to go from the image."""
+    loras: str | None = None
+    """As members write them, `name:weight` with commas between; those of the prompt's own tags come on top."""
+    control_image: Input | None = None
+    control: str | None = None
+    control_weight: float | None = None
 
 
 def new_seed() -> int:
@@ -53,10 +60,12 @@ def settle(wish: Wish, ready: Ready) -> Imagine:
     if wish.strength is not None and wish.image is None:
         raise MemberError("Strength says how far to go from a picture: give one as `image`, or leave it out.")
     width, height = (model.width, model.height) if wish.image is None else _like(wish.image, model)
+    words, tags = add_ons.without_tags(wish.prompt)
+    named = [part for part in (wish.loras or "").split(",") if part.strip()]
     request = Imagine(
         job=0,
         model=model.name,
-        prompt=_prompt(wish.prompt, "prompt", ready),
+        prompt=_prompt(words, "prompt", ready),
         negative=_prompt(wish.negative, "negative prompt", ready) if wish.negative else "",
         seed=new_seed() if wish.seed is None else _seed(wish.seed),
         steps=model.steps if wish.steps is None else wish.steps,
@@ -67,6 +76,8 @@ def settle(wish: Wish, ready: Ready) -> Imagine:
         count=1 if wish.count is None else wish.count,
         image=wish.image,
         strength=1.0 if wish.image is None else STRENGTH if wish.strength is None else wish.strength,
+        loras=add_ons.loras([*named, *tags], model, ready),
+        control=add_ons.control(wish.control_image, wish.control, wish.control_weight, model, ready),
     )
     check(request, ready)
     return request
@@ -79,10 +90,10 @@ def check(request: Imagine, ready: Ready) -> None:
         raise MemberError(
             f"{model.title} has no sampler called {request.sampler!r}: choose one of {', '.join(model.samplers)}."
         )
-    _within("Steps", request.steps, 1, model.max_steps)
-    _within("Guidance", request.guidance, 0, model.max_guidance)
-    _within("Count", request.count, 1, ready.max_count)
-    _within("Strength", request.strength, LEAST_STRENGTH, 1)
+    within("Steps", request.steps, 1, model.max_steps)
+    within("Guidance", request.guidance, 0, model.max_guidance)
+    within("Count", request.count, 1, ready.max_count)
+    within("Strength", request.strength, LEAST_STRENGTH, 1)
     for name, size in (("Width", request.width), ("Height", request.height)):
         if size % model.size_multiple or not model.min_size <= size <= model.max_size:
             near = min(max(round(size / model.size_multiple) * model.size_multiple, model.min_size), model.max_size)
@@ -97,6 +108,7 @@ def check(request: Imagine, ready: Ready) -> None:
         )
     if request.negative and not model.negative:
         raise MemberError(f"{model.title} takes no negative prompt: leave it out, or choose another model.")
+    add_ons.check(request, model, ready)
 
 
 def edited(request: Imagine, fields: Mapping[str, str], ready: Ready) -> Imagine:
@@ -108,7 +120,7 @@ def edited(request: Imagine, fields: Mapping[str, str], ready: Ready) -> Imagine
         negative=fields["negative"].strip() or None,
         model=request.model,
         seed=seed or None,
-        steps=_whole("Steps", fields["steps"].strip()),
+        steps=whole("Steps", fields["steps"].strip()),
         guidance=request.guidance,
         sampler=request.sampler,
         width=width,
@@ -119,7 +131,10 @@ def edited(request: Imagine, fields: Mapping[str, str], ready: Ready) -> Imagine
     )
     # The variations belong to the noise of the old seed.
     variations = request.variations if seed == str(request.seed) else ()
-    return replace(settle(wish, ready), variations=variations)
+    settled = settle(wish, ready)
+    kept = replace(settled, variations=variations, loras=settled.loras or request.loras, control=request.control)
+    check(kept, ready)
+    return kept
 
 
 def rerolled(request: Imagine) -> Imagine:
@@ -192,25 +207,3 @@ def _size(text: str) -> tuple[int | None, int | None]:
     if match is None:
         raise MemberError(f"Size {text!r} is not a width and a height: write it like 512x768.")
     return int(match[1]), int(match[2])
-
-
-def _whole(name: str, text: str) -> int | None:
-    if not text:
-        return None
-    if not re.fullmatch(r"-?[0-9]{1,9}", text):
-        raise MemberError(f"{name} {text!r} is not a whole number: write digits only.")
-    return int(text)
-
-
-def number(name: str, text: str) -> float | None:
-    """What was typed into a form's field, a decimal comma allowed; None where it was left empty."""
-    if not text:
-        return None
-    if not re.fullmatch(r"-?[0-9]{0,9}[.,]?[0-9]{1,9}", text):
-        raise MemberError(f"{name} {text!r} is not a number: write one like 0.6.")
-    return float(text.replace(",", "."))
-
-
-def _within(name: str, value: float, least: float, most: float) -> None:
-    if not least <= value <= most:
-        raise MemberError(f"{name} {value:g} does not fit: choose a number from {least:g} to {most:g}.")

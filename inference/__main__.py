@@ -19,7 +19,7 @@ from contextlib import closing
 
 from inference import catalog, fetching, settings, weights
 from inference.channel import Channel
-from inference.entries import Entry, ModelEntry, UpscalerEntry
+from inference.entries import Entry, FileEntry, ModelEntry, UpscalerEntry
 from inference.errors import DeviceLost, OperatorError, PeerBroken, SettingsError
 
 
@@ -63,6 +63,8 @@ def _list(known: catalog.Catalog) -> None:
                     family, source = str(entry.family), entry.path or entry.repo
                 case UpscalerEntry():
                     family, source = str(entry.arch), entry.url or entry.path
+                case FileEntry():
+                    family, source = kind, entry.url or entry.path
                 case _:
                     family, source = kind, entry.path or entry.repo
             rows.append((name, family, "yes" if name in here[kind] else "no", str(source)))
@@ -79,7 +81,7 @@ def _fetch(known: catalog.Catalog, name: str, log_level: str) -> None:
 
 
 def _is_of_hub(entry: Entry) -> bool:
-    return not isinstance(entry, UpscalerEntry) and entry.repo is not None
+    return not isinstance(entry, FileEntry) and entry.repo is not None
 
 
 def _serve(configured: settings.Settings, known: catalog.Catalog, fd: int) -> None:

@@ -15,20 +15,25 @@ from typing import Any, TypeVar, get_args
 import msgspec
 
 from inference.entries import (
+    CONTROL_FAMILIES,
     FAMILY_SAMPLERS,
+    AddOnEntry,
     CheckerEntry,
     ClassifierEntry,
+    ControlEntry,
     DecoderEntry,
     DescriberEntry,
     Entry,
+    FileEntry,
     FolderEntry,
     Kind,
     Labels,
+    LoraEntry,
     ModelEntry,
     UpscalerEntry,
 )
 from inference.errors import CatalogError
-from inference.protocol import ModelInfo, ToolInfo
+from inference.protocol import AddOnInfo, ModelInfo, ToolInfo
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 FIELDS = ("default", *(f"{kind}s" for kind in KINDS), "label_sets")
@@ -47,6 +52,8 @@ class Catalog:
     classifiers: dict[str, ClassifierEntry]
     decoders: dict[str, DecoderEntry]
     checkers: dict[str, CheckerEntry]
+    loras: dict[str, LoraEntry]
+    controls: dict[str, ControlEntry]
     label_sets: dict[str, tuple[str, ...]]
 
     def entries(self, kind: Kind) -> Mapping[str, Entry]:
@@ -58,6 +65,8 @@ class Catalog:
             "classifier": self.classifiers,
             "decoder": self.decoders,
             "checker": self.checkers,
+            "lora": self.loras,
+            "control": self.controls,
         }
         return tables[kind]
 
@@ -95,6 +104,11 @@ class Catalog:
             case _:
                 return ToolInfo(name=name, title=entry.title)
 
+    def add_on_info(self, name: str, entry: AddOnEntry) -> AddOnInfo:
+        """What members may ask of this LoRA or ControlNet."""
+        trigger = entry.trigger if isinstance(entry, LoraEntry) else ""
+        return AddOnInfo(name=name, title=entry.title, models=entry.models, weight=entry.weight, trigger=trigger)
+
 
 def load(path: Path) -> Catalog:
     """Read and check models.toml.
@@ -111,9 +125,7 @@ def load(path: Path) -> Catalog:
         raise CatalogError(f"{path} is not TOML: {error}") from error
     if surplus := sorted(document.keys() - set(FIELDS)):
         raise CatalogError(f"{path}: {surplus[0]}: no such field; there are {', '.join(FIELDS)}")
-    upscalers = _entries(path, document, "upscalers", UpscalerEntry)
-    for name, upscaler in upscalers.items():
-        _check_files(f"{path}: upscalers.{name}", upscaler)
+    upscalers = _files(path, document, "upscalers", UpscalerEntry)
     decoders = _folders(path, document, "decoders", DecoderEntry)
     checkers = _folders(path, document, "checkers", CheckerEntry)
     models = _folders(path, document, "models", ModelEntry)
@@ -122,6 +134,11 @@ def load(path: Path) -> Catalog:
     partners: dict[Kind, Mapping[str, Entry]] = {"upscaler": upscalers, "decoder": decoders, "checker": checkers}
     for name, model in models.items():
         _check_model(f"{path}: models.{name}", model, partners)
+    loras = _files(path, document, "loras", LoraEntry)
+    controls = _folders(path, document, "controls", ControlEntry)
+    for table, add_ons in (("loras", loras), ("controls", controls)):
+        for name, add_on in add_ons.items():
+            _check_add_on(f"{path}: {table}.{name}", add_on, models)
     describers = _folders(path, document, "describers", DescriberEntry)
     for name, describer in describers.items():
         if not describer.tasks:
@@ -138,11 +155,14 @@ def load(path: Path) -> Catalog:
         classifiers=_folders(path, document, "classifiers", ClassifierEntry),
         decoders=decoders,
         checkers=checkers,
+        loras=loras,
+        controls=controls,
         label_sets=_label_sets(path, document),
     )
 
 
-EntryKind = TypeVar("EntryKind", bound=UpscalerEntry | FolderEntry)
+EntryKind = TypeVar("EntryKind", bound=FileEntry | FolderEntry)
+FileKind = TypeVar("FileKind", bound=UpscalerEntry | LoraEntry)
 FolderKind = TypeVar("FolderKind", bound=FolderEntry)
 
 
@@ -165,6 +185,16 @@ def _folders(path: Path, document: dict[str, Any], table: str, kind: type[Folder
         if (entry.path is None) == (entry.repo is None):
             where = f"{path}: {table}.{name}"
             raise CatalogError(f"{where}: path: give either a folder as path or a hub repository as repo")
+    return entries
+
+
+def _files(path: Path, document: dict[str, Any], table: str, kind: type[FileKind]) -> dict[str, FileKind]:
+    entries = _entries(path, document, table, kind)
+    for name, entry in entries.items():
+        for file, what in zip(entry.files, ("", "grain: "), strict=False):
+            if file.path is None and file.url is None:
+                where = f"{path}: {table}.{name}"
+                raise CatalogError(f"{where}: {what}path: give a file as path, or a url to fetch it from, or both")
     return entries
 
 
@@ -192,12 +222,6 @@ def _converted(where: str, value: Any, kind: Any) -> Any:
         raise CatalogError(f"{where}: {field + ': ' if field else ''}{message}") from error
 
 
-def _check_files(where: str, entry: UpscalerEntry) -> None:
-    for file, what in zip(entry.files, ("", "grain: "), strict=False):
-        if file.path is None and file.url is None:
-            raise CatalogError(f"{where}: {what}path: give a file as path, or a url to fetch it from, or both")
-
-
 def _check_model(where: str, entry: ModelEntry, partners: Mapping[Kind, Mapping[str, Entry]]) -> None:
     for field in ("width", "height"):
         size = getattr(entry, field)
@@ -220,3 +244,17 @@ def _check_model(where: str, entry: ModelEntry, partners: Mapping[Kind, Mapping[
     for kind, partner in entry.partners.items():
         if partner not in partners[kind]:
             raise CatalogError(f"{where}: {kind}: there is no [{kind}s.{partner}]")
+
+
+def _check_add_on(where: str, entry: AddOnEntry, models: Mapping[str, ModelEntry]) -> None:
+    for name in entry.models:
+        if name not in models:
+            raise CatalogError(f"{where}: models: there is no [models.{name}]")
+    if isinstance(entry, ControlEntry):
+        families = sorted({models[name].family for name in entry.models})
+        if len(families) > 1:
+            raise CatalogError(f"{where}: models: a ControlNet is of one family, these are of {', '.join(families)}")
+        if families[0] not in CONTROL_FAMILIES:
+            raise CatalogError(f"{where}: models: no ControlNet can be used with the {families[0]} family")
+    if isinstance(entry, LoraEntry) and not entry.place.endswith(".safetensors"):
+        raise CatalogError(f"{where}: path: a LoRA is a .safetensors file")

@@ -5,9 +5,6 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,6 +13,7 @@ from PIL import Image
 
 from inference import images
 from inference.errors import Unsafe
+from inference.quiet import quietened
 
 FLAGGED = "The safety checker held this back, and it errs at times. Try other words or another seed."
 
@@ -37,7 +35,8 @@ class Checker:
         """
         seen = self._extractor(images=images.opaque(picture), return_tensors="pt")["pixel_values"]
         seen = seen.to(self.model.device, self.model.dtype)
-        with _quiet():
+        # It warns of every flagged picture: the member is told, and nothing is wrong here.
+        with quietened("diffusers.pipelines.stable_diffusion.safety_checker"):
             # What it is given as the pictures it would blacken; the flags alone are of use here.
             _, (flagged,) = self.model(clip_input=seen, images=[np.zeros((1, 1, 3))])
         if flagged:
@@ -47,15 +46,3 @@ class Checker:
 def _require_numbers(_: torch.nn.Module, __: Any, seen: torch.Tensor) -> None:
     if not torch.isfinite(seen).all():
         raise FloatingPointError("the safety checker cannot tell: what it computes is no number")
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Leave out its warning of every flagged picture: the member is told, and nothing is wrong here."""
-    logger = logging.getLogger("diffusers.pipelines.stable_diffusion.safety_checker")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

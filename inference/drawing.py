@@ -71,6 +71,28 @@ def bars(shares: Sequence[LabelShare]) -> Image.Image:
     return chart
 
 
+def side_by_side(pictures: Sequence[Image.Image], captions: Sequence[str]) -> Image.Image:
+    """The pictures in a row, all as high as the highest, each with its caption over it."""
+    height = max(SHORTEST // 2, *(picture.height for picture in pictures))
+    # Enlarged to their pixels, not beyond: what a network saw was as coarse as that.
+    panels = [
+        picture.resize((picture.width * height // picture.height, height), Image.Resampling.NEAREST)
+        for picture in pictures
+    ]
+    gap, band = max(4, height // 64), max(24, height // 16)
+    width = sum(panel.width for panel in panels) + gap * (len(panels) - 1)
+    row = Image.new("RGB", (width, height + band), "#2B2D31")
+    draw = ImageDraw.Draw(row)
+    font = _font(band * 2 // 3)
+    left = 0
+    for panel, caption in zip(panels, captions, strict=True):
+        text = _cut(draw, caption, font, panel.width)
+        draw.text((left + panel.width / 2, band / 2), text, fill="#F2F3F5", font=font, anchor="mm")
+        row.paste(panel, (left, band))
+        left += panel.width + gap
+    return row
+
+
 def _outlines(region: Region, factor: int) -> list[list[tuple[float, float]]]:
     left, top, right, bottom = region.box
     outlines = region.polygons or (((left, top), (right, top), (right, bottom), (left, bottom)),)

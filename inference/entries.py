@@ -11,7 +11,7 @@ import msgspec
 
 from inference.protocol import DescribeTask
 
-Kind = Literal["model", "upscaler", "describer", "classifier", "decoder", "checker"]
+Kind = Literal["model", "upscaler", "describer", "classifier", "decoder", "checker", "lora", "control"]
 """What an entry is. Its table in models.toml is called the same, in the plural."""
 
 Family = Literal["sd1", "sd2", "sdxl", "sd3"]
@@ -32,6 +32,13 @@ MAX_LABEL_CHARS = 100
 WEIGHTS = "weights"
 """The folder beside models.toml where files lie that were fetched from a url."""
 
+CONTROL_FAMILIES: tuple[Family, ...] = ("sd1", "sd2", "sdxl")
+"""Those whose ControlNets can be used. SD 3's pipeline draws noise of its own for the picture that it follows."""
+
+Annotator = Literal["canny", "none"]
+"""What turns a member's picture into what a ControlNet was trained to follow; `none` where it is that already."""
+
+Weight = Annotated[float, msgspec.Meta(ge=-2, le=2)]
 Pixels = Annotated[int, msgspec.Meta(ge=8, le=8192)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Guidance = Annotated[float, msgspec.Meta(ge=0, le=50)]
@@ -109,6 +116,11 @@ class FileEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         """Where the file lies, relative to models.toml."""
         return self.path or f"{WEIGHTS}/{str(self.url).rpartition('/')[2]}"
 
+    @property
+    def files(self) -> tuple[FileEntry, ...]:
+        """All that it is made of, its own weights first."""
+        return (self,)
+
 
 class UpscalerEntry(FileEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One `[upscalers.NAME]`: a Real-ESRGAN network."""
@@ -127,7 +139,7 @@ class UpscalerEntry(FileEntry, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @property
     def files(self) -> tuple[FileEntry, ...]:
-        """All that it is made of, its own weights first."""
+        """Its own weights, and those that keep the grain."""
         return (self,) if self.grain is None else (self, self.grain)
 
 
@@ -150,4 +162,24 @@ class CheckerEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_fields
     """One `[checkers.NAME]`: Stable Diffusion's safety checker with its feature extractor, in one folder or in two."""
 
 
-Entry = ModelEntry | UpscalerEntry | DescriberEntry | ClassifierEntry | DecoderEntry | CheckerEntry
+class LoraEntry(FileEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[loras.NAME]`: a LoRA's .safetensors file, in any of the layouts that diffusers reads."""
+
+    title: str
+    models: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    """Those that it was trained for or goes with: a family's name would promise too much."""
+    weight: Weight = 1.0
+    trigger: str = ""
+    """Words that it was trained to answer to; members see them where they choose it."""
+
+
+class ControlEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[controls.NAME]`: a ControlNet's diffusers folder."""
+
+    models: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    annotator: Annotator
+    weight: Annotated[float, msgspec.Meta(ge=0, le=2)] = 1.0
+
+
+AddOnEntry = LoraEntry | ControlEntry
+Entry = ModelEntry | UpscalerEntry | DescriberEntry | ClassifierEntry | DecoderEntry | CheckerEntry | AddOnEntry

@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 
 from inference import weights
 from inference.catalog import KINDS, Catalog
-from inference.entries import CheckerEntry, DecoderEntry, Entry, FileEntry, FolderEntry, Kind, ModelEntry, UpscalerEntry
+from inference.entries import CheckerEntry, ControlEntry, DecoderEntry, Entry, FileEntry, FolderEntry, Kind, ModelEntry
 from inference.errors import CatalogError, WeightsError
 
 FOLDER_FILES = ["*.json", "*.txt", "model.safetensors", "model-*.safetensors"]
 """What describing and classifying need of a transformers repository: many hold the same weights in other formats."""
-DECODER_FILES = ["config.json", "diffusion_pytorch_model.safetensors"]
+NETWORK_FILES = ["config.json", "diffusion_pytorch_model.safetensors"]
 CHECKER_FILES = [
     *("config.json", "preprocessor_config.json", "model.safetensors"),
     *(f"{weights.CHECKER}/{name}" for name in ("config.json", "model.safetensors")),
@@ -34,12 +34,12 @@ def fetch(catalog: Catalog, name: str) -> Iterator[Path]:
         raise WeightsError(f"{entries[0].title} comes with its {_own_place(entries[0])} and cannot be fetched")
     for entry in fetchable:
         match entry:
-            case UpscalerEntry():
+            case FileEntry():
                 yield from (_fetch_file(catalog.folder, file) for file in entry.files if file.url is not None)
             case ModelEntry():
                 yield _fetch_pipeline(entry)
-            case DecoderEntry():
-                yield _fetch_folder(entry, DECODER_FILES)
+            case DecoderEntry() | ControlEntry():
+                yield _fetch_folder(entry, NETWORK_FILES)
             case CheckerEntry():
                 yield _fetch_folder(entry, CHECKER_FILES)
             case _:
@@ -61,13 +61,13 @@ def wanted(catalog: Catalog, name: str) -> list[Entry]:
 
 
 def _comes_from_somewhere(entry: Entry) -> bool:
-    if isinstance(entry, UpscalerEntry):
+    if isinstance(entry, FileEntry):
         return any(file.url is not None for file in entry.files)
     return entry.repo is not None
 
 
 def _own_place(entry: Entry) -> str:
-    return f"file {entry.path}" if isinstance(entry, UpscalerEntry) else f"folder {entry.path}"
+    return f"file {entry.path}" if isinstance(entry, FileEntry) else f"folder {entry.path}"
 
 
 def _fetch_file(folder: Path, file: FileEntry) -> Path:

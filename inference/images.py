@@ -9,7 +9,7 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
 from inference.errors import InvalidInput
@@ -47,6 +47,11 @@ def opaque(picture: Image.Image) -> Image.Image:
         return picture.convert("RGB")
     white = Image.new("RGBA", picture.size, "white")
     return Image.alpha_composite(white, picture).convert("RGB")
+
+
+def fitting(picture: Image.Image, width: int, height: int) -> Image.Image:
+    """The picture at this size, opaque: cut to its proportions, not squeezed into them."""
+    return ImageOps.fit(opaque(picture), (width, height), Image.Resampling.LANCZOS)
 
 
 def png(image: Image.Image, texts: Mapping[str, str]) -> bytes:

@@ -9,33 +9,41 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
-from diffusers import AutoencoderTiny, StableDiffusion3Pipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
+from diffusers import (
+    AutoencoderTiny,
+    ControlNetModel,
+    StableDiffusion3Pipeline,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+)
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
 from transformers import AutoConfig, AutoProcessor, CLIPImageProcessor, CLIPModel, Florence2ForConditionalGeneration
 
 from inference import weights
+from inference.adapters import Adapters
 from inference.catalog import Catalog
 from inference.checking import Checker
 from inference.classifying import Classifier
 from inference.describing import Describer
 from inference.device import Device
-from inference.entries import (
-    CheckerEntry,
-    ClassifierEntry,
-    DescriberEntry,
-    Family,
-    FolderEntry,
-    ModelEntry,
-    UpscalerEntry,
-)
+from inference.entries import Family, FolderEntry, ModelEntry
 from inference.errors import WeightsError
+from inference.loaded import (
+    Network,
+    PictureChecker,
+    PictureClassifier,
+    PictureControl,
+    PictureDecoder,
+    PictureDescriber,
+    PictureModel,
+    PictureUpscaler,
+    Reader,
+    ReaderEntry,
+)
 from inference.prompts import PromptEncoder
-
-if TYPE_CHECKING:
-    from inference.upscaling import Upscaler
 
 PIPELINES: dict[Family, type[Any]] = {
     "sd1": StableDiffusionPipeline,
@@ -43,87 +51,6 @@ PIPELINES: dict[Family, type[Any]] = {
     "sdxl": StableDiffusionXLPipeline,
     "sd3": StableDiffusion3Pipeline,
 }
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class PictureModel:
-    """A loaded pipeline, ready on the device. Use it only within the task that got it from the store."""
-
-    name: str
-    entry: ModelEntry
-    pipeline: Any
-    dtype: torch.dtype
-    scheduler_config: dict[str, Any]
-    """As published; `samplers.build` derives every sampler from it."""
-    prompts: PromptEncoder
-    revision: str | None
-    """The hub's commit that the weights are of; None for a folder of the operator's own."""
-    hashes: dict[str, str]
-    """Short SHA-256 of each component's weights."""
-
-    @property
-    def denoiser(self) -> Any:
-        """The UNet or transformer."""
-        return self.pipeline.unet if hasattr(self.pipeline, "unet") else self.pipeline.transformer
-
-    @property
-    def modules(self) -> Iterable[torch.nn.Module]:
-        """Everything that takes memory."""
-        return (part for part in self.pipeline.components.values() if isinstance(part, torch.nn.Module))
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class PictureUpscaler:
-    """A loaded Real-ESRGAN network, on the same terms."""
-
-    name: str
-    entry: UpscalerEntry
-    network: Upscaler
-    dtype: torch.dtype
-    hash: str
-
-    @property
-    def modules(self) -> Iterable[torch.nn.Module]:
-        """Everything that takes memory."""
-        return (self.network.network,)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class PictureDecoder:
-    """A loaded AutoencoderTiny, on the same terms. For previews alone, so no recipe names it."""
-
-    network: Any
-
-    @property
-    def modules(self) -> Iterable[torch.nn.Module]:
-        """Everything that takes memory."""
-        return (self.network,)
-
-
-ReaderEntry = TypeVar("ReaderEntry", bound=DescriberEntry | ClassifierEntry | CheckerEntry)
-Network = TypeVar("Network", bound=Describer | Classifier | Checker)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Reader(Generic[ReaderEntry, Network]):
-    """A loaded model of transformers that reads pictures, on the same terms."""
-
-    name: str
-    entry: ReaderEntry
-    network: Network
-    dtype: torch.dtype
-    revision: str | None
-    hash: str
-
-    @property
-    def modules(self) -> Iterable[torch.nn.Module]:
-        """Everything that takes memory."""
-        return (self.network.model,)
-
-
-PictureDescriber = Reader[DescriberEntry, Describer]
-PictureClassifier = Reader[ClassifierEntry, Classifier]
-PictureChecker = Reader[CheckerEntry, Checker]
 
 
 class _Measurable(Protocol):
@@ -159,6 +86,7 @@ def model(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[Pic
             dtype=dtype,
             scheduler_config=dict(pipeline.scheduler.config),
             prompts=PromptEncoder(pipeline, entry.family),
+            adapters=Adapters(pipeline),
             revision=_revision(entry, folder),
             hashes={component: weights.fingerprint(of) for component, of in files.items()},
         )
@@ -170,15 +98,14 @@ def model(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[Pic
 def upscaler(catalog: Catalog, name: str, path: Path, device: Device) -> Plan[PictureUpscaler]:
     """A Real-ESRGAN network from its .pth files."""
     entry = catalog.upscalers[name]
-    files = weights.upscaler_files(catalog, entry)
+    files = weights.entry_files(catalog, entry)
 
     def load() -> PictureUpscaler:
         # Imported with the first upscaler: basicsr takes seconds that a start must not wait for.
         from inference.upscaling import Upscaler
 
         for file, described in zip(files, entry.files, strict=True):
-            if described.sha256 not in (None, weights.sha256(file)):
-                raise WeightsError(f"{file} is another file than sha256 in models.toml says: fetch {name} again")
+            weights.check_sha256(file, described, name)
         return PictureUpscaler(
             name=name,
             entry=entry,
@@ -217,9 +144,26 @@ def decoder(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[P
     dtype = device.dtype(catalog.decoders[name].dtype, "decoder")
 
     def load() -> PictureDecoder:
-        return PictureDecoder(network=_tiny(folder, dtype).to(device.where).eval())
+        return PictureDecoder(network=_network(folder, AutoencoderTiny, dtype, "tiny decoder").to(device.where).eval())
 
-    return Plan(expected_bytes=weights.parameter_count(weights.decoder_files(folder)) * dtype.itemsize, load=load)
+    return Plan(expected_bytes=weights.parameter_count(weights.diffusers_files(folder)) * dtype.itemsize, load=load)
+
+
+def control(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[PictureControl]:
+    """A ControlNet from its diffusers folder."""
+    entry = catalog.controls[name]
+    family = catalog.models[entry.models[0]].family
+    dtype = device.dtype(entry.dtype, family)
+    files = weights.diffusers_files(folder)
+
+    def load() -> PictureControl:
+        network = _network(folder, ControlNetModel, dtype, "ControlNet").to(device.where).eval()
+        revision = _revision(entry, folder)
+        return PictureControl(
+            name=name, entry=entry, network=network, revision=revision, hash=weights.fingerprint(files)
+        )
+
+    return Plan(expected_bytes=weights.parameter_count(files) * dtype.itemsize, load=load)
 
 
 def _reader(
@@ -293,15 +237,18 @@ def _transformer(
         raise _does_not_load(folder, what, error) from error
 
 
-def _tiny(folder: Path, dtype: torch.dtype) -> Any:
-    """An AutoencoderTiny, with every weight there as well."""
+def _network(folder: Path, kind: Any, dtype: torch.dtype, what: str) -> Any:
+    """A single network of diffusers, with every weight there as well."""
     try:
-        loaded, report = AutoencoderTiny.from_pretrained(  # type: ignore[no-untyped-call]
+        found = kind.load_config(folder, local_files_only=True).get("_class_name", kind.__name__)
+        if found != kind.__name__:
+            raise ValueError(f"its config.json is of a {found}")
+        loaded, report = kind.from_pretrained(
             folder, torch_dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True
         )
         _require_all(report)
     except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
-        raise _does_not_load(folder, "tiny decoder", error) from error
+        raise _does_not_load(folder, what, error) from error
     return loaded
 
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 
-from inference import decoding, images, noise, prompts, samplers
-from inference.device import Device
-from inference.loading import PictureModel
+from inference import controlling, decoding, images, noise, prompts, samplers
+from inference.annotating import ANNOTATORS
+from inference.loaded import Setup
 from inference.protocol import Imagine
 from inference.reports import Reporter
 
@@ -47,23 +47,24 @@ class Session:
         self,
         requests: Sequence[Imagine],
         files: Mapping[str, bytes],
-        model: PictureModel,
-        device: Device,
+        setup: Setup,
         report: Reporter,
-        size: int,
         sketch: Sketch | None,
     ) -> None:
         self.pictures: dict[int, list[Image.Image]] = {request.job: [] for request in requests}
         self.scheduler: Any = None
         self._requests = {request.job: request for request in requests}
         self._waiting = [Place(request, index) for request in requests for index in range(request.count)]
-        self._model = model
-        self._device = device
+        self._model = setup.model
+        self._control = setup.control
+        self._pipeline = controlling.pipeline(setup.model, setup.control)
+        self._device = setup.device
         self._report = report
-        self._size = size
+        self._size = setup.batch
         self._sketch = sketch
         self._preview_due_s = time.monotonic() + FIRST_PREVIEW_S
         self._starts = {request.job: self._start(request, files) for request in requests}
+        self._followed = {request.job: self._to_follow(request, files) for request in requests}
 
     def next_places(self) -> list[Place]:
         """The pictures of the next pass, at most the canonical batch; none when all are painted or cancelled."""
@@ -95,12 +96,15 @@ class Session:
         noises, generators = zip(*(noise.draw(at.request, at.index, shape) for at in filled), strict=True)
         guided = first.guidance > 1
         words = prompts.stack(
-            [self._model.prompts.encode(at.request.prompt, at.request.negative, guided) for at in filled]
+            [
+                self._model.prompts.encode(at.request.prompt, at.request.negative, guided, self._model.adapters.active)
+                for at in filled
+            ]
         )
         self.scheduler = samplers.build(
             first.sampler, self._model.scheduler_config, first.steps, taken=first.steps_taken
         )
-        self._model.pipeline.scheduler = self.scheduler
+        self._pipeline.scheduler = self.scheduler
         estimate = samplers.Estimate(self.scheduler)
 
         def after_step(_: Any, step: int, __: Any, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -108,7 +112,7 @@ class Session:
             return tensors
 
         try:
-            latents: torch.Tensor = self._model.pipeline(
+            latents: torch.Tensor = self._pipeline(
                 height=first.height,
                 width=first.width,
                 num_inference_steps=first.steps,
@@ -121,6 +125,7 @@ class Session:
                 output_type="latent",
                 return_dict=False,
                 **words,
+                **self._following(filled),
             )[0]
         except _Abandoned:
             return torch.empty(0)
@@ -130,10 +135,23 @@ class Session:
         """The latents of the picture that a request starts from, if it does."""
         if request.image is None:
             return None
-        picture = images.opaque(images.read(files, request.image))
-        # Cut to the proportions of what is painted, not squeezed into them.
-        fitting = ImageOps.fit(picture, (request.width, request.height), Image.Resampling.LANCZOS)
-        return decoding.encode(self._model.pipeline, self._model.entry.family, fitting)
+        picture = images.fitting(images.read(files, request.image), request.width, request.height)
+        return decoding.encode(self._model.pipeline, self._model.entry.family, picture)
+
+    def _to_follow(self, request: Imagine, files: Mapping[str, bytes]) -> Image.Image | None:
+        """What the ControlNet sees for a request, where it has one."""
+        if request.control is None or self._control is None:
+            return None
+        picture = images.fitting(images.read(files, request.control.image), request.width, request.height)
+        return ANNOTATORS[self._control.entry.annotator](picture)
+
+    def _following(self, places: list[Place]) -> dict[str, Any]:
+        """What a pipeline with a ControlNet wants to know beside the words."""
+        first = places[0].request
+        if first.control is None:
+            return {}
+        followed = [self._followed[place.request.job] for place in places]
+        return {"image": followed, "controlnet_conditioning_scale": first.control.weight}
 
     def _under_noise(self, places: list[Place], noises: torch.Tensor) -> torch.Tensor:
         """What the pass starts from: noise alone, or the requests' own starts under it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import torch
@@ -24,15 +24,16 @@ class PromptEncoder:
         self._pipeline = pipeline
         # SD 3's signature asks for the prompts of its second and third encoder; None means the same words.
         self._further: dict[str, None] = {"prompt_2": None, "prompt_3": None} if family == "sd3" else {}
-        self._kept: OrderedDict[tuple[str, str, bool], Encoded] = OrderedDict()
+        self._kept: OrderedDict[Hashable, Encoded] = OrderedDict()
 
-    def encode(self, prompt: str, negative: str, guided: bool) -> Encoded:
+    def encode(self, prompt: str, negative: str, guided: bool, adapters: Hashable = ()) -> Encoded:
         """The pipeline's keyword arguments for these words, each tensor with a batch of 1.
 
-        `guided` says whether the pipeline will also run the negative side (guidance above 1).
+        `guided` says whether the pipeline will also run the negative side (guidance above 1), `adapters` which LoRAs
+        are at work: some change the text encoders too.
         Words beyond the text encoder's window are cut off, as diffusers does.
         """
-        key = (prompt, negative if guided else "", guided)
+        key = (prompt, negative if guided else "", guided, adapters)
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]

@@ -12,27 +12,25 @@ from typing import Any
 import msgspec
 import torch
 
+from inference import weights
 from inference.device import Device
 from inference.entries import FolderEntry
-from inference.loading import PictureChecker, PictureClassifier, PictureDescriber, PictureModel, PictureUpscaler
+from inference.loaded import (
+    PictureClassifier,
+    PictureControl,
+    PictureDescriber,
+    PictureModel,
+    PictureUpscaler,
+    Setup,
+)
 from inference.protocol import Imagine, Request
 
-LIBRARIES = ("torch", "diffusers", "transformers", "safetensors", "pillow", "realesrgan", "basicsr")
+LIBRARIES = ("torch", "diffusers", "transformers", "safetensors", "pillow", "peft", "realesrgan", "basicsr")
 
 
-def recipe(
-    request: Imagine,
-    model: PictureModel,
-    scheduler: Any,
-    upscaler: PictureUpscaler | None,
-    checker: PictureChecker | None,
-    device: Device,
-    batch: int,
-) -> dict[str, Any]:
-    """Everything that decides the bytes of a job's pictures, as plain values that JSON and MessagePack can hold.
-
-    `batch` is the canonical batch size that the pictures were painted at.
-    """
+def recipe(request: Imagine, setup: Setup, scheduler: Any) -> dict[str, Any]:
+    """Everything that decides the bytes of a job's pictures, as plain values that JSON and MessagePack can hold."""
+    model, upscaler, checker = setup.model, setup.upscaler, setup.checker
     config = {key: _plain(value) for key, value in scheduler.config.items() if not key.startswith("_")}
     return {
         "request": _asked(request),
@@ -45,15 +43,25 @@ def recipe(
             "components": model.hashes,
         },
         "scheduler": {"class": type(scheduler).__name__, "config": config},
+        "loras": [
+            {"name": adapter.name, "weight": adapter.weight, "hash": weights.fingerprint([adapter.file])}
+            for adapter in model.adapters.active
+        ],
+        "control": None if setup.control is None else _control(setup.control),
         "upscaler": None
         if upscaler is None
         else {"name": upscaler.name, "hash": upscaler.hash, "scale": upscaler.entry.scale},
         # It changes no picture, but it decides whether there is one.
         "checker": None if checker is None else {"name": checker.name, "hash": checker.hash},
-        "device": _worked_on(device, model.dtype),
-        "batch": batch,
+        "device": _worked_on(setup.device, model.dtype),
+        "batch": setup.batch,
         "versions": versions(),
     }
+
+
+def _control(control: PictureControl) -> dict[str, Any]:
+    source = {"revision": control.revision, "hash": control.hash, "annotator": control.entry.annotator}
+    return {"name": control.name, **_source(control.entry), **source}
 
 
 def enlargement(request: Request, upscaler: PictureUpscaler, tile: int, device: Device) -> dict[str, Any]:
@@ -79,9 +87,14 @@ def reading(request: Request, reader: PictureDescriber | PictureClassifier, devi
     }
 
 
-def png_texts(request: Imagine, model: PictureModel, seed: int, index: int, made_of: dict[str, Any]) -> dict[str, str]:
+def comparison(request: Request, annotator: str) -> dict[str, Any]:
+    """The same for pictures that were put side by side."""
+    return {"request": _asked(request), "annotator": annotator, "versions": versions()}
+
+
+def png_texts(request: Imagine, seed: int, index: int, made_of: dict[str, Any]) -> dict[str, str]:
     """The text chunks of one picture: `parameters` for other tools, `easel` with the whole recipe as JSON."""
-    return {"parameters": parameters(request, model_hash(model), seed), **recipe_text({**made_of, "picture": index})}
+    return {"parameters": parameters(request, made_of, seed), **recipe_text({**made_of, "picture": index})}
 
 
 def recipe_text(made_of: dict[str, Any]) -> dict[str, str]:
@@ -89,10 +102,10 @@ def recipe_text(made_of: dict[str, Any]) -> dict[str, str]:
     return {"easel": json.dumps(made_of, ensure_ascii=False, separators=(",", ":"))}
 
 
-def parameters(request: Imagine, model_sha: str, seed: int) -> str:
+def parameters(request: Imagine, made_of: Mapping[str, Any], seed: int) -> str:
     """A picture's recipe as AUTOMATIC1111 writes it and as every Stable Diffusion tool reads it.
 
-    `seed` tells the picture from its neighbours (`protocol.Picture.seed`).
+    `made_of` is the whole recipe; `seed` tells the picture from its neighbours (`protocol.Picture.seed`).
     """
     fields: dict[str, Any] = {
         "Steps": request.steps,
@@ -100,7 +113,7 @@ def parameters(request: Imagine, model_sha: str, seed: int) -> str:
         "CFG scale": request.guidance,
         "Seed": request.seed if request.variations else seed,
         "Size": f"{request.width}x{request.height}",
-        "Model hash": model_sha,
+        "Model hash": made_of["model"]["hash"],
         "Model": request.model,
     }
     if request.image is not None:
@@ -108,8 +121,14 @@ def parameters(request: Imagine, model_sha: str, seed: int) -> str:
     if request.variations:
         # The format has room for one variation; where there are several, the `easel` text holds them all.
         fields |= {"Variation seed": seed, "Variation seed strength": request.variations[-1].strength}
+    if loras := made_of["loras"]:
+        fields["Lora hashes"] = ", ".join(f"{lora['name']}: {lora['hash']}" for lora in loras)
+    if control := made_of["control"]:
+        weight = request.control.weight if request.control else 0.0
+        fields["ControlNet 0"] = f"Module: {control['annotator']}, Model: {control['name']}, Weight: {weight:g}"
     fields["Version"] = f"easel {versions()['easel']}"
-    lines = [request.prompt]
+    # So that who pastes it into another tool gets the LoRAs as well.
+    lines = [" ".join([request.prompt, *(f"<lora:{lora['name']}:{lora['weight']:g}>" for lora in loras)])]
     if request.negative:
         lines.append(f"Negative prompt: {request.negative}")
     lines.append(", ".join(f"{name}: {_quoted(value)}" for name, value in fields.items()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,20 +13,22 @@ from typing import Any, TypeVar
 import torch
 
 from inference import loading, weights
+from inference.adapters import Adapter
 from inference.catalog import Catalog
 from inference.device import Device, is_out_of_memory
 from inference.entries import Kind
 from inference.errors import OutOfMemory, UnavailableModel, WeightsError
-from inference.loading import (
-    Loaded,
+from inference.loaded import (
     PictureChecker,
     PictureClassifier,
+    PictureControl,
     PictureDecoder,
     PictureDescriber,
     PictureModel,
     PictureUpscaler,
-    Plan,
 )
+from inference.loading import Loaded, Plan
+from inference.protocol import Lora
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +81,24 @@ class Store:
         """The named checker."""
         return self._use("checker", name, on_load, loading.checker)
 
+    def use_control(self, name: str, on_load: Callable[[], None]) -> PictureControl:
+        """The named ControlNet."""
+        return self._use("control", name, on_load, loading.control)
+
+    def adapt(self, model: PictureModel, loras: Sequence[Lora]) -> None:
+        """Let exactly these LoRAs work in a model that was got from here; it stays so until the next time.
+
+        Raises as the `use` methods do. One that is wanted at weight 0 is left out.
+        """
+        wanted = []
+        for lora in loras:
+            file = self._located("lora", lora.name)
+            weights.check_sha256(file, self.catalog.loras[lora.name], lora.name)
+            if lora.weight:
+                wanted.append(Adapter(lora.name, file, lora.weight))
+        model.adapters.switch(wanted)
+        self._resident[f"model {model.name}"].vram_bytes = sum(module_bytes(module) for module in model.modules)
+
     def use_decoder(self, name: str, on_load: Callable[[], None]) -> PictureDecoder | None:
         """The named decoder, or None where it is not to be had: previews can do without."""
         if name in self._without:
@@ -130,9 +150,7 @@ class Store:
     ) -> Loaded:
         key = f"{kind} {name}"
         if key not in self._resident:
-            place = weights.locate(self.catalog, kind, name)
-            if place is None:
-                raise UnavailableModel(f"The {key} is not on this machine; choose another one.")
+            place = self._located(kind, name)
             on_load()
             self._admit(key, plan(self.catalog, name, place, self.device))
         self._resident.move_to_end(key)
@@ -140,6 +158,12 @@ class Store:
             self._leases[-1].add(key)
         loaded: Loaded = self._resident[key].model
         return loaded
+
+    def _located(self, kind: Kind, name: str) -> Path:
+        place = weights.locate(self.catalog, kind, name)
+        if place is None:
+            raise UnavailableModel(f"The {kind} {name} is not on this machine; choose another one.")
+        return place
 
     def _admit(self, key: str, plan: Plan[Loaded]) -> None:
         """Make room, load, and keep count of what the weights really take."""

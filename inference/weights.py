@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from inference.catalog import KINDS, Catalog
-from inference.entries import CheckerEntry, DecoderEntry, FolderEntry, Kind, ModelEntry, UpscalerEntry
+from inference.entries import CheckerEntry, ControlEntry, DecoderEntry, FileEntry, FolderEntry, Kind, ModelEntry
 from inference.errors import WeightsError
 
 UNUSED = frozenset({"safety_checker", "feature_extractor", "image_encoder"})
@@ -31,20 +31,20 @@ CHECKER, EXTRACTOR = "safety_checker", "feature_extractor"
 
 
 def locate(catalog: Catalog, kind: Kind, name: str) -> Path | None:
-    """Where an entry's complete weights lie on this machine, or None: a folder, an upscaler's its file.
+    """Where an entry's complete weights lie on this machine, or None: a folder, or the first of its files.
 
     Never uses the network.
     """
     entry = catalog.entries(kind)[name]
-    if isinstance(entry, UpscalerEntry):
-        files = upscaler_files(catalog, entry)
+    if isinstance(entry, FileEntry):
+        files = entry_files(catalog, entry)
         return files[0] if all(file.is_file() for file in files) else None
     folder = catalog.folder / entry.path if entry.path is not None else _snapshot(entry)
     return folder if folder is not None and is_complete(folder, entry) else None
 
 
-def upscaler_files(catalog: Catalog, entry: UpscalerEntry) -> list[Path]:
-    """The files that an upscaler is made of, its own weights first, whether they exist or not."""
+def entry_files(catalog: Catalog, entry: FileEntry) -> list[Path]:
+    """The files that an upscaler or a LoRA is made of, its own weights first, whether they exist or not."""
     return [catalog.folder / file.place for file in entry.files]
 
 
@@ -93,8 +93,8 @@ def is_complete(folder: Path, entry: FolderEntry) -> bool:
         match entry:
             case ModelEntry():
                 files = [file for part in component_files(folder, entry.variant).values() for file in part]
-            case DecoderEntry():
-                files = decoder_files(folder)
+            case DecoderEntry() | ControlEntry():
+                files = diffusers_files(folder)
             case CheckerEntry():
                 files = checker_files(folder)
             case _:
@@ -115,8 +115,8 @@ def transformer_files(folder: Path) -> list[Path]:
     return _weight_files(folder, "model", None)
 
 
-def decoder_files(folder: Path) -> list[Path]:
-    """The weight files of a diffusers autoencoder's folder, on the same terms."""
+def diffusers_files(folder: Path) -> list[Path]:
+    """The weight files of a single network's diffusers folder, on the same terms."""
     _require_file(folder, "config.json")
     return _weight_files(folder, "diffusion_pytorch_model", None)
 
@@ -219,6 +219,12 @@ def parameter_count(files: Iterable[Path]) -> int:
                     numbers *= size
                 count += numbers
     return count
+
+
+def check_sha256(file: Path, described: FileEntry, name: str) -> None:
+    """Raise WeightsError where the file of this entry is another one than models.toml says."""
+    if described.sha256 not in (None, sha256(file)):
+        raise WeightsError(f"{file} is another file than sha256 in models.toml says: fetch {name} again")
 
 
 def fingerprint(files: list[Path]) -> str:

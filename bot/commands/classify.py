@@ -126,10 +126,10 @@ def build(dispatcher: Dispatcher) -> Slice:
         await dispatcher.submit(interaction, request, job.id)
 
     async def of_message(interaction: discord.Interaction, message: discord.Message) -> None:
-        await dispatcher.submit_upload(
+        await dispatcher.submit_uploads(
             interaction,
-            attachments.first_picture(message),
-            lambda taken: tools.classify(taken, dispatcher.ready, label_set=_first_set(dispatcher)),
+            {"image": attachments.first_picture(message)},
+            lambda image: tools.classify(image, dispatcher.ready, label_set=_first_set(dispatcher)),
         )
 
     menu = app_commands.ContextMenu(name="Classify", callback=of_message)

@@ -136,8 +136,10 @@ def build(dispatcher: Dispatcher) -> Slice:
         await dispatcher.submit(interaction, wishes.settle(wish, dispatcher.ready), job.id)
 
     async def of_message(interaction: discord.Interaction, message: discord.Message) -> None:
-        await dispatcher.submit_upload(
-            interaction, attachments.first_picture(message), lambda taken: tools.describe(taken, dispatcher.ready)
+        await dispatcher.submit_uploads(
+            interaction,
+            {"image": attachments.first_picture(message)},
+            lambda image: tools.describe(image, dispatcher.ready),
         )
 
     menu = app_commands.ContextMenu(name="Describe", callback=of_message)

@@ -11,7 +11,7 @@ import discord
 from discord import app_commands, ui
 from discord.app_commands import Choice
 
-from bot import attachments, cards, sources
+from bot import add_ons, attachments, cards, sources
 from bot.buttons import JobButton
 from bot.cards import Card
 from bot.commands import FORM_LIFE_S, Slice
@@ -19,8 +19,9 @@ from bot.dispatcher import Dispatcher
 from bot.errors import MemberError
 from bot.fitting import Shown
 from bot.jobs import Job, asked
-from bot.wishes import STRENGTH, Wish, check, edited, new_seed, number, rerolled, settle, varied
-from inference.protocol import Imagine
+from bot.numbers import number
+from bot.wishes import STRENGTH, Wish, check, edited, new_seed, rerolled, settle, varied
+from inference.protocol import Imagine, ModelInfo
 
 KIND = "imagine"
 
@@ -55,7 +56,8 @@ class Looks:
                 ("vary", "V", discord.ButtonStyle.primary),
             )
         )
-        more = [JobButton("reroll", job.id, label="Re-roll"), _edit(job), cards.delete(job)]
+        edges = [JobButton("compare", job.id, label="Show edges")] if request.control else []
+        more = [JobButton("reroll", job.id, label="Re-roll"), _edit(job), *edges, cards.delete(job)]
         return cards.result(
             job, self.headline(request), facts(request), pictures, request.prompt, [upscale, vary, more]
         )
@@ -72,9 +74,11 @@ def facts(request: Imagine) -> str:
     """What a Stable Diffusion user wants to know of a picture, in a line."""
     varied = f" varied {len(request.variations)}×" if request.variations else ""
     start = f" · from a picture, strength {request.strength:g}" if request.image else ""
+    loras = "".join(f" · {lora.name} {lora.weight:g}" for lora in request.loras)
+    follow = f" · follows {request.control.name} {request.control.weight:g}" if request.control else ""
     return (
         f"seed {request.seed}{varied} · {request.width}x{request.height} · {request.steps} steps"
-        f" · {request.sampler} · guidance {request.guidance:g} · {request.model}{start}"
+        f" · {request.sampler} · guidance {request.guidance:g} · {request.model}{loras}{follow}{start}"
     )
 
 
@@ -128,6 +132,10 @@ def build(dispatcher: Dispatcher) -> Slice:
         count="How many pictures",
         image="A picture to start from",
         strength="How far to go from that picture: 0.3 is a touch, 0.6 keeps the composition, 0.9 little of it",
+        lora="LoRAs, each with its weight: ink:0.8, neon",
+        control_image="A picture whose lines to follow",
+        control="How to follow it",
+        control_weight="How closely to follow it: 0 not at all, 1 as trained",
     )
     async def imagine(
         interaction: discord.Interaction,
@@ -143,6 +151,10 @@ def build(dispatcher: Dispatcher) -> Slice:
         count: int | None = None,
         image: discord.Attachment | None = None,
         strength: float | None = None,
+        lora: str | None = None,
+        control_image: discord.Attachment | None = None,
+        control: str | None = None,
+        control_weight: float | None = None,
     ) -> None:
         wish = Wish(
             prompt=prompt,
@@ -156,22 +168,38 @@ def build(dispatcher: Dispatcher) -> Slice:
             height=height,
             count=count,
             strength=strength,
+            loras=lora,
+            control=control,
+            control_weight=control_weight,
         )
-        if image is None:
+        given = {"image": image, "control_image": control_image}
+        uploads = {name: upload for name, upload in given.items() if upload is not None}
+        if not uploads:
             await dispatcher.submit(interaction, settle(wish, dispatcher.ready))
         else:
-            await dispatcher.submit_upload(
-                interaction, image, lambda taken: settle(replace(wish, image=taken), dispatcher.ready)
+            await dispatcher.submit_uploads(
+                interaction, uploads, lambda **taken: settle(replace(wish, **taken), dispatcher.ready)
             )
 
     @imagine.autocomplete("model")
     async def models(_: discord.Interaction, typed: str) -> list[Choice[str]]:
         return sources.choices(dispatcher.ready.models, typed)
 
+    def chosen_model(interaction: discord.Interaction) -> ModelInfo | None:
+        ready = dispatcher.ready
+        return ready.model(getattr(interaction.namespace, "model", None) or "") or ready.model(ready.default_model)
+
+    @imagine.autocomplete("lora")
+    async def loras(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
+        return sources.more_loras(add_ons.fitting(dispatcher.ready.loras, chosen_model(interaction)), typed)
+
+    @imagine.autocomplete("control")
+    async def controls(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
+        return sources.choices(add_ons.fitting(dispatcher.ready.controls, chosen_model(interaction)), typed)
+
     @imagine.autocomplete("sampler")
     async def samplers(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
-        ready = dispatcher.ready
-        model = ready.model(getattr(interaction.namespace, "model", None) or "") or ready.model(ready.default_model)
+        model = chosen_model(interaction)
         names = model.samplers if model is not None else ()
         return [Choice(name=name, value=name) for name in names if typed.lower() in name.lower()][: sources.CHOICES]
 
@@ -207,10 +235,10 @@ def build(dispatcher: Dispatcher) -> Slice:
         if message_id not in opened:
             raise MemberError("This form was opened too long ago: open it again from the picture's menu.")
         strength = number("Strength", fields["strength"].strip())
-        await dispatcher.submit_upload(
+        await dispatcher.submit_uploads(
             interaction,
-            opened[message_id],
-            lambda taken: settle(Wish(prompt=fields["prompt"], image=taken, strength=strength), dispatcher.ready),
+            {"image": opened[message_id]},
+            lambda image: settle(Wish(prompt=fields["prompt"], image=image, strength=strength), dispatcher.ready),
         )
 
     return Slice(

@@ -93,8 +93,10 @@ def build(dispatcher: Dispatcher) -> Slice:
         )
 
     async def of_message(interaction: discord.Interaction, message: discord.Message) -> None:
-        await dispatcher.submit_upload(
-            interaction, attachments.first_picture(message), lambda taken: tools.upscale(taken, dispatcher.ready)
+        await dispatcher.submit_uploads(
+            interaction,
+            {"image": attachments.first_picture(message)},
+            lambda image: tools.upscale(image, dispatcher.ready),
         )
 
     menu = app_commands.ContextMenu(name="Upscale", callback=of_message)

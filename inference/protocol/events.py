@@ -52,6 +52,19 @@ class ToolInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What a describer can be asked."""
 
 
+class AddOnInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What a LoRA or a ControlNet is called, and which models it goes with."""
+
+    name: str
+    """The key in models.toml, which members type."""
+    title: str
+    models: tuple[str, ...]
+    weight: float
+    """Where the member names none."""
+    trigger: str = ""
+    """Words that a LoRA was trained to answer to."""
+
+
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
     """First event of every engine: what it can do. Choices and limits shown to members come from here."""
 
@@ -69,6 +82,11 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
     label_sets: dict[str, tuple[str, ...]] = {}
     """Ready-made labels for `Classify`, by name."""
     max_labels: int = 0
+    loras: tuple[AddOnInfo, ...] = ()
+    """Those whose weights are on this machine; so for the next."""
+    controls: tuple[AddOnInfo, ...] = ()
+    max_loras: int = 0
+    """How many of them one picture can have."""
 
     def model(self, name: str) -> ModelInfo | None:
         """The model of this name, or None where its weights are missing or nobody knows it."""

@@ -37,6 +37,22 @@ class Input(msgspec.Struct, frozen=True):
     height: int
 
 
+class Lora(msgspec.Struct, frozen=True):
+    """A LoRA of the catalogue beside the model, and how strongly; 0 leaves the model as it is."""
+
+    name: str
+    weight: float
+
+
+class Control(msgspec.Struct, frozen=True):
+    """A ControlNet of the catalogue, the picture whose lines (or depth, or pose) it follows, and how closely."""
+
+    name: str
+    image: Input
+    weight: float = 1.0
+    """0 follows nothing."""
+
+
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """What every request has. Every field is settled: nothing is left for the engine to choose."""
 
@@ -94,11 +110,14 @@ class Imagine(Task, frozen=True, kw_only=True, tag="imagine"):
     image: Input | None = None
     strength: float = 1.0
     """Of the `image`: near 0 it hardly changes, at 1 nothing of it is left. Only that share of the steps is taken."""
+    loras: tuple[Lora, ...] = ()
+    control: Control | None = None
 
     @property
     def inputs(self) -> tuple[Input, ...]:
-        """The picture to start from, if there is one."""
-        return () if self.image is None else (self.image,)
+        """The pictures to start from and to follow, if there are any."""
+        wanted = (self.image, self.control.image if self.control else None)
+        return tuple(image for image in wanted if image is not None)
 
     @property
     def steps_taken(self) -> int:
@@ -114,7 +133,9 @@ class Imagine(Task, frozen=True, kw_only=True, tag="imagine"):
     def pass_key(self) -> tuple[object, ...]:
         """Equal for requests that can share one forward pass."""
         start = None if self.image is None else self.strength
-        return (self.model, self.width, self.height, self.steps, self.sampler, self.guidance, start)
+        follow = None if self.control is None else (self.control.name, self.control.weight)
+        how = (self.width, self.height, self.steps, self.sampler, self.guidance)
+        return (self.model, self.loras, follow, *how, start)
 
     @property
     def work(self) -> float:
@@ -191,7 +212,27 @@ class Classify(Task, frozen=True, kw_only=True, tag="classify"):
         return (self.image,)
 
 
-Request = Imagine | Upscale | Describe | Classify
+class Compare(Task, frozen=True, kw_only=True, tag="compare"):
+    """Put side by side the picture that was followed, what the ControlNet saw of it, and what was painted.
+
+    `model` names the ControlNet.
+    """
+
+    quick: ClassVar[bool] = True
+
+    image: Input
+    width: int
+    """The size at which it was followed, in pixels."""
+    height: int
+    painted: tuple[Input, ...]
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """The picture that was followed and those that were painted."""
+        return (self.image, *self.painted)
+
+
+Request = Imagine | Upscale | Describe | Classify | Compare
 """Every task a member can ask for (a union that grows with the commands)."""
 
 

@@ -13,7 +13,7 @@ from inference.catalog import Catalog
 from inference.describing import TELLING
 from inference.entries import Kind
 from inference.errors import InvalidInput, UnavailableModel
-from inference.loading import PictureDescriber
+from inference.loaded import PictureDescriber
 from inference.protocol import MAX_TEXT_CHARS, TASKS_WITH_TEXT, Answer, Describe
 from inference.reports import Painted, Reporter
 from inference.store import Store

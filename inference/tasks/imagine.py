@@ -18,9 +18,9 @@ from PIL import Image
 from inference import decoding, noise, painting, provenance
 from inference.catalog import Catalog
 from inference.device import Device
-from inference.entries import Kind, ModelEntry
+from inference.entries import AddOnEntry, Kind, ModelEntry
 from inference.errors import InvalidInput, UnavailableModel, Unsafe
-from inference.loading import PictureModel
+from inference.loaded import PictureModel, Setup
 from inference.protocol import MAX_SEED, Imagine
 from inference.reports import Painted, Reporter
 from inference.store import Store
@@ -31,6 +31,7 @@ REQUEST = Imagine
 MAX_COUNT = 4
 MAX_PROMPT_CHARS = 2000
 MAX_VARIATIONS = 16
+MAX_LORAS = 3
 
 
 def abilities(catalog: Catalog, here: Mapping[Kind, Sequence[str]]) -> dict[str, Any]:
@@ -41,6 +42,9 @@ def abilities(catalog: Catalog, here: Mapping[Kind, Sequence[str]]) -> dict[str,
         "missing": tuple(name for name in catalog.models if name not in here["model"]),
         "max_count": MAX_COUNT,
         "max_prompt_chars": MAX_PROMPT_CHARS,
+        "loras": tuple(catalog.add_on_info(name, catalog.loras[name]) for name in here["lora"]),
+        "controls": tuple(catalog.add_on_info(name, catalog.controls[name]) for name in here["control"]),
+        "max_loras": MAX_LORAS,
     }
 
 
@@ -77,6 +81,25 @@ def check(request: Imagine, catalog: Catalog) -> None:
     for variation in request.variations:
         if not 0 <= variation.strength <= 1:
             raise InvalidInput(f"The strength of a variation is 0 to 1, not {variation.strength:g}.")
+    if len(request.loras) > MAX_LORAS:
+        raise InvalidInput(f"At most {MAX_LORAS} LoRAs go together, not {len(request.loras)}.")
+    if len({lora.name for lora in request.loras}) < len(request.loras):
+        raise InvalidInput("A LoRA comes twice; name each once.")
+    for lora in request.loras:
+        _check_add_on("LoRA", lora.name, catalog.loras, request.model, entry)
+        if not -2 <= lora.weight <= 2:
+            raise InvalidInput(f"The weight of a LoRA is -2 to 2, not {lora.weight:g}.")
+    if request.control is not None:
+        _check_add_on("ControlNet", request.control.name, catalog.controls, request.model, entry)
+        if not 0 <= request.control.weight <= 2:
+            raise InvalidInput(f"The weight of a ControlNet is 0 to 2, not {request.control.weight:g}.")
+
+
+def _check_add_on(what: str, name: str, known: Mapping[str, AddOnEntry], model: str, entry: ModelEntry) -> None:
+    if name not in known:
+        raise UnavailableModel(f"There is no {what} called {name}.")
+    if model not in known[name].models:
+        raise InvalidInput(f"The {what} {known[name].title} does not go with {entry.title}; leave it out.")
 
 
 def _check_size(width: int, height: int, entry: ModelEntry) -> None:
@@ -129,8 +152,19 @@ def run(requests: Sequence[Imagine], files: Mapping[str, bytes], store: Store, r
     checker = None if model.entry.checker is None else store.use_checker(model.entry.checker, loading)
     # A preview would show what has not been checked.
     sketch = None if checker is not None else _sketcher(model, store, loading)
-    size = canonical_batch(model.entry, first.width, first.height, store.device)
-    session = painting.Session(requests, files, model, store.device, report, size, sketch)
+    control = None
+    if first.control is not None and first.control.weight:
+        control = store.use_control(first.control.name, loading)
+    store.adapt(model, first.loras)
+    setup = Setup(
+        model=model,
+        control=control,
+        upscaler=upscaler,
+        checker=checker,
+        device=store.device,
+        batch=canonical_batch(model.entry, first.width, first.height, store.device),
+    )
+    session = painting.Session(requests, files, setup, report, sketch)
     for request in requests:
         report.step(request.job, 0, session.steps_of(request.job))
     while places := session.next_places():
@@ -154,10 +188,8 @@ def run(requests: Sequence[Imagine], files: Mapping[str, bytes], store: Store, r
                 picture = upscaler.network.enlarge(picture)
             session.pictures[job].append(picture)
             if len(session.pictures[job]) == place.request.count:
-                made_of = provenance.recipe(
-                    place.request, model, session.scheduler, upscaler, checker, store.device, size
-                )
-                report.finish(job, _painted(place.request, model, session.pictures[job], made_of), made_of)
+                made_of = provenance.recipe(place.request, setup, session.scheduler)
+                report.finish(job, _painted(place.request, session.pictures[job], made_of), made_of)
 
 
 def _sketcher(model: PictureModel, store: Store, loading: Callable[[], None]) -> painting.Sketch:
@@ -170,12 +202,10 @@ def _sketcher(model: PictureModel, store: Store, loading: Callable[[], None]) ->
     return partial(decoding.sketch, model.pipeline, model.entry.family, decoder=decoder)
 
 
-def _painted(
-    request: Imagine, model: PictureModel, pictures: Sequence[Image.Image], made_of: dict[str, Any]
-) -> list[Painted]:
+def _painted(request: Imagine, pictures: Sequence[Image.Image], made_of: dict[str, Any]) -> list[Painted]:
     painted = []
     for index, picture in enumerate(pictures):
         seed = noise.picture_seed(request, index)
-        texts = provenance.png_texts(request, model, seed, index, made_of)
+        texts = provenance.png_texts(request, seed, index, made_of)
         painted.append(Painted(image=picture, seed=seed, texts=texts))
     return painted

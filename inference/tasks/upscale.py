@@ -16,7 +16,7 @@ from inference.catalog import Catalog
 from inference.device import Device, host_free_bytes
 from inference.entries import Kind
 from inference.errors import InvalidInput, OutOfMemory, UnavailableModel
-from inference.loading import PictureUpscaler
+from inference.loaded import PictureUpscaler
 from inference.protocol import FACTORS, MAX_OUTPUT_PIXELS, Upscale
 from inference.reports import Painted, Reporter
 from inference.store import Store

@@ -252,7 +252,7 @@ def test_what_the_operator_must_mend_is_one_line_and_status_2(
     ours, theirs = socket.socketpair()
     broken, empty = tmp_path / "broken.toml", tmp_path / "empty.toml"
     broken.write_text('default = "one"\n[models.one]\ntitle = "One"\n')
-    absent = models_toml.read_text().split("[models.absent]")[1]
+    absent = models_toml.read_text().split("[models.absent]")[1].split("\n[")[0]
     empty.write_text('default = "one"\n[models.one]\n' + absent)
     places = {"fd": str(theirs.fileno()), "broken": str(broken), "empty": str(empty)}
     with ours, theirs:

@@ -50,6 +50,7 @@ from transformers.models.florence2.configuration_florence2 import Florence2Visio
 
 from inference.catalog import load
 from inference.entries import UpscalerEntry
+from tests.inference import tiny_add_ons
 
 WIDTH = 32
 """Channels of everything that can choose."""
@@ -199,18 +200,19 @@ colours = ["red", "blue"]
 def build(folder: Path) -> Path:
     """Write every tiny model and a models.toml that names them into this folder; returns the models.toml."""
     torch.manual_seed(0)
-    for name, make in MAKERS.items():
-        pipeline = make()
+    made = {name: make() for name, make in MAKERS.items()}
+    for name, pipeline in made.items():
         pipeline.save_pretrained(folder / name)
         index = json.loads((folder / name / "model_index.json").read_text())
         assert index["_class_name"] == type(pipeline).__name__
+    tiny_add_ons.write(folder, made["sd15"], made["sdxl"])
     write_florence(folder / "florence")
     write_clip(folder / "clip")
     write_decoder(folder / "decoder")
     write_checker(folder / "strict" / "safety_checker", folder / "strict" / "feature_extractor", everything=True)
     write_checker(folder / "lax", folder / "lax", everything=False)
     catalog = folder / "models.toml"
-    catalog.write_text(CATALOG)
+    catalog.write_text(CATALOG + tiny_add_ons.CATALOG)
     for entry in load(catalog).upscalers.values():
         for number, file in enumerate(entry.files):
             if file.path is not None:

@@ -1,0 +1,62 @@
+"""Show edges: what a picture followed, what the ControlNet saw of it and what was painted, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import discord
+
+from bot import cards, tools
+from bot.buttons import JobButton
+from bot.cards import Card
+from bot.commands import Slice
+from bot.dispatcher import Dispatcher
+from bot.errors import MemberError
+from bot.fitting import Shown
+from bot.jobs import Job, asked
+from inference.protocol import Compare, Imagine, Input
+
+KIND = "compare"
+
+
+class Looks:
+    """How a comparison looks."""
+
+    def headline(self, request: Compare) -> str:
+        """What is compared."""
+        return f"**What {request.model} followed**"
+
+    def ways_on(self, job: Job) -> list[JobButton]:
+        """Again, or away with it."""
+        return [cards.again(job), cards.delete(job)]
+
+    def finished(self, job: Job, pictures: Sequence[Shown]) -> Card:
+        """The comparison."""
+        request = asked(job, Compare)
+        text = self.headline(request)
+        return cards.result(job, text, "given, seen, painted", pictures, text.strip("*"), [[cards.delete(job)]])
+
+
+LOOK = Looks()
+
+
+def build(dispatcher: Dispatcher) -> Slice:
+    """The button."""
+
+    async def compare(interaction: discord.Interaction, job: Job, _: int) -> None:
+        request = asked(job, Imagine)
+        if request.control is None:
+            raise MemberError("These pictures followed no other: there is nothing to compare.")
+        painted = tuple(Input(made.sha256, made.width, made.height) for made in job.pictures)
+        comparison = Compare(
+            job=0,
+            model=request.control.name,
+            image=request.control.image,
+            width=request.width,
+            height=request.height,
+            painted=painted,
+        )
+        tools.check(comparison, dispatcher.ready)
+        await dispatcher.submit(interaction, comparison, job.id)
+
+    return Slice(presses={"compare": compare})

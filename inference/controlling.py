@@ -1,0 +1,30 @@
+"""A ControlNet beside a picture model: the pipeline of its family that follows a picture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from diffusers import StableDiffusionControlNetPipeline, StableDiffusionXLControlNetPipeline
+
+from inference.entries import Family
+from inference.loaded import PictureControl, PictureModel
+
+PIPELINES: dict[Family, tuple[type[Any], dict[str, Any]]] = {
+    "sd1": (StableDiffusionControlNetPipeline, {"requires_safety_checker": False}),
+    "sd2": (StableDiffusionControlNetPipeline, {"requires_safety_checker": False}),
+    "sdxl": (StableDiffusionXLControlNetPipeline, {"add_watermarker": False}),
+}
+
+
+def pipeline(model: PictureModel, control: PictureControl | None) -> Any:
+    """The model's pipeline, or one of the same parts that also follows pictures by the ControlNet."""
+    if control is None:
+        return model.pipeline
+    kind, settings = PIPELINES[model.entry.family]
+    # What the model was published with, such as what SDXL reads for an empty prompt.
+    for name in ("force_zeros_for_empty_prompt",):
+        if name in model.pipeline.config:
+            settings = settings | {name: model.pipeline.config[name]}
+    following: Any = kind(**model.pipeline.components, controlnet=control.network, **settings)
+    following.set_progress_bar_config(disable=True)
+    return following

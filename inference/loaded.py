@@ -1,0 +1,131 @@
+"""What runs on the device once loaded, a class for each kind. Use it only within the task that got it from `store`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import torch
+
+from inference.adapters import Adapters
+from inference.checking import Checker
+from inference.classifying import Classifier
+from inference.describing import Describer
+from inference.device import Device
+from inference.entries import CheckerEntry, ClassifierEntry, ControlEntry, DescriberEntry, ModelEntry, UpscalerEntry
+from inference.prompts import PromptEncoder
+
+if TYPE_CHECKING:
+    from inference.upscaling import Upscaler
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PictureModel:
+    """A loaded pipeline."""
+
+    name: str
+    entry: ModelEntry
+    pipeline: Any
+    dtype: torch.dtype
+    scheduler_config: dict[str, Any]
+    """As published; `samplers.build` derives every sampler from it."""
+    prompts: PromptEncoder
+    adapters: Adapters
+    revision: str | None
+    """The hub's commit that the weights are of; None for a folder of the operator's own."""
+    hashes: dict[str, str]
+    """Short SHA-256 of each component's weights."""
+
+    @property
+    def denoiser(self) -> Any:
+        """The UNet or transformer."""
+        return self.pipeline.unet if hasattr(self.pipeline, "unet") else self.pipeline.transformer
+
+    @property
+    def modules(self) -> Iterable[torch.nn.Module]:
+        """Everything that takes memory."""
+        return (part for part in self.pipeline.components.values() if isinstance(part, torch.nn.Module))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PictureUpscaler:
+    """A loaded Real-ESRGAN network."""
+
+    name: str
+    entry: UpscalerEntry
+    network: Upscaler
+    dtype: torch.dtype
+    hash: str
+
+    @property
+    def modules(self) -> Iterable[torch.nn.Module]:
+        """Everything that takes memory."""
+        return (self.network.network,)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PictureDecoder:
+    """A loaded AutoencoderTiny. For previews alone, so no recipe names it."""
+
+    network: Any
+
+    @property
+    def modules(self) -> Iterable[torch.nn.Module]:
+        """Everything that takes memory."""
+        return (self.network,)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PictureControl:
+    """A loaded ControlNet."""
+
+    name: str
+    entry: ControlEntry
+    network: Any
+    revision: str | None
+    hash: str
+
+    @property
+    def modules(self) -> Iterable[torch.nn.Module]:
+        """Everything that takes memory."""
+        return (self.network,)
+
+
+ReaderEntry = TypeVar("ReaderEntry", bound=DescriberEntry | ClassifierEntry | CheckerEntry)
+Network = TypeVar("Network", bound=Describer | Classifier | Checker)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Reader(Generic[ReaderEntry, Network]):
+    """A loaded model of transformers that reads pictures."""
+
+    name: str
+    entry: ReaderEntry
+    network: Network
+    dtype: torch.dtype
+    revision: str | None
+    hash: str
+
+    @property
+    def modules(self) -> Iterable[torch.nn.Module]:
+        """Everything that takes memory."""
+        return (self.network.model,)
+
+
+PictureDescriber = Reader[DescriberEntry, Describer]
+PictureClassifier = Reader[ClassifierEntry, Classifier]
+PictureChecker = Reader[CheckerEntry, Checker]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """All that requests of one pass key are painted with; whatever of it changes a picture stands in its recipe."""
+
+    model: PictureModel
+    control: PictureControl | None = None
+    upscaler: PictureUpscaler | None = None
+    checker: PictureChecker | None = None
+    device: Device
+    batch: int
+    """The canonical number of pictures in a pass (`tasks.imagine.canonical_batch`)."""

@@ -1,0 +1,54 @@
+"""What a ControlNet was given, what it saw and what was painted along it, side by side in one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from inference import drawing, images, provenance
+from inference.annotating import ANNOTATORS
+from inference.catalog import Catalog
+from inference.entries import Kind
+from inference.errors import InvalidInput, UnavailableModel
+from inference.protocol import Compare
+from inference.reports import Painted, Reporter
+from inference.store import Store
+
+REQUEST = Compare
+MAX_PAINTED = 4
+MAX_SIDE = 8192
+
+
+def abilities(catalog: Catalog, here: Mapping[Kind, Sequence[str]]) -> dict[str, Any]:
+    """What `protocol.Ready` says about comparing: nothing that `tasks.imagine` does not."""
+    return {}
+
+
+def check(request: Compare, catalog: Catalog) -> None:
+    """Raise InvalidInput or UnavailableModel, in a sentence for the member, where there is nothing to compare."""
+    if request.model not in catalog.controls:
+        raise UnavailableModel(f"There is no ControlNet called {request.model}.")
+    if not 1 <= len(request.painted) <= MAX_PAINTED:
+        raise InvalidInput(f"1 to {MAX_PAINTED} pictures are compared, not {len(request.painted)}.")
+    if not (8 <= request.width <= MAX_SIDE and 8 <= request.height <= MAX_SIDE):
+        raise InvalidInput(f"No picture was painted at {request.width}x{request.height}.")
+
+
+def too_large(request: Compare, catalog: Catalog) -> str:
+    """A sentence for whom the memory was full."""
+    return "The device's memory is full: nothing can be compared now; try again later."
+
+
+def run(requests: Sequence[Compare], files: Mapping[str, bytes], store: Store, report: Reporter) -> None:
+    """Draw comparisons that have been checked and begun; each ends through `report`."""
+    for request in requests:
+        report.step(request.job, 0, 1)
+        painted = [images.opaque(images.read(files, one)) for one in request.painted]
+        given = images.fitting(images.read(files, request.image), request.width, request.height)
+        annotator = store.catalog.controls[request.model].annotator
+        seen = ANNOTATORS[annotator](given)
+        captions = ["given", annotator if annotator != "none" else "as given", *(["painted"] * len(painted))]
+        if report.still_wanted([request.job]):
+            made_of = provenance.comparison(request, annotator)
+            together = drawing.side_by_side([given, seen, *painted], captions)
+            report.finish(request.job, [Painted(image=together, texts=provenance.recipe_text(made_of))], made_of)

@@ -1,0 +1,102 @@
+"""LoRAs and ControlNets as members ask for them."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.add_ons import without_tags
+from bot.errors import MemberError
+from bot.sources import more_loras
+from bot.wishes import Wish, check, edited, settle
+from inference.protocol import AddOnInfo, Control, Input, Lora, Ready
+from tests.bot.conftest import ready, request
+
+INK = AddOnInfo(name="ink", title="Ink", models=("starter",), weight=0.8, trigger="ink drawing")
+NEON = AddOnInfo(name="neon", title="Neon lights", models=("starter", "turbo"), weight=1.0)
+XL = AddOnInfo(name="xl", title="For XL", models=("turbo",), weight=1.0)
+CANNY = AddOnInfo(name="canny", title="Canny", models=("starter",), weight=0.7)
+PICTURE = Input("0" * 64, 64, 64)
+
+
+def able() -> Ready:
+    return ready(loras=(INK, NEON, XL), controls=(CANNY,), max_loras=3)
+
+
+@pytest.mark.parametrize(
+    ("typed", "loras"),
+    [
+        ("ink", (Lora("ink", 0.8),)),
+        ("ink:1.2, Neon lights", (Lora("ink", 1.2), Lora("neon", 1.0))),
+        (" neon : -0.5 ,", (Lora("neon", -0.5),)),
+        ("INK:0", (Lora("ink", 0.0),)),
+    ],
+)
+def test_loras_are_written_as_names_with_weights(typed: str, loras: tuple[Lora, ...]) -> None:
+    assert settle(Wish(prompt="x", loras=typed), able()).loras == loras
+
+
+def test_tags_of_other_tools_leave_the_prompt_and_become_loras() -> None:
+    settled = settle(Wish(prompt="a cat <lora:ink:0.5> at night <lora:neon>"), able())
+    assert settled.prompt == "a cat at night"
+    assert settled.loras == (Lora("ink", 0.5), Lora("neon", 1.0))
+    assert without_tags("a  cat, 2 < 3") == ("a  cat, 2 < 3", [])
+
+
+def test_a_picture_to_follow_takes_the_first_controlnet_that_goes_with_the_model() -> None:
+    assert settle(Wish(prompt="x", control_image=PICTURE), able()).control == Control("canny", PICTURE, 0.7)
+    chosen = Wish(prompt="x", control_image=PICTURE, control="canny", control_weight=1.5)
+    assert settle(chosen, able()).control == Control("canny", PICTURE, 1.5)
+
+
+@pytest.mark.parametrize(
+    ("wish", "sentence"),
+    [
+        (Wish(prompt="x", loras="oil"), "There is no LoRA called 'oil' here: choose one of ink, neon."),
+        (Wish(prompt="x", loras="xl"), "The LoRA xl does not go with Starter: choose one of ink, neon."),
+        (Wish(prompt="x", loras="ink:much"), "The weight of ink 'much' is not a number"),
+        (Wish(prompt="x", loras="ink:3"), "The weight of ink 3 does not fit: choose a number from -2 to 2."),
+        (Wish(prompt="x", loras="ink, ink:0.5"), "The LoRA ink comes twice: name it once."),
+        (Wish(prompt="x <lora:ink:1> <lora:neon:1>", loras="ink"), "The LoRA ink comes twice"),
+        (Wish(prompt="<lora:ink:1>"), "The prompt is empty"),
+        (Wish(prompt="x", control="canny"), "give one as `control_image`"),
+        (Wish(prompt="x", control_weight=1.0), "give one as `control_image`"),
+        (Wish(prompt="x", control_image=PICTURE, control="pose"), "no ControlNet called 'pose' here: choose"),
+        (Wish(prompt="x", control_image=PICTURE, control_weight=-1.0), "Control weight -1 does not fit"),
+        (Wish(prompt="x", model="turbo", control_image=PICTURE), "There is no ControlNet for Turbo here"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_gets_a_sentence(wish: Wish, sentence: str) -> None:
+    with pytest.raises(MemberError) as refused:
+        settle(wish, able())
+    assert sentence in str(refused.value)
+
+
+def test_too_many_loras_are_refused() -> None:
+    few = ready(loras=(INK, NEON), max_loras=1)
+    with pytest.raises(MemberError, match="2 LoRAs are too many: choose up to 1."):
+        settle(Wish(prompt="x", loras="ink, neon"), few)
+
+
+def test_an_old_request_whose_lora_is_gone_is_refused() -> None:
+    with pytest.raises(MemberError, match="There is no LoRA called 'gone' here"):
+        check(request(loras=(Lora("gone", 1.0),)), able())
+
+
+def test_an_edit_keeps_them_unless_the_words_name_others() -> None:
+    before = request(loras=(Lora("ink", 0.8),), control=Control("canny", PICTURE, 1.0))
+    fields = {"prompt": "a boat", "negative": "", "seed": "7", "size": "", "steps": ""}
+    after = edited(before, fields, able())
+    assert (after.loras, after.control) == (before.loras, before.control)
+    other = edited(before, {**fields, "prompt": "a boat <lora:neon:0.3>"}, able())
+    assert other.loras == (Lora("neon", 0.3),)
+
+
+def test_choices_go_on_after_the_last_comma() -> None:
+    offered = more_loras([INK, NEON], "")
+    assert [(choice.name, choice.value) for choice in offered] == [
+        ("Ink · say “ink drawing”", "ink:0.8"),
+        ("Neon lights", "neon:1"),
+    ]
+    [more] = more_loras([INK, NEON], "ink:1.2, ne")
+    assert (more.name, more.value) == ("ink:1.2, Neon lights", "ink:1.2, neon:1")
+    assert more_loras([INK, NEON], "ink:1, in") == []

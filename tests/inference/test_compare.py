@@ -1,0 +1,61 @@
+"""What was followed, what was seen and what was painted, side by side."""
+
+from __future__ import annotations
+
+import io
+
+import msgspec
+import numpy as np
+import pytest
+from PIL import Image
+
+from inference import annotating, images
+from inference.catalog import Catalog
+from inference.errors import InvalidInput, UnavailableModel
+from inference.protocol import Compare
+from inference.store import Store
+from inference.tasks import compare
+from starter.render import render
+from starter.world import Scene
+from tests.inference.conftest import Record, uploaded
+
+GIVEN, FILES = uploaded(render(Scene("house", "red", size="large", seed=4), 96).crop((0, 0, 96, 64)))
+PAINTED, MORE = uploaded(render(Scene("house", "blue", size="large", seed=4), 128))
+FILES |= MORE
+REQUEST = Compare(job=1, model="canny", image=GIVEN, width=32, height=32, painted=(PAINTED, PAINTED))
+
+
+def compared(store: Store, request: Compare) -> Image.Image:
+    record = Record()
+    record.begin(request)
+    compare.run([request], FILES, store, record.report)
+    return Image.open(io.BytesIO(record.finished()[1].pictures[0].data)).convert("RGB")
+
+
+def test_every_panel_stands_in_its_place_as_it_was(store: Store) -> None:
+    whole = compared(store, REQUEST)
+    band = whole.height - 256
+    gap = (whole.width - 4 * 256) // 3
+    panels = [whole.crop((left, band, left + 256, band + 256)) for left in range(0, whole.width, 256 + gap)]
+    given = images.fitting(Image.open(io.BytesIO(FILES[GIVEN.sha256])), 32, 32)
+    painted = Image.open(io.BytesIO(FILES[PAINTED.sha256])).convert("RGB")
+    wanted = [given, annotating.canny(given), painted, painted]
+    for panel, picture in zip(panels, wanted, strict=True):
+        assert panel.tobytes() == picture.resize((256, 256), Image.Resampling.NEAREST).tobytes()
+    assert np.asarray(whole.crop((0, 0, whole.width, band))).std() > 0
+
+
+def test_maps_that_were_given_as_such_are_shown_as_such(store: Store) -> None:
+    whole = compared(store, msgspec.structs.replace(REQUEST, model="map", painted=(PAINTED,)))
+    band, gap = whole.height - 256, (whole.width - 3 * 256) // 2
+    first, second = (whole.crop((left, band, left + 256, band + 256)) for left in (0, 256 + gap))
+    assert first.tobytes() == second.tobytes()
+
+
+def test_nonsense_is_refused(known: Catalog) -> None:
+    with pytest.raises(UnavailableModel, match="no ControlNet called nobody"):
+        compare.check(msgspec.structs.replace(REQUEST, model="nobody"), known)
+    with pytest.raises(InvalidInput, match="1 to 4 pictures are compared, not 0"):
+        compare.check(msgspec.structs.replace(REQUEST, painted=()), known)
+    with pytest.raises(InvalidInput, match="No picture was painted at 0x32"):
+        compare.check(msgspec.structs.replace(REQUEST, width=0), known)
