@@ -1,7 +1,8 @@
 """Pictures that members upload: checked before they are decoded, then turned upright and stripped to bare pixels.
 
 Only Discord's attachments are read, never a link. What leaves here is a PNG of ours: no EXIF, no second file hidden
-behind the picture, nothing that a decoder further on could stumble over.
+behind the picture, nothing that a decoder further on could stumble over. One thing of the file is kept, in words of
+ours: whether it says that a model made the picture.
 """
 
 from __future__ import annotations
@@ -13,13 +14,16 @@ import struct
 import warnings
 import zipfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import aiohttp
 import discord
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
 
 from bot.errors import MemberError
+from inference.protocol import XMP_KEYWORD, SourceType, declared_source, xmp
 
 MAX_BYTES = 50 * 2**20
 MAX_PIXELS = 36_000_000
@@ -29,6 +33,9 @@ MAX_RATIO = 32
 
 FORMATS = {"PNG": "PNG", "JPEG": "JPEG", "WEBP": "WebP", "GIF": "GIF", "BMP": "BMP"}
 """What Pillow calls each format that is read, and what members call it."""
+
+RECIPE_KEYWORDS = frozenset({"easel", "workflow", "invokeai_metadata", "sd-metadata"})
+"""Under which Easel, ComfyUI and InvokeAI leave their recipes, beside the `parameters` of all others."""
 
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error, MemoryError)
 """Pillow's decoders raise whatever their format's reading comes to."""
@@ -44,7 +51,7 @@ with contextlib.suppress(ImportError):  # an optional library: without it, HEIC 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A picture that was read: a PNG, RGB or with transparency RGBA, upright."""
+    """A picture that was read: a PNG, RGB or with transparency RGBA, upright; with XMP where the origin is known."""
 
     png: bytes
     width: int
@@ -91,11 +98,15 @@ def texts(data: bytes) -> dict[str, str]:
         with Image.open(io.BytesIO(data), formats=tuple(FORMATS)) as picture:
             # Texts may stand behind the pixels, which are then decoded to get there.
             _check_size(*picture.size)
-            kept = getattr(picture, "text", None) or picture.info
-            found = {str(key): str(value) for key, value in kept.items() if isinstance(value, str)}
-            comment = picture.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment)
+            return _texts(picture)
     except UNREADABLE as error:
         raise MemberError(DAMAGED) from error
+
+
+def _texts(picture: Image.Image) -> dict[str, str]:
+    kept = getattr(picture, "text", None) or picture.info
+    found = {str(key): str(value) for key, value in kept.items() if isinstance(value, str)}
+    comment = picture.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment)
     if isinstance(comment, bytes) and comment.startswith(b"UNICODE\0"):
         # Its byte order is nowhere written down; the tools that write recipes there use the big end first.
         found.setdefault("parameters", comment[8:].decode("utf-16-be", errors="replace"))
@@ -114,6 +125,7 @@ def decode(data: bytes) -> Upload:
                 frames = int(getattr(picture, "is_animated", False)) and _frames(picture)
                 picture.seek(0)
                 picture.load()
+                source = declared_source(data) or _source_by_recipe(_texts(picture))
                 upright = ImageOps.exif_transpose(picture)
                 bare = _bare(upright)
     except Image.DecompressionBombError as error:
@@ -123,8 +135,18 @@ def decode(data: bytes) -> Upload:
     except UNREADABLE as error:
         raise MemberError(DAMAGED) from error
     stream = io.BytesIO()
-    bare.save(stream, format="PNG", compress_level=1)
+    kept = PngInfo()
+    if source is not None:
+        kept.add_itxt(XMP_KEYWORD, xmp(source))
+    bare.save(stream, format="PNG", compress_level=1, pnginfo=kept)
     return Upload(stream.getvalue(), bare.width, bare.height, max(1, frames))
+
+
+def _source_by_recipe(texts: Mapping[str, str]) -> SourceType | None:
+    """What a tool's recipe in a file comes to, where the file does not say it plainly."""
+    # Comments of cameras stand in the same place as recipes.
+    told = "Steps: " in texts.get("parameters", "") or not RECIPE_KEYWORDS.isdisjoint(texts)
+    return "trainedAlgorithmicMedia" if told else None
 
 
 def _refuse_two_in_one(data: bytes) -> None:

@@ -1,5 +1,6 @@
 """Makes pictures fit what Discord carries: first by a lossy format, then by size, and the original in lossless parts.
 
+What the PNG says in XMP of the picture's origin goes with every file; the recipe stays with the original.
 Everything here takes as long as encoding large pictures takes: call it from a thread of its own.
 """
 
@@ -11,6 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from inference.protocol import XMP_KEYWORD
 
 QUALITIES = (95, 88, 78, 65)
 """Tried in this order; below the last, a smaller picture looks better than a coarser one."""
@@ -97,6 +101,13 @@ def _lossy(picture: Image.Image, quality: int) -> tuple[bytes, str]:
 
 
 def _saved(picture: Image.Image, kind: str, **options: object) -> bytes:
+    # Pillow hands a picture's info on to what is made of it, but writes none of it by itself.
+    if xmp := picture.info.get("xmp"):
+        if kind == "PNG":
+            options["pnginfo"] = texts = PngInfo()
+            texts.add_itxt(XMP_KEYWORD, xmp.decode())
+        else:
+            options["xmp"] = xmp
     stream = io.BytesIO()
     picture.save(stream, format=kind, **options)
     return stream.getvalue()

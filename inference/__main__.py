@@ -17,7 +17,7 @@ import signal
 import sys
 from contextlib import closing
 
-from inference import catalog, fetching, settings, weights
+from inference import catalog, fetching, settings, signing, weights
 from inference.channel import Channel
 from inference.entries import Entry, FileEntry, ModelEntry, UpscalerEntry
 from inference.errors import DeviceLost, OperatorError, PeerBroken, SettingsError
@@ -93,14 +93,17 @@ def _serve(configured: settings.Settings, known: catalog.Catalog, fd: int) -> No
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with closing(channel):
         here = weights.require(known)
+        sign = None if configured.c2pa is None else signing.load(*configured.c2pa)
         # Imported here: torch and diffusers take seconds that the mistakes above need not wait for.
         from inference import device, engine
+        from inference.marking import Marks
         from inference.store import Store
 
         _quieten_libraries(configured.log_level)
         chosen = device.choose(configured.device, configured.threads)
         store = Store(catalog=known, device=chosen, vram_budget_bytes=configured.vram_budget_bytes)
-        engine.Engine(known, store, channel).serve(engine.readiness(known, here, chosen))
+        marks = Marks(watermark=configured.watermark, sign=sign)
+        engine.Engine(known, store, channel, marks).serve(engine.readiness(known, here, chosen))
 
 
 def _log_to_stderr(level: str) -> None:

@@ -13,13 +13,14 @@ import threading
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-from inference import tasks
+from inference import marking, tasks
 from inference.catalog import Catalog
 from inference.channel import Channel
 from inference.device import Device, is_out_of_memory
 from inference.entries import Kind
 from inference.errors import DeviceLost, InvalidInput, OperatorError, OutOfMemory, PeerBroken, PeerGone, TaskError
 from inference.inbox import End, Inbox
+from inference.marking import Marks
 from inference.protocol import Batch, Ready, Request
 from inference.reports import Reporter
 from inference.store import Store
@@ -38,11 +39,11 @@ def readiness(catalog: Catalog, here: Mapping[Kind, Sequence[str]], device: Devi
 class Engine:
     """One device's worker. Build it with a checked catalogue and call `serve` once."""
 
-    def __init__(self, catalog: Catalog, store: Store, channel: Channel) -> None:
+    def __init__(self, catalog: Catalog, store: Store, channel: Channel, marks: Marks = marking.ALL) -> None:
         self._catalog = catalog
         self._store = store
         self._channel = channel
-        self._report = Reporter(channel.send, self._give_way)
+        self._report = Reporter(channel.send, self._give_way, marks)
         self._inbox = Inbox()
         self._tasks = tasks.discover()
         self._giving_way = False

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
 from inference.errors import InvalidInput
-from inference.protocol import Input
+from inference.protocol import XMP_KEYWORD, Input
 
 PREVIEW_PIXELS = 512
 """The longer side of a preview. Discord shows it about this large."""
@@ -57,11 +57,14 @@ def fitting(picture: Image.Image, width: int, height: int) -> Image.Image:
 def png(image: Image.Image, texts: Mapping[str, str]) -> bytes:
     """The picture as PNG with these text chunks.
 
-    What fits Latin-1 is written as tEXt, everything else as iTXt (UTF-8), as readers of either expect.
+    What fits Latin-1 is written as tEXt, everything else and XMP as iTXt (UTF-8), as readers of each expect.
     """
     info = PngInfo()
     for keyword, text in texts.items():
-        info.add_text(keyword, text)
+        if keyword == XMP_KEYWORD:
+            info.add_itxt(keyword, text)
+        else:
+            info.add_text(keyword, text)
     stream = io.BytesIO()
     image.save(stream, format="PNG", pnginfo=info)
     return stream.getvalue()

@@ -23,7 +23,7 @@ from inference.loaded import (
     PictureUpscaler,
     Setup,
 )
-from inference.protocol import Imagine, Request
+from inference.protocol import Imagine, Request, SourceType
 
 LIBRARIES = ("torch", "diffusers", "transformers", "safetensors", "pillow", "peft", "realesrgan", "basicsr")
 
@@ -95,6 +95,11 @@ def comparison(request: Request, annotator: str) -> dict[str, Any]:
 def png_texts(request: Imagine, seed: int, index: int, made_of: dict[str, Any]) -> dict[str, str]:
     """The text chunks of one picture: `parameters` for other tools, `easel` with the whole recipe as JSON."""
     return {"parameters": parameters(request, made_of, seed), **recipe_text({**made_of, "picture": index})}
+
+
+def source_of(request: Imagine) -> SourceType:
+    """Where a painted picture comes from."""
+    return "trainedAlgorithmicMedia" if request.image is None else "compositeWithTrainedAlgorithmicMedia"
 
 
 def recipe_text(made_of: dict[str, Any]) -> dict[str, str]:

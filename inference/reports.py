@@ -15,9 +15,21 @@ from typing import Any, Literal
 
 from PIL import Image
 
-from inference import images
+from inference import images, marking
 from inference.errors import PeerGone
-from inference.protocol import MAX_FRAME_BYTES, Answer, Event, Failed, FailureKind, Finished, Picture, Preview, Progress
+from inference.marking import Marks
+from inference.protocol import (
+    MAX_FRAME_BYTES,
+    Answer,
+    Event,
+    Failed,
+    FailureKind,
+    Finished,
+    Picture,
+    Preview,
+    Progress,
+    SourceType,
+)
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +46,12 @@ class Painted:
 
     image: Image.Image
     seed: int | None = None
+    source: SourceType
+    """Where it comes from, which its file will say."""
     texts: dict[str, str]
-    """Text chunks of the PNG."""
+    """Further text chunks of the PNG."""
+    watermarked: bool = False
+    """Whether it is to bear the invisible watermark; its recipe says the same."""
 
 
 @dataclass(kw_only=True)
@@ -48,8 +64,11 @@ class _Job:
 class Reporter:
     """The engine's open jobs and the events about them. Safe from any thread; close it to flush it."""
 
-    def __init__(self, send: Callable[[Event], None], give_way: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, send: Callable[[Event], None], give_way: Callable[[], None] = lambda: None, marks: Marks = marking.ALL
+    ) -> None:
         """`send` puts an event on the wire, or raises PeerGone; `give_way` runs a quick job that waits."""
+        self.marks = marks
         self._send = send
         self._give_way = give_way
         self._jobs: dict[int, _Job] = {}
@@ -171,7 +190,7 @@ class Reporter:
         try:
             encoded = tuple(
                 Picture(
-                    data=images.png(picture.image, picture.texts),
+                    data=self.marks.png(picture.image, picture.texts, picture.source, picture.watermarked),
                     width=picture.image.width,
                     height=picture.image.height,
                     seed=picture.seed,

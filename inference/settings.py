@@ -23,6 +23,10 @@ class Settings:
     threads: int | None
     """CPU threads of one operation; None is all cores but one."""
     log_level: str
+    watermark: bool
+    """Whether painted pictures bear the invisible watermark."""
+    c2pa: tuple[Path, Path] | None
+    """The files of a certificate chain and of its key, with which pictures are signed."""
 
 
 def read(environment: Mapping[str, str]) -> Settings:
@@ -36,16 +40,24 @@ def read(environment: Mapping[str, str]) -> Settings:
     log_level = (environment.get("EASEL_LOG_LEVEL") or "WARNING").upper()
     if log_level not in LOG_LEVELS:
         raise SettingsError(f"EASEL_LOG_LEVEL={log_level!r} is no level: set one of {', '.join(LOG_LEVELS)}")
+    watermark = (environment.get("EASEL_WATERMARK") or "on").lower()
+    if watermark not in ("on", "off"):
+        raise SettingsError(f"EASEL_WATERMARK={environment['EASEL_WATERMARK']!r} must be on or off")
     budget_gb = _positive(environment, "EASEL_VRAM_BUDGET_GB", "a number of gigabytes such as 10 or 7.5")
     threads = _positive(environment, "EASEL_THREADS", "a whole number of threads such as 4")
     if threads is not None and threads != int(threads):
         raise SettingsError(f"EASEL_THREADS={environment['EASEL_THREADS']!r} must be a whole number such as 4")
+    certificate, key = (environment.get(name) for name in ("EASEL_C2PA_CERT", "EASEL_C2PA_KEY"))
+    if bool(certificate) != bool(key):
+        raise SettingsError("EASEL_C2PA_CERT and EASEL_C2PA_KEY belong together: set both, or neither")
     return Settings(
         models=Path(environment.get("EASEL_MODELS") or "models.toml"),
         device=device,
         vram_budget_bytes=None if budget_gb is None else int(budget_gb * 1e9),
         threads=None if threads is None else int(threads),
         log_level=log_level,
+        watermark=watermark == "on",
+        c2pa=(Path(certificate), Path(key)) if certificate and key else None,
     )
 
 

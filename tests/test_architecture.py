@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[1]
 # From the ground up. A module may import those before it, and none after it.
 FLOORS = {
     "inference": [
+        "protocol.origins",
         "protocol.requests",
         "protocol.events",
         "protocol.frames",
@@ -46,6 +47,9 @@ FLOORS = {
         "controlling",
         "loading",
         "store",
+        "signing",
+        "watermark",
+        "marking",
         "reports",
         "provenance",
         "painting",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import get_args
 
 import discord
@@ -17,7 +17,7 @@ from bot.dispatcher import Dispatcher
 from bot.fitting import Shown
 from bot.jobs import Job, asked
 from bot.wishes import Wish
-from inference.protocol import Describe, DescribeTask
+from inference.protocol import Describe, DescribeTask, Origin
 
 KIND = "describe"
 
@@ -28,6 +28,11 @@ ALSO: tuple[tuple[DescribeTask, str], ...] = (
     ("read text", "Text"),
 )
 """What a result offers to ask next, and how its button says it; a button's index is the place here."""
+
+ORIGINS: Mapping[Origin, str] = {
+    "easel": "Made by Easel (invisible watermark).",
+    "model": "Made by a model, as its file says.",
+}
 
 SHOWN_REGIONS = 20
 ANSWER_CHARS = 1500
@@ -56,6 +61,8 @@ class Looks:
             lines.append(f"{number}. {cards.plain(region.label)} · {left}, {top} to {right}, {bottom}")
         if (more := len(job.answer.regions) - SHOWN_REGIONS) > 0:
             lines.append(f"and {more} more")
+        if job.answer.origin in ORIGINS:
+            lines.append(ORIGINS[job.answer.origin])
         facts = f"{request.image.width}x{request.image.height} · {request.model}"
         alt = job.answer.text or ", ".join(region.label for region in job.answer.regions)
         imagine = request.task in CAPTIONS and job.answer.text

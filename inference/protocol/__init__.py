@@ -16,6 +16,7 @@ from inference.protocol.events import (
     Finished,
     LabelShare,
     ModelInfo,
+    Origin,
     Picture,
     Preview,
     Progress,
@@ -29,6 +30,14 @@ from inference.protocol.frames import (
     pack,
     unpack_event,
     unpack_message,
+)
+from inference.protocol.origins import (
+    AI_MADE,
+    XMP_KEYWORD,
+    SourceType,
+    declared_source,
+    digital_source_type,
+    xmp,
 )
 from inference.protocol.requests import (
     FACTORS,
@@ -54,12 +63,14 @@ from inference.protocol.requests import (
 )
 
 __all__ = [
+    "AI_MADE",
     "FACTORS",
     "MAX_FRAME_BYTES",
     "MAX_OUTPUT_PIXELS",
     "MAX_SEED",
     "MAX_TEXT_CHARS",
     "TASKS_WITH_TEXT",
+    "XMP_KEYWORD",
     "AddOnInfo",
     "Answer",
     "Batch",
@@ -79,18 +90,23 @@ __all__ = [
     "Lora",
     "Message",
     "ModelInfo",
+    "Origin",
     "Picture",
     "Preview",
     "Progress",
     "Ready",
     "Region",
     "Request",
+    "SourceType",
     "Task",
     "ToolInfo",
     "Upscale",
     "Variation",
+    "declared_source",
+    "digital_source_type",
     "frame_bytes",
     "pack",
     "unpack_event",
     "unpack_message",
+    "xmp",
 ]

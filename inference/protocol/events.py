@@ -136,6 +136,10 @@ class LabelShare(msgspec.Struct, frozen=True):
     share: float
 
 
+Origin = Literal["unknown", "easel", "model"]
+"""Who made a picture: Easel, as its watermark tells; some model, as its file says; or nobody knows."""
+
+
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What a job found out, beside the pictures that it made."""
 
@@ -143,6 +147,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     regions: tuple[Region, ...] = ()
     labels: tuple[LabelShare, ...] = ()
     """Best first."""
+    origin: Origin = "unknown"
+    """Of the picture that was asked about, as far as its marks tell."""
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):

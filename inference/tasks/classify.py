@@ -72,5 +72,7 @@ def run(requests: Sequence[Classify], files: Mapping[str, bytes], store: Store, 
             made_of = provenance.reading(request, classifier, store.device)
             chart = []
             if len(best) > MAX_LISTED:
-                chart = [Painted(image=drawing.bars(best), texts=provenance.recipe_text(made_of))]
+                chart = [
+                    Painted(image=drawing.bars(best), source="dataDrivenMedia", texts=provenance.recipe_text(made_of))
+                ]
             report.finish(request.job, chart, made_of, Answer(labels=tuple(best)))

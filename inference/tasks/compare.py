@@ -51,4 +51,5 @@ def run(requests: Sequence[Compare], files: Mapping[str, bytes], store: Store, r
         if report.still_wanted([request.job]):
             made_of = provenance.comparison(request, annotator)
             together = drawing.side_by_side([given, seen, *painted], captions)
-            report.finish(request.job, [Painted(image=together, texts=provenance.recipe_text(made_of))], made_of)
+            texts = provenance.recipe_text(made_of)
+            report.finish(request.job, [Painted(image=together, source="compositeSynthetic", texts=texts)], made_of)

@@ -6,15 +6,16 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 from PIL import Image
 
-from inference import drawing, images, provenance
+from inference import drawing, images, marking, provenance
 from inference.catalog import Catalog
 from inference.describing import TELLING
 from inference.entries import Kind
 from inference.errors import InvalidInput, UnavailableModel
 from inference.loaded import PictureDescriber
-from inference.protocol import MAX_TEXT_CHARS, TASKS_WITH_TEXT, Answer, Describe
+from inference.protocol import MAX_TEXT_CHARS, TASKS_WITH_TEXT, Answer, Describe, SourceType
 from inference.reports import Painted, Reporter
 from inference.store import Store
 
@@ -60,9 +61,12 @@ def run(requests: Sequence[Describe], files: Mapping[str, bytes], store: Store, 
         wanted = functools.partial(_wanted, request.job, report)
         said = describer.network.say(picture, request.task, request.text.strip(), wanted)
         if wanted():
+            file = files[request.image.sha256]
             answer = answered(said, request, describer)
+            answer = msgspec.structs.replace(answer, origin=marking.origin(picture, file))
             made_of = provenance.reading(request, describer, store.device)
-            report.finish(request.job, _drawn(picture, answer, made_of), made_of, answer)
+            source = marking.source_kept(answer.origin, file)
+            report.finish(request.job, _drawn(picture, source, answer, made_of), made_of, answer)
 
 
 def answered(said: str, request: Describe, describer: PictureDescriber) -> Answer:
@@ -85,10 +89,11 @@ def _nothing(request: Describe, text: str) -> str:
             return "Nothing was found."
 
 
-def _drawn(picture: Image.Image, answer: Answer, made_of: dict[str, Any]) -> list[Painted]:
+def _drawn(picture: Image.Image, source: SourceType, answer: Answer, made_of: dict[str, Any]) -> list[Painted]:
     if not answer.regions:
         return []
-    return [Painted(image=drawing.outlined(picture, answer.regions), texts=provenance.recipe_text(made_of))]
+    texts = provenance.recipe_text(made_of)
+    return [Painted(image=drawing.outlined(picture, answer.regions), source=source, texts=texts)]
 
 
 def _wanted(job: int, report: Reporter) -> bool:

@@ -189,6 +189,7 @@ def run(requests: Sequence[Imagine], files: Mapping[str, bytes], store: Store, r
             session.pictures[job].append(picture)
             if len(session.pictures[job]) == place.request.count:
                 made_of = provenance.recipe(place.request, setup, session.scheduler)
+                made_of["watermark"] = report.marks.watermark_of(picture)
                 report.finish(job, _painted(place.request, session.pictures[job], made_of), made_of)
 
 
@@ -207,5 +208,7 @@ def _painted(request: Imagine, pictures: Sequence[Image.Image], made_of: dict[st
     for index, picture in enumerate(pictures):
         seed = noise.picture_seed(request, index)
         texts = provenance.png_texts(request, seed, index, made_of)
-        painted.append(Painted(image=picture, seed=seed, texts=texts))
+        marked = made_of["watermark"] is not None
+        source = provenance.source_of(request)
+        painted.append(Painted(image=picture, seed=seed, source=source, texts=texts, watermarked=marked))
     return painted

@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from inference import images, provenance, tiles
+from inference import images, marking, provenance, tiles
 from inference.catalog import Catalog
 from inference.device import Device, host_free_bytes
 from inference.entries import Kind
@@ -81,7 +81,17 @@ def run(requests: Sequence[Upscale], files: Mapping[str, bytes], store: Store, r
         passes = tiles.count(upscaler.entry, *picture.size, tile, transparent=picture.mode == "RGBA")
         report.step(request.job, passes, passes, "finishing")
         made_of = provenance.enlargement(request, upscaler, tile, store.device)
-        report.finish(request.job, [Painted(image=enlarged, texts=provenance.recipe_text(made_of))], made_of)
+        file = files[request.image.sha256]
+        origin = marking.origin(picture, file)
+        # The mark has grown with its picture and is not found any more.
+        made_of["watermark"] = report.marks.watermark_of(enlarged) if origin == "easel" else None
+        made = Painted(
+            image=enlarged,
+            source=marking.source_kept(origin, file),
+            texts=provenance.recipe_text(made_of),
+            watermarked=made_of["watermark"] is not None,
+        )
+        report.finish(request.job, [made], made_of)
 
 
 class _Abandoned(Exception):

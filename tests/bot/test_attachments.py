@@ -10,10 +10,12 @@ import zlib
 import discord
 import pytest
 from PIL import Image, ImageDraw
+from PIL.PngImagePlugin import PngInfo
 
 from bot import attachments
 from bot.attachments import decode
 from bot.errors import MemberError
+from inference.protocol import declared_source, xmp
 
 
 def picture(width: int = 40, height: int = 30, mode: str = "RGB") -> Image.Image:
@@ -83,11 +85,41 @@ def test_picture_is_turned_as_its_camera_was_and_its_exif_is_gone() -> None:
 
 
 def test_texts_of_the_upload_are_gone() -> None:
-    from PIL.PngImagePlugin import PngInfo
-
     info = PngInfo()
     info.add_text("parameters", "a secret prompt")
     assert b"secret" not in decode(saved(picture(), "PNG", pnginfo=info)).png
+
+
+@pytest.mark.parametrize(("kind", "scheme"), [("PNG", "http"), ("PNG", "https"), ("JPEG", "http"), ("WEBP", "http")])
+def test_of_an_upload_s_xmp_only_the_origin_is_kept(kind: str, scheme: str) -> None:
+    packet = xmp("compositeSynthetic").replace("</x:xmpmeta>", "<secret/></x:xmpmeta>")
+    packet = packet.replace("http://cv.", f"{scheme}://cv.")
+    texts = PngInfo()
+    texts.add_itxt("XML:com.adobe.xmp", packet)
+    options = {"pnginfo": texts} if kind == "PNG" else {"xmp": packet.encode()}
+    upload = decode(saved(picture(), kind, **options))
+    assert opened(upload.png).info["xmp"].decode() == xmp("compositeSynthetic")
+
+
+@pytest.mark.parametrize(
+    ("keyword", "text", "told"),
+    [
+        ("parameters", "a secret prompt\nSteps: 20, Sampler: Euler", True),
+        ("workflow", "{}", True),
+        ("parameters", "f/2.8, 1/100 s", False),
+        ("Comment", "a secret", False),
+    ],
+)
+def test_recipe_of_a_tool_tells_that_a_model_made_the_picture(keyword: str, text: str, told: bool) -> None:
+    texts = PngInfo()
+    texts.add_text(keyword, text)
+    png = decode(saved(picture(), "PNG", pnginfo=texts)).png
+    assert b"secret" not in png
+    assert (declared_source(png) == "trainedAlgorithmicMedia") is told
+
+
+def test_photograph_says_nothing_of_a_model() -> None:
+    assert set(opened(decode(saved(picture(), "JPEG", quality=90)).png).info) == set()
 
 
 def test_first_frame_of_an_animation_is_read_and_the_others_counted() -> None:

@@ -7,8 +7,10 @@ import random
 
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from bot.fitting import fit, parts
+from inference.protocol import xmp
 
 
 def noise(width: int, height: int, mode: str = "RGB") -> Image.Image:
@@ -17,9 +19,9 @@ def noise(width: int, height: int, mode: str = "RGB") -> Image.Image:
     return Image.frombytes(mode, (width, height), rng.randbytes(width * height * len(mode)))
 
 
-def png(picture: Image.Image) -> bytes:
+def png(picture: Image.Image, **options: object) -> bytes:
     stream = io.BytesIO()
-    picture.save(stream, format="PNG")
+    picture.save(stream, format="PNG", **options)
     return stream.getvalue()
 
 
@@ -57,6 +59,20 @@ def test_what_fits_at_no_quality_goes_out_smaller(limit: int) -> None:
     assert len(shown.data) <= limit
     assert small.width < 300
     assert f"and {small.width}x{small.height}" in shown.note
+
+
+@pytest.mark.parametrize("share", [1, 2, 40])
+@pytest.mark.parametrize("size", [(200, 100), (17_000, 8)])
+def test_every_file_says_where_the_picture_comes_from(share: int, size: tuple[int, int]) -> None:
+    texts = PngInfo()
+    texts.add_itxt("XML:com.adobe.xmp", xmp("trainedAlgorithmicMedia"))
+    data = png(noise(*size), pnginfo=texts)
+    for shown in (fit(data, len(data) // share), *parts(data, len(data) // share)):
+        found = opened(shown.data).getxmp()
+        assert found["xmpmeta"]["RDF"]["Description"]["DigitalSourceType"] == (
+            "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+        )
+    assert not opened(fit(png(noise(*size)), 30_000).data).getxmp()
 
 
 def test_transparency_is_kept() -> None:

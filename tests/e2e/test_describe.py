@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import re
 from dataclasses import replace
 
 import pytest
+from PIL import Image
 
+from inference.protocol import xmp
 from sandbox.member import Member, text_of
 from starter.answers import truth_of
 from starter.judge import MODELS
@@ -28,6 +31,12 @@ CAFE = replace(BOATS, word="CAFE")
 
 def boats() -> tuple[str, bytes]:
     return "boats.png", png(render(CAFE, 256))
+
+
+def jpeg(image: Image.Image, **options: object) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, format="JPEG", **options)
+    return stream.getvalue()
 
 
 def overlap(one: Box, other: Box) -> float:
@@ -93,6 +102,21 @@ async def test_painted_picture_is_described_by_its_number(ada: Member) -> None:
     message, _ = await painted(ada, await ada.command("/imagine prompt:a large red house on a meadow by day seed:3"))
     _, text = await said(ada, await ada.command("describe", {"job": number(message), "task": "caption"}))
     assert "house" in text
+    assert "Made by Easel (invisible watermark)." in text
+
+
+async def test_upload_tells_by_its_pixels_or_its_file_who_made_it(ada: Member) -> None:
+    _, [data] = await painted(ada, await ada.command("/imagine prompt:a large red house on a meadow seed:3"))
+    bare = picture(data).crop((9, 5, 249, 245))
+    for file, line in (
+        (jpeg(bare, quality=75), "Made by Easel (invisible watermark)."),
+        (jpeg(render(CAFE, 256), xmp=xmp("trainedAlgorithmicMedia").encode()), "Made by a model, as its file says."),
+        (jpeg(render(CAFE, 256)), ""),
+    ):
+        reply = await ada.command("describe", {"task": "caption"}, files={"image": ("picture.jpg", file)})
+        _, text = await said(ada, reply)
+        assert line in text
+        assert ("Made by" in text) is bool(line)
 
 
 async def test_everything_said_to_discord_fits_its_own_description(studio: Studio) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import diffusers.utils.logging
@@ -16,9 +16,10 @@ import torch
 import transformers.utils.logging
 from PIL import Image
 
-from inference import catalog, device, painting
+from inference import catalog, device, images, marking, painting
 from inference.catalog import Catalog
 from inference.device import Device
+from inference.marking import Marks
 from inference.protocol import Event, Failed, Finished, Imagine, Input, Task
 from inference.reports import Reporter
 from inference.store import Store
@@ -54,9 +55,9 @@ def store(known: Catalog, cpu: Device) -> Store:
 class Record(list[Event]):
     """Events in the order they were sent, with a reporter that writes into it."""
 
-    def __init__(self) -> None:
+    def __init__(self, marks: Marks = marking.ALL) -> None:
         super().__init__()
-        self.report = Reporter(self.append)
+        self.report = Reporter(self.append, marks=marks)
 
     def begin(self, *requests: Task) -> None:
         for request in requests:
@@ -118,9 +119,8 @@ def many_previews(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(painting, "PREVIEW_SHARE", 1e9)
 
 
-def uploaded(picture: Image.Image) -> tuple[Input, dict[str, bytes]]:
+def uploaded(picture: Image.Image, texts: Mapping[str, str] = MappingProxyType({})) -> tuple[Input, dict[str, bytes]]:
     """A picture as the bot sends it: what a request says of it, and its bytes."""
-    stream = io.BytesIO()
-    picture.save(stream, format="PNG")
-    sha256 = hashlib.sha256(stream.getvalue()).hexdigest()
-    return Input(sha256, picture.width, picture.height), {sha256: stream.getvalue()}
+    data = images.png(picture, texts)
+    sha256 = hashlib.sha256(data).hexdigest()
+    return Input(sha256, picture.width, picture.height), {sha256: data}

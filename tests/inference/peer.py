@@ -88,13 +88,13 @@ class Peer:
 
 
 @contextmanager
-def engine_process(catalog: Path) -> Iterator[tuple[Peer, subprocess.Popen[str]]]:
+def engine_process(catalog: Path, **changes: str) -> Iterator[tuple[Peer, subprocess.Popen[str]]]:
     """A real `python -m inference` on this catalogue; hung up and waited for at the end."""
     ours, theirs = socket.socketpair()
     process = subprocess.Popen(
         [sys.executable, "-m", "inference", "--fd", str(theirs.fileno())],
         pass_fds=[theirs.fileno()],
-        env=environment(catalog),
+        env=environment(catalog, **changes),
         stderr=subprocess.PIPE,
         text=True,
     )

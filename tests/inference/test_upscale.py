@@ -60,7 +60,7 @@ def test_the_recipe_names_the_files_and_the_tiles_and_travels_in_the_png(store: 
     assert finished.recipe["request"]["denoise"] == 0.5
     assert [file["path"] for file in finished.recipe["model"]["files"]] == ["x4.pth", "x4-grain.pth"]
     image = Image.open(io.BytesIO(finished.pictures[0].data))
-    assert set(image.info) == {"easel"}
+    assert set(image.text) == {"easel", "XML:com.adobe.xmp"}
     assert json.loads(image.info["easel"]) == finished.recipe
     assert enlarge(store, ask(tiny.picture(), denoise=0.5)).recipe["tile"] == 0
 

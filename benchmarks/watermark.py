@@ -1,0 +1,158 @@
+"""`make watermark-eval`: in how many pictures the invisible watermark is found, after what pictures go through.
+
+Prints a table and writes build/watermark.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import datetime
+import io
+import json
+import math
+import os
+import random
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from bot.engine import LocalEngine
+from inference import watermark
+from inference.protocol import Finished, Imagine
+from starter.captions import caption
+from starter.render import render
+from starter.world import Scene
+
+Change = Callable[[Image.Image], Image.Image]
+
+
+def main() -> None:
+    """Mark pictures of three kinds, change them, and count those that still show it."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.watermark")
+    parser.add_argument("--renders", type=int, default=300, help="renders of the starter's world (300)")
+    parser.add_argument("--painted", type=int, default=60, help="pictures painted by the starter (60)")
+    parser.add_argument("--unmarked", type=int, default=3000, help="further renders, without the mark (3000)")
+    asked = parser.parse_args()
+    rng = random.Random(0)
+    kinds = {
+        "renders": [render(Scene.sample(rng), 256) for _ in range(asked.renders)],
+        "painted": asyncio.run(painted([caption(Scene.sample(rng), rng) for _ in range(asked.painted)])),
+        "others": others(),
+    }
+    chance = [watermark.agreement(render(Scene.sample(rng), 256)) for _ in range(asked.unmarked)]
+    chance += [watermark.agreement(picture) for pictures in kinds.values() for picture in pictures]
+    marked = {kind: [watermark.embed(picture) for picture in pictures] for kind, pictures in kinds.items()}
+    psnr_db = {kind: [_psnr_db(*pair) for pair in zip(kinds[kind], marked[kind], strict=True)] for kind in kinds}
+    found = {
+        what: {kind: sum(watermark.found(change(picture)) for picture in marked[kind]) for kind in kinds}
+        for what, change in changes().items()
+    }
+    heads = [f"{kind} of {len(pictures)}" for kind, pictures in kinds.items()]
+    print(f"{'found after':24}" + "".join(f"{head:>16}" for head in heads))
+    for what, counts in found.items():
+        print(f"{what:24}" + "".join(f"{count:>16}" for count in counts.values()))
+    for kind, values in psnr_db.items():
+        print(f"PSNR of {kind}: {min(values):.1f} to {max(values):.1f} dB")
+    wrong = sum(agreement >= watermark.THRESHOLD for agreement in chance)
+    print(f"unmarked: {wrong} of {len(chance)} taken for marked, agreement at most {max(chance):.3f}")
+    report = {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "versions": {name: version(name) for name in ("numpy", "pillow", "torch")},
+        "mark": dict(watermark.AS_RECIPE),
+        "n": {kind: len(pictures) for kind, pictures in kinds.items()},
+        "found": found,
+        "psnr_db": {kind: [min(values), max(values)] for kind, values in psnr_db.items()},
+        "unmarked": {"n": len(chance), "found": wrong, "most": max(chance), "threshold": watermark.THRESHOLD},
+    }
+    path = Path("build/watermark.json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(report, indent=2) + "\n")
+    print(f"written to {path}")
+
+
+async def painted(prompts: Sequence[str]) -> list[Image.Image]:
+    """What the starter paints of these prompts, without the mark."""
+    engine = LocalEngine(os.environ | {"EASEL_DEVICE": "cpu", "EASEL_THREADS": "1", "EASEL_WATERMARK": "off"})
+    await engine.start()
+    try:
+        model = engine.ready.model("starter")
+        assert model is not None, "the starter comes with the checkout"
+        pictures = []
+        for number, prompt in enumerate(prompts):
+            request = Imagine(
+                job=number + 1,
+                model=model.name,
+                prompt=prompt,
+                seed=number,
+                steps=model.steps,
+                guidance=model.guidance,
+                sampler=model.sampler,
+                width=model.width,
+                height=model.height,
+            )
+            async for event in engine.run([request], {}):
+                if isinstance(event, Finished):
+                    pictures += [Image.open(io.BytesIO(each.data)).convert("RGB") for each in event.pictures]
+    finally:
+        await engine.close()
+    return pictures
+
+
+def others() -> list[Image.Image]:
+    """The pictures that come with scikit-image: photographs, drawings, textures, micrographs."""
+    folder = files("skimage") / "data"
+    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith((".png", ".jpg")))
+    pictures = [Image.open(io.BytesIO((folder / name).read_bytes())).convert("RGB") for name in names]
+    return [picture for picture in pictures if watermark.fits(picture)]
+
+
+def changes() -> Mapping[str, Change]:
+    """What is done to a marked picture, by name."""
+    return {
+        "nothing": lambda picture: picture,
+        **{f"JPEG {quality}": _saved("JPEG", quality) for quality in (90, 75, 50)},
+        **{f"WebP {quality}": _saved("WEBP", quality) for quality in (88, 65)},
+        **{f"to {share:.0%} and back": _resized(share) for share in (0.75, 0.5)},
+        **{f"cropped to {share:.0%}": _cropped(share) for share in (0.75, 0.5)},
+        "cropped to 75%, JPEG 75": lambda picture: _saved("JPEG", 75)(_cropped(0.75)(picture)),
+    }
+
+
+def _saved(kind: str, quality: int) -> Change:
+    def saved(picture: Image.Image) -> Image.Image:
+        stream = io.BytesIO()
+        picture.save(stream, format=kind, quality=quality)
+        return Image.open(stream).convert("RGB")
+
+    return saved
+
+
+def _resized(share: float) -> Change:
+    def resized(picture: Image.Image) -> Image.Image:
+        size = (round(picture.width * share), round(picture.height * share))
+        return picture.resize(size, Image.Resampling.LANCZOS).resize(picture.size, Image.Resampling.LANCZOS)
+
+    return resized
+
+
+def _cropped(share: float) -> Change:
+    """Each side to this share, the left and upper edge where no tile begins."""
+
+    def cropped(picture: Image.Image) -> Image.Image:
+        return picture.crop((11, 7, 11 + round(picture.width * share), 7 + round(picture.height * share)))
+
+    return cropped
+
+
+def _psnr_db(before: Image.Image, after: Image.Image) -> float:
+    change = np.asarray(before).astype(float) - np.asarray(after)
+    return 10 * math.log10(255**2 / float(np.square(change).mean()))
+
+
+if __name__ == "__main__":
+    main()

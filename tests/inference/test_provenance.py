@@ -1,0 +1,176 @@
+"""What a finished PNG says of itself: to Stable Diffusion tools, and to whoever asks whether a model made it."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from sd_parsers import ParserManager
+
+from inference import marking, watermark
+from inference.catalog import Catalog
+from inference.device import Device
+from inference.marking import Marks
+from inference.protocol import XMP_KEYWORD, Answer, Classify, Describe, Imagine, Region, Upscale, xmp
+from inference.store import Store
+from inference.tasks import classify, describe, imagine, upscale
+from starter.render import render
+from starter.world import Scene
+from tests.inference import tiny
+from tests.inference.conftest import Record, ask_for, uploaded, with_model
+from tests.inference.peer import engine_process
+
+HOUSE = render(Scene("house", "red"), 256)
+
+VOCABULARY = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+
+
+def opened(data: bytes) -> Image.Image:
+    picture = Image.open(io.BytesIO(data))
+    picture.load()
+    return picture
+
+
+def source_of(data: bytes) -> str:
+    """The origin that a picture's XMP tells to a reader that is not ours."""
+    found: dict[str, Any] = opened(data).getxmp()
+    source: str = found["xmpmeta"]["RDF"]["Description"]["DigitalSourceType"]
+    assert source.startswith(VOCABULARY)
+    return source.removeprefix(VOCABULARY)
+
+
+def made(task: Any, store: Store, request: Any, files: dict[str, bytes], marks: Marks = marking.ALL) -> bytes:
+    """The one picture that a task makes of this request."""
+    record = Record(marks)
+    record.begin(request)
+    task.run([request], files, store, record.report)
+    (picture,) = record.finished()[1].pictures
+    return picture.data
+
+
+@pytest.mark.parametrize(
+    ("prompt", "negative"),
+    [
+        ("a red house", "blue"),
+        ("a red house", ""),
+        ("a \"red\" house, with: two windows, and a 'door'", 'no "fog", no: rain'),
+        ("a red house\nby the sea,\nat night", "fog\nrain: heavy"),
+        ("一座红色的房子，傍晚：海边“灯塔”", "雾，雨"),
+        ("(a red house:1.3) {by} [the sea] <at night> \\ 100%", "café, naïve"),
+        ("Steps: 4, Sampler: Euler, Seed: 1\na staircase", ""),
+    ],
+)
+def test_another_reader_finds_in_the_parameters_what_was_asked(store: Store, prompt: str, negative: str) -> None:
+    request = ask_for(prompt=prompt, negative=negative, sampler="DPM++ 2M Karras", seed=2**64 - 1, steps=3)
+    read = ParserManager().parse(opened(made(imagine, store, request, {})))
+    assert read is not None
+    (sampler,) = read.samplers
+    assert sampler.name == "DPM++ 2M Karras"
+    assert sampler.parameters == {"cfg_scale": "4", "seed": str(2**64 - 1), "steps": "3"}
+    assert [str(each) for each in sampler.prompts] == [prompt]
+    assert [str(each) for each in sampler.negative_prompts] == [negative] * bool(negative)
+    assert sampler.model is not None
+    assert (sampler.model.name, len(sampler.model.hash or "")) == ("sd15", 10)
+    assert read.metadata["Size"] == "32x32"
+
+
+def test_file_says_whether_it_was_painted_from_words_or_from_a_picture(store: Store) -> None:
+    image, files = uploaded(tiny.picture(32, 32))
+    assert source_of(made(imagine, store, ask_for(), {})) == "trainedAlgorithmicMedia"
+    from_picture = ask_for(image=image, strength=0.5)
+    assert source_of(made(imagine, store, from_picture, files)) == "compositeWithTrainedAlgorithmicMedia"
+
+
+def test_enlarging_and_drawing_change_no_picture_s_origin(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = store.use_describer("florence", on_load=lambda: None).network
+    monkeypatch.setattr(network, "say", lambda *_: "")
+    monkeypatch.setattr(network, "regions", lambda *_: (Region("house", (1, 1, 9, 9)),))
+    for texts, source in (
+        ({}, "algorithmicallyEnhanced"),
+        ({XMP_KEYWORD: xmp("trainedAlgorithmicMedia")}, "trainedAlgorithmicMedia"),
+        ({XMP_KEYWORD: xmp("compositeSynthetic")}, "compositeSynthetic"),
+    ):
+        image, files = uploaded(tiny.picture(32, 32), texts)
+        larger = Upscale(job=1, model="x4", image=image, factor=2)
+        assert source_of(made(upscale, store, larger, files)) == source
+        found = Describe(job=1, model="florence", image=image, task="detect objects")
+        assert source_of(made(describe, store, found, files)) == source
+
+
+def test_chart_is_no_picture_of_a_model(store: Store) -> None:
+    image, files = uploaded(tiny.picture(32, 32))
+    labels = tuple(f"a thing {number}" for number in range(8))
+    request = Classify(job=1, model="clip", image=image, labels=labels, templates=("{}",))
+    assert source_of(made(classify, store, request, files)) == "dataDrivenMedia"
+
+
+def ask_large(**changes: object) -> Imagine:
+    """A picture that is just large enough for the watermark."""
+    return ask_for(width=256, height=256, steps=1, **changes)
+
+
+def roomy(known: Catalog, cpu: Device) -> Store:
+    """Models that paint larger than they do in other tests."""
+    return Store(catalog=with_model(known, max_size=256, max_pixels=256 * 256), device=cpu)
+
+
+def test_painted_picture_bears_the_watermark_and_its_recipe_says_so(known: Catalog, cpu: Device) -> None:
+    store = roomy(known, cpu)
+    first, second = (made(imagine, store, ask_large(), {}) for _ in range(2))
+    assert first == second
+    assert watermark.found(opened(first))
+    assert json.loads(opened(first).info["easel"])["watermark"] == watermark.AS_RECIPE
+    without = made(imagine, store, ask_large(), {}, Marks(watermark=False))
+    assert not watermark.found(opened(without))
+    assert json.loads(opened(without).info["easel"])["watermark"] is None
+    assert watermark.embed(opened(without)).tobytes() == opened(first).tobytes()
+    assert source_of(without) == "trainedAlgorithmicMedia"
+
+
+def test_small_picture_bears_none(store: Store) -> None:
+    assert json.loads(opened(made(imagine, store, ask_for(), {})).info["easel"])["watermark"] is None
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_enlargement_of_a_marked_picture_is_marked_anew(store: Store, mode: str) -> None:
+    plain = HOUSE.convert(mode)
+    for picture, ours in ((watermark.embed(plain), True), (plain, False)):
+        image, files = uploaded(picture)
+        data = made(upscale, store, Upscale(job=1, model="x2", image=image, factor=2), files)
+        assert opened(data).mode == mode
+        assert watermark.found(opened(data)) is ours
+        assert (json.loads(opened(data).info["easel"])["watermark"] is not None) is ours
+        assert source_of(data) == ("trainedAlgorithmicMedia" if ours else "algorithmicallyEnhanced")
+
+
+def test_operator_can_leave_the_watermark_out(models_toml: Path) -> None:
+    image, files = uploaded(watermark.embed(HOUSE))
+    request = Upscale(job=1, model="x2", image=image, factor=2)
+    with engine_process(models_toml, EASEL_WATERMARK="off") as (peer, _):
+        peer.ready()
+        finished = peer.paint(request, files=files)[1]
+    assert finished.recipe["watermark"] is None
+    assert not watermark.found(opened(finished.pictures[0].data))
+    assert source_of(finished.pictures[0].data) == "trainedAlgorithmicMedia"
+
+
+def test_describing_tells_who_made_the_picture(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store.use_describer("florence", on_load=lambda: None).network, "say", lambda *_: "a house")
+    said = {XMP_KEYWORD: xmp("trainedAlgorithmicMedia")}
+    for picture, texts, origin in (
+        (HOUSE, {}, "unknown"),
+        (HOUSE, {XMP_KEYWORD: xmp("algorithmicallyEnhanced")}, "unknown"),
+        (HOUSE, said, "model"),
+        (watermark.embed(HOUSE), {}, "easel"),
+        (watermark.embed(HOUSE), said, "easel"),
+    ):
+        image, files = uploaded(picture, texts)
+        record = Record()
+        request = Describe(job=1, model="florence", image=image, task="caption")
+        record.begin(request)
+        describe.run([request], files, store, record.report)
+        assert record.finished()[1].answer == Answer(text="a house", origin=origin)
