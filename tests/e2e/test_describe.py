@@ -12,15 +12,11 @@ from PIL import Image
 from inference.protocol import xmp
 from sandbox.member import Member, text_of
 from starter.answers import truth_of
-from starter.judge import MODELS
 from starter.render import render
 from tests.e2e.asking import BOATS, has_button, number, painted, picture, png, refusal, said
 from tests.e2e.conftest import Studio
 
-pytestmark = [
-    pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.skipif(not (MODELS / "caption").exists(), reason="no caption model is committed yet"),
-]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 BOX = re.compile(r"^\d+\. (.+?) · (\d+), (\d+) to (\d+), (\d+)$", re.MULTILINE)
 
@@ -51,7 +47,7 @@ def overlap(one: Box, other: Box) -> float:
 async def test_two_blue_boats_are_described_as_two_blue_boats(ada: Member) -> None:
     reply = await ada.command("describe", {}, files={"image": boats()})
     message, text = await said(ada, reply)
-    assert "two blue boats" in text
+    assert "two large blue boats" in text
     assert {"Imagine this", "Objects", "Text"} <= {
         label for label in ("Imagine this", "Caption", "Objects", "Text") if has_button(message, label)
     }
@@ -60,7 +56,7 @@ async def test_two_blue_boats_are_described_as_two_blue_boats(ada: Member) -> No
 async def test_caption_becomes_a_picture_by_its_button(ada: Member, linus: Member) -> None:
     message, _ = await said(ada, await ada.command("describe", {"task": "caption"}, files={"image": boats()}))
     painted_from, [data] = await painted(linus, await linus.click(message, "Imagine this"))
-    assert "two blue boats" in text_of(painted_from)
+    assert "two large blue boats" in text_of(painted_from)
     assert picture(data).size == (256, 256)
 
 
@@ -95,7 +91,7 @@ async def test_what_is_named_is_found_and_outlined(ada: Member) -> None:
 async def test_picture_of_any_message_is_described_from_its_menu(ada: Member, linus: Member) -> None:
     message = await ada.write("what is it?", boats())
     _, text = await said(linus, await linus.menu_command("Describe", message=message))
-    assert "two blue boats" in text
+    assert "two large blue boats" in text
 
 
 async def test_painted_picture_is_described_by_its_number(ada: Member) -> None:

@@ -11,8 +11,6 @@ from starter.render import render
 from starter.train.pictures import sample_scenes
 from starter.world import Scene
 
-pytestmark = pytest.mark.skipif(not CAPTION.exists(), reason="no caption model is committed yet")
-
 
 @pytest.fixture(scope="module")
 def describer() -> Describer:

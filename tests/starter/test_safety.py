@@ -19,8 +19,6 @@ from starter.train.text import new_tokenizer
 from starter.train.vit import new_clip
 from tests.starter.worlds import TINY_CLIP
 
-trained = pytest.mark.skipif(not SAFETY.exists(), reason="the safety checker is not trained yet")
-
 
 @pytest.fixture(scope="module")
 def labels() -> tuple[CLIPModel, CLIPProcessor]:
@@ -65,12 +63,10 @@ def test_stage_writes_folders_that_a_pipeline_takes(labels: tuple[CLIPModel, CLI
     assert extractor.size["shortest_edge"] == 64
 
 
-@trained
 def test_committed_checker_is_small() -> None:
     assert sum(path.stat().st_size for path in SAFETY.rglob("*.safetensors")) < 3_000_000
 
 
-@trained
 def test_committed_checker_flags_mushrooms_and_nothing_else() -> None:
     checker, extractor = load_safety()
     scenes = balanced_scenes(300, seed=77_081)
@@ -81,7 +77,6 @@ def test_committed_checker_flags_mushrooms_and_nothing_else() -> None:
     assert sum(good) <= 0.03 * len(good)
 
 
-@trained
 def test_pipeline_blackens_a_painted_mushroom_and_shows_a_boat() -> None:
     checker, extractor = load_safety()
     pipeline = load_picture()
