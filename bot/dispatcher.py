@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import discord
 
 from bot import attachments, cards, delivery
+from bot.attachments import Upload
 from bot.delivery import Delivery
 from bot.engine import Engine
 from bot.errors import EngineDied, MemberError
@@ -74,9 +75,11 @@ class Dispatcher:
         interaction: discord.Interaction,
         uploads: Mapping[str, discord.Attachment],
         settle: Callable[..., Request],
+        prepare: Callable[..., Mapping[str, Upload]] | None = None,
     ) -> Job:
         """Accept a request on uploads, which are fetched and read first; `settle` makes it of them, by their names.
 
+        `prepare`, in a thread, makes the pictures that are worked on of those that were uploaded, by names as well.
         Raises MemberError instead where an upload cannot be read, or too many wait already.
         """
         self._check_room(interaction)
@@ -85,7 +88,9 @@ class Dispatcher:
         # Fetching may take longer than the three seconds that Discord waits.
         reply = await delivery.acknowledge(interaction)
         try:
-            read = {name: await attachments.read(attachment) for name, attachment in uploads.items()}
+            read: Mapping[str, Upload] = {name: await attachments.read(upload) for name, upload in uploads.items()}
+            if prepare is not None:
+                read = await asyncio.to_thread(prepare, **read)
             request = settle(
                 **{name: Input(sha256_of(upload.png), upload.width, upload.height) for name, upload in read.items()}
             )

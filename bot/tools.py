@@ -9,8 +9,10 @@ import re
 from collections.abc import Sequence
 
 from bot.errors import MemberError
+from bot.numbers import within
 from inference.protocol import (
     FACTORS,
+    MAX_GROWN,
     MAX_OUTPUT_PIXELS,
     MAX_TEXT_CHARS,
     TASKS_WITH_TEXT,
@@ -18,7 +20,9 @@ from inference.protocol import (
     Compare,
     Describe,
     DescribeTask,
+    Imagine,
     Input,
+    Mask,
     Ready,
     ToolInfo,
     Upscale,
@@ -67,7 +71,18 @@ def classify(
     return request
 
 
-def check(request: Upscale | Describe | Classify | Compare, ready: Ready) -> None:
+def mask(image: Input, ready: Ready, text: str, edit: Imagine) -> Mask:
+    """The request to find what these words mean, for an edit that wants that mask. Raises MemberError as the others."""
+    if not text.strip():
+        raise MemberError("Say in `what` which part of the picture is meant: the cat.")
+    able = [tool for tool in ready.describers if "segment" in tool.tasks]
+    tool = _tool(able, None, "describer that finds things")
+    request = Mask(job=0, model=tool.name, image=image, text=text.strip(), edit=edit)
+    check(request, ready)
+    return request
+
+
+def check(request: Upscale | Describe | Classify | Compare | Mask, ready: Ready) -> None:
     """Raise MemberError where the engine, as it is now, cannot run this request: it may be years old."""
     match request:
         case Upscale(image=image, factor=factor):
@@ -84,15 +99,10 @@ def check(request: Upscale | Describe | Classify | Compare, ready: Ready) -> Non
             if not 0 <= (request.denoise or 0) <= 1:
                 raise MemberError(f"Denoise {request.denoise:g} does not fit: choose a number from 0 to 1.")
         case Describe(task=task, text=text):
-            tool = _tool(ready.describers, request.model, "describer")
-            if task not in tool.tasks:
-                raise MemberError(f"{tool.title} cannot do {task!r}: choose one of {', '.join(tool.tasks)}.")
-            if task in TASKS_WITH_TEXT and not text:
-                raise MemberError(f"To {task}, say what in the option `text`.")
-            if text and task not in TASKS_WITH_TEXT:
-                raise MemberError(f"{task.capitalize()} takes no text: leave it out, or choose find or segment.")
-            if len(text) > MAX_TEXT_CHARS:
-                raise MemberError(f"The text has {len(text)} characters and {MAX_TEXT_CHARS} is the most: shorten it.")
+            _check_question(_tool(ready.describers, request.model, "describer"), task, text)
+        case Mask(text=text, grow=grow):
+            _check_question(_tool(ready.describers, request.model, "describer"), "segment", text)
+            within("The mask's size", grow, -MAX_GROWN, MAX_GROWN)
         case Compare():
             if all(control.name != request.model for control in ready.controls):
                 raise MemberError(f"The ControlNet {request.model} is not on this machine any more.")
@@ -109,6 +119,17 @@ def check(request: Upscale | Describe | Classify | Compare, ready: Ready) -> Non
 def split(labels: str) -> list[str]:
     """The labels of a list as people write it: with commas (Chinese ones too), semicolons or lines between them."""
     return [" ".join(label.split()) for label in re.split(r"[,;\n，、；]", labels) if label.strip()]
+
+
+def _check_question(tool: ToolInfo, task: DescribeTask, text: str) -> None:
+    if task not in tool.tasks:
+        raise MemberError(f"{tool.title} cannot do {task!r}: choose one of {', '.join(tool.tasks)}.")
+    if task in TASKS_WITH_TEXT and not text:
+        raise MemberError(f"To {task}, say what in the option `text`.")
+    if text and task not in TASKS_WITH_TEXT:
+        raise MemberError(f"{task.capitalize()} takes no text: leave it out, or choose find or segment.")
+    if len(text) > MAX_TEXT_CHARS:
+        raise MemberError(f"The text has {len(text)} characters and {MAX_TEXT_CHARS} is the most: shorten it.")
 
 
 def _tool(tools: Sequence[ToolInfo], name: str | None, what: str) -> ToolInfo:

@@ -42,6 +42,8 @@ class Wish:
     image: Input | None = None
     strength: float | None = None
     """How far to go from the image."""
+    mask: Input | None = None
+    """What of the image is painted."""
     loras: str | None = None
     """As members write them, `name:weight` with commas between; those of the prompt's own tags come on top."""
     control_image: Input | None = None
@@ -76,6 +78,7 @@ def settle(wish: Wish, ready: Ready) -> Imagine:
         count=1 if wish.count is None else wish.count,
         image=wish.image,
         strength=1.0 if wish.image is None else STRENGTH if wish.strength is None else wish.strength,
+        mask=wish.mask,
         loras=add_ons.loras([*named, *tags], model, ready),
         control=add_ons.control(wish.control_image, wish.control, wish.control_weight, model, ready),
     )
@@ -132,7 +135,13 @@ def edited(request: Imagine, fields: Mapping[str, str], ready: Ready) -> Imagine
     # The variations belong to the noise of the old seed.
     variations = request.variations if seed == str(request.seed) else ()
     settled = settle(wish, ready)
-    kept = replace(settled, variations=variations, loras=settled.loras or request.loras, control=request.control)
+    kept = replace(
+        settled,
+        variations=variations,
+        loras=settled.loras or request.loras,
+        control=request.control,
+        mask=request.mask,
+    )
     check(kept, ready)
     return kept
 

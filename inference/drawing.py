@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
 from inference.protocol import LabelShare, Region
 
@@ -47,6 +47,15 @@ def outlined(picture: Image.Image, regions: Sequence[Region]) -> Image.Image:
     font = _font(max(14, min(min(size) // 28, 64)))
     for region, colour in zip(regions, colours, strict=True):
         taken.append(_label(draw, size, region, colour, factor, font, taken))
+    return canvas
+
+
+def tinted(picture: Image.Image, mask: Image.Image) -> Image.Image:
+    """A copy of the picture with what is white in the mask tinted and outlined."""
+    canvas = picture.convert("RGB")
+    canvas.paste(Image.new("RGB", canvas.size, COLOURS[0]), mask=mask.point(lambda lightness: lightness // 2))
+    edge = ImageChops.difference(mask.filter(ImageFilter.MaxFilter(5)), mask)
+    canvas.paste(Image.new("RGB", canvas.size, "white"), mask=edge)
     return canvas
 
 

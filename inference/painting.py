@@ -13,9 +13,10 @@ from typing import Any
 import torch
 from PIL import Image
 
-from inference import controlling, decoding, images, noise, prompts, samplers
+from inference import controlling, decoding, images, noise, patching, prompts, samplers
 from inference.annotating import ANNOTATORS
 from inference.loaded import Setup
+from inference.patching import Patch
 from inference.protocol import Imagine
 from inference.reports import Reporter
 
@@ -26,6 +27,10 @@ PREVIEW_SHARE = 0.05
 
 Sketch = Callable[[torch.Tensor], list[Image.Image]]
 """From estimated latents to small pictures (`decoding.sketch`)."""
+
+
+Kept = Callable[[int, torch.Tensor], torch.Tensor]
+"""From the number of steps done and the latents after them to latents that keep what is not to be painted."""
 
 
 class _Abandoned(Exception):
@@ -61,8 +66,10 @@ class Session:
         self._device = setup.device
         self._report = report
         self._size = setup.batch
+        self._enlarged = 1 if setup.upscaler is None else setup.upscaler.entry.scale
         self._sketch = sketch
         self._preview_due_s = time.monotonic() + FIRST_PREVIEW_S
+        self._patches = {request.job: self._patch(request, files) for request in requests}
         self._starts = {request.job: self._start(request, files) for request in requests}
         self._followed = {request.job: self._to_follow(request, files) for request in requests}
 
@@ -107,9 +114,11 @@ class Session:
         self._pipeline.scheduler = self.scheduler
         estimate = samplers.Estimate(self.scheduler)
 
+        kept = self._kept(filled, torch.cat(noises))
+
         def after_step(_: Any, step: int, __: Any, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
             self._after_step(places, step + 1, estimate.latents())
-            return tensors
+            return tensors if kept is None else {"latents": kept(step + 1, tensors["latents"])}
 
         try:
             latents: torch.Tensor = self._pipeline(
@@ -131,12 +140,43 @@ class Session:
             return torch.empty(0)
         return latents
 
+    def put_back(self, job: int, picture: Image.Image) -> Image.Image:
+        """What was painted, in the place of a masked part where the job has one."""
+        patch = self._patches[job]
+        return picture if patch is None else patch.put_back(picture)
+
+    def _patch(self, request: Imagine, files: Mapping[str, bytes]) -> Patch | None:
+        """The part that a request paints anew, if it does not paint the whole."""
+        if request.image is None or request.mask is None:
+            return None
+        picture, mask = images.read(files, request.image), images.read(files, request.mask)
+        return patching.patch(picture, mask, request.width / request.height, request.width * self._enlarged)
+
     def _start(self, request: Imagine, files: Mapping[str, bytes]) -> torch.Tensor | None:
         """The latents of the picture that a request starts from, if it does."""
         if request.image is None:
             return None
-        picture = images.fitting(images.read(files, request.image), request.width, request.height)
+        patch = self._patches[request.job]
+        if patch is None:
+            picture = images.fitting(images.read(files, request.image), request.width, request.height)
+        else:
+            picture = patch.seen(request.width, request.height)
         return decoding.encode(self._model.pipeline, self._model.entry.family, picture)
+
+    def _kept(self, places: list[Place], noises: torch.Tensor) -> Kept | None:
+        """What brings latents back to the old picture wherever nothing is to be painted; None where all is."""
+        patches = [patch for place in places if (patch := self._patches[place.request.job]) is not None]
+        if not patches:
+            return None
+        taken = places[0].request.steps_taken
+        clean = torch.cat([start for place in places if (start := self._starts[place.request.job]) is not None])
+        painted = torch.cat([patch.painted_cells(*clean.shape[-2:]) for patch in patches])
+
+        def kept(step: int, latents: torch.Tensor) -> torch.Tensor:
+            old = samplers.noised_after(self.scheduler, clean.to(latents), noises.to(latents), step, taken)
+            return torch.where(painted.to(latents) > 0, latents, old)
+
+        return kept
 
     def _to_follow(self, request: Imagine, files: Mapping[str, bytes]) -> Image.Image | None:
         """What the ControlNet sees for a request, where it has one."""

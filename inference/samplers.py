@@ -64,6 +64,20 @@ def noised(scheduler: Any, clean: torch.Tensor, noise: torch.Tensor, steps: int)
     return start / getattr(scheduler, "init_noise_sigma", 1.0)
 
 
+def noised_after(scheduler: Any, clean: torch.Tensor, noise: torch.Tensor, step: int, taken: int) -> torch.Tensor:
+    """These clean latents under as much of the noise as is left after a step of the run, counted from 1.
+
+    Both (n, channels, height, width). Call it between two steps; `taken` is how many the run has.
+    """
+    if step >= taken:
+        return clean
+    # The run's own steps are the last of the schedule.
+    time = scheduler.timesteps[len(scheduler.timesteps) - taken + step].repeat(len(clean))
+    add = scheduler.scale_noise if hasattr(scheduler, "scale_noise") else None
+    noisy: torch.Tensor = scheduler.add_noise(clean, noise, time) if add is None else add(clean, time, noise)
+    return noisy
+
+
 def _begin_at(scheduler: Any, place: int) -> None:
     """Let every run of this scheduler begin at this step, counted from 0, whichever pipeline runs it.
 

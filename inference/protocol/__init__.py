@@ -41,6 +41,7 @@ from inference.protocol.origins import (
 )
 from inference.protocol.requests import (
     FACTORS,
+    MAX_GROWN,
     MAX_OUTPUT_PIXELS,
     MAX_SEED,
     MAX_TEXT_CHARS,
@@ -55,6 +56,7 @@ from inference.protocol.requests import (
     Imagine,
     Input,
     Lora,
+    Mask,
     Message,
     Request,
     Task,
@@ -66,6 +68,7 @@ __all__ = [
     "AI_MADE",
     "FACTORS",
     "MAX_FRAME_BYTES",
+    "MAX_GROWN",
     "MAX_OUTPUT_PIXELS",
     "MAX_SEED",
     "MAX_TEXT_CHARS",
@@ -88,6 +91,7 @@ __all__ = [
     "Input",
     "LabelShare",
     "Lora",
+    "Mask",
     "Message",
     "ModelInfo",
     "Origin",

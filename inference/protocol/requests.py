@@ -37,6 +37,10 @@ class Input(msgspec.Struct, frozen=True):
     height: int
 
 
+MAX_GROWN = 20
+"""Steps by which a mask can be made larger or smaller."""
+
+
 class Lora(msgspec.Struct, frozen=True):
     """A LoRA of the catalogue beside the model, and how strongly; 0 leaves the model as it is."""
 
@@ -112,11 +116,13 @@ class Imagine(Task, frozen=True, kw_only=True, tag="imagine"):
     """Of the `image`: near 0 it hardly changes, at 1 nothing of it is left. Only that share of the steps is taken."""
     loras: tuple[Lora, ...] = ()
     control: Control | None = None
+    mask: Input | None = None
+    """Of the `image`'s size: only what is white in it is painted, all else of the image stays bit for bit."""
 
     @property
     def inputs(self) -> tuple[Input, ...]:
-        """The pictures to start from and to follow, if there are any."""
-        wanted = (self.image, self.control.image if self.control else None)
+        """The pictures to start from, to keep to and to follow, if there are any."""
+        wanted = (self.image, self.mask, self.control.image if self.control else None)
         return tuple(image for image in wanted if image is not None)
 
     @property
@@ -132,7 +138,7 @@ class Imagine(Task, frozen=True, kw_only=True, tag="imagine"):
     @property
     def pass_key(self) -> tuple[object, ...]:
         """Equal for requests that can share one forward pass."""
-        start = None if self.image is None else self.strength
+        start = None if self.image is None else (self.strength, self.mask is None)
         follow = None if self.control is None else (self.control.name, self.control.weight)
         how = (self.width, self.height, self.steps, self.sampler, self.guidance)
         return (self.model, self.loras, follow, *how, start)
@@ -212,6 +218,29 @@ class Classify(Task, frozen=True, kw_only=True, tag="classify"):
         return (self.image,)
 
 
+class Mask(Task, frozen=True, kw_only=True, tag="mask"):
+    """Find the part of a picture that words mean, to be looked at before it is painted anew.
+
+    `model` names a describer. Gives two pictures: what to look at, and the mask.
+    """
+
+    quick: ClassVar[bool] = True
+
+    image: Input
+    text: str
+    grow: int = 0
+    """By how many steps the mask is larger than what was found, or smaller."""
+    invert: bool = False
+    """Whether all but what was found is meant."""
+    edit: Imagine
+    """What is painted once the mask is right: it wants nothing but that."""
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """The one picture."""
+        return (self.image,)
+
+
 class Compare(Task, frozen=True, kw_only=True, tag="compare"):
     """Put side by side the picture that was followed, what the ControlNet saw of it, and what was painted.
 
@@ -232,7 +261,7 @@ class Compare(Task, frozen=True, kw_only=True, tag="compare"):
         return (self.image, *self.painted)
 
 
-Request = Imagine | Upscale | Describe | Classify | Compare
+Request = Imagine | Upscale | Describe | Classify | Compare | Mask
 """Every task a member can ask for (a union that grows with the commands)."""
 
 

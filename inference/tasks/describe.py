@@ -11,11 +11,10 @@ from PIL import Image
 
 from inference import drawing, images, marking, provenance
 from inference.catalog import Catalog
-from inference.describing import TELLING
+from inference.describing import TELLING, check_question
 from inference.entries import Kind
-from inference.errors import InvalidInput, UnavailableModel
 from inference.loaded import PictureDescriber
-from inference.protocol import MAX_TEXT_CHARS, TASKS_WITH_TEXT, Answer, Describe, SourceType
+from inference.protocol import Answer, Describe, SourceType
 from inference.reports import Painted, Reporter
 from inference.store import Store
 
@@ -29,22 +28,7 @@ def abilities(catalog: Catalog, here: Mapping[Kind, Sequence[str]]) -> dict[str,
 
 def check(request: Describe, catalog: Catalog) -> None:
     """Raise InvalidInput or UnavailableModel, in a sentence for the member, where this cannot be asked."""
-    if request.model not in catalog.describers:
-        raise UnavailableModel(f"There is no describer called {request.model}.")
-    entry = catalog.describers[request.model]
-    if request.task not in entry.tasks:
-        raise InvalidInput(
-            f"{entry.title} cannot be asked for “{request.task}”; choose one of {', '.join(entry.tasks)}."
-        )
-    if request.task in TASKS_WITH_TEXT and not request.text.strip():
-        raise InvalidInput(f"“{request.task}” needs words: say what to look for.")
-    if request.task not in TASKS_WITH_TEXT and request.text:
-        raise InvalidInput(f"“{request.task}” takes no words; leave them out.")
-    if len(request.text) > MAX_TEXT_CHARS:
-        raise InvalidInput(f"The words have {len(request.text)} characters; at most {MAX_TEXT_CHARS} are read.")
-    if "<" in request.text or ">" in request.text:
-        # The model's own marks look like this, and transformers takes them out of the text as such.
-        raise InvalidInput("The words cannot have < or > in them.")
+    check_question(request.model, request.task, request.text, catalog)
 
 
 def too_large(request: Describe, catalog: Catalog) -> str:

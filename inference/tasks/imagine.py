@@ -76,6 +76,11 @@ def check(request: Imagine, catalog: Catalog) -> None:
             raise InvalidInput(f"A seed is a whole number from 0 to {MAX_SEED}, not {seed}.")
     if not 0 < request.strength <= 1:
         raise InvalidInput(f"The strength is more than 0 and at most 1, not {request.strength:g}.")
+    if request.mask is not None:
+        if request.image is None:
+            raise InvalidInput("A mask says which part of a picture is painted: give the picture too.")
+        if (request.mask.width, request.mask.height) != (request.image.width, request.image.height):
+            raise InvalidInput("The mask has another size than the picture.")
     if len(request.variations) > MAX_VARIATIONS:
         raise InvalidInput(f"At most {MAX_VARIATIONS} variations can be made of variations; start from a new seed.")
     for variation in request.variations:
@@ -186,10 +191,11 @@ def run(requests: Sequence[Imagine], files: Mapping[str, bytes], store: Store, r
                 continue
             if upscaler is not None:
                 picture = upscaler.network.enlarge(picture)
-            session.pictures[job].append(picture)
+            session.pictures[job].append(session.put_back(job, picture))
             if len(session.pictures[job]) == place.request.count:
                 made_of = provenance.recipe(place.request, setup, session.scheduler)
-                made_of["watermark"] = report.marks.watermark_of(picture)
+                # Where a part of a picture was painted, the watermark would change the rest.
+                made_of["watermark"] = None if place.request.mask else report.marks.watermark_of(picture)
                 report.finish(job, _painted(place.request, session.pictures[job], made_of), made_of)
 
 

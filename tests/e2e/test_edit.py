@@ -1,0 +1,110 @@
+"""/edit: real bot, real engine, the starter's eyes and hand, the sandbox as Discord."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+from sandbox.member import Json, Member, Refused, text_of
+from starter.render import render, silhouettes
+from tests.e2e.asking import BOATS, has_button, painted, picture, png, refusal, said
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+OLD = render(BOATS, 256)
+ASKED = {"prompt": "a red mushroom at sea by day, flat style", "seed": "5"}
+
+
+def boats() -> tuple[str, bytes]:
+    return "boats.png", png(OLD)
+
+
+def changed(data: bytes, old: Image.Image = OLD) -> np.ndarray:
+    """Which pixels are other than before: bool, (height, width)."""
+    new = picture(data).convert("RGB")
+    assert new.size == old.size
+    return np.asarray((np.asarray(new) != np.asarray(old)).any(2))
+
+
+async def mask_of(ada: Member, message: Json) -> float:
+    """The share of the picture that a mask's card shows tinted."""
+    assert has_button(message, "Go"), text_of(message)
+    [shown] = await ada.pictures(message)
+    return float(changed(shown).mean())
+
+
+async def test_what_is_named_is_found_shown_and_replaced(ada: Member) -> None:
+    reply = await ada.command("edit", {**ASKED, "what": "the boats"}, files={"image": boats()})
+    message, text = await said(ada, reply)
+    assert "the boats" in text
+    share = await mask_of(ada, message)
+    larger, _ = await said(ada, await ada.click(message, "Grow"))
+    assert await mask_of(ada, larger) > share
+    smaller, _ = await said(ada, await ada.click(message, "Shrink"))
+    assert await mask_of(ada, smaller) < share
+    others, _ = await said(ada, await ada.click(message, "Invert"))
+    assert await mask_of(ada, others) > 0.5
+    _, [edited] = await painted(ada, await ada.click(larger, "Go"))
+    new, both = changed(edited), np.any(silhouettes(BOATS, 256), axis=0)
+    assert new[both].mean() > 0.8
+    assert not new[~_near(both, 24)].any()
+
+
+def _near(marked: np.ndarray, reach: int) -> np.ndarray:
+    """Everything at most so many pixels from what is marked."""
+    grown = Image.fromarray(marked).convert("L").filter(ImageFilter.MaxFilter(2 * reach + 1))
+    return np.asarray(grown) > 0
+
+
+async def test_what_is_not_there_is_said_not_painted(ada: Member) -> None:
+    reply = await ada.command("edit", {**ASKED, "what": "the red rocket"}, files={"image": boats()})
+    message, text = await said(ada, reply)
+    assert "Nothing like “the red rocket” was found." in text
+    assert not has_button(message, "Go")
+
+
+async def test_a_mask_of_ones_own_and_a_hole_say_the_same(ada: Member) -> None:
+    mask = Image.new("L", (128, 128))
+    mask.paste(255, (10, 10, 60, 60))
+    hole = OLD.convert("RGBA")
+    hole.paste((0, 0, 0, 0), (20, 20, 120, 120))
+    for files in (
+        {"image": boats(), "mask": ("mask.png", png(mask))},
+        {"image": ("hole.png", png(hole))},
+    ):
+        _, [edited] = await painted(ada, await ada.command("edit", ASKED, files=files))
+        new = changed(edited)
+        inside = np.zeros_like(new)
+        inside[20:120, 20:120] = True
+        assert not new[~inside].any()
+        assert new[inside].mean() > 0.9
+
+
+async def test_room_at_a_side_is_filled_beside_the_picture_as_it_was(ada: Member) -> None:
+    reply = await ada.command("edit", {**ASKED, "extend": "right"}, files={"image": boats()})
+    message, [edited] = await painted(ada, reply)
+    wide = picture(edited)
+    assert wide.size == (384, 256)
+    assert wide.crop((0, 0, 256, 256)).convert("RGB").tobytes() == OLD.tobytes()
+    room = np.asarray(wide.crop((256, 0, 384, 256)).convert("RGB"))
+    assert room.std() > 5
+    # An edit is a picture like any other.
+    _, [again] = await painted(ada, await ada.click(message, "Re-roll"))
+    assert picture(again).crop((0, 0, 256, 256)).convert("RGB").tobytes() == OLD.tobytes()
+    assert again != edited
+
+
+async def test_who_does_not_say_which_part_is_told(ada: Member) -> None:
+    reply = await ada.command("edit", ASKED, files={"image": boats()})
+    assert "Say which part is meant" in await refusal(ada, reply)
+    twice = await ada.command("edit", {**ASKED, "what": "the boats", "extend": "left"}, files={"image": boats()})
+    assert "Say in one way" in text_of(twice.message)
+    with pytest.raises(Refused):
+        await ada.command("edit", {**ASKED, "extend": "inside"}, files={"image": boats()})
+    buffer = io.BytesIO()
+    Image.new("L", (64, 64)).save(buffer, format="PNG")
+    empty = {"image": boats(), "mask": ("mask.png", buffer.getvalue())}
+    assert "mark" in await refusal(ada, await ada.command("edit", ASKED, files=empty))

@@ -1,0 +1,115 @@
+"""Painting a part of a picture anew: nothing else changes, in every family and with every sampler."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw
+
+from inference import samplers
+from inference.catalog import Catalog
+from inference.entries import DIFFUSION_SAMPLERS
+from inference.errors import InvalidInput
+from inference.protocol import Finished, Imagine, Input
+from inference.store import Store
+from inference.tasks import imagine
+from tests.inference.conftest import Record, ask_for, uploaded
+from tests.inference.tiny import picture
+
+OLD = picture(90, 60, seed=3)
+OLD_INPUT, FILES = uploaded(OLD)
+BOX = (20, 10, 49, 39)
+
+
+def mask_of(box: tuple[int, int, int, int], size: tuple[int, int] = OLD.size) -> Input:
+    mask = Image.new("L", size)
+    ImageDraw.Draw(mask).rectangle(box, fill=255)
+    given, data = uploaded(mask)
+    FILES.update(data)
+    return given
+
+
+def paint(store: Store, *requests: Imagine) -> dict[int, Finished]:
+    record = Record()
+    record.begin(*requests)
+    imagine.run(requests, FILES, store, record.report)
+    return record.finished()
+
+
+def pixels(finished: Finished, index: int = 0) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(finished.pictures[index].data)))
+
+
+def edit(model: str, known: Catalog, **changes: object) -> Imagine:
+    entry = known.models[model]
+    wanted = ask_for(model=model, steps=4, guidance=entry.guidance, sampler=entry.sampler, image=OLD_INPUT)
+    return msgspec.structs.replace(wanted, mask=mask_of(BOX), **changes)
+
+
+@pytest.mark.parametrize("model", ["sd15", "sd21", "sdxl", "sdxl-turbo", "sd35"])
+def test_in_every_family_the_masked_part_changes_and_no_other_bit(known: Catalog, store: Store, model: str) -> None:
+    first, again = (paint(store, edit(model, known, strength=0.8))[1] for _ in range(2))
+    assert first.pictures == again.pictures
+    before, after = np.asarray(OLD), pixels(first)
+    inside = np.zeros(before.shape[:2], bool)
+    inside[BOX[1] : BOX[3] + 1, BOX[0] : BOX[2] + 1] = True
+    assert after.shape == before.shape
+    assert np.array_equal(after[~inside], before[~inside])
+    assert (after[inside] != before[inside]).any(1).mean() > 0.9
+
+
+def test_every_picture_of_a_job_and_its_neighbours_keep_to_their_own_masks(
+    known: Catalog, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imagine, "canonical_batch", lambda *_: 4)
+    alone = paint(store, edit("sd15", known))[1].pictures[0]
+    other = msgspec.structs.replace(edit("sd15", known, seed=90, count=2), job=2, mask=mask_of((60, 30, 80, 50)))
+    beside = paint(store, other, edit("sd15", known))
+    assert beside[1].pictures[0] == alone
+    assert np.array_equal(pixels(beside[2], 1)[:, :50], np.asarray(OLD)[:, :50])
+
+
+def test_the_recipe_names_picture_and_mask_and_no_watermark(known: Catalog, store: Store) -> None:
+    finished = paint(store, edit("sd15", known))[1]
+    assert finished.recipe["request"]["mask"]["sha256"] == mask_of(BOX).sha256
+    assert finished.recipe["watermark"] is None
+
+
+def test_masks_without_a_picture_or_of_another_size_are_refused(known: Catalog) -> None:
+    with pytest.raises(InvalidInput, match="give the picture too"):
+        imagine.check(ask_for(mask=mask_of(BOX)), known)
+    with pytest.raises(InvalidInput, match="another size"):
+        imagine.check(edit("sd15", known, image=Input("0" * 64, 10, 10)), known)
+
+
+@pytest.mark.parametrize("name", [*DIFFUSION_SAMPLERS, "FlowMatch Euler"])
+@pytest.mark.parametrize("taken", [6, 3])
+def test_what_is_kept_is_under_the_noise_that_a_perfect_run_would_have_left(name: str, taken: int) -> None:
+    flow, draws = name == "FlowMatch Euler", name in ("Euler a", "DDPM", "LCM")
+    betas = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
+    # Where the steps divide the schedule evenly: elsewhere DDIM and DDPM round to the next of the thousand times.
+    config: dict[str, Any] = {"shift": 3.0} if flow else {"timestep_spacing": "leading", **betas}
+    scheduler = samplers.build(name, config, 8, taken=taken)
+    chance = torch.Generator().manual_seed(0)
+    clean, noise = (torch.randn(1, 4, 64, 64, generator=chance) for _ in range(2))
+    latents = samplers.noised(scheduler, clean, noise, 8) * getattr(scheduler, "init_noise_sigma", 1.0)
+    scheduler.set_timesteps(8)
+    own = {"generator": chance} if draws else {}
+    told = noise - clean if flow else noise
+    for step, time in enumerate(scheduler.timesteps.clone(), start=1):
+        latents = scheduler.step(told, time, latents, **own).prev_sample
+        kept = samplers.noised_after(scheduler, clean, noise, step, taken)
+        if not draws:
+            assert torch.allclose(latents, kept, atol=0.02), (step, float((latents - kept).abs().max()))
+            continue
+        # They draw noise of their own: its amount is the same, and a perfect model sees what it is now.
+        share = samplers.noised_after(scheduler, clean, clean * 0, step, taken)
+        assert float((latents - share).std()) == pytest.approx(float((kept - share).std()), rel=0.05, abs=0.01)
+        level = samplers.noised_after(scheduler, clean * 0, torch.ones_like(clean), step, taken)
+        told = (latents - share) / level.clamp(min=1e-9)
+    assert torch.equal(kept, clean)
