@@ -16,7 +16,7 @@ from discord.gateway import DiscordWebSocket
 from discord.http import Route
 
 from bot.buttons import JobButton
-from bot.commands import Form, MessageForm, Press, Slice
+from bot.commands import Form, MessageForm, NewForm, Press, Slice
 from bot.delivery import UNKNOWN_INTERACTION, tell
 from bot.errors import MemberError, OperatorError
 from bot.jobs import Job, Jobs
@@ -40,6 +40,7 @@ class Easel(discord.Client):
         self._presses: dict[str, Press] = {}
         self._forms: dict[str, Form] = {}
         self._message_forms: dict[str, MessageForm] = {}
+        self._new_forms: dict[str, NewForm] = {}
         self.tree = Tree(self)
         self.add_dynamic_items(JobButton)
 
@@ -51,6 +52,7 @@ class Easel(discord.Client):
             self._presses.update(slice_.presses)
             self._forms.update(slice_.forms)
             self._message_forms.update(slice_.message_forms)
+            self._new_forms.update(slice_.new_forms)
 
     async def stay_connected(self, token: str) -> None:
         """Log in, register the commands and keep the connection until cancelled. Raises OperatorError."""
@@ -76,14 +78,14 @@ class Easel(discord.Client):
         if interaction.type is not discord.InteractionType.modal_submit:
             return
         data: Mapping[str, Any] = interaction.data or {}
+        fields = _fields(data["components"])
         match str(data["custom_id"]).split(":"):
             case ["easel", "message", action, message_id] if action in self._message_forms:
-                try:
-                    await self._message_forms[action](interaction, int(message_id), _fields(data["components"]))
-                except Exception as error:
-                    await answer_error(interaction, error)
+                await _answer(interaction, self._message_forms[action](interaction, int(message_id), fields))
+            case ["easel", "new", action, about] if action in self._new_forms:
+                await _answer(interaction, self._new_forms[action](interaction, about, fields))
             case ["easel", action, job_id] if job_id.isdecimal():
-                form, fields = self._forms.get(action), _fields(data["components"])
+                form = self._forms.get(action)
                 await self._act(interaction, int(job_id), form and (lambda job: form(interaction, job, fields)))
 
     async def press(self, interaction: discord.Interaction, action: str, job_id: int, index: int) -> None:
@@ -158,10 +160,19 @@ async def answer_error(interaction: discord.Interaction, error: Exception) -> No
             )
 
 
+async def _answer(interaction: discord.Interaction, answering: Awaitable[None]) -> None:
+    """Do what a form asks for; whatever goes wrong is said to the member."""
+    try:
+        await answering
+    except Exception as error:
+        await answer_error(interaction, error)
+
+
 def _fields(components: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """The text inputs of a submitted form, by custom_id, inside labels or rows."""
+    """What was typed and chosen in a submitted form, by custom_id, inside labels or rows; "" where nothing was."""
     fields: dict[str, str] = {}
     for component in components:
         inner = [component["component"]] if "component" in component else component.get("components", [])
         fields.update({item["custom_id"]: item["value"] for item in inner if "value" in item})
+        fields.update({item["custom_id"]: next(iter(item["values"]), "") for item in inner if "values" in item})
     return fields

@@ -91,7 +91,7 @@ def result(
     """A finished job: its pictures as a grid, the text and the small print under them, rows of buttons under that."""
     files = [(f"easel-{job.id}-{index + 1}.{shown.suffix}", shown.data) for index, shown in enumerate(pictures)]
     notes = dict.fromkeys(shown.note for shown in pictures if shown.note)
-    print_ = " · ".join([f"#{job.id}", facts, f"{job.seconds or 0:.1f} s", *notes])
+    print_ = " · ".join([f"#{job.id}", facts, f"{job.seconds or 0:.1f} s", *notes, *job.answer.notes])
     whole: list[ui.Item[Any]] = [JobButton("original", job.id, label="Original")] if notes else []
     *others, last = rows
     return _card(_DONE, f"{text}\n-# {print_}", [*others, [*last, *whole]], files, shorten(alt, ALT_CHARS))

@@ -13,25 +13,14 @@ import msgspec
 
 from bot.database import Database
 from bot.pictures import Pictures
-from inference.protocol import (
-    Answer,
-    Classify,
-    Compare,
-    Describe,
-    FailureKind,
-    Finished,
-    Imagine,
-    Mask,
-    Request,
-    Upscale,
-)
+from inference.protocol import Answer, FailureKind, Finished, Request, Task
 
 State = Literal["queued", "running", "finished", "failed", "cancelled"]
 
 MAX_ATTEMPTS = 2
 """A job that ended the engine this often is set aside: a third try would most likely end it again."""
 
-Asked = TypeVar("Asked", Imagine, Upscale, Describe, Classify, Compare, Mask)
+Asked = TypeVar("Asked", bound=Task)
 
 _request_decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 _answer_decoder = msgspec.json.Decoder(Answer)

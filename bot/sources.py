@@ -11,7 +11,7 @@ from bot import cards
 from bot.dispatcher import Dispatcher
 from bot.errors import MemberError
 from bot.jobs import Job
-from inference.protocol import AddOnInfo, Input, ModelInfo, Request, ToolInfo
+from inference.protocol import AddOnInfo, Input, ModelInfo, Ready, Request, Style, ToolInfo
 
 CHOICES = 25
 """The most that Discord shows under an option."""
@@ -55,8 +55,8 @@ async def recent(
     return choices[:CHOICES]
 
 
-def choices(tools: Sequence[ModelInfo | ToolInfo | AddOnInfo], typed: str) -> list[Choice[str]]:
-    """The models, tools or ControlNets whose title or name holds what was typed, to choose from."""
+def choices(tools: Sequence[ModelInfo | ToolInfo | AddOnInfo | Style], typed: str) -> list[Choice[str]]:
+    """The models, tools, ControlNets or styles whose title or name holds what was typed, to choose from."""
     return [
         Choice(name=cards.shorten(f"{tool.title} ({tool.name})", CHOICE_CHARS), value=tool.name)
         for tool in tools
@@ -77,6 +77,24 @@ def more_loras(loras: Sequence[AddOnInfo], typed: str) -> list[Choice[str]]:
             trigger = f" · say “{lora.trigger}”" if lora.trigger else ""
             choices.append(Choice(name=cards.shorten(f"{start}{lora.title}{trigger}", CHOICE_CHARS), value=whole))
     return choices[:CHOICES]
+
+
+def styles(ready: Ready, interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
+    """Those styles of the model chosen so far, to choose from."""
+    model = model_so_far(ready, interaction)
+    return [] if model is None else choices(model.styles, typed)
+
+
+def samplers(ready: Ready, interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
+    """Those samplers of the model chosen so far, to choose from."""
+    model = model_so_far(ready, interaction)
+    names = () if model is None else model.samplers
+    return [Choice(name=name, value=name) for name in names if typed.lower() in name.lower()][:CHOICES]
+
+
+def model_so_far(ready: Ready, interaction: discord.Interaction) -> ModelInfo | None:
+    """The model in the command that is being typed, or the default one."""
+    return ready.model(getattr(interaction.namespace, "model", None) or "") or ready.model(ready.default_model)
 
 
 async def submit(

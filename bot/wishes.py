@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from bot import add_ons
 from bot.errors import MemberError
 from bot.numbers import whole, within
-from inference.protocol import MAX_SEED, Imagine, Input, ModelInfo, Ready, Variation
+from inference.protocol import MAX_SEED, Imagine, Input, ModelInfo, Ready, Style, Variation, weight_problem
 
 STRENGTH, LEAST_STRENGTH = 0.6, 0.05
 """How far to go from a picture where the member does not say: its composition stays, its manner changes."""
@@ -31,6 +31,7 @@ class Wish:
 
     prompt: str
     negative: str | None = None
+    style: str | None = None
     model: str | None = None
     seed: str | None = None
     steps: int | None = None
@@ -58,7 +59,7 @@ def new_seed() -> int:
 
 def settle(wish: Wish, ready: Ready) -> Imagine:
     """The request a wish comes to, the model's defaults filled in. Raises MemberError where it cannot be met."""
-    model = _model(wish.model or ready.default_model, ready)
+    model = model_of(wish.model, ready)
     if wish.strength is not None and wish.image is None:
         raise MemberError("Strength says how far to go from a picture: give one as `image`, or leave it out.")
     width, height = (model.width, model.height) if wish.image is None else _like(wish.image, model)
@@ -69,6 +70,7 @@ def settle(wish: Wish, ready: Ready) -> Imagine:
         model=model.name,
         prompt=_prompt(words, "prompt", ready),
         negative=_prompt(wish.negative, "negative prompt", ready) if wish.negative else "",
+        style=_style(wish.style, model) if wish.style else None,
         seed=new_seed() if wish.seed is None else _seed(wish.seed),
         steps=model.steps if wish.steps is None else wish.steps,
         guidance=model.guidance if wish.guidance is None else wish.guidance,
@@ -88,7 +90,7 @@ def settle(wish: Wish, ready: Ready) -> Imagine:
 
 def check(request: Imagine, ready: Ready) -> None:
     """Raise MemberError where the engine, as it is now, cannot run this request: it may be years old."""
-    model = _model(request.model, ready)
+    model = model_of(request.model, ready)
     if request.sampler not in model.samplers:
         raise MemberError(
             f"{model.title} has no sampler called {request.sampler!r}: choose one of {', '.join(model.samplers)}."
@@ -137,6 +139,7 @@ def edited(request: Imagine, fields: Mapping[str, str], ready: Ready) -> Imagine
     settled = settle(wish, ready)
     kept = replace(
         settled,
+        style=request.style,
         variations=variations,
         loras=settled.loras or request.loras,
         control=request.control,
@@ -153,6 +156,9 @@ def rerolled(request: Imagine) -> Imagine:
 
 def varied(request: Imagine, index: int, seed: int, count: int) -> Imagine:
     """The request for pictures near picture `index` of this one: its noise, then a step towards that of `seed`."""
+    # The words too are this picture's: the seeds of its variations would draw others.
+    if (drawn := request.drawn(request.seed_of(index))) != request.styled:
+        request = replace(request, prompt=drawn[0], negative=drawn[1], style=None)
     base, before = request.seed, request.variations
     if before:
         last = before[-1]
@@ -162,7 +168,9 @@ def varied(request: Imagine, index: int, seed: int, count: int) -> Imagine:
     return replace(request, seed=base, variations=(*before, Variation(seed, VARIATION_STRENGTH)), count=count)
 
 
-def _model(name: str, ready: Ready) -> ModelInfo:
+def model_of(name: str | None, ready: Ready) -> ModelInfo:
+    """The model of this name, the default one without a name. Raises MemberError where there is none."""
+    name = name or ready.default_model
     model = ready.model(name)
     if model is not None:
         return model
@@ -173,6 +181,16 @@ def _model(name: str, ready: Ready) -> ModelInfo:
         )
     names = ", ".join(model.name for model in ready.models)
     raise MemberError(f"There is no model called {name!r}: choose one of {names}.")
+
+
+def _style(name: str, model: ModelInfo) -> Style:
+    if not model.styles:
+        raise MemberError(f"{model.title} has no styles: leave it out, or choose another model.")
+    for style in model.styles:
+        if style.name == name:
+            return style
+    names = ", ".join(style.name for style in model.styles)
+    raise MemberError(f"{model.title} has no style called {name!r}: choose one of {names}.")
 
 
 def _like(image: Input, model: ModelInfo) -> tuple[int, int]:
@@ -199,6 +217,8 @@ def _prompt(text: str, name: str, ready: Ready) -> str:
         raise MemberError(
             f"The {name} has {len(text)} characters and {ready.max_prompt_chars} is the most: shorten it."
         )
+    if problem := weight_problem(text):
+        raise MemberError(problem)
     return text.strip()
 
 

@@ -5,15 +5,12 @@ It knows names and limits only; it never looks whether weights exist (`weights`)
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-import msgspec
-
+from inference import styles, tables
 from inference.entries import (
     CONTROL_FAMILIES,
     FAMILY_SAMPLERS,
@@ -24,7 +21,6 @@ from inference.entries import (
     DecoderEntry,
     DescriberEntry,
     Entry,
-    FileEntry,
     FolderEntry,
     Kind,
     Labels,
@@ -33,7 +29,7 @@ from inference.entries import (
     UpscalerEntry,
 )
 from inference.errors import CatalogError
-from inference.protocol import AddOnInfo, ModelInfo, ToolInfo
+from inference.protocol import AddOnInfo, ModelInfo, Style, ToolInfo
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 FIELDS = ("default", *(f"{kind}s" for kind in KINDS), "label_sets")
@@ -55,6 +51,8 @@ class Catalog:
     loras: dict[str, LoraEntry]
     controls: dict[str, ControlEntry]
     label_sets: dict[str, tuple[str, ...]]
+    styles: dict[str, tuple[Style, ...]]
+    """What styles.toml has for each model."""
 
     def entries(self, kind: Kind) -> Mapping[str, Entry]:
         """The table of this kind."""
@@ -91,6 +89,7 @@ class Catalog:
             max_size=entry.max_size,
             max_pixels=entry.max_pixels,
             upscale=self.upscalers[entry.upscaler].scale if entry.upscaler else 1,
+            styles=self.styles[name],
         )
 
     def tool_info(self, kind: Kind, name: str) -> ToolInfo:
@@ -111,20 +110,14 @@ class Catalog:
 
 
 def load(path: Path) -> Catalog:
-    """Read and check models.toml.
+    """Read and check models.toml and the styles.toml beside it.
 
     Raises CatalogError with one line that names the file, the entry and the field.
     """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tables.read(path, FIELDS)
     except FileNotFoundError as error:
         raise CatalogError(f"{path} is not there: run from the checkout, or set EASEL_MODELS to its place") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise CatalogError(f"{path} cannot be read: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise CatalogError(f"{path} is not TOML: {error}") from error
-    if surplus := sorted(document.keys() - set(FIELDS)):
-        raise CatalogError(f"{path}: {surplus[0]}: no such field; there are {', '.join(FIELDS)}")
     upscalers = _files(path, document, "upscalers", UpscalerEntry)
     decoders = _folders(path, document, "decoders", DecoderEntry)
     checkers = _folders(path, document, "checkers", CheckerEntry)
@@ -158,29 +151,16 @@ def load(path: Path) -> Catalog:
         loras=loras,
         controls=controls,
         label_sets=_label_sets(path, document),
+        styles=styles.load(path.absolute().parent / styles.FILE, models),
     )
 
 
-EntryKind = TypeVar("EntryKind", bound=FileEntry | FolderEntry)
 FileKind = TypeVar("FileKind", bound=UpscalerEntry | LoraEntry)
 FolderKind = TypeVar("FolderKind", bound=FolderEntry)
 
 
-def _entries(path: Path, document: dict[str, Any], table: str, kind: type[EntryKind]) -> dict[str, EntryKind]:
-    section = document.get(table, {})
-    if not isinstance(section, dict):
-        raise CatalogError(f"{path}: {table}: must be tables such as [{table}.NAME]")
-    entries: dict[str, EntryKind] = {}
-    for name, fields in section.items():
-        where = f"{path}: {table}.{name}"
-        if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", name):
-            raise CatalogError(f"{where}: a name is up to 64 of a-z, 0-9, dot, dash and underscore")
-        entries[name] = _converted(where, fields, kind)
-    return entries
-
-
 def _folders(path: Path, document: dict[str, Any], table: str, kind: type[FolderKind]) -> dict[str, FolderKind]:
-    entries = _entries(path, document, table, kind)
+    entries = tables.rows(path, document, table, kind)
     for name, entry in entries.items():
         if (entry.path is None) == (entry.repo is None):
             where = f"{path}: {table}.{name}"
@@ -189,7 +169,7 @@ def _folders(path: Path, document: dict[str, Any], table: str, kind: type[Folder
 
 
 def _files(path: Path, document: dict[str, Any], table: str, kind: type[FileKind]) -> dict[str, FileKind]:
-    entries = _entries(path, document, table, kind)
+    entries = tables.rows(path, document, table, kind)
     for name, entry in entries.items():
         for file, what in zip(entry.files, ("", "grain: "), strict=False):
             if file.path is None and file.url is None:
@@ -207,19 +187,10 @@ def _label_sets(path: Path, document: dict[str, Any]) -> dict[str, tuple[str, ..
         where = f"{path}: label_sets.{name}"
         if not 1 <= len(name) <= 64:
             raise CatalogError(f"{where}: a name is 1 to 64 characters long")
-        sets[name] = _converted(where, labels, Labels)
+        sets[name] = tables.convert(where, labels, Labels)
         if len(set(sets[name])) < len(sets[name]):
             raise CatalogError(f"{where}: a label comes twice")
     return sets
-
-
-def _converted(where: str, value: Any, kind: Any) -> Any:
-    try:
-        return msgspec.convert(value, kind, strict=True)
-    except msgspec.ValidationError as error:
-        message, _, place = str(error).partition(" - at `$")
-        field = place.rstrip("`").lstrip(".")
-        raise CatalogError(f"{where}: {field + ': ' if field else ''}{message}") from error
 
 
 def _check_model(where: str, entry: ModelEntry, partners: Mapping[Kind, Mapping[str, Entry]]) -> None:

@@ -102,6 +102,33 @@ def side_by_side(pictures: Sequence[Image.Image], captions: Sequence[str]) -> Im
     return row
 
 
+def table(cells: Sequence[Image.Image | None], columns: Sequence[str], rows: Sequence[str]) -> Image.Image:
+    """These pictures row by row with labels at the top and at the left, where they are not all empty.
+
+    Cells are as large as the largest picture; a picture that is not there yet is None and leaves its cell grey.
+    """
+    there = [cell for cell in cells if cell is not None]
+    width, height = (max((cell.size[side] for cell in there), default=SHORTEST // 2) for side in (0, 1))
+    font = _font(max(14, min(width, height) // 16))
+    line = sum(_extent(font)) * 3 // 2
+    measure = ImageDraw.Draw(Image.new("L", (1, 1)))
+    labels = [_cut(measure, label, font, width) for label in rows]
+    left = max(int(measure.textlength(label, font=font)) for label in labels)
+    left += line if left else 0
+    top = line if any(columns) else 0
+    sheet = Image.new("RGB", (left + len(columns) * width, top + len(rows) * height), "#2B2D31")
+    draw = ImageDraw.Draw(sheet)
+    for number, label in enumerate(columns):
+        at = (left + number * width + width // 2, top // 2)
+        draw.text(at, _cut(draw, label, font, width - 8), fill="#F2F3F5", font=font, anchor="mm")
+    for number, label in enumerate(labels):
+        draw.text((left // 2, top + number * height + height // 2), label, fill="#F2F3F5", font=font, anchor="mm")
+    for number, cell in enumerate(cells):
+        corner = (left + number % len(columns) * width, top + number // len(columns) * height)
+        sheet.paste(cell or Image.new("RGB", (width, height), "#808080"), corner)
+    return sheet
+
+
 def _outlines(region: Region, factor: int) -> list[list[tuple[float, float]]]:
     left, top, right, bottom = region.box
     outlines = region.polygons or (((left, top), (right, top), (right, bottom), (left, bottom)),)

@@ -79,6 +79,8 @@ class ModelEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_fields=T
     sampler: Sampler
     samplers: tuple[Sampler, ...] | None = None
     negative: bool = True
+    styles: tuple[str, ...] | None = None
+    """Those of styles.toml that it knows; None for all."""
     batch: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
     """How many pictures one forward pass paints on a GPU, always: part of what makes a picture repeatable."""
     upscaler: str | None = None

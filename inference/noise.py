@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from inference.protocol import MAX_SEED, Imagine
+from inference.protocol import Imagine
 
 PARALLEL = 0.9995
 """Cosine above which two noises count as parallel, and the arc between them as straight."""
@@ -17,19 +17,13 @@ def draw(request: Imagine, index: int, shape: tuple[int, ...]) -> tuple[torch.Te
     `request.seed` came from, so that a variation of strength 0 is its original even where the sampler draws too.
     """
     if not request.variations:
-        return _gaussian(picture_seed(request, index), shape)
+        return _gaussian(request.seed_of(index), shape)
     noise, generator = _gaussian(request.seed, shape)
     last = len(request.variations) - 1
     for place, variation in enumerate(request.variations):
-        seed = picture_seed(request, index) if place == last else variation.seed
+        seed = request.seed_of(index) if place == last else variation.seed
         noise = slerp(noise, _gaussian(seed, shape)[0], variation.strength)
     return noise, generator
-
-
-def picture_seed(request: Imagine, index: int) -> int:
-    """The seed that alone tells the picture `index` of a request from its neighbours."""
-    first = request.variations[-1].seed if request.variations else request.seed
-    return (first + index) % (MAX_SEED + 1)
 
 
 def slerp(start: torch.Tensor, end: torch.Tensor, strength: float) -> torch.Tensor:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 import torch
@@ -77,8 +78,10 @@ class Session:
         """The pictures of the next pass, at most the canonical batch; none when all are painted or cancelled."""
         wanted = self._report.still_wanted({place.request.job: None for place in self._waiting})
         waiting = [place for place in self._waiting if place.request.job in wanted]
-        self._waiting = waiting[self._size :]
-        return waiting[: self._size]
+        # Prompts of different lengths cannot share a pass, and filling the shorter up would change its picture.
+        places = list(takewhile(lambda place: self._length(place) == self._length(waiting[0]), waiting[: self._size]))
+        self._waiting = waiting[len(places) :]
+        return places
 
     def steps_of(self, job: int) -> int:
         """The steps that all pictures of a job take together."""
@@ -101,13 +104,7 @@ class Session:
         factor = self._model.pipeline.vae_scale_factor
         shape = (1, channels, first.height // factor, first.width // factor)
         noises, generators = zip(*(noise.draw(at.request, at.index, shape) for at in filled), strict=True)
-        guided = first.guidance > 1
-        words = prompts.stack(
-            [
-                self._model.prompts.encode(at.request.prompt, at.request.negative, guided, self._model.adapters.active)
-                for at in filled
-            ]
-        )
+        words = prompts.stack([self._words(at) for at in filled])
         self.scheduler = samplers.build(
             first.sampler, self._model.scheduler_config, first.steps, taken=first.steps_taken
         )
@@ -151,6 +148,15 @@ class Session:
             return None
         picture, mask = images.read(files, request.image), images.read(files, request.mask)
         return patching.patch(picture, mask, request.width / request.height, request.width * self._enlarged)
+
+    def _words(self, place: Place) -> prompts.Encoded:
+        """The tensors of a picture's words."""
+        request = place.request
+        prompt, negative = request.drawn(request.seed_of(place.index))
+        return self._model.prompts.encode(prompt, negative, request.guidance > 1, self._model.adapters.active)
+
+    def _length(self, place: Place) -> int:
+        return self._words(place)["prompt_embeds"].shape[1]
 
     def _start(self, request: Imagine, files: Mapping[str, bytes]) -> torch.Tensor | None:
         """The latents of the picture that a request starts from, if it does."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -23,9 +23,9 @@ from inference.loaded import (
     PictureUpscaler,
     Setup,
 )
-from inference.protocol import Imagine, Request, SourceType
+from inference.protocol import Grid, Imagine, Request, SourceType
 
-LIBRARIES = ("torch", "diffusers", "transformers", "safetensors", "pillow", "peft", "realesrgan", "basicsr")
+LIBRARIES = ("torch", "diffusers", "transformers", "compel", "safetensors", "pillow", "peft", "realesrgan", "basicsr")
 
 
 def recipe(request: Imagine, setup: Setup, scheduler: Any) -> dict[str, Any]:
@@ -62,6 +62,14 @@ def recipe(request: Imagine, setup: Setup, scheduler: Any) -> dict[str, Any]:
 def _control(control: PictureControl) -> dict[str, Any]:
     source = {"revision": control.revision, "hash": control.hash, "annotator": control.entry.annotator}
     return {"name": control.name, **_source(control.entry), **source}
+
+
+def table(request: Grid, cells: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The same for a grid, from the recipes of its cells in their order."""
+    return {
+        "request": _asked(request),
+        "cells": [{name: value for name, value in made_of.items() if name != "request"} for made_of in cells],
+    }
 
 
 def enlargement(request: Request, upscaler: PictureUpscaler, tile: int, device: Device) -> dict[str, Any]:
@@ -132,10 +140,11 @@ def parameters(request: Imagine, made_of: Mapping[str, Any], seed: int) -> str:
         weight = request.control.weight if request.control else 0.0
         fields["ControlNet 0"] = f"Module: {control['annotator']}, Model: {control['name']}, Weight: {weight:g}"
     fields["Version"] = f"easel {versions()['easel']}"
+    prompt, negative = request.drawn(seed)
     # So that who pastes it into another tool gets the LoRAs as well.
-    lines = [" ".join([request.prompt, *(f"<lora:{lora['name']}:{lora['weight']:g}>" for lora in loras)])]
-    if request.negative:
-        lines.append(f"Negative prompt: {request.negative}")
+    lines = [" ".join([prompt, *(f"<lora:{lora['name']}:{lora['weight']:g}>" for lora in loras)])]
+    if negative:
+        lines.append(f"Negative prompt: {negative}")
     lines.append(", ".join(f"{name}: {_quoted(value)}" for name, value in fields.items()))
     return "\n".join(lines)
 

@@ -27,6 +27,9 @@ Form = Callable[[discord.Interaction, Job, Mapping[str, str]], Awaitable[None]]
 MessageForm = Callable[[discord.Interaction, int, Mapping[str, str]], Awaitable[None]]
 """The same for a modal about a message: its id stands for the job."""
 
+NewForm = Callable[[discord.Interaction, str, Mapping[str, str]], Awaitable[None]]
+"""The same for a modal about nothing that there is: the word that it was opened with stands for the job."""
+
 FORM_LIFE_S = 15 * 60
 """How long discord.py remembers a form that was opened; a later answer to it is understood all the same."""
 
@@ -39,6 +42,7 @@ class Slice:
     presses: Mapping[str, Press] = field(default_factory=dict)
     forms: Mapping[str, Form] = field(default_factory=dict)
     message_forms: Mapping[str, MessageForm] = field(default_factory=dict)
+    new_forms: Mapping[str, NewForm] = field(default_factory=dict)
 
 
 def looks() -> dict[str, Look]:

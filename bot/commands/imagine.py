@@ -58,9 +58,19 @@ class Looks:
         )
         edges = [JobButton("compare", job.id, label="Show edges")] if request.control else []
         more = [JobButton("reroll", job.id, label="Re-roll"), _edit(job), *edges, cards.delete(job)]
-        return cards.result(
-            job, self.headline(request), facts(request), pictures, request.prompt, [upscale, vary, more]
-        )
+        text = "\n".join([self.headline(request), *_drawn(request, job)])
+        return cards.result(job, text, facts(request), pictures, request.prompt, [upscale, vary, more])
+
+
+def _drawn(request: Imagine, job: Job) -> list[str]:
+    """What the wildcards of a finished job came to, picture by picture; nothing where there are none."""
+    lines = []
+    for index in range(len(job.pictures)):
+        prompt, negative = request.drawn(request.seed_of(index))
+        if (prompt, negative) != request.styled:
+            said = cards.plain(prompt) + (f" · without {cards.plain(negative)}" if negative else "")
+            lines.append(f"{index + 1}. {said}" if request.count > 1 else said)
+    return lines
 
 
 def _edit(job: Job) -> JobButton:
@@ -73,12 +83,13 @@ LOOK = Looks()
 def facts(request: Imagine) -> str:
     """What a Stable Diffusion user wants to know of a picture, in a line."""
     varied = f" varied {len(request.variations)}×" if request.variations else ""
+    style = f" · {cards.plain(request.style.title)}" if request.style else ""
     start = f" · from a picture, strength {request.strength:g}" if request.image else ""
     loras = "".join(f" · {lora.name} {lora.weight:g}" for lora in request.loras)
     follow = f" · follows {request.control.name} {request.control.weight:g}" if request.control else ""
     return (
         f"seed {request.seed}{varied} · {request.width}x{request.height} · {request.steps} steps"
-        f" · {request.sampler} · guidance {request.guidance:g} · {request.model}{loras}{follow}{start}"
+        f" · {request.sampler} · guidance {request.guidance:g} · {request.model}{style}{loras}{follow}{start}"
     )
 
 
@@ -122,6 +133,7 @@ def build(dispatcher: Dispatcher) -> Slice:
     @app_commands.describe(
         prompt="What the picture shows",
         negative="What should not be there",
+        style="Ready-made words around your own",
         model="Which model paints",
         seed="The same seed paints the same picture; leave it out for a new one",
         steps="How many steps: more is slower, and finer up to a point",
@@ -141,6 +153,7 @@ def build(dispatcher: Dispatcher) -> Slice:
         interaction: discord.Interaction,
         prompt: str,
         negative: str | None = None,
+        style: str | None = None,
         model: str | None = None,
         seed: str | None = None,
         steps: int | None = None,
@@ -159,6 +172,7 @@ def build(dispatcher: Dispatcher) -> Slice:
         wish = Wish(
             prompt=prompt,
             negative=negative,
+            style=style,
             model=model,
             seed=seed,
             steps=steps,
@@ -185,23 +199,24 @@ def build(dispatcher: Dispatcher) -> Slice:
     async def models(_: discord.Interaction, typed: str) -> list[Choice[str]]:
         return sources.choices(dispatcher.ready.models, typed)
 
-    def chosen_model(interaction: discord.Interaction) -> ModelInfo | None:
-        ready = dispatcher.ready
-        return ready.model(getattr(interaction.namespace, "model", None) or "") or ready.model(ready.default_model)
+    def model_so_far(interaction: discord.Interaction) -> ModelInfo | None:
+        return sources.model_so_far(dispatcher.ready, interaction)
+
+    @imagine.autocomplete("style")
+    async def styles(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
+        return sources.styles(dispatcher.ready, interaction, typed)
 
     @imagine.autocomplete("lora")
     async def loras(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
-        return sources.more_loras(add_ons.fitting(dispatcher.ready.loras, chosen_model(interaction)), typed)
+        return sources.more_loras(add_ons.fitting(dispatcher.ready.loras, model_so_far(interaction)), typed)
 
     @imagine.autocomplete("control")
     async def controls(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
-        return sources.choices(add_ons.fitting(dispatcher.ready.controls, chosen_model(interaction)), typed)
+        return sources.choices(add_ons.fitting(dispatcher.ready.controls, model_so_far(interaction)), typed)
 
     @imagine.autocomplete("sampler")
     async def samplers(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
-        model = chosen_model(interaction)
-        names = model.samplers if model is not None else ()
-        return [Choice(name=name, value=name) for name in names if typed.lower() in name.lower()][: sources.CHOICES]
+        return sources.samplers(dispatcher.ready, interaction, typed)
 
     async def submit(interaction: discord.Interaction, request: Imagine, parent: Job) -> None:
         check(request, dispatcher.ready)

@@ -7,12 +7,12 @@ import io
 
 import discord
 
-from bot import fitting, tools, wishes
+from bot import axes, fitting, tools, wishes
 from bot.commands import Slice
 from bot.dispatcher import Dispatcher
 from bot.errors import MemberError
 from bot.jobs import Job
-from inference.protocol import Imagine
+from inference.protocol import Grid, Imagine
 
 FILES_PER_MESSAGE = 10
 """The most that Discord takes."""
@@ -35,10 +35,13 @@ def build(dispatcher: Dispatcher) -> Slice:
 
     async def again(interaction: discord.Interaction, job: Job, _: int) -> None:
         # What ran once may not run here any more: models come and go.
-        if isinstance(job.request, Imagine):
-            wishes.check(job.request, dispatcher.ready)
-        else:
-            tools.check(job.request, dispatcher.ready)
+        match job.request:
+            case Imagine():
+                wishes.check(job.request, dispatcher.ready)
+            case Grid():
+                axes.check(job.request, dispatcher.ready)
+            case _:
+                tools.check(job.request, dispatcher.ready)
         await dispatcher.submit(interaction, job.request, job.id)
 
     async def delete(interaction: discord.Interaction, job: Job, _: int) -> None:

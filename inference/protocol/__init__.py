@@ -2,7 +2,7 @@
 
 Requests go from the bot to the inference process, events come back. Every message is a frozen, tagged struct.
 
-This is the only part of `inference` that `bot` imports, so it imports nothing but msgspec.
+This is the only part of `inference` that `bot` imports, so it imports msgspec and the standard library alone.
 """
 
 from __future__ import annotations
@@ -39,39 +39,59 @@ from inference.protocol.origins import (
     digital_source_type,
     xmp,
 )
+from inference.protocol.pictures import (
+    MAX_CELLS,
+    MAX_SEED,
+    MAX_STYLE_CHARS,
+    PLACE,
+    Control,
+    Grid,
+    Imagine,
+    Lora,
+    Style,
+    Variation,
+)
 from inference.protocol.requests import (
     FACTORS,
     MAX_GROWN,
     MAX_OUTPUT_PIXELS,
-    MAX_SEED,
     MAX_TEXT_CHARS,
     TASKS_WITH_TEXT,
     Batch,
     Cancel,
     Classify,
     Compare,
-    Control,
     Describe,
     DescribeTask,
-    Imagine,
-    Input,
-    Lora,
     Mask,
     Message,
     Request,
-    Task,
     Upscale,
-    Variation,
+)
+from inference.protocol.task import Input, Task
+from inference.protocol.words import (
+    MAX_WEIGHED_PARTS,
+    MAX_WEIGHT,
+    WeighedWords,
+    draw_words,
+    plain_words,
+    weigh_words,
+    weight_problem,
 )
 
 __all__ = [
     "AI_MADE",
     "FACTORS",
+    "MAX_CELLS",
     "MAX_FRAME_BYTES",
     "MAX_GROWN",
     "MAX_OUTPUT_PIXELS",
     "MAX_SEED",
+    "MAX_STYLE_CHARS",
     "MAX_TEXT_CHARS",
+    "MAX_WEIGHED_PARTS",
+    "MAX_WEIGHT",
+    "PLACE",
     "TASKS_WITH_TEXT",
     "XMP_KEYWORD",
     "AddOnInfo",
@@ -87,6 +107,7 @@ __all__ = [
     "Failed",
     "FailureKind",
     "Finished",
+    "Grid",
     "Imagine",
     "Input",
     "LabelShare",
@@ -102,15 +123,21 @@ __all__ = [
     "Region",
     "Request",
     "SourceType",
+    "Style",
     "Task",
     "ToolInfo",
     "Upscale",
     "Variation",
+    "WeighedWords",
     "declared_source",
     "digital_source_type",
+    "draw_words",
     "frame_bytes",
     "pack",
+    "plain_words",
     "unpack_event",
     "unpack_message",
+    "weigh_words",
+    "weight_problem",
     "xmp",
 ]

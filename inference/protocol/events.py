@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from inference.protocol.pictures import Style
 from inference.protocol.requests import DescribeTask
 
 FailureKind = Literal["invalid_input", "unsafe", "out_of_memory", "unavailable_model", "cancelled", "internal"]
@@ -36,6 +37,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     """How many pictures of the default size share one forward pass; jobs that fill one ride along together."""
     upscale: int
     """The factor by which the model's upscaler enlarges what it paints before it is delivered; 1 without one."""
+    styles: tuple[Style, ...] = ()
 
 
 class ToolInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,6 +151,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """Best first."""
     origin: Origin = "unknown"
     """Of the picture that was asked about, as far as its marks tell."""
+    notes: tuple[str, ...] = ()
+    """Sentences about what was done otherwise than asked."""
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):

@@ -15,13 +15,13 @@ from typing import Any
 
 from PIL import Image
 
-from inference import decoding, noise, painting, provenance
+from inference import decoding, painting, provenance
 from inference.catalog import Catalog
 from inference.device import Device
 from inference.entries import AddOnEntry, Kind, ModelEntry
 from inference.errors import InvalidInput, UnavailableModel, Unsafe
 from inference.loaded import PictureModel, Setup
-from inference.protocol import MAX_SEED, Imagine
+from inference.protocol import MAX_SEED, MAX_STYLE_CHARS, Answer, Imagine, weigh_words, weight_problem
 from inference.reports import Painted, Reporter
 from inference.store import Store
 
@@ -61,6 +61,11 @@ def check(request: Imagine, catalog: Catalog) -> None:
     for what, text in (("prompt", request.prompt), ("negative prompt", request.negative)):
         if len(text) > MAX_PROMPT_CHARS:
             raise InvalidInput(f"The {what} has {len(text)} characters; at most {MAX_PROMPT_CHARS} are read.")
+    if request.style is not None and max(len(request.style.prompt), len(request.style.negative)) > MAX_STYLE_CHARS:
+        raise InvalidInput(f"The style has too many words: at most {MAX_STYLE_CHARS} characters are read.")
+    for text in request.styled:
+        if problem := weight_problem(text):
+            raise InvalidInput(problem)
     if request.sampler not in entry.admitted_samplers():
         choices = ", ".join(entry.admitted_samplers())
         raise InvalidInput(f"{entry.title} has no sampler {request.sampler}; choose one of {choices}.")
@@ -196,7 +201,8 @@ def run(requests: Sequence[Imagine], files: Mapping[str, bytes], store: Store, r
                 made_of = provenance.recipe(place.request, setup, session.scheduler)
                 # Where a part of a picture was painted, the watermark would change the rest.
                 made_of["watermark"] = None if place.request.mask else report.marks.watermark_of(picture)
-                report.finish(job, _painted(place.request, session.pictures[job], made_of), made_of)
+                painted = _painted(place.request, session.pictures[job], made_of)
+                report.finish(job, painted, made_of, Answer(notes=_notes(place.request, model)))
 
 
 def _sketcher(model: PictureModel, store: Store, loading: Callable[[], None]) -> painting.Sketch:
@@ -209,10 +215,18 @@ def _sketcher(model: PictureModel, store: Store, loading: Callable[[], None]) ->
     return partial(decoding.sketch, model.pipeline, model.entry.family, decoder=decoder)
 
 
+def _notes(request: Imagine, model: PictureModel) -> tuple[str, ...]:
+    """What the member shall know of how the words were read."""
+    weighed = any(part.weight != 1 for text in request.styled for part in weigh_words(text))
+    if weighed and not model.prompts.weighs:
+        return (f"{model.entry.title} does not weigh words: the weights were left out.",)
+    return ()
+
+
 def _painted(request: Imagine, pictures: Sequence[Image.Image], made_of: dict[str, Any]) -> list[Painted]:
     painted = []
     for index, picture in enumerate(pictures):
-        seed = noise.picture_seed(request, index)
+        seed = request.seed_of(index)
         texts = provenance.png_texts(request, seed, index, made_of)
         marked = made_of["watermark"] is not None
         source = provenance.source_of(request)

@@ -10,7 +10,7 @@ import pytest
 from bot.database import Database, open_database
 from bot.jobs import Job, Jobs, Reply
 from bot.pictures import Pictures
-from inference.protocol import Answer, Imagine, ModelInfo, Ready
+from inference.protocol import Answer, Imagine, ModelInfo, Ready, Style
 
 
 @pytest.fixture
@@ -82,6 +82,7 @@ def ready(**changes: object) -> Ready:
         max_size=256,
         max_pixels=128 * 128,
         upscale=4,
+        styles=(Style("oil", "Oil painting", "oil painting of {prompt}", "photograph"),),
     )
     turbo = ModelInfo(
         name="turbo",

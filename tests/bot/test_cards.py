@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from bot import cards
 from bot.commands.imagine import LOOK
-from inference.protocol import Progress
+from bot.fitting import Shown
+from bot.jobs import StoredPicture, asked
+from inference.protocol import Answer, Imagine, Progress
 from tests.bot.conftest import job
 
 
@@ -33,3 +36,22 @@ def test_running_card_shows_the_preview_and_can_be_cancelled() -> None:
     assert "attachment://preview.webp" in shown
     assert "2/8" in shown
     assert "easel:cancel:3" in shown
+
+
+def test_words_that_wildcards_drew_are_shown_for_each_picture() -> None:
+    pictures = tuple(StoredPicture("0" * 64, seed, 64, 64) for seed in (7, 8))
+    wild = replace(job(3, prompt="a {red|blue} *house*", negative="{fog|rain}", count=2), pictures=pictures)
+    request = asked(wild, Imagine)
+    shown = [Shown(b"", "png")] * 2
+    text = str(LOOK.finished(wild, shown).view.to_components())
+    for number, seed in ((1, 7), (2, 8)):
+        prompt, negative = request.drawn(seed)
+        assert f"{number}. {cards.plain(prompt)} · without {negative}" in text.replace("\\\\", "\\")
+    plain = replace(job(3, prompt="a {red} house", count=2), pictures=pictures)
+    assert "1. " not in str(LOOK.finished(plain, shown).view.to_components())
+
+
+def test_what_was_done_otherwise_than_asked_stands_in_the_small_print() -> None:
+    done = replace(job(3), answer=Answer(notes=("Tiny does not weigh words: the weights were left out.",)))
+    shown = json.dumps(LOOK.finished(done, []).view.to_components())
+    assert "the weights were left out" in shown

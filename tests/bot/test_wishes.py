@@ -6,7 +6,7 @@ import pytest
 
 from bot.errors import MemberError
 from bot.wishes import VARIATION_STRENGTH, Wish, check, edited, rerolled, settle, varied
-from inference.protocol import MAX_SEED, Variation
+from inference.protocol import MAX_SEED, Style, Variation
 from tests.bot.conftest import ready, request
 
 
@@ -49,6 +49,10 @@ def test_given_options_are_kept() -> None:
         (Wish(prompt=" "), "The prompt is empty"),
         (Wish(prompt="x" * 5000), "The prompt has 5000 characters and 2000 is the most: shorten it."),
         (Wish(prompt="x", negative="y" * 2001), "The negative prompt has 2001 characters"),
+        (Wish(prompt="a (red:99) house"), "The weight 99 of 'red' does not fit: choose 0 to 10"),
+        (Wish(prompt="x", negative="[a] " * 41), "41 parts of the prompt are weighed and 40 is the most"),
+        (Wish(prompt="x", style="chalk"), "Starter has no style called 'chalk': choose one of oil."),
+        (Wish(prompt="x", style="oil", model="turbo"), "Turbo has no styles: leave it out, or choose another model."),
         (Wish(prompt="x", seed="-1"), "Seed '-1' is not a whole number from 0 to 18446744073709551615"),
         (Wish(prompt="x", seed="18446744073709551616"), "Seed '18446744073709551616' is not a whole number"),
         (Wish(prompt="x", seed="٣"), "is not a whole number"),
@@ -76,6 +80,35 @@ def test_variation_of_a_variation_keeps_the_way_there() -> None:
     second = varied(first, 2, 99, 4)
     assert second.seed == 7
     assert second.variations == (Variation(57, VARIATION_STRENGTH), Variation(99, VARIATION_STRENGTH))
+
+
+def test_variation_keeps_the_words_that_its_picture_drew() -> None:
+    request_ = request("a {red|blue|green|white} {house|boat}", negative="{fog|rain}", seed=7)
+    for index in range(4):
+        prompt, negative = request_.drawn(7 + index)
+        assert "{" not in prompt + negative
+        near = varied(request_, index, 55, 4)
+        assert (near.prompt, near.negative) == (prompt, negative)
+        assert {near.drawn(near.seed_of(other)) for other in range(4)} == {(prompt, negative)}
+
+
+def test_style_is_settled_into_the_request_and_stays_there() -> None:
+    settled = settle(Wish(prompt="a house", style="oil"), ready())
+    assert settled.style == Style("oil", "Oil painting", "oil painting of {prompt}", "photograph")
+    assert settled.prompt == "a house"
+    assert settled.styled == ("oil painting of a house", "photograph")
+    assert edited(settled, FORM | {"negative": "fog"}, ready()).styled == (
+        "oil painting of a blue boat",
+        "fog, photograph",
+    )
+    assert rerolled(settled).style == varied(settled, 0, 5, 4).style == settled.style
+
+
+def test_variation_of_a_style_with_wildcards_keeps_all_its_words() -> None:
+    style = Style("any", "Any", "{oil|ink|chalk} of {prompt}")
+    wild = request("a {red|blue} house", style=style)
+    near = varied(wild, 2, 55, 4)
+    assert near.drawn(55) == near.styled == wild.drawn(wild.seed_of(2))
 
 
 def test_reroll_keeps_everything_but_the_noise() -> None:

@@ -202,6 +202,8 @@ def cancelling_record(job: int, at_step: int) -> Record:
         ({"prompt": "  "}, "empty"),
         ({"prompt": "x" * 5000}, "5000 characters"),
         ({"negative": "x" * 5000}, "negative prompt"),
+        ({"prompt": "a (red:99) house"}, "weight 99"),
+        ({"negative": "[a] " * 41}, "weigh fewer"),
         ({"seed": -1}, "seed"),
         ({"seed": 2**64}, "seed"),
         ({"count": 0}, "1 to 4"),

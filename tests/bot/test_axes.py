@@ -1,0 +1,129 @@
+"""From the axes that a member typed to the cells of a grid."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot import axes
+from bot.axes import Axis
+from bot.errors import MemberError
+from bot.wishes import Wish
+from inference.protocol import Grid
+from tests.bot.conftest import ready
+
+WISH = Wish(prompt="a red house", seed="7")
+
+
+def settled(x: str, y: str | None = None, wish: Wish = WISH) -> Grid:
+    return axes.settle(wish, axes.parse(x), None if y is None else axes.parse(y), ready())
+
+
+@pytest.mark.parametrize(
+    ("text", "axis"),
+    [
+        ("steps 4, 8, 12", Axis("steps", ("4", "8", "12"))),
+        (" Steps: 4,8 ", Axis("steps", ("4", "8"))),
+        ("guidance 2.5", Axis("guidance", ("2.5",))),
+        ("sampler DPM++ 2M, Euler a", Axis("sampler", ("DPM++ 2M", "Euler a"))),
+        ('prompt red, "red, white", deep  blue,', Axis("prompt", ("red", "red, white", "deep blue"))),
+        ('prompt red, 6" wide', Axis("prompt", ("red", '6" wide'))),
+        ("seed 1,\r\n2", Axis("seed", ("1", "2"))),
+        *((example, axes.parse(example)) for example in axes.EXAMPLES),
+    ],
+)
+def test_an_axis_is_a_name_and_its_values(text: str, axis: Axis) -> None:
+    assert axes.parse(text) == axis
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("hats 1, 2", "'hats 1, 2' is no axis: begin with steps, guidance, .*, for example `steps 4, 8, 12`."),
+        ("4, 8", "'4, 8' is no axis"),
+        ("", "'' is no axis"),
+        ("steps", "The axis steps has no values: write some with commas between them."),
+        ("steps , ,", "The axis steps has no values"),
+    ],
+)
+def test_what_is_no_axis_gets_a_sentence(text: str, sentence: str) -> None:
+    with pytest.raises(MemberError, match=sentence):
+        axes.parse(text)
+
+
+def test_cells_stand_row_by_row_and_differ_in_nothing_but_the_axes() -> None:
+    grid = settled("steps 4, 8, 12", "guidance 2, 5")
+    assert [(cell.steps, cell.guidance) for cell in grid.cells] == [
+        (4, 2), (8, 2), (12, 2),
+        (4, 5), (8, 5), (12, 5),
+    ]  # fmt: skip
+    assert (grid.columns, grid.rows) == (("steps 4", "steps 8", "steps 12"), ("guidance 2", "guidance 5"))
+    assert {(cell.prompt, cell.seed, cell.sampler, cell.width) for cell in grid.cells} == {
+        ("a red house", 7, "DPM++ 2M", 64)
+    }
+    assert grid.places == 6
+    assert grid.work == sum(cell.work for cell in grid.cells)
+
+
+def test_without_a_seed_all_cells_have_the_same_new_one() -> None:
+    wish = Wish(prompt="a red house")
+    first, second = settled("steps 4, 8", wish=wish), settled("steps 4, 8", wish=wish)
+    assert len({cell.seed for cell in first.cells}) == 1
+    assert first.cells[0].seed != second.cells[0].seed
+
+
+def test_every_axis_changes_what_it_names() -> None:
+    assert [cell.seed for cell in settled("seed 3, 1").cells] == [3, 1]
+    assert [cell.sampler for cell in settled("sampler Euler a, DPM++ 2M").cells] == ["Euler a", "DPM++ 2M"]
+    assert [cell.style and cell.style.name for cell in settled("style none, oil").cells] == [None, "oil"]
+    words = settled("prompt red, blue", "prompt house, boat")
+    assert [cell.prompt for cell in words.cells] == ["a red house", "a blue house", "a red boat", "a blue boat"]
+    assert (words.columns, words.rows) == (("red", "blue"), ("house", "boat"))
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "sentence"),
+    [
+        ("steps 4, 8", "steps 2", "Both axes change the steps: choose something else for one of them."),
+        ("prompt green, blue", None, "The prompt does not hold 'green': begin the values with words that stand in it"),
+        ("steps 1,2,3,4,5", "guidance 1,2,3,4", "This grid has 20 pictures and 16 is the most: name fewer values."),
+        ("steps 4, 900", None, "Steps 900 does not fit: choose a number from 1 to 150."),
+        ("steps 4, many", None, "Steps 'many' is not a whole number"),
+        ("guidance high", None, "Guidance 'high' is not a number"),
+        ("sampler Heun", None, "Starter has no sampler called 'Heun'"),
+        ("style chalk", None, "Starter has no style called 'chalk'"),
+        ("seed lucky", None, "Seed 'lucky' is not a whole number"),
+        ("prompt red, (red:99)", None, "The weight 99"),
+    ],
+)
+def test_a_grid_that_cannot_be_painted_gets_a_sentence(x: str, y: str | None, sentence: str) -> None:
+    with pytest.raises(MemberError, match=sentence):
+        settled(x, y)
+
+
+def test_a_grid_of_too_many_pixels_gets_a_sentence() -> None:
+    engine = ready()
+    large = [type(model)(**{**_fields(model), "upscale": 32}) for model in engine.models]
+    with pytest.raises(MemberError, match="This grid would have 268 million pixels and 140 is the most"):
+        axes.settle(
+            Wish(prompt="x", width=128, height=128),
+            axes.parse("seed " + ",".join("123456789"[:8] * 2)),
+            None,
+            ready(models=tuple(large)),
+        )
+
+
+def _fields(struct: object) -> dict[str, object]:
+    return {name: getattr(struct, name) for name in struct.__struct_fields__}  # type: ignore[attr-defined]
+
+
+def test_reroll_gives_all_cells_one_new_seed_unless_the_seed_is_an_axis() -> None:
+    again = axes.rerolled(settled("steps 4, 8"))
+    assert len({cell.seed for cell in again.cells}) == 1
+    assert [cell.steps for cell in again.cells] == [4, 8]
+    with pytest.raises(MemberError, match="The seed is an axis of this grid"):
+        axes.rerolled(settled("seed 1, 2"))
+
+
+def test_old_grid_is_checked_against_todays_engine() -> None:
+    with pytest.raises(MemberError, match="no model called 'starter'"):
+        axes.check(settled("steps 4, 8"), ready(models=(), default_model="turbo"))

@@ -1,0 +1,181 @@
+"""Grids: cells that are what /imagine paints, one job with one end, labels."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+from PIL import Image
+
+from inference import drawing
+from inference.catalog import Catalog
+from inference.errors import TaskError
+from inference.marking import Marks
+from inference.protocol import Event, Grid, Imagine, Preview, Progress
+from inference.store import Store
+from inference.tasks import grid, imagine
+from tests.inference.conftest import Record, ask_for, with_model
+from tests.inference.test_imagine import for_model, pixels
+
+UNMARKED = Marks(watermark=False)
+DARK = (0x2B, 0x2D, 0x31)
+
+
+def grid_of(cells: Sequence[Imagine], columns: int, **changes: object) -> Grid:
+    values: dict[str, object] = {
+        "job": 9,
+        "model": cells[0].model,
+        "cells": tuple(cells),
+        "columns": tuple(f"steps {number}" for number in range(columns)),
+        "rows": tuple(f"guidance {number}" for number in range(len(cells) // columns)),
+    }
+    return Grid(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def run(store: Store, request: Grid, record: Record | None = None) -> Record:
+    record = Record() if record is None else record
+    record.begin(request)
+    grid.run([request], {}, store, record.report)
+    return record
+
+
+SIX = [ask_for(job=0, seed=7, steps=steps, guidance=guidance) for guidance in (2.0, 5.0) for steps in (1, 2, 3)]
+
+
+def test_the_cells_are_what_imagine_paints_and_stand_in_their_places(store: Store) -> None:
+    # The watermark changes the last bits of the whole.
+    finished = run(store, grid_of(SIX, 3), Record(UNMARKED)).finished()[9]
+    [picture] = finished.pictures
+    sheet = pixels(picture)
+    left, top = picture.width - 3 * 32, picture.height - 2 * 32
+    assert left > 0
+    assert top > 0
+    for place, cell in enumerate(SIX):
+        record = Record(UNMARKED)
+        record.begin(cell)
+        imagine.run([cell], {}, store, record.report)
+        alone = pixels(record.finished()[0].pictures[0])
+        row, column = divmod(place, 3)
+        here = sheet[top + row * 32 : top + (row + 1) * 32, left + column * 32 : left + (column + 1) * 32]
+        assert np.array_equal(here, alone), place
+    # Beside the cells: labels on the ground, and nothing in the corner.
+    assert (sheet[:top, :left] == DARK).all()
+    assert not (sheet[:top, left:] == DARK).all()
+    assert not (sheet[top:, :left] == DARK).all()
+
+
+@pytest.mark.parametrize("name", ["sd15", "sd21", "sdxl", "sd35"])
+def test_every_family_paints_grids_and_repeats_them(name: str, known: Catalog, store: Store) -> None:
+    cells = [for_model(name, known, job=0, prompt=f"a {colour} house") for colour in ("red", "(blue:1.2)", "{a|b}")]
+    request = grid_of(cells, 3, rows=("",))
+    first, second = run(store, request).finished()[9], run(store, request).finished()[9]
+    assert first.pictures == second.pictures
+    assert first.pictures[0].width == 3 * 32
+    assert bool(first.answer.notes) == (name == "sd35")
+
+
+def test_its_recipe_has_the_request_and_what_made_each_cell(store: Store) -> None:
+    finished = run(store, grid_of(SIX, 3)).finished()[9]
+    image = Image.open(io.BytesIO(finished.pictures[0].data))
+    recipe = json.loads(image.info["easel"])
+    assert recipe == json.loads(json.dumps(finished.recipe))
+    assert [cell["steps"] for cell in recipe["request"]["cells"]] == [1, 2, 3, 1, 2, 3]
+    assert len(recipe["cells"]) == 6
+    assert "watermark" in recipe
+    assert {cell["model"]["name"] for cell in recipe["cells"]} == {"sd15"}
+    assert image.info["parameters"].startswith("a red house\nSteps: 1, ")
+
+
+def test_progress_counts_over_all_cells_up_to_the_end(store: Store) -> None:
+    record = run(store, grid_of(SIX, 3))
+    record.finished()
+    steps = [event for event in record if isinstance(event, Progress)]
+    assert {event.job for event in record if isinstance(event, Event)} == {9}
+    assert {event.steps for event in steps} == {12}
+    assert [event.step for event in steps] == sorted(event.step for event in steps)
+    assert steps[-1].step == 12
+
+
+@pytest.mark.usefixtures("many_previews")
+def test_previews_show_the_table_so_far(store: Store) -> None:
+    record = run(store, grid_of(SIX, 3))
+    record.finished()
+    previews = [event for event in record if isinstance(event, Preview)]
+    assert {event.job for event in previews} == {9}
+    assert len(previews) >= 6
+    assert Image.open(io.BytesIO(previews[-1].image)).format == "WEBP"
+
+
+def test_what_a_checker_might_flag_is_not_shown_on_the_way(known: Catalog, store: Store) -> None:
+    checked = Store(catalog=with_model(known, checker="lax"), device=store.device)
+    record = run(checked, grid_of(SIX, 3))
+    assert record.finished()
+    assert not [event for event in record if isinstance(event, Preview)]
+
+
+def test_a_flagged_cell_ends_the_grid_with_nothing_to_show(known: Catalog, store: Store) -> None:
+    checked = Store(catalog=with_model(known, checker="strict"), device=store.device)
+    record = run(checked, grid_of(SIX, 3))
+    assert not record.finished()
+    assert record.failed()[9].kind == "unsafe"
+    assert max(event.step for event in record if isinstance(event, Progress)) < 12
+
+
+def test_cancelling_stops_the_whole_grid(store: Store) -> None:
+    record = Record()
+    step = record.report.step
+
+    def step_and_cancel(number: int, done: int, *rest: object) -> None:
+        step(number, done, *rest)  # type: ignore[arg-type]
+        if done >= 20:
+            record.report.cancel(number)
+
+    record.report.step = step_and_cancel  # type: ignore[method-assign,assignment]
+    cells = [ask_for(job=0, steps=50, guidance=guidance) for guidance in (2.0, 3.0, 4.0)]
+    run(store, grid_of(cells, 3, rows=("",)), record)
+    assert not record.finished()
+    assert record.failed()[9].kind == "cancelled"
+    # Reports come at most twenty times a second, so it is not always the very next step that is seen.
+    assert max(event.step for event in record if isinstance(event, Progress)) < 100
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"cells": ()}, "1 to 16 pictures, not 0"),
+        ({"cells": tuple(SIX) * 3}, "1 to 16 pictures, not 18"),
+        ({"rows": ("one",)}, "labels of the grid do not fit"),
+        ({"columns": ("x" * 201, "b", "c")}, "label of the grid is too long"),
+        ({"cells": (*SIX[:5], ask_for(steps=900))}, "1 to 150 steps"),
+        ({"cells": (*SIX[:5], ask_for(count=2))}, "one picture"),
+        ({"cells": (*SIX[:5], ask_for(model="dall-e"))}, "no model called dall-e"),
+    ],
+)
+def test_a_grid_that_cannot_be_painted_is_refused_in_a_sentence(
+    changes: dict[str, object], words: str, known: Catalog
+) -> None:
+    with pytest.raises(TaskError, match=words):
+        grid.check(replace(grid_of(SIX, 3), **changes), known)
+
+
+def test_who_asked_for_too_much_is_told_a_size(known: Catalog) -> None:
+    cells = [ask_for(job=0, width=64, height=64), ask_for(job=0, width=32, height=32)]
+    assert grid.too_large(grid_of(cells, 2), known) == imagine.too_large(cells[0], known)
+
+
+def test_a_table_without_labels_is_its_cells_alone() -> None:
+    cells = [Image.new("RGB", (20, 10), colour) for colour in ("red", "blue")]
+    sheet = drawing.table(cells, ("", ""), ("",))
+    assert sheet.size == (40, 10)
+    assert (sheet.getpixel((5, 5)), sheet.getpixel((25, 5))) == ((255, 0, 0), (0, 0, 255))
+
+
+def test_long_labels_are_cut_to_a_cells_width_and_missing_cells_are_grey() -> None:
+    cells = [Image.new("RGB", (200, 100), "red"), None]
+    sheet = drawing.table(cells, ("a very long label " * 20, "b"), ("another very long label " * 20,))
+    assert 2 * 200 < sheet.width <= 3 * 200 + 50
+    assert sheet.getpixel((sheet.width - 5, sheet.height - 5)) == (128, 128, 128)
