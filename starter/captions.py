@@ -114,7 +114,7 @@ NUMBERS_ZH = {1: "一", 2: "两", 3: "三"}
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """How often a random caption names each attribute; the thing is always named."""
+    """How often a random caption names each attribute."""
 
     colour: float = 0.94
     place: float = 0.85
@@ -122,6 +122,8 @@ class Shares:
     style: float = 0.6
     size: float = 0.5
     count: float = 0.97
+    thing: float = 1.0
+    """Where it is not named it is called a thing. English captions alone know this."""
 
 
 def plural(noun: str) -> str:
@@ -205,6 +207,8 @@ def _english(scene: Scene, rng: random.Random, say: Shares, plain: bool) -> str:
 
 def _subject(scene: Scene, rng: random.Random, say: Shares, pick_plain: bool) -> str:
     noun = NOUNS[scene.thing][0] if pick_plain else rng.choice(NOUNS[scene.thing])
+    if say.thing < 1 and rng.random() >= say.thing:
+        noun = "thing"
     words = []
     # A middling size goes without saying, mostly.
     if (scene.size != "medium" or (not pick_plain and rng.random() < 0.2)) and rng.random() < say.size:

@@ -20,6 +20,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, help="each stage's budget by the clock")
     parser.add_argument("--steps", type=int, help="each stage's budget in steps, the same on every machine")
     parser.add_argument("--batch-factor", type=int, help="batches this much larger (a GPU likes 8)")
+    parser.add_argument("--onward", action="store_true", help="go on from the exported picture model (picture)")
     arguments = parser.parse_args()
     unknown = set(arguments.stages) - set(STAGES)
     if unknown:
@@ -30,7 +31,7 @@ def main() -> None:
     factor = arguments.batch_factor or (8 if device.type == "cuda" else 1)
     for name in arguments.stages or STAGES:
         torch.manual_seed(0)
-        figures = run_stage(name, Plan(device, factor), arguments.minutes, arguments.steps)
+        figures = run_stage(name, Plan(device, factor, onward=arguments.onward), arguments.minutes, arguments.steps)
         print(name, {key: round(value, 4) for key, value in figures.items()}, flush=True)
 
 

@@ -58,6 +58,13 @@ def decode(vae: Vae, latents: torch.Tensor) -> torch.Tensor:
     return pictures.clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
 
 
+def exported_weights(plan: Plan) -> dict[str, torch.Tensor]:
+    """The exported picture model's weights as PictureStage names them, in float32."""
+    pipeline = load_picture(plan.models / "picture").to("cpu")
+    parts = {"unet": pipeline.unet, "text_encoder": pipeline.text_encoder}
+    return {f"{part}.{name}": weight for part, module in parts.items() for name, weight in module.state_dict().items()}
+
+
 class FrozenPicture:
     """The exported picture model, which stays as it is while something beside it is taught."""
 

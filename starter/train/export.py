@@ -34,11 +34,15 @@ def export_picture(
 ) -> None:
     """Replace the folder by an ordinary Stable Diffusion pipeline in float16; the modules stay as they are."""
     words: Any = copy.deepcopy(text_encoder)
+    # It remembers how it was called last, and would write that down.
+    spelling: Any = copy.deepcopy(tokenizer)
+    spelling.backend_tokenizer.no_padding()
+    spelling.backend_tokenizer.no_truncation()
     scheduler: Any = DPMSolverMultistepScheduler(**NOISE, steps_offset=1)  # type: ignore[no-untyped-call]
     pipeline: Any = StableDiffusionPipeline(  # type: ignore[no-untyped-call]
         vae=copy.deepcopy(vae).half(),
         text_encoder=words.half(),
-        tokenizer=tokenizer,
+        tokenizer=spelling,
         unet=copy.deepcopy(unet).half(),
         scheduler=scheduler,
         safety_checker=None,

@@ -10,7 +10,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -97,14 +97,17 @@ def train(
     save_every_s: float = 240.0,
     stop_after: int | None = None,
     on_save: Callable[[dict[str, torch.Tensor], int], None] | None = None,
+    start: Mapping[str, torch.Tensor] | None = None,
 ) -> dict[str, torch.Tensor]:
-    """Train the stage to the end of its budget, from its checkpoint in `folder` if there is one.
+    """Train the stage to the end of its budget, from its checkpoint in `folder` if there is one, else from `start`.
 
     Give the averaged weights. `stop_after` ends early after that many steps with a checkpoint (a planned stop);
     `on_save` is called with the averaged weights and the step whenever a checkpoint is written.
     """
     rank, world = _join_workers()
     model = stage.model
+    if start is not None:
+        model.load_state_dict(start)
     groups = stage.groups()
     peaks = [float(group["lr"]) for group in groups]
     on_cuda = next(model.parameters()).is_cuda

@@ -19,6 +19,8 @@ class Plan:
     batch_factor: int = 1
     build: Path = BUILD
     models: Path = MODELS
+    onward: bool = False
+    """Whether the picture stage, where it has no checkpoint, goes on from the exported model and not from nothing."""
 
 
 def averaged(checkpoint: Path) -> dict[str, torch.Tensor]:

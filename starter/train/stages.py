@@ -17,7 +17,7 @@ import torch
 from starter.judge import Judge
 from starter.train.control import run_control
 from starter.train.describing import run_caption
-from starter.train.diffusing import exported_vae
+from starter.train.diffusing import exported_vae, exported_weights
 from starter.train.export import export_judge, export_picture, export_upscaler
 from starter.train.eyes import run_eyes
 from starter.train.judging import JudgeStage, held_out_accuracy
@@ -67,14 +67,16 @@ def run_text(plan: Plan, budget: Budget) -> dict[str, Any]:
 
 def run_picture(plan: Plan, budget: Budget) -> dict[str, Any]:
     easy, full = make_scenes(EASY, FULL)
-    vae_weights = averaged(plan.build / "vae.pt")
-    kept = keep_latents(plan.build / "latents.pt", easy + full, vae_weights, plan.device)
+    vae = exported_vae(plan) if plan.onward else load_vae(plan)
+    kept = keep_latents(plan.build / "latents.pt", easy + full, vae.cpu().state_dict(), plan.device)
     tokenizer = new_tokenizer()
     text_encoder = new_text_encoder(tokenizer)
-    schooled = averaged(plan.build / "text.pt")
-    text_encoder.load_state_dict(
-        {name.removeprefix("encoder."): w for name, w in schooled.items() if name.startswith("encoder.")}
-    )
+    start = exported_weights(plan) if plan.onward else None
+    if not plan.onward:
+        schooled = averaged(plan.build / "text.pt")
+        text_encoder.load_state_dict(
+            {name.removeprefix("encoder."): w for name, w in schooled.items() if name.startswith("encoder.")}
+        )
     stage = PictureStage(
         plan.device,
         new_unet(),
@@ -84,17 +86,21 @@ def run_picture(plan: Plan, budget: Budget) -> dict[str, Any]:
         (full, kept.values[EASY:]),
         batch=32 * plan.batch_factor,
     )
+    if plan.onward:
+        # It has seen the easy ones.
+        stage.mix_from = 0.0
     shadow, words = new_unet(), new_text_encoder(tokenizer)
 
     def export(weights: dict[str, torch.Tensor], step: int) -> None:
         for module, prefix in ((shadow, "unet."), (words, "text_encoder.")):
             own = {name.removeprefix(prefix): w for name, w in weights.items() if name.startswith(prefix)}
             module.load_state_dict(own)
-        vae = load_vae(plan).cpu()
+        # The decoder may have been trained for longer meanwhile.
+        vae = (exported_vae(plan) if plan.onward else load_vae(plan)).cpu()
         vae.register_to_config(scaling_factor=kept.scale)
         export_picture(plan.models / "picture", vae, shadow, words, tokenizer)
 
-    train(stage, budget, folder=plan.build, save_every_s=300, on_save=export)
+    train(stage, budget, folder=plan.build, save_every_s=300, on_save=export, start=start)
     return {"latent_scale": kept.scale}
 
 
@@ -146,10 +152,13 @@ def run_stage(name: str, plan: Plan, minutes: float | None = None, steps: int | 
     curve = read_curve(plan.build / f"{name}.jsonl")
     record_path = plan.models / "training.json"
     record = json.loads(record_path.read_text()) if record_path.exists() else {}
+    before = record.get(name)
     record[name] = (
         entry | {"finished": time.strftime("%Y-%m-%d")} | {key: round(value, 4) for key, value in figures.items()}
     )
     record[name]["curve"] = curve
+    if plan.onward and before:
+        record[name]["went_on_from"] = {key: before[key] for key in ("steps", "minutes", "finished")}
     plan.models.mkdir(parents=True, exist_ok=True)
     record_path.write_text(json.dumps(record, indent=1) + "\n")
     return figures

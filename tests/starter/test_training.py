@@ -11,11 +11,14 @@ import torch
 from transformers import CLIPTokenizer
 
 from starter.captions import caption, caption_zh
+from starter.painter import load_picture
+from starter.train.diffusing import exported_weights
 from starter.train.loop import Budget, rate_at, train
 from starter.train.picture import GRID, PictureStage, new_unet
 from starter.train.pictures import sample_scenes, things_mask
 from starter.train.text import POSITIONS, new_text_encoder, new_tokenizer, tokenize
 from starter.world import Scene
+from tests.starter.worlds import plan_with_a_small_picture_model
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +64,26 @@ def test_checkpoint_holds_how_far_the_training_came(tokenizer: CLIPTokenizer, tm
     )
     state = torch.load(tmp_path / "picture.pt", weights_only=True)
     assert (state["step"], saved) == (2, [2])
+
+
+def test_training_can_begin_from_given_weights_but_a_checkpoint_goes_first(
+    tokenizer: CLIPTokenizer, tmp_path: Path
+) -> None:
+    given = {name: weight + 1 for name, weight in tiny_stage(tokenizer).model.state_dict().items()}
+    begun = train(tiny_stage(tokenizer), Budget(steps=2), folder=tmp_path, stop_after=0, start=given)
+    assert all(torch.equal(begun[name], given[name]) for name in given)
+    other = {name: weight + 1 for name, weight in given.items()}
+    resumed = train(tiny_stage(tokenizer), Budget(steps=2), folder=tmp_path, stop_after=0, start=other)
+    assert all(torch.equal(resumed[name], given[name]) for name in given)
+
+
+def test_an_exported_picture_model_fits_its_stage(tmp_path: Path) -> None:
+    plan = plan_with_a_small_picture_model(tmp_path)
+    weights = exported_weights(plan)
+    picture = load_picture(plan.models / "picture")
+    model = torch.nn.ModuleDict({"unet": picture.unet, "text_encoder": picture.text_encoder})
+    model.load_state_dict(weights)
+    assert {weight.dtype for weight in weights.values() if weight.is_floating_point()} == {torch.float32}
 
 
 def test_learning_rate_warms_up_stays_and_falls_to_nothing() -> None:

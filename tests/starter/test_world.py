@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -148,6 +149,14 @@ def test_blended_colours_come_near_no_held_out_pair_and_have_no_name() -> None:
         said = caption(scene, rng, ALL).replace("in a green field", "on a meadow")
         assert not words & set(said.split())
         assert not any(colour in caption_zh(scene, rng, ALL) for colour in captions.COLOURS_ZH.values())
+
+
+def test_a_caption_can_leave_open_what_the_thing_is() -> None:
+    rng = random.Random(5)
+    for scene in scenes(100):
+        said = caption(scene, rng, Shares(place=0, style=0, thing=0))
+        assert re.search(rf"\bthing{'s' if scene.count > 1 else ''}\b", said), said
+        assert not any(re.search(rf"\b{noun}s?\b", said) for noun in captions.NOUNS[scene.thing]), said
 
 
 def test_a_blend_is_painted_halfway_between_its_colours() -> None:
