@@ -29,6 +29,8 @@ from inference.protocol import (
 )
 
 LABEL_CHARS = 60
+GROWN = 2
+"""Steps by which a mask is larger than what was found at first: an outline that stays would show what was there."""
 
 TEMPLATES = ("{}", "a picture of {}", "an image of {}")
 """In what sentences a label is put before the classifier; it counts what they say on average."""
@@ -77,7 +79,7 @@ def mask(image: Input, ready: Ready, text: str, edit: Imagine) -> Mask:
         raise MemberError("Say in `what` which part of the picture is meant: the cat.")
     able = [tool for tool in ready.describers if "segment" in tool.tasks]
     tool = _tool(able, None, "describer that finds things")
-    request = Mask(job=0, model=tool.name, image=image, text=text.strip(), edit=edit)
+    request = Mask(job=0, model=tool.name, image=image, text=text.strip(), grow=GROWN, edit=edit)
     check(request, ready)
     return request
 
