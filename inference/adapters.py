@@ -42,8 +42,6 @@ class Adapters:
 
         Raises WeightsError where one of them does not fit this pipeline; the base works then.
         """
-        if tuple(wanted) == self.active:
-            return
         self._set_enabled(False)
         self.active = ()
         for adapter in wanted:

@@ -22,9 +22,9 @@ def pipeline(model: PictureModel, control: PictureControl | None) -> Any:
         return model.pipeline
     kind, settings = PIPELINES[model.entry.family]
     # What the model was published with, such as what SDXL reads for an empty prompt.
-    for name in ("force_zeros_for_empty_prompt",):
-        if name in model.pipeline.config:
-            settings = settings | {name: model.pipeline.config[name]}
+    zeros = "force_zeros_for_empty_prompt"
+    if zeros in model.pipeline.config:
+        settings = settings | {zeros: model.pipeline.config[zeros]}
     following: Any = kind(**model.pipeline.components, controlnet=control.network, **settings)
     following.set_progress_bar_config(disable=True)
     return following

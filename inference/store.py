@@ -96,6 +96,8 @@ class Store:
             weights.check_sha256(file, self.catalog.loras[lora.name], lora.name)
             if lora.weight:
                 wanted.append(Adapter(lora.name, file, lora.weight))
+        if tuple(wanted) == model.adapters.active:
+            return
         model.adapters.switch(wanted)
         self._resident[f"model {model.name}"].vram_bytes = sum(module_bytes(module) for module in model.modules)
 
