@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL
+from transformers import CLIPTokenizer
 
 from starter.painter import Pipeline, load_picture
 from starter.train.pictures import render_all
@@ -43,6 +44,12 @@ def exported_vae(plan: Plan) -> Vae:
     vae: Vae = untyped.from_pretrained(plan.models / "picture" / "vae").to(plan.device)
     vae.requires_grad_(False)
     return vae
+
+
+def exported_tokenizer(plan: Plan) -> CLIPTokenizer:
+    """The picture model's tokenizer as exported."""
+    tokenizer: CLIPTokenizer = CLIPTokenizer.from_pretrained(plan.models / "picture" / "tokenizer")
+    return tokenizer
 
 
 def encode(vae: Vae, pictures: torch.Tensor) -> torch.Tensor:

@@ -17,7 +17,7 @@ import torch
 from starter.judge import Judge
 from starter.train.control import run_control
 from starter.train.describing import run_caption
-from starter.train.diffusing import exported_vae, exported_weights
+from starter.train.diffusing import exported_tokenizer, exported_vae, exported_weights
 from starter.train.export import export_judge, export_picture, export_upscaler
 from starter.train.eyes import run_eyes
 from starter.train.judging import JudgeStage, held_out_accuracy
@@ -69,7 +69,8 @@ def run_picture(plan: Plan, budget: Budget) -> dict[str, Any]:
     easy, full = make_scenes(EASY, FULL)
     vae = exported_vae(plan) if plan.onward else load_vae(plan)
     kept = keep_latents(plan.build / "latents.pt", easy + full, vae.cpu().state_dict(), plan.device)
-    tokenizer = new_tokenizer()
+    # Words are numbers to the text encoder: it goes on with those that it knows.
+    tokenizer = exported_tokenizer(plan) if plan.onward else new_tokenizer()
     text_encoder = new_text_encoder(tokenizer)
     start = exported_weights(plan) if plan.onward else None
     if not plan.onward:

@@ -22,7 +22,6 @@ from starter.train.pictures import sample_scenes
 from starter.world import Scene
 
 POSITIONS = 32
-VOCABULARY = 900
 
 
 def labels_of(scenes: list[Scene]) -> torch.Tensor:
@@ -40,9 +39,11 @@ def new_tokenizer(sentences: int = 12_000) -> CLIPTokenizer:
     tokenizer.normalizer = like.normalizer
     tokenizer.pre_tokenizer = like.pre_tokenizer
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    # Every byte also at a word's end, so that no text is unknown; told before, for the trainer numbers those that it
+    # meets in another order every time, and a stage that goes on must know its words again.
+    endings = [letter + "</w>" for letter in alphabet]
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
-        special_tokens=["<|startoftext|>", "<|endoftext|>"],
+        special_tokens=["<|startoftext|>", "<|endoftext|>", *endings],
         initial_alphabet=alphabet,
         end_of_word_suffix="</w>",
         show_progress=False,
@@ -51,9 +52,8 @@ def new_tokenizer(sentences: int = 12_000) -> CLIPTokenizer:
     model = json.loads(tokenizer.to_str())["model"]
     vocabulary: dict[str, int] = model["vocab"]
     merges: Any = [(left, right) for left, right in model["merges"]] + _chinese_merges()
-    # Every byte also at a word's end, so that no text is unknown; then what the merges make.
-    for token in [letter + "</w>" for letter in alphabet] + [left + right for left, right in merges]:
-        vocabulary.setdefault(token, len(vocabulary))
+    for left, right in merges:
+        vocabulary.setdefault(left + right, len(vocabulary))
     return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=POSITIONS)
 
 

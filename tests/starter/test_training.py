@@ -12,7 +12,7 @@ from transformers import CLIPTokenizer
 
 from starter.captions import caption, caption_zh
 from starter.painter import load_picture
-from starter.train.diffusing import exported_weights
+from starter.train.diffusing import exported_tokenizer, exported_weights
 from starter.train.loop import Budget, rate_at, train
 from starter.train.picture import GRID, PictureStage, new_unet
 from starter.train.pictures import sample_scenes, things_mask
@@ -83,6 +83,7 @@ def test_an_exported_picture_model_fits_its_stage(tmp_path: Path) -> None:
     picture = load_picture(plan.models / "picture")
     model = torch.nn.ModuleDict({"unet": picture.unet, "text_encoder": picture.text_encoder})
     model.load_state_dict(weights)
+    assert exported_tokenizer(plan).get_vocab() == picture.tokenizer.get_vocab()
     assert {weight.dtype for weight in weights.values() if weight.is_floating_point()} == {torch.float32}
 
 
@@ -110,6 +111,10 @@ def test_mask_covers_the_thing_and_not_the_corners() -> None:
     mask = things_mask([Scene("house", "red", seed=s) for s in range(20)], GRID)
     assert mask.float().mean((1, 2, 3)).min() > 0.05
     assert not mask[:, :, :2, :].any()
+
+
+def test_tokens_have_the_same_numbers_every_time(tokenizer: CLIPTokenizer) -> None:
+    assert new_tokenizer(sentences=2000).get_vocab() == tokenizer.get_vocab()
 
 
 def test_every_caption_fits_the_text_encoder(tokenizer: CLIPTokenizer) -> None:
