@@ -16,10 +16,26 @@ from msgspec.structs import replace
 from bot import add_ons
 from bot.errors import MemberError
 from bot.numbers import whole, within
-from inference.protocol import MAX_SEED, Imagine, Input, ModelInfo, Ready, Style, Variation, weight_problem
+from inference.protocol import (
+    MAX_SEED,
+    Hires,
+    Imagine,
+    Input,
+    ModelInfo,
+    Ready,
+    Refiner,
+    Style,
+    Variation,
+    weight_problem,
+)
 
 STRENGTH, LEAST_STRENGTH = 0.6, 0.05
 """How far to go from a picture where the member does not say: its composition stays, its manner changes."""
+
+HIRES_STRENGTH = 0.45
+"""The same for a second pass: what is there stays, its details are painted anew."""
+
+MAX_HIRES = 4.0
 
 VARIATION_STRENGTH = 0.3
 """How far a variation steps aside: the composition stays, the details change."""
@@ -45,6 +61,11 @@ class Wish:
     """How far to go from the image."""
     mask: Input | None = None
     """What of the image is painted."""
+    hires: float | None = None
+    """How many times as wide and high a second pass paints it."""
+    hires_strength: float | None = None
+    refine: bool | None = None
+    """Whether the model's refiner takes the last steps."""
     loras: str | None = None
     """As members write them, `name:weight` with commas between; those of the prompt's own tags come on top."""
     control_image: Input | None = None
@@ -63,6 +84,8 @@ def settle(wish: Wish, ready: Ready) -> Imagine:
     if wish.strength is not None and wish.image is None:
         raise MemberError("Strength says how far to go from a picture: give one as `image`, or leave it out.")
     width, height = (model.width, model.height) if wish.image is None else _like(wish.image, model)
+    width, height = wish.width or width, wish.height or height
+    strength = 1.0 if wish.image is None else STRENGTH if wish.strength is None else wish.strength
     words, tags = add_ons.without_tags(wish.prompt)
     named = [part for part in (wish.loras or "").split(",") if part.strip()]
     request = Imagine(
@@ -72,15 +95,18 @@ def settle(wish: Wish, ready: Ready) -> Imagine:
         negative=_prompt(wish.negative, "negative prompt", ready) if wish.negative else "",
         style=_style(wish.style, model) if wish.style else None,
         seed=new_seed() if wish.seed is None else _seed(wish.seed),
-        steps=model.steps if wish.steps is None else wish.steps,
+        # Of few steps none is as far from a picture as the strength says.
+        steps=max(model.steps, math.ceil(1 / max(strength, LEAST_STRENGTH))) if wish.steps is None else wish.steps,
         guidance=model.guidance if wish.guidance is None else wish.guidance,
         sampler=wish.sampler or model.sampler,
-        width=width if wish.width is None else wish.width,
-        height=height if wish.height is None else wish.height,
+        width=width,
+        height=height,
         count=1 if wish.count is None else wish.count,
         image=wish.image,
-        strength=1.0 if wish.image is None else STRENGTH if wish.strength is None else wish.strength,
+        strength=strength,
         mask=wish.mask,
+        hires=_hires(wish, width, height, model),
+        refiner=_refiner(wish.refine, model),
         loras=add_ons.loras([*named, *tags], model, ready),
         control=add_ons.control(wish.control_image, wish.control, wish.control_weight, model, ready),
     )
@@ -111,6 +137,10 @@ def check(request: Imagine, ready: Ready) -> None:
             f"{request.width}x{request.height} is too large for {model.title}, which paints up to"
             f" {model.max_pixels} pixels in all: choose a smaller width or height."
         )
+    if request.hires is not None:
+        _check_hires(request.hires, request, model)
+    if request.refiner is not None and (model.refiner is None or model.refiner.name != request.refiner.name):
+        raise MemberError(f"The refiner {request.refiner.name} is not here any more: ask for a new picture instead.")
     if request.negative and not model.negative:
         raise MemberError(f"{model.title} takes no negative prompt: leave it out, or choose another model.")
     add_ons.check(request, model, ready)
@@ -133,6 +163,9 @@ def edited(request: Imagine, fields: Mapping[str, str], ready: Ready) -> Imagine
         count=request.count,
         image=request.image,
         strength=None if request.image is None else request.strength,
+        hires=None if request.hires is None else request.hires.width / request.width,
+        hires_strength=None if request.hires is None else request.hires.strength,
+        refine=request.refiner is not None,
     )
     # The variations belong to the noise of the old seed.
     variations = request.variations if seed == str(request.seed) else ()
@@ -181,6 +214,34 @@ def model_of(name: str | None, ready: Ready) -> ModelInfo:
         )
     names = ", ".join(model.name for model in ready.models)
     raise MemberError(f"There is no model called {name!r}: choose one of {names}.")
+
+
+def _hires(wish: Wish, width: int, height: int, model: ModelInfo) -> Hires | None:
+    if wish.hires is None:
+        if wish.hires_strength is not None:
+            raise MemberError("The hires strength is for a second pass: say how large as `hires`, or leave it out.")
+        return None
+    within("Hires", wish.hires, 1, MAX_HIRES)
+    wide, high = (round(side * wish.hires / model.size_multiple) * model.size_multiple for side in (width, height))
+    return Hires(wide, high, HIRES_STRENGTH if wish.hires_strength is None else wish.hires_strength)
+
+
+def _check_hires(hires: Hires, request: Imagine, model: ModelInfo) -> None:
+    within("Hires strength", hires.strength, LEAST_STRENGTH, 1)
+    if request.mask is not None:
+        raise MemberError("Where a part of a picture is painted there is no second pass: leave `hires` out.")
+    if hires.width * hires.height > model.max_hires_pixels:
+        most = math.sqrt(model.max_hires_pixels / (request.width * request.height))
+        raise MemberError(
+            f"A second pass at {hires.width}x{hires.height} is too large for {model.title}:"
+            f" choose a hires of {math.floor(most * 10) / 10:g} or less, or a smaller width or height."
+        )
+
+
+def _refiner(wanted: bool | None, model: ModelInfo) -> Refiner | None:
+    if wanted and model.refiner is None:
+        raise MemberError(f"{model.title} has no refiner here: leave it out.")
+    return None if wanted is False else model.refiner
 
 
 def _style(name: str, model: ModelInfo) -> Style:

@@ -26,10 +26,11 @@ from inference.entries import (
     Labels,
     LoraEntry,
     ModelEntry,
+    RefinerEntry,
     UpscalerEntry,
 )
 from inference.errors import CatalogError
-from inference.protocol import AddOnInfo, ModelInfo, Style, ToolInfo
+from inference.protocol import AddOnInfo, ModelInfo, Refiner, Style, ToolInfo
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 FIELDS = ("default", *(f"{kind}s" for kind in KINDS), "label_sets")
@@ -43,6 +44,7 @@ class Catalog:
     """Where models.toml lies; relative paths start here."""
     default: str
     models: dict[str, ModelEntry]
+    refiners: dict[str, RefinerEntry]
     upscalers: dict[str, UpscalerEntry]
     describers: dict[str, DescriberEntry]
     classifiers: dict[str, ClassifierEntry]
@@ -58,6 +60,7 @@ class Catalog:
         """The table of this kind."""
         tables: dict[Kind, Mapping[str, Entry]] = {
             "model": self.models,
+            "refiner": self.refiners,
             "upscaler": self.upscalers,
             "describer": self.describers,
             "classifier": self.classifiers,
@@ -88,9 +91,14 @@ class Catalog:
             min_size=entry.min_size,
             max_size=entry.max_size,
             max_pixels=entry.max_pixels,
+            max_hires_pixels=entry.hires_pixels,
+            refiner=self._refiner(entry),
             upscale=self.upscalers[entry.upscaler].scale if entry.upscaler else 1,
             styles=self.styles[name],
         )
+
+    def _refiner(self, entry: ModelEntry) -> Refiner | None:
+        return None if entry.refiner is None else Refiner(entry.refiner, self.refiners[entry.refiner].share)
 
     def tool_info(self, kind: Kind, name: str) -> ToolInfo:
         """What members may ask of this upscaler, describer or classifier."""
@@ -118,13 +126,19 @@ def load(path: Path) -> Catalog:
         document = tables.read(path, FIELDS)
     except FileNotFoundError as error:
         raise CatalogError(f"{path} is not there: run from the checkout, or set EASEL_MODELS to its place") from error
+    refiners = _folders(path, document, "refiners", RefinerEntry)
     upscalers = _files(path, document, "upscalers", UpscalerEntry)
     decoders = _folders(path, document, "decoders", DecoderEntry)
     checkers = _folders(path, document, "checkers", CheckerEntry)
     models = _folders(path, document, "models", ModelEntry)
     if not models:
         raise CatalogError(f"{path}: it names no model: add a [models.NAME] table, see docs/models.md")
-    partners: dict[Kind, Mapping[str, Entry]] = {"upscaler": upscalers, "decoder": decoders, "checker": checkers}
+    partners: dict[Kind, Mapping[str, Entry]] = {
+        "refiner": refiners,
+        "upscaler": upscalers,
+        "decoder": decoders,
+        "checker": checkers,
+    }
     for name, model in models.items():
         _check_model(f"{path}: models.{name}", model, partners)
     loras = _files(path, document, "loras", LoraEntry)
@@ -143,6 +157,7 @@ def load(path: Path) -> Catalog:
         folder=path.absolute().parent,
         default=default,
         models=models,
+        refiners=refiners,
         upscalers=upscalers,
         describers=describers,
         classifiers=_folders(path, document, "classifiers", ClassifierEntry),
@@ -212,6 +227,8 @@ def _check_model(where: str, entry: ModelEntry, partners: Mapping[Kind, Mapping[
             raise CatalogError(f"{where}: samplers: the {entry.family} family does not admit {name!r}")
     if entry.sampler not in entry.admitted_samplers():
         raise CatalogError(f"{where}: sampler: {entry.sampler!r} is not one of {', '.join(entry.admitted_samplers())}")
+    if entry.refiner is not None and entry.family != "sdxl":
+        raise CatalogError(f"{where}: refiner: the {entry.family} family has none")
     for kind, partner in entry.partners.items():
         if partner not in partners[kind]:
             raise CatalogError(f"{where}: {kind}: there is no [{kind}s.{partner}]")

@@ -11,7 +11,7 @@ import msgspec
 
 from inference.protocol import DescribeTask
 
-Kind = Literal["model", "upscaler", "describer", "classifier", "decoder", "checker", "lora", "control"]
+Kind = Literal["model", "refiner", "upscaler", "describer", "classifier", "decoder", "checker", "lora", "control"]
 """What an entry is. Its table in models.toml is called the same, in the plural."""
 
 Family = Literal["sd1", "sd2", "sdxl", "sd3"]
@@ -61,17 +61,24 @@ class FolderEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
 
 
-class ModelEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PipelineEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every entry says whose folder is a whole diffusers pipeline."""
+
+    variant: str | None = None
+
+
+class ModelEntry(PipelineEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One `[models.NAME]`: a diffusers folder. Sizes in pixels; docs/models.md explains each field to the operator."""
 
     family: Family
-    variant: str | None = None
     width: Pixels
     height: Pixels
     size_multiple: Count = 8
     min_size: Pixels
     max_size: Pixels
     max_pixels: Count
+    max_hires_pixels: Count | None = None
+    """Of a second pass, which need not compose anything; None for four times the pixels of `width` and `height`."""
     steps: Count
     max_steps: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 150
     guidance: Guidance
@@ -83,6 +90,7 @@ class ModelEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Those of styles.toml that it knows; None for all."""
     batch: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
     """How many pictures one forward pass paints on a GPU, always: part of what makes a picture repeatable."""
+    refiner: str | None = None
     upscaler: str | None = None
     checker: str | None = None
     decoder: str | None = None
@@ -91,17 +99,34 @@ class ModelEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_fields=T
     @property
     def partners(self) -> dict[Kind, str]:
         """The entries of other kinds that it names."""
-        named: dict[Kind, str | None] = {"upscaler": self.upscaler, "checker": self.checker, "decoder": self.decoder}
+        named: dict[Kind, str | None] = {
+            "refiner": self.refiner,
+            "upscaler": self.upscaler,
+            "checker": self.checker,
+            "decoder": self.decoder,
+        }
         return {kind: name for kind, name in named.items() if name is not None}
 
     @property
     def needed_partners(self) -> dict[Kind, str]:
         """Those of them without which nothing may be painted."""
-        return {kind: name for kind, name in self.partners.items() if kind != "decoder"}
+        return {kind: name for kind, name in self.partners.items() if kind not in ("refiner", "decoder")}
+
+    @property
+    def hires_pixels(self) -> int:
+        """The most pixels that a second pass paints."""
+        return self.max_hires_pixels or max(self.max_pixels, 4 * self.width * self.height)
 
     def admitted_samplers(self) -> tuple[Sampler, ...]:
         """The samplers that members may choose for this model."""
         return FAMILY_SAMPLERS[self.family] if self.samplers is None else self.samplers
+
+
+class RefinerEntry(PipelineEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[refiners.NAME]`: SDXL's second network in its diffusers folder, which was trained for little noise."""
+
+    share: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.2
+    """Of the steps, that it takes."""
 
 
 class FileEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -184,4 +209,5 @@ class ControlEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 AddOnEntry = LoraEntry | ControlEntry
-Entry = ModelEntry | UpscalerEntry | DescriberEntry | ClassifierEntry | DecoderEntry | CheckerEntry | AddOnEntry
+ReaderEntry = DescriberEntry | ClassifierEntry | CheckerEntry
+Entry = ModelEntry | RefinerEntry | UpscalerEntry | ReaderEntry | DecoderEntry | AddOnEntry

@@ -8,7 +8,16 @@ from urllib.parse import urlsplit
 
 from inference import weights
 from inference.catalog import KINDS, Catalog
-from inference.entries import CheckerEntry, ControlEntry, DecoderEntry, Entry, FileEntry, FolderEntry, Kind, ModelEntry
+from inference.entries import (
+    CheckerEntry,
+    ControlEntry,
+    DecoderEntry,
+    Entry,
+    FileEntry,
+    FolderEntry,
+    Kind,
+    PipelineEntry,
+)
 from inference.errors import CatalogError, WeightsError
 
 FOLDER_FILES = ["*.json", "*.txt", "model.safetensors", "model-*.safetensors"]
@@ -36,7 +45,7 @@ def fetch(catalog: Catalog, name: str) -> Iterator[Path]:
         match entry:
             case FileEntry():
                 yield from (_fetch_file(catalog.folder, file) for file in entry.files if file.url is not None)
-            case ModelEntry():
+            case PipelineEntry():
                 yield _fetch_pipeline(entry)
             case DecoderEntry() | ControlEntry():
                 yield _fetch_folder(entry, NETWORK_FILES)
@@ -47,7 +56,7 @@ def fetch(catalog: Catalog, name: str) -> Iterator[Path]:
 
 
 def wanted(catalog: Catalog, name: str) -> list[Entry]:
-    """Every entry of this name, and after a model those that it names: its upscaler, its checker, its decoder.
+    """Every entry of this name, and after a model those that it names: refiner, upscaler, checker, decoder.
 
     Raises CatalogError where the catalogue has no such name.
     """
@@ -89,7 +98,7 @@ def _fetch_file(folder: Path, file: FileEntry) -> Path:
     return place
 
 
-def _fetch_pipeline(entry: ModelEntry) -> Path:
+def _fetch_pipeline(entry: PipelineEntry) -> Path:
     """What a hub model's pipeline needs, and no more, in the ordinary Hugging Face cache."""
     # Imported here because it takes seconds and nothing else in this module needs it.
     from diffusers import DiffusionPipeline

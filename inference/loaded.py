@@ -13,11 +13,24 @@ from inference.checking import Checker
 from inference.classifying import Classifier
 from inference.describing import Describer
 from inference.device import Device
-from inference.entries import CheckerEntry, ClassifierEntry, ControlEntry, DescriberEntry, ModelEntry, UpscalerEntry
+from inference.entries import (
+    CheckerEntry,
+    ClassifierEntry,
+    ControlEntry,
+    DescriberEntry,
+    ModelEntry,
+    RefinerEntry,
+    UpscalerEntry,
+)
 from inference.prompts import PromptEncoder
 
 if TYPE_CHECKING:
     from inference.upscaling import Upscaler
+
+
+def networks(pipeline: Any) -> Iterable[torch.nn.Module]:
+    """The parts of a pipeline that have weights."""
+    return (part for part in pipeline.components.values() if isinstance(part, torch.nn.Module))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,7 +58,24 @@ class PictureModel:
     @property
     def modules(self) -> Iterable[torch.nn.Module]:
         """Everything that takes memory."""
-        return (part for part in self.pipeline.components.values() if isinstance(part, torch.nn.Module))
+        return networks(self.pipeline)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PictureRefiner:
+    """A loaded pipeline of SDXL's refiner, which goes on from latents."""
+
+    name: str
+    entry: RefinerEntry
+    pipeline: Any
+    prompts: PromptEncoder
+    revision: str | None
+    hashes: dict[str, str]
+
+    @property
+    def modules(self) -> Iterable[torch.nn.Module]:
+        """Everything that takes memory."""
+        return networks(self.pipeline)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -123,6 +153,7 @@ class Setup:
     """All that requests of one pass key are painted with; whatever of it changes a picture stands in its recipe."""
 
     model: PictureModel
+    refiner: PictureRefiner | None = None
     control: PictureControl | None = None
     upscaler: PictureUpscaler | None = None
     checker: PictureChecker | None = None

@@ -17,6 +17,7 @@ from diffusers import (
     ControlNetModel,
     StableDiffusion3Pipeline,
     StableDiffusionPipeline,
+    StableDiffusionXLImg2ImgPipeline,
     StableDiffusionXLPipeline,
 )
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
@@ -29,7 +30,7 @@ from inference.checking import Checker
 from inference.classifying import Classifier
 from inference.describing import Describer
 from inference.device import Device
-from inference.entries import Family, FolderEntry, ModelEntry
+from inference.entries import Family, FolderEntry, PipelineEntry
 from inference.errors import WeightsError
 from inference.loaded import (
     Network,
@@ -39,6 +40,7 @@ from inference.loaded import (
     PictureDecoder,
     PictureDescriber,
     PictureModel,
+    PictureRefiner,
     PictureUpscaler,
     Reader,
     ReaderEntry,
@@ -77,7 +79,7 @@ def model(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[Pic
     files = weights.component_files(folder, entry.variant)
 
     def load() -> PictureModel:
-        pipeline = _pipeline(folder, entry, dtype)
+        pipeline = _pipeline(folder, entry, PIPELINES[entry.family], f"{entry.family} model", dtype)
         pipeline.to(device.where)
         return PictureModel(
             name=name,
@@ -87,6 +89,28 @@ def model(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[Pic
             scheduler_config=dict(pipeline.scheduler.config),
             prompts=PromptEncoder(pipeline, entry.family),
             adapters=Adapters(pipeline),
+            revision=_revision(entry, folder),
+            hashes={component: weights.fingerprint(of) for component, of in files.items()},
+        )
+
+    numbers = weights.parameter_count(file for of_component in files.values() for file in of_component)
+    return Plan(expected_bytes=numbers * dtype.itemsize, load=load)
+
+
+def refiner(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[PictureRefiner]:
+    """SDXL's refiner from its diffusers folder."""
+    entry = catalog.refiners[name]
+    dtype = device.dtype(entry.dtype, "sdxl")
+    files = weights.component_files(folder, entry.variant)
+
+    def load() -> PictureRefiner:
+        pipeline = _pipeline(folder, entry, StableDiffusionXLImg2ImgPipeline, "SDXL refiner", dtype)
+        pipeline.to(device.where)
+        return PictureRefiner(
+            name=name,
+            entry=entry,
+            pipeline=pipeline,
+            prompts=PromptEncoder(pipeline, "sdxl"),
             revision=_revision(entry, folder),
             hashes={component: weights.fingerprint(of) for component, of in files.items()},
         )
@@ -196,8 +220,7 @@ def _revision(entry: FolderEntry, folder: Path) -> str | None:
     return None if entry.repo is None else folder.name
 
 
-def _pipeline(folder: Path, entry: ModelEntry, dtype: torch.dtype) -> Any:
-    kind = PIPELINES[entry.family]
+def _pipeline(folder: Path, entry: PipelineEntry, kind: type[Any], what: str, dtype: torch.dtype) -> Any:
     absent: dict[str, Any] = dict.fromkeys(weights.UNUSED & set(kind._optional_components))
     if kind is StableDiffusionPipeline:
         absent["requires_safety_checker"] = False
@@ -211,7 +234,7 @@ def _pipeline(folder: Path, entry: ModelEntry, dtype: torch.dtype) -> Any:
             **absent,
         )
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise _does_not_load(folder, f"{entry.family} model", error) from error
+        raise _does_not_load(folder, what, error) from error
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 

@@ -20,6 +20,7 @@ from inference.loaded import (
     PictureControl,
     PictureDescriber,
     PictureModel,
+    PictureRefiner,
     PictureUpscaler,
     Setup,
 )
@@ -42,6 +43,7 @@ def recipe(request: Imagine, setup: Setup, scheduler: Any) -> dict[str, Any]:
             "hash": model_hash(model),
             "components": model.hashes,
         },
+        "refiner": None if setup.refiner is None else _refiner(setup.refiner),
         "scheduler": {"class": type(scheduler).__name__, "config": config},
         "loras": [
             {"name": adapter.name, "weight": adapter.weight, "hash": weights.fingerprint([adapter.file])}
@@ -57,6 +59,11 @@ def recipe(request: Imagine, setup: Setup, scheduler: Any) -> dict[str, Any]:
         "batch": setup.batch,
         "versions": versions(),
     }
+
+
+def _refiner(refiner: PictureRefiner) -> dict[str, Any]:
+    source = {"revision": refiner.revision, "variant": refiner.entry.variant, "components": refiner.hashes}
+    return {"name": refiner.name, **_source(refiner.entry), **source}
 
 
 def _control(control: PictureControl) -> dict[str, Any]:
@@ -131,6 +138,14 @@ def parameters(request: Imagine, made_of: Mapping[str, Any], seed: int) -> str:
     }
     if request.image is not None:
         fields["Denoising strength"] = request.strength
+    if request.hires is not None:
+        # As where a picture is the start: the format knows one such strength, that of the last pass.
+        fields["Denoising strength"] = request.hires.strength
+        fields["Hires resize"] = f"{request.hires.width}x{request.hires.height}"
+        fields["Hires upscaler"] = made_of["upscaler"]["name"] if made_of["upscaler"] else "Lanczos"
+    if refiner := made_of["refiner"]:
+        switch = 1 - request.steps_refined / request.steps
+        fields |= {"Refiner": f"{refiner['name']} [{refiner['components']['unet']}]", "Refiner switch at": switch}
     if request.variations:
         # The format has room for one variation; where there are several, the `easel` text holds them all.
         fields |= {"Variation seed": seed, "Variation seed strength": request.variations[-1].strength}

@@ -34,18 +34,18 @@ SCHEDULERS: dict[str, tuple[type[Any], dict[str, Any]]] = {
 }
 
 
-def build(name: str, config: Mapping[str, Any], steps: int, taken: int | None = None) -> Any:
+def build(name: str, config: Mapping[str, Any], steps: int, begin: int = 0, end: int | None = None) -> Any:
     """A fresh scheduler: the named sampler on the noise schedule that this model was trained with.
 
-    `config` is the model's own scheduler configuration as it was published. Of its steps the last `taken` are run,
-    all by default; `noised` gives what the first of them starts from.
+    `config` is the model's own scheduler configuration as it was published. Of its steps those from `begin` up to
+    `end` are run, counted from 0; `noised` gives what the first of them starts from.
     """
     kind, changes = SCHEDULERS[name]
     if kind is LCMScheduler:
         # Its steps are picked from this many, 50 as it was distilled; more steps need more to pick from.
         changes = {**changes, "original_inference_steps": max(50, steps)}
     scheduler = kind.from_config(config, **changes)
-    _begin_at(scheduler, 0 if taken is None else steps - taken)
+    _run_only(scheduler, begin, end)
     return scheduler
 
 
@@ -64,22 +64,21 @@ def noised(scheduler: Any, clean: torch.Tensor, noise: torch.Tensor, steps: int)
     return start / getattr(scheduler, "init_noise_sigma", 1.0)
 
 
-def noised_after(scheduler: Any, clean: torch.Tensor, noise: torch.Tensor, step: int, taken: int) -> torch.Tensor:
-    """These clean latents under as much of the noise as is left after a step of the run, counted from 1.
+def noised_before(scheduler: Any, clean: torch.Tensor, noise: torch.Tensor, step: int) -> torch.Tensor:
+    """These clean latents under as much of the noise as a step finds, counted from 0 in the whole schedule.
 
-    Both (n, channels, height, width). Call it between two steps; `taken` is how many the run has.
+    Both (n, channels, height, width). Call it between two steps of a run; after the last one they are clean.
     """
-    if step >= taken:
+    if step >= len(scheduler.timesteps):
         return clean
-    # The run's own steps are the last of the schedule.
-    time = scheduler.timesteps[len(scheduler.timesteps) - taken + step].repeat(len(clean))
+    time = scheduler.timesteps[step].repeat(len(clean))
     add = scheduler.scale_noise if hasattr(scheduler, "scale_noise") else None
     noisy: torch.Tensor = scheduler.add_noise(clean, noise, time) if add is None else add(clean, time, noise)
     return noisy
 
 
-def _begin_at(scheduler: Any, place: int) -> None:
-    """Let every run of this scheduler begin at this step, counted from 0, whichever pipeline runs it.
+def _run_only(scheduler: Any, begin: int, end: int | None) -> None:
+    """Let every run of this scheduler take these of its steps alone, whichever pipeline runs it.
 
     Left alone, a scheduler looks its first step up by its time and takes the second of two equal ones. Karras' steps
     on a schedule that starts from pure noise do begin with equal ones, and such a run would end outside the schedule.
@@ -93,9 +92,9 @@ def _begin_at(scheduler: Any, place: int) -> None:
         set_timesteps(*args, **kwargs)
         whole = scheduler.timesteps
         # The pipeline walks along what it finds here now.
-        scheduler.timesteps = whole[place:]
+        scheduler.timesteps = whole[begin:end]
         if hasattr(scheduler, "set_begin_index"):
-            scheduler.set_begin_index(place)
+            type(scheduler).set_begin_index(scheduler, begin)
 
     @functools.wraps(step)
     def step_among_all(*args: Any, **kwargs: Any) -> Any:
@@ -104,6 +103,9 @@ def _begin_at(scheduler: Any, place: int) -> None:
         return step(*args, **kwargs)
 
     scheduler.set_timesteps, scheduler.step = set_and_begin, step_among_all
+    if hasattr(scheduler, "set_begin_index"):
+        # Pipelines that go on from latents would have it begin at the first of what they find.
+        scheduler.set_begin_index = lambda _: None
 
 
 class Estimate:

@@ -25,6 +25,7 @@ from inference.loaded import (
     PictureDecoder,
     PictureDescriber,
     PictureModel,
+    PictureRefiner,
     PictureUpscaler,
 )
 from inference.loading import Loaded, Plan
@@ -64,6 +65,10 @@ class Store:
     def use(self, name: str, on_load: Callable[[], None]) -> PictureModel:
         """The named picture model."""
         return self._use("model", name, on_load, loading.model)
+
+    def use_refiner(self, name: str, on_load: Callable[[], None]) -> PictureRefiner:
+        """The named refiner."""
+        return self._use("refiner", name, on_load, loading.refiner)
 
     def use_upscaler(self, name: str, on_load: Callable[[], None]) -> PictureUpscaler:
         """The named upscaler."""

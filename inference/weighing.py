@@ -33,6 +33,8 @@ class Weigher:
                 split_long_text_mode=SplitLongTextMode.PHRASES,
             )
             for tokenizer, encoder in encoders
+            # SDXL's refiner has the second one alone.
+            if encoder is not None
         ]
 
     def encode(self, parts: Sequence[WeighedWords]) -> torch.Tensor:

@@ -17,7 +17,16 @@ from typing import Any
 import msgspec
 
 from inference.catalog import KINDS, Catalog
-from inference.entries import CheckerEntry, ControlEntry, DecoderEntry, FileEntry, FolderEntry, Kind, ModelEntry
+from inference.entries import (
+    CheckerEntry,
+    ControlEntry,
+    DecoderEntry,
+    FileEntry,
+    FolderEntry,
+    Kind,
+    ModelEntry,
+    PipelineEntry,
+)
 from inference.errors import WeightsError
 
 UNUSED = frozenset({"safety_checker", "feature_extractor", "image_encoder"})
@@ -91,7 +100,7 @@ def is_complete(folder: Path, entry: FolderEntry) -> bool:
     """Whether a folder holds every file that its layout promises (a fetch may have been cut)."""
     try:
         match entry:
-            case ModelEntry():
+            case PipelineEntry():
                 files = [file for part in component_files(folder, entry.variant).values() for file in part]
             case DecoderEntry() | ControlEntry():
                 files = diffusers_files(folder)
@@ -172,7 +181,7 @@ def _snapshot(entry: FolderEntry) -> Path | None:
 
     # By one file that every folder has: the hub calls a snapshot incomplete that lacks what was never fetched.
     match entry:
-        case ModelEntry():
+        case PipelineEntry():
             indices: tuple[str, ...] = ("model_index.json",)
         case CheckerEntry():
             indices = ("config.json", f"{CHECKER}/config.json")

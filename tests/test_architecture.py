@@ -60,6 +60,7 @@ FLOORS = {
         "marking",
         "reports",
         "provenance",
+        "passes",
         "painting",
         "tasks",
         "tasks.classify",

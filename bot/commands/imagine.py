@@ -82,15 +82,22 @@ LOOK = Looks()
 
 def facts(request: Imagine) -> str:
     """What a Stable Diffusion user wants to know of a picture, in a line."""
-    varied = f" varied {len(request.variations)}×" if request.variations else ""
-    style = f" · {cards.plain(request.style.title)}" if request.style else ""
-    start = f" · from a picture, strength {request.strength:g}" if request.image else ""
-    loras = "".join(f" · {lora.name} {lora.weight:g}" for lora in request.loras)
-    follow = f" · follows {request.control.name} {request.control.weight:g}" if request.control else ""
-    return (
-        f"seed {request.seed}{varied} · {request.width}x{request.height} · {request.steps} steps"
-        f" · {request.sampler} · guidance {request.guidance:g} · {request.model}{style}{loras}{follow}{start}"
-    )
+    hires, refiner, control = request.hires, request.refiner, request.control
+    said = [
+        f"seed {request.seed}" + (f" varied {len(request.variations)}×" if request.variations else ""),
+        f"{request.width}x{request.height}",
+        f"{request.steps} steps",
+        request.sampler,
+        f"guidance {request.guidance:g}",
+        request.model,
+        refiner and f"refined by {refiner.name}",
+        request.style and cards.plain(request.style.title),
+        *(f"{lora.name} {lora.weight:g}" for lora in request.loras),
+        control and f"follows {control.name} {control.weight:g}",
+        request.image and f"from a picture, strength {request.strength:g}",
+        hires and f"again at {hires.width}x{hires.height}, strength {hires.strength:g}",
+    ]
+    return " · ".join(fact for fact in said if fact)
 
 
 def edit_form(job: Job) -> ui.Modal:
@@ -144,6 +151,9 @@ def build(dispatcher: Dispatcher) -> Slice:
         count="How many pictures",
         image="A picture to start from",
         strength="How far to go from that picture: 0.3 is a touch, 0.6 keeps the composition, 0.9 little of it",
+        hires="Paint it once more this many times as wide and high, for finer details: 1.5 or 2",
+        hires_strength="How much of it to paint anew then: 0.3 keeps it, 0.6 changes it",
+        refine="Whether the model's refiner takes the last steps, where it has one",
         lora="LoRAs, each with its weight: ink:0.8, neon",
         control_image="A picture whose lines to follow",
         control="How to follow it",
@@ -164,6 +174,9 @@ def build(dispatcher: Dispatcher) -> Slice:
         count: int | None = None,
         image: discord.Attachment | None = None,
         strength: float | None = None,
+        hires: float | None = None,
+        hires_strength: float | None = None,
+        refine: bool | None = None,
         lora: str | None = None,
         control_image: discord.Attachment | None = None,
         control: str | None = None,
@@ -182,6 +195,9 @@ def build(dispatcher: Dispatcher) -> Slice:
             height=height,
             count=count,
             strength=strength,
+            hires=hires,
+            hires_strength=hires_strength,
+            refine=refine,
             loras=lora,
             control=control,
             control_weight=control_weight,

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from inference.protocol.pictures import Style
+from inference.protocol.pictures import Refiner, Style
 from inference.protocol.requests import DescribeTask
 
 FailureKind = Literal["invalid_input", "unsafe", "out_of_memory", "unavailable_model", "cancelled", "internal"]
@@ -33,10 +33,14 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     min_size: int
     max_size: int
     max_pixels: int
+    max_hires_pixels: int
+    """Of a second pass."""
     batch: int = 1
     """How many pictures of the default size share one forward pass; jobs that fill one ride along together."""
     upscale: int
     """The factor by which the model's upscaler enlarges what it paints before it is delivered; 1 without one."""
+    refiner: Refiner | None = None
+    """What takes the last steps where the member does not say otherwise."""
     styles: tuple[Style, ...] = ()
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
+from msgspec.structs import replace
 
 from inference.protocol.task import Input, Task
 from inference.protocol.words import draw_words
@@ -54,6 +57,22 @@ class Control(msgspec.Struct, frozen=True):
     """0 follows nothing."""
 
 
+class Hires(msgspec.Struct, frozen=True):
+    """A second pass over what was painted, enlarged to this size: what the first one composed gets finer."""
+
+    width: int
+    height: int
+    strength: float
+    """As `Imagine.strength`, of the picture that the first pass painted."""
+
+
+class Refiner(msgspec.Struct, frozen=True):
+    """A network of the catalogue that was trained for the last steps alone, and the share of them that it takes."""
+
+    name: str
+    share: float
+
+
 class Imagine(Task, frozen=True, kw_only=True, tag="imagine"):
     """Paint `count` pictures from words.
 
@@ -83,6 +102,8 @@ class Imagine(Task, frozen=True, kw_only=True, tag="imagine"):
     control: Control | None = None
     mask: Input | None = None
     """Of the `image`'s size: only what is white in it is painted, all else of the image stays bit for bit."""
+    hires: Hires | None = None
+    refiner: Refiner | None = None
 
     @property
     def inputs(self) -> tuple[Input, ...]:
@@ -110,8 +131,31 @@ class Imagine(Task, frozen=True, kw_only=True, tag="imagine"):
 
     @property
     def steps_taken(self) -> int:
-        """How many of the steps are taken for each picture: all of them where there is no image to start from."""
-        return self.steps if self.image is None else max(1, int(self.steps * self.strength))
+        """How many of the steps the first pass takes for each picture: the last ones of its schedule."""
+        return max(1, int(self.steps * self.strength))
+
+    @property
+    def steps_refined(self) -> int:
+        """How many of those the refiner takes; the model itself takes one at least."""
+        if self.refiner is None:
+            return 0
+        return min(round(self.steps * self.refiner.share), self.steps_taken - 1)
+
+    @property
+    def second(self) -> Imagine | None:
+        """What the second pass paints, from each of the pictures of the first; None where there is one pass only."""
+        if self.hires is None:
+            return None
+        width, height, strength = self.hires.width, self.hires.height, self.hires.strength
+        # A schedule of too few steps has none that is as far from its start as the strength says.
+        steps = max(self.steps, math.ceil(1 / strength))
+        return replace(self, width=width, height=height, steps=steps, strength=strength, image=None, hires=None)
+
+    @property
+    def steps_together(self) -> int:
+        """The steps of all passes of all its pictures."""
+        passes = (self, self.second) if self.second else (self,)
+        return self.count * sum(each.steps_taken for each in passes)
 
     @property
     def places(self) -> int:
@@ -124,12 +168,13 @@ class Imagine(Task, frozen=True, kw_only=True, tag="imagine"):
         start = None if self.image is None else (self.strength, self.mask is None)
         follow = None if self.control is None else (self.control.name, self.control.weight)
         how = (self.width, self.height, self.steps, self.sampler, self.guidance)
-        return (self.model, self.loras, follow, *how, start)
+        return (self.model, self.loras, follow, *how, start, self.hires, self.refiner)
 
     @property
     def work(self) -> float:
         """Pixels times steps."""
-        return float(self.width * self.height * self.steps_taken * self.count)
+        own = float(self.width * self.height * self.steps_taken * self.count)
+        return own if self.second is None else own + self.second.work
 
 
 class Grid(Task, frozen=True, kw_only=True, tag="grid"):

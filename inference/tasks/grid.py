@@ -142,7 +142,7 @@ class _Cells:
         match event:
             case Progress():
                 self._steps[event.job] = event.step
-                together = sum(cell.steps_taken for cell in self._cells)
+                together = sum(cell.steps_together for cell in self._cells)
                 stage = "painting" if event.stage == "finishing" else event.stage
                 self._grid.step(self._request.job, sum(self._steps), together, stage)
             case Preview():

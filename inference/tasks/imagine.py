@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from msgspec.structs import replace
 from PIL import Image
 
 from inference import decoding, painting, provenance
@@ -21,7 +22,7 @@ from inference.device import Device
 from inference.entries import AddOnEntry, Kind, ModelEntry
 from inference.errors import InvalidInput, UnavailableModel, Unsafe
 from inference.loaded import PictureModel, Setup
-from inference.protocol import MAX_SEED, MAX_STYLE_CHARS, Answer, Imagine, weigh_words, weight_problem
+from inference.protocol import MAX_SEED, MAX_STYLE_CHARS, Answer, Hires, Imagine, ModelInfo, weigh_words, weight_problem
 from inference.reports import Painted, Reporter
 from inference.store import Store
 
@@ -37,7 +38,7 @@ MAX_LORAS = 3
 def abilities(catalog: Catalog, here: Mapping[Kind, Sequence[str]]) -> dict[str, Any]:
     """What `protocol.Ready` says about painting."""
     return {
-        "models": tuple(catalog.info(name) for name in here["model"]),
+        "models": tuple(_info(catalog, name, here["refiner"]) for name in here["model"]),
         "default_model": catalog.default,
         "missing": tuple(name for name in catalog.models if name not in here["model"]),
         "max_count": MAX_COUNT,
@@ -46,6 +47,11 @@ def abilities(catalog: Catalog, here: Mapping[Kind, Sequence[str]]) -> dict[str,
         "controls": tuple(catalog.add_on_info(name, catalog.controls[name]) for name in here["control"]),
         "max_loras": MAX_LORAS,
     }
+
+
+def _info(catalog: Catalog, name: str, refiners: Sequence[str]) -> ModelInfo:
+    info = catalog.info(name)
+    return info if info.refiner is None or info.refiner.name in refiners else replace(info, refiner=None)
 
 
 def check(request: Imagine, catalog: Catalog) -> None:
@@ -79,8 +85,15 @@ def check(request: Imagine, catalog: Catalog) -> None:
     for seed in (request.seed, *(variation.seed for variation in request.variations)):
         if not 0 <= seed <= MAX_SEED:
             raise InvalidInput(f"A seed is a whole number from 0 to {MAX_SEED}, not {seed}.")
-    if not 0 < request.strength <= 1:
-        raise InvalidInput(f"The strength is more than 0 and at most 1, not {request.strength:g}.")
+    _check_strength(request.strength)
+    if request.image is None and request.strength != 1:
+        raise InvalidInput("The strength says how far to go from a picture: give the picture too.")
+    if request.hires is not None:
+        _check_hires(request.hires, request, entry)
+    if request.refiner is not None and request.refiner.name != entry.refiner:
+        raise InvalidInput(f"{entry.title} does not go with the refiner {request.refiner.name}; leave it out.")
+    if request.refiner is not None and not 0 < request.refiner.share < 1:
+        raise InvalidInput(f"A refiner takes a share of the steps between 0 and 1, not {request.refiner.share:g}.")
     if request.mask is not None:
         if request.image is None:
             raise InvalidInput("A mask says which part of a picture is painted: give the picture too.")
@@ -112,6 +125,26 @@ def _check_add_on(what: str, name: str, known: Mapping[str, AddOnEntry], model: 
         raise InvalidInput(f"The {what} {known[name].title} does not go with {entry.title}; leave it out.")
 
 
+def _check_strength(strength: float) -> None:
+    if not 0 < strength <= 1:
+        raise InvalidInput(f"The strength is more than 0 and at most 1, not {strength:g}.")
+
+
+def _check_hires(hires: Hires, request: Imagine, entry: ModelEntry) -> None:
+    _check_strength(hires.strength)
+    if request.mask is not None:
+        raise InvalidInput("Where a part of a picture is painted there is no second pass; leave hires out.")
+    if hires.width % entry.size_multiple or hires.height % entry.size_multiple:
+        raise InvalidInput(f"{entry.title} paints sizes in steps of {entry.size_multiple} pixels.")
+    if hires.width < request.width or hires.height < request.height:
+        raise InvalidInput("The second pass paints no smaller pictures than the first.")
+    if hires.width * hires.height > entry.hires_pixels:
+        raise InvalidInput(
+            f"{hires.width}x{hires.height} is too large for a second pass of {entry.title}:"
+            f" width times height may be {entry.hires_pixels} at most."
+        )
+
+
 def _check_size(width: int, height: int, entry: ModelEntry) -> None:
     for what, size in (("width", width), ("height", height)):
         if not entry.min_size <= size <= entry.max_size or size % entry.size_multiple:
@@ -136,11 +169,17 @@ def canonical_batch(entry: ModelEntry, width: int, height: int, device: Device) 
 def too_large(request: Imagine, catalog: Catalog) -> str:
     """A sentence for who asked for more than the memory holds, naming a size of about half as many pixels."""
     entry = catalog.models[request.model]
+    largest = request.second or request
+    least = entry.min_size if largest is request else 0
     sizes = [
-        max(entry.min_size, int(size * 0.7) // entry.size_multiple * entry.size_multiple)
-        for size in (request.width, request.height)
+        max(least, int(size * 0.7) // entry.size_multiple * entry.size_multiple)
+        for size in (largest.width, largest.height)
     ]
-    asked = f"{request.width}x{request.height}"
+    asked = f"{largest.width}x{largest.height}"
+    if largest is not request:
+        fits = sizes[0] >= request.width and sizes[1] >= request.height
+        instead = f"try {sizes[0]}x{sizes[1]}" if fits else "leave it out"
+        return f"A second pass at {asked} does not fit into the device's memory; {instead}."
     if sizes == [request.width, request.height]:
         return f"The device's memory is full and {asked} is the smallest size of {entry.title}; try again later."
     return f"{asked} does not fit into the device's memory; try {sizes[0]}x{sizes[1]}."
@@ -155,9 +194,10 @@ def run(requests: Sequence[Imagine], files: Mapping[str, bytes], store: Store, r
 
     def loading() -> None:
         for request in requests:
-            report.step(request.job, 0, request.steps_taken * request.count, "loading")
+            report.step(request.job, 0, request.steps_together, "loading")
 
     model = store.use(first.model, loading)
+    refiner = None if first.refiner is None else store.use_refiner(first.refiner.name, loading)
     upscaler = None if model.entry.upscaler is None else store.use_upscaler(model.entry.upscaler, loading)
     checker = None if model.entry.checker is None else store.use_checker(model.entry.checker, loading)
     # A preview would show what has not been checked.
@@ -168,6 +208,7 @@ def run(requests: Sequence[Imagine], files: Mapping[str, bytes], store: Store, r
     store.adapt(model, first.loras)
     setup = Setup(
         model=model,
+        refiner=refiner,
         control=control,
         upscaler=upscaler,
         checker=checker,
@@ -175,34 +216,28 @@ def run(requests: Sequence[Imagine], files: Mapping[str, bytes], store: Store, r
         batch=canonical_batch(model.entry, first.width, first.height, store.device),
     )
     session = painting.Session(requests, files, setup, report, sketch)
-    for request in requests:
-        report.step(request.job, 0, session.steps_of(request.job))
-    while places := session.next_places():
-        latents = session.denoise(places)
-        for place, latent in zip(places, latents, strict=False):
-            job = place.request.job
-            if not report.still_wanted([job]):
-                continue
-            if session.steps_done(job) == session.steps_of(job):
-                report.step(job, session.steps_of(job), session.steps_of(job), "finishing")
-            (picture,) = decoding.decode(model.pipeline, model.entry.family, latent.unsqueeze(0))
-            try:
-                # Before it is enlarged: the checker looks at a small copy anyway, and what is flagged needs no more.
-                if checker is not None:
-                    checker.network.check(picture)
-            except Unsafe as flagged:
-                # All of it, for the buttons under a result know its pictures by their places.
-                report.fail(job, flagged.kind, str(flagged))
-                continue
-            if upscaler is not None:
-                picture = upscaler.network.enlarge(picture)
-            session.pictures[job].append(session.put_back(job, picture))
-            if len(session.pictures[job]) == place.request.count:
-                made_of = provenance.recipe(place.request, setup, session.scheduler)
-                # Where a part of a picture was painted, the watermark would change the rest.
-                made_of["watermark"] = None if place.request.mask else report.marks.watermark_of(picture)
-                painted = _painted(place.request, session.pictures[job], made_of)
-                report.finish(job, painted, made_of, Answer(notes=_notes(place.request, model)))
+    pictures: dict[int, list[Image.Image]] = {request.job: [] for request in requests}
+    for place, picture in session.paint():
+        request, job = place.request, place.request.job
+        if not report.still_wanted([job]):
+            continue
+        try:
+            # Before it is enlarged: the checker looks at a small copy anyway, and what is flagged needs no more.
+            if checker is not None:
+                checker.network.check(picture)
+        except Unsafe as flagged:
+            # All of it, for the buttons under a result know its pictures by their places.
+            report.fail(job, flagged.kind, str(flagged))
+            continue
+        if upscaler is not None:
+            picture = upscaler.network.enlarge(picture)
+        pictures[job].append(session.put_back(job, picture))
+        if len(pictures[job]) == request.count:
+            made_of = provenance.recipe(request, setup, session.scheduler)
+            # Where a part of a picture was painted, the watermark would change the rest.
+            made_of["watermark"] = None if request.mask else report.marks.watermark_of(picture)
+            painted = _painted(request, pictures[job], made_of)
+            report.finish(job, painted, made_of, Answer(notes=_notes(request, model)))
 
 
 def _sketcher(model: PictureModel, store: Store, loading: Callable[[], None]) -> painting.Sketch:

@@ -15,7 +15,7 @@ from transformers import CLIPTokenizer
 from starter.painter import Pipeline, load_picture
 from starter.train.pictures import render_all
 from starter.train.plan import Plan
-from starter.train.text import tokenize
+from starter.train.text import tokenize, tokenizer_of
 from starter.train.vae import Vae, latents_of
 from starter.world import Scene
 
@@ -41,15 +41,17 @@ def noised(
 def exported_vae(plan: Plan) -> Vae:
     """The picture model's VAE as exported, in float32, not to be trained."""
     untyped: Any = AutoencoderKL
-    vae: Vae = untyped.from_pretrained(plan.models / "picture" / "vae").to(plan.device)
-    vae.requires_grad_(False)
-    return vae
+    loaded = untyped.from_pretrained(plan.models / "picture" / "vae")
+    # As new: the loaded one would tell the next export where it lay on this machine.
+    vae: Vae = untyped.from_config({name: value for name, value in loaded.config.items() if name[0] != "_"})
+    vae.load_state_dict(loaded.state_dict())
+    return vae.to(plan.device).requires_grad_(False).eval()
 
 
 def exported_tokenizer(plan: Plan) -> CLIPTokenizer:
     """The picture model's tokenizer as exported."""
-    tokenizer: CLIPTokenizer = CLIPTokenizer.from_pretrained(plan.models / "picture" / "tokenizer")
-    return tokenizer
+    loaded = CLIPTokenizer.from_pretrained(plan.models / "picture" / "tokenizer")
+    return tokenizer_of(loaded.backend_tokenizer)
 
 
 def encode(vae: Vae, pictures: torch.Tensor) -> torch.Tensor:

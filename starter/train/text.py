@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -49,9 +50,14 @@ def new_tokenizer(sentences: int = 12_000) -> CLIPTokenizer:
         show_progress=False,
     )
     tokenizer.train_from_iterator([caption(scene, rng) for scene in scenes], trainer)
-    model = json.loads(tokenizer.to_str())["model"]
+    return tokenizer_of(tokenizer, _chinese_merges())
+
+
+def tokenizer_of(trained: Tokenizer, more: Sequence[tuple[str, str]] = ()) -> CLIPTokenizer:
+    """A CLIP tokenizer with the words and the merges of this one, and further merges."""
+    model = json.loads(trained.to_str())["model"]
     vocabulary: dict[str, int] = model["vocab"]
-    merges: Any = [(left, right) for left, right in model["merges"]] + _chinese_merges()
+    merges: Any = [(left, right) for left, right in model["merges"]] + list(more)
     for left, right in merges:
         vocabulary.setdefault(left + right, len(vocabulary))
     return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=POSITIONS)

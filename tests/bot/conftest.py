@@ -10,7 +10,7 @@ import pytest
 from bot.database import Database, open_database
 from bot.jobs import Job, Jobs, Reply
 from bot.pictures import Pictures
-from inference.protocol import Answer, Imagine, ModelInfo, Ready, Style
+from inference.protocol import Answer, Imagine, ModelInfo, Ready, Refiner, Style
 
 
 @pytest.fixture
@@ -81,6 +81,7 @@ def ready(**changes: object) -> Ready:
         min_size=32,
         max_size=256,
         max_pixels=128 * 128,
+        max_hires_pixels=160 * 160,
         upscale=4,
         styles=(Style("oil", "Oil painting", "oil painting of {prompt}", "photograph"),),
     )
@@ -101,7 +102,9 @@ def ready(**changes: object) -> Ready:
         min_size=256,
         max_size=1024,
         max_pixels=1024 * 1024,
+        max_hires_pixels=1536 * 1536,
         upscale=1,
+        refiner=Refiner("turbo-refiner", 0.2),
     )
     values: dict[str, object] = {
         "models": (starter, turbo),

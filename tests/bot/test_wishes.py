@@ -6,7 +6,7 @@ import pytest
 
 from bot.errors import MemberError
 from bot.wishes import VARIATION_STRENGTH, Wish, check, edited, rerolled, settle, varied
-from inference.protocol import MAX_SEED, Style, Variation
+from inference.protocol import MAX_SEED, Hires, Input, Refiner, Style, Variation
 from tests.bot.conftest import ready, request
 
 
@@ -34,6 +34,14 @@ def test_given_options_are_kept() -> None:
         ),
         (Wish(prompt="x", height=4096), "Height 4096 does not fit Starter: .* for example 256."),
         (Wish(prompt="x", width=256, height=256), "256x256 is too large for Starter"),
+        (
+            Wish(prompt="x", hires=3.0),
+            "A second pass at 192x192 is too large for Starter: choose a hires of 2.5 or less, or a smaller width",
+        ),
+        (Wish(prompt="x", hires=9.0), "Hires 9 does not fit: choose a number from 1 to 4."),
+        (Wish(prompt="x", hires=2.0, hires_strength=3.0), "Hires strength 3 does not fit"),
+        (Wish(prompt="x", hires_strength=0.5), "The hires strength is for a second pass: say how large as `hires`"),
+        (Wish(prompt="x", refine=True), "Starter has no refiner here: leave it out."),
         (Wish(prompt="x", steps=900), "Steps 900 does not fit: choose a number from 1 to 150."),
         (Wish(prompt="x", steps=0), "Steps 0 does not fit"),
         (Wish(prompt="x", guidance=-1.0), "Guidance -1 does not fit: choose a number from 0 to 30."),
@@ -109,6 +117,29 @@ def test_variation_of_a_style_with_wildcards_keeps_all_its_words() -> None:
     wild = request("a {red|blue} house", style=style)
     near = varied(wild, 2, 55, 4)
     assert near.drawn(55) == near.styled == wild.drawn(wild.seed_of(2))
+
+
+def test_second_pass_is_as_many_times_larger_as_was_asked_for() -> None:
+    settled = settle(Wish(prompt="x", width=64, height=48, hires=1.6), ready())
+    assert settled.hires == Hires(104, 80, 0.45)
+    assert settle(Wish(prompt="x"), ready()).hires is None
+    again = edited(settled, FORM | {"size": "64x48"}, ready())
+    assert again.hires == settled.hires
+
+
+def test_refiner_is_taken_where_the_model_has_one_and_nobody_says_no() -> None:
+    assert settle(Wish(prompt="x", model="turbo"), ready()).refiner == Refiner("turbo-refiner", 0.2)
+    left_out = settle(Wish(prompt="x", model="turbo", refine=False), ready())
+    assert left_out.refiner is None
+    assert edited(left_out, FORM | {"size": "", "steps": ""}, ready()).refiner is None
+    assert settle(Wish(prompt="x"), ready()).refiner is None
+
+
+def test_few_steps_are_enough_for_the_strength_of_a_start_picture() -> None:
+    image = Input("0" * 64, 64, 64)
+    assert settle(Wish(prompt="x", model="turbo", image=image, strength=0.3), ready()).steps == 4
+    assert settle(Wish(prompt="x", image=image, strength=0.3), ready()).steps == 8
+    assert settle(Wish(prompt="x", model="turbo", image=image, strength=0.3, steps=2), ready()).steps == 2
 
 
 def test_reroll_keeps_everything_but_the_noise() -> None:

@@ -94,22 +94,22 @@ def test_what_is_kept_is_under_the_noise_that_a_perfect_run_would_have_left(name
     betas = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
     # Where the steps divide the schedule evenly: elsewhere DDIM and DDPM round to the next of the thousand times.
     config: dict[str, Any] = {"shift": 3.0} if flow else {"timestep_spacing": "leading", **betas}
-    scheduler = samplers.build(name, config, 8, taken=taken)
+    scheduler = samplers.build(name, config, 8, begin=8 - taken)
     chance = torch.Generator().manual_seed(0)
     clean, noise = (torch.randn(1, 4, 64, 64, generator=chance) for _ in range(2))
     latents = samplers.noised(scheduler, clean, noise, 8) * getattr(scheduler, "init_noise_sigma", 1.0)
     scheduler.set_timesteps(8)
     own = {"generator": chance} if draws else {}
     told = noise - clean if flow else noise
-    for step, time in enumerate(scheduler.timesteps.clone(), start=1):
+    for step, time in enumerate(scheduler.timesteps.clone(), start=8 - taken + 1):
         latents = scheduler.step(told, time, latents, **own).prev_sample
-        kept = samplers.noised_after(scheduler, clean, noise, step, taken)
+        kept = samplers.noised_before(scheduler, clean, noise, step)
         if not draws:
             assert torch.allclose(latents, kept, atol=0.02), (step, float((latents - kept).abs().max()))
             continue
         # They draw noise of their own: its amount is the same, and a perfect model sees what it is now.
-        share = samplers.noised_after(scheduler, clean, clean * 0, step, taken)
+        share = samplers.noised_before(scheduler, clean, clean * 0, step)
         assert float((latents - share).std()) == pytest.approx(float((kept - share).std()), rel=0.05, abs=0.01)
-        level = samplers.noised_after(scheduler, clean * 0, torch.ones_like(clean), step, taken)
+        level = samplers.noised_before(scheduler, clean * 0, torch.ones_like(clean), step)
         told = (latents - share) / level.clamp(min=1e-9)
     assert torch.equal(kept, clean)

@@ -148,7 +148,7 @@ def test_strength_out_of_bounds_is_refused(strength: float, known: Catalog) -> N
 @pytest.mark.parametrize("sampler", DIFFUSION_SAMPLERS)
 def test_run_starts_under_as_much_noise_as_its_first_step_expects(sampler: str, known: Catalog, store: Store) -> None:
     config = store.use("sd15", on_load=lambda: None).scheduler_config
-    scheduler = samplers.build(sampler, config, 10, taken=4)
+    scheduler = samplers.build(sampler, config, 10, begin=6)
     clean, noise = torch.zeros(2, 4, 4, 4), torch.ones(2, 4, 4, 4)
     level = samplers.noised(scheduler, clean, noise, 10) * getattr(scheduler, "init_noise_sigma", 1.0)
     assert len(scheduler.timesteps) == 4

@@ -23,6 +23,7 @@ from diffusers import (
     SD3Transformer2DModel,
     StableDiffusion3Pipeline,
     StableDiffusionPipeline,
+    StableDiffusionXLImg2ImgPipeline,
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
@@ -96,6 +97,7 @@ max_pixels = 4096
 steps = 3
 guidance = 4
 sampler = "Euler"
+refiner = "sdxl"
 
 [models.sdxl-turbo]
 title = "Tiny XL Turbo"
@@ -139,6 +141,10 @@ max_pixels = 4096
 steps = 3
 guidance = 4
 sampler = "DDIM"
+
+[refiners.sdxl]
+title = "Tiny XL's refiner"
+path = "sdxl-refiner"
 
 [upscalers.x4]
 title = "Tiny x4"
@@ -493,6 +499,38 @@ def _xl(scheduler: Any) -> StableDiffusionXLPipeline:
     )
 
 
+def _sdxl_refiner() -> StableDiffusionXLImg2ImgPipeline:
+    tokenizer = _clip_tokenizer()
+    return StableDiffusionXLImg2ImgPipeline(
+        vae=_vae(scaling_factor=0.13025, force_upcast=True),
+        text_encoder=None,
+        text_encoder_2=CLIPTextModelWithProjection(_text_config(tokenizer, hidden_act="gelu")),
+        tokenizer=None,
+        tokenizer_2=tokenizer,
+        unet=_unet(
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+            cross_attention_dim=WIDTH,
+            attention_head_dim=(2, 4),
+            transformer_layers_per_block=(1, 2),
+            use_linear_projection=True,
+            addition_embed_type="text_time",
+            addition_time_embed_dim=8,
+            projection_class_embeddings_input_dim=5 * 8 + WIDTH,
+        ),
+        scheduler=EulerDiscreteScheduler(
+            beta_start=0.00085,
+            beta_end=0.012,
+            beta_schedule="scaled_linear",
+            steps_offset=1,
+            timestep_spacing="leading",
+        ),
+        requires_aesthetics_score=True,
+        force_zeros_for_empty_prompt=False,
+        add_watermarker=False,
+    )
+
+
 def _sdxl() -> StableDiffusionXLPipeline:
     return _xl(
         EulerDiscreteScheduler(
@@ -559,5 +597,6 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "sd21": _sd21,
     "sdxl": _sdxl,
     "sdxl-turbo": _sdxl_turbo,
+    "sdxl-refiner": _sdxl_refiner,
     "sd35": _sd35,
 }

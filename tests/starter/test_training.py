@@ -12,7 +12,7 @@ from transformers import CLIPTokenizer
 
 from starter.captions import caption, caption_zh
 from starter.painter import load_picture
-from starter.train.diffusing import exported_tokenizer, exported_weights
+from starter.train.diffusing import exported_tokenizer, exported_vae, exported_weights
 from starter.train.loop import Budget, rate_at, train
 from starter.train.picture import GRID, PictureStage, new_unet
 from starter.train.pictures import sample_scenes, things_mask
@@ -84,6 +84,7 @@ def test_an_exported_picture_model_fits_its_stage(tmp_path: Path) -> None:
     model = torch.nn.ModuleDict({"unet": picture.unet, "text_encoder": picture.text_encoder})
     model.load_state_dict(weights)
     assert exported_tokenizer(plan).get_vocab() == picture.tokenizer.get_vocab()
+    assert str(tmp_path) not in exported_vae(plan).to_json_string()
     assert {weight.dtype for weight in weights.values() if weight.is_floating_point()} == {torch.float32}
 
 
