@@ -23,6 +23,9 @@ SHARES = Shares(thing=0.82)
 # The share of training scenes in colours without a name, said without one. They show each thing's shape apart from
 # its colours, which is what a pair of thing and colour that was never seen must be composed from.
 BLENDS = 0.2
+# This share of the batches is of pictures twice as large under little noise: what a second pass of `hires` sees. They
+# need not be composed any more, and a network that never saw them composes the whole once again in every corner.
+LARGE, LARGE_TIMES = 0.3, 700
 Unet = Any  # A UNet2DConditionModel. Its own annotations hide its methods from mypy.
 # The noise every part agrees on: what is trained here is what the exported scheduler must sample.
 NOISE: dict[str, Any] = {
@@ -60,22 +63,23 @@ def new_unet(channels: tuple[int, int, int] = (96, 128, 128), layers: int = 1, w
     return unet
 
 
-def encode_scenes(vae: Vae, scenes: list[Scene], scale: float) -> torch.Tensor:
-    """The scenes' scaled latents, float16, (n, 4, 16, 16)."""
-    return (latents_of(vae, render_all(scenes, 64)) * scale).half()
+def encode_scenes(vae: Vae, scenes: list[Scene], scale: float, side: int = 64) -> torch.Tensor:
+    """The scenes' scaled latents, float16, (n, 4, side / 4, side / 4)."""
+    return (latents_of(vae, render_all(scenes, side)) * scale).half()
 
 
 class PictureStage:
     """Trains UNet and text tower together on cached latents, v-prediction with zero terminal SNR.
 
     Curriculum: `easy` (single medium and large things) alone until `mix_from` of the budget, then three of four
-    scenes are of the `full` world (all counts and sizes).
+    scenes are of the `full` world (all counts and sizes). From `enlarge_from` on, some batches are of `large` ones.
     """
 
     name = "picture"
     ema_decay = 0.999
     warm_steps = 200
     mix_from = 0.2
+    enlarge_from = 0.8
 
     def __init__(
         self,
@@ -85,6 +89,7 @@ class PictureStage:
         tokenizer: CLIPTokenizer,
         easy: tuple[list[Scene], torch.Tensor],
         full: tuple[list[Scene], torch.Tensor],
+        large: tuple[list[Scene], torch.Tensor],
         batch: int = 64,
         rate: float = 1.5e-3,
     ) -> None:
@@ -94,6 +99,7 @@ class PictureStage:
         self.scenes = easy[0] + full[0]
         self.easy = len(easy[0])
         self.latents = torch.cat([easy[1], full[1]]).to(device)
+        self.large_scenes, self.large_latents = large[0], large[1].to(device)
         masks = things_mask(self.scenes, GRID).to(device)
         # The thing is learnt last and covers little of the picture: its cells weigh more, the more the smaller it is.
         share = masks.float().mean((1, 2, 3), keepdim=True)
@@ -108,15 +114,31 @@ class PictureStage:
         ]
 
     def loss(self, generator: torch.Generator, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
+        if progress >= self.enlarge_from and float(torch.rand(1, generator=generator, device=self.device)) < LARGE:
+            return self._loss_of_large(generator)
         chosen = self._choose(generator, progress)
         noisy, times, target = noised(self.latents[chosen].float(), self.alphas, generator)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16):
-            states = self.text_encoder(self._words(generator, chosen)).last_hidden_state
-            predicted = self.unet(noisy, times, encoder_hidden_states=states).sample
+        scenes = [self.scenes[number] for number in chosen.tolist()]
         weights = self.weights[chosen].float()
-        error = (predicted.float() - target).square()
+        error = (self._predicted(noisy, times, self._words(generator, scenes)) - target).square()
         loss = (error * weights).sum() / (weights.sum() * error.shape[1])
         return loss, {"loss": float(loss.detach()), "plain": float(error.detach().mean())}
+
+    def _loss_of_large(self, generator: torch.Generator) -> tuple[torch.Tensor, dict[str, float]]:
+        count = len(self.large_scenes)
+        # A quarter as many, which take as long as a batch of the others.
+        chosen = torch.randint(count, (max(1, self.batch // 4),), generator=generator, device=self.device)
+        latents = self.large_latents[chosen].float()
+        noisy, times, target = noised(latents, self.alphas[:LARGE_TIMES], generator)
+        words = self._words(generator, [self.large_scenes[number] for number in chosen.tolist()])
+        loss = (self._predicted(noisy, times, words) - target).square().mean()
+        return loss, {"large": float(loss.detach())}
+
+    def _predicted(self, noisy: torch.Tensor, times: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+            states = self.text_encoder(words).last_hidden_state
+            predicted: torch.Tensor = self.unet(noisy, times, encoder_hidden_states=states).sample
+        return predicted.float()
 
     def _choose(self, generator: torch.Generator, progress: float) -> torch.Tensor:
         chosen = torch.randint(self.easy, (self.batch,), generator=generator, device=self.device)
@@ -127,18 +149,19 @@ class PictureStage:
             chosen = torch.where(whole, self.easy + others, chosen)
         return chosen
 
-    def _words(self, generator: torch.Generator, chosen: torch.Tensor) -> torch.Tensor:
+    def _words(self, generator: torch.Generator, scenes: list[Scene]) -> torch.Tensor:
         seed = int(torch.randint(2**31, (1,), generator=generator, device=self.device))
         rng = random.Random(seed)
-        texts = [caption(self.scenes[number], rng, SHARES) for number in chosen.tolist()]
+        texts = [caption(scene, rng, SHARES) for scene in scenes]
         # One in ten goes without words, for classifier-free guidance.
         texts = ["" if rng.random() < 0.1 else text for text in texts]
         return tokenize(self.tokenizer, texts).to(self.device)
 
 
-def make_scenes(easy: int, full: int) -> tuple[list[Scene], list[Scene]]:
-    """The training scenes of the two halves of the curriculum."""
+def make_scenes(easy: int, full: int, large: int) -> tuple[list[Scene], list[Scene], list[Scene]]:
+    """The training scenes: both halves of the curriculum, and those that are shown larger."""
     return (
         sample_scenes(easy, seed=21, counts=(1,), sizes=("medium", "large"), blend_share=BLENDS),
         sample_scenes(full, seed=22, blend_share=BLENDS),
+        sample_scenes(large, seed=23, blend_share=BLENDS),
     )

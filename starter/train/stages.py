@@ -34,7 +34,7 @@ from starter.train.upscaling import UpscalerStage, held_out_gain
 from starter.train.vae import DecoderStage, Vae, VaeStage, held_out_psnr, new_vae
 from starter.upscaler import FILES, Arch
 
-EASY, FULL = 10_000, 22_000
+EASY, FULL, LARGE = 10_000, 22_000, 3_000
 # What every line of a log says beside the figures of its stage.
 FIXED = frozenset({"stage", "step", "spent_s", "rate"})
 
@@ -66,9 +66,11 @@ def run_text(plan: Plan, budget: Budget) -> dict[str, Any]:
 
 
 def run_picture(plan: Plan, budget: Budget) -> dict[str, Any]:
-    easy, full = make_scenes(EASY, FULL)
+    easy, full, large = make_scenes(EASY, FULL, LARGE)
     vae = exported_vae(plan) if plan.onward else load_vae(plan)
-    kept = keep_latents(plan.build / "latents.pt", easy + full, vae.cpu().state_dict(), plan.device)
+    weights = vae.cpu().state_dict()
+    kept = keep_latents(plan.build / "latents.pt", easy + full, weights, plan.device)
+    kept_large = keep_latents(plan.build / "latents-large.pt", large, weights, plan.device, side=128)
     # Words are numbers to the text encoder: it goes on with those that it knows.
     tokenizer = exported_tokenizer(plan) if plan.onward else new_tokenizer()
     text_encoder = new_text_encoder(tokenizer)
@@ -85,11 +87,12 @@ def run_picture(plan: Plan, budget: Budget) -> dict[str, Any]:
         tokenizer,
         (easy, kept.values[:EASY]),
         (full, kept.values[EASY:]),
+        (large, kept_large.values),
         batch=32 * plan.batch_factor,
     )
     if plan.onward:
         # It has seen the easy ones.
-        stage.mix_from = 0.0
+        stage.mix_from = stage.enlarge_from = 0.0
     shadow, words = new_unet(), new_text_encoder(tokenizer)
 
     def export(weights: dict[str, torch.Tensor], step: int) -> None:

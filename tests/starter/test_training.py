@@ -31,6 +31,7 @@ def tiny_stage(tokenizer: CLIPTokenizer) -> PictureStage:
     easy, full = sample_scenes(12, seed=1, counts=(1,)), sample_scenes(6, seed=2)
     generator = torch.Generator().manual_seed(3)
     latents = torch.randn(18, 4, GRID, GRID, generator=generator).half()
+    large = torch.randn(6, 4, 2 * GRID, 2 * GRID, generator=generator).half()
     return PictureStage(
         torch.device("cpu"),
         new_unet((16, 16, 16), words=16),
@@ -38,6 +39,7 @@ def tiny_stage(tokenizer: CLIPTokenizer) -> PictureStage:
         tokenizer,
         (easy, latents[:12]),
         (full, latents[12:]),
+        (full, large),
         batch=4,
     )
 
@@ -106,6 +108,16 @@ def test_counted_scenes_are_mixed_in_only_late(tokenizer: CLIPTokenizer) -> None
     late = torch.cat([stage._choose(torch.Generator().manual_seed(n), 0.9) for n in range(20)])
     assert int(early.max()) < 12 <= int(late.max())
     assert (late >= 12).float().mean() == 0.75
+
+
+def test_large_pictures_are_shown_only_late(tokenizer: CLIPTokenizer) -> None:
+    stage = tiny_stage(tokenizer)
+
+    def kinds(progress: float) -> set[bool]:
+        return {"large" in stage.loss(torch.Generator().manual_seed(n), progress)[1] for n in range(20)}
+
+    assert kinds(0.7) == {False}
+    assert kinds(0.9) == {False, True}
 
 
 def test_mask_covers_the_thing_and_not_the_corners() -> None:

@@ -127,19 +127,19 @@ def test_world_is_as_large_as_promised() -> None:
 
 
 def test_held_out_pairs_are_in_no_training_scene() -> None:
-    easy, full = make_scenes(4000, 4000)
+    easy, full, _ = make_scenes(4000, 4000, 0)
     assert not HELD_OUT & {(scene.thing, scene.colour) for scene in easy + full}
 
 
 def test_every_pair_that_is_not_held_out_is_trained() -> None:
-    easy, full = make_scenes(4000, 4000)
+    easy, full, _ = make_scenes(4000, 4000, 0)
     seen = {(scene.thing, scene.colour) for scene in easy + full if scene.blend is None}
     assert seen == {(thing, colour) for thing in THINGS for colour in COLOURS} - HELD_OUT
 
 
 def test_blended_colours_come_near_no_held_out_pair_and_have_no_name() -> None:
     rng = random.Random(4)
-    easy, full = make_scenes(2000, 2000)
+    easy, full, _ = make_scenes(2000, 2000, 0)
     blended = [scene for scene in easy + full if scene.blend is not None]
     assert len(blended) == 800
     words = {word for colour in COLOURS for word in captions.COLOUR_WORDS.get(colour, (colour,))}
