@@ -39,7 +39,10 @@ def keep_latents(
     side: int = 64,
     workers: int = 2,
 ) -> Latents:
-    """The latents of the scenes as pictures of this side in pixels, from the file if it is there, else encoded and written to it."""
+    """The latents of the scenes as pictures of this side in pixels.
+
+    From the file if it is there, else encoded and written to it.
+    """
     if path.exists():
         kept = torch.load(path, weights_only=True)
         if len(kept["latents"]) == len(scenes):
