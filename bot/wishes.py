@@ -122,6 +122,8 @@ def check(request: Imagine, ready: Ready) -> None:
             f"{model.title} has no sampler called {request.sampler!r}: choose one of {', '.join(model.samplers)}."
         )
     within("Steps", request.steps, 1, model.max_steps)
+    if request.guidance > model.max_guidance and not model.guided:
+        raise MemberError(f"{model.title} takes no guidance: leave it out, or choose another model.")
     within("Guidance", request.guidance, 0, model.max_guidance)
     within("Count", request.count, 1, ready.max_count)
     within("Strength", request.strength, LEAST_STRENGTH, 1)

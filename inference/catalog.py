@@ -13,7 +13,9 @@ from typing import Any, TypeVar, get_args
 from inference import styles, tables
 from inference.entries import (
     CONTROL_FAMILIES,
+    FAMILY_MULTIPLES,
     FAMILY_SAMPLERS,
+    NEGATIVE_FAMILIES,
     AddOnEntry,
     CheckerEntry,
     ClassifierEntry,
@@ -209,6 +211,11 @@ def _label_sets(path: Path, document: dict[str, Any]) -> dict[str, tuple[str, ..
 
 
 def _check_model(where: str, entry: ModelEntry, partners: Mapping[Kind, Mapping[str, Entry]]) -> None:
+    if entry.size_multiple % FAMILY_MULTIPLES[entry.family]:
+        least = FAMILY_MULTIPLES[entry.family]
+        raise CatalogError(f"{where}: size_multiple: the {entry.family} family needs {least} or a multiple of it")
+    if entry.negative and entry.family not in NEGATIVE_FAMILIES:
+        raise CatalogError(f"{where}: negative: must be false, the {entry.family} family takes no negative prompts")
     for field in ("width", "height"):
         size = getattr(entry, field)
         if size % entry.size_multiple or not entry.min_size <= size <= entry.max_size:

@@ -14,6 +14,9 @@ from inference.errors import DeviceError
 
 DtypeName = Literal["auto", "float32", "float16", "bfloat16"]
 
+BFLOAT16_FAMILIES = frozenset({"sd3", "flux"})
+"""Those whose transformer and T5 were trained in bfloat16 and overflow in float16."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Device:
@@ -31,8 +34,7 @@ class Device:
         if not self.is_cuda:
             return torch.float32
         if wanted == "auto":
-            # SD 3's transformer and T5 were trained in bfloat16 and overflow in float16.
-            return torch.bfloat16 if family == "sd3" else torch.float16
+            return torch.bfloat16 if family in BFLOAT16_FAMILIES else torch.float16
         return {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}[wanted]
 
     def free_bytes(self) -> int:

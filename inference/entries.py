@@ -14,7 +14,7 @@ from inference.protocol import DescribeTask
 Kind = Literal["model", "refiner", "upscaler", "describer", "classifier", "decoder", "checker", "lora", "control"]
 """What an entry is. Its table in models.toml is called the same, in the plural."""
 
-Family = Literal["sd1", "sd2", "sdxl", "sd3"]
+Family = Literal["sd1", "sd2", "sdxl", "sd3", "flux"]
 Sampler = Literal["DPM++ 2M", "DPM++ 2M Karras", "Euler", "Euler a", "DDIM", "DDPM", "UniPC", "LCM", "FlowMatch Euler"]
 """What members type. `samplers` knows what each is made of."""
 
@@ -25,7 +25,13 @@ FAMILY_SAMPLERS: dict[Family, tuple[Sampler, ...]] = {
     "sdxl": DIFFUSION_SAMPLERS,
     # Rectified flow: the samplers above integrate another process and would paint noise.
     "sd3": ("FlowMatch Euler",),
+    "flux": ("FlowMatch Euler",),
 }
+FAMILY_MULTIPLES: dict[Family, int] = {"sd1": 8, "sd2": 8, "sdxl": 8, "sd3": 16, "flux": 16}
+"""What sizes are multiples of, in pixels: the autoencoder's factor, and twice that where latents go in patches of 2."""
+
+NEGATIVE_FAMILIES: tuple[Family, ...] = ("sd1", "sd2", "sdxl", "sd3")
+"""Those that can look away from words. Flux is told its guidance as a number, there is no second side."""
 
 MAX_LABELS = 50
 MAX_LABEL_CHARS = 100
@@ -33,7 +39,8 @@ WEIGHTS = "weights"
 """The folder beside models.toml where files lie that were fetched from a url."""
 
 CONTROL_FAMILIES: tuple[Family, ...] = ("sd1", "sd2", "sdxl")
-"""Those whose ControlNets can be used. SD 3's pipeline draws noise of its own for the picture that it follows."""
+"""Those whose ControlNets can be used. The pipelines of SD 3 and Flux draw noise of their own for the picture that they
+follow."""
 
 Annotator = Literal["canny", "none"]
 """What turns a member's picture into what a ControlNet was trained to follow; `none` where it is that already."""
@@ -95,6 +102,11 @@ class ModelEntry(PipelineEntry, frozen=True, kw_only=True, forbid_unknown_fields
     checker: str | None = None
     decoder: str | None = None
     """For previews alone: without its weights the model's own VAE paints them."""
+
+    @property
+    def guided(self) -> bool:
+        """Whether members may ask for any guidance: at 1 there is none yet."""
+        return self.max_guidance > 1
 
     @property
     def partners(self) -> dict[Kind, str]:

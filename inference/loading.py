@@ -15,6 +15,7 @@ import torch
 from diffusers import (
     AutoencoderTiny,
     ControlNetModel,
+    FluxPipeline,
     StableDiffusion3Pipeline,
     StableDiffusionPipeline,
     StableDiffusionXLImg2ImgPipeline,
@@ -52,6 +53,7 @@ PIPELINES: dict[Family, type[Any]] = {
     "sd2": StableDiffusionPipeline,
     "sdxl": StableDiffusionXLPipeline,
     "sd3": StableDiffusion3Pipeline,
+    "flux": FluxPipeline,
 }
 
 

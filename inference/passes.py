@@ -15,6 +15,7 @@ from PIL import Image
 from inference import controlling, decoding, images, noise, patching, prompts, samplers
 from inference.annotating import ANNOTATORS
 from inference.loaded import Setup
+from inference.packing import Packing
 from inference.patching import Patch
 from inference.protocol import Imagine
 
@@ -74,28 +75,30 @@ class Pass:
         """
         first = places[0].request
         filled = places + [places[0]] * (self.size - len(places))
-        channels = self._model.denoiser.config.in_channels
+        family, config = self._model.entry.family, self._model.scheduler_config
+        channels = self._model.pipeline.vae.config.latent_channels
         factor = self._model.pipeline.vae_scale_factor
-        shape = (1, channels, first.height // factor, first.width // factor)
-        drawn, generators = zip(*(noise.draw(at.request, at.index, shape) for at in filled), strict=True)
+        size = first.height // factor, first.width // factor
+        packing = Packing(family, *size)
+        told = samplers.timing(family, config, first.steps, *size)
+        drawn, generators = zip(*(noise.draw(at.request, at.index, (1, channels, *size)) for at in filled), strict=True)
         noises = torch.cat(drawn)
         latents: torch.Tensor | None = None
         for stretch in self._stretches(filled, noises):
-            self.scheduler = samplers.build(
-                first.sampler, self._model.scheduler_config, first.steps, stretch.begin, stretch.end
-            )
+            self.scheduler = samplers.build(first.sampler, config, first.steps, stretch.begin, stretch.end, told=told)
             stretch.pipeline.scheduler = self.scheduler
             latents = self._under_noise(filled, noises) if latents is None else latents
-            latents = stretch.pipeline(
+            packed = stretch.pipeline(
                 num_inference_steps=first.steps,
                 guidance_scale=first.guidance,
-                latents=latents.to(device=self._device.where, dtype=self._model.dtype),
+                latents=packing.pack(latents).to(device=self._device.where, dtype=self._model.dtype),
                 generator=list(generators),
-                callback_on_step_end=self._between_steps(stretch, filled, noises, after_step),
+                callback_on_step_end=self._between_steps(stretch, filled, noises, packing, after_step),
                 output_type="latent",
                 return_dict=False,
                 **stretch.told,
             )[0]
+            latents = packing.unpack(packed)
         assert latents is not None
         return latents
 
@@ -168,7 +171,7 @@ class Pass:
         return samplers.noised(self.scheduler, torch.cat(starts), noises, places[0].request.steps)
 
     def _between_steps(
-        self, stretch: Stretch, places: list[Place], noises: torch.Tensor, after_step: AfterStep
+        self, stretch: Stretch, places: list[Place], noises: torch.Tensor, packing: Packing, after_step: AfterStep
     ) -> Callable[..., dict[str, torch.Tensor]]:
         """What a pipeline calls after each of its steps, counted from 0; the latents that it gives back are taken."""
         estimate = samplers.Estimate(self.scheduler)
@@ -176,8 +179,11 @@ class Pass:
         taken_before = stretch.begin - (places[0].request.steps - places[0].request.steps_taken)
 
         def after(_: Any, step: int, __: Any, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-            after_step(taken_before + step + 1, estimate.latents())
-            return tensors if kept is None else {"latents": kept(stretch.begin + step + 1, tensors["latents"])}
+            estimated = estimate.latents()
+            after_step(taken_before + step + 1, None if estimated is None else packing.unpack(estimated))
+            if kept is None:
+                return tensors
+            return {"latents": packing.pack(kept(stretch.begin + step + 1, packing.unpack(tensors["latents"])))}
 
         return after
 

@@ -8,17 +8,19 @@ from typing import Any
 
 import torch
 
-from inference.entries import Family
+from inference.entries import NEGATIVE_FAMILIES, Family
 from inference.protocol import plain_words, weigh_words
 
 KEPT, KEPT_BYTES = 64, 256 * 2**20
 """Encoded prompts kept per model. An ordinary pair takes up to 5 MB, one of two thousand characters ten times that."""
 
-# What `encode_prompt` returns, in order, in every family: SD 1 and 2 return the first two, SDXL and SD 3 all four.
+# What `encode_prompt` returns, in order: SD 1 and 2 return the first two, SDXL and SD 3 all four, Flux those that are
+# not negative, and what its pipeline makes again by itself.
 ARGUMENTS = ("prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds")
 
 WEIGHED_FAMILIES: frozenset[Family] = frozenset({"sd1", "sd2", "sdxl"})
-"""Those whose denoiser reads CLIP's states token by token; SD 3 mixes them with T5's, which cannot be weighed so."""
+"""Those whose denoiser reads CLIP's states token by token; SD 3 mixes them with T5's, which cannot be weighed so, and
+Flux reads T5's alone."""
 
 Encoded = dict[str, torch.Tensor]
 
@@ -30,7 +32,10 @@ class PromptEncoder:
         self._pipeline = pipeline
         self._family = family
         # SD 3's signature asks for the prompts of its second and third encoder; None means the same words.
-        self._further: dict[str, None] = {"prompt_2": None, "prompt_3": None} if family == "sd3" else {}
+        self._further: dict[str, Any] = {"prompt_2": None, "prompt_3": None} if family == "sd3" else {}
+        if family == "flux":
+            # As in Black Forest Labs' own code: the one that is told no guidance, schnell, reads half as much.
+            self._further = {"max_sequence_length": 512 if pipeline.transformer.config.guidance_embeds else 256}
         self._kept: OrderedDict[Hashable, Encoded] = OrderedDict()
 
     def encode(self, prompt: str, negative: str, guided: bool, adapters: Hashable = ()) -> Encoded:
@@ -64,18 +69,20 @@ class PromptEncoder:
         return self._family in WEIGHED_FAMILIES
 
     def _encode_plain(self, prompt: str, negative: str, guided: bool) -> Encoded:
+        names, negated = [name for name in ARGUMENTS if not name.startswith("negative")], {}
+        if self._family in NEGATIVE_FAMILIES:
+            # None, not "": SDXL replaces an absent negative prompt by zeros, as it was trained.
+            names, negated = [*ARGUMENTS], {"negative_prompt": negative or None, "do_classifier_free_guidance": guided}
         encoded = self._pipeline.encode_prompt(
             prompt=prompt,
-            # None, not "": SDXL replaces an absent negative prompt by zeros, as it was trained.
-            negative_prompt=negative or None,
-            do_classifier_free_guidance=guided,
             num_images_per_prompt=1,
             device=self._pipeline._execution_device,
+            **negated,
             **self._further,
         )
         return {
             name: tensor
-            for name, tensor in zip(ARGUMENTS, encoded, strict=False)
+            for name, tensor in zip(names, encoded, strict=False)
             if tensor is not None and (guided or not name.startswith("negative"))
         }
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers import (
     DDIMScheduler,
@@ -17,6 +19,9 @@ from diffusers import (
     LCMScheduler,
     UniPCMultistepScheduler,
 )
+from diffusers.pipelines.flux.pipeline_flux import calculate_shift
+
+from inference.entries import Family
 
 # Latents are no pixels: clipping them to -1..1, the default of these classes, would flatten the picture.
 _UNCLIPPED = {"clip_sample": False}
@@ -34,19 +39,44 @@ SCHEDULERS: dict[str, tuple[type[Any], dict[str, Any]]] = {
 }
 
 
-def build(name: str, config: Mapping[str, Any], steps: int, begin: int = 0, end: int | None = None) -> Any:
+def build(
+    name: str,
+    config: Mapping[str, Any],
+    steps: int,
+    begin: int = 0,
+    end: int | None = None,
+    told: Mapping[str, Any] = MappingProxyType({}),
+) -> Any:
     """A fresh scheduler: the named sampler on the noise schedule that this model was trained with.
 
-    `config` is the model's own scheduler configuration as it was published. Of its steps those from `begin` up to
-    `end` are run, counted from 0; `noised` gives what the first of them starts from.
+    `config` is the model's own scheduler configuration as it was published, `told` what its pipeline will say of the
+    steps (`timing`). Of these those from `begin` up to `end` are run, counted from 0; `noised` gives what the first of
+    them starts from.
     """
     kind, changes = SCHEDULERS[name]
     if kind is LCMScheduler:
         # Its steps are picked from this many, 50 as it was distilled; more steps need more to pick from.
         changes = {**changes, "original_inference_steps": max(50, steps)}
     scheduler = kind.from_config(config, **changes)
+    scheduler.set_timesteps = functools.partial(scheduler.set_timesteps, **told)
     _run_only(scheduler, begin, end)
     return scheduler
+
+
+def timing(family: Family, config: Mapping[str, Any], steps: int, height: int, width: int) -> dict[str, Any]:
+    """What the pipeline of a family tells a scheduler's `set_timesteps` beside the number of steps.
+
+    Height and width are those of the latents: rectified flow spends more of its steps on noise where a picture is
+    large, if its configuration says so.
+    """
+    told: dict[str, Any] = {}
+    if config.get("use_dynamic_shifting"):
+        names = ("base_image_seq_len", "max_image_seq_len", "base_shift", "max_shift")
+        # A transformer reads a patch of 2 by 2 as one.
+        told["mu"] = calculate_shift(height // 2 * (width // 2), *(config[name] for name in names))
+    if family == "flux":
+        told["sigmas"] = np.linspace(1.0, 1 / steps, steps)
+    return told
 
 
 def noised(scheduler: Any, clean: torch.Tensor, noise: torch.Tensor, steps: int) -> torch.Tensor:
@@ -84,6 +114,7 @@ def _run_only(scheduler: Any, begin: int, end: int | None) -> None:
     on a schedule that starts from pure noise do begin with equal ones, and such a run would end outside the schedule.
     """
     set_timesteps, step = scheduler.set_timesteps, scheduler.step
+    set_begin_index = getattr(scheduler, "set_begin_index", None)
     whole = None
 
     @functools.wraps(set_timesteps)
@@ -93,8 +124,8 @@ def _run_only(scheduler: Any, begin: int, end: int | None) -> None:
         whole = scheduler.timesteps
         # The pipeline walks along what it finds here now.
         scheduler.timesteps = whole[begin:end]
-        if hasattr(scheduler, "set_begin_index"):
-            type(scheduler).set_begin_index(scheduler, begin)
+        if set_begin_index is not None:
+            set_begin_index(begin)
 
     @functools.wraps(step)
     def step_among_all(*args: Any, **kwargs: Any) -> Any:
@@ -103,9 +134,9 @@ def _run_only(scheduler: Any, begin: int, end: int | None) -> None:
         return step(*args, **kwargs)
 
     scheduler.set_timesteps, scheduler.step = set_and_begin, step_among_all
-    if hasattr(scheduler, "set_begin_index"):
-        # Pipelines that go on from latents would have it begin at the first of what they find.
-        scheduler.set_begin_index = lambda _: None
+    if set_begin_index is not None:
+        # Pipelines that go on from latents say which step they take for the first, and Flux's always says 0.
+        scheduler.set_begin_index = lambda _: set_begin_index(begin)
 
 
 class Estimate:

@@ -41,6 +41,7 @@ FLOORS = {
         "prompts",
         "adapters",
         "annotating",
+        "packing",
         "samplers",
         "tiles",
         "upscaling",

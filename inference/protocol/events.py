@@ -43,6 +43,11 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What takes the last steps where the member does not say otherwise."""
     styles: tuple[Style, ...] = ()
 
+    @property
+    def guided(self) -> bool:
+        """Whether members may ask for any guidance: at 1 there is none yet."""
+        return self.max_guidance > 1
+
 
 class ToolInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What an upscaler, a describer or a classifier is called, and what it can do."""

@@ -67,6 +67,8 @@ def check(request: Imagine, catalog: Catalog) -> None:
     for what, text in (("prompt", request.prompt), ("negative prompt", request.negative)):
         if len(text) > MAX_PROMPT_CHARS:
             raise InvalidInput(f"The {what} has {len(text)} characters; at most {MAX_PROMPT_CHARS} are read.")
+    if request.negative and not entry.negative:
+        raise InvalidInput(f"{entry.title} takes no negative prompt: leave it out.")
     if request.style is not None and max(len(request.style.prompt), len(request.style.negative)) > MAX_STYLE_CHARS:
         raise InvalidInput(f"The style has too many words: at most {MAX_STYLE_CHARS} characters are read.")
     for text in request.styled:
@@ -77,6 +79,8 @@ def check(request: Imagine, catalog: Catalog) -> None:
         raise InvalidInput(f"{entry.title} has no sampler {request.sampler}; choose one of {choices}.")
     if not 1 <= request.steps <= entry.max_steps:
         raise InvalidInput(f"{entry.title} takes 1 to {entry.max_steps} steps, not {request.steps}.")
+    if request.guidance > entry.max_guidance and not entry.guided:
+        raise InvalidInput(f"{entry.title} takes no guidance: leave it out.")
     if not 0 <= request.guidance <= entry.max_guidance:
         raise InvalidInput(f"{entry.title} takes a guidance of 0 to {entry.max_guidance:g}, not {request.guidance:g}.")
     if not 1 <= request.count <= MAX_COUNT:

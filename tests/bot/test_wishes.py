@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from bot.errors import MemberError
 from bot.wishes import VARIATION_STRENGTH, Wish, check, edited, rerolled, settle, varied
@@ -70,6 +71,15 @@ def test_given_options_are_kept() -> None:
 def test_bad_input_gets_a_sentence_that_says_what_to_do(wish: Wish, sentence: str) -> None:
     with pytest.raises(MemberError, match=sentence):
         settle(wish, ready())
+
+
+def test_guidance_is_refused_plainly_by_a_model_that_takes_none() -> None:
+    told = ready()
+    distilled = structs.replace(told.models[1], max_guidance=0.0)
+    told = structs.replace(told, models=(told.models[0], distilled))
+    assert settle(Wish(prompt="x", model="turbo"), told).guidance == 0
+    with pytest.raises(MemberError, match="Turbo takes no guidance: leave it out, or choose another model."):
+        settle(Wish(prompt="x", model="turbo", guidance=1.0), told)
 
 
 def test_old_request_is_checked_against_todays_engine() -> None:

@@ -123,7 +123,11 @@ def test_the_catalogue_of_this_checkout_is_good() -> None:
         "sd21": "taesd",
         "sdxl": "taesdxl",
         "sdxl-turbo": "taesdxl",
+        "sd35-medium": "taesd3",
+        "sd35-large": "taesd3",
         "sd35-large-turbo": "taesd3",
+        "flux-schnell": "taef1",
+        "flux-dev": "taef1",
     }
     assert set(known.checkers) == {"stable-diffusion", "starter"}
     assert not any(model.checker for model in known.models.values()), "the operator turns them on"
@@ -138,6 +142,16 @@ def test_every_sampler_that_the_catalogue_admits_is_made_of_something() -> None:
     [
         ("steps = 8", 'steps = "8"', "models.one: steps: Expected `int`, got `str`"),
         ("steps = 8", "steps = 8\nspeed = 9", "models.one: Object contains unknown field `speed`"),
+        (
+            "steps = 8",
+            "steps = 8\nsize_multiple = 4",
+            "models.one: size_multiple: the sd1 family needs 8 or",
+        ),
+        (
+            '"sd1"',
+            '"flux"\nsize_multiple = 16',
+            "models.one: negative: must be false, the flux family",
+        ),
         ("steps = 8\n", "", "models.one: Object missing required field `steps`"),
         ("steps = 8", "steps = 200", "models.one: steps: 200 is over max_steps (150)"),
         ('family = "sd1"', 'family = "sd9"', "models.one: family: Invalid enum value 'sd9'"),

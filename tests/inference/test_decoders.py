@@ -133,7 +133,7 @@ def test_where_the_memory_is_another_tasks_previews_do_without_the_decoder(known
 
 def test_a_decoder_is_here_with_its_configuration_and_its_weights(models_toml: Path, tmp_path: Path) -> None:
     known = catalog.load(models_toml)
-    assert weights.available(known, "decoder") == ("tiny",)
+    assert weights.available(known, "decoder") == ("tiny", "tiny-16")
     for missing in ("config.json", "diffusion_pytorch_model.safetensors"):
         folder = tmp_path / missing
         shutil.copytree(models_toml.parent / "decoder", folder)

@@ -51,7 +51,7 @@ def edit(model: str, known: Catalog, **changes: object) -> Imagine:
     return msgspec.structs.replace(wanted, mask=mask_of(BOX), **changes)
 
 
-@pytest.mark.parametrize("model", ["sd15", "sd21", "sdxl", "sdxl-turbo", "sd35"])
+@pytest.mark.parametrize("model", ["sd15", "sd21", "sdxl", "sdxl-turbo", "sd35", "flux-schnell", "flux-dev"])
 def test_in_every_family_the_masked_part_changes_and_no_other_bit(known: Catalog, store: Store, model: str) -> None:
     first, again = (paint(store, edit(model, known, strength=0.8))[1] for _ in range(2))
     assert first.pictures == again.pictures

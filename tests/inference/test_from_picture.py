@@ -25,7 +25,7 @@ from starter.world import Scene
 from tests.inference.conftest import Record, ask_for
 
 ROOT = Path(__file__).parents[2]
-FAMILIES = ["sd15", "sd21", "sdxl", "sdxl-turbo", "sd35"]
+FAMILIES = ["sd15", "sd21", "sdxl", "sdxl-turbo", "sd35", "flux-schnell", "flux-dev"]
 
 
 def png(picture: Image.Image) -> bytes:

@@ -68,14 +68,14 @@ def test_the_cells_are_what_imagine_paints_and_stand_in_their_places(store: Stor
     assert not (sheet[top:, :left] == DARK).all()
 
 
-@pytest.mark.parametrize("name", ["sd15", "sd21", "sdxl", "sd35"])
+@pytest.mark.parametrize("name", ["sd15", "sd21", "sdxl", "sd35", "flux-dev"])
 def test_every_family_paints_grids_and_repeats_them(name: str, known: Catalog, store: Store) -> None:
     cells = [for_model(name, known, job=0, prompt=f"a {colour} house") for colour in ("red", "(blue:1.2)", "{a|b}")]
     request = grid_of(cells, 3, rows=("",))
     first, second = run(store, request).finished()[9], run(store, request).finished()[9]
     assert first.pictures == second.pictures
     assert first.pictures[0].width == 3 * 32
-    assert bool(first.answer.notes) == (name == "sd35")
+    assert bool(first.answer.notes) == (name in ("sd35", "flux-dev"))
 
 
 def test_its_recipe_has_the_request_and_what_made_each_cell(store: Store) -> None:

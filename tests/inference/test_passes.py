@@ -24,7 +24,7 @@ from tests.inference.tiny import picture
 
 HIRES = Hires(width=64, height=48, strength=0.5)
 REFINER = Refiner("sdxl", 0.25)
-FAMILIES = ["sd15", "sd21", "sdxl", "sdxl-turbo", "sd35"]
+FAMILIES = ["sd15", "sd21", "sdxl", "sdxl-turbo", "sd35", "flux-schnell", "flux-dev"]
 
 
 def run(store: Store, *requests: Imagine, files: dict[str, bytes] | None = None) -> Record:

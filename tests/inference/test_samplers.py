@@ -24,7 +24,7 @@ def test_each_sampler_paints_and_repeats_itself_bit_for_bit(sampler: str, model:
 
 def test_there_are_eight_and_flow_matching_has_its_own() -> None:
     assert len(DIFFUSION_SAMPLERS) == 8
-    assert FAMILY_SAMPLERS["sd3"] == ("FlowMatch Euler",)
+    assert FAMILY_SAMPLERS["sd3"] == FAMILY_SAMPLERS["flux"] == ("FlowMatch Euler",)
 
 
 def test_different_samplers_paint_differently(store: Store) -> None:

@@ -19,6 +19,8 @@ from diffusers import (
     EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
+    FluxPipeline,
+    FluxTransformer2DModel,
     PNDMScheduler,
     SD3Transformer2DModel,
     StableDiffusion3Pipeline,
@@ -129,6 +131,37 @@ steps = 2
 guidance = 4
 sampler = "FlowMatch Euler"
 
+[models.flux-schnell]
+title = "Tiny FLUX schnell"
+family = "flux"
+path = "flux-schnell"
+width = 32
+height = 32
+size_multiple = 16
+min_size = 16
+max_size = 64
+max_pixels = 4096
+steps = 2
+guidance = 0
+max_guidance = 0
+negative = false
+sampler = "FlowMatch Euler"
+
+[models.flux-dev]
+title = "Tiny FLUX dev"
+family = "flux"
+path = "flux-dev"
+width = 32
+height = 32
+size_multiple = 16
+min_size = 16
+max_size = 64
+max_pixels = 4096
+steps = 3
+guidance = 3.5
+negative = false
+sampler = "FlowMatch Euler"
+
 [models.absent]
 title = "Never fetched"
 family = "sd1"
@@ -182,6 +215,10 @@ path = "clip"
 title = "Tiny decoder"
 path = "decoder"
 
+[decoders.tiny-16]
+title = "Tiny decoder of 16 channels"
+path = "decoder-16"
+
 [decoders.unfetched]
 title = "Never fetched"
 path = "no-decoder"
@@ -211,10 +248,11 @@ def build(folder: Path) -> Path:
         pipeline.save_pretrained(folder / name)
         index = json.loads((folder / name / "model_index.json").read_text())
         assert index["_class_name"] == type(pipeline).__name__
-    tiny_add_ons.write(folder, made["sd15"], made["sdxl"])
+    tiny_add_ons.write(folder, made["sd15"], made["sdxl"], made["flux-dev"])
     write_florence(folder / "florence")
     write_clip(folder / "clip")
     write_decoder(folder / "decoder")
+    write_decoder(folder / "decoder-16", channels=16)
     write_checker(folder / "strict" / "safety_checker", folder / "strict" / "feature_extractor", everything=True)
     write_checker(folder / "lax", folder / "lax", everything=False)
     catalog = folder / "models.toml"
@@ -388,6 +426,18 @@ def _t5_tokenizer() -> T5TokenizerFast:
     return T5TokenizerFast(vocab=[(piece, -1.0) for piece in pieces], extra_ids=0, model_max_length=512)
 
 
+def _t5_config(tokenizer: T5TokenizerFast) -> T5Config:
+    return T5Config(
+        vocab_size=len(tokenizer),
+        d_model=2 * WIDTH,
+        d_kv=8,
+        d_ff=WIDTH,
+        num_layers=1,
+        num_heads=2,
+        feed_forward_proj="gated-gelu",
+    )
+
+
 def _text_config(tokenizer: CLIPTokenizer, **changes: Any) -> CLIPTextConfig:
     return CLIPTextConfig(
         vocab_size=len(tokenizer),
@@ -557,15 +607,6 @@ def _sdxl_turbo() -> StableDiffusionXLPipeline:
 
 def _sd35() -> StableDiffusion3Pipeline:
     tokenizer, t5_tokenizer = _clip_tokenizer(), _t5_tokenizer()
-    t5 = T5Config(
-        vocab_size=len(t5_tokenizer),
-        d_model=2 * WIDTH,
-        d_kv=8,
-        d_ff=WIDTH,
-        num_layers=1,
-        num_heads=2,
-        feed_forward_proj="gated-gelu",
-    )
     return StableDiffusion3Pipeline(
         transformer=SD3Transformer2DModel(
             sample_size=4,
@@ -587,9 +628,49 @@ def _sd35() -> StableDiffusion3Pipeline:
         tokenizer=tokenizer,
         text_encoder_2=CLIPTextModelWithProjection(_text_config(tokenizer, hidden_act="gelu")),
         tokenizer_2=_clip_tokenizer(),
-        text_encoder_3=T5EncoderModel(t5),
+        text_encoder_3=T5EncoderModel(_t5_config(t5_tokenizer)),
         tokenizer_3=t5_tokenizer,
     )
+
+
+def _flux(guidance_embeds: bool, scheduler: FlowMatchEulerDiscreteScheduler) -> FluxPipeline:
+    tokenizer, t5_tokenizer = _clip_tokenizer(), _t5_tokenizer()
+    return FluxPipeline(
+        transformer=FluxTransformer2DModel(
+            patch_size=1,
+            in_channels=64,
+            num_layers=1,
+            num_single_layers=1,
+            attention_head_dim=16,
+            num_attention_heads=2,
+            joint_attention_dim=2 * WIDTH,
+            pooled_projection_dim=WIDTH,
+            guidance_embeds=guidance_embeds,
+            axes_dims_rope=(4, 6, 6),
+        ),
+        scheduler=scheduler,
+        vae=_vae(16, scaling_factor=0.3611, shift_factor=0.1159, use_quant_conv=False, use_post_quant_conv=False),
+        text_encoder=CLIPTextModel(_text_config(tokenizer)),
+        tokenizer=tokenizer,
+        text_encoder_2=T5EncoderModel(_t5_config(t5_tokenizer)),
+        tokenizer_2=t5_tokenizer,
+    )
+
+
+def _flux_schnell() -> FluxPipeline:
+    return _flux(guidance_embeds=False, scheduler=FlowMatchEulerDiscreteScheduler(shift=1.0))
+
+
+def _flux_dev() -> FluxPipeline:
+    scheduler = FlowMatchEulerDiscreteScheduler(
+        shift=3.0,
+        use_dynamic_shifting=True,
+        base_shift=0.5,
+        max_shift=1.15,
+        base_image_seq_len=256,
+        max_image_seq_len=4096,
+    )
+    return _flux(guidance_embeds=True, scheduler=scheduler)
 
 
 MAKERS: dict[str, Callable[[], Any]] = {
@@ -599,4 +680,6 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "sdxl-turbo": _sdxl_turbo,
     "sdxl-refiner": _sdxl_refiner,
     "sd35": _sd35,
+    "flux-schnell": _flux_schnell,
+    "flux-dev": _flux_dev,
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import ControlNetModel, StableDiffusionPipeline
+from diffusers import ControlNetModel, FluxPipeline, StableDiffusionPipeline
 from peft import LoraConfig, get_peft_model_state_dict
 from safetensors.torch import save_file
 
@@ -30,6 +30,16 @@ models = ["sd15"]
 title = "For XL"
 path = "xl.safetensors"
 models = ["sdxl", "sdxl-turbo"]
+
+[loras.flux]
+title = "For FLUX"
+path = "flux.safetensors"
+models = ["flux-schnell", "flux-dev"]
+
+[loras.flux-kohya]
+title = "For FLUX, as kohya's trainer writes it"
+path = "flux-kohya.safetensors"
+models = ["flux-schnell", "flux-dev"]
 
 [loras.misnamed]
 title = "For XL, said to be for 1.5"
@@ -74,12 +84,13 @@ annotator = "canny"
 """
 
 
-def write(folder: Path, sd15: Any, sdxl: Any) -> None:
-    """All of them, for these two pipelines, which stay as they are."""
+def write(folder: Path, sd15: Any, sdxl: Any, flux: Any) -> None:
+    """All of them, for these three pipelines, which stay as they are."""
     torch.manual_seed(1)
     write_lora(folder / "ink.safetensors", sd15.unet)
     write_lora(folder / "xl.safetensors", sdxl.unet)
     write_kohya(folder / "words.safetensors", sd15.unet, sd15.text_encoder)
+    write_flux(folder / "flux.safetensors", folder / "flux-kohya.safetensors", flux.transformer)
     write_control(folder / "canny", sd15.unet)
     write_control(folder / "canny-xl", sdxl.unet)
 
@@ -101,6 +112,19 @@ def write_kohya(path: Path, unet: Any, text_encoder: Any) -> None:
             layers[f"{own}.lora_{'down' if end.startswith('A') else 'up'}.weight"] = weight.contiguous()
             layers[f"{own}.alpha"] = torch.tensor(2.0)
     save_file(layers, path)
+
+
+def write_flux(path: Path, kohya: Path, transformer: Any) -> None:
+    """Two for Flux: as diffusers' training scripts write one, and as kohya's, which names modules in its own way."""
+    untyped: Any = FluxPipeline
+    weights = _adapter(transformer, ("to_q", "to_v"))
+    untyped.save_lora_weights(path.parent, transformer_lora_layers=weights, weight_name=path.name)
+    layers = {}
+    for name, weight in _adapter(transformer, ("attn.to_out.0",)).items():
+        end = "down" if name.endswith("lora_A.weight") else "up"
+        layers[f"lora_unet_double_blocks_0_img_attn_proj.lora_{end}.weight"] = weight.contiguous()
+    layers["lora_unet_double_blocks_0_img_attn_proj.alpha"] = torch.tensor(2.0)
+    save_file(layers, kohya)
 
 
 def write_control(folder: Path, unet: Any) -> None:
