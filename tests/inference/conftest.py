@@ -23,6 +23,7 @@ from inference.marking import Marks
 from inference.protocol import Event, Failed, Finished, Imagine, Input, Task
 from inference.reports import Reporter
 from inference.store import Store
+from inference.tasks import imagine
 from tests.inference import tiny
 
 
@@ -97,6 +98,14 @@ def ask_for(job: int = 1, **changes: object) -> Imagine:
         "height": 32,
     }
     return Imagine(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def paint_from(files: Mapping[str, bytes], store: Store, *requests: Imagine) -> dict[int, Finished]:
+    """Paint these together, as one group, from the pictures in `files`; what ended well, by job."""
+    record = Record()
+    record.begin(*requests)
+    imagine.run(requests, files, store, record.report)
+    return record.finished()
 
 
 def with_model(known: Catalog, name: str = "sd15", **changes: object) -> Catalog:

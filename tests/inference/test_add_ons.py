@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+from functools import partial
 
 import cv2
 import msgspec
@@ -15,23 +16,18 @@ from inference import annotating, catalog
 from inference.adapters import KEPT, Adapter
 from inference.catalog import Catalog
 from inference.errors import CatalogError, InvalidInput, UnavailableModel, WeightsError
-from inference.protocol import Control, Finished, Imagine, Lora
+from inference.protocol import Control, Imagine, Lora
 from inference.store import Store
 from inference.tasks import imagine
 from starter.render import render
 from starter.world import Scene
-from tests.inference.conftest import Record, ask_for, uploaded
+from tests.inference.conftest import ask_for, paint_from, uploaded
 
 HOUSE, FILES = uploaded(render(Scene("house", "red", size="large", seed=4), 64))
 BOAT, BOAT_FILES = uploaded(render(Scene("boat", "blue", size="large", place="sea", seed=4), 64))
 FILES |= BOAT_FILES
 
-
-def paint(store: Store, *requests: Imagine) -> dict[int, Finished]:
-    record = Record()
-    record.begin(*requests)
-    imagine.run(requests, FILES, store, record.report)
-    return record.finished()
+paint = partial(paint_from, FILES)
 
 
 def painted(store: Store, request: Imagine) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -18,12 +19,14 @@ from inference.errors import InvalidInput
 from inference.protocol import Finished, Imagine, Input
 from inference.store import Store
 from inference.tasks import imagine
-from tests.inference.conftest import Record, ask_for, uploaded
+from tests.inference.conftest import ask_for, paint_from, uploaded
 from tests.inference.tiny import picture
 
 OLD = picture(90, 60, seed=3)
 OLD_INPUT, FILES = uploaded(OLD)
 BOX = (20, 10, 49, 39)
+
+paint = partial(paint_from, FILES)
 
 
 def mask_of(box: tuple[int, int, int, int], size: tuple[int, int] = OLD.size) -> Input:
@@ -32,13 +35,6 @@ def mask_of(box: tuple[int, int, int, int], size: tuple[int, int] = OLD.size) ->
     given, data = uploaded(mask)
     FILES.update(data)
     return given
-
-
-def paint(store: Store, *requests: Imagine) -> dict[int, Finished]:
-    record = Record()
-    record.begin(*requests)
-    imagine.run(requests, FILES, store, record.report)
-    return record.finished()
 
 
 def pixels(finished: Finished, index: int = 0) -> np.ndarray:

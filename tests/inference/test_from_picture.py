@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -17,12 +18,12 @@ from inference.catalog import Catalog
 from inference.device import Device
 from inference.entries import DIFFUSION_SAMPLERS
 from inference.errors import InvalidInput
-from inference.protocol import Finished, Imagine, Input, Picture, Progress, Variation
+from inference.protocol import Imagine, Input, Picture, Progress, Variation
 from inference.store import Store
 from inference.tasks import imagine
 from starter.render import render
 from starter.world import Scene
-from tests.inference.conftest import Record, ask_for
+from tests.inference.conftest import Record, ask_for, paint_from
 
 ROOT = Path(__file__).parents[2]
 FAMILIES = ["sd15", "sd21", "sdxl", "sdxl-turbo", "sd35", "flux-schnell", "flux-dev"]
@@ -38,6 +39,8 @@ HOUSE = png(render(Scene("house", "red", size="large", seed=4), 64))
 BOAT = png(render(Scene("boat", "blue", size="large", place="sea", seed=4), 64))
 FILES = {hashlib.sha256(data).hexdigest(): data for data in (HOUSE, BOAT)}
 
+paint = partial(paint_from, FILES)
+
 
 @pytest.fixture(scope="module")
 def starter(cpu: Device) -> Store:
@@ -47,13 +50,6 @@ def starter(cpu: Device) -> Store:
 
 def start(data: bytes) -> Input:
     return Input(hashlib.sha256(data).hexdigest(), 64, 64)
-
-
-def paint(store: Store, *requests: Imagine) -> dict[int, Finished]:
-    record = Record()
-    record.begin(*requests)
-    imagine.run(requests, FILES, store, record.report)
-    return record.finished()
 
 
 def pixels(picture: Picture) -> np.ndarray:

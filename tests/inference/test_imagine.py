@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -15,20 +16,14 @@ from inference import noise
 from inference.catalog import Catalog
 from inference.device import Device
 from inference.errors import TaskError
-from inference.protocol import MAX_SEED, Finished, Imagine, Picture, Preview, Progress, Variation
+from inference.protocol import MAX_SEED, Imagine, Picture, Preview, Progress, Variation
 from inference.store import Store
 from inference.tasks import imagine
-from tests.inference.conftest import Record, ask_for
+from tests.inference.conftest import Record, ask_for, paint_from
 
 FAMILIES = ["sd15", "sd21", "sdxl", "sdxl-turbo", "sd35", "flux-schnell", "flux-dev"]
 
-
-def paint(store: Store, *requests: Imagine) -> dict[int, Finished]:
-    """Paint these together, as one group."""
-    record = Record()
-    record.begin(*requests)
-    imagine.run(requests, {}, store, record.report)
-    return record.finished()
+paint = partial(paint_from, {})
 
 
 def pixels(picture: Picture) -> np.ndarray:
