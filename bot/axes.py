@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from msgspec import structs
@@ -15,7 +16,9 @@ from bot import wishes
 from bot.errors import MemberError
 from bot.numbers import number, whole
 from bot.wishes import Wish
-from inference.protocol import MAX_CELLS, MAX_OUTPUT_PIXELS, Grid, Ready
+from inference.protocol import MAX_CELLS, MAX_OUTPUT_PIXELS, AddOnInfo, Grid, Ready
+
+NAMES = ("steps", "guidance", "sampler", "seed", "style", "lora", "prompt")
 
 EXAMPLES = (
     "steps 4, 8, 12",
@@ -25,7 +28,7 @@ EXAMPLES = (
     "style watercolour, cartoon",
     "prompt red, blue, green",
 )
-"""One for every name that an axis can have."""
+"""One for every name but `lora`, whose values depend on what is installed."""
 
 LABEL_CHARS = 100
 
@@ -35,6 +38,7 @@ class Axis:
     """What changes from cell to cell, and the values it takes."""
 
     name: str
+    """One of NAMES."""
     values: tuple[str, ...]
 
     @property
@@ -44,14 +48,19 @@ class Axis:
         return tuple(f"{named}{value}"[:LABEL_CHARS] for value in self.values)
 
 
+def examples(loras: Sequence[AddOnInfo]) -> list[str]:
+    """Axes that members can begin with, one for each of these LoRAs among them: without it, half of it, all of it."""
+    halves = (f"lora {lora.name}:0, {lora.name}:{lora.weight / 2:g}, {lora.name}:{lora.weight:g}" for lora in loras)
+    return [*EXAMPLES, *halves]
+
+
 def parse(text: str) -> Axis:
     """An axis as members write it: a name, then values with commas between them; one with a comma in quotes."""
     match = re.match(r"\s*(\w+)\s*:?(.*)", text, re.DOTALL)
     name = match[1].lower() if match else ""
-    if match is None or name not in (example.partition(" ")[0] for example in EXAMPLES):
+    if match is None or name not in NAMES:
         raise MemberError(
-            f"{text[:40]!r} is no axis: begin with steps, guidance, sampler, seed, style or prompt,"
-            f" for example `{EXAMPLES[0]}`."
+            f"{text[:40]!r} is no axis: begin with {', '.join(NAMES[:-1])} or {NAMES[-1]}, for example `{EXAMPLES[0]}`."
         )
     [row] = csv.reader([" ".join(match[2].split())], skipinitialspace=True)
     found = tuple(value.strip() for value in row if value.strip())
@@ -65,7 +74,8 @@ def settle(wish: Wish, x: Axis, y: Axis | None, ready: Ready) -> Grid:
 
     Raises MemberError where a cell of it cannot be painted.
     """
-    if y is not None and x.name == y.name != "prompt":
+    # Words and LoRAs can stand beside others of their kind; of everything else a picture has one.
+    if y is not None and x.name == y.name and x.name not in ("prompt", "lora"):
         raise MemberError(f"Both axes change the {x.name}: choose something else for one of them.")
     for axis in (x, y):
         if axis is not None and axis.name == "prompt" and axis.values[0] not in wish.prompt:
@@ -125,5 +135,8 @@ def _changed(wish: Wish, axis: Axis, value: str) -> Wish:
             return replace(wish, seed=value)
         case "style":
             return replace(wish, style=None if value.lower() == "none" else value)
+        case "lora":
+            added = "" if value.lower() == "none" else value.replace("+", ",")
+            return replace(wish, loras=",".join((wish.loras or "", added)))
         case _:
             return replace(wish, prompt=wish.prompt.replace(axis.values[0], value))

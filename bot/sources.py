@@ -64,6 +64,12 @@ def choices(tools: Sequence[ModelInfo | ToolInfo | AddOnInfo | Style], typed: st
     ][:CHOICES]
 
 
+def starting(texts: Sequence[str], typed: str) -> list[Choice[str]]:
+    """Those of these texts that begin with what was typed, to choose from."""
+    fit = [text for text in texts if text.startswith(typed.lower()) and len(text) <= CHOICE_CHARS]
+    return [Choice(name=text, value=text) for text in fit[:CHOICES]]
+
+
 def more_loras(loras: Sequence[AddOnInfo], typed: str) -> list[Choice[str]]:
     """What can stand after the last comma of a list of LoRAs, each choice the whole list; with its trigger words."""
     head, comma, last = typed.rpartition(",")

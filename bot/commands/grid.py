@@ -8,7 +8,7 @@ import discord
 from discord import app_commands
 from discord.app_commands import Choice
 
-from bot import axes, cards, sources
+from bot import add_ons, axes, cards, sources
 from bot.buttons import JobButton
 from bot.cards import Card
 from bot.commands import Slice
@@ -97,8 +97,9 @@ def build(dispatcher: Dispatcher) -> Slice:
 
     @grid.autocomplete("x")
     @grid.autocomplete("y")
-    async def examples(_: discord.Interaction, typed: str) -> list[Choice[str]]:
-        return [Choice(name=example, value=example) for example in axes.EXAMPLES if example.startswith(typed.lower())]
+    async def examples(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
+        model = sources.model_so_far(dispatcher.ready, interaction)
+        return sources.starting(axes.examples(add_ons.fitting(dispatcher.ready.loras, model)), typed)
 
     @grid.autocomplete("model")
     async def models(_: discord.Interaction, typed: str) -> list[Choice[str]]:

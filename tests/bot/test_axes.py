@@ -7,15 +7,23 @@ import pytest
 from bot import axes
 from bot.axes import Axis
 from bot.errors import MemberError
+from bot.sources import starting
 from bot.wishes import Wish
-from inference.protocol import Grid
+from inference.protocol import AddOnInfo, Grid, Lora, Ready
 from tests.bot.conftest import ready
 
 WISH = Wish(prompt="a red house", seed="7")
+INK = AddOnInfo(name="ink", title="Ink", models=("starter",), weight=0.8)
+NEON = AddOnInfo(name="neon", title="Neon", models=("starter", "turbo"), weight=1.0)
+XL = AddOnInfo(name="xl", title="For XL", models=("turbo",), weight=1.0)
+
+
+def able() -> Ready:
+    return ready(loras=(INK, NEON, XL), max_loras=3)
 
 
 def settled(x: str, y: str | None = None, wish: Wish = WISH) -> Grid:
-    return axes.settle(wish, axes.parse(x), None if y is None else axes.parse(y), ready())
+    return axes.settle(wish, axes.parse(x), None if y is None else axes.parse(y), able())
 
 
 @pytest.mark.parametrize(
@@ -28,7 +36,8 @@ def settled(x: str, y: str | None = None, wish: Wish = WISH) -> Grid:
         ('prompt red, "red, white", deep  blue,', Axis("prompt", ("red", "red, white", "deep blue"))),
         ('prompt red, 6" wide', Axis("prompt", ("red", '6" wide'))),
         ("seed 1,\r\n2", Axis("seed", ("1", "2"))),
-        *((example, axes.parse(example)) for example in axes.EXAMPLES),
+        ("lora neon:0, ink + neon:0.5,none", Axis("lora", ("neon:0", "ink + neon:0.5", "none"))),
+        *((example, axes.parse(example)) for example in axes.examples([INK])),
     ],
 )
 def test_an_axis_is_a_name_and_its_values(text: str, axis: Axis) -> None:
@@ -78,6 +87,27 @@ def test_every_axis_changes_what_it_names() -> None:
     words = settled("prompt red, blue", "prompt house, boat")
     assert [cell.prompt for cell in words.cells] == ["a red house", "a blue house", "a red boat", "a blue boat"]
     assert (words.columns, words.rows) == (("red", "blue"), ("house", "boat"))
+    added = settled("lora none, neon:0, Ink + neon:-0.5")
+    assert [cell.loras for cell in added.cells] == [(), (Lora("neon", 0.0),), (Lora("ink", 0.8), Lora("neon", -0.5))]
+    assert added.columns == ("lora none", "lora neon:0", "lora Ink + neon:-0.5")
+
+
+def test_two_axes_of_loras_and_the_prompts_own_tags_add_up() -> None:
+    wish = Wish(prompt="a red house <lora:ink:0.3>", seed="7")
+    assert {cell.loras for cell in settled("seed 1, 2", wish=wish).cells} == {(Lora("ink", 0.3),)}
+    assert [cell.loras for cell in settled("lora none, neon:1", wish=wish).cells] == [
+        (Lora("ink", 0.3),),
+        (Lora("neon", 1.0), Lora("ink", 0.3)),
+    ]
+    table = settled("lora ink:0, ink:1", "lora neon:0, neon:1")
+    assert [tuple(lora.weight for lora in cell.loras) for cell in table.cells] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert {tuple(lora.name for lora in cell.loras) for cell in table.cells} == {("neon", "ink")}
+
+
+def test_an_example_is_offered_for_every_lora_that_goes_with_the_model() -> None:
+    offered = [choice.value for choice in starting(axes.examples([INK, NEON]), "Lora")]
+    assert offered == ["lora ink:0, ink:0.4, ink:0.8", "lora neon:0, neon:0.5, neon:1"]
+    assert [choice.value for choice in starting(axes.examples([]), "")] == list(axes.EXAMPLES)
 
 
 @pytest.mark.parametrize(
@@ -93,6 +123,12 @@ def test_every_axis_changes_what_it_names() -> None:
         ("style chalk", None, "Starter has no style called 'chalk'"),
         ("seed lucky", None, "Seed 'lucky' is not a whole number"),
         ("prompt red, (red:99)", None, "The weight 99"),
+        ("lora neon, chalk:1", None, "There is no LoRA called 'chalk' here: choose one of ink, neon."),
+        ("lora xl", None, "The LoRA xl does not go with Starter: choose one of ink, neon."),
+        ("lora neon:3", None, "The weight of neon 3 does not fit: choose a number from -2 to 2."),
+        ("lora neon:much", None, "The weight of neon 'much' is not a number"),
+        ("lora neon:1 + neon:0.5", None, "The LoRA neon comes twice: name it once."),
+        ("lora neon:1", "lora none, neon:0.5", "The LoRA neon comes twice"),
     ],
 )
 def test_a_grid_that_cannot_be_painted_gets_a_sentence(x: str, y: str | None, sentence: str) -> None:

@@ -15,7 +15,7 @@ from inference import drawing
 from inference.catalog import Catalog
 from inference.errors import TaskError
 from inference.marking import Marks
-from inference.protocol import Event, Grid, Imagine, Preview, Progress
+from inference.protocol import Event, Grid, Imagine, Lora, Preview, Progress
 from inference.store import Store
 from inference.tasks import grid, imagine
 from tests.inference.conftest import Record, ask_for, with_model
@@ -76,6 +76,19 @@ def test_every_family_paints_grids_and_repeats_them(name: str, known: Catalog, s
     assert first.pictures == second.pictures
     assert first.pictures[0].width == 3 * 32
     assert bool(first.answer.notes) == (name in ("sd35", "flux-dev"))
+
+
+def test_a_row_of_loras_differs_from_cell_to_cell_and_at_weight_0_it_is_none(store: Store) -> None:
+    ways = [(), (Lora("ink", 0.0),), (Lora("ink", 0.8),), (Lora("ink", 0.8), Lora("words", 1.0))]
+    cells = [ask_for(job=0, loras=loras) for loras in ways]
+    finished = run(store, grid_of(cells, 4, rows=("",)), Record(UNMARKED)).finished()[9]
+    row = pixels(finished.pictures[0])[-32:]
+    none, zero, ink, both = (row[:, left : left + 32].tobytes() for left in range(0, 4 * 32, 32))
+    assert none == zero
+    assert len({none, ink, both}) == 3
+    assert [[lora["name"] for lora in cell["loras"]] for cell in finished.recipe["cells"]] == [
+        [], [], ["ink"], ["ink", "words"],
+    ]  # fmt: skip
 
 
 def test_its_recipe_has_the_request_and_what_made_each_cell(store: Store) -> None:
