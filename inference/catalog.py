@@ -12,11 +12,13 @@ from typing import Any, TypeVar, get_args
 
 from inference import styles, tables
 from inference.entries import (
+    BUILT_IN_ANNOTATORS,
     CONTROL_FAMILIES,
     FAMILY_MULTIPLES,
     FAMILY_SAMPLERS,
     NEGATIVE_FAMILIES,
     AddOnEntry,
+    AnnotatorEntry,
     CheckerEntry,
     ClassifierEntry,
     ControlEntry,
@@ -54,6 +56,7 @@ class Catalog:
     checkers: dict[str, CheckerEntry]
     loras: dict[str, LoraEntry]
     controls: dict[str, ControlEntry]
+    annotators: dict[str, AnnotatorEntry]
     label_sets: dict[str, tuple[str, ...]]
     styles: dict[str, tuple[Style, ...]]
     """What styles.toml has for each model."""
@@ -70,6 +73,7 @@ class Catalog:
             "checker": self.checkers,
             "lora": self.loras,
             "control": self.controls,
+            "annotator": self.annotators,
         }
         return tables[kind]
 
@@ -145,6 +149,13 @@ def load(path: Path) -> Catalog:
         _check_model(f"{path}: models.{name}", model, partners)
     loras = _files(path, document, "loras", LoraEntry)
     controls = _folders(path, document, "controls", ControlEntry)
+    annotators = _folders(path, document, "annotators", AnnotatorEntry)
+    for name, annotator in annotators.items():
+        _check_annotator(f"{path}: annotators.{name}", name, annotator)
+    for name, control in controls.items():
+        if control.annotator not in (*BUILT_IN_ANNOTATORS, *annotators):
+            where = f"{path}: controls.{name}"
+            raise CatalogError(f"{where}: annotator: must be canny, none or the name of an [annotators.NAME]")
     for table, add_ons in (("loras", loras), ("controls", controls)):
         for name, add_on in add_ons.items():
             _check_add_on(f"{path}: {table}.{name}", add_on, models)
@@ -167,6 +178,7 @@ def load(path: Path) -> Catalog:
         checkers=checkers,
         loras=loras,
         controls=controls,
+        annotators=annotators,
         label_sets=_label_sets(path, document),
         styles=styles.load(path.absolute().parent / styles.FILE, models),
     )
@@ -253,3 +265,10 @@ def _check_add_on(where: str, entry: AddOnEntry, models: Mapping[str, ModelEntry
             raise CatalogError(f"{where}: models: no ControlNet can be used with the {families[0]} family")
     if isinstance(entry, LoraEntry) and not entry.place.endswith(".safetensors"):
         raise CatalogError(f"{where}: path: a LoRA is a .safetensors file")
+
+
+def _check_annotator(where: str, name: str, entry: AnnotatorEntry) -> None:
+    if name in BUILT_IN_ANNOTATORS:
+        raise CatalogError(f"{where}: {name} is built in: call it otherwise")
+    if entry.dtype not in ("auto", "float32"):
+        raise CatalogError(f"{where}: dtype: annotators compute in float32: leave it out")

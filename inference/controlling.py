@@ -1,19 +1,26 @@
-"""A ControlNet beside a picture model: the pipeline of its family that follows a picture."""
+"""A ControlNet beside a picture model: what it sees of a picture, and the pipeline of its family that follows it."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from diffusers import StableDiffusionControlNetPipeline, StableDiffusionXLControlNetPipeline
+from PIL import Image
 
-from inference.entries import Family
-from inference.loaded import PictureControl, PictureModel
+from inference.annotating import BUILT_IN
+from inference.entries import ControlEntry, Family
+from inference.loaded import PictureAnnotator, PictureControl, PictureModel
 
 PIPELINES: dict[Family, tuple[type[Any], dict[str, Any]]] = {
     "sd1": (StableDiffusionControlNetPipeline, {"requires_safety_checker": False}),
     "sd2": (StableDiffusionControlNetPipeline, {"requires_safety_checker": False}),
     "sdxl": (StableDiffusionXLControlNetPipeline, {"add_watermarker": False}),
 }
+
+
+def seen(picture: Image.Image, entry: ControlEntry, annotator: PictureAnnotator | None) -> Image.Image:
+    """What a ControlNet follows of a picture; `annotator` is the one that it names, None where that is built in."""
+    return BUILT_IN[entry.annotator](picture) if annotator is None else annotator.network.seen(picture)
 
 
 def pipeline(model: PictureModel, control: PictureControl | None) -> Any:

@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, get_args
 
 import msgspec
 
 from inference.protocol import DescribeTask
 
-Kind = Literal["model", "refiner", "upscaler", "describer", "classifier", "decoder", "checker", "lora", "control"]
+Kind = Literal[
+    "model", "refiner", "upscaler", "describer", "classifier", "decoder", "checker", "lora", "control", "annotator"
+]
 """What an entry is. Its table in models.toml is called the same, in the plural."""
 
 Family = Literal["sd1", "sd2", "sdxl", "sd3", "flux"]
@@ -42,8 +45,20 @@ CONTROL_FAMILIES: tuple[Family, ...] = ("sd1", "sd2", "sdxl")
 """Those whose ControlNets can be used. The pipelines of SD 3 and Flux draw noise of their own for the picture that they
 follow."""
 
-Annotator = Literal["canny", "none"]
-"""What turns a member's picture into what a ControlNet was trained to follow; `none` where it is that already."""
+BUILT_IN_ANNOTATORS = ("canny", "none")
+"""Those that need no weights: edges, and `none` where a member's picture is already what a ControlNet follows."""
+
+AnnotatorKind = Literal["depth", "lineart", "softedge", "normal", "mlsd", "openpose"]
+"""What an annotator finds in a picture, in the words of Stable Diffusion tools."""
+
+DETECTOR_FILES: Mapping[AnnotatorKind, tuple[str, ...]] = {
+    "lineart": ("sk_model.pth", "sk_model2.pth"),
+    "softedge": ("ControlNetHED.pth",),
+    "normal": ("scannet.pt",),
+    "mlsd": ("mlsd_large_512_fp32.pth",),
+    "openpose": ("body_pose_model.pth",),
+}
+"""The kinds that are found by detectors of controlnet-aux, with the names that it knows their weights by."""
 
 Weight = Annotated[float, msgspec.Meta(ge=-2, le=2)]
 Pixels = Annotated[int, msgspec.Meta(ge=8, le=8192)]
@@ -216,10 +231,23 @@ class ControlEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_fields
     """One `[controls.NAME]`: a ControlNet's diffusers folder."""
 
     models: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
-    annotator: Annotator
+    annotator: str
+    """Turns a member's picture into what it was trained to follow: built in, or an `[annotators.NAME]`."""
     weight: Annotated[float, msgspec.Meta(ge=0, le=2)] = 1.0
+
+    @property
+    def partners(self) -> dict[Kind, str]:
+        """The annotator, without which it cannot be used, where that is an entry of its own."""
+        return {} if self.annotator in BUILT_IN_ANNOTATORS else {"annotator": self.annotator}
+
+
+class AnnotatorEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[annotators.NAME]`: a Depth Anything folder in transformers' layout, or one with DETECTOR_FILES."""
+
+    kind: AnnotatorKind
 
 
 AddOnEntry = LoraEntry | ControlEntry
 ReaderEntry = DescriberEntry | ClassifierEntry | CheckerEntry
-Entry = ModelEntry | RefinerEntry | UpscalerEntry | ReaderEntry | DecoderEntry | AddOnEntry
+ToolEntry = RefinerEntry | UpscalerEntry | ReaderEntry | DecoderEntry | AnnotatorEntry
+Entry = ModelEntry | ToolEntry | AddOnEntry

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 from inference import weights
 from inference.catalog import KINDS, Catalog
 from inference.entries import (
+    DETECTOR_FILES,
+    AnnotatorEntry,
     CheckerEntry,
     ControlEntry,
     DecoderEntry,
@@ -35,9 +37,13 @@ def fetch(catalog: Catalog, name: str) -> Iterator[Path]:
     """Download what this name needs (`wanted`) and comes from somewhere, and say where each came to lie.
 
     Raises CatalogError where the catalogue has no such name, and WeightsError in one line where nothing can be
-    fetched, the other side refuses or cannot be reached, or what came is not what the catalogue says.
+    fetched, nothing here could read it, the other side refuses or cannot be reached, or what came is not what the
+    catalogue says.
     """
     entries = wanted(catalog, name)
+    for entry in entries:
+        if not weights.is_readable(entry):
+            raise WeightsError(f"{entry.title} needs a library that is not here: pip install 'easel[annotators]'")
     fetchable = [entry for entry in entries if _comes_from_somewhere(entry)]
     if not fetchable:
         raise WeightsError(f"{entries[0].title} comes with its {_own_place(entries[0])} and cannot be fetched")
@@ -51,12 +57,15 @@ def fetch(catalog: Catalog, name: str) -> Iterator[Path]:
                 yield _fetch_folder(entry, NETWORK_FILES)
             case CheckerEntry():
                 yield _fetch_folder(entry, CHECKER_FILES)
+            case AnnotatorEntry() if entry.kind in DETECTOR_FILES:
+                yield _fetch_folder(entry, [*DETECTOR_FILES[entry.kind]])
             case _:
                 yield _fetch_folder(entry, FOLDER_FILES)
 
 
 def wanted(catalog: Catalog, name: str) -> list[Entry]:
-    """Every entry of this name, and after a model those that it names: refiner, upscaler, checker, decoder.
+    """Every entry of this name, and after it those that it names: a model's refiner, upscaler, checker and decoder, a
+    ControlNet's annotator.
 
     Raises CatalogError where the catalogue has no such name.
     """
@@ -64,8 +73,9 @@ def wanted(catalog: Catalog, name: str) -> list[Entry]:
     if not named:
         known = ", ".join(name for kind in KINDS for name in catalog.entries(kind))
         raise CatalogError(f"there is no model {name}: choose one of {known}")
-    if name in catalog.models:
-        named += catalog.models[name].partners.items()
+    for naming in (catalog.models.get(name), catalog.controls.get(name)):
+        if naming is not None:
+            named += naming.partners.items()
     return [catalog.entries(kind)[one] for kind, one in dict.fromkeys(named)]
 
 

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import torch
 
 from inference.adapters import Adapters
+from inference.annotating import Annotator
 from inference.checking import Checker
 from inference.classifying import Classifier
 from inference.describing import Describer
 from inference.device import Device
 from inference.entries import (
+    AnnotatorEntry,
     CheckerEntry,
     ClassifierEntry,
     ControlEntry,
@@ -122,13 +124,13 @@ class PictureControl:
         return (self.network,)
 
 
-ReaderEntry = TypeVar("ReaderEntry", bound=DescriberEntry | ClassifierEntry | CheckerEntry)
-Network = TypeVar("Network", bound=Describer | Classifier | Checker)
+ReaderEntry = TypeVar("ReaderEntry", bound=DescriberEntry | ClassifierEntry | CheckerEntry | AnnotatorEntry)
+Network = TypeVar("Network", bound=Describer | Classifier | Checker | Annotator)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Reader(Generic[ReaderEntry, Network]):
-    """A loaded model of transformers that reads pictures."""
+    """A loaded model that reads pictures."""
 
     name: str
     entry: ReaderEntry
@@ -146,6 +148,7 @@ class Reader(Generic[ReaderEntry, Network]):
 PictureDescriber = Reader[DescriberEntry, Describer]
 PictureClassifier = Reader[ClassifierEntry, Classifier]
 PictureChecker = Reader[CheckerEntry, Checker]
+PictureAnnotator = Reader[AnnotatorEntry, Annotator]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +158,8 @@ class Setup:
     model: PictureModel
     refiner: PictureRefiner | None = None
     control: PictureControl | None = None
+    annotator: PictureAnnotator | None = None
+    """What the ControlNet names, unless that is built in."""
     upscaler: PictureUpscaler | None = None
     checker: PictureChecker | None = None
     device: Device

@@ -22,9 +22,17 @@ from diffusers import (
     StableDiffusionXLPipeline,
 )
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
-from transformers import AutoConfig, AutoProcessor, CLIPImageProcessor, CLIPModel, Florence2ForConditionalGeneration
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoProcessor,
+    CLIPImageProcessor,
+    CLIPModel,
+    DepthAnythingForDepthEstimation,
+    Florence2ForConditionalGeneration,
+)
 
-from inference import weights
+from inference import annotating, weights
 from inference.adapters import Adapters
 from inference.catalog import Catalog
 from inference.checking import Checker
@@ -35,6 +43,7 @@ from inference.entries import Family, FolderEntry, PipelineEntry
 from inference.errors import WeightsError
 from inference.loaded import (
     Network,
+    PictureAnnotator,
     PictureChecker,
     PictureClassifier,
     PictureControl,
@@ -190,6 +199,33 @@ def control(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[P
         )
 
     return Plan(expected_bytes=weights.parameter_count(files) * dtype.itemsize, load=load)
+
+
+def annotator(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[PictureAnnotator]:
+    """A Depth Anything model from its transformers folder, or a detector from its own files."""
+    entry = catalog.annotators[name]
+    files = weights.annotator_files(folder, entry.kind)
+
+    def load() -> PictureAnnotator:
+        try:
+            if entry.kind == "depth":
+                kind, processor = DepthAnythingForDepthEstimation, AutoImageProcessor
+                network = annotating.depth(*_transformer(folder, kind, torch.float32, processor=processor))
+            else:
+                network = annotating.detector(folder, entry.kind)
+        except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+            raise _does_not_load(folder, f"detector of {entry.kind}", error) from error
+        network.model.to(device.where).eval()
+        return PictureAnnotator(
+            name=name,
+            entry=entry,
+            network=network,
+            dtype=torch.float32,
+            revision=_revision(entry, folder),
+            hash=weights.fingerprint(files),
+        )
+
+    return Plan(expected_bytes=sum(file.stat().st_size for file in files), load=load)
 
 
 def _reader(

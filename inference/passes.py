@@ -13,7 +13,6 @@ import torch
 from PIL import Image
 
 from inference import controlling, decoding, images, noise, patching, prompts, samplers
-from inference.annotating import ANNOTATORS
 from inference.loaded import Setup
 from inference.packing import Packing
 from inference.patching import Patch
@@ -52,7 +51,8 @@ class Pass:
         self.size = setup.batch
         """The canonical number of pictures of a run."""
         self.scheduler: Any = None
-        self._model, self._refiner, self._control = setup.model, setup.refiner, setup.control
+        self._model, self._refiner = setup.model, setup.refiner
+        self._control, self._annotator = setup.control, setup.annotator
         self._pipeline = controlling.pipeline(setup.model, setup.control)
         self._device = setup.device
         self._enlarged = 1 if setup.upscaler is None else setup.upscaler.entry.scale
@@ -130,7 +130,7 @@ class Pass:
         if request.control is None or self._control is None:
             return None
         picture = images.fitting(images.read(files, request.control.image), request.width, request.height)
-        return ANNOTATORS[self._control.entry.annotator](picture)
+        return controlling.seen(picture, self._control.entry, self._annotator)
 
     def _words(self, place: Place, refined: bool = False) -> prompts.Encoded:
         """The tensors of a picture's words, as the model or as its refiner reads them."""

@@ -14,8 +14,9 @@ import torch
 
 from inference import weights
 from inference.device import Device
-from inference.entries import FolderEntry
+from inference.entries import DETECTOR_FILES, ControlEntry, FolderEntry
 from inference.loaded import (
+    PictureAnnotator,
     PictureClassifier,
     PictureControl,
     PictureDescriber,
@@ -50,6 +51,7 @@ def recipe(request: Imagine, setup: Setup, scheduler: Any) -> dict[str, Any]:
             for adapter in model.adapters.active
         ],
         "control": None if setup.control is None else _control(setup.control),
+        "annotator": None if setup.annotator is None else _annotator(setup.annotator),
         "upscaler": None
         if upscaler is None
         else {"name": upscaler.name, "hash": upscaler.hash, "scale": upscaler.entry.scale},
@@ -69,6 +71,12 @@ def _refiner(refiner: PictureRefiner) -> dict[str, Any]:
 def _control(control: PictureControl) -> dict[str, Any]:
     source = {"revision": control.revision, "hash": control.hash, "annotator": control.entry.annotator}
     return {"name": control.name, **_source(control.entry), **source}
+
+
+def _annotator(annotator: PictureAnnotator) -> dict[str, Any]:
+    library = "controlnet-aux" if annotator.entry.kind in DETECTOR_FILES else "transformers"
+    source = {**_source(annotator.entry), "revision": annotator.revision, "hash": annotator.hash}
+    return {"name": annotator.name, "kind": annotator.entry.kind, **source, "library": f"{library} {_version(library)}"}
 
 
 def table(request: Grid, cells: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -102,9 +110,14 @@ def reading(request: Request, reader: PictureDescriber | PictureClassifier, devi
     }
 
 
-def comparison(request: Request, annotator: str) -> dict[str, Any]:
+def comparison(
+    request: Request, control: ControlEntry, annotator: PictureAnnotator | None, device: Device
+) -> dict[str, Any]:
     """The same for pictures that were put side by side."""
-    return {"request": _asked(request), "annotator": annotator, "versions": versions()}
+    made_of = {"request": _asked(request), "annotator": control.annotator, "versions": versions()}
+    if annotator is None:
+        return made_of
+    return {**made_of, "annotator": _annotator(annotator), "device": _worked_on(device, annotator.dtype)}
 
 
 def png_texts(request: Imagine, seed: int, index: int, made_of: dict[str, Any]) -> dict[str, str]:

@@ -16,9 +16,10 @@ from inference import loading, weights
 from inference.adapters import Adapter
 from inference.catalog import Catalog
 from inference.device import Device, is_out_of_memory
-from inference.entries import Kind
+from inference.entries import BUILT_IN_ANNOTATORS, Kind
 from inference.errors import OutOfMemory, UnavailableModel, WeightsError
 from inference.loaded import (
+    PictureAnnotator,
     PictureChecker,
     PictureClassifier,
     PictureControl,
@@ -89,6 +90,10 @@ class Store:
     def use_control(self, name: str, on_load: Callable[[], None]) -> PictureControl:
         """The named ControlNet."""
         return self._use("control", name, on_load, loading.control)
+
+    def use_annotator(self, name: str, on_load: Callable[[], None]) -> PictureAnnotator | None:
+        """The named annotator; None for one that is built in."""
+        return None if name in BUILT_IN_ANNOTATORS else self._use("annotator", name, on_load, loading.annotator)
 
     def adapt(self, model: PictureModel, loras: Sequence[Lora]) -> None:
         """Let exactly these LoRAs work in a model that was got from here; it stays so until the next time.

@@ -11,6 +11,7 @@ import re
 import struct
 from collections.abc import Iterable
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,13 @@ import msgspec
 
 from inference.catalog import KINDS, Catalog
 from inference.entries import (
+    DETECTOR_FILES,
+    AnnotatorEntry,
+    AnnotatorKind,
     CheckerEntry,
     ControlEntry,
     DecoderEntry,
+    Entry,
     FileEntry,
     FolderEntry,
     Kind,
@@ -42,14 +47,22 @@ CHECKER, EXTRACTOR = "safety_checker", "feature_extractor"
 def locate(catalog: Catalog, kind: Kind, name: str) -> Path | None:
     """Where an entry's complete weights lie on this machine, or None: a folder, or the first of its files.
 
-    Never uses the network.
+    Weights that nothing here can read count as not there. Never uses the network.
     """
     entry = catalog.entries(kind)[name]
+    if not is_readable(entry):
+        return None
     if isinstance(entry, FileEntry):
         files = entry_files(catalog, entry)
         return files[0] if all(file.is_file() for file in files) else None
     folder = catalog.folder / entry.path if entry.path is not None else _snapshot(entry)
     return folder if folder is not None and is_complete(folder, entry) else None
+
+
+def is_readable(entry: Entry) -> bool:
+    """Whether the library is installed that reads the weights of this entry: that of some annotators is an extra."""
+    detected = isinstance(entry, AnnotatorEntry) and entry.kind in DETECTOR_FILES
+    return not detected or find_spec("controlnet_aux") is not None
 
 
 def entry_files(catalog: Catalog, entry: FileEntry) -> list[Path]:
@@ -58,15 +71,23 @@ def entry_files(catalog: Catalog, entry: FileEntry) -> list[Path]:
 
 
 def available(catalog: Catalog, kind: Kind = "model") -> tuple[str, ...]:
-    """The entries of this kind that can be used on this machine; a model needs its upscaler and its checker as well."""
+    """The entries of this kind that can be used on this machine.
+
+    A model needs its upscaler and its checker as well, a ControlNet its annotator.
+    """
     return tuple(name for name in catalog.entries(kind) if _missing(catalog, kind, name) is None)
 
 
 def _missing(catalog: Catalog, kind: Kind, name: str) -> tuple[Kind, str] | None:
     """The first of an entry and those that it needs whose weights are not on this machine."""
     entry = catalog.entries(kind)[name]
-    partners = entry.needed_partners.items() if isinstance(entry, ModelEntry) else ()
-    return next((one for one in ((kind, name), *partners) if locate(catalog, *one) is None), None)
+    needed: list[tuple[Kind, str]] = [(kind, name)]
+    match entry:
+        case ModelEntry():
+            needed += entry.needed_partners.items()
+        case ControlEntry():
+            needed += entry.partners.items()
+    return next((one for one in needed if locate(catalog, *one) is None), None)
 
 
 def inventory(catalog: Catalog) -> dict[Kind, tuple[str, ...]]:
@@ -106,6 +127,8 @@ def is_complete(folder: Path, entry: FolderEntry) -> bool:
                 files = diffusers_files(folder)
             case CheckerEntry():
                 files = checker_files(folder)
+            case AnnotatorEntry():
+                files = annotator_files(folder, entry.kind)
             case _:
                 files = transformer_files(folder)
     except (OSError, ValueError, msgspec.DecodeError):
@@ -143,6 +166,15 @@ def checker_folders(folder: Path) -> tuple[Path, Path]:
     if (folder / CHECKER).is_dir():
         return folder / CHECKER, folder / EXTRACTOR
     return folder, folder
+
+
+def annotator_files(folder: Path, kind: AnnotatorKind) -> list[Path]:
+    """The weight files of an annotator's folder, on the same terms."""
+    if kind in DETECTOR_FILES:
+        return [folder / name for name in DETECTOR_FILES[kind]]
+    for needed in ("config.json", "preprocessor_config.json"):
+        _require_file(folder, needed)
+    return _weight_files(folder, "model", None)
 
 
 def _require_file(folder: Path, *names: str) -> None:
@@ -185,6 +217,8 @@ def _snapshot(entry: FolderEntry) -> Path | None:
             indices: tuple[str, ...] = ("model_index.json",)
         case CheckerEntry():
             indices = ("config.json", f"{CHECKER}/config.json")
+        case AnnotatorEntry() if entry.kind in DETECTOR_FILES:
+            indices = DETECTOR_FILES[entry.kind][:1]
         case _:
             indices = ("config.json",)
     for index in indices:

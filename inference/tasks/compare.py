@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from inference import drawing, images, provenance
-from inference.annotating import ANNOTATORS
+from inference import controlling, drawing, images, provenance
 from inference.catalog import Catalog
 from inference.entries import Kind
 from inference.errors import InvalidInput, UnavailableModel
@@ -43,13 +43,15 @@ def run(requests: Sequence[Compare], files: Mapping[str, bytes], store: Store, r
     """Draw comparisons that have been checked and begun; each ends through `report`."""
     for request in requests:
         report.step(request.job, 0, 1)
+        entry = store.catalog.controls[request.model]
+        annotator = store.use_annotator(entry.annotator, partial(report.step, request.job, 0, 1, "loading"))
         painted = [images.opaque(images.read(files, one)) for one in request.painted]
         given = images.fitting(images.read(files, request.image), request.width, request.height)
-        annotator = store.catalog.controls[request.model].annotator
-        seen = ANNOTATORS[annotator](given)
-        captions = ["given", annotator if annotator != "none" else "as given", *(["painted"] * len(painted))]
+        seen = controlling.seen(given, entry, annotator)
+        told = entry.annotator if entry.annotator != "none" else "as given"
+        captions = ["given", told, *(["painted"] * len(painted))]
         if report.still_wanted([request.job]):
-            made_of = provenance.comparison(request, annotator)
+            made_of = provenance.comparison(request, entry, annotator, store.device)
             together = drawing.side_by_side([given, seen, *painted], captions)
             texts = provenance.recipe_text(made_of)
             report.finish(request.job, [Painted(image=together, source="compositeSynthetic", texts=texts)], made_of)

@@ -206,14 +206,16 @@ def run(requests: Sequence[Imagine], files: Mapping[str, bytes], store: Store, r
     checker = None if model.entry.checker is None else store.use_checker(model.entry.checker, loading)
     # A preview would show what has not been checked.
     sketch = None if checker is not None else _sketcher(model, store, loading)
-    control = None
+    control = annotator = None
     if first.control is not None and first.control.weight:
         control = store.use_control(first.control.name, loading)
+        annotator = store.use_annotator(control.entry.annotator, loading)
     store.adapt(model, first.loras)
     setup = Setup(
         model=model,
         refiner=refiner,
         control=control,
+        annotator=annotator,
         upscaler=upscaler,
         checker=checker,
         device=store.device,

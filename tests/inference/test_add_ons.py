@@ -123,12 +123,12 @@ def test_a_controlled_picture_has_the_same_bytes_alone_and_beside_others(
 def test_canny_sees_outlines_and_maps_stay_as_they_are() -> None:
     picture = Image.new("RGB", (40, 40), "black")
     picture.paste("white", (10, 10, 30, 30))
-    edges = np.asarray(annotating.ANNOTATORS["canny"](picture).convert("L"))
+    edges = np.asarray(annotating.BUILT_IN["canny"](picture).convert("L"))
     assert set(np.unique(edges)) == {0, 255}
     assert edges[:8].max() == edges[15:25, 15:25].max() == 0
     assert edges[:, 8:12].max() == 255
     assert np.array_equal(edges, cv2.Canny(np.asarray(picture), 100, 200))
-    assert annotating.ANNOTATORS["none"](picture).tobytes() == picture.tobytes()
+    assert annotating.BUILT_IN["none"](picture).tobytes() == picture.tobytes()
 
 
 def test_the_recipe_names_them_by_hash(store: Store) -> None:
@@ -184,6 +184,16 @@ def test_unknown_and_unfetched_ones_are_unavailable(known: Catalog, store: Store
         (
             '[controls.a]\ntitle = "A"\npath = "a"\nmodels = ["sd15", "sdxl"]\nannotator = "canny"',
             "controls.a: models: a ControlNet is of one family, these are of sd1, sdxl",
+        ),
+        (
+            '[controls.a]\ntitle = "A"\npath = "a"\nmodels = ["sd15"]\nannotator = "pose"',
+            "controls.a: annotator: must be canny, none or the name of an [annotators.NAME]",
+        ),
+        ('[annotators.none]\ntitle = "A"\npath = "a"\nkind = "depth"', "annotators.none: none is built in: call it"),
+        ('[annotators.a]\ntitle = "A"\npath = "a"\nkind = "hats"', "annotators.a: kind: Invalid enum value 'hats'"),
+        (
+            '[annotators.a]\ntitle = "A"\npath = "a"\nkind = "depth"\ndtype = "float16"',
+            "annotators.a: dtype: annotators compute in float32: leave it out",
         ),
     ],
 )  # fmt: skip

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,41 @@ def test_fetching_a_model_fetches_its_checker_and_its_decoder_as_well(models_tom
     assert ["sd15", "sd1", "yes", "sd15"] in rows
     entries = fetching.wanted(catalog.load(toml), "sd15")
     assert [entry.title for entry in entries] == ["Tiny 1.5", "Flags nothing, in one folder", "Tiny decoder"]
+
+
+def test_fetching_a_controlnet_fetches_its_annotator_as_well(models_toml: Path, tmp_path: Path) -> None:
+    published = tmp_path / "published"
+    shutil.copytree(models_toml.parent / "depth", published)
+    (published / "model.onnx").write_bytes(b"the same weights, larger")
+    shutil.copytree(models_toml.parent / "canny", tmp_path / "canny")
+    toml = tmp_path / "models.toml"
+    toml.write_text(models_toml.read_text().replace('path = "depth"', 'repo = "somebody/depth"'))
+    with hub("somebody/depth", published) as (endpoint, downloaded):
+        rows = [line.split() for line in run(toml, endpoint, "--list").stdout.splitlines()]
+        assert ["depth", "control", "no", "canny"] in rows
+        fetched = run(toml, endpoint, "--fetch", "depth")
+        assert fetched.returncode == 0, fetched.stderr
+    assert sorted(downloaded) == ["config.json", "model.safetensors", "preprocessor_config.json"]
+    rows = [line.split() for line in run(toml, endpoint, "--list").stdout.splitlines()]
+    assert ["depth", "control", "yes", "canny"] in rows
+    assert ["depth", "annotator", "yes", "somebody/depth"] in rows
+
+
+@pytest.mark.skipif(find_spec("controlnet_aux") is None, reason="the extra `annotators` is not installed")
+def test_fetching_a_detector_takes_its_own_files_out_of_many(models_toml: Path, tmp_path: Path) -> None:
+    published = tmp_path / "published"
+    published.mkdir()
+    for name in ("sk_model.pth", "sk_model2.pth", "ControlNetHED.pth", "README.md"):
+        (published / name).write_bytes(name.encode())
+    toml = tmp_path / "models.toml"
+    entry = '[annotators.lines]\ntitle = "Lines"\nkind = "lineart"\nrepo = "somebody/detectors"\n'
+    toml.write_text(models_toml.read_text() + entry)
+    with hub("somebody/detectors", published) as (endpoint, downloaded):
+        fetched = run(toml, endpoint, "--fetch", "lines")
+        assert fetched.returncode == 0, fetched.stderr
+    assert sorted(downloaded) == ["sk_model.pth", "sk_model2.pth"]
+    rows = [line.split() for line in run(toml, endpoint, "--list").stdout.splitlines()]
+    assert ["lines", "annotator", "yes", "somebody/detectors"] in rows
 
 
 @pytest.mark.parametrize(

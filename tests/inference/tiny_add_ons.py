@@ -1,4 +1,4 @@
-"""Tiny LoRAs and ControlNets with random weights for the models of `tiny`, in the layouts of published ones."""
+"""Tiny LoRAs, ControlNets and a tiny annotator with random weights, in the layouts of published ones."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from diffusers import ControlNetModel, FluxPipeline, StableDiffusionPipeline
 from peft import LoraConfig, get_peft_model_state_dict
 from safetensors.torch import save_file
+from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, Dinov2Config, DPTImageProcessor
 
 TEXT = ("q_proj", "out_proj")
 
@@ -81,6 +82,28 @@ title = "Never fetched"
 repo = "example/controlnet"
 models = ["sd15"]
 annotator = "canny"
+
+[controls.depth]
+title = "Tiny depth"
+path = "canny"
+models = ["sd15"]
+annotator = "depth"
+
+[controls.blind]
+title = "Whose annotator was never fetched"
+path = "canny"
+models = ["sd15"]
+annotator = "unfetched"
+
+[annotators.depth]
+title = "Tiny Depth Anything"
+kind = "depth"
+path = "depth"
+
+[annotators.unfetched]
+title = "Never fetched"
+kind = "depth"
+repo = "example/depth"
 """
 
 
@@ -93,6 +116,7 @@ def write(folder: Path, sd15: Any, sdxl: Any, flux: Any) -> None:
     write_flux(folder / "flux.safetensors", folder / "flux-kohya.safetensors", flux.transformer)
     write_control(folder / "canny", sd15.unet)
     write_control(folder / "canny-xl", sdxl.unet)
+    write_depth(folder / "depth")
 
 
 def write_lora(path: Path, unet: Any) -> None:
@@ -134,6 +158,37 @@ def write_control(folder: Path, unet: Any) -> None:
         if "controlnet_" in name:
             torch.nn.init.normal_(parameter, std=0.5)
     control.save_pretrained(folder)
+
+
+def write_depth(folder: Path, **changes: str) -> None:
+    """depth-anything/Depth-Anything-V2-Small-hf, tiny."""
+    backbone = Dinov2Config(
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        image_size=28,
+        patch_size=14,
+        out_features=["stage1", "stage2"],
+        reshape_hidden_states=False,
+    )
+    config = DepthAnythingConfig(
+        backbone_config=backbone,
+        reassemble_hidden_size=16,
+        reassemble_factors=[2, 1],
+        neck_hidden_sizes=[8, 8],
+        fusion_hidden_size=8,
+        head_hidden_size=8,
+        **changes,
+    )
+    model: Any = DepthAnythingForDepthEstimation(config)
+    # Fresh from chance they say the same everywhere, and of what they say nothing below 0 counts.
+    for part in (model.neck, model.head):
+        for parameter in part.parameters():
+            torch.nn.init.normal_(parameter, std=0.3)
+    torch.nn.init.constant_(model.head.conv3.bias, 100.0)
+    model.save_pretrained(folder)
+    size = {"height": 28, "width": 28}
+    DPTImageProcessor(size=size, keep_aspect_ratio=True, ensure_multiple_of=14).save_pretrained(folder)
 
 
 def _adapter(part: Any, modules: tuple[str, ...]) -> dict[str, torch.Tensor]:
