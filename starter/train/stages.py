@@ -162,7 +162,8 @@ def run_stage(name: str, plan: Plan, minutes: float | None = None, steps: int | 
     )
     record[name]["curve"] = curve
     if plan.onward and before:
-        record[name]["went_on_from"] = {key: before[key] for key in ("steps", "minutes", "finished")}
+        kept = ("steps", "minutes", "finished", "went_on_from")
+        record[name]["went_on_from"] = {key: before[key] for key in kept if key in before}
     plan.models.mkdir(parents=True, exist_ok=True)
     record_path.write_text(json.dumps(record, indent=1) + "\n")
     return figures

@@ -8,7 +8,6 @@ import json
 import sys
 import types
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args
 
@@ -36,8 +35,6 @@ PICTURE = render(Scene("house", "red", size="large", seed=4), 64)
 HOUSE, FILES = uploaded(PICTURE)
 paint = partial(paint_from, FILES)
 DETECTED = tuple(entries.DETECTOR_FILES)
-
-detects = pytest.mark.skipif(find_spec("controlnet_aux") is None, reason="the extra `annotators` is not installed")
 
 
 def nothing() -> None:
@@ -183,7 +180,6 @@ def test_what_needs_no_weights_is_built_in(store: Store) -> None:
     assert all(store.use_annotator(name, nothing) is None for name in annotating.BUILT_IN)
 
 
-@detects
 @pytest.mark.parametrize("kind", DETECTED)
 def test_a_detector_draws_what_it_finds_in_the_pictures_own_size(
     kind: AnnotatorKind, known: Catalog, cpu: Device, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -203,7 +199,6 @@ def test_a_detector_draws_what_it_finds_in_the_pictures_own_size(
     assert capsys.readouterr().out == ""
 
 
-@detects
 def test_a_detectors_file_that_holds_more_than_tensors_is_refused(known: Catalog, cpu: Device, tmp_path: Path) -> None:
     torch.save({"model": nothing}, tmp_path / "mlsd_large_512_fp32.pth")
     with pytest.raises(WeightsError, match="does not load as a detector of mlsd: Weights only load failed"):

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -111,7 +110,6 @@ def test_fetching_a_controlnet_fetches_its_annotator_as_well(models_toml: Path, 
     assert ["depth", "annotator", "yes", "somebody/depth"] in rows
 
 
-@pytest.mark.skipif(find_spec("controlnet_aux") is None, reason="the extra `annotators` is not installed")
 def test_fetching_a_detector_takes_its_own_files_out_of_many(models_toml: Path, tmp_path: Path) -> None:
     published = tmp_path / "published"
     published.mkdir()

@@ -10,7 +10,6 @@ import torch
 from PIL import Image
 
 from starter.control import (
-    CONTROL,
     control_prompts,
     controlled,
     edge_f1,
@@ -86,7 +85,6 @@ def test_stage_starts_as_the_picture_model_and_teaches_the_controlnet_alone(tmp_
     assert all(torch.equal(weight, unet[name]) for name, weight in picture.unet.state_dict().items())
 
 
-@pytest.mark.skipif(not CONTROL.exists(), reason="no ControlNet is committed yet")
 def test_committed_controlnet_paints_along_the_edges() -> None:
     torch.set_num_threads(1)
     pipeline = controlled(load_picture(), load_control())
@@ -95,7 +93,6 @@ def test_committed_controlnet_paints_along_the_edges() -> None:
     assert figures["with_1px"] > 0.6, figures
 
 
-@pytest.mark.skipif(not CONTROL.exists(), reason="no ControlNet is committed yet")
 def test_edges_decide_where_the_thing_stands_though_the_words_do_not_say_so() -> None:
     torch.set_num_threads(1)
     pipeline, prompts = controlled(load_picture(), load_control()), control_prompts(1)

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from starter.judge import load_judge
 from starter.painter import load_picture, paint
 from starter.prompts import fixed_prompts
-from starter.style import STYLE, load_style, style_prompts, style_share
+from starter.style import load_style, style_prompts, style_share
 from starter.train.diffusing import FrozenPicture
 from starter.train.loop import Budget, train
 from starter.train.plan import Plan
@@ -78,7 +78,6 @@ def test_style_prompts_name_no_style() -> None:
     )
 
 
-@pytest.mark.skipif(not STYLE.exists(), reason="no style is committed yet")
 def test_committed_style_is_seen_at_weight_one_and_not_at_nothing() -> None:
     torch.set_num_threads(1)
     pipeline, judge, prompts = load_picture(), load_judge(), style_prompts(16)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny
 
@@ -61,7 +60,6 @@ def test_exported_tiny_decoder_loads_without_complaint(tmp_path: Path) -> None:
         assert torch.allclose(loaded.decode(latents).sample, tiny.decode(latents).sample, atol=0.01)
 
 
-@pytest.mark.skipif(not TINY.exists(), reason="no tiny decoder is committed yet")
 def test_committed_tiny_decoder_shows_what_the_vae_shows() -> None:
     torch.set_num_threads(1)
     kl: Any = AutoencoderKL

@@ -103,7 +103,6 @@ def test_blockiness_tells_pixel_art_from_smooth_art() -> None:
     assert blockiness(render(scene["pixel"], 64).resize((256, 256), Image.Resampling.BICUBIC)) > 1.5
 
 
-@pytest.mark.skipif(not UPSCALER.with_name(FILES["rrdb"]).exists(), reason="no RRDBNet is committed yet")
 @pytest.mark.parametrize("arch", ARCHS)
 def test_committed_upscaler_beats_bicubic_and_keeps_pixel_blocks_to_pixel_art(arch: Arch) -> None:
     torch.set_num_threads(1)
