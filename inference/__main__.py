@@ -95,12 +95,13 @@ def _serve(configured: settings.Settings, known: catalog.Catalog, fd: int) -> No
         here = weights.require(known)
         sign = None if configured.c2pa is None else signing.load(*configured.c2pa)
         # Imported here: torch and diffusers take seconds that the mistakes above need not wait for.
-        from inference import device, engine
+        from inference import device, engine, placement
         from inference.marking import Marks
         from inference.store import Store
 
         _quieten_libraries(configured.log_level)
         chosen = device.choose(configured.device, configured.threads)
+        placement.require({name: known.models[name] for name in here["model"]}, chosen)
         store = Store(catalog=known, device=chosen, vram_budget_bytes=configured.vram_budget_bytes)
         marks = Marks(watermark=configured.watermark, sign=sign)
         engine.Engine(known, store, channel, marks).serve(engine.readiness(known, here, chosen))

@@ -73,6 +73,9 @@ class Adapters:
                 self._pipeline.delete_adapters(name)
             reason = " ".join(str(error).split())[:300]
             raise WeightsError(f"the LoRA {adapter.name} ({adapter.file}) does not fit its model: {reason}") from error
+        finally:
+            # diffusers takes its hooks off while it adds a LoRA, and leaves them off where that fails.
+            self._pipeline.maybe_free_model_hooks()
         self._known[adapter.file] = name
 
     def _set_enabled(self, enabled: bool) -> None:

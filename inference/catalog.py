@@ -17,6 +17,7 @@ from inference.entries import (
     FAMILY_MULTIPLES,
     FAMILY_SAMPLERS,
     NEGATIVE_FAMILIES,
+    UNET_FAMILIES,
     AddOnEntry,
     AnnotatorEntry,
     CheckerEntry,
@@ -248,9 +249,25 @@ def _check_model(where: str, entry: ModelEntry, partners: Mapping[Kind, Mapping[
         raise CatalogError(f"{where}: sampler: {entry.sampler!r} is not one of {', '.join(entry.admitted_samplers())}")
     if entry.refiner is not None and entry.family != "sdxl":
         raise CatalogError(f"{where}: refiner: the {entry.family} family has none")
+    _check_speed(where, entry)
     for kind, partner in entry.partners.items():
         if partner not in partners[kind]:
             raise CatalogError(f"{where}: {kind}: there is no [{kind}s.{partner}]")
+
+
+def _check_speed(where: str, entry: ModelEntry) -> None:
+    """What diffusers cannot do for a family is told at the start, not at the first picture."""
+    unet = entry.family in UNET_FAMILIES
+    if entry.channels_last and not unet:
+        raise CatalogError(f"{where}: channels_last: the {entry.family} family has no convolutions that gain from it")
+    if entry.attention == "sliced" and not unet:
+        raise CatalogError(f"{where}: attention: attention cannot be sliced in the {entry.family} family")
+    if entry.attention == "flash" and (unet or entry.family == "sd3"):
+        raise CatalogError(
+            f"{where}: attention: the {entry.family} family takes no other kernels; sdpa uses torch's own flash ones"
+        )
+    if entry.compile and entry.family == "sd3":
+        raise CatalogError(f"{where}: compile: diffusers names no repeated blocks in the {entry.family} family")
 
 
 def _check_add_on(where: str, entry: AddOnEntry, models: Mapping[str, ModelEntry]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from PIL import Image
 
+from inference import placement
 from inference.entries import Family
 
 PREVIEW_LATENTS = 32
@@ -26,18 +27,18 @@ def decode(pipeline: Any, family: Family, latents: torch.Tensor) -> list[Image.I
 
     Decode pictures that are kept one at a time: then their bytes do not depend on each other, and memory stays small.
     """
-    with _precise(pipeline.vae, family) as vae:
-        return _decoded(pipeline, vae, latents)
+    with _precise(pipeline, family) as vae:
+        return _decoded(pipeline, vae, latents.to(pipeline._execution_device))
 
 
 @torch.no_grad()
 def encode(pipeline: Any, family: Family, picture: Image.Image) -> torch.Tensor:
     """The latents (1, channels, height, width) of an RGB picture, float32 on the CPU; always the same for the same."""
     pixels = pipeline.image_processor.preprocess(picture)
-    with _precise(pipeline.vae, family) as vae:
-        latents = vae.encode(pixels.to(device=vae.device, dtype=vae.dtype)).latent_dist.mode()
-        scaled: torch.Tensor = _scaled(latents, vae.config)
-    return scaled.float().cpu()
+    with _precise(pipeline, family) as vae:
+        latents = vae.encode(pixels.to(device=pipeline._execution_device, dtype=vae.dtype)).latent_dist.mode()
+        scaled: torch.Tensor = _scaled(latents, vae.config).float().cpu()
+    return scaled
 
 
 @torch.no_grad()
@@ -51,20 +52,23 @@ def sketch(pipeline: Any, family: Family, latents: torch.Tensor, decoder: Any | 
     if factor > 1:
         size = (max(1, height // factor), max(1, width // factor))
         latents = torch.nn.functional.interpolate(latents.float(), size=size, mode="area")
-    return decode(pipeline, family, latents) if decoder is None else _decoded(pipeline, decoder, latents)
+    if decoder is None:
+        return decode(pipeline, family, latents)
+    return _decoded(pipeline, decoder, latents.to(decoder.device))
 
 
 def _decoded(pipeline: Any, autoencoder: Any, latents: torch.Tensor) -> list[Image.Image]:
     """Pictures by an autoencoder of either kind: both give -1 to 1, and say in their configuration what they expect."""
-    latents = latents.to(device=autoencoder.device, dtype=autoencoder.dtype)
-    image = autoencoder.decode(_unscaled(latents, autoencoder.config), return_dict=False)[0]
+    latents = _unscaled(latents.to(autoencoder.dtype), autoencoder.config)
+    image = autoencoder.decode(latents, return_dict=False)[0]
     pictures: list[Image.Image] = pipeline.image_processor.postprocess(image, output_type="pil")
     return pictures
 
 
 @contextmanager
-def _precise(vae: Any, family: Family) -> Iterator[Any]:
-    """The VAE in the precision that it works in."""
+def _precise(pipeline: Any, family: Family) -> Iterator[Any]:
+    """The VAE in the precision that it works in; where it is on the device for its work alone, it leaves at the end."""
+    vae = pipeline.vae
     # SDXL's VAE overflows in float16 and works in float32; casting it up and down again loses nothing.
     upcast = family == "sdxl" and vae.dtype == torch.float16 and vae.config.force_upcast
     if upcast:
@@ -74,6 +78,7 @@ def _precise(vae: Any, family: Family) -> Iterator[Any]:
     finally:
         if upcast:
             vae.to(dtype=torch.float16)
+        placement.rest(pipeline)
 
 
 def _scaled(latents: torch.Tensor, config: Any) -> torch.Tensor:

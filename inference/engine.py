@@ -138,12 +138,31 @@ class Engine:
         return list(groups.values())
 
     def _run(self, requests: list[Request], files: dict[str, bytes]) -> None:
-        """Run requests of one group; whatever happens, each of them is answered, or waits for another turn."""
+        """Run requests of one group; whatever happens, each of them is answered, or waits for another turn.
+
+        Where the memory is full, those that have no end yet are run once more with less.
+        """
+        with self._store.lease():
+            full = self._attempt(requests, files)
+            if full is not None and not self._giving_way and self._store.economise():
+                # What is finished is being encoded or sent by now.
+                requests = [request for request in requests if self._report.still_wanted([request.job])]
+                full = self._attempt(requests, files) if requests else None
+        if full is not None and self._giving_way:
+            # There is more room when the task that waits has ended.
+            again = tuple(request for request in requests if self._report.postpone(request.job))
+            self._inbox.put_back(Batch(again, files))
+        elif full is not None:
+            self._fail(requests, OutOfMemory(full))
+        if self._store.device.is_cuda and not self._store.device.is_alive():
+            self._lose_device()
+
+    def _attempt(self, requests: list[Request], files: dict[str, bytes]) -> str | None:
+        """Run requests of one group. What to tell them, where the memory was full; else they are answered."""
         task = self._tasks[type(requests[0])]
         full: str | None = None
         try:
-            with self._store.lease():
-                task.run(requests, files, self._store, self._report)
+            task.run(requests, files, self._store, self._report)
         except (PeerGone, DeviceLost):
             raise
         except OutOfMemory as error:
@@ -162,18 +181,11 @@ class Engine:
         if full is not None:
             # Outside the handler, whose traceback would keep the memory.
             self._store.device.release_cache()
-            if self._giving_way:
-                # There is more room when the task that waits has ended.
-                again = tuple(request for request in requests if self._report.postpone(request.job))
-                self._inbox.put_back(Batch(again, files))
-            else:
-                self._fail(requests, OutOfMemory(full))
-        if self._store.device.is_cuda and not self._store.device.is_alive():
-            self._lose_device()
+        return full
 
     def _fail(self, requests: Sequence[Request], error: TaskError) -> None:
-        for request in requests:
-            self._report.fail(request.job, error.kind, str(error))
+        for job in self._report.still_wanted([request.job for request in requests]):
+            self._report.fail(job, error.kind, str(error))
 
     def _lose_device(self) -> None:
         for job in self._report.open_jobs():

@@ -36,6 +36,14 @@ FAMILY_MULTIPLES: dict[Family, int] = {"sd1": 8, "sd2": 8, "sdxl": 8, "sd3": 16,
 NEGATIVE_FAMILIES: tuple[Family, ...] = ("sd1", "sd2", "sdxl", "sd3")
 """Those that can look away from words. Flux is told its guidance as a number, there is no second side."""
 
+UNET_FAMILIES: tuple[Family, ...] = ("sd1", "sd2", "sdxl")
+"""Those whose denoiser is a UNet; the others have transformers."""
+
+Offload = Literal["none", "model", "group"]
+"""What of a model waits in the machine's own memory: nothing, every part but the one at work, every layer but a few."""
+Attention = Literal["sdpa", "sliced", "xformers", "flash"]
+Precision = Literal["full", "8bit"]
+
 MAX_LABELS = 50
 MAX_LABEL_CHARS = 100
 WEIGHTS = "weights"
@@ -117,6 +125,13 @@ class ModelEntry(PipelineEntry, frozen=True, kw_only=True, forbid_unknown_fields
     checker: str | None = None
     decoder: str | None = None
     """For previews alone: without its weights the model's own VAE paints them."""
+    # How it is kept in a card's memory and computed there; what is None is chosen (`policy.choose`).
+    offload: Offload | None = None
+    vae_tiling: bool | None = None
+    attention: Attention = "sdpa"
+    weights: Precision = "full"
+    compile: bool = False
+    channels_last: bool = False
 
     @property
     def guided(self) -> bool:

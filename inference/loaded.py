@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from inference.adapters import Adapters
 from inference.annotating import Annotator
@@ -24,15 +25,16 @@ from inference.entries import (
     RefinerEntry,
     UpscalerEntry,
 )
+from inference.policy import Policy
 from inference.prompts import PromptEncoder
 
 if TYPE_CHECKING:
     from inference.upscaling import Upscaler
 
 
-def networks(pipeline: Any) -> Iterable[torch.nn.Module]:
-    """The parts of a pipeline that have weights."""
-    return (part for part in pipeline.components.values() if isinstance(part, torch.nn.Module))
+def networks(pipeline: Any) -> dict[str, torch.nn.Module]:
+    """The parts of a pipeline that have weights, by their names."""
+    return {name: part for name, part in pipeline.components.items() if isinstance(part, torch.nn.Module)}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,6 +53,9 @@ class PictureModel:
     """The hub's commit that the weights are of; None for a folder of the operator's own."""
     hashes: dict[str, str]
     """Short SHA-256 of each component's weights."""
+    policy: Policy
+    thrifty: bool = False
+    """Whether the policy is another than the first one, because the memory ran out under that."""
 
     @property
     def denoiser(self) -> Any:
@@ -58,9 +63,14 @@ class PictureModel:
         return self.pipeline.unet if hasattr(self.pipeline, "unet") else self.pipeline.transformer
 
     @property
+    def parts(self) -> dict[str, torch.nn.Module]:
+        """The networks of the pipeline by their names."""
+        return networks(self.pipeline)
+
+    @property
     def modules(self) -> Iterable[torch.nn.Module]:
         """Everything that takes memory."""
-        return networks(self.pipeline)
+        return self.parts.values()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -77,7 +87,7 @@ class PictureRefiner:
     @property
     def modules(self) -> Iterable[torch.nn.Module]:
         """Everything that takes memory."""
-        return networks(self.pipeline)
+        return networks(self.pipeline).values()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -149,6 +159,27 @@ PictureDescriber = Reader[DescriberEntry, Describer]
 PictureClassifier = Reader[ClassifierEntry, Classifier]
 PictureChecker = Reader[CheckerEntry, Checker]
 PictureAnnotator = Reader[AnnotatorEntry, Annotator]
+
+
+def device_bytes(loaded: Any) -> int:
+    """How much of the device's memory the weights of what was loaded take at once."""
+    if isinstance(loaded, PictureModel):
+        return loaded.policy.device_bytes({name: module_bytes(part) for name, part in loaded.parts.items()})
+    return sum(module_bytes(module) for module in loaded.modules)
+
+
+def module_bytes(module: torch.nn.Module) -> int:
+    """The bytes of a network's parameters and buffers, shared ones once."""
+    tensors = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
+    return sum(_tensor_bytes(tensor) for tensor in tensors.values())
+
+
+def _tensor_bytes(tensor: torch.Tensor) -> int:
+    if is_traceable_wrapper_subclass(tensor):
+        # One with 8-bit weights says of itself that it is the tensor which it stands for.
+        names, _ = tensor.__tensor_flatten__()
+        return sum(_tensor_bytes(getattr(tensor, name)) for name in names)
+    return tensor.numel() * tensor.element_size()
 
 
 @dataclass(frozen=True, kw_only=True)

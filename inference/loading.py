@@ -1,6 +1,7 @@
 """From an entry of the catalogue and its weights on disk to what runs on the device. `store` decides when.
 
-Each function returns a `Plan`: how much the weights will take, for whoever must make room, and what loads them.
+Each function returns a `Plan`: how much the weights will take, for whoever must make room, and what loads them. Whole
+pipelines are the matter of `pipelines`.
 """
 
 from __future__ import annotations
@@ -15,11 +16,6 @@ import torch
 from diffusers import (
     AutoencoderTiny,
     ControlNetModel,
-    FluxPipeline,
-    StableDiffusion3Pipeline,
-    StableDiffusionPipeline,
-    StableDiffusionXLImg2ImgPipeline,
-    StableDiffusionXLPipeline,
 )
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
 from transformers import (
@@ -33,13 +29,12 @@ from transformers import (
 )
 
 from inference import annotating, weights
-from inference.adapters import Adapters
 from inference.catalog import Catalog
 from inference.checking import Checker
 from inference.classifying import Classifier
 from inference.describing import Describer
 from inference.device import Device
-from inference.entries import Family, FolderEntry, PipelineEntry
+from inference.entries import FolderEntry
 from inference.errors import WeightsError
 from inference.loaded import (
     Network,
@@ -49,21 +44,10 @@ from inference.loaded import (
     PictureControl,
     PictureDecoder,
     PictureDescriber,
-    PictureModel,
-    PictureRefiner,
     PictureUpscaler,
     Reader,
     ReaderEntry,
 )
-from inference.prompts import PromptEncoder
-
-PIPELINES: dict[Family, type[Any]] = {
-    "sd1": StableDiffusionPipeline,
-    "sd2": StableDiffusionPipeline,
-    "sdxl": StableDiffusionXLPipeline,
-    "sd3": StableDiffusion3Pipeline,
-    "flux": FluxPipeline,
-}
 
 
 class _Measurable(Protocol):
@@ -79,55 +63,11 @@ class Plan(Generic[Loaded]):
     """How something will be loaded."""
 
     expected_bytes: int
+    """Of the device's memory."""
+    host_bytes: int = 0
+    """Of the machine's own, where parts wait there for their work."""
     load: Callable[[], Loaded]
     """Raises WeightsError where the weights are not what the catalogue says."""
-
-
-def model(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[PictureModel]:
-    """A picture model from its diffusers folder."""
-    entry = catalog.models[name]
-    dtype = device.dtype(entry.dtype, entry.family)
-    files = weights.component_files(folder, entry.variant)
-
-    def load() -> PictureModel:
-        pipeline = _pipeline(folder, entry, PIPELINES[entry.family], f"{entry.family} model", dtype)
-        pipeline.to(device.where)
-        return PictureModel(
-            name=name,
-            entry=entry,
-            pipeline=pipeline,
-            dtype=dtype,
-            scheduler_config=dict(pipeline.scheduler.config),
-            prompts=PromptEncoder(pipeline, entry.family),
-            adapters=Adapters(pipeline),
-            revision=_revision(entry, folder),
-            hashes={component: weights.fingerprint(of) for component, of in files.items()},
-        )
-
-    numbers = weights.parameter_count(file for of_component in files.values() for file in of_component)
-    return Plan(expected_bytes=numbers * dtype.itemsize, load=load)
-
-
-def refiner(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[PictureRefiner]:
-    """SDXL's refiner from its diffusers folder."""
-    entry = catalog.refiners[name]
-    dtype = device.dtype(entry.dtype, "sdxl")
-    files = weights.component_files(folder, entry.variant)
-
-    def load() -> PictureRefiner:
-        pipeline = _pipeline(folder, entry, StableDiffusionXLImg2ImgPipeline, "SDXL refiner", dtype)
-        pipeline.to(device.where)
-        return PictureRefiner(
-            name=name,
-            entry=entry,
-            pipeline=pipeline,
-            prompts=PromptEncoder(pipeline, "sdxl"),
-            revision=_revision(entry, folder),
-            hashes={component: weights.fingerprint(of) for component, of in files.items()},
-        )
-
-    numbers = weights.parameter_count(file for of_component in files.values() for file in of_component)
-    return Plan(expected_bytes=numbers * dtype.itemsize, load=load)
 
 
 def upscaler(catalog: Catalog, name: str, path: Path, device: Device) -> Plan[PictureUpscaler]:
@@ -193,7 +133,7 @@ def control(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[P
 
     def load() -> PictureControl:
         network = _network(folder, ControlNetModel, dtype, "ControlNet").to(device.where).eval()
-        revision = _revision(entry, folder)
+        revision = revision_of(entry, folder)
         return PictureControl(
             name=name, entry=entry, network=network, revision=revision, hash=weights.fingerprint(files)
         )
@@ -214,14 +154,14 @@ def annotator(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan
             else:
                 network = annotating.detector(folder, entry.kind)
         except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
-            raise _does_not_load(folder, f"detector of {entry.kind}", error) from error
+            raise does_not_load(folder, f"detector of {entry.kind}", error) from error
         network.model.to(device.where).eval()
         return PictureAnnotator(
             name=name,
             entry=entry,
             network=network,
             dtype=torch.float32,
-            revision=_revision(entry, folder),
+            revision=revision_of(entry, folder),
             hash=weights.fingerprint(files),
         )
 
@@ -246,35 +186,17 @@ def _reader(
             entry=entry,
             network=network(loaded.to(device.where).eval(), processor),
             dtype=dtype,
-            revision=_revision(entry, folder),
+            revision=revision_of(entry, folder),
             hash=weights.fingerprint(files),
         )
 
     return Plan(expected_bytes=weights.parameter_count(files) * dtype.itemsize, load=load)
 
 
-def _revision(entry: FolderEntry, folder: Path) -> str | None:
+def revision_of(entry: FolderEntry, folder: Path) -> str | None:
+    """The hub's commit that the weights in this folder are of; None for a folder of the operator's own."""
     # The hub's cache names a snapshot by its commit.
     return None if entry.repo is None else folder.name
-
-
-def _pipeline(folder: Path, entry: PipelineEntry, kind: type[Any], what: str, dtype: torch.dtype) -> Any:
-    absent: dict[str, Any] = dict.fromkeys(weights.UNUSED & set(kind._optional_components))
-    if kind is StableDiffusionPipeline:
-        absent["requires_safety_checker"] = False
-    try:
-        pipeline = kind.from_pretrained(
-            folder,
-            dtype=dtype,
-            variant=entry.variant,
-            use_safetensors=True,
-            local_files_only=True,
-            **absent,
-        )
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise _does_not_load(folder, what, error) from error
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
 
 
 def _transformer(
@@ -295,7 +217,7 @@ def _transformer(
         _require_all(report)
         return loaded, processor.from_pretrained(of or folder, local_files_only=True)
     except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
-        raise _does_not_load(folder, what, error) from error
+        raise does_not_load(folder, what, error) from error
 
 
 def _network(folder: Path, kind: Any, dtype: torch.dtype, what: str) -> Any:
@@ -309,7 +231,7 @@ def _network(folder: Path, kind: Any, dtype: torch.dtype, what: str) -> Any:
         )
         _require_all(report)
     except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
-        raise _does_not_load(folder, what, error) from error
+        raise does_not_load(folder, what, error) from error
     return loaded
 
 
@@ -318,5 +240,6 @@ def _require_all(report: dict[str, Any]) -> None:
         raise ValueError(f"its weights have no fitting {gaps[0]}")
 
 
-def _does_not_load(folder: Path, what: str, error: Exception) -> WeightsError:
+def does_not_load(folder: Path, what: str, error: Exception) -> WeightsError:
+    """What is said of a folder that is there and does not load as this."""
     return WeightsError(f"{folder} does not load as a {what}: {' '.join(str(error).split())[:300]}")

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 from PIL import Image
 
-from inference import decoding
+from inference import decoding, placement
 from inference.loaded import Setup
 from inference.passes import Pass, Place
 from inference.protocol import Imagine
@@ -110,6 +110,9 @@ class Session:
             return taken.denoise(places, after_step)
         except _Abandoned:
             return torch.empty(0)
+        finally:
+            # diffusers does so itself, but not where it is broken off, nor for a pipeline that only shares the parts.
+            placement.rest(self._setup.model.pipeline)
 
     def _decode(self, place: Place, latent: torch.Tensor) -> Image.Image | None:
         """The picture of these latents; None where nobody wants it any more."""

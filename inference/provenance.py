@@ -58,6 +58,7 @@ def recipe(request: Imagine, setup: Setup, scheduler: Any) -> dict[str, Any]:
         # It changes no picture, but it decides whether there is one.
         "checker": None if checker is None else {"name": checker.name, "hash": checker.hash},
         "device": _worked_on(setup.device, model.dtype),
+        "policy": msgspec.to_builtins(model.policy),
         "batch": setup.batch,
         "versions": versions(),
     }

@@ -6,16 +6,15 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
-
-from inference import loading, weights
+from inference import loading, pipelines, placement, policy, weights
 from inference.adapters import Adapter
 from inference.catalog import Catalog
-from inference.device import Device, is_out_of_memory
+from inference.device import Device, host_free_bytes, is_out_of_memory
 from inference.entries import BUILT_IN_ANNOTATORS, Kind
 from inference.errors import OutOfMemory, UnavailableModel, WeightsError
 from inference.loaded import (
@@ -28,8 +27,10 @@ from inference.loaded import (
     PictureModel,
     PictureRefiner,
     PictureUpscaler,
+    device_bytes,
 )
 from inference.loading import Loaded, Plan
+from inference.policy import Policy
 from inference.protocol import Lora
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,16 @@ Result = TypeVar("Result")
 class _Resident:
     model: Any
     vram_bytes: int
+    host_bytes: int
+
+
+@dataclass(kw_only=True, eq=False)
+class _Lease:
+    """What one task uses."""
+
+    kept: set[str] = field(default_factory=set)
+    painting: tuple[str, int] | None = None
+    """The picture model that it asked for last, and the pixels of its pictures."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -59,17 +70,31 @@ class Store:
     device: Device
     vram_budget_bytes: int | None = None
     _resident: OrderedDict[str, _Resident] = field(default_factory=OrderedDict)
-    _leases: list[set[str]] = field(default_factory=list)
+    _leases: list[_Lease] = field(default_factory=list)
+    _chosen: dict[str, Policy] = field(default_factory=dict)
+    """How each picture model is kept, to begin with."""
+    _economies: dict[str, list[tuple[int, Policy]]] = field(default_factory=dict)
+    """How, where the memory ran out: for pictures of so many pixels and more."""
     _without: set[str] = field(default_factory=set)
     """Decoders that are known not to load, so that it is said once."""
 
-    def use(self, name: str, on_load: Callable[[], None]) -> PictureModel:
-        """The named picture model."""
-        return self._use("model", name, on_load, loading.model)
+    def use(self, name: str, on_load: Callable[[], None], pixels: int = 0) -> PictureModel:
+        """The named picture model, kept as pictures of so many pixels need it."""
+        if self._leases:
+            self._leases[-1].painting = name, pixels
+        key, kept_as = f"model {name}", self._policy(name, pixels)
+        if key in self._resident and not self._resident[key].model.policy.loads_like(kept_as):
+            self._drop(key)
+        model = self._use("model", name, on_load, partial(pipelines.model, policy=kept_as))
+        thrifty = kept_as != self._chosen[name]
+        if (model.policy, model.thrifty) != (kept_as, thrifty):
+            placement.tile(model.pipeline, kept_as)
+            model = self._resident[key].model = replace(model, policy=kept_as, thrifty=thrifty)
+        return model
 
     def use_refiner(self, name: str, on_load: Callable[[], None]) -> PictureRefiner:
         """The named refiner."""
-        return self._use("refiner", name, on_load, loading.refiner)
+        return self._use("refiner", name, on_load, pipelines.refiner)
 
     def use_upscaler(self, name: str, on_load: Callable[[], None]) -> PictureUpscaler:
         """The named upscaler."""
@@ -109,7 +134,7 @@ class Store:
         if tuple(wanted) == model.adapters.active:
             return
         model.adapters.switch(wanted)
-        self._resident[f"model {model.name}"].vram_bytes = sum(module_bytes(module) for module in model.modules)
+        self._resident[f"model {model.name}"].vram_bytes = device_bytes(model)
 
     def use_decoder(self, name: str, on_load: Callable[[], None]) -> PictureDecoder | None:
         """The named decoder, or None where it is not to be had: previews can do without."""
@@ -133,7 +158,7 @@ class Store:
         Within the lease of another task, which waits, nothing is loaded that does not fit the budget beside that
         task's models: they need the rest of the memory themselves. It raises OutOfMemory instead.
         """
-        self._leases.append(set())
+        self._leases.append(_Lease())
         try:
             yield
         finally:
@@ -142,6 +167,29 @@ class Store:
     def let_go(self) -> None:
         """Give up everything that no lease keeps, for who needs its memory."""
         self._make_room(self.budget_bytes())
+
+    def economise(self) -> bool:
+        """Make do with less where memory ran out: all that this lease does not use leaves, and its picture model is
+        kept the next thriftier way, from this size of pictures on, as long as the process lives.
+
+        False where nothing is left to give up, so that trying again would end the same. Call it within the lease, when
+        the error that told of it, whose traceback holds tensors, is gone.
+        """
+        crowded = bool(self._droppable())
+        self.let_go()
+        painting = self._leases[-1].painting
+        if painting is None or painting[0] not in self._chosen:
+            return crowded
+        name, pixels = painting
+        if (resident := self._resident.get(f"model {name}")) is not None:
+            placement.rest(resident.model.pipeline)
+        entry, so_far = self.catalog.models[name], self._policy(name, pixels)
+        thriftier = policy.thriftier(so_far, entry, pixels, self.device.is_cuda)
+        if thriftier is None:
+            return crowded
+        log.warning("%s ran out of memory at %d pixels: from now on %s", name, pixels, policy.in_words(thriftier))
+        self._economies.setdefault(name, []).append((pixels, thriftier))
+        return True
 
     def resident(self) -> dict[str, int]:
         """What is on the device now and the bytes of its weights, least recently used first."""
@@ -167,9 +215,17 @@ class Store:
             self._admit(key, plan(self.catalog, name, place, self.device))
         self._resident.move_to_end(key)
         if self._leases:
-            self._leases[-1].add(key)
+            self._leases[-1].kept.add(key)
         loaded: Loaded = self._resident[key].model
         return loaded
+
+    def _policy(self, name: str, pixels: int) -> Policy:
+        """How this model is kept for pictures of so many pixels."""
+        if name not in self._chosen:
+            entry, folder = self.catalog.models[name], self._located("model", name)
+            self._chosen[name] = placement.choose(folder, entry, self.device, self.budget_bytes())
+        economies = [kept_as for least, kept_as in self._economies.get(name, ()) if pixels >= least]
+        return max([self._chosen[name], *economies], key=lambda kept_as: kept_as.thrift)
 
     def _located(self, kind: Kind, name: str) -> Path:
         place = weights.locate(self.catalog, kind, name)
@@ -179,7 +235,7 @@ class Store:
 
     def _admit(self, key: str, plan: Plan[Loaded]) -> None:
         """Make room, load, and keep count of what the weights really take."""
-        self._make_room(plan.expected_bytes)
+        self._make_room(plan.expected_bytes, plan.host_bytes)
         if self._kept_by_others() and not self._fits(plan.expected_bytes):
             raise OutOfMemory(f"The {key} does not fit beside what is being painted; try again later.")
         loaded = _unless_full(plan.load)
@@ -190,27 +246,39 @@ class Store:
         if loaded is None:
             self.device.release_cache()
             raise OutOfMemory(f"The {key} does not fit into the device's memory; choose another one.")
-        vram_bytes = sum(module_bytes(module) for module in loaded.modules)
-        self._resident[key] = _Resident(model=loaded, vram_bytes=vram_bytes)
+        vram_bytes = device_bytes(loaded)
+        self._resident[key] = _Resident(model=loaded, vram_bytes=vram_bytes, host_bytes=plan.host_bytes)
         log.info("%s is resident with %.1f MB", key, vram_bytes / 1e6)
 
-    def _make_room(self, needed_bytes: int) -> None:
-        """Let go of the least recently used until this many bytes fit the budget, or all that is left is in use."""
+    def _make_room(self, needed_bytes: int, host_bytes: int = 0) -> None:
+        """Let go of the least recently used until this many bytes fit the budget, or all that is left is in use.
+
+        `host_bytes` are wanted of the machine's own memory, where models wait that are not on the device as a whole.
+        """
         while not self._fits(needed_bytes) and (droppable := self._droppable()):
-            del self._resident[droppable[0]]
-            log.info("%s leaves the device", droppable[0])
+            self._drop(droppable[0])
+        while host_bytes > host_free_bytes():
+            waiting = [key for key in self._droppable() if self._resident[key].host_bytes]
+            if not waiting:
+                break
+            self._drop(waiting[0])
+            self.device.release_cache()
         self.device.release_cache()
+
+    def _drop(self, key: str) -> None:
+        del self._resident[key]
+        log.info("%s leaves the device", key)
 
     def _fits(self, needed_bytes: int) -> bool:
         return sum(self.resident().values()) + needed_bytes <= self.budget_bytes()
 
     def _droppable(self) -> list[str]:
         """What no lease keeps, least recently used first."""
-        kept = set().union(*self._leases)
+        kept = set().union(*(lease.kept for lease in self._leases))
         return [key for key in self._resident if key not in kept]
 
     def _kept_by_others(self) -> bool:
-        return any(self._leases[:-1])
+        return any(lease.kept for lease in self._leases[:-1])
 
 
 def _unless_full(load: Callable[[], Result]) -> Result | None:
@@ -222,9 +290,3 @@ def _unless_full(load: Callable[[], Result]) -> Result | None:
         if not is_out_of_memory(error):
             raise
         return None
-
-
-def module_bytes(module: torch.nn.Module) -> int:
-    """The bytes of a network's parameters and buffers, shared ones once."""
-    tensors = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())

@@ -28,6 +28,8 @@ class Weigher:
             EmbeddingsProvider(
                 tokenizer,
                 encoder,
+                # Its own would be wrong for one that waits elsewhere until it works.
+                device=pipeline._execution_device,
                 truncate=False,
                 returned_embeddings_type=states,
                 split_long_text_mode=SplitLongTextMode.PHRASES,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import struct
 from collections.abc import Iterable
@@ -248,19 +249,16 @@ def _weight_files(part: Path, stem: str, variant: str | None) -> list[Path]:
     return [part / f"{stem}.safetensors"]
 
 
-def parameter_count(files: Iterable[Path]) -> int:
-    """How many numbers these safetensors files hold, read from their headers alone."""
+def parameter_count(files: Iterable[Path], matrices: bool = False) -> int:
+    """How many numbers these safetensors files hold, or their matrices alone, read from their headers."""
     count = 0
     for file in files:
         with file.open("rb") as stream:
             (header_bytes,) = struct.unpack("<Q", stream.read(8))
             header = json.loads(stream.read(header_bytes))
         for name, tensor in header.items():
-            if name != "__metadata__":
-                numbers = 1
-                for size in tensor["shape"]:
-                    numbers *= size
-                count += numbers
+            if name != "__metadata__" and (len(tensor["shape"]) == 2 or not matrices):
+                count += math.prod(tensor["shape"])
     return count
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from msgspec.structs import replace
 from PIL import Image
 
-from inference import decoding, painting, provenance
+from inference import decoding, painting, policy, provenance
 from inference.catalog import Catalog
 from inference.device import Device
 from inference.entries import AddOnEntry, Kind, ModelEntry
@@ -200,7 +200,8 @@ def run(requests: Sequence[Imagine], files: Mapping[str, bytes], store: Store, r
         for request in requests:
             report.step(request.job, 0, request.steps_together, "loading")
 
-    model = store.use(first.model, loading)
+    largest = first.second or first
+    model = store.use(first.model, loading, largest.width * largest.height)
     refiner = None if first.refiner is None else store.use_refiner(first.refiner.name, loading)
     upscaler = None if model.entry.upscaler is None else store.use_upscaler(model.entry.upscaler, loading)
     checker = None if model.entry.checker is None else store.use_checker(model.entry.checker, loading)
@@ -246,22 +247,30 @@ def run(requests: Sequence[Imagine], files: Mapping[str, bytes], store: Store, r
             report.finish(job, painted, made_of, Answer(notes=_notes(request, model)))
 
 
-def _sketcher(model: PictureModel, store: Store, loading: Callable[[], None]) -> painting.Sketch:
-    """What makes previews: the decoder that the model names, or its own VAE where that is not to be had."""
+def _sketcher(model: PictureModel, store: Store, loading: Callable[[], None]) -> painting.Sketch | None:
+    """What makes previews: the decoder that the model names, or its own VAE where that is not to be had.
+
+    None where the VAE would have to change places with the denoiser for each of them.
+    """
     loaded = None if model.entry.decoder is None else store.use_decoder(model.entry.decoder, loading)
     decoder = None if loaded is None else loaded.network
     if decoder is not None and decoder.config.latent_channels != model.pipeline.vae.config.latent_channels:
         log.warning("%s: the decoder %s is of another family and shows nothing", model.name, model.entry.decoder)
         decoder = None
+    if decoder is None and model.policy.offload == "model":
+        return None
     return partial(decoding.sketch, model.pipeline, model.entry.family, decoder=decoder)
 
 
 def _notes(request: Imagine, model: PictureModel) -> tuple[str, ...]:
-    """What the member shall know of how the words were read."""
+    """What the member shall know of how the words were read and the picture was made."""
+    notes = []
     weighed = any(part.weight != 1 for text in request.styled for part in weigh_words(text))
     if weighed and not model.prompts.weighs:
-        return (f"{model.entry.title} does not weigh words: the weights were left out.",)
-    return ()
+        notes.append(f"{model.entry.title} does not weigh words: the weights were left out.")
+    if model.thrifty:
+        notes.append(f"The memory was full, so this was painted thriftily: {policy.in_words(model.policy)}.")
+    return tuple(notes)
 
 
 def _painted(request: Imagine, pictures: Sequence[Image.Image], made_of: dict[str, Any]) -> list[Painted]:

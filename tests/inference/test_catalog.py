@@ -152,6 +152,8 @@ def test_every_sampler_that_the_catalogue_admits_is_made_of_something() -> None:
             '"flux"\nsize_multiple = 16',
             "models.one: negative: must be false, the flux family",
         ),
+        ("steps = 8", 'steps = 8\noffload = "disk"', "models.one: offload: Invalid enum value 'disk'"),
+        ("steps = 8", 'steps = 8\nattention = "flash"', "models.one: attention: the sd1 family takes no other kernels"),
         ("steps = 8\n", "", "models.one: Object missing required field `steps`"),
         ("steps = 8", "steps = 200", "models.one: steps: 200 is over max_steps (150)"),
         ('family = "sd1"', 'family = "sd9"', "models.one: family: Invalid enum value 'sd9'"),
@@ -202,3 +204,19 @@ def test_a_catalogue_without_models_and_a_missing_one_say_what_to_do(tmp_path: P
         catalog.load(written(tmp_path, 'default = "one"'))
     with pytest.raises(CatalogError, match="set EASEL_MODELS"):
         catalog.load(tmp_path / "nowhere.toml")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("channels_last = true", "channels_last: the sd3 family has no convolutions"),
+        ('attention = "sliced"', "attention: attention cannot be sliced in the sd3 family"),
+        ("compile = true", "compile: diffusers names no repeated blocks in the sd3 family"),
+    ],
+)
+def test_what_diffusers_cannot_do_for_a_family_is_told_at_the_start(line: str, message: str, tmp_path: Path) -> None:
+    text = GOOD.replace('family = "sd1"', 'family = "sd3"').replace(
+        'sampler = "DPM++ 2M"', 'sampler = "FlowMatch Euler"'
+    )
+    with pytest.raises(CatalogError, match=f"models.one: {message}"):
+        catalog.load(written(tmp_path, text.replace("steps = 8", f"steps = 8\n{line}")))

@@ -14,7 +14,8 @@ from inference import catalog
 from inference.catalog import Catalog
 from inference.device import Device
 from inference.errors import OutOfMemory, UnavailableModel, WeightsError
-from inference.store import Store, module_bytes
+from inference.loaded import module_bytes
+from inference.store import Store
 
 
 def nothing() -> None:

@@ -1,0 +1,174 @@
+"""Placement: every policy paints the plain one's picture, to the last bit where nothing else is computed."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from inference import catalog, placement, policy
+from inference.catalog import Catalog
+from inference.device import Device
+from inference.errors import CatalogError
+from inference.loaded import module_bytes
+from inference.policy import Policy
+from inference.protocol import Control, Finished, Lora
+from inference.store import Store
+from inference.tasks import imagine
+from tests.inference import tiny
+from tests.inference.cards import card
+from tests.inference.conftest import Record, ask_for, uploaded, with_model
+
+HOUSE, FILES = uploaded(tiny.picture(64, 64))
+FROM_A_PICTURE: dict[str, Any] = {"prompt": "a (red:1.3) house", "image": HOUSE, "strength": 0.7, "steps": 3}
+
+
+def finished(store: Store, **changes: Any) -> Finished:
+    record = Record()
+    request = ask_for(**changes)
+    record.begin(request)
+    imagine.run([request], FILES, store, record.report)
+    return record.finished()[1]
+
+
+def pixels(store: Store, **changes: Any) -> np.ndarray[Any, Any]:
+    picture = Image.open(io.BytesIO(finished(store, **changes).pictures[0].data))
+    return np.asarray(picture.convert("RGB")).astype(int)
+
+
+def kept(known: Catalog, name: str = "sd15", **fields: Any) -> Store:
+    """A store on a card with room for everything, whose model is kept as these fields of its entry say."""
+    return Store(catalog=with_model(known, name, **fields), device=card())
+
+
+@pytest.mark.parametrize("offload", ["model", "group"])
+@pytest.mark.parametrize(("name", "sampler"), [("sd15", "DPM++ 2M"), ("sdxl", "Euler"), ("sd35", "FlowMatch Euler")])
+def test_parts_that_come_and_go_paint_the_same_picture(known: Catalog, name: str, sampler: str, offload: str) -> None:
+    wanted = {"model": name, "sampler": sampler, "count": 2, **FROM_A_PICTURE}
+    offloaded = kept(known, name, offload=offload)
+    made = finished(offloaded, **wanted)
+    assert made.recipe["policy"]["offload"] == offload
+    plain = finished(kept(known, name), **wanted)
+    for one, other in zip(made.pictures, plain.pictures, strict=True):
+        assert Image.open(io.BytesIO(one.data)).tobytes() == Image.open(io.BytesIO(other.data)).tobytes()
+
+
+@pytest.mark.parametrize("offload", ["model", "group"])
+def test_loras_and_controls_go_with_parts_that_come_and_go(
+    known: Catalog, offload: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # diffusers looks for a card itself when it puts its hooks on again.
+    monkeypatch.setattr("diffusers.pipelines.pipeline_utils.get_device", lambda: "cpu:0")
+    offloaded, plain = kept(known, offload=offload), kept(known)
+    for wanted in (
+        {"loras": (Lora("ink", 0.8),)},
+        {"loras": (Lora("words", 1.0), Lora("ink", 0.5))},
+        {"control": Control(name="canny", weight=1.0, image=HOUSE)},
+        {},
+    ):
+        assert (pixels(offloaded, **wanted) == pixels(plain, **wanted)).all()
+
+
+@pytest.mark.parametrize("offload", ["model", "group"])
+def test_the_store_counts_what_is_on_the_device_at_once(known: Catalog, offload: str) -> None:
+    offloaded = kept(known, offload=offload)
+    model = offloaded.use("sd15", lambda: None)
+    parts = {name: module_bytes(part) for name, part in model.parts.items()}
+    assert offloaded.resident() == {"model sd15": model.policy.device_bytes(parts)}
+    assert offloaded.resident()["model sd15"] < sum(parts.values())
+
+
+def test_models_that_wait_in_the_machines_memory_leave_when_that_is_full(
+    known: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = with_model(with_model(known, "sd15", offload="model"), "sdxl", offload="model")
+    store = Store(catalog=both, device=card())
+    store.use("sd15", lambda: None)
+    store.use_upscaler("x4", lambda: None)
+    monkeypatch.setattr("inference.store.host_free_bytes", lambda: 0)
+    store.use("sdxl", lambda: None)
+    assert list(store.resident()) == ["upscaler x4", "model sdxl"]
+
+
+@pytest.mark.parametrize("fields", [{"attention": "sliced"}, {"channels_last": True}])
+@pytest.mark.parametrize(("name", "sampler"), [("sd15", "DPM++ 2M"), ("sdxl", "Euler")])
+def test_other_kernels_paint_nearly_the_same(known: Catalog, name: str, sampler: str, fields: dict[str, Any]) -> None:
+    wanted = {"model": name, "sampler": sampler, "steps": 2}
+    difference = abs(pixels(kept(known, name, **fields), **wanted) - pixels(kept(known, name), **wanted))
+    assert difference.max() <= 1
+
+
+def test_compiled_blocks_paint_nearly_the_same_with_and_without_a_lora(
+    known: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Everything but the making of kernels, which takes minutes and a compiler.
+    monkeypatch.setattr(placement, "COMPILING", {**placement.COMPILING, "backend": "eager"})
+    compiled, plain = kept(known, compile=True), kept(known)
+    for wanted in ({}, {"loras": (Lora("ink", 0.8),)}, {}):
+        assert abs(pixels(compiled, **wanted) - pixels(plain, **wanted)).max() <= 1
+
+
+def test_tiles_paint_nearly_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The starter, for in an untrained VAE every pixel depends on all others.
+    known = catalog.load(Path("models.toml"))
+    monkeypatch.setattr(policy, "TILE", 64)
+    wanted = {"model": "starter", "width": 128, "height": 128}
+    whole, tiled = (pixels(kept(known, "starter", **fields), **wanted) for fields in ({}, {"vae_tiling": True}))
+    # Each tile is normed by itself, which shifts its tone a little.
+    assert 0 < abs(whole - tiled).mean() < 8
+    small = wanted | {"width": 64, "height": 64}
+    whole, tiled = (pixels(kept(known, "starter", **fields), **small) for fields in ({}, {"vae_tiling": True}))
+    assert (whole == tiled).all()
+
+
+@pytest.mark.parametrize(("name", "sampler"), [("sd15", "DPM++ 2M"), ("sd35", "FlowMatch Euler")])
+def test_eight_bit_weights_take_less_and_paint_much_the_same(
+    known: Catalog, name: str, sampler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(placement, "LARGE_NUMBERS", 0)
+    small, plain = kept(known, name, weights="8bit", dtype="float32"), kept(known, name)
+    wanted = {"model": name, "sampler": sampler}
+    assert abs(pixels(small, **wanted) - pixels(plain, **wanted)).mean() < 4
+    assert small.resident()[f"model {name}"] < 0.85 * plain.resident()[f"model {name}"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"weights": "8bit"}, r"models.sd15: weights: '8bit' needs torchao: pip install .*easel\[eightbit\]"),
+        ({"attention": "xformers"}, "models.sd15: attention: 'xformers' needs xformers"),
+        ({"compile": True}, "models.sd15: compile: needs a C compiler"),
+    ],
+)
+def test_what_is_asked_for_must_be_installed_where_there_is_a_card(
+    known: Catalog, cpu: Device, fields: dict[str, Any], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = with_model(known, **fields).models
+    placement.require(models, cpu)
+    monkeypatch.setattr(placement, "find_spec", lambda _: None)
+    monkeypatch.setattr(placement.shutil, "which", lambda _: None)
+    placement.require(known.models, card())
+    with pytest.raises(CatalogError, match=words):
+        placement.require(models, card())
+
+
+def test_a_cpu_keeps_every_model_the_plain_way(known: Catalog, cpu: Device) -> None:
+    greedy = with_model(known, offload="group", attention="xformers", weights="8bit", channels_last=True)
+    model = Store(catalog=greedy, device=cpu, vram_budget_bytes=1).use("sd15", lambda: None)
+    assert model.policy == Policy()
+    assert model.pipeline.unet.dtype == torch.float32
+
+
+def test_a_small_card_gets_a_thrifty_policy(known: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(policy, "RESERVED_BYTES", 0)
+    needed = placement.measure(known.folder / "sd15", known.models["sd15"], card())
+    total = sum(needed.parts.values())
+    budget = total - 1
+    model = Store(catalog=known, device=card(), vram_budget_bytes=budget).use("sd15", lambda: None)
+    assert model.policy == Policy(offload="model")
+    assert sum(module_bytes(part) for part in model.modules) == pytest.approx(total, rel=0.05)
