@@ -219,4 +219,4 @@ def test_what_diffusers_cannot_do_for_a_family_is_told_at_the_start(line: str, m
         'sampler = "DPM++ 2M"', 'sampler = "FlowMatch Euler"'
     )
     with pytest.raises(CatalogError, match=f"models.one: {message}"):
-        catalog.load(written(tmp_path, text.replace("steps = 8", f"steps = 8\n{line}")))
+        catalog.load(written(tmp_path, text.replace("steps = 8", f"steps = 8\nsize_multiple = 16\n{line}")))

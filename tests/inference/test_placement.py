@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,7 @@ def test_tiles_paint_nearly_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (whole == tiled).all()
 
 
+@pytest.mark.skipif(find_spec("torchao") is None, reason="the extra `eightbit` is not installed")
 @pytest.mark.parametrize(("name", "sampler"), [("sd15", "DPM++ 2M"), ("sd35", "FlowMatch Euler")])
 def test_eight_bit_weights_take_less_and_paint_much_the_same(
     known: Catalog, name: str, sampler: str, monkeypatch: pytest.MonkeyPatch

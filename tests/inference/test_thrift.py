@@ -11,9 +11,10 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
-from inference import decoding, policy
+from inference import decoding, placement, policy
 from inference.catalog import Catalog
 from inference.device import Device
+from inference.policy import Policy
 from inference.protocol import Batch, Cancel, Failed, Finished, Grid
 from inference.store import Store
 from tests.inference.cards import card
@@ -108,13 +109,16 @@ def test_a_second_full_memory_names_the_size_that_fits_and_the_next_picture_begi
 
 
 def test_a_model_that_does_not_load_whole_is_loaded_in_parts(known: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
-    to: Any = torch.nn.Module.to
-    # Twice, for the model is tried again when all others have left.
-    with served(known, card()) as (serving, store):
-        serving.peer.paint(ask_for(1, width=16, height=16))
-        store.let_go()
-        monkeypatch.setattr(torch.nn.Module, "to", full(1, to))
-        ended = serving.peer.paint(ask_for(1, width=16, height=16))[1]
+    place = placement.place
+
+    def place_unless_whole(pipeline: Any, kept_as: Policy, device: Device) -> None:
+        if kept_as.offload == "none":
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        place(pipeline, kept_as, device)
+
+    with served(known, card()) as (serving, _):
+        monkeypatch.setattr(placement, "place", place_unless_whole)
+        ended = serving.peer.paint(ask_for(1, model="sd21", sampler="DDIM", width=16, height=16))[1]
         assert ended.recipe["policy"]["offload"] == "model"
 
 
