@@ -48,7 +48,15 @@ def kept(known: Catalog, name: str = "sd15", **fields: Any) -> Store:
 
 
 @pytest.mark.parametrize("offload", ["model", "group"])
-@pytest.mark.parametrize(("name", "sampler"), [("sd15", "DPM++ 2M"), ("sdxl", "Euler"), ("sd35", "FlowMatch Euler")])
+@pytest.mark.parametrize(
+    ("name", "sampler"),
+    [
+        ("sd15", "DPM++ 2M"),
+        ("sdxl", "Euler"),
+        ("sd35", "FlowMatch Euler"),
+        ("flux-dev", "FlowMatch Euler"),
+    ],
+)
 def test_parts_that_come_and_go_paint_the_same_picture(known: Catalog, name: str, sampler: str, offload: str) -> None:
     wanted = {"model": name, "sampler": sampler, "count": 2, **FROM_A_PICTURE}
     offloaded = kept(known, name, offload=offload)
@@ -137,6 +145,19 @@ def test_eight_bit_weights_take_less_and_paint_much_the_same(
     wanted = {"model": name, "sampler": sampler}
     assert abs(pixels(small, **wanted) - pixels(plain, **wanted)).mean() < 4
     assert small.resident()[f"model {name}"] < 0.85 * plain.resident()[f"model {name}"]
+
+
+@pytest.mark.skipif(find_spec("torchao") is None, reason="the extra `eightbit` is not installed")
+def test_eight_bit_weights_take_loras_and_come_and_go(known: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("diffusers.pipelines.pipeline_utils.get_device", lambda: "cpu:0")
+    small: dict[str, Any] = {"weights": "8bit", "dtype": "float32"}
+    resident, adapted = kept(known, **small), {"loras": (Lora("ink", 0.8),)}
+    base, inked = pixels(resident), pixels(resident, **adapted)
+    assert (base != inked).any()
+    for offload in ("model", "group"):
+        moved = kept(known, offload=offload, **small)
+        assert (pixels(moved, **adapted) == inked).all()
+        assert (pixels(moved) == base).all()
 
 
 @pytest.mark.parametrize(
