@@ -28,7 +28,7 @@ TINY = MODELS / "tiny"
 Tiny = Any  # An AutoencoderTiny. Its own annotations hide its methods from mypy.
 
 
-def new_tiny(width: int = 12, before: int = 2) -> Tiny:
+def new_tiny(width: int = 8, before: int = 2) -> Tiny:
     """An untrained one, of a factor of 4. Its classes allow one width only; most work is done on the small grids."""
     return AutoencoderTiny(  # type: ignore[no-untyped-call]
         encoder_block_out_channels=(width,) * 3,
