@@ -215,6 +215,20 @@ def test_start_picture_and_second_pass_go_with_the_refiner(known: Catalog, store
     assert opened(paint(store, request, files)).size == (64, 48)
 
 
+def test_what_is_kept_stays_bit_for_bit_under_the_refiner_too(known: Catalog, store: Store) -> None:
+    old = picture(40, 40)
+    given, files = uploaded(old)
+    mask = Image.new("L", old.size)
+    mask.paste(255, (5, 5, 20, 20))
+    masked, more = uploaded(mask)
+    request = for_model(known, "sdxl", steps=8, refiner=REFINER, image=given, mask=masked, strength=0.8)
+    before, after = np.asarray(old), np.asarray(opened(paint(store, request, files | more)))
+    changed = (before != after).any(2)
+    assert changed[5:20, 5:20].mean() > 0.9
+    changed[5:20, 5:20] = False
+    assert not changed.any()
+
+
 def test_a_short_run_leaves_the_model_at_least_one_step() -> None:
     assert ask_for(steps=1, refiner=REFINER).steps_refined == 0
     assert ask_for(steps=30, refiner=Refiner("sdxl", 0.2)).steps_refined == 6
