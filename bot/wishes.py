@@ -26,6 +26,7 @@ from inference.protocol import (
     Refiner,
     Style,
     Variation,
+    enough_steps,
     weight_problem,
 )
 
@@ -95,8 +96,7 @@ def settle(wish: Wish, ready: Ready) -> Imagine:
         negative=_prompt(wish.negative, "negative prompt", ready) if wish.negative else "",
         style=_style(wish.style, model) if wish.style else None,
         seed=new_seed() if wish.seed is None else _seed(wish.seed),
-        # Of few steps none is as far from a picture as the strength says.
-        steps=max(model.steps, math.ceil(1 / max(strength, LEAST_STRENGTH))) if wish.steps is None else wish.steps,
+        steps=enough_steps(model.steps, max(strength, LEAST_STRENGTH)) if wish.steps is None else wish.steps,
         guidance=model.guidance if wish.guidance is None else wish.guidance,
         sampler=wish.sampler or model.sampler,
         width=width,

@@ -26,6 +26,14 @@ CANNY_LOW, CANNY_HIGH = 100, 200
 LEAST_SIDE = 64
 """In pixels: the detectors round sides to multiples of it."""
 
+DETECTORS: Mapping[AnnotatorKind, tuple[str, str]] = {
+    "lineart": ("LineartDetector", "model"),
+    "softedge": ("HEDdetector", "netNetwork"),
+    "normal": ("NormalBaeDetector", "model"),
+    "mlsd": ("MLSDdetector", "model"),
+}
+"""Those of controlnet-aux that are one network: the class, and what it calls the network."""
+
 Draw = Callable[[Image.Image], Image.Image]
 """From an RGB picture to a map, which may have another size."""
 
@@ -103,22 +111,10 @@ def _detector(folder: Path, kind: AnnotatorKind) -> tuple[Any, Any]:
     import controlnet_aux
     from controlnet_aux.open_pose.body import Body
 
-    match kind:
-        case "lineart":
-            lines = controlnet_aux.LineartDetector.from_pretrained(folder)
-            return lines.model, lines
-        case "softedge":
-            edges = controlnet_aux.HEDdetector.from_pretrained(folder)
-            return edges.netNetwork, edges
-        case "normal":
-            normals = controlnet_aux.NormalBaeDetector.from_pretrained(folder)
-            return normals.model, normals
-        case "mlsd":
-            straight = controlnet_aux.MLSDdetector.from_pretrained(folder)
-            return straight.model, straight
-        case "openpose":
-            # Bodies alone: hands and faces would need 300 MB more.
-            body = Body(folder / DETECTOR_FILES["openpose"][0])
-            return body.model, controlnet_aux.OpenposeDetector(body)
-        case _:
-            raise ValueError(f"controlnet-aux has no detector for {kind}")
+    if kind == "openpose":
+        # Bodies alone: hands and faces would need 300 MB more.
+        body = Body(folder / DETECTOR_FILES["openpose"][0])
+        return body.model, controlnet_aux.OpenposeDetector(body)
+    made, network = DETECTORS[kind]
+    detector = getattr(controlnet_aux, made).from_pretrained(folder)
+    return getattr(detector, network), detector

@@ -90,6 +90,16 @@ class FolderEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     revision: str | None = None
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
 
+    @property
+    def partners(self) -> dict[Kind, str]:
+        """The entries of other kinds that it names."""
+        return {}
+
+    @property
+    def needed_partners(self) -> dict[Kind, str]:
+        """Those of them without which it cannot be used."""
+        return self.partners
+
 
 class PipelineEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What every entry says whose folder is a whole diffusers pipeline."""

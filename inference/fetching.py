@@ -73,9 +73,10 @@ def wanted(catalog: Catalog, name: str) -> list[Entry]:
     if not named:
         known = ", ".join(name for kind in KINDS for name in catalog.entries(kind))
         raise CatalogError(f"there is no model {name}: choose one of {known}")
-    for naming in (catalog.models.get(name), catalog.controls.get(name)):
-        if naming is not None:
-            named += naming.partners.items()
+    for kind, one in [*named]:
+        entry = catalog.entries(kind)[one]
+        if isinstance(entry, FolderEntry):
+            named += entry.partners.items()
     return [catalog.entries(kind)[one] for kind, one in dict.fromkeys(named)]
 
 

@@ -30,7 +30,6 @@ from inference.entries import (
     FileEntry,
     FolderEntry,
     Kind,
-    ModelEntry,
     PipelineEntry,
 )
 from inference.errors import WeightsError
@@ -82,13 +81,8 @@ def available(catalog: Catalog, kind: Kind = "model") -> tuple[str, ...]:
 def _missing(catalog: Catalog, kind: Kind, name: str) -> tuple[Kind, str] | None:
     """The first of an entry and those that it needs whose weights are not on this machine."""
     entry = catalog.entries(kind)[name]
-    needed: list[tuple[Kind, str]] = [(kind, name)]
-    match entry:
-        case ModelEntry():
-            needed += entry.needed_partners.items()
-        case ControlEntry():
-            needed += entry.partners.items()
-    return next((one for one in needed if locate(catalog, *one) is None), None)
+    partners = entry.needed_partners.items() if isinstance(entry, FolderEntry) else ()
+    return next((one for one in ((kind, name), *partners) if locate(catalog, *one) is None), None)
 
 
 def inventory(catalog: Catalog) -> dict[Kind, tuple[str, ...]]:

@@ -52,6 +52,7 @@ from inference.protocol.pictures import (
     Refiner,
     Style,
     Variation,
+    enough_steps,
 )
 from inference.protocol.requests import (
     FACTORS,
@@ -136,6 +137,7 @@ __all__ = [
     "declared_source",
     "digital_source_type",
     "draw_words",
+    "enough_steps",
     "frame_bytes",
     "pack",
     "plain_words",

@@ -23,6 +23,11 @@ MAX_STYLE_CHARS = 2000
 """Of a style's prompt and negative prompt, each."""
 
 
+def enough_steps(steps: int, strength: float) -> int:
+    """So many steps, or as many as it takes for one of them to be as far from a picture as the strength says."""
+    return max(steps, math.ceil(1 / strength))
+
+
 class Variation(msgspec.Struct, frozen=True):
     """One step aside from a picture's noise: spherical interpolation towards the noise of another seed."""
 
@@ -147,8 +152,7 @@ class Imagine(Task, frozen=True, kw_only=True, tag="imagine"):
         if self.hires is None:
             return None
         width, height, strength = self.hires.width, self.hires.height, self.hires.strength
-        # A schedule of too few steps has none that is as far from its start as the strength says.
-        steps = max(self.steps, math.ceil(1 / strength))
+        steps = enough_steps(self.steps, strength)
         return replace(self, width=width, height=height, steps=steps, strength=strength, image=None, hires=None)
 
     @property

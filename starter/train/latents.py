@@ -37,9 +37,10 @@ def keep_latents(
     weights: dict[str, torch.Tensor],
     device: torch.device,
     side: int = 64,
+    scale: float | None = None,
     workers: int = 2,
 ) -> Latents:
-    """The latents of the scenes as pictures of this side in pixels.
+    """The latents of the scenes as pictures of this side in pixels; `scale` is measured where none is given.
 
     From the file if it is there, else encoded and written to it.
     """
@@ -49,7 +50,9 @@ def keep_latents(
             return Latents(kept["latents"], float(kept["scale"]))
     vae = new_vae().to(device)
     vae.load_state_dict(weights)
-    scale = measure_scale(vae.eval(), render_all(sample_scenes(256, seed=12), 64).to(device))
+    vae.eval()
+    if scale is None:
+        scale = measure_scale(vae, render_all(sample_scenes(256, seed=12), 64).to(device))
     if device.type == "cuda":
         latents = encode_scenes(vae, scenes, scale, side).cpu()
     else:

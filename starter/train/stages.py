@@ -70,7 +70,7 @@ def run_picture(plan: Plan, budget: Budget) -> dict[str, Any]:
     vae = exported_vae(plan) if plan.onward else load_vae(plan)
     weights = vae.cpu().state_dict()
     kept = keep_latents(plan.build / "latents.pt", easy + full, weights, plan.device)
-    kept_large = keep_latents(plan.build / "latents-large.pt", large, weights, plan.device, side=128)
+    kept_large = keep_latents(plan.build / "latents-large.pt", large, weights, plan.device, side=128, scale=kept.scale)
     # Words are numbers to the text encoder: it goes on with those that it knows.
     tokenizer = exported_tokenizer(plan) if plan.onward else new_tokenizer()
     text_encoder = new_text_encoder(tokenizer)

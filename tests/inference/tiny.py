@@ -524,6 +524,31 @@ def _sd21() -> StableDiffusionPipeline:
     )
 
 
+def _xl_unet(words: int, ids: int) -> UNet2DConditionModel:
+    """One that reads states of so many features, and so many numbers about size, crop and taste."""
+    return _unet(
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=words,
+        attention_head_dim=(2, 4),
+        transformer_layers_per_block=(1, 2),
+        use_linear_projection=True,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=ids * 8 + WIDTH,
+    )
+
+
+def _xl_scheduler() -> EulerDiscreteScheduler:
+    return EulerDiscreteScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        steps_offset=1,
+        timestep_spacing="leading",
+    )
+
+
 def _xl(scheduler: Any) -> StableDiffusionXLPipeline:
     tokenizer = _clip_tokenizer()
     return StableDiffusionXLPipeline(
@@ -532,17 +557,7 @@ def _xl(scheduler: Any) -> StableDiffusionXLPipeline:
         text_encoder_2=CLIPTextModelWithProjection(_text_config(tokenizer, hidden_act="gelu")),
         tokenizer=tokenizer,
         tokenizer_2=_clip_tokenizer(),
-        unet=_unet(
-            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-            cross_attention_dim=2 * WIDTH,
-            attention_head_dim=(2, 4),
-            transformer_layers_per_block=(1, 2),
-            use_linear_projection=True,
-            addition_embed_type="text_time",
-            addition_time_embed_dim=8,
-            projection_class_embeddings_input_dim=6 * 8 + WIDTH,
-        ),
+        unet=_xl_unet(words=2 * WIDTH, ids=6),
         scheduler=scheduler,
         force_zeros_for_empty_prompt=True,
         add_watermarker=False,
@@ -557,24 +572,8 @@ def _sdxl_refiner() -> StableDiffusionXLImg2ImgPipeline:
         text_encoder_2=CLIPTextModelWithProjection(_text_config(tokenizer, hidden_act="gelu")),
         tokenizer=None,
         tokenizer_2=tokenizer,
-        unet=_unet(
-            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-            cross_attention_dim=WIDTH,
-            attention_head_dim=(2, 4),
-            transformer_layers_per_block=(1, 2),
-            use_linear_projection=True,
-            addition_embed_type="text_time",
-            addition_time_embed_dim=8,
-            projection_class_embeddings_input_dim=5 * 8 + WIDTH,
-        ),
-        scheduler=EulerDiscreteScheduler(
-            beta_start=0.00085,
-            beta_end=0.012,
-            beta_schedule="scaled_linear",
-            steps_offset=1,
-            timestep_spacing="leading",
-        ),
+        unet=_xl_unet(words=WIDTH, ids=5),
+        scheduler=_xl_scheduler(),
         requires_aesthetics_score=True,
         force_zeros_for_empty_prompt=False,
         add_watermarker=False,
@@ -582,15 +581,7 @@ def _sdxl_refiner() -> StableDiffusionXLImg2ImgPipeline:
 
 
 def _sdxl() -> StableDiffusionXLPipeline:
-    return _xl(
-        EulerDiscreteScheduler(
-            beta_start=0.00085,
-            beta_end=0.012,
-            beta_schedule="scaled_linear",
-            steps_offset=1,
-            timestep_spacing="leading",
-        )
-    )
+    return _xl(_xl_scheduler())
 
 
 def _sdxl_turbo() -> StableDiffusionXLPipeline:
