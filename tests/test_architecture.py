@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[1]
 # From the ground up. A module may import those before it, and none after it.
 FLOORS = {
     "inference": [
+        "protocol.files",
         "protocol.words",
         "protocol.origins",
         "protocol.task",

@@ -104,6 +104,22 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
         return next((model for model in self.models if model.name == name), None)
 
 
+class Began(msgspec.Struct, frozen=True, tag="began"):
+    """The thread that owns the device has taken these jobs up, or goes on with them after a quick one.
+
+    Those of the last `Began` that have not ended are what it is at work on.
+    """
+
+    jobs: tuple[int, ...]
+
+
+class Alive(msgspec.Struct, frozen=True, tag="alive"):
+    """A sign of life from the thread that owns the device: where none comes during work, it hangs."""
+
+    loading: bool
+    """Whether something was begun that may take minutes without a sign, such as loading a model."""
+
+
 class Progress(msgspec.Struct, frozen=True, tag="progress"):
     """A job moved on. `step` counts over all its pictures, from 0 to `steps`."""
 
@@ -121,9 +137,12 @@ class Preview(msgspec.Struct, frozen=True, tag="preview"):
 
 
 class Picture(msgspec.Struct, frozen=True, kw_only=True):
-    """One output: a PNG that carries its recipe in its texts."""
+    """One output: a PNG that carries its recipe in its texts, left in `incoming` (see `files`)."""
 
-    data: bytes
+    file: str
+    """Its name there."""
+    sha256: str
+    """Of its bytes, as 64 hex digits."""
     width: int
     height: int
     seed: int | None = None
@@ -184,5 +203,5 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     message: str
 
 
-Event = Ready | Progress | Preview | Finished | Failed
+Event = Ready | Began | Alive | Progress | Preview | Finished | Failed
 """Everything the engine sends."""

@@ -7,8 +7,13 @@ import msgspec
 from inference.protocol.events import Event
 from inference.protocol.requests import Message
 
-MAX_FRAME_BYTES = 256 * 2**20
-"""No honest message is larger: four 4096x4096 PNGs fit. A longer length prefix means a broken peer."""
+MAX_FRAME_BYTES = 16 * 2**20
+"""No honest message is larger: pictures travel as files. A longer length prefix means a broken peer."""
+
+
+class FrameTooLarge(ValueError):
+    """A message is larger than any peer takes. Whoever made it ends its job, or refuses it."""
+
 
 _encoder = msgspec.msgpack.Encoder()
 _message_decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
@@ -16,10 +21,10 @@ _event_decoder: msgspec.msgpack.Decoder[Event] = msgspec.msgpack.Decoder(Event)
 
 
 def pack(message: Message | Event) -> bytes:
-    """The message as one frame, length first."""
+    """The message as one frame, length first. Raises FrameTooLarge."""
     payload = _encoder.encode(message)
     if len(payload) > MAX_FRAME_BYTES:
-        raise ValueError(f"a message of {len(payload)} bytes is over the frame limit of {MAX_FRAME_BYTES}")
+        raise FrameTooLarge(f"a message of {len(payload)} bytes is over the frame limit of {MAX_FRAME_BYTES}")
     return len(payload).to_bytes(4, "big") + payload
 
 

@@ -139,11 +139,12 @@ Request = Imagine | Grid | Upscale | Describe | Classify | Compare | Mask
 
 
 class Batch(msgspec.Struct, frozen=True, tag="batch"):
-    """Requests to be run together, in one forward pass where they can share one."""
+    """Requests to be run together, in one forward pass where they can share one.
+
+    The files of their inputs lie in `pictures` (see `files`) until the last of them has ended.
+    """
 
     requests: tuple[Request, ...]
-    files: dict[str, bytes] = {}
-    """The bytes of all their inputs, by SHA-256."""
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):

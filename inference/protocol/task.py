@@ -8,7 +8,7 @@ import msgspec
 
 
 class Input(msgspec.Struct, frozen=True):
-    """A picture that a request works on. Its bytes, a PNG, travel beside the request in the `Batch`."""
+    """A picture that a request works on: a PNG, which lies in `pictures` (see `files`)."""
 
     sha256: str
     """Of those bytes, as 64 hex digits."""
