@@ -4,31 +4,43 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import Mapping
 
-from bot import commands, settings
+from bot import commands, folder, settings
+from bot.admission import Admission
 from bot.app import Easel
-from bot.database import open_database
+from bot.background import Background
+from bot.database import UNWRITTEN, open_database
 from bot.delivery import Delivery
 from bot.dispatcher import Dispatcher
 from bot.engine import Engine, LocalEngine
 from bot.errors import EngineDied, OperatorError
 from bot.jobs import Jobs
 from bot.pictures import Pictures
+from bot.posting import Posting
 from bot.queue import Queue
 from bot.settings import Settings
 from inference.protocol import Ready, Request
 
+log = logging.getLogger(__name__)
+
+CLOSE_WITHIN_S = 5.0
+"""How long what is on its way to members may take at the end; the rest is delivered after the next start."""
+
 
 def main() -> int:
     """Run the bot until it is told to stop; returns the exit status."""
+    # What Easel keeps is for its operator alone.
+    os.umask(0o077)
     try:
         environ = settings.environment()
         read = settings.read(environ)
         logging.basicConfig(level=read.easel_log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-        asyncio.run(_until_stopped(read, environ))
+        with folder.held(read.easel_data):
+            asyncio.run(_until_stopped(read, environ))
     except OperatorError as error:
         if str(error):
             print(f"easel: {error}", file=sys.stderr)
@@ -44,47 +56,69 @@ async def _until_stopped(read: Settings, environ: Mapping[str, str]) -> None:
     try:
         await running
     except asyncio.CancelledError:
-        logging.getLogger(__name__).info("stopped")
+        log.info("stopped")
+    except ExceptionGroup as errors:
+        raise _for_the_operator(errors) or errors from None
 
 
 async def _run(read: Settings, environ: Mapping[str, str]) -> None:
     """Put everything together, from the ground up, and let it run."""
+    pictures = Pictures(read.easel_data)
+    try:
+        pictures.prepare()
+    except OSError as error:
+        raise OperatorError(f"cannot write the pictures in {read.easel_data}: {error.strerror or error}") from error
     async with open_database(read.easel_data / "easel.sqlite3") as database:
-        jobs = Jobs(database, Pictures(read.easel_data / "pictures"))
-        engine = LocalEngine(environ)
+        jobs = Jobs(database, pictures)
+        engine = LocalEngine(environ, read.easel_data, read.easel_engine_silence_s)
+        background = Background()
         try:
             await _start(engine)
             served = await jobs.last_served()
             queue, quick_queue = (Queue(lambda request: _capacity(engine.ready, request), served) for _ in range(2))
-            async with Easel(jobs, read.discord_api_base) as client:
-                delivery = Delivery(client, jobs, commands.looks())
-                dispatcher = Dispatcher(
+            async with Easel(jobs, background, read.discord_api_base) as client:
+                posting = Posting(client)
+                delivery = Delivery(posting, background, jobs, commands.looks())
+                dispatcher = Dispatcher(jobs, queue, quick_queue, engine, delivery)
+                admission = Admission(
                     jobs,
-                    queue,
-                    quick_queue,
-                    engine,
+                    dispatcher,
+                    posting,
                     delivery,
+                    client.access,
+                    background,
+                    commands.commands_of_kinds(),
                     max_waiting=read.easel_max_waiting,
                     max_waiting_per_member=read.easel_max_waiting_per_member,
                 )
-                client.add(commands.load(dispatcher))
+                client.add(commands.load(admission), admission)
                 try:
                     async with asyncio.TaskGroup() as tasks:
+                        tasks.create_task(background.broken())
                         tasks.create_task(client.stay_connected(read.discord_token.get_secret_value()))
-                        tasks.create_task(_serve(client, dispatcher))
-                except* OperatorError as errors:
-                    raise errors.exceptions[0] from None
+                        tasks.create_task(_serve(client, dispatcher, admission))
+                        tasks.create_task(_tidy(jobs))
                 finally:
-                    await delivery.close()
+                    delivery.close()
+                    await background.close(CLOSE_WITHIN_S)
         finally:
             await engine.close()
 
 
-async def _serve(client: Easel, dispatcher: Dispatcher) -> None:
+async def _serve(client: Easel, dispatcher: Dispatcher, admission: Admission) -> None:
     """Take up old jobs and run new ones, once there is somebody to answer."""
     await client.wait_until_ready()
     await dispatcher.resume()
+    await admission.resume()
     await dispatcher.run()
+
+
+async def _tidy(jobs: Jobs) -> None:
+    """Remove what a kill has left over. That this fails is no reason to stop."""
+    try:
+        await jobs.tidy()
+    except UNWRITTEN as error:
+        log.warning("pictures that nobody uses could not be removed: %s", error)
 
 
 def _capacity(ready: Ready, request: Request) -> int:
@@ -98,6 +132,14 @@ async def _start(engine: Engine) -> None:
         await engine.start()
     except EngineDied as error:
         raise OperatorError(f"the inference process did not start: {error}") from error
+
+
+def _for_the_operator(errors: BaseExceptionGroup[BaseException]) -> OperatorError | None:
+    """What the operator must hear of, however deep it lies in the group; None where that is nothing of theirs."""
+    found, _ = errors.split(OperatorError)
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]  # type: ignore[assignment]
+    return found
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from bot.choices import echo, nearest
 from bot.errors import MemberError
 from bot.numbers import number, within
 from inference.protocol import AddOnInfo, Control, Imagine, Input, Lora, ModelInfo, Ready
@@ -78,7 +79,7 @@ def _known(name: str, known: Sequence[AddOnInfo], model: ModelInfo, what: str, o
     for one in fit:
         if name.lower() in (one.name.lower(), one.title.lower()):
             return one
-    instead = f"choose one of {', '.join(one.name for one in fit)}" if fit else f"leave `{option}` out"
+    instead = f"choose one of {nearest(name, (one.name for one in fit))}" if fit else f"leave `{option}` out"
     if any(name == one.name for one in known):
         raise MemberError(f"The {what} {name} does not go with {model.title}: {instead}.")
-    raise MemberError(f"There is no {what} called {name!r} here: {instead}.")
+    raise MemberError(f"There is no {what} called {echo(name)} here: {instead}.")

@@ -15,27 +15,45 @@ from discord import app_commands
 from discord.gateway import DiscordWebSocket
 from discord.http import Route
 
+from bot.access import Access, may_see
+from bot.admission import Admission
+from bot.background import Background
 from bot.buttons import JobButton
+from bot.choices import echo
 from bot.commands import Form, MessageForm, NewForm, Press, Slice
-from bot.delivery import UNKNOWN_INTERACTION, tell
 from bot.errors import MemberError, OperatorError
-from bot.jobs import Job, Jobs
+from bot.job import Job
+from bot.jobs import Jobs
+from bot.posting import ALREADY_ACKNOWLEDGED, UNKNOWN_INTERACTION
 from bot.settings import DISCORD_API
+from bot.speaking import take_away, tell
 
 log = logging.getLogger(__name__)
 
 RECONNECT_AFTER_S = 5.0
 
+CHECK_EVERY_S = 1.0
+OFFLINE_S = 40.0
+"""discord.py waits longer and longer between its tries to reconnect, up to 17 minutes: after so long it begins anew."""
+
 
 class Easel(discord.Client):
     """Easel's connection to Discord. `add` the commands, then `stay_connected`."""
 
-    def __init__(self, jobs: Jobs, api_base: str = DISCORD_API) -> None:
+    def __init__(self, jobs: Jobs, background: Background, api_base: str = DISCORD_API) -> None:
         # Easel does not speak: the libraries for voice are not missing.
         discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
-        # Slash commands and buttons need no intent but the one that tells which servers there are.
-        super().__init__(intents=discord.Intents(guilds=True), allowed_mentions=discord.AllowedMentions.none())
+        super().__init__(
+            # Which servers there are, and which messages are deleted; what messages say is nobody's business.
+            intents=discord.Intents(guilds=True, guild_messages=True, dm_messages=True),
+            allowed_mentions=discord.AllowedMentions.none(),
+            max_messages=None,
+        )
+        self.access = Access(self)
         self._jobs = jobs
+        self._background = background
+        self._admission: Admission | None = None
+        self._offline_since: float | None = None
         self._api_base = api_base.rstrip("/")
         self._presses: dict[str, Press] = {}
         self._forms: dict[str, Form] = {}
@@ -44,8 +62,9 @@ class Easel(discord.Client):
         self.tree = Tree(self)
         self.add_dynamic_items(JobButton)
 
-    def add(self, slices: Iterable[Slice]) -> None:
-        """Add what the command files bring."""
+    def add(self, slices: Iterable[Slice], admission: Admission) -> None:
+        """Add what the command files bring, and who is told of deleted messages."""
+        self._admission = admission
         for slice_ in slices:
             for command in slice_.commands:
                 self.tree.add_command(command)
@@ -59,15 +78,62 @@ class Easel(discord.Client):
         if self._api_base != DISCORD_API:
             Route.BASE = self._api_base
         await self._retry(lambda: self._log_in(token))
-        # discord.py reconnects by itself, except where its first connection fails or an event cannot be read.
-        await self._retry(lambda: self.connect(reconnect=True))
+        while not self.is_closed():
+            # discord.py reconnects by itself, except where its first connection fails or an event cannot be read.
+            connecting = asyncio.create_task(self._retry(lambda: self.connect(reconnect=True)))
+            try:
+                await self._until_offline(connecting)
+            finally:
+                connecting.cancel()
+                await asyncio.gather(connecting, return_exceptions=True)
+
+    async def _until_offline(self, connecting: asyncio.Task[None]) -> None:
+        """Return once there was no connection for too long. Raises what ends it for good."""
+        clock = asyncio.get_running_loop().time
+        self._offline_since = clock()
+        while not connecting.done():
+            await asyncio.wait((connecting,), timeout=CHECK_EVERY_S)
+            if self._offline_since is not None and clock() - self._offline_since > OFFLINE_S:
+                log.warning("no connection to Discord for %.0f s: beginning anew", OFFLINE_S)
+                return
+        connecting.result()
 
     async def setup_hook(self) -> None:
         """Once logged in: learn where the gateway is, and register the commands."""
         if self._api_base != DISCORD_API:
             _, gateway, _ = await self.http.get_bot_gateway()
             DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(gateway)
-        await self.tree.sync()
+        self.access.learn(await self.tree.sync())
+
+    async def on_connect(self) -> None:
+        """The gateway has taken us, or has us back."""
+        self._offline_since = None
+
+    on_resumed = on_connect
+
+    async def on_disconnect(self) -> None:
+        """The gateway is gone, or cannot be reached."""
+        if self._offline_since is None:
+            self._offline_since = asyncio.get_running_loop().time()
+
+    async def on_raw_app_command_permissions_update(self, payload: discord.RawAppCommandPermissionsUpdateEvent) -> None:
+        """Ask again who may use what, the next time that it matters."""
+        self.access.forget(payload.guild.id)
+
+    async def on_raw_message_delete(self, payload: discord.RawMessageDeleteEvent) -> None:
+        """Whoever deletes a job's message, by whatever means, deletes the job."""
+        await self._delete(payload.message_id)
+
+    async def on_raw_bulk_message_delete(self, payload: discord.RawBulkMessageDeleteEvent) -> None:
+        """The same of many messages at once."""
+        for message_id in payload.message_ids:
+            await self._delete(message_id)
+
+    async def _delete(self, message_id: int) -> None:
+        job = await self._jobs.of_message(message_id)
+        if job is not None and self._admission is not None:
+            log.info("job %s: its message was deleted, and it with it", job.id)
+            await self._admission.delete(job)
 
     async def on_ready(self) -> None:
         """Say in the log that members can begin."""
@@ -81,9 +147,9 @@ class Easel(discord.Client):
         fields = _fields(data["components"])
         match str(data["custom_id"]).split(":"):
             case ["easel", "message", action, message_id] if action in self._message_forms:
-                await _answer(interaction, self._message_forms[action](interaction, int(message_id), fields))
+                await self._answer(interaction, self._message_forms[action](interaction, int(message_id), fields))
             case ["easel", "new", action, about] if action in self._new_forms:
-                await _answer(interaction, self._new_forms[action](interaction, about, fields))
+                await self._answer(interaction, self._new_forms[action](interaction, about, fields))
             case ["easel", action, job_id] if job_id.isdecimal():
                 form = self._forms.get(action)
                 await self._act(interaction, int(job_id), form and (lambda job: form(interaction, job, fields)))
@@ -91,21 +157,62 @@ class Easel(discord.Client):
     async def press(self, interaction: discord.Interaction, action: str, job_id: int, index: int) -> None:
         """Do what a button says and answer the interaction, errors included."""
         press = self._presses.get(action)
-        await self._act(interaction, job_id, press and (lambda job: press(interaction, job, index)))
+        gone = take_away if action == "delete" and _is_of(interaction) else None
+        await self._act(interaction, job_id, press and (lambda job: press(interaction, job, index)), gone)
 
     async def _act(
-        self, interaction: discord.Interaction, job_id: int, act: Callable[[Job], Awaitable[None]] | None
+        self,
+        interaction: discord.Interaction,
+        job_id: int,
+        act: Callable[[Job], Awaitable[None]] | None,
+        gone: Callable[[discord.Interaction], Awaitable[None]] | None = None,
     ) -> None:
-        """Do something with a job; whatever goes wrong is said to the member."""
+        """Do something with a job, or else what is to be done where it is `gone`; whatever goes wrong is said to the
+        member."""
         try:
             if act is None:
                 raise MemberError("This is from another version of Easel: ask for a new picture with /imagine.")
-            job = await self._jobs.find(job_id)
-            if job is None:
-                raise MemberError("This job was deleted: ask for a new one with /imagine.")
-            await act(job)
+            job = await self._jobs.find(job_id) if 0 < job_id < 2**63 else None
+            if job is None and gone is not None:
+                await gone(interaction)
+            elif job is None or not await may_see(interaction, job):
+                raise MemberError("This job was deleted, or is not to be seen here: ask for a new one with /imagine.")
+            else:
+                await act(job)
         except Exception as error:
-            await answer_error(interaction, error)
+            await self.answer_error(interaction, error)
+
+    async def answer_error(self, interaction: discord.Interaction, error: Exception) -> None:
+        """The one error handler: every error of a command, button or form ends here as one ephemeral sentence."""
+        cause = error.original if isinstance(error, app_commands.CommandInvokeError) else error
+        match cause:
+            case OperatorError():
+                self._background.break_with(cause)
+                await tell(interaction, "Easel cannot go on and is being stopped: its operator was told why.")
+            case MemberError():
+                await tell(interaction, str(cause))
+            case discord.HTTPException(code=code) if code in (UNKNOWN_INTERACTION, ALREADY_ACKNOWLEDGED):
+                log.warning("an interaction came too late to be answered: %s", cause)
+            case app_commands.CommandSignatureMismatch() | app_commands.CommandNotFound():
+                await tell(interaction, "This command has changed: reload Discord (Ctrl+R) and use it again.")
+            case app_commands.TransformerError():
+                await tell(
+                    interaction, f"{echo(str(cause.value))} does not fit this option: choose one of those shown."
+                )
+            case _:
+                reference = secrets.token_hex(3)
+                log.error("error %s", reference, exc_info=cause)
+                await tell(
+                    interaction,
+                    f"Something went wrong inside Easel: try again, or give whoever runs it the word {reference}.",
+                )
+
+    async def _answer(self, interaction: discord.Interaction, answering: Awaitable[None]) -> None:
+        """Do what a form asks for; whatever goes wrong is said to the member."""
+        try:
+            await answering
+        except Exception as error:
+            await self.answer_error(interaction, error)
 
     async def _log_in(self, token: str) -> None:
         try:
@@ -123,6 +230,8 @@ class Easel(discord.Client):
                 return
             except (discord.HTTPException, discord.GatewayNotFound, aiohttp.ClientError, OSError) as error:
                 log.error("cannot reach Discord at %s: %s", self._api_base, error)
+            except discord.PrivilegedIntentsRequired as error:
+                raise OperatorError("Discord refuses the bot's intents: look at its page there, under Bot") from error
             except discord.ConnectionClosed as error:
                 raise OperatorError(f"Discord closed the connection for good (code {error.code})") from error
             except AttributeError as error:
@@ -136,36 +245,13 @@ class Tree(app_commands.CommandTree[Easel]):
 
     async def on_error(self, interaction: discord.Interaction, error: app_commands.AppCommandError, /) -> None:
         """Answer a command that failed."""
-        await answer_error(interaction, error)
+        await self.client.answer_error(interaction, error)
 
 
-async def answer_error(interaction: discord.Interaction, error: Exception) -> None:
-    """The one error handler: every error of a command, button or form ends here as one ephemeral sentence."""
-    cause = error.original if isinstance(error, app_commands.CommandInvokeError) else error
-    match cause:
-        case MemberError():
-            await tell(interaction, str(cause))
-        case discord.NotFound(code=code) if code == UNKNOWN_INTERACTION:
-            log.warning("an interaction came too late to be answered: %s", cause)
-        case app_commands.CommandSignatureMismatch() | app_commands.CommandNotFound():
-            await tell(interaction, "This command has changed: reload Discord (Ctrl+R) and use it again.")
-        case app_commands.TransformerError():
-            await tell(interaction, f"{cause.value!r} does not fit this option: choose one of those shown.")
-        case _:
-            reference = secrets.token_hex(3)
-            log.error("error %s", reference, exc_info=cause)
-            await tell(
-                interaction,
-                f"Something went wrong inside Easel: try again, or give whoever runs it the word {reference}.",
-            )
-
-
-async def _answer(interaction: discord.Interaction, answering: Awaitable[None]) -> None:
-    """Do what a form asks for; whatever goes wrong is said to the member."""
-    try:
-        await answering
-    except Exception as error:
-        await answer_error(interaction, error)
+def _is_of(interaction: discord.Interaction) -> bool:
+    """Whether the message that was pressed answers this member, or they look after the channel."""
+    asked = interaction.message and interaction.message.interaction_metadata
+    return interaction.permissions.manage_messages or bool(asked and asked.user.id == interaction.user.id)
 
 
 def _fields(components: Iterable[Mapping[str, Any]]) -> dict[str, str]:

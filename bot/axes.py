@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from msgspec import structs
 
 from bot import wishes
+from bot.choices import echo
 from bot.errors import MemberError
 from bot.numbers import number, whole
 from bot.wishes import Wish
@@ -60,7 +61,7 @@ def parse(text: str) -> Axis:
     name = match[1].lower() if match else ""
     if match is None or name not in NAMES:
         raise MemberError(
-            f"{text[:40]!r} is no axis: begin with {', '.join(NAMES[:-1])} or {NAMES[-1]}, for example `{EXAMPLES[0]}`."
+            f"{echo(text)} is no axis: begin with {', '.join(NAMES[:-1])} or {NAMES[-1]}, for example `{EXAMPLES[0]}`."
         )
     [row] = csv.reader([" ".join(match[2].split())], skipinitialspace=True)
     found = tuple(value.strip() for value in row if value.strip())
@@ -80,7 +81,7 @@ def settle(wish: Wish, x: Axis, y: Axis | None, ready: Ready) -> Grid:
     for axis in (x, y):
         if axis is not None and axis.name == "prompt" and axis.values[0] not in wish.prompt:
             raise MemberError(
-                f"The prompt does not hold {axis.values[0][:40]!r}: begin the values with words that stand in it;"
+                f"The prompt does not hold {echo(axis.values[0])}: begin the values with words that stand in it;"
                 " the others take their place."
             )
     first = wishes.settle(wish, ready)

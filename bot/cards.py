@@ -11,7 +11,7 @@ from discord import ui
 
 from bot.buttons import JobButton
 from bot.fitting import Shown
-from bot.jobs import Job
+from bot.job import Job
 from inference.protocol import Progress
 
 ALT_CHARS = 1024
@@ -19,6 +19,11 @@ ALT_CHARS = 1024
 
 PROMPT_CHARS = 300
 """What a card shows of a prompt; the whole of it stands in Edit."""
+
+TEXT_CHARS = 4000
+"""The most that Discord takes of all the text of one message."""
+
+SMALL_PRINT_CHARS = 1000
 
 _WAITING = discord.Colour(0x8A8F98)
 _RUNNING = discord.Colour(0xE8A33D)
@@ -59,11 +64,30 @@ def shorten(text: str, most: int) -> str:
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
+def cut(text: str, most: int) -> str:
+    """The text in at most so many characters: whole lines of it, and a part of the first where that is too long."""
+    if len(text) <= most:
+        return text
+    end = text.rfind("\n", 0, most - 1)
+    # A backslash at the end would escape what comes after it.
+    return (text[:end] if end > 0 else text[: most - 2].rstrip("\\")) + ("\n…" if end > 0 else "…")
+
+
+def arriving(job: Job, headline: str) -> Card:
+    """A job whose uploads are still being read."""
+    return _card(_WAITING, headline, f"#{job.id} · reading the picture", [_cancel(job)])
+
+
 def waiting(job: Job, headline: str, place: int, ready_at: float | None) -> Card:
     """A job in the queue: `place` counts from 1, `ready_at` is the estimate where there is one."""
     turn = "next in the queue" if place == 1 else f"place {place} in the queue"
     estimate = f" · ready <t:{ready_at:.0f}:R>" if ready_at is not None else ""
-    return _card(_WAITING, f"{headline}\n-# #{job.id} · {turn}{estimate}", [_cancel(job)])
+    return _card(_WAITING, headline, f"#{job.id} · {turn}{estimate}", [_cancel(job)])
+
+
+def restarting(job: Job, headline: str) -> Card:
+    """A job that waits for the engine, which ended and is being started again."""
+    return _card(_WAITING, headline, f"#{job.id} · the engine is being started again", [_cancel(job)])
 
 
 def running(job: Job, headline: str, progress: Progress | None, preview: bytes | None) -> Card:
@@ -75,26 +99,45 @@ def running(job: Job, headline: str, progress: Progress | None, preview: bytes |
     else:
         line = f"{bar(progress.step, progress.steps)} {progress.step}/{progress.steps}"
     files = (("preview.webp", preview),) if preview is not None else ()
-    return _card(_RUNNING, f"{headline}\n-# #{job.id} · {line}", [_cancel(job)], files)
+    return _card(_RUNNING, headline, f"#{job.id} · {line}", [_cancel(job)], files)
 
 
 def ended(job: Job, headline: str, ways_on: Sequence[JobButton]) -> Card:
     """A job that was cancelled or failed, in one sentence, with the ways on from here."""
     sentence = "Cancelled." if job.state == "cancelled" else (job.failure_message or "It failed.")
     colour = _WAITING if job.state == "cancelled" else _FAILED
-    return _card(colour, f"{headline}\n{discord.utils.escape_markdown(sentence)}\n-# #{job.id}", [ways_on])
+    return _card(colour, f"{headline}\n{discord.utils.escape_markdown(sentence)}", f"#{job.id}", [ways_on])
+
+
+def bare(job: Job, sentence: str, files: Sequence[tuple[str, bytes]] = ()) -> Card:
+    """How a job ended, where its own card cannot be made or Discord does not take it: nothing that could go wrong."""
+    colour = _DONE if job.state == "finished" else _FAILED
+    return _card(colour, sentence, f"#{job.id}", [[delete(job)]], files)
+
+
+def addressed(card: Card, member_id: int) -> Card:
+    """The card as a message of its own: it says for whom it is."""
+    line = f"-# for <@{member_id}>"
+    [container] = (item for item in card.view.children if isinstance(item, ui.Container))
+    if all(getattr(item, "content", None) != line for item in container.children):
+        container.add_item(ui.TextDisplay(line))
+    return card
 
 
 def result(
     job: Job, text: str, facts: str, pictures: Sequence[Shown], alt: str, rows: Sequence[Sequence[ui.Item[Any]]]
 ) -> Card:
     """A finished job: its pictures as a grid, the text and the small print under them, rows of buttons under that."""
-    files = [(f"easel-{job.id}-{index + 1}.{shown.suffix}", shown.data) for index, shown in enumerate(pictures)]
     notes = dict.fromkeys(shown.note for shown in pictures if shown.note)
     print_ = " · ".join([f"#{job.id}", facts, f"{job.seconds or 0:.1f} s", *notes, *job.answer.notes])
     whole: list[ui.Item[Any]] = [JobButton("original", job.id, label="Original")] if notes else []
     *others, last = rows
-    return _card(_DONE, f"{text}\n-# {print_}", [*others, [*last, *whole]], files, shorten(alt, ALT_CHARS))
+    return _card(_DONE, text, print_, [*others, [*last, *whole]], files(job, pictures), shorten(alt, ALT_CHARS))
+
+
+def files(job: Job, pictures: Sequence[Shown]) -> list[tuple[str, bytes]]:
+    """The pictures of a finished job as files of a card."""
+    return [(f"easel-{job.id}-{index + 1}.{shown.suffix}", shown.data) for index, shown in enumerate(pictures)]
 
 
 def again(job: Job) -> JobButton:
@@ -120,6 +163,7 @@ def _cancel(job: Job) -> list[ui.Item[Any]]:
 def _card(
     colour: discord.Colour,
     text: str,
+    small_print: str,
     rows: Sequence[Sequence[ui.Item[Any]]],
     files: Sequence[tuple[str, bytes]] = (),
     alt: str | None = None,
@@ -130,7 +174,8 @@ def _card(
         for name, _ in files:
             gallery.add_item(media=f"attachment://{name}", description=alt)
         container.add_item(gallery)
-    container.add_item(ui.TextDisplay(text))
+    small_print = shorten(small_print, SMALL_PRINT_CHARS)
+    container.add_item(ui.TextDisplay(f"{cut(text, TEXT_CHARS - SMALL_PRINT_CHARS - 100)}\n-# {small_print}"))
     for row in rows:
         container.add_item(ui.ActionRow(*row))
     view = ui.LayoutView(timeout=None)

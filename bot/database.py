@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import aiosqlite
 
 from bot.errors import OperatorError
 
+log = logging.getLogger(__name__)
+
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
+
+BUSY_MS = 1000
+"""How long a statement waits for somebody else's lock: a member waits for it within Discord's three seconds."""
+
+RETRY_AFTER_S = (0.5, 1.0, 2.0, 5.0)
+"""Waits between the tries of a write that must succeed; the last one repeats."""
+
+FATAL = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+"""What no waiting mends."""
+
+UNWRITTEN = (sqlite3.Error, OSError)
+"""What a write raises where the disk or the database does not take it."""
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
 
 
 class Database:
@@ -34,16 +52,68 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[aiosqlite.Connection]:
-        """All statements executed inside are kept together, or none of them is."""
+        """All statements executed inside are kept together, or none of them is, also where the task is cancelled."""
         async with self._writing:
-            await self._connection.execute("BEGIN IMMEDIATE")
             try:
+                await _surely(self._connection.execute("BEGIN IMMEDIATE"))
                 yield self._connection
+                await _surely(self._connection.commit())
             except BaseException:
-                # Also for a cancelled task: the rollback itself must not be cancelled half-way.
-                await asyncio.shield(self._connection.rollback())
+                # Where BEGIN or COMMIT was cancelled it has happened all the same; after COMMIT this does nothing.
+                await _surely(self._connection.rollback())
                 raise
-            await asyncio.shield(self._connection.commit())
+
+
+async def _surely(statement: Coroutine[Any, Any, Result]) -> Result:
+    """Run a statement to its end even where the task is cancelled meanwhile; the cancellation is raised after it."""
+    running = asyncio.ensure_future(statement)
+    cancelled: asyncio.CancelledError | None = None
+    while not running.done():
+        try:
+            await asyncio.shield(running)
+        except asyncio.CancelledError as error:
+            cancelled = error
+        except Exception:
+            break
+    if cancelled is not None:
+        raise cancelled
+    return running.result()
+
+
+async def insist(
+    what: str, write: Callable[Given, Awaitable[Result]], *args: Given.args, **kwargs: Given.kwargs
+) -> Result:
+    """Do what must not be lost, again and again while the disk or the database does not take it.
+
+    The operator is told once, and once more when it has succeeded. `what` says what is kept. Raises OperatorError
+    where waiting mends nothing, and whatever else the write raises.
+    """
+    waits = iter(RETRY_AFTER_S)
+    wait_s, tries = RETRY_AFTER_S[0], 0
+    while True:
+        try:
+            result = await write(*args, **kwargs)
+        except FileNotFoundError:
+            raise
+        except UNWRITTEN as error:
+            refuse_fatal(error)
+            if not tries:
+                log.error("cannot keep %s: %s; trying again until it succeeds", what, _reason(error))
+        else:
+            if tries:
+                log.warning("%s could be kept after %d more tries", what, tries)
+            return result
+        tries += 1
+        wait_s = next(waits, wait_s)
+        await asyncio.sleep(wait_s)
+
+
+def refuse_fatal(error: Exception) -> None:
+    """Raise OperatorError where this error of the database is one that no waiting mends."""
+    code = getattr(error, "sqlite_errorcode", None)
+    # The primary code is in the lowest byte, details above it.
+    if code is not None and code & 0xFF in FATAL:
+        raise OperatorError(f"the database cannot be written any more: {_reason(error)}") from error
 
 
 @asynccontextmanager
@@ -62,15 +132,17 @@ async def open_database(path: Path, migrations: Path = MIGRATIONS) -> AsyncItera
         try:
             await connection.execute("PRAGMA journal_mode = WAL")
             await connection.execute("PRAGMA synchronous = FULL")
-            await connection.execute("PRAGMA foreign_keys = ON")
-            await connection.execute("PRAGMA busy_timeout = 5000")
+            await connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
             database = Database(connection)
+            # Migrations make tables anew, which must not take along what refers to them: foreign keys come after.
             await _migrate(database, migrations)
+            await connection.execute("PRAGMA foreign_keys = ON")
         except sqlite3.Error as error:
             raise OperatorError(f"cannot use the database {path}: {_reason(error)}") from error
         yield database
     finally:
-        await connection.close()
+        with suppress(sqlite3.Error):
+            await connection.close()
 
 
 async def _migrate(database: Database, folder: Path) -> None:
@@ -79,6 +151,8 @@ async def _migrate(database: Database, folder: Path) -> None:
         await connection.execute(
             "CREATE TABLE IF NOT EXISTS migration (name TEXT PRIMARY KEY, applied_at TEXT NOT NULL) STRICT"
         )
+        # A write in any case, so that a database that cannot be written is found out now.
+        await connection.execute("PRAGMA user_version = 1")
     files = {file.stem: file.read_text(encoding="utf-8") for file in sorted(folder.glob("[0-9]*.sql"))}  # noqa: ASYNC240 — before anything else runs
     applied = {str(row["name"]) for row in await database.rows("SELECT name FROM migration")}
     if unknown := applied - files.keys():
@@ -89,6 +163,8 @@ async def _migrate(database: Database, folder: Path) -> None:
         async with database.transaction() as connection:
             for statement in _statements(script.splitlines(keepends=True)):
                 await connection.execute(statement)
+            if broken := list(await connection.execute_fetchall("PRAGMA foreign_key_check")):
+                raise sqlite3.IntegrityError(f"{name} leaves {len(broken)} references to nothing")
             await connection.execute("INSERT INTO migration VALUES (?, datetime('now'))", (name,))
 
 

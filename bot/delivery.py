@@ -1,124 +1,99 @@
-"""Brings cards to Discord. The only module that knows Discord's limits and expiries."""
+"""Brings cards to Discord: the newest state of a running job now and then, an end surely and once.
+
+What Discord's limits and its refusals come to is decided here; how a card gets into a channel is `posting`'s affair.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import io
 import logging
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
-import aiohttp
 import discord
 
 from bot import cards, fitting
+from bot.background import Background
 from bot.cards import Card, Look
-from bot.jobs import Job, Jobs, Reply
+from bot.database import insist
+from bot.fitting import Shown
+from bot.job import Job, Way
+from bot.jobs import Jobs
+from bot.posting import UNKNOWN_MESSAGE, WAYS, Posting, Unknown
 
 log = logging.getLogger(__name__)
-
-TOKEN_LIFE_S = 14.5 * 60
-"""Discord lets an interaction's token edit its reply for 15 minutes; the rest is for slow uploads."""
 
 EDIT_EVERY_S = 1.5
 """Discord allows about five edits of a message in five seconds; the final one must never wait for them."""
 
-RETRY_AFTER_S = (2.0, 10.0, 60.0)
-"""Waits between the tries to deliver a result; after the last it waits for the next start."""
+RETRY_AFTER_S = (2.0, 10.0, 60.0, 300.0, 1800.0)
+"""Waits between the tries to deliver an end; the last one repeats for as long as the bot runs."""
 
-TOO_LARGE = 413
+DELETION_HEARD_WITHIN_S = 2.0
+"""So much later than the message itself is gone does Discord tell that somebody deleted it."""
+
+AT_ONCE = 8
+"""How many ends are on their way at a time: after an outage there may be thousands."""
+
+REFUSED, TOO_LARGE = 400, 413
+CLOSED = (401, 403, 404)
+"""What Discord answers where a way to the member is closed."""
+
 LEAST_LIMIT = 100_000
 """Bytes: a file this small that Discord does not take is refused for another reason."""
 
-UNKNOWN_CHANNEL, UNKNOWN_MESSAGE, UNKNOWN_WEBHOOK, UNKNOWN_INTERACTION = 10003, 10008, 10015, 10062
-INVALID_WEBHOOK_TOKEN = 50027
-GONE = (UNKNOWN_CHANNEL, UNKNOWN_MESSAGE)
 
-UNREACHED = (discord.HTTPException, aiohttp.ClientError, OSError)
-"""What discord.py raises where a request had no success."""
-
-
-async def acknowledge(interaction: discord.Interaction) -> Reply:
-    """Tell Discord within its three seconds that an answer will come; returns where it will stand."""
-    response = await interaction.response.defer(thinking=True)
-    assert response is not None, "Discord tells the message of a deferral"
-    assert response.message_id is not None, "a deferral makes a message"
-    assert interaction.channel_id is not None, "commands and buttons are used in a channel"
-    return Reply(
-        member_id=interaction.user.id,
-        guild_id=interaction.guild_id,
-        channel_id=interaction.channel_id,
-        message_id=response.message_id,
-        token=interaction.token,
-        token_expires_at=interaction.created_at.timestamp() + TOKEN_LIFE_S,
-        attachment_size_limit=interaction.filesize_limit,
-    )
-
-
-async def withdraw(interaction: discord.Interaction) -> None:
-    """Take an acknowledgement back: what is said next is then for the member alone."""
-    try:
-        await interaction.delete_original_response()
-    except discord.HTTPException as error:
-        log.warning("could not take back an acknowledgement: %s", error)
-
-
-async def tell(interaction: discord.Interaction, sentence: str) -> None:
-    """Say one sentence to the member alone, whether or not the interaction was answered before."""
-    try:
-        if interaction.response.is_done():
-            await interaction.followup.send(sentence, ephemeral=True)
-        else:
-            await interaction.response.send_message(sentence, ephemeral=True)
-    except discord.HTTPException as error:
-        # Too late or gone: there is nobody left to tell.
-        log.warning("could not tell member %s %r: %s", interaction.user.id, sentence, error)
+_Plainer = Callable[[Card], Card]
 
 
 class Delivery:
-    """Shows jobs in their replies: the newest state of a running one now and then, an end surely and once."""
+    """Shows jobs in their replies."""
 
-    def __init__(
-        self,
-        client: discord.Client,
-        jobs: Jobs,
-        looks: Mapping[str, Look],
-        clock: Callable[[], float] = time.time,
-    ) -> None:
+    def __init__(self, posting: Posting, background: Background, jobs: Jobs, looks: Mapping[str, Look]) -> None:
         """`looks` gives each kind of request its look."""
-        self._client = client
+        self._posting = posting
+        self._background = background
         self._jobs = jobs
         self._looks = looks
-        self._clock = clock
         self._live: dict[int, _Live] = {}
-        self._deliveries: set[asyncio.Task[None]] = set()
+        self._deliveries: dict[int, asyncio.Task[Any]] = {}
+        self._room = asyncio.Semaphore(AT_ONCE)
 
     def headline(self, job: Job) -> str:
         """The job's request in a line."""
-        return self._look(job).headline(job.request)
+        try:
+            return self._look(job).headline(job.request)
+        except Exception:
+            # An old request may look as no look expects; its job goes on all the same.
+            log.exception("the headline of job %s cannot be made", job.id)
+            return f"**{job.request.kind}**"
 
-    def show(self, job: Job, card: Card) -> None:
-        """Show this soon, unless something newer comes first. Best effort; returns at once."""
+    def show(self, job: Job, card: Callable[[str], Card]) -> None:
+        """Show this soon, unless something newer comes first; `card` makes it of the job's headline, then and not
+        before. Best effort; returns at once."""
         live = self._live.setdefault(job.id, _Live())
         live.newest = card
         if live.follower is None:
-            live.follower = asyncio.create_task(self._follow(job, live))
+            live.follower = self._background.start(self._follow(job, live))
 
     def deliver(self, job: Job) -> None:
-        """Show how a job ended and write down that it is delivered. Tries again by itself; returns at once."""
-        task = asyncio.create_task(self._deliver(job))
-        self._deliveries.add(task)
-        task.add_done_callback(self._deliveries.discard)
+        """Show how a job ended and write down that it is delivered. Tries until it succeeds; returns at once."""
+        if job.id not in self._deliveries:
+            task = self._deliveries[job.id] = self._background.start(self._deliver(job))
+            task.add_done_callback(lambda _: self._deliveries.pop(job.id, None))
 
-    async def close(self) -> None:
-        """Let what is on its way arrive, for a few seconds; the rest is delivered after the next start."""
+    def forget(self, job_id: int) -> None:
+        """Show nothing more of a job that was deleted."""
+        if (live := self._live.pop(job_id, None)) is not None and live.follower is not None:
+            live.follower.cancel()
+        if (task := self._deliveries.get(job_id)) is not None:
+            task.cancel()
+
+    def close(self) -> None:
+        """Show no progress any more; ends that are on their way go on."""
         for live in self._live.values():
             if live.follower is not None:
                 live.follower.cancel()
-        if self._deliveries:
-            await asyncio.wait(self._deliveries, timeout=5)
-        for task in self._deliveries:
-            task.cancel()
 
     async def _follow(self, job: Job, live: _Live) -> None:
         """Show the newest card of a job again and again until there is none newer."""
@@ -126,8 +101,9 @@ class Delivery:
             async with live.editing:
                 card, live.newest = live.newest, None
                 try:
-                    await self._edit(job.reply, card)
-                except UNREACHED as error:
+                    await self._posting.edit(job.reply, card(self.headline(job)))
+                except Exception as error:
+                    # The next card, or the end, will do.
                     log.warning("could not show the progress of job %s: %s", job.id, error)
             await asyncio.sleep(EDIT_EVERY_S)
         live.follower = None
@@ -138,80 +114,110 @@ class Delivery:
         async with live.editing:
             if live.follower is not None:
                 live.follower.cancel()
-            try:
-                arrived = await self._bring(job)
-            except FileNotFoundError as error:
-                log.error("job %s cannot be delivered, its picture %s is gone", job.id, error.filename)
-                return
-            if arrived:
-                await self._jobs.delivered(job.id)
+            put = await self._bring(job)
+        if put is not None:
+            way, message_id = put
+            await insist(f"the delivery of job {job.id}", self._jobs.delivered, job.id, way, message_id)
 
-    async def _bring(self, job: Job) -> bool:
-        """Show how a job ended, trying again while there is hope; False where the next start must try."""
+    async def _bring(self, job: Job) -> tuple[Way, int] | None:
+        """Show how a job ended, for as long as it takes; returns the way and the message, None where the job is gone.
+
+        A way that is closed leads to the next one. A card that Discord does not take is shown smaller, then barer.
+        """
+        waits = iter(RETRY_AFTER_S)
+        wait_s = RETRY_AFTER_S[0]
+        ways: Iterator[Way] = iter(WAYS)
+        way: Way = next(ways)
         limit = job.reply.attachment_size_limit
-        card = await self._end(job, limit)
-        waits = iter((*RETRY_AFTER_S, None))
+        card: Card | None = None
+        plainer = self._plainer(job)
         while True:
             try:
-                await self._edit(job.reply, card)
-                return True
-            except UNREACHED as error:
-                if isinstance(error, discord.HTTPException) and error.code in GONE:
-                    log.info("job %s: its message was deleted before it could be answered", job.id)
-                    return True
-                largest = max((len(data) for _, data in card.files), default=0)
-                if isinstance(error, discord.HTTPException) and error.status == TOO_LARGE and largest > LEAST_LIMIT:
-                    # Discord's word counts, not what the interaction promised.
-                    limit = min(limit, largest) // 2
-                    log.warning("job %s: its files are too large for Discord, trying %s bytes", job.id, limit)
-                    card = await self._end(job, limit)
+                async with self._room:
+                    card = card or await self._end(job, limit)
+                    return way, await self._posting.put(job.id, job.reply, card, way)
+            except Unknown:
+                way = next(ways)
+                continue
+            except Exception as error:
+                # Whatever it is, giving up would lose what a member was promised.
+                problem = error
+            status = problem.status if isinstance(problem, discord.HTTPException) else None
+            largest = max((len(data) for _, data in card.files), default=0) if card is not None else 0
+            if status == TOO_LARGE and largest > LEAST_LIMIT:
+                # Discord's word counts, not what the interaction promised.
+                limit = min(limit, largest) // 2
+                log.warning("job %s: its files are too large for Discord, trying %s bytes", job.id, limit)
+                card = None
+                continue
+            if status in (REFUSED, TOO_LARGE) and card is not None and (barer := next(plainer, None)) is not None:
+                log.error("job %s: Discord does not take its card, trying a plainer one: %s", job.id, problem)
+                card = barer(card)
+                continue
+            if status in CLOSED:
+                if way == "reply" and job.reply.message_id is None:
+                    log.info("job %s: its member was never told of it, it is forgotten", job.id)
+                    await insist(f"that job {job.id} is forgotten", self._jobs.delete, job.id)
+                    return None
+                if getattr(problem, "code", 0) == UNKNOWN_MESSAGE:
+                    await asyncio.sleep(DELETION_HEARD_WITHIN_S)
+                if await self._is_gone(job):
+                    return None
+                if (following := next(ways, None)) is not None:
+                    log.warning("job %s cannot be shown by way of its %s, trying the next: %s", job.id, way, problem)
+                    way = following
                     continue
-                wait_s = next(waits)
-                if wait_s is None or isinstance(error, discord.Forbidden):
-                    log.error("job %s cannot be delivered, the next start will try: %s", job.id, error)
-                    return False
-                log.warning("job %s could not be delivered, trying again in %s s: %s", job.id, wait_s, error)
-                await asyncio.sleep(wait_s)
+                ways = iter(WAYS)
+                way = next(ways)
+            log.warning("job %s could not be delivered, trying again in %s s: %s", job.id, wait_s, problem)
+            await asyncio.sleep(wait_s)
+            wait_s = next(waits, wait_s)
+            if await self._is_gone(job):
+                return None
+
+    async def _is_gone(self, job: Job) -> bool:
+        return await insist(f"what became of job {job.id}", self._jobs.find, job.id) is None
 
     async def _end(self, job: Job, limit: int) -> Card:
-        """How a job ended, in files of at most `limit` bytes."""
-        look = self._look(job)
-        if job.state != "finished":
-            return cards.ended(job, look.headline(job.request), look.ways_on(job))
-        pictures = [
-            await asyncio.to_thread(fitting.fit, picture, limit) for picture in await self._jobs.picture_bytes(job)
-        ]
-        return look.finished(job, pictures)
+        """How a job ended, in files of at most `limit` bytes; a bare card where its own cannot be made."""
+        pictures: Sequence[Shown] = ()
+        try:
+            look = self._look(job)
+            if job.state != "finished":
+                return cards.ended(job, look.headline(job.request), look.ways_on(job))
+            pictures = [
+                await asyncio.to_thread(lambda path=path: fitting.fit(path.read_bytes(), limit))
+                for path in self._jobs.paths(job)
+            ]
+            return look.finished(job, pictures)
+        except FileNotFoundError as error:
+            log.error("job %s: its picture %s is gone", job.id, error.filename)
+            return cards.bare(job, "The picture of this job is no longer on this machine: ask for it again.")
+        except Exception:
+            log.exception("the card of job %s cannot be made", job.id)
+            return cards.bare(job, _outcome(job), cards.files(job, pictures))
+
+    @staticmethod
+    def _plainer(job: Job) -> Iterator[_Plainer]:
+        """What to try instead of a card that Discord does not take: the pictures alone, then a sentence alone."""
+        yield lambda card: cards.bare(job, _outcome(job), card.files)
+        yield lambda _: cards.bare(job, f"{_outcome(job)} Discord did not take the rest.")
 
     def _look(self, job: Job) -> Look:
         return self._looks[job.request.kind]
-
-    async def _edit(self, reply: Reply, card: Card) -> None:
-        """Put the card into the reply: by the interaction's token while it lives, later as the bot's own message."""
-        files = [discord.File(io.BytesIO(data), filename=name) for name, data in card.files]
-        if self._clock() < reply.token_expires_at and self._client.application_id is not None:
-            webhook = discord.Webhook.partial(self._client.application_id, reply.token, client=self._client)
-            try:
-                await webhook.edit_message(
-                    reply.message_id,
-                    view=card.view,
-                    attachments=files,
-                    allowed_mentions=discord.AllowedMentions.none(),
-                )
-                return
-            except discord.HTTPException as error:
-                if error.code not in (INVALID_WEBHOOK_TOKEN, UNKNOWN_WEBHOOK):
-                    raise
-            files = [discord.File(io.BytesIO(data), filename=name) for name, data in card.files]
-        channel = self._client.get_partial_messageable(reply.channel_id, guild_id=reply.guild_id)
-        message = channel.get_partial_message(reply.message_id)
-        await message.edit(view=card.view, attachments=files, allowed_mentions=discord.AllowedMentions.none())
 
 
 class _Live:
     """What is still to be shown of a job that has not ended."""
 
     def __init__(self) -> None:
-        self.newest: Card | None = None
-        self.follower: asyncio.Task[None] | None = None
+        self.newest: Callable[[str], Card] | None = None
+        self.follower: asyncio.Task[Any] | None = None
         self.editing = asyncio.Lock()
+
+
+def _outcome(job: Job) -> str:
+    """How the job ended, in a sentence of which nothing can be wrong."""
+    if job.state == "finished":
+        return "This job is finished."
+    return "This job was cancelled." if job.state == "cancelled" else "This job failed."

@@ -1,37 +1,46 @@
-"""From the queue through the engine to delivery: takes jobs in, runs them, and loses none."""
+"""From the queue through the engine to delivery: runs what was accepted, and loses none of it.
+
+What becomes a job is `admission`'s affair; how an end reaches its member is `delivery`'s.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable
+from contextlib import aclosing
+from functools import partial
+from typing import get_args
 
-import discord
-
-from bot import attachments, cards, delivery
-from bot.attachments import Upload
+from bot import cards
+from bot.database import insist
 from bot.delivery import Delivery
 from bot.engine import Engine
-from bot.errors import EngineDied, MemberError
-from bot.jobs import MAX_ATTEMPTS, Job, Jobs, Reply
-from bot.pictures import sha256_of
+from bot.errors import EngineDied, OperatorError
+from bot.job import Job
+from bot.jobs import MAX_ATTEMPTS, Jobs
+from bot.pace import Pace
 from bot.queue import Queue
-from inference.protocol import Event, Failed, Finished, Input, Preview, Progress, Ready, Request
+from inference.protocol import Event, Failed, Finished, Preview, Progress, Ready, Request
 
 log = logging.getLogger(__name__)
 
 SHOWN_PLACES = 5
-"""How many of the next jobs are told each time that the queue moves: a hundred edits would use up Discord's limits."""
+"""How many of the next jobs are told when the queue moves: a hundred edits would use up Discord's limits."""
 
-SOME_PICTURE = Input("", 64, 64)
+SHOW_EVERY_S = 1.0
+"""So often at most."""
 
 RESTART_AFTER_S = (1.0, 5.0, 30.0)
 """Waits before the engine is started again; the last one repeats."""
 
+REST_S = 1.0
+"""After an error that nobody foresaw, so that it cannot repeat a thousand times a second."""
+
 
 class Dispatcher:
-    """The one place through which every job goes. `run` it for as long as the bot lives."""
+    """The lanes through which every job goes. `resume` once, then `run` for as long as the bot lives."""
 
     def __init__(
         self,
@@ -40,233 +49,253 @@ class Dispatcher:
         quick_queue: Queue,
         engine: Engine,
         delivery: Delivery,
-        *,
-        max_waiting: int,
-        max_waiting_per_member: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Quick tasks wait in a queue of their own: the engine runs them between the steps of what is slow."""
-        self.jobs = jobs
+        self._jobs = jobs
         self._queues = (queue, quick_queue)
         self._engine = engine
         self._delivery = delivery
-        self._max_waiting = max_waiting
-        self._max_waiting_per_member = max_waiting_per_member
         self._clock = clock
+        self._pace = Pace()
         self._running: dict[int, _Running] = {}
-        self._engine_starts = 0
-        self._restarting = asyncio.Lock()
+        self._moved = tuple(asyncio.Event() for _ in self._queues)
+        self._restarting = False
 
     @property
     def ready(self) -> Ready:
         """What the engine can do."""
         return self._engine.ready
 
-    async def submit(self, interaction: discord.Interaction, request: Request, parent_id: int | None = None) -> Job:
-        """Accept a request whose inputs are kept: from here on it is answered in a reply of its own.
+    def waiting(self, member_id: int | None = None) -> int:
+        """How many jobs wait: of this member, or in all."""
+        return sum(len(queue) if member_id is None else queue.count_of(member_id) for queue in self._queues)
 
-        Raises MemberError instead where too many wait already.
-        """
-        self._check_room(interaction)
-        return await self._accept(request, await delivery.acknowledge(interaction), parent_id)
+    def put(self, job: Job) -> None:
+        """Let a queued job wait for its turn."""
+        self._queue_of(job).put(job)
+        self._moved[self._lane_of(job)].set()
 
-    async def submit_uploads(
-        self,
-        interaction: discord.Interaction,
-        uploads: Mapping[str, discord.Attachment],
-        settle: Callable[..., Request],
-        prepare: Callable[..., Mapping[str, Upload]] | None = None,
-    ) -> Job:
-        """Accept a request on uploads, which are fetched and read first; `settle` makes it of them, by their names.
-
-        `prepare`, in a thread, makes the pictures that are worked on of those that were uploaded, by names as well.
-        Raises MemberError instead where an upload cannot be read, or too many wait already.
-        """
-        self._check_room(interaction)
-        # What is wrong whatever the pictures are gets said at once.
-        settle(**dict.fromkeys(uploads, SOME_PICTURE))
-        # Fetching may take longer than the three seconds that Discord waits.
-        reply = await delivery.acknowledge(interaction)
-        try:
-            read: Mapping[str, Upload] = {name: await attachments.read(upload) for name, upload in uploads.items()}
-            if prepare is not None:
-                read = await asyncio.to_thread(prepare, **read)
-            request = settle(
-                **{name: Input(sha256_of(upload.png), upload.width, upload.height) for name, upload in read.items()}
-            )
-        except MemberError:
-            await delivery.withdraw(interaction)
-            raise
-        return await self._accept(request, reply, files=[upload.png for upload in read.values()])
+    def card(self, job: Job) -> cards.Card:
+        """How a job looks that is about to wait: with the place that it will have."""
+        queue, headline = self._queue_of(job), self._delivery.headline(job)
+        if self._restarting:
+            return cards.restarting(job, headline)
+        place = queue.next_place(job.reply.member_id)
+        ahead_s = self._pace.seconds(queue.work)
+        own_s = self._pace.seconds_of([job.request])
+        running_s = self._pace.seconds_of(self._running_in(queue))
+        if ahead_s is None or own_s is None or running_s is None:
+            return cards.waiting(job, headline, place, None)
+        # The others are all alike for this: one sum over each of thousands would cost more than it tells.
+        ahead_s *= (place - 1) / max(len(queue), 1)
+        return cards.waiting(job, headline, place, self._clock() + running_s + ahead_s + own_s)
 
     async def cancel(self, job: Job) -> bool:
-        """Stop a job that waits or runs; False where it has ended already."""
-        if self._queue_of(job).remove(job.id):
-            self._delivery.deliver(await self.jobs.fail(job.id, "cancelled", "Cancelled."))
-            await self._show_places(self._queue_of(job))
-            return True
-        if job.id in self._running:
+        """Stop a job that has not ended; False where it has. Once this returns, the job ends as cancelled."""
+        self._take_out(job.id)
+        cancelled = await insist(f"the cancellation of job {job.id}", self._jobs.cancel, job.id)
+        if cancelled is None:
+            return False
+        if cancelled.state == "cancelled":
+            self._delivery.deliver(cancelled)
+        else:
             await self._engine.cancel(job.id)
-            return True
-        return False
+        return True
+
+    async def delete(self, job: Job) -> None:
+        """Stop a job and forget it and its pictures. One that is gone already is no error."""
+        self._take_out(job.id)
+        self._delivery.forget(job.id)
+        await insist(f"the deletion of job {job.id}", self._jobs.delete, job.id)
+        await self._engine.cancel(job.id)
 
     async def resume(self) -> None:
         """Take up what the last run left: running jobs wait again, those that have ended are delivered."""
-        await self._give_back(await self.jobs.in_state("running"), blame=True)
-        for job in await self.jobs.in_state("queued"):
-            queue = self._queue_of(job)
-            if job.id not in queue:
-                queue.put(job)
-        for job in await self.jobs.undelivered():
+        await self._jobs.requeue([job.id for job in await self._jobs.in_state("running")])
+        for job in await self._jobs.in_state("queued"):
+            self.put(job)
+        for kind in get_args(Request):
+            for request, seconds in reversed(await self._jobs.durations_of_kind(kind.__struct_config__.tag)):
+                self._pace.add(request, seconds)
+        for job in await self._jobs.undelivered():
             self._delivery.deliver(job)
-        for queue in self._queues:
-            await self._show_places(queue)
 
     async def run(self) -> None:
-        """Run batch after batch until cancelled; what runs then goes back to the queue without blame."""
-        async with asyncio.TaskGroup() as lanes:
-            for queue in self._queues:
-                lanes.create_task(self._work_off(queue))
+        """Run batch after batch until cancelled; what runs then goes back to the queue. Raises OperatorError."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keep_engine())
+            for queue, moved in zip(self._queues, self._moved, strict=True):
+                tasks.create_task(self._work_off(queue))
+                tasks.create_task(self._show_places(queue, moved))
 
-    def _check_room(self, interaction: discord.Interaction) -> None:
-        if sum(queue.count_of(interaction.user.id) for queue in self._queues) >= self._max_waiting_per_member:
-            raise MemberError(
-                f"You have {self._max_waiting_per_member} jobs waiting, which is the most for one member:"
-                " wait for one to start, or cancel one."
-            )
-        if (waiting := sum(len(queue) for queue in self._queues)) >= self._max_waiting:
-            raise MemberError(f"{waiting} jobs are waiting already: try again in a few minutes.")
+    def _take_out(self, job_id: int) -> None:
+        """Let a job have no turn: out of its queue, or out of the hands that are about to send it."""
+        for queue in self._queues:
+            queue.remove(job_id)
+        if (running := self._running.get(job_id)) is not None:
+            running.cancelled = True
 
-    async def _accept(
-        self, request: Request, reply: Reply, parent_id: int | None = None, files: Sequence[bytes] = ()
-    ) -> Job:
-        job = await self.jobs.submit(request, reply, parent_id, files)
-        queue = self._queue_of(job)
-        queue.put(job)
-        await self._show_places(queue, newest=job)
-        return job
+    def _lane_of(self, job: Job) -> int:
+        # A job that has ended the engine once runs alone, after the slow ones: its neighbours would be blamed with it.
+        return 1 if job.request.quick and not job.attempts else 0
 
     def _queue_of(self, job: Job) -> Queue:
-        # A job that has ended the engine once runs alone, after the slow ones: its neighbours would be blamed with it.
-        return self._queues[1 if job.request.quick and not job.attempts else 0]
+        return self._queues[self._lane_of(job)]
+
+    async def _keep_engine(self) -> None:
+        """Start the engine again whenever it has died, be it at work or idle."""
+        while True:
+            log.error("%s; starting it again", await self._engine.ended())
+            self._restarting = True
+            for moved in self._moved:
+                moved.set()
+            await self._start_engine()
+            self._restarting = False
+            for moved in self._moved:
+                moved.set()
+
+    async def _start_engine(self) -> None:
+        waits = iter(RESTART_AFTER_S)
+        wait_s = next(waits)
+        while True:
+            await asyncio.sleep(wait_s)
+            try:
+                return await self._engine.start()
+            except EngineDied as error:
+                wait_s = next(waits, wait_s)
+                log.error("%s; next try in %s s", error, wait_s)
 
     async def _work_off(self, queue: Queue) -> None:
         """Run one queue's batches for ever."""
         while True:
+            await self._engine.up()
             batch = await queue.next_batch()
-            starts = self._engine_starts
+            self._running |= {job.id: _Running(job) for job in batch}
             try:
                 await self._run(batch, queue)
             except EngineDied as error:
-                log.error("%s; starting it again", error)
-                await self._give_back(self._let_go(batch), blame=True)
-                await self._restart_engine(starts)
+                await self._give_back(batch, error)
             except asyncio.CancelledError:
-                await self.jobs.requeue([job.id for job in self._let_go(batch)], blame=False)
+                # Whatever the database says to this, running jobs wait again after the next start.
+                await self._jobs.requeue([job.id for job in self._still_running(batch)])
                 raise
+            except OperatorError:
+                raise
+            except Exception:
+                log.exception("jobs %s failed", [job.id for job in batch])
+                for job in self._still_running(batch):
+                    await self._engine.cancel(job.id)
+                    await self._end(
+                        Failed(job.id, "internal", "Something went wrong inside Easel: try again in a moment.")
+                    )
+                await asyncio.sleep(REST_S)
 
-    def _let_go(self, batch: tuple[Job, ...]) -> list[Job]:
-        """The batch's jobs that have not ended; they run no more."""
-        return [self._running.pop(job.id).job for job in batch if job.id in self._running]
+    def _still_running(self, batch: tuple[Job, ...]) -> list[Job]:
+        """The batch's jobs that have not ended."""
+        return [job for job in batch if job.id in self._running]
 
     async def _run(self, batch: tuple[Job, ...], queue: Queue) -> None:
-        self._running |= {job.id: _Running(job) for job in batch}
-        await self.jobs.start([job.id for job in batch])
+        await insist(f"the start of {len(batch)} jobs", self._jobs.start, [job.id for job in batch])
+        self._moved[self._queues.index(queue)].set()
         for job in batch:
-            self._delivery.show(job, cards.running(job, self._delivery.headline(job), None, None))
-        await self._show_places(queue)
-        files: dict[str, bytes] = {}
-        sound = []
-        for job in batch:
-            try:
-                files |= await self.jobs.input_bytes(job.request)
-                sound.append(job.request)
-            except FileNotFoundError:
-                await self._handle(
-                    Failed(job.id, "invalid_input", "The picture was removed from disk: upload it again.")
-                )
-        async for event in self._engine.run(sound, files):
-            await self._handle(event)
+            if self._running[job.id].cancelled:
+                await self._end(Failed(job.id, "cancelled", "Cancelled."))
+            else:
+                self._delivery.show(job, self._running[job.id].card)
+        # From here to the sending nothing is awaited: what is cancelled later is cancelled by the engine.
+        wanted = [job.request for job in self._still_running(batch)]
+        if wanted:
+            async with aclosing(self._engine.run(wanted)) as events:
+                async for event in events:
+                    await self._handle(event)
+        # What was cancelled in between and therefore not sent.
+        for job in self._still_running(batch):
+            await self._end(Failed(job.id, "cancelled", "Cancelled."))
 
     async def _handle(self, event: Event) -> None:
         match event:
-            case Ready():
-                log.warning("the engine said Ready twice")
             case Progress() | Preview():
                 running = self._running[event.job]
                 if isinstance(event, Progress):
                     running.progress = event
                 else:
                     running.preview = event.image
-                self._delivery.show(
-                    running.job,
-                    cards.running(running.job, self._delivery.headline(running.job), running.progress, running.preview),
-                )
+                if not running.cancelled:
+                    self._delivery.show(running.job, running.card)
+            case Finished() if not self._running[event.job].cancelled:
+                await self._finish(event)
             case Finished():
-                job = await self.jobs.finish(event)
-                del self._running[event.job]
-                self._delivery.deliver(job)
+                # Cancel was said, so it holds, whoever was quicker.
+                await self._jobs.discard(event)
+                await self._end(Failed(event.job, "cancelled", "Cancelled."))
             case Failed():
                 log.info("job %s failed (%s): %s", event.job, event.kind, event.message)
-                job = await self.jobs.fail(event.job, event.kind, event.message)
-                del self._running[event.job]
+                await self._end(event)
+
+    async def _finish(self, event: Finished) -> None:
+        try:
+            job = await insist(f"the result of job {event.job}", self._jobs.finish, event)
+        except FileNotFoundError as error:
+            log.error("job %s: its result %s was removed by somebody", event.job, error.filename)
+            return await self._end(Failed(event.job, "internal", "The result got lost on its way: try again."))
+        del self._running[event.job]
+        if job is not None:
+            self._pace.add(job.request, event.seconds)
+            self._delivery.deliver(job)
+        return None
+
+    async def _end(self, event: Failed) -> None:
+        """Write down that a job ended badly, and bring it to its member."""
+        job = await insist(f"the end of job {event.job}", self._jobs.fail, event.job, event.kind, event.message)
+        self._running.pop(event.job, None)
+        if job is not None:
+            self._delivery.deliver(job)
+
+    async def _give_back(self, batch: tuple[Job, ...], death: EngineDied) -> None:
+        """Let a dead engine's jobs wait again. One that it was working on is blamed, and set aside the second time."""
+        back = [job.id for job in self._still_running(batch)]
+        await insist(f"that {len(back)} jobs wait again", self._jobs.requeue, back, death.at_work)
+        for job in await insist(f"that {len(back)} jobs wait again", self._jobs.all_of, back):
+            running = self._running.pop(job.id)
+            if job.state == "cancelled":
                 self._delivery.deliver(job)
-
-    async def _give_back(self, jobs: list[Job], *, blame: bool) -> None:
-        """Let interrupted jobs wait again; one that has ended the engine too often is set aside."""
-        await self.jobs.requeue([job.id for job in jobs], blame=blame)
-        for job in [await self.jobs.get(job.id) for job in jobs]:
-            if job.attempts < MAX_ATTEMPTS:
-                self._queue_of(job).put(job)
+            elif running.cancelled:
+                # Somebody is writing that down at this moment, and delivers it then.
                 continue
-            sentence = (
-                f"This job stopped the engine {job.attempts} times and was set aside:"
-                " try a smaller picture or fewer of them, or tell whoever runs this bot."
-            )
-            self._delivery.deliver(await self.jobs.fail(job.id, "internal", sentence))
+            elif job.attempts >= MAX_ATTEMPTS:
+                log.error("job %s ended the engine %d times and is set aside", job.id, job.attempts)
+                sentence = (
+                    f"This job stopped the engine {job.attempts} times and was set aside:"
+                    " try a smaller picture or fewer of them, or tell whoever runs this bot."
+                )
+                await self._end(Failed(job.id, "internal", sentence))
+            else:
+                self.put(job)
+        for job_id in back:
+            self._running.pop(job_id, None)
 
-    async def _restart_engine(self, starts: int) -> None:
-        """Start the engine again, unless that was done since it had been started this often."""
-        async with self._restarting:
-            if self._engine_starts != starts:
-                return
-            waits = iter(RESTART_AFTER_S)
-            wait_s = next(waits)
-            while True:
-                await asyncio.sleep(wait_s)
-                try:
-                    await self._engine.start()
-                    self._engine_starts += 1
-                    return
-                except EngineDied as error:
-                    wait_s = next(waits, wait_s)
-                    log.error("%s; next try in %s s", error, wait_s)
+    async def _show_places(self, queue: Queue, moved: asyncio.Event) -> None:
+        """Bring the cards of the next jobs up to date whenever the queue has moved: places, and when they are ready."""
+        while True:
+            await moved.wait()
+            moved.clear()
+            self._show_next(queue)
+            await asyncio.sleep(SHOW_EVERY_S)
 
-    async def _show_places(self, queue: Queue, newest: Job | None = None) -> None:
-        """Bring the cards of the next jobs, and of the newest, up to date: their places and when they may be ready."""
-        if not len(queue):
-            return
-        ahead = [running.job for running in self._running.values() if self._queue_of(running.job) is queue]
-        waiting = queue.in_order()
-        pace_s = await self._pace_s({job.request.kind for job in (*ahead, *waiting)})
-        known = all(pace_s[job.request.kind] for job in ahead)
-        ahead_s = sum(_seconds(job, pace_s) for job in ahead)
-        for place, job in enumerate(waiting, start=1):
-            ahead_s += _seconds(job, pace_s)
-            known = known and bool(pace_s[job.request.kind])
-            if place > SHOWN_PLACES and (newest is None or job.id != newest.id):
+    def _show_next(self, queue: Queue) -> None:
+        ahead = self._running_in(queue)
+        for place, job in zip(range(1, SHOWN_PLACES + 1), queue.in_order(), strict=False):
+            if self._restarting:
+                self._delivery.show(job, partial(cards.restarting, job))
                 continue
-            ready_at = self._clock() + ahead_s if known else None
-            self._delivery.show(job, cards.waiting(job, self._delivery.headline(job), place, ready_at))
+            ahead.append(job.request)
+            seconds = self._pace.seconds_of(ahead)
+            ready_at = None if seconds is None else self._clock() + seconds
+            self._delivery.show(job, partial(cards.waiting, job, place=place, ready_at=ready_at))
 
-    async def _pace_s(self, kinds: Iterable[str]) -> dict[str, float]:
-        """Seconds for one unit of each kind's work, from its newest jobs; 0 as long as there are none."""
-        pace_s = {}
-        for kind in kinds:
-            newest = await self.jobs.durations_of_kind(kind)
-            work = sum(request.work for request, _ in newest)
-            pace_s[kind] = sum(seconds for _, seconds in newest) / work if work else 0.0
-        return pace_s
+    def _running_in(self, queue: Queue) -> list[Request]:
+        return [running.job.request for running in self._running.values() if self._queue_of(running.job) is queue]
 
 
 class _Running:
@@ -276,8 +305,8 @@ class _Running:
         self.job = job
         self.progress: Progress | None = None
         self.preview: bytes | None = None
+        self.cancelled = False
 
-
-def _seconds(job: Job, pace_s: dict[str, float]) -> float:
-    """How long a job will take, as far as its kind's pace tells."""
-    return pace_s[job.request.kind] * job.request.work
+    def card(self, headline: str) -> cards.Card:
+        """How it looks now."""
+        return cards.running(self.job, headline, self.progress, self.preview)

@@ -8,14 +8,18 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
+from bot import environment
 from bot.errors import EngineDied, OperatorError
 from inference.protocol import (
+    Alive,
     Batch,
+    Began,
     Cancel,
     Event,
     Failed,
@@ -36,6 +40,11 @@ READY_WITHIN_S = 300
 STOP_WITHIN_S = 10
 """How long an engine that was hung up on, or hung up itself, may take to end before it is killed."""
 
+WATCH_EVERY_S = 1.0
+
+LOADING_PATIENCE = 6
+"""While it loads or compiles, an engine may be silent so many times as long as while it works."""
+
 
 class Engine(Protocol):
     """Where requests are run. Either it answers or it is dead: `run` raises EngineDied and `start` begins anew."""
@@ -47,8 +56,14 @@ class Engine(Protocol):
     async def start(self) -> None:
         """Start, and return once it is ready. Raises OperatorError where it never will be, else EngineDied."""
 
-    def run(self, requests: Sequence[Request], files: Mapping[str, bytes]) -> AsyncIterator[Event]:
-        """Run the requests on these inputs; ends after the one final event of each. Raises EngineDied.
+    async def up(self) -> None:
+        """Wait until the engine is ready."""
+
+    async def ended(self) -> EngineDied:
+        """Wait until the engine that was started last is dead; returns why, also where it died long ago."""
+
+    def run(self, requests: Sequence[Request]) -> AsyncGenerator[Event, None]:
+        """Run the requests; ends after the one final event of each. Raises EngineDied.
 
         Several runs may be under way at a time; what is quick then does not wait for what is slow.
         """
@@ -63,15 +78,24 @@ class Engine(Protocol):
 class LocalEngine:
     """One inference process on this machine, on the other end of a socket pair."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        """`environ` becomes the process's environment, without the Discord token: it has no need of it."""
-        self._environ = {name: value for name, value in environ.items() if name != "DISCORD_TOKEN"}
+    def __init__(self, environ: Mapping[str, str], data: Path, silence_s: float) -> None:
+        """`data` is the folder in which pictures are exchanged. An engine that works and gives no sign of life for
+        `silence_s` is ended, one that loads a model after LOADING_PATIENCE times as long."""
+        self._environ = environment.of_engine(environ)
+        self._data = data
+        self._silence_s = silence_s
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._ready: Ready | None = None
-        self._listener: asyncio.Task[None] | None = None
+        self._up = asyncio.Event()
+        self._ended: asyncio.Future[EngineDied] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._runs: dict[int, asyncio.Queue[Event | EngineDied]] = {}
+        self._quick: set[int] = set()
+        self._begun: set[int] = set()
+        self._heard_at = 0.0
+        self._loading = False
 
     @property
     def ready(self) -> Ready:
@@ -80,6 +104,16 @@ class LocalEngine:
             raise RuntimeError("the engine has not been started")
         return self._ready
 
+    async def up(self) -> None:
+        """Wait until the engine is ready."""
+        await self._up.wait()
+
+    async def ended(self) -> EngineDied:
+        """Wait until the engine that was started last is dead; returns why."""
+        if self._ended is None:
+            raise RuntimeError("the engine has not been started")
+        return await asyncio.shield(self._ended)
+
     async def start(self) -> None:
         """Start the process and wait for its `Ready`.
 
@@ -87,14 +121,18 @@ class LocalEngine:
         """
         ours, theirs = socket.socketpair()
         with theirs:
-            self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "inference", "--fd", str(theirs.fileno())),
-                pass_fds=(theirs.fileno(),),
-                env=self._environ,
-                stdin=asyncio.subprocess.DEVNULL,
-                # A Ctrl-C in the terminal is the bot's to handle: it closes the engine in its own time.
-                start_new_session=True,
-            )
+            try:
+                self._process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", "inference", "--fd", str(theirs.fileno()), "--data", str(self._data)),
+                    pass_fds=(theirs.fileno(),),
+                    env=self._environ,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    # A Ctrl-C in the terminal is the bot's to handle: it closes the engine in its own time.
+                    start_new_session=True,
+                )
+            except OSError as error:
+                ours.close()
+                raise EngineDied(f"the inference process cannot be started: {error}") from error
         self._reader, self._writer = await asyncio.open_connection(sock=ours)
         try:
             async with asyncio.timeout(READY_WITHIN_S):
@@ -110,16 +148,24 @@ class LocalEngine:
             await self._reap()
             raise EngineDied("the inference process did not begin with Ready")
         self._ready = event
-        self._listener = asyncio.create_task(self._listen())
+        self._begun.clear()
+        self._loading = True  # it warms up
+        self._heard()
+        self._ended = asyncio.get_running_loop().create_future()
+        self._tasks = [asyncio.create_task(self._listen(self._ended)), asyncio.create_task(self._watch())]
+        self._up.set()
         log.info("engine ready on %s: %s", event.device, ", ".join(model.name for model in event.models))
 
-    async def run(self, requests: Sequence[Request], files: Mapping[str, bytes]) -> AsyncIterator[Event]:
+    async def run(self, requests: Sequence[Request]) -> AsyncGenerator[Event, None]:
         """Run the requests; ends after the one final event of each. Raises EngineDied, after which `start` again."""
         unfinished = {request.job for request in requests}
         events: asyncio.Queue[Event | EngineDied] = asyncio.Queue()
+        if not self._runs:
+            self._heard()  # nobody listened for signs of life while there was nothing to do
         self._runs |= dict.fromkeys(unfinished, events)
+        self._quick |= {request.job for request in requests if request.quick}
         try:
-            await self._send(Batch(tuple(requests), dict(files)))
+            await self._send(Batch(tuple(requests)))
             while unfinished:
                 event = await events.get()
                 if isinstance(event, EngineDied):
@@ -130,6 +176,7 @@ class LocalEngine:
         finally:
             for request in requests:
                 self._runs.pop(request.job, None)
+                self._quick.discard(request.job)
 
     async def cancel(self, job_id: int) -> None:
         """Ask for a job to be stopped; its final event tells whether that came in time."""
@@ -138,33 +185,66 @@ class LocalEngine:
 
     async def close(self) -> None:
         """Hang up, which ends the process, and wait until it is gone."""
-        if self._listener is not None:
-            self._listener.cancel()
+        for task in self._tasks:
+            task.cancel()
         await self._reap()
 
-    async def _listen(self) -> None:
+    async def _listen(self, ended: asyncio.Future[EngineDied]) -> None:
         """Bring every event to the run that waits for it, until the process ends; all runs hear of that."""
         try:
             while True:
-                event = await self._receive()
-                if isinstance(event, Ready):
-                    raise EngineDied("the inference process said Ready twice")
-                # A job whose run was given up may still end.
-                if (events := self._runs.get(event.job)) is not None:
-                    events.put_nowait(event)
+                self._note(await self._receive())
         except EngineDied as error:
-            await self._reap()
+            self._up.clear()
+            status = await self._reap()
+            died = EngineDied(f"{error} (exit status {status})", self._at_work())
             for events in set(self._runs.values()):
-                events.put_nowait(error)
+                events.put_nowait(died)
+            ended.set_result(died)
+
+    async def _watch(self) -> None:
+        """End a process that has work and gives no sign of life; `_listen` then notices its end."""
+        while self._up.is_set():
+            await asyncio.sleep(min(WATCH_EVERY_S, self._silence_s / 4))
+            silent_s = asyncio.get_running_loop().time() - self._heard_at
+            patience_s = self._silence_s * (LOADING_PATIENCE if self._loading else 1)
+            if self._runs and silent_s > patience_s and self._process is not None:
+                log.error("the inference process gave no sign of life for %.0f s and is ended", silent_s)
+                self._kill(self._process)
+                return
+
+    def _note(self, event: Event) -> None:
+        self._heard()
+        match event:
+            case Ready():
+                raise EngineDied("the inference process said Ready twice")
+            case Alive():
+                self._loading = event.loading
+                return
+            case Began():
+                self._begun.update(event.jobs)
+                return
+            case Finished() | Failed():
+                self._begun.discard(event.job)
+        # A job whose run was given up may still end.
+        if (events := self._runs.get(event.job)) is not None:
+            events.put_nowait(event)
+
+    def _heard(self) -> None:
+        self._heard_at = asyncio.get_running_loop().time()
+
+    def _at_work(self) -> frozenset[int]:
+        """What the process was working on: a quick job runs between the steps of a slow one, which waits meanwhile."""
+        return frozenset(self._begun & self._quick or self._begun)
 
     async def _send(self, message: Message) -> None:
-        if self._writer is None:
+        if self._writer is None or not self._up.is_set():
             raise EngineDied("the inference process is not running")
         try:
             self._writer.write(pack(message))
             await self._writer.drain()
         except OSError as error:
-            raise EngineDied("the inference process hung up") from error
+            raise EngineDied("the inference process hung up", self._at_work()) from error
 
     async def _receive(self) -> Event:
         if self._reader is None:
@@ -180,6 +260,7 @@ class LocalEngine:
     async def _reap(self) -> int | None:
         """Hang up and wait for the process's end, forcing it where it takes too long; returns its exit status."""
         writer, process = self._writer, self._process
+        self._up.clear()
         self._reader = self._writer = self._process = None
         if writer is not None:
             writer.close()
@@ -191,6 +272,10 @@ class LocalEngine:
             async with asyncio.timeout(STOP_WITHIN_S):
                 return await process.wait()
         except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, 9)
+            self._kill(process)
             return await process.wait()
+
+    @staticmethod
+    def _kill(process: asyncio.subprocess.Process) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, 9)

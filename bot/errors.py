@@ -22,4 +22,8 @@ class OperatorError(EaselError):
 
 
 class EngineDied(EaselError):
-    """The inference process ended while it was needed."""
+    """The inference process is gone. `at_work` are the jobs that it was working on: one of them may have ended it."""
+
+    def __init__(self, message: str, at_work: frozenset[int] = frozenset()) -> None:
+        super().__init__(message)
+        self.at_work = at_work

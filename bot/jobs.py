@@ -1,113 +1,58 @@
-"""A job's life, and all its SQL: queued, running, then finished, failed or cancelled, then delivered."""
+"""A job's life, and all its SQL: written down, queued, running, then finished, failed or cancelled, then delivered."""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from collections.abc import Callable, Collection, Iterable, Sequence
+from pathlib import Path
+from typing import Any
 
+import aiosqlite
 import msgspec
 
 from bot.database import Database
+from bot.job import Job, Reply, State, Way, of_row, request_of, seed_text
 from bot.pictures import Pictures
-from inference.protocol import Answer, FailureKind, Finished, Request, Task
-
-State = Literal["queued", "running", "finished", "failed", "cancelled"]
+from inference.protocol import FailureKind, Finished, Left, Request
 
 MAX_ATTEMPTS = 2
 """A job that ended the engine this often is set aside: a third try would most likely end it again."""
 
-Asked = TypeVar("Asked", bound=Task)
-
-_request_decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
-_answer_decoder = msgspec.json.Decoder(Answer)
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """The message in which a job is answered, and who asked; ids as Discord gave them."""
-
-    member_id: int
-    guild_id: int | None
-    channel_id: int
-    message_id: int
-    token: str
-    token_expires_at: float
-    attachment_size_limit: int
-    """The largest file that it may carry, in bytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredPicture:
-    """One output of a job; its bytes lie in `Pictures` under the hash."""
-
-    sha256: str
-    seed: int | None
-    """Only painted pictures have one."""
-    width: int
-    height: int
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One row of the table, as it was when read; times in seconds since 1970."""
-
-    id: int
-    request: Request
-    state: State
-    attempts: int
-    reply: Reply
-    created_at: float
-    seconds: float | None
-    failure_kind: FailureKind | None
-    failure_message: str | None
-    pictures: tuple[StoredPicture, ...]
-    answer: Answer
-
-
-def asked(job: Job, kind: type[Asked]) -> Asked:
-    """The job's request, for whoever knows its kind. Raises TypeError where it is of another."""
-    if not isinstance(job.request, kind):
-        raise TypeError(f"job {job.id} is no {kind.__name__}")
-    return job.request
-
 
 class Jobs:
-    """Every job there ever was, except those that their members deleted."""
+    """Every job there ever was, except those that their members deleted.
+
+    What changes a job returns it as it is then, or None where it is gone or has gone on meanwhile: then nothing was
+    changed.
+    """
 
     def __init__(self, database: Database, pictures: Pictures, clock: Callable[[], float] = time.time) -> None:
         self._database = database
         self._pictures = pictures
         self._clock = clock
-        # Held from keeping a file to writing down its use: nobody may find it unused and remove it in between.
+        # Held from taking over a file to writing down its use: nobody may find it unused and remove it in between.
         self._files = asyncio.Lock()
 
-    async def submit(
-        self, request: Request, reply: Reply, parent_id: int | None = None, files: Sequence[bytes] = ()
+    async def arrive(
+        self, request: Request, reply: Reply, parent_id: int | None = None, *, reading: bool = False
     ) -> Job:
-        """Write a new job down as queued, and keep those of its inputs that are given. From here on it survives
-        anything."""
-        async with self._files:
-            for data in files:
-                await self._pictures.keep(data)
-            return await self.get(await self._insert(request, reply, parent_id))
-
-    async def _insert(self, request: Request, reply: Reply, parent_id: int | None) -> int:
+        """Write a new job down, before its member is told; `reading` where its uploads are still to be read."""
         async with self._database.transaction() as connection:
             cursor = await connection.execute(
-                "INSERT INTO job (kind, request, parent_id, member_id, guild_id, channel_id, message_id, token,"
-                " token_expires_at, attachment_size_limit, created_at)"
-                " VALUES (?, ?, (SELECT id FROM job WHERE id = ?), ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO job (kind, request, state, parent_id, member_id, guild_id, channel_id, age_restricted,"
+                " message_id, token, token_expires_at, attachment_size_limit, created_at)"
+                " VALUES (?, ?, ?, (SELECT id FROM job WHERE id = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     request.kind,
                     msgspec.json.encode(request).decode(),
+                    "reading" if reading else "arriving",
                     parent_id,
                     reply.member_id,
                     reply.guild_id,
                     reply.channel_id,
+                    reply.age_restricted,
                     reply.message_id,
                     reply.token,
                     reply.token_expires_at,
@@ -115,13 +60,35 @@ class Jobs:
                     self._clock(),
                 ),
             )
-            job_id = cursor.lastrowid
-            assert job_id is not None
-            await connection.executemany(
-                "INSERT INTO input VALUES (?, ?, ?)",
-                [(job_id, position, image.sha256) for position, image in enumerate(request.inputs)],
-            )
-        return job_id
+            assert cursor.lastrowid is not None
+            if not reading:
+                await self._use(connection, cursor.lastrowid, request)
+        return await self.get(cursor.lastrowid)
+
+    async def acknowledge(self, job_id: int, message_id: int | None) -> Job | None:
+        """Write down that the member was told, and in which message if that is known: a job that was complete is
+        queued with it."""
+        return await self._change(
+            job_id,
+            "UPDATE job SET message_id = ?, state = iif(state = 'arriving', 'queued', state) WHERE id = ?",
+            message_id,
+        )
+
+    async def settle(self, job_id: int, request: Request, uploads: Sequence[Left]) -> Job | None:
+        """Queue a job whose uploads are read: they are kept, and the request is one on them."""
+        async with self._files:
+            for left in uploads:
+                await self._pictures.take_over(left)
+            async with self._database.transaction() as connection:
+                cursor = await connection.execute(
+                    "UPDATE job SET state = 'queued', request = ? WHERE id = ? AND state = 'reading'",
+                    (msgspec.json.encode(request).decode(), job_id),
+                )
+                if settled := cursor.rowcount == 1:
+                    await self._use(connection, job_id, request)
+            if not settled:
+                await self._drop_unused(left.sha256 for left in uploads)
+        return await self.find(job_id) if settled else None
 
     async def find(self, job_id: int) -> Job | None:
         """The job of this number, or None where there is none."""
@@ -139,17 +106,20 @@ class Jobs:
         """Write down that these jobs are in the engine's hands."""
         async with self._database.transaction() as connection:
             await connection.executemany(
-                "UPDATE job SET state = 'running', attempts = attempts + 1, started_at = ? WHERE id = ?",
+                "UPDATE job SET state = 'running', started_at = ? WHERE id = ? AND state = 'queued'",
                 [(self._clock(), job_id) for job_id in job_ids],
             )
 
-    async def finish(self, result: Finished) -> Job:
-        """Keep a job's pictures and write down that it is finished, all or nothing."""
+    async def finish(self, result: Finished) -> Job | None:
+        """Keep a job's pictures and write down that it is finished, all or nothing. Doing it twice does no harm."""
+        lefts = [Left(picture.file, picture.sha256) for picture in result.pictures]
         async with self._files:
-            hashes = [await self._pictures.keep(picture.data) for picture in result.pictures]
+            for left in lefts:
+                await self._pictures.take_over(left)
             async with self._database.transaction() as connection:
-                await connection.execute(
-                    "UPDATE job SET state = 'finished', ended_at = ?, seconds = ?, recipe = ?, answer = ? WHERE id = ?",
+                cursor = await connection.execute(
+                    "UPDATE job SET state = 'finished', ended_at = ?, seconds = ?, recipe = ?, answer = ?"
+                    " WHERE id = ? AND state = 'running'",
                     (
                         self._clock(),
                         result.seconds,
@@ -158,57 +128,99 @@ class Jobs:
                         result.job,
                     ),
                 )
-                await connection.executemany(
-                    "INSERT INTO picture VALUES (?, ?, ?, ?, ?, ?)",
-                    [
-                        (result.job, position, sha256, _text(picture.seed), picture.width, picture.height)
-                        for position, (sha256, picture) in enumerate(zip(hashes, result.pictures, strict=True))
-                    ],
-                )
-        return await self.get(result.job)
+                if finished := cursor.rowcount == 1:
+                    await connection.executemany(
+                        "INSERT INTO picture VALUES (?, ?, ?, ?, ?, ?)",
+                        [
+                            (result.job, position, one.sha256, seed_text(one.seed), one.width, one.height)
+                            for position, one in enumerate(result.pictures)
+                        ],
+                    )
+            if not finished:
+                await self._drop_unused(left.sha256 for left in lefts)
+        return await self.find(result.job) if finished else None
 
-    async def fail(self, job_id: int, kind: FailureKind, message: str) -> Job:
+    async def discard(self, result: Finished) -> None:
+        """Remove the pictures of a result that nobody wants any more."""
+        for picture in result.pictures:
+            await self._pictures.drop_left(Left(picture.file, picture.sha256))
+
+    async def fail(self, job_id: int, kind: FailureKind, message: str) -> Job | None:
         """Write down why a job ended without pictures; one that was cancelled ends as cancelled."""
-        state = "cancelled" if kind == "cancelled" else "failed"
-        async with self._database.transaction() as connection:
-            await connection.execute(
-                "UPDATE job SET state = ?, ended_at = ?, failure_kind = ?, failure_message = ? WHERE id = ?",
-                (state, self._clock(), kind, message, job_id),
-            )
-        return await self.get(job_id)
+        return await self._change(
+            job_id,
+            "UPDATE job SET state = ?, ended_at = ?, failure_kind = ?, failure_message = ?"
+            " WHERE id = ? AND state NOT IN ('finished', 'failed', 'cancelled')",
+            "cancelled" if kind == "cancelled" else "failed",
+            self._clock(),
+            kind,
+            message,
+        )
 
-    async def requeue(self, job_ids: Sequence[int], *, blame: bool) -> None:
-        """Put running jobs back into the queue; without `blame` the attempt does not count against them."""
+    async def cancel(self, job_id: int) -> Job | None:
+        """Write down that a job ends as cancelled: at once, or, where the engine has it, whatever comes of it there."""
+        return await self._change(
+            job_id,
+            "UPDATE job SET cancelling = 1, ended_at = iif(state = 'running', NULL, ?),"
+            " failure_kind = 'cancelled', failure_message = 'Cancelled.',"
+            " state = iif(state = 'running', state, 'cancelled')"
+            " WHERE id = ? AND state IN ('arriving', 'reading', 'queued', 'running')",
+            self._clock(),
+        )
+
+    async def requeue(self, job_ids: Sequence[int], blamed: Collection[int] = ()) -> None:
+        """Put running jobs back into the queue; the engine's death is held against those that are `blamed`. Those that
+        were cancelled end here."""
         async with self._database.transaction() as connection:
             await connection.executemany(
-                "UPDATE job SET state = 'queued', attempts = attempts - ? WHERE id = ? AND state = 'running'",
-                [(0 if blame else 1, job_id) for job_id in job_ids],
+                "UPDATE job SET attempts = attempts + ?, state = iif(cancelling, 'cancelled', 'queued'),"
+                " ended_at = iif(cancelling, ?, NULL) WHERE id = ? AND state = 'running'",
+                [(int(job_id in blamed), self._clock(), job_id) for job_id in job_ids],
             )
 
-    async def delivered(self, job_id: int) -> None:
-        """Write down that the member has the answer. The reply's token is of no more use and is forgotten."""
+    async def delivered(self, job_id: int, way: Way, message_id: int | None) -> None:
+        """Write down how and in which message the member has the answer. The reply's token is of no more use and is
+        forgotten."""
         async with self._database.transaction() as connection:
             await connection.execute(
-                "UPDATE job SET delivered_at = ?, token = '', token_expires_at = 0 WHERE id = ?",
-                (self._clock(), job_id),
+                "UPDATE job SET delivered_at = ?, delivered_to = ?, message_id = coalesce(?, message_id),"
+                " token = '', token_expires_at = 0 WHERE id = ?",
+                (self._clock(), way, message_id, job_id),
             )
 
     async def delete(self, job_id: int) -> None:
-        """Forget a job and remove its pictures from disk, except those that another job shows or works on."""
+        """Forget a job and remove its pictures from disk, except those that another job shows or works on. One that is
+        not there is no error."""
         async with self._files:
+            used = await self._database.rows("SELECT sha256 FROM file_use WHERE job_id = ?", (job_id,))
             async with self._database.transaction() as connection:
-                orphans = await connection.execute_fetchall(
-                    "SELECT DISTINCT sha256 FROM file_use AS mine WHERE job_id = ?1"
-                    " AND NOT EXISTS (SELECT 1 FROM file_use WHERE sha256 = mine.sha256 AND job_id <> ?1)",
-                    (job_id,),
-                )
                 await connection.execute("DELETE FROM job WHERE id = ?", (job_id,))
-            for row in orphans:
-                await self._pictures.drop(row["sha256"])
+            await self._drop_unused(row["sha256"] for row in used)
+
+    async def withdraw(self, member_id: int, token: str) -> None:
+        """Forget what may have been written down of this member's interaction, of which nobody was told."""
+        async with self._database.transaction() as connection:
+            await connection.execute(
+                "DELETE FROM job WHERE member_id = ? AND token = ? AND state IN ('arriving', 'reading')",
+                (member_id, token),
+            )
+
+    async def tidy(self) -> None:
+        """Remove every picture that no job uses: what a kill or a full disk has left between a file and its row."""
+        for folder in self._pictures.folders():
+            async with self._files:
+                hashes = await self._pictures.hashes(folder)
+                await self._pictures.tidy(folder, set(hashes) - await self._used(hashes))
 
     async def in_state(self, state: State) -> list[Job]:
-        """All jobs in this state, oldest first."""
-        return await self._jobs("state = ? ORDER BY id", state)
+        """All jobs in one of the states that are no ends, oldest first."""
+        # Said as the index says it: SQLite does not conclude it from the state.
+        unfinished = "state IN ('arriving', 'reading', 'queued', 'running')"
+        return await self._jobs(f"state = ? AND {unfinished} ORDER BY id", state)
+
+    async def all_of(self, job_ids: Collection[int]) -> list[Job]:
+        """Those of these jobs that there are."""
+        return [job for job_id in job_ids if (job := await self.find(job_id)) is not None]
 
     async def undelivered(self) -> list[Job]:
         """The jobs that ended without their member having heard of it, oldest first."""
@@ -224,7 +236,7 @@ class Jobs:
             "SELECT request, seconds FROM job WHERE kind = ? AND state = 'finished' ORDER BY id DESC LIMIT ?",
             (kind, limit),
         )
-        return [(_request_decoder.decode(row["request"]), row["seconds"]) for row in rows]
+        return [(request_of(row), row["seconds"]) for row in rows]
 
     async def last_served(self) -> dict[int, float]:
         """When each member's newest job was started."""
@@ -233,13 +245,9 @@ class Jobs:
         )
         return {row["member_id"]: row["at"] for row in rows}
 
-    async def picture_bytes(self, job: Job) -> list[bytes]:
-        """The job's pictures, in order. Raises FileNotFoundError where one was removed from disk by hand."""
-        return [await self._pictures.read(picture.sha256) for picture in job.pictures]
-
-    async def input_bytes(self, request: Request) -> dict[str, bytes]:
-        """The pictures that a request works on, by SHA-256. Raises FileNotFoundError where one was removed by hand."""
-        return {image.sha256: await self._pictures.read(image.sha256) for image in request.inputs}
+    def paths(self, job: Job) -> list[Path]:
+        """Where the job's pictures lie, in order, unless somebody removed them by hand."""
+        return [self._pictures.path(picture.sha256) for picture in job.pictures]
 
     async def recipe(self, job_id: int) -> dict[str, Any] | None:
         """What made a job's pictures, or None where it has made none."""
@@ -251,43 +259,41 @@ class Jobs:
         row = await self._database.row("SELECT * FROM job WHERE message_id = ? ORDER BY id DESC LIMIT 1", (message_id,))
         return await self._job(row) if row else None
 
+    async def _change(self, job_id: int, statement: str, *values: object) -> Job | None:
+        async with self._database.transaction() as connection:
+            cursor = await connection.execute(statement, (*values, job_id))
+        return await self.find(job_id) if cursor.rowcount == 1 else None
+
+    @staticmethod
+    async def _use(connection: aiosqlite.Connection, job_id: int, request: Request) -> None:
+        """Write down which pictures a job works on."""
+        await connection.executemany(
+            "INSERT INTO input VALUES (?, ?, ?)",
+            [(job_id, position, image.sha256) for position, image in enumerate(request.inputs)],
+        )
+
+    async def _drop_unused(self, hashes: Iterable[str]) -> None:
+        """Remove those of these pictures that no job uses. Call it with `_files` held."""
+        candidates = set(hashes)
+        for sha256 in candidates - await self._used(candidates):
+            await self._pictures.drop(sha256)
+
+    async def _used(self, hashes: Collection[str]) -> set[str]:
+        rows = await self._database.rows(
+            "SELECT value FROM json_each(?) WHERE EXISTS (SELECT 1 FROM picture WHERE sha256 = value)"
+            " OR EXISTS (SELECT 1 FROM input WHERE sha256 = value)",
+            (msgspec.json.encode(sorted(hashes)).decode(),),
+        )
+        return {row["value"] for row in rows}
+
     async def _jobs(self, where: str, *parameters: object) -> list[Job]:
         rows = await self._database.rows(f"SELECT * FROM job WHERE {where}", parameters)
         return [await self._job(row) for row in rows]
 
     async def _job(self, row: sqlite3.Row) -> Job:
-        pictures = await self._database.rows("SELECT * FROM picture WHERE job_id = ? ORDER BY position", (row["id"],))
-        return Job(
-            id=row["id"],
-            # The number is given by the insertion, after the request was written.
-            request=msgspec.structs.replace(_request_decoder.decode(row["request"]), job=row["id"]),
-            state=row["state"],
-            attempts=row["attempts"],
-            reply=Reply(
-                member_id=row["member_id"],
-                guild_id=row["guild_id"],
-                channel_id=row["channel_id"],
-                message_id=row["message_id"],
-                token=row["token"],
-                token_expires_at=row["token_expires_at"],
-                attachment_size_limit=row["attachment_size_limit"],
-            ),
-            created_at=row["created_at"],
-            seconds=row["seconds"],
-            failure_kind=row["failure_kind"],
-            failure_message=row["failure_message"],
-            pictures=tuple(
-                StoredPicture(picture["sha256"], _number(picture["seed"]), picture["width"], picture["height"])
-                for picture in pictures
-            ),
-            answer=_answer_decoder.decode(row["answer"]) if row["answer"] else Answer(),
-        )
-
-
-def _text(seed: int | None) -> str | None:
-    """Seeds go beyond SQLite's integers, so they are kept as text."""
-    return None if seed is None else str(seed)
-
-
-def _number(seed: str | None) -> int | None:
-    return None if seed is None else int(seed)
+        pictures: list[sqlite3.Row] = []
+        if row["state"] == "finished":
+            pictures = await self._database.rows(
+                "SELECT * FROM picture WHERE job_id = ? ORDER BY position", (row["id"],)
+            )
+        return of_row(row, pictures)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from bot.choices import echo
 from bot.errors import MemberError
 
 
@@ -12,7 +13,7 @@ def whole(name: str, text: str) -> int | None:
     if not text:
         return None
     if not re.fullmatch(r"-?[0-9]{1,9}", text):
-        raise MemberError(f"{name} {text!r} is not a whole number: write digits only.")
+        raise MemberError(f"{name} {echo(text)} is not a whole number: write digits only.")
     return int(text)
 
 
@@ -21,7 +22,7 @@ def number(name: str, text: str) -> float | None:
     if not text:
         return None
     if not re.fullmatch(r"-?[0-9]{0,9}[.,]?[0-9]{1,9}", text):
-        raise MemberError(f"{name} {text!r} is not a number: write one like 0.6.")
+        raise MemberError(f"{name} {echo(text)} is not a number: write one like 0.6.")
     return float(text.replace(",", "."))
 
 

@@ -3,49 +3,82 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import os
-import tempfile
+import contextlib
+import shutil
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
-
-def sha256_of(data: bytes) -> str:
-    """The name that a picture of these bytes is kept under."""
-    return hashlib.sha256(data).hexdigest()
+from inference.protocol import INCOMING, PICTURES, Left, fsync_folder, place
 
 
 class Pictures:
-    """A folder of PNG files. Which job a file belongs to is known to the database alone."""
+    """The two folders of the data folder that hold pictures. Which job a file belongs to is known to the database
+    alone."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, data: Path) -> None:
+        """Call `prepare` before anything else."""
+        self._kept = data / PICTURES
+        self.incoming = data / INCOMING
+        """Where the engine and the decoders leave what they have finished."""
 
-    async def keep(self, data: bytes) -> str:
-        """Write the picture so that it survives a power cut; returns its SHA-256 as 64 hex digits."""
-        return await asyncio.to_thread(self._keep, data)
+    def prepare(self) -> None:
+        """Make the folders, and remove what was left and taken over by nobody. Only while nothing else runs.
 
-    async def read(self, sha256: str) -> bytes:
-        """The bytes kept under this hash. Raises FileNotFoundError."""
-        return await asyncio.to_thread(self._path(sha256).read_bytes)
+        Raises OSError.
+        """
+        for folder in (self._kept, self.incoming):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for left in self.incoming.iterdir():
+            if left.is_dir():
+                shutil.rmtree(left)
+            else:
+                left.unlink()
+
+    async def take_over(self, left: Left) -> None:
+        """Put a file that was left in `incoming` to its place, so that it survives a power cut. Doing it twice does no
+        harm. Raises OSError, FileNotFoundError where it lies in neither."""
+        await asyncio.to_thread(self._take_over, left)
+
+    def path(self, sha256: str) -> Path:
+        """Where the picture of this hash lies, if it is kept."""
+        return place(self._kept, sha256)
 
     async def drop(self, sha256: str) -> None:
         """Remove the picture; one that is not there is no error."""
-        await asyncio.to_thread(self._path(sha256).unlink, missing_ok=True)
+        await asyncio.to_thread(self.path(sha256).unlink, missing_ok=True)
 
-    def _keep(self, data: bytes) -> str:
-        sha256 = sha256_of(data)
-        path = self._path(sha256)
-        if path.exists():
-            return sha256
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Written beside its place and renamed into it: the name never stands for half a picture.
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(file.name).chmod(0o644)
-        Path(file.name).replace(path)
-        return sha256
+    async def drop_left(self, left: Left) -> None:
+        """Remove a file that was left in `incoming` and that nobody wants; one that is not there is no error."""
+        await asyncio.to_thread((self.incoming / left.file).unlink, missing_ok=True)
 
-    def _path(self, sha256: str) -> Path:
-        return self._folder / sha256[:2] / f"{sha256}.png"
+    def folders(self) -> Iterator[Path]:
+        """The folders of what is kept, each of some hundredth of it."""
+        yield from (folder for folder in self._kept.iterdir() if folder.is_dir())
+
+    async def hashes(self, folder: Path) -> list[str]:
+        """The hashes of the pictures in one of the `folders`."""
+        return await asyncio.to_thread(lambda: [file.stem for file in folder.glob("*.png")])
+
+    async def tidy(self, folder: Path, unused: Collection[str]) -> None:
+        """Remove these pictures from one of the `folders`, and whatever lies there that is no picture of ours."""
+        await asyncio.to_thread(self._tidy, folder, frozenset(unused))
+
+    def _take_over(self, left: Left) -> None:
+        target = self.path(left.sha256)
+        if not target.parent.is_dir():
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fsync_folder(self._kept)
+        try:
+            # What lies there under the same name may be damaged; this is whole.
+            (self.incoming / left.file).replace(target)
+        except FileNotFoundError:
+            if not target.is_file():
+                raise
+        fsync_folder(target.parent)
+
+    @staticmethod
+    def _tidy(folder: Path, unused: frozenset[str]) -> None:
+        for file in folder.iterdir():
+            if file.suffix != ".png" or file.stem in unused:
+                with contextlib.suppress(FileNotFoundError):
+                    file.unlink()

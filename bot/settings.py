@@ -26,6 +26,7 @@ class Settings(BaseSettings):
     easel_data: Path = Path("data")
     easel_engine: Literal["local"] = "local"
     easel_log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = "INFO"
+    easel_engine_silence_s: Annotated[float, Field(gt=0)] = 300.0
     easel_max_waiting: Annotated[int, Field(ge=1)] = 200
     easel_max_waiting_per_member: Annotated[int, Field(ge=1)] = 5
 
@@ -43,8 +44,14 @@ class Settings(BaseSettings):
 
 
 def environment(dotenv: Path = Path(".env")) -> dict[str, str]:
-    """The process's environment over the `.env` file's lines: one mapping for both halves of Easel."""
-    lines = {name: value for name, value in dotenv_values(dotenv).items() if value}
+    """The process's environment over the `.env` file's lines: one mapping for both halves of Easel.
+
+    Raises OperatorError where the file cannot be read.
+    """
+    try:
+        lines = {name: value for name, value in dotenv_values(dotenv).items() if value}
+    except (OSError, UnicodeDecodeError) as error:
+        raise OperatorError(f"{dotenv} cannot be read ({error}): save it as UTF-8 text") from error
     return {**lines, **os.environ}
 
 

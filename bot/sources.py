@@ -8,9 +8,10 @@ import discord
 from discord.app_commands import Choice
 
 from bot import cards
-from bot.dispatcher import Dispatcher
+from bot.access import may_see
+from bot.admission import Admission
 from bot.errors import MemberError
-from bot.jobs import Job
+from bot.job import Job
 from inference.protocol import AddOnInfo, Input, ModelInfo, Ready, Request, Style, ToolInfo
 
 CHOICES = 25
@@ -23,34 +24,22 @@ Settle = Callable[[Input], Request]
 """Makes the request of its picture. Raises MemberError where it cannot be met."""
 
 
-def may_see(interaction: discord.Interaction, job: Job) -> bool:
-    """Whether a job may be shown here to this member: it is of this server, and of a channel that they can read."""
-    if job.reply.guild_id != interaction.guild_id:
-        return False
-    if job.reply.member_id == interaction.user.id:
-        return True
-    if interaction.guild is None or not isinstance(interaction.user, discord.Member):
-        return False
-    channel = interaction.guild.get_channel_or_thread(job.reply.channel_id)
-    return channel is not None and channel.permissions_for(interaction.user).read_messages
-
-
-async def find(dispatcher: Dispatcher, interaction: discord.Interaction, number: int) -> Job:
+async def find(admission: Admission, interaction: discord.Interaction, number: int) -> Job:
     """The job of this number. Raises MemberError where this member cannot see one here."""
-    job = await dispatcher.jobs.find(number) if 0 < number < 2**63 else None
-    if job is None or not may_see(interaction, job):
+    job = await admission.jobs.find(number) if 0 < number < 2**63 else None
+    if job is None or not await may_see(interaction, job):
         raise MemberError(f"There is no job {number} here: the number stands after the # under the pictures.")
     return job
 
 
 async def recent(
-    dispatcher: Dispatcher, interaction: discord.Interaction, typed: object, *, kind: str | None = None
+    admission: Admission, interaction: discord.Interaction, typed: object, *, kind: str | None = None
 ) -> list[Choice[int]]:
     """The member's newest jobs whose number or words hold what was typed, to choose from."""
     choices = []
-    for job in await dispatcher.jobs.recent_of(interaction.user.id):
+    for job in await admission.jobs.recent_of(interaction.user.id):
         title = f"#{job.id} {getattr(job.request, 'prompt', None) or job.request.kind}"
-        if kind in (None, job.request.kind) and str(typed) in title and may_see(interaction, job):
+        if kind in (None, job.request.kind) and str(typed) in title and await may_see(interaction, job):
             choices.append(Choice(name=cards.shorten(title, CHOICE_CHARS), value=job.id))
     return choices[:CHOICES]
 
@@ -104,7 +93,7 @@ def model_so_far(ready: Ready, interaction: discord.Interaction) -> ModelInfo | 
 
 
 async def submit(
-    dispatcher: Dispatcher,
+    admission: Admission,
     interaction: discord.Interaction,
     settle: Settle,
     *,
@@ -114,19 +103,19 @@ async def submit(
 ) -> None:
     """Submit a request on an upload or, by its number, on a job's picture (counted from 1)."""
     if image is not None and job is None:
-        await dispatcher.submit_uploads(interaction, {"image": image}, lambda image: settle(image))
+        await admission.submit_uploads(interaction, {"image": image}, lambda image: settle(image))
     elif job is not None and image is None:
-        await submit_on(dispatcher, interaction, settle, await find(dispatcher, interaction, job), (picture or 1) - 1)
+        await submit_on(admission, interaction, settle, await find(admission, interaction, job), (picture or 1) - 1)
     else:
         raise MemberError("Give either a picture as `image`, or the number of a job as `job`.")
 
 
 async def submit_on(
-    dispatcher: Dispatcher, interaction: discord.Interaction, settle: Settle, job: Job, index: int
+    admission: Admission, interaction: discord.Interaction, settle: Settle, job: Job, index: int
 ) -> None:
     """Submit a request on a picture that a job made, counted from 0."""
     if not 0 <= index < len(job.pictures):
         many = len(job.pictures)
         raise MemberError(f"Job {job.id} has {many} picture{'s' * (many != 1)}: there is no number {index + 1}.")
     made = job.pictures[index]
-    await dispatcher.submit(interaction, settle(Input(made.sha256, made.width, made.height)), job.id)
+    await admission.submit(interaction, settle(Input(made.sha256, made.width, made.height)), job.id)

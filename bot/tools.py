@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from bot.choices import echo, nearest
 from bot.errors import MemberError
 from bot.numbers import within
 from inference.protocol import (
@@ -65,7 +66,7 @@ def classify(
     if label_set is not None:
         if label_set not in ready.label_sets:
             raise MemberError(
-                f"There is no label set called {label_set!r}: choose one of {', '.join(ready.label_sets)}."
+                f"There is no label set called {echo(label_set)}: choose one of {nearest(label_set, ready.label_sets)}."
             )
         chosen += ready.label_sets[label_set]
     request = Classify(job=0, model=tool.name, image=image, labels=tuple(dict.fromkeys(chosen)), templates=TEMPLATES)
@@ -115,7 +116,7 @@ def check(request: Upscale | Describe | Classify | Compare | Mask, ready: Ready)
             if len(labels) > ready.max_labels:
                 raise MemberError(f"There are {len(labels)} labels and {ready.max_labels} is the most: leave some out.")
             if long := next((label for label in labels if len(label) > LABEL_CHARS), None):
-                raise MemberError(f"The label {long[:20]!r}… is longer than {LABEL_CHARS} characters: shorten it.")
+                raise MemberError(f"The label {echo(long)} is longer than {LABEL_CHARS} characters: shorten it.")
 
 
 def split(labels: str) -> list[str]:
@@ -125,7 +126,7 @@ def split(labels: str) -> list[str]:
 
 def _check_question(tool: ToolInfo, task: DescribeTask, text: str) -> None:
     if task not in tool.tasks:
-        raise MemberError(f"{tool.title} cannot do {task!r}: choose one of {', '.join(tool.tasks)}.")
+        raise MemberError(f"{tool.title} cannot do {echo(task)}: choose one of {nearest(task, tool.tasks)}.")
     if task in TASKS_WITH_TEXT and not text:
         raise MemberError(f"To {task}, say what in the option `text`.")
     if text and task not in TASKS_WITH_TEXT:
@@ -142,4 +143,5 @@ def _tool(tools: Sequence[ToolInfo], name: str | None, what: str) -> ToolInfo:
     for tool in tools:
         if tool.name == name:
             return tool
-    raise MemberError(f"There is no {what} called {name!r}: choose one of {', '.join(tool.name for tool in tools)}.")
+    names = nearest(name, (tool.name for tool in tools))
+    raise MemberError(f"There is no {what} called {echo(name)}: choose one of {names}.")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from bot import add_ons
+from bot.choices import echo, nearest
 from bot.errors import MemberError
 from bot.numbers import whole, within
 from inference.protocol import (
@@ -119,7 +120,8 @@ def check(request: Imagine, ready: Ready) -> None:
     model = model_of(request.model, ready)
     if request.sampler not in model.samplers:
         raise MemberError(
-            f"{model.title} has no sampler called {request.sampler!r}: choose one of {', '.join(model.samplers)}."
+            f"{model.title} has no sampler called {echo(request.sampler)}:"
+            f" choose one of {nearest(request.sampler, model.samplers)}."
         )
     within("Steps", request.steps, 1, model.max_steps)
     if request.guidance > model.max_guidance and not model.guided:
@@ -211,11 +213,11 @@ def model_of(name: str | None, ready: Ready) -> ModelInfo:
         return model
     if name in ready.missing:
         raise MemberError(
-            f"The weights of {name!r} are not on this machine yet: ask whoever runs this bot to fetch them,"
+            f"The weights of {echo(name)} are not on this machine yet: ask whoever runs this bot to fetch them,"
             " or choose another model."
         )
-    names = ", ".join(model.name for model in ready.models)
-    raise MemberError(f"There is no model called {name!r}: choose one of {names}.")
+    names = nearest(name, (model.name for model in ready.models))
+    raise MemberError(f"There is no model called {echo(name)}: choose one of {names}.")
 
 
 def _hires(wish: Wish, width: int, height: int, model: ModelInfo) -> Hires | None:
@@ -252,8 +254,8 @@ def _style(name: str, model: ModelInfo) -> Style:
     for style in model.styles:
         if style.name == name:
             return style
-    names = ", ".join(style.name for style in model.styles)
-    raise MemberError(f"{model.title} has no style called {name!r}: choose one of {names}.")
+    names = nearest(name, (style.name for style in model.styles))
+    raise MemberError(f"{model.title} has no style called {echo(name)}: choose one of {names}.")
 
 
 def _like(image: Input, model: ModelInfo) -> tuple[int, int]:
@@ -288,7 +290,7 @@ def _prompt(text: str, name: str, ready: Ready) -> str:
 def _seed(text: str) -> int:
     seed = int(text) if re.fullmatch(r"[0-9]{1,20}", text.strip()) else -1
     if not 0 <= seed <= MAX_SEED:
-        raise MemberError(f"Seed {text[:40]!r} is not a whole number from 0 to {MAX_SEED}: leave it out for a new one.")
+        raise MemberError(f"Seed {echo(text)} is not a whole number from 0 to {MAX_SEED}: leave it out for a new one.")
     return seed
 
 
@@ -297,5 +299,5 @@ def _size(text: str) -> tuple[int | None, int | None]:
         return None, None
     match = re.fullmatch(r"([0-9]{1,6})\s*[xX×*]\s*([0-9]{1,6})", text)
     if match is None:
-        raise MemberError(f"Size {text!r} is not a width and a height: write it like 512x768.")
+        raise MemberError(f"Size {echo(text)} is not a width and a height: write it like 512x768.")
     return int(match[1]), int(match[2])

@@ -1,6 +1,6 @@
 """The commands, one file each: found here by themselves, so that a new one is a new file and nothing else.
 
-Every file has `build(dispatcher) -> Slice`.
+Every file has `build(admission) -> Slice`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 import discord
 from discord import app_commands
 
+from bot.admission import Admission
 from bot.cards import Look
-from bot.dispatcher import Dispatcher
-from bot.jobs import Job
+from bot.job import Job
 
 Press = Callable[[discord.Interaction, Job, int], Awaitable[None]]
 """What a button does: the interaction, the job it stands under, the index of the picture it means."""
@@ -50,9 +50,14 @@ def looks() -> dict[str, Look]:
     return {module.KIND: module.LOOK for module in _modules() if hasattr(module, "KIND")}
 
 
-def load(dispatcher: Dispatcher) -> list[Slice]:
+def commands_of_kinds() -> dict[str, str]:
+    """Which command a member must be allowed to use for each kind of request: the file's own, unless it names one."""
+    return {module.KIND: getattr(module, "COMMAND", module.KIND) for module in _modules() if hasattr(module, "KIND")}
+
+
+def load(admission: Admission) -> list[Slice]:
     """Every file's slice."""
-    return [module.build(dispatcher) for module in _modules()]
+    return [module.build(admission) for module in _modules()]
 
 
 def _modules() -> list[Any]:

@@ -10,12 +10,12 @@ from discord import app_commands, ui
 from discord.app_commands import Choice
 
 from bot import attachments, cards, sources, tools
+from bot.admission import Admission
 from bot.buttons import JobButton
 from bot.cards import Card
 from bot.commands import FORM_LIFE_S, Slice
-from bot.dispatcher import Dispatcher
 from bot.fitting import Shown
-from bot.jobs import Job, asked
+from bot.job import Job, asked
 from inference.protocol import Classify
 
 KIND = "classify"
@@ -64,7 +64,7 @@ def relabel_form(job: Job) -> ui.Modal:
     return form
 
 
-def build(dispatcher: Dispatcher) -> Slice:
+def build(admission: Admission) -> Slice:
     """The command, its form and the menu."""
 
     @app_commands.command(name="classify", description="Say which label fits a picture best")
@@ -87,13 +87,13 @@ def build(dispatcher: Dispatcher) -> Slice:
         classifier: str | None = None,
     ) -> None:
         await sources.submit(
-            dispatcher,
+            admission,
             interaction,
             lambda taken: tools.classify(
                 taken,
-                dispatcher.ready,
+                admission.ready,
                 labels=labels or "",
-                label_set=label_set if label_set or labels else _first_set(dispatcher),
+                label_set=label_set if label_set or labels else _first_set(admission),
                 classifier=classifier,
             ),
             image=image,
@@ -105,37 +105,37 @@ def build(dispatcher: Dispatcher) -> Slice:
     async def label_sets(_: discord.Interaction, typed: str) -> list[Choice[str]]:
         return [
             Choice(name=cards.shorten(f"{name}: {', '.join(labels)}", sources.CHOICE_CHARS), value=name)
-            for name, labels in dispatcher.ready.label_sets.items()
+            for name, labels in admission.ready.label_sets.items()
             if typed.lower() in name.lower()
         ][: sources.CHOICES]
 
     @classify.autocomplete("job")
     async def jobs(interaction: discord.Interaction, typed: int | str) -> list[Choice[int]]:
-        return await sources.recent(dispatcher, interaction, typed)
+        return await sources.recent(admission, interaction, typed)
 
     @classify.autocomplete("classifier")
     async def classifiers(_: discord.Interaction, typed: str) -> list[Choice[str]]:
-        return sources.choices(dispatcher.ready.classifiers, typed)
+        return sources.choices(admission.ready.classifiers, typed)
 
     async def relabel(interaction: discord.Interaction, job: Job, _: int) -> None:
         await interaction.response.send_modal(relabel_form(job))
 
     async def relabelled(interaction: discord.Interaction, job: Job, fields: Mapping[str, str]) -> None:
         request = asked(job, Classify)
-        request = tools.classify(request.image, dispatcher.ready, labels=fields["labels"], classifier=request.model)
-        await dispatcher.submit(interaction, request, job.id)
+        request = tools.classify(request.image, admission.ready, labels=fields["labels"], classifier=request.model)
+        await admission.submit(interaction, request, job.id)
 
     async def of_message(interaction: discord.Interaction, message: discord.Message) -> None:
-        await dispatcher.submit_uploads(
+        await admission.submit_uploads(
             interaction,
             {"image": attachments.first_picture(message)},
-            lambda image: tools.classify(image, dispatcher.ready, label_set=_first_set(dispatcher)),
+            lambda image: tools.classify(image, admission.ready, label_set=_first_set(admission)),
         )
 
     menu = app_commands.ContextMenu(name="Classify", callback=of_message)
     return Slice(commands=[classify, menu], presses={"relabel": relabel}, forms={"relabel": relabelled})
 
 
-def _first_set(dispatcher: Dispatcher) -> str | None:
+def _first_set(admission: Admission) -> str | None:
     """The labels of who names none."""
-    return next(iter(dispatcher.ready.label_sets), None)
+    return next(iter(admission.ready.label_sets), None)

@@ -7,16 +7,17 @@ from collections.abc import Sequence
 import discord
 
 from bot import cards, tools
+from bot.admission import Admission
 from bot.buttons import JobButton
 from bot.cards import Card
 from bot.commands import Slice
-from bot.dispatcher import Dispatcher
 from bot.errors import MemberError
 from bot.fitting import Shown
-from bot.jobs import Job, asked
+from bot.job import Job, asked
 from inference.protocol import Compare, Imagine, Input
 
 KIND = "compare"
+COMMAND = "imagine"
 
 
 class Looks:
@@ -40,7 +41,7 @@ class Looks:
 LOOK = Looks()
 
 
-def build(dispatcher: Dispatcher) -> Slice:
+def build(admission: Admission) -> Slice:
     """The button."""
 
     async def compare(interaction: discord.Interaction, job: Job, _: int) -> None:
@@ -56,7 +57,7 @@ def build(dispatcher: Dispatcher) -> Slice:
             height=request.height,
             painted=painted,
         )
-        tools.check(comparison, dispatcher.ready)
-        await dispatcher.submit(interaction, comparison, job.id)
+        tools.check(comparison, admission.ready)
+        await admission.submit(interaction, comparison, job.id)
 
     return Slice(presses={"compare": compare})

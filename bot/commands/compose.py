@@ -10,8 +10,8 @@ from discord import app_commands, ui
 from discord.app_commands import Choice
 
 from bot import cards, sources
+from bot.admission import Admission
 from bot.commands import FORM_LIFE_S, Slice
-from bot.dispatcher import Dispatcher
 from bot.wishes import Wish, model_of, settle
 from inference.protocol import ModelInfo
 
@@ -49,22 +49,22 @@ def form(model: ModelInfo) -> ui.Modal:
     return modal
 
 
-def build(dispatcher: Dispatcher) -> Slice:
+def build(admission: Admission) -> Slice:
     """The command and its form."""
 
     @app_commands.command(name="compose", description="Paint a picture in layers: subject, environment, style")
     @app_commands.describe(model="Which model paints; the styles are those that it knows")
     async def compose(interaction: discord.Interaction, model: str | None = None) -> None:
-        await interaction.response.send_modal(form(model_of(model, dispatcher.ready)))
+        await interaction.response.send_modal(form(model_of(model, admission.ready)))
 
     @compose.autocomplete("model")
     async def models(_: discord.Interaction, typed: str) -> list[Choice[str]]:
-        return sources.choices(dispatcher.ready.models, typed)
+        return sources.choices(admission.ready.models, typed)
 
     async def composed(interaction: discord.Interaction, model: str, fields: Mapping[str, str]) -> None:
         layers = (fields[name].strip().rstrip(",") for name in ("subject", "environment"))
         prompt = ", ".join(layer for layer in layers if layer)
         wish = Wish(prompt=prompt, style=fields.get("style") or None, model=model)
-        await dispatcher.submit(interaction, settle(wish, dispatcher.ready))
+        await admission.submit(interaction, settle(wish, admission.ready))
 
     return Slice(commands=[compose], new_forms={"compose": composed})

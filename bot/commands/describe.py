@@ -10,12 +10,12 @@ from discord import app_commands
 from discord.app_commands import Choice
 
 from bot import attachments, cards, sources, tools, wishes
+from bot.admission import Admission
 from bot.buttons import JobButton
 from bot.cards import Card
 from bot.commands import Slice
-from bot.dispatcher import Dispatcher
 from bot.fitting import Shown
-from bot.jobs import Job, asked
+from bot.job import Job, asked
 from bot.wishes import Wish
 from inference.protocol import Describe, DescribeTask, Origin
 
@@ -86,7 +86,7 @@ class Looks:
 LOOK = Looks()
 
 
-def build(dispatcher: Dispatcher) -> Slice:
+def build(admission: Admission) -> Slice:
     """The command, the buttons and the menu."""
 
     @app_commands.command(name="describe", description="Say what a picture shows, read its text, find things in it")
@@ -111,9 +111,9 @@ def build(dispatcher: Dispatcher) -> Slice:
         # What to look for is task enough.
         chosen: DescribeTask = task or ("find" if text else "detailed caption")  # type: ignore[assignment]
         await sources.submit(
-            dispatcher,
+            admission,
             interaction,
-            lambda taken: tools.describe(taken, dispatcher.ready, task=chosen, text=text or "", describer=describer),
+            lambda taken: tools.describe(taken, admission.ready, task=chosen, text=text or "", describer=describer),
             image=image,
             job=job,
             picture=picture,
@@ -121,32 +121,32 @@ def build(dispatcher: Dispatcher) -> Slice:
 
     @describe.autocomplete("job")
     async def jobs(interaction: discord.Interaction, typed: int | str) -> list[Choice[int]]:
-        return await sources.recent(dispatcher, interaction, typed)
+        return await sources.recent(admission, interaction, typed)
 
     @describe.autocomplete("describer")
     async def describers(_: discord.Interaction, typed: str) -> list[Choice[str]]:
-        return sources.choices(dispatcher.ready.describers, typed)
+        return sources.choices(admission.ready.describers, typed)
 
     async def press(interaction: discord.Interaction, job: Job, index: int) -> None:
         await sources.submit_on(
-            dispatcher, interaction, lambda taken: tools.describe(taken, dispatcher.ready), job, index
+            admission, interaction, lambda taken: tools.describe(taken, admission.ready), job, index
         )
 
     async def also(interaction: discord.Interaction, job: Job, index: int) -> None:
         request = asked(job, Describe)
         task = ALSO[index % len(ALSO)][0]
-        request = tools.describe(request.image, dispatcher.ready, task=task, describer=request.model)
-        await dispatcher.submit(interaction, request, job.id)
+        request = tools.describe(request.image, admission.ready, task=task, describer=request.model)
+        await admission.submit(interaction, request, job.id)
 
     async def realise(interaction: discord.Interaction, job: Job, _: int) -> None:
-        wish = Wish(prompt=job.answer.text[: dispatcher.ready.max_prompt_chars])
-        await dispatcher.submit(interaction, wishes.settle(wish, dispatcher.ready), job.id)
+        wish = Wish(prompt=job.answer.text[: admission.ready.max_prompt_chars])
+        await admission.submit(interaction, wishes.settle(wish, admission.ready), job.id)
 
     async def of_message(interaction: discord.Interaction, message: discord.Message) -> None:
-        await dispatcher.submit_uploads(
+        await admission.submit_uploads(
             interaction,
             {"image": attachments.first_picture(message)},
-            lambda image: tools.describe(image, dispatcher.ready),
+            lambda image: tools.describe(image, admission.ready),
         )
 
     menu = app_commands.ContextMenu(name="Describe", callback=of_message)

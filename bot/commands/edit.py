@@ -12,18 +12,19 @@ from discord import app_commands
 from discord.app_commands import Choice
 
 from bot import cards, masks, sources, tools, wishes
+from bot.admission import Admission
 from bot.attachments import Upload
 from bot.buttons import JobButton
 from bot.cards import Card
 from bot.commands import Slice
-from bot.dispatcher import Dispatcher
 from bot.errors import MemberError
 from bot.fitting import Shown
-from bot.jobs import Job, asked
+from bot.job import Job, asked
 from bot.wishes import Wish
 from inference.protocol import Input, Mask
 
 KIND = "mask"
+COMMAND = "edit"
 
 
 class Looks:
@@ -51,7 +52,7 @@ class Looks:
 LOOK = Looks()
 
 
-def build(dispatcher: Dispatcher) -> Slice:
+def build(admission: Admission) -> Slice:
     """The command and its buttons."""
 
     @app_commands.command(name="edit", description="Paint a part of a picture anew; all else stays as it is")
@@ -96,8 +97,8 @@ def build(dispatcher: Dispatcher) -> Slice:
         )
 
         def settle(image: Input, mask: Input | None = None) -> Any:
-            wanted = wishes.settle(replace(wish, image=image, mask=mask), dispatcher.ready)
-            return wanted if what is None else tools.mask(image, dispatcher.ready, what, wanted)
+            wanted = wishes.settle(replace(wish, image=image, mask=mask), admission.ready)
+            return wanted if what is None else tools.mask(image, admission.ready, what, wanted)
 
         def prepare(image: Upload, mask: Upload | None = None) -> dict[str, Upload]:
             if extend is not None:
@@ -109,7 +110,7 @@ def build(dispatcher: Dispatcher) -> Slice:
             return {"image": image, "mask": marked}
 
         given = {"image": image, "mask": mask}
-        await dispatcher.submit_uploads(
+        await admission.submit_uploads(
             interaction,
             {name: upload for name, upload in given.items() if upload is not None},
             settle,
@@ -118,12 +119,12 @@ def build(dispatcher: Dispatcher) -> Slice:
 
     @edit.autocomplete("model")
     async def models(_: discord.Interaction, typed: str) -> list[Choice[str]]:
-        return sources.choices(dispatcher.ready.models, typed)
+        return sources.choices(admission.ready.models, typed)
 
     async def change(interaction: discord.Interaction, job: Job, **changes: object) -> None:
         request = msgspec.structs.replace(asked(job, Mask), **changes)
-        tools.check(request, dispatcher.ready)
-        await dispatcher.submit(interaction, request, job.id)
+        tools.check(request, admission.ready)
+        await admission.submit(interaction, request, job.id)
 
     async def grow(interaction: discord.Interaction, job: Job, _: int) -> None:
         await change(interaction, job, grow=asked(job, Mask).grow + 1)
@@ -137,7 +138,7 @@ def build(dispatcher: Dispatcher) -> Slice:
     async def paint(interaction: discord.Interaction, job: Job, _: int) -> None:
         made = job.pictures[1]
         request = msgspec.structs.replace(asked(job, Mask).edit, mask=Input(made.sha256, made.width, made.height))
-        wishes.check(request, dispatcher.ready)
-        await dispatcher.submit(interaction, request, job.id)
+        wishes.check(request, admission.ready)
+        await admission.submit(interaction, request, job.id)
 
     return Slice(commands=[edit], presses={"grow": grow, "shrink": shrink, "invert": invert, "paint": paint})

@@ -9,12 +9,12 @@ from discord import app_commands
 from discord.app_commands import Choice
 
 from bot import add_ons, axes, cards, sources
+from bot.admission import Admission
 from bot.buttons import JobButton
 from bot.cards import Card
 from bot.commands import Slice
-from bot.dispatcher import Dispatcher
 from bot.fitting import Shown
-from bot.jobs import Job, asked
+from bot.job import Job, asked
 from bot.wishes import Wish
 from inference.protocol import Grid
 
@@ -47,7 +47,7 @@ class Looks:
 LOOK = Looks()
 
 
-def build(dispatcher: Dispatcher) -> Slice:
+def build(admission: Admission) -> Slice:
     """The command and its button."""
 
     @app_commands.command(name="grid", description="Paint a table of pictures that differ in one or two things")
@@ -93,29 +93,29 @@ def build(dispatcher: Dispatcher) -> Slice:
             height=height,
         )
         along = None if y is None else axes.parse(y)
-        await dispatcher.submit(interaction, axes.settle(wish, axes.parse(x), along, dispatcher.ready))
+        await admission.submit(interaction, axes.settle(wish, axes.parse(x), along, admission.ready))
 
     @grid.autocomplete("x")
     @grid.autocomplete("y")
     async def examples(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
-        model = sources.model_so_far(dispatcher.ready, interaction)
-        return sources.starting(axes.examples(add_ons.fitting(dispatcher.ready.loras, model)), typed)
+        model = sources.model_so_far(admission.ready, interaction)
+        return sources.starting(axes.examples(add_ons.fitting(admission.ready.loras, model)), typed)
 
     @grid.autocomplete("model")
     async def models(_: discord.Interaction, typed: str) -> list[Choice[str]]:
-        return sources.choices(dispatcher.ready.models, typed)
+        return sources.choices(admission.ready.models, typed)
 
     @grid.autocomplete("style")
     async def styles(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
-        return sources.styles(dispatcher.ready, interaction, typed)
+        return sources.styles(admission.ready, interaction, typed)
 
     @grid.autocomplete("sampler")
     async def samplers(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
-        return sources.samplers(dispatcher.ready, interaction, typed)
+        return sources.samplers(admission.ready, interaction, typed)
 
     async def regrid(interaction: discord.Interaction, job: Job, _: int) -> None:
         request = axes.rerolled(asked(job, Grid))
-        axes.check(request, dispatcher.ready)
-        await dispatcher.submit(interaction, request, job.id)
+        axes.check(request, admission.ready)
+        await admission.submit(interaction, request, job.id)
 
     return Slice(commands=[grid], presses={"regrid": regrid})

@@ -12,13 +12,13 @@ from discord import app_commands, ui
 from discord.app_commands import Choice
 
 from bot import add_ons, attachments, cards, sources
+from bot.admission import Admission
 from bot.buttons import JobButton
 from bot.cards import Card
 from bot.commands import FORM_LIFE_S, Slice
-from bot.dispatcher import Dispatcher
 from bot.errors import MemberError
 from bot.fitting import Shown
-from bot.jobs import Job, asked
+from bot.job import Job, asked
 from bot.numbers import number
 from bot.wishes import STRENGTH, Wish, check, edited, new_seed, rerolled, settle, varied
 from inference.protocol import Imagine, ModelInfo
@@ -133,7 +133,7 @@ def reimagine_form(message: discord.Message, prompt: str | None) -> ui.Modal:
     return form
 
 
-def build(dispatcher: Dispatcher) -> Slice:
+def build(admission: Admission) -> Slice:
     """The command, its buttons and its form."""
 
     @app_commands.command(name="imagine", description="Paint pictures from your words")
@@ -205,41 +205,41 @@ def build(dispatcher: Dispatcher) -> Slice:
         given = {"image": image, "control_image": control_image}
         uploads = {name: upload for name, upload in given.items() if upload is not None}
         if not uploads:
-            await dispatcher.submit(interaction, settle(wish, dispatcher.ready))
+            await admission.submit(interaction, settle(wish, admission.ready))
         else:
-            await dispatcher.submit_uploads(
-                interaction, uploads, lambda **taken: settle(replace(wish, **taken), dispatcher.ready)
+            await admission.submit_uploads(
+                interaction, uploads, lambda **taken: settle(replace(wish, **taken), admission.ready)
             )
 
     @imagine.autocomplete("model")
     async def models(_: discord.Interaction, typed: str) -> list[Choice[str]]:
-        return sources.choices(dispatcher.ready.models, typed)
+        return sources.choices(admission.ready.models, typed)
 
     def model_so_far(interaction: discord.Interaction) -> ModelInfo | None:
-        return sources.model_so_far(dispatcher.ready, interaction)
+        return sources.model_so_far(admission.ready, interaction)
 
     @imagine.autocomplete("style")
     async def styles(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
-        return sources.styles(dispatcher.ready, interaction, typed)
+        return sources.styles(admission.ready, interaction, typed)
 
     @imagine.autocomplete("lora")
     async def loras(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
-        return sources.more_loras(add_ons.fitting(dispatcher.ready.loras, model_so_far(interaction)), typed)
+        return sources.more_loras(add_ons.fitting(admission.ready.loras, model_so_far(interaction)), typed)
 
     @imagine.autocomplete("control")
     async def controls(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
-        return sources.choices(add_ons.fitting(dispatcher.ready.controls, model_so_far(interaction)), typed)
+        return sources.choices(add_ons.fitting(admission.ready.controls, model_so_far(interaction)), typed)
 
     @imagine.autocomplete("sampler")
     async def samplers(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
-        return sources.samplers(dispatcher.ready, interaction, typed)
+        return sources.samplers(admission.ready, interaction, typed)
 
     async def submit(interaction: discord.Interaction, request: Imagine, parent: Job) -> None:
-        check(request, dispatcher.ready)
-        await dispatcher.submit(interaction, request, parent.id)
+        check(request, admission.ready)
+        await admission.submit(interaction, request, parent.id)
 
     async def vary(interaction: discord.Interaction, job: Job, index: int) -> None:
-        count = min(VARIATIONS, dispatcher.ready.max_count)
+        count = min(VARIATIONS, admission.ready.max_count)
         await submit(interaction, varied(asked(job, Imagine), index, new_seed(), count), job)
 
     async def reroll(interaction: discord.Interaction, job: Job, _: int) -> None:
@@ -249,7 +249,7 @@ def build(dispatcher: Dispatcher) -> Slice:
         await interaction.response.send_modal(edit_form(job))
 
     async def edit_done(interaction: discord.Interaction, job: Job, fields: Mapping[str, str]) -> None:
-        await submit(interaction, edited(asked(job, Imagine), fields, dispatcher.ready), job)
+        await submit(interaction, edited(asked(job, Imagine), fields, admission.ready), job)
 
     # Without Discord's leave to read messages, an attachment is known only while its menu is open.
     opened: OrderedDict[int, discord.Attachment] = OrderedDict()
@@ -258,7 +258,7 @@ def build(dispatcher: Dispatcher) -> Slice:
         opened[message.id] = attachments.first_picture(message)
         if len(opened) > OPEN_FORMS:
             opened.popitem(last=False)
-        job = await dispatcher.jobs.of_message(message.id)
+        job = await admission.jobs.of_message(message.id)
         prompt = job.request.prompt if job is not None and isinstance(job.request, Imagine) else None
         await interaction.response.send_modal(reimagine_form(message, prompt))
 
@@ -266,10 +266,10 @@ def build(dispatcher: Dispatcher) -> Slice:
         if message_id not in opened:
             raise MemberError("This form was opened too long ago: open it again from the picture's menu.")
         strength = number("Strength", fields["strength"].strip())
-        await dispatcher.submit_uploads(
+        await admission.submit_uploads(
             interaction,
             {"image": opened[message_id]},
-            lambda image: settle(Wish(prompt=fields["prompt"], image=image, strength=strength), dispatcher.ready),
+            lambda image: settle(Wish(prompt=fields["prompt"], image=image, strength=strength), admission.ready),
         )
 
     return Slice(

@@ -8,52 +8,49 @@ import io
 import discord
 
 from bot import axes, fitting, tools, wishes
+from bot.access import may_change
+from bot.admission import Admission
 from bot.commands import Slice
-from bot.dispatcher import Dispatcher
 from bot.errors import MemberError
-from bot.jobs import Job
+from bot.job import Job
+from bot.speaking import take_away
 from inference.protocol import Grid, Imagine
 
 FILES_PER_MESSAGE = 10
 """The most that Discord takes."""
 
 
-def may_change(interaction: discord.Interaction, job: Job) -> bool:
-    """Whether this member may cancel or delete the job: it is theirs, or they look after the channel."""
-    return interaction.user.id == job.reply.member_id or interaction.permissions.manage_messages
-
-
-def build(dispatcher: Dispatcher) -> Slice:
+def build(admission: Admission) -> Slice:
     """The buttons."""
 
     async def cancel(interaction: discord.Interaction, job: Job, _: int) -> None:
         if not may_change(interaction, job):
             raise MemberError("This is not your job: only its member or a moderator can cancel it.")
-        await interaction.response.defer()
-        if not await dispatcher.cancel(job):
+        # First it holds, then it is said.
+        if not await admission.cancel(job):
             raise MemberError("This job has ended already: there is nothing left to cancel.")
+        await interaction.response.defer()
 
     async def again(interaction: discord.Interaction, job: Job, _: int) -> None:
         # What ran once may not run here any more: models come and go.
         match job.request:
             case Imagine():
-                wishes.check(job.request, dispatcher.ready)
+                wishes.check(job.request, admission.ready)
             case Grid():
-                axes.check(job.request, dispatcher.ready)
+                axes.check(job.request, admission.ready)
             case _:
-                tools.check(job.request, dispatcher.ready)
-        await dispatcher.submit(interaction, job.request, job.id)
+                tools.check(job.request, admission.ready)
+        await admission.submit(interaction, job.request, job.id)
 
     async def delete(interaction: discord.Interaction, job: Job, _: int) -> None:
         if not may_change(interaction, job):
             raise MemberError("These are not your pictures: only their member or a moderator can delete them.")
-        await interaction.response.defer()
-        await dispatcher.jobs.delete(job.id)
-        await interaction.delete_original_response()
+        await admission.delete(job)
+        await take_away(interaction)
 
     async def original(interaction: discord.Interaction, job: Job, _: int) -> None:
         await interaction.response.defer(ephemeral=True, thinking=True)
-        for index, picture in enumerate(await dispatcher.jobs.picture_bytes(job), start=1):
+        for index, picture in enumerate(await admission.jobs.picture_bytes(job), start=1):
             parts = await asyncio.to_thread(fitting.parts, picture, interaction.filesize_limit)
             files = [
                 discord.File(io.BytesIO(part.data), filename=f"easel-{job.id}-{index}-{number}.{part.suffix}")

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 import discord
 from discord import app_commands
 
-from bot import attachments, sources
+from bot import attachments
+from bot.access import may_see
+from bot.admission import Admission
 from bot.commands import Slice
-from bot.dispatcher import Dispatcher
 from bot.errors import MemberError
-from bot.jobs import Job
+from bot.job import Job
 
 SHOWN_CHARS = 1800
 """Discord takes 2000 in a message; the rest of a longer recipe is in the file."""
@@ -29,13 +30,13 @@ CARRIERS: Mapping[str, str] = {
 """Under which keyword which tool leaves its recipe, where it is not `parameters`."""
 
 
-def build(dispatcher: Dispatcher) -> Slice:
+def build(admission: Admission) -> Slice:
     """The menu."""
 
     async def show(interaction: discord.Interaction, message: discord.Message) -> None:
-        job = await dispatcher.jobs.of_message(message.id)
-        if job is not None and sources.may_see(interaction, job):
-            said, files = await _of_job(dispatcher, job)
+        job = await admission.jobs.of_message(message.id)
+        if job is not None and await may_see(interaction, job):
+            said, files = await _of_job(admission, job)
             await interaction.response.send_message(said, files=files, ephemeral=True)
             return
         attachment = attachments.first_picture(message)
@@ -47,12 +48,12 @@ def build(dispatcher: Dispatcher) -> Slice:
     return Slice(commands=[app_commands.ContextMenu(name="Show recipe", callback=show)])
 
 
-async def _of_job(dispatcher: Dispatcher, job: Job) -> tuple[str, list[discord.File]]:
-    recipe = await dispatcher.jobs.recipe(job.id)
+async def _of_job(admission: Admission, job: Job) -> tuple[str, list[discord.File]]:
+    recipe = await admission.jobs.recipe(job.id)
     if recipe is None:
         raise MemberError(f"Job {job.id} has made nothing yet: its recipe comes with its result.")
     whole = _file(f"easel-{job.id}-recipe.json", recipe)
-    texts = [attachments.texts(picture) for picture in await dispatcher.jobs.picture_bytes(job)]
+    texts = [attachments.texts(picture) for picture in await admission.jobs.picture_bytes(job)]
     parameters = [text["parameters"] for text in texts if "parameters" in text]
     if parameters:
         return _block(parameters[0]), [whole]

@@ -7,14 +7,14 @@ from discord import app_commands
 from discord.app_commands import Choice
 
 from bot import sources
+from bot.admission import Admission
 from bot.commands import Slice
-from bot.dispatcher import Dispatcher
 from bot.errors import MemberError
 from bot.wishes import check, rerolled
 from inference.protocol import Imagine
 
 
-def build(dispatcher: Dispatcher) -> Slice:
+def build(admission: Admission) -> Slice:
     """The command."""
 
     @app_commands.command(name="reroll", description="Paint a job again, with its own seed or a new one")
@@ -26,15 +26,15 @@ def build(dispatcher: Dispatcher) -> Slice:
         ]
     )
     async def reroll(interaction: discord.Interaction, job: int, seed: str = "same") -> None:
-        found = await sources.find(dispatcher, interaction, job)
+        found = await sources.find(admission, interaction, job)
         if not isinstance(found.request, Imagine):
             raise MemberError(f"Job {job} painted nothing: /reroll is for the pictures of /imagine.")
         request = found.request if seed == "same" else rerolled(found.request)
-        check(request, dispatcher.ready)
-        await dispatcher.submit(interaction, request, found.id)
+        check(request, admission.ready)
+        await admission.submit(interaction, request, found.id)
 
     @reroll.autocomplete("job")
     async def jobs(interaction: discord.Interaction, typed: int | str) -> list[Choice[int]]:
-        return await sources.recent(dispatcher, interaction, typed, kind="imagine")
+        return await sources.recent(admission, interaction, typed, kind="imagine")
 
     return Slice(commands=[reroll])

@@ -9,12 +9,12 @@ from discord import app_commands
 from discord.app_commands import Choice
 
 from bot import attachments, cards, sources, tools
+from bot.admission import Admission
 from bot.buttons import JobButton
 from bot.cards import Card
 from bot.commands import Slice
-from bot.dispatcher import Dispatcher
 from bot.fitting import Shown
-from bot.jobs import Job, asked
+from bot.job import Job, asked
 from inference.protocol import FACTORS, Upscale
 
 KIND = "upscale"
@@ -48,7 +48,7 @@ def _describe(job: Job) -> list[JobButton]:
 LOOK = Looks()
 
 
-def build(dispatcher: Dispatcher) -> Slice:
+def build(admission: Admission) -> Slice:
     """The command, the buttons and the menu."""
 
     @app_commands.command(name="upscale", description="Make a picture larger, and finer where it was coarse")
@@ -71,9 +71,9 @@ def build(dispatcher: Dispatcher) -> Slice:
         denoise: app_commands.Range[float, 0.0, 1.0] | None = None,
     ) -> None:
         await sources.submit(
-            dispatcher,
+            admission,
             interaction,
-            lambda taken: tools.upscale(taken, dispatcher.ready, upscaler=upscaler, factor=factor, denoise=denoise),
+            lambda taken: tools.upscale(taken, admission.ready, upscaler=upscaler, factor=factor, denoise=denoise),
             image=image,
             job=job,
             picture=picture,
@@ -81,22 +81,20 @@ def build(dispatcher: Dispatcher) -> Slice:
 
     @upscale.autocomplete("job")
     async def jobs(interaction: discord.Interaction, typed: int | str) -> list[Choice[int]]:
-        return await sources.recent(dispatcher, interaction, typed)
+        return await sources.recent(admission, interaction, typed)
 
     @upscale.autocomplete("upscaler")
     async def upscalers(_: discord.Interaction, typed: str) -> list[Choice[str]]:
-        return sources.choices(dispatcher.ready.upscalers, typed)
+        return sources.choices(admission.ready.upscalers, typed)
 
     async def press(interaction: discord.Interaction, job: Job, index: int) -> None:
-        await sources.submit_on(
-            dispatcher, interaction, lambda taken: tools.upscale(taken, dispatcher.ready), job, index
-        )
+        await sources.submit_on(admission, interaction, lambda taken: tools.upscale(taken, admission.ready), job, index)
 
     async def of_message(interaction: discord.Interaction, message: discord.Message) -> None:
-        await dispatcher.submit_uploads(
+        await admission.submit_uploads(
             interaction,
             {"image": attachments.first_picture(message)},
-            lambda image: tools.upscale(image, dispatcher.ready),
+            lambda image: tools.upscale(image, admission.ready),
         )
 
     menu = app_commands.ContextMenu(name="Upscale", callback=of_message)

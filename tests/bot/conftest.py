@@ -8,9 +8,23 @@ from pathlib import Path
 import pytest
 
 from bot.database import Database, open_database
-from bot.jobs import Job, Jobs, Reply
+from bot.job import Job, Reply
+from bot.jobs import Jobs
 from bot.pictures import Pictures
-from inference.protocol import Answer, Imagine, ModelInfo, Ready, Refiner, Style
+from inference.protocol import (
+    INCOMING,
+    PICTURES,
+    Finished,
+    Imagine,
+    Left,
+    ModelInfo,
+    Picture,
+    Ready,
+    Refiner,
+    Request,
+    Style,
+    leave,
+)
 
 
 @pytest.fixture
@@ -20,8 +34,51 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-def jobs(database: Database, tmp_path: Path) -> Jobs:
-    return Jobs(database, Pictures(tmp_path / "pictures"))
+def pictures(tmp_path: Path) -> Pictures:
+    opened = Pictures(tmp_path)
+    opened.prepare()
+    return opened
+
+
+@pytest.fixture
+def jobs(database: Database, pictures: Pictures) -> Jobs:
+    return Jobs(database, pictures)
+
+
+async def queued(
+    jobs: Jobs, wanted: Request | None = None, of: Reply | None = None, parent_id: int | None = None
+) -> Job:
+    """A job that is accepted and waits."""
+    arrived = await jobs.arrive(wanted or request(), of or reply(), parent_id)
+    job = await jobs.acknowledge(arrived.id, arrived.reply.message_id)
+    assert job is not None
+    return job
+
+
+async def on_uploads(jobs: Jobs, data: Path, wanted: Request, *uploads: bytes, of: Reply | None = None) -> Job:
+    """The same of a job that works on pictures of these bytes, which were uploaded to it."""
+    arrived = await jobs.arrive(wanted, of or reply(), reading=True)
+    job = await jobs.settle(arrived.id, wanted, [left(data, upload) for upload in uploads])
+    assert job is not None
+    return job
+
+
+def left(data: Path, content: bytes) -> Left:
+    """A file of these bytes as the engine and the decoders leave them."""
+    return leave(data / INCOMING, content)
+
+
+def kept(data: Path) -> list[bytes]:
+    """The bytes of all files that are kept as pictures."""
+    return sorted(file.read_bytes() for file in (data / PICTURES).rglob("*.*"))
+
+
+def finished(data: Path, job_id: int, *contents: bytes, seed: int = 7, **changes: object) -> Finished:
+    """The end of a job that made pictures of these bytes."""
+    lefts = [left(data, content) for content in contents]
+    pictures = tuple(Picture(file=one.file, sha256=one.sha256, width=64, height=64, seed=seed) for one in lefts)
+    values: dict[str, object] = {"job": job_id, "pictures": pictures, "recipe": {}, "seconds": 0.5}
+    return Finished(**(values | changes))  # type: ignore[arg-type]
 
 
 def request(prompt: str = "a red house", **changes: object) -> Imagine:
@@ -47,19 +104,7 @@ def reply(member_id: int = 1, message_id: int = 100) -> Reply:
 
 def job(number: int, member_id: int = 1, created_at: float = 0.0, attempts: int = 0, **changes: object) -> Job:
     """A waiting job that is in no database."""
-    return Job(
-        number,
-        request(**changes),
-        "queued",
-        attempts,
-        reply(member_id),
-        created_at,
-        None,
-        None,
-        None,
-        (),
-        Answer(),
-    )
+    return Job(number, request(**changes), "queued", attempts, reply(member_id), created_at)
 
 
 def ready(**changes: object) -> Ready:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from bot import cards
 from bot.commands.imagine import LOOK
 from bot.fitting import Shown
-from bot.jobs import StoredPicture, asked
+from bot.job import StoredPicture, asked
 from inference.protocol import Answer, Imagine, Progress
 from tests.bot.conftest import job
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import errno
+import sqlite3
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from unittest.mock import create_autospec
 
 import pytest
 
+from bot import database as database_module
 from bot import dispatcher as dispatcher_module
+from bot.cards import Card
 from bot.delivery import Delivery
 from bot.dispatcher import Dispatcher
-from bot.errors import EngineDied
-from bot.jobs import Job, Jobs
-from bot.pictures import sha256_of
+from bot.errors import EngineDied, OperatorError
+from bot.job import Job, asked
+from bot.jobs import Jobs
 from bot.queue import Queue
 from inference.protocol import (
     Answer,
@@ -25,12 +30,12 @@ from inference.protocol import (
     Imagine,
     Input,
     LabelShare,
-    Picture,
     Progress,
     Ready,
     Request,
+    sha256_of,
 )
-from tests.bot.conftest import ready, reply, request
+from tests.bot.conftest import finished, kept, on_uploads, queued, ready, reply, request
 
 Script = Callable[["ScriptedEngine", Request], AsyncIterator[Event]]
 
@@ -38,13 +43,16 @@ Script = Callable[["ScriptedEngine", Request], AsyncIterator[Event]]
 class ScriptedEngine:
     """An engine in this process: what it does with a request is up to the test."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, data: Path) -> None:
         self.script = script
+        self.data = data
         self.starts = 0
         self.batches: list[list[int]] = []
-        self.files: list[dict[str, bytes]] = []
         self.cancelled: set[int] = set()
         self.cancellation = asyncio.Event()
+        self._up = asyncio.Event()
+        self._up.set()
+        self._death: asyncio.Future[EngineDied] = asyncio.get_running_loop().create_future()
 
     @property
     def ready(self) -> Ready:
@@ -52,12 +60,27 @@ class ScriptedEngine:
 
     async def start(self) -> None:
         self.starts += 1
+        self._death = asyncio.get_running_loop().create_future()
+        self._up.set()
 
-    async def run(self, requests: Sequence[Request], files: Mapping[str, bytes]) -> AsyncIterator[Event]:
+    async def up(self) -> None:
+        await self._up.wait()
+
+    async def ended(self) -> EngineDied:
+        return await asyncio.shield(self._death)
+
+    def die(self, *at_work: int) -> EngineDied:
+        """End; returns what to raise."""
+        death = EngineDied("gone", frozenset(at_work))
+        self._up.clear()
+        if not self._death.done():
+            self._death.set_result(death)
+        return death
+
+    async def run(self, requests: Sequence[Request]) -> AsyncGenerator[Event, None]:
         self.batches.append([request.job for request in requests])
-        self.files.append(dict(files))
-        for asked in requests:
-            async for event in self.script(self, asked):
+        for wanted in requests:
+            async for event in self.script(self, wanted):
                 yield event
 
     async def cancel(self, job_id: int) -> None:
@@ -68,31 +91,34 @@ class ScriptedEngine:
         pass
 
 
-async def paint(engine: ScriptedEngine, asked: Request) -> AsyncIterator[Event]:
-    assert isinstance(asked, Imagine)
-    yield Progress(asked.job, 1, asked.steps)
-    picture = Picture(data=f"picture of {asked.prompt}".encode(), width=64, height=64, seed=asked.seed)
-    yield Finished(job=asked.job, pictures=(picture,), recipe={}, seconds=0.5)
+async def paint(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
+    assert isinstance(wanted, Imagine)
+    yield Progress(wanted.job, 1, wanted.steps)
+    yield finished(engine.data, wanted.job, f"picture of {wanted.prompt}".encode(), seed=wanted.seed)
 
 
 class Studio:
     """A dispatcher with everything around it, and what it has delivered."""
 
-    def __init__(self, jobs: Jobs, script: Script) -> None:
+    def __init__(self, jobs: Jobs, script: Script, data: Path) -> None:
         self.jobs = jobs
-        self.engine = ScriptedEngine(script)
+        self.engine = ScriptedEngine(script, data)
         self.queue, self.quick_queue = Queue(lambda _: 1), Queue(lambda _: 1)
         self.delivery = create_autospec(Delivery, spec_set=True, instance=True)
         self.delivery.headline.return_value = "a red house"
         self.delivered: list[Job] = []
+        self.shown: list[tuple[int, str]] = []
         self.arrival = asyncio.Event()
         self.delivery.deliver.side_effect = self._deliver
-        self.dispatcher = Dispatcher(
-            jobs, self.queue, self.quick_queue, self.engine, self.delivery, max_waiting=10, max_waiting_per_member=5
-        )
+        self.delivery.show.side_effect = self._show
+        self.dispatcher = Dispatcher(jobs, self.queue, self.quick_queue, self.engine, self.delivery)
 
     def _deliver(self, job: Job) -> None:
         self.delivered.append(job)
+        self.arrival.set()
+
+    def _show(self, job: Job, card: Callable[[str], Card]) -> None:
+        self.shown.append((job.id, str(card("a red house").view.to_components())))
         self.arrival.set()
 
     @asynccontextmanager
@@ -106,98 +132,118 @@ class Studio:
             await asyncio.gather(running, return_exceptions=True)
 
     async def deliveries(self, count: int) -> list[Job]:
-        while len(self.delivered) < count:
+        await self.until(lambda: len(self.delivered) >= count)
+        return self.delivered
+
+    async def until(self, happened: Callable[[], bool]) -> None:
+        """Wait for something that is delivered or shown."""
+        while not happened():
             self.arrival.clear()
             await self.arrival.wait()
-        return self.delivered
+
+
+Open = Callable[[Script], Studio]
+
+
+@pytest.fixture
+def studio_of(jobs: Jobs, tmp_path: Path) -> Open:
+    return lambda script: Studio(jobs, script, tmp_path)
 
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dispatcher_module, "RESTART_AFTER_S", (0.0,))
+    monkeypatch.setattr(dispatcher_module, "SHOW_EVERY_S", 0.0)
+    monkeypatch.setattr(dispatcher_module, "REST_S", 0.0)
 
 
-async def test_queued_job_is_painted_and_delivered(jobs: Jobs) -> None:
-    await jobs.submit(request("a red house"), reply())
-    studio = Studio(jobs, paint)
+async def test_queued_job_is_painted_and_delivered(jobs: Jobs, studio_of: Open) -> None:
+    await queued(jobs, request("a red house"), reply())
+    studio = studio_of(paint)
     async with studio.open():
         [job] = await studio.deliveries(1)
     assert job.state == "finished"
-    assert await jobs.picture_bytes(job) == [b"picture of a red house"]
+    assert [path.read_bytes() for path in jobs.paths(job)] == [b"picture of a red house"]
 
 
-async def test_job_that_was_running_when_the_bot_was_killed_runs_again_with_the_same_seed(jobs: Jobs) -> None:
-    job = await jobs.submit(request(seed=42), reply())
+async def test_job_that_was_running_when_the_bot_was_killed_runs_again_with_the_same_seed(
+    jobs: Jobs, studio_of: Open
+) -> None:
+    job = await queued(jobs, request(seed=42), reply())
     await jobs.start([job.id])
-    studio = Studio(jobs, paint)
+    studio = studio_of(paint)
     async with studio.open():
         [again] = await studio.deliveries(1)
     assert (again.id, again.state, again.pictures[0].seed) == (job.id, "finished", 42)
 
 
-async def test_finished_but_undelivered_job_is_delivered_at_the_next_start(jobs: Jobs) -> None:
-    job = await jobs.submit(request(), reply())
+async def test_finished_but_undelivered_job_is_delivered_at_the_next_start(jobs: Jobs, studio_of: Open) -> None:
+    job = await queued(jobs, request(), reply())
     await jobs.fail(job.id, "out_of_memory", "Too large.")
-    studio = Studio(jobs, paint)
+    studio = studio_of(paint)
     async with studio.open():
         [late] = await studio.deliveries(1)
     assert (late.id, late.failure_message) == (job.id, "Too large.")
     assert studio.engine.batches == []
 
 
-async def test_job_that_stops_the_engine_twice_is_set_aside_and_the_others_go_on(jobs: Jobs) -> None:
-    async def die_of_the_first(engine: ScriptedEngine, asked: Request) -> AsyncIterator[Event]:
-        if asked.prompt == "poison":
-            raise EngineDied("gone")
-        async for event in paint(engine, asked):
+async def test_job_that_stops_the_engine_twice_is_set_aside_and_the_others_go_on(
+    jobs: Jobs, studio_of: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def die_of_the_first(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
+        assert isinstance(wanted, Imagine)
+        if wanted.prompt == "poison":
+            raise engine.die(wanted.job)
+        async for event in paint(engine, wanted):
             yield event
 
-    poison = await jobs.submit(request("poison"), reply(1))
-    await jobs.submit(request("a blue boat"), reply(2))
-    studio = Studio(jobs, die_of_the_first)
+    poison = await queued(jobs, request("poison"), reply(1))
+    await queued(jobs, request("a blue boat"), reply(2))
+    studio = studio_of(die_of_the_first)
     async with studio.open():
-        delivered = {job.request.prompt: job for job in await studio.deliveries(2)}
+        delivered = {asked(job, Imagine).prompt: job for job in await studio.deliveries(2)}
     assert delivered["a blue boat"].state == "finished"
     assert delivered["poison"].state == "failed"
     assert "stopped the engine 2 times" in (delivered["poison"].failure_message or "")
     assert sum(poison.id in batch for batch in studio.engine.batches) == 2
+    assert f"job {poison.id} ended the engine 2 times" in caplog.text
 
 
-async def test_stopping_the_bot_puts_the_running_job_back_without_blame(jobs: Jobs) -> None:
+async def test_stopping_the_bot_puts_the_running_job_back_without_blame(jobs: Jobs, studio_of: Open) -> None:
     started = asyncio.Event()
 
-    async def never_end(engine: ScriptedEngine, asked: Request) -> AsyncIterator[Event]:
+    async def never_end(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
         started.set()
         await asyncio.Event().wait()
-        yield Progress(asked.job, 0, 1)
+        yield Progress(wanted.job, 0, 1)
 
-    job = await jobs.submit(request(), reply())
-    studio = Studio(jobs, never_end)
+    job = await queued(jobs, request(), reply())
+    studio = studio_of(never_end)
     async with studio.open():
         await started.wait()
         assert (await jobs.get(job.id)).state == "running"
     assert ((await jobs.get(job.id)).state, (await jobs.get(job.id)).attempts) == ("queued", 0)
 
 
-async def test_waiting_job_is_cancelled_at_once(jobs: Jobs) -> None:
-    job = await jobs.submit(request(), reply())
-    studio = Studio(jobs, paint)
+async def test_waiting_job_is_cancelled_at_once(jobs: Jobs, studio_of: Open) -> None:
+    job = await queued(jobs, request(), reply())
+    studio = studio_of(paint)
     await studio.dispatcher.resume()
     assert await studio.dispatcher.cancel(job)
     assert [late.state for late in studio.delivered] == ["cancelled"]
     assert not await studio.dispatcher.cancel(job)
 
 
-async def test_running_job_is_cancelled_by_the_engine(jobs: Jobs) -> None:
+async def test_running_job_is_cancelled_by_the_engine(jobs: Jobs, studio_of: Open) -> None:
     started = asyncio.Event()
 
-    async def paint_until_cancelled(engine: ScriptedEngine, asked: Request) -> AsyncIterator[Event]:
+    async def paint_until_cancelled(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
         started.set()
         await engine.cancellation.wait()
-        yield Failed(asked.job, "cancelled", "Cancelled.")
+        yield Failed(wanted.job, "cancelled", "Cancelled.")
 
-    job = await jobs.submit(request(), reply())
-    studio = Studio(jobs, paint_until_cancelled)
+    job = await queued(jobs, request(), reply())
+    studio = studio_of(paint_until_cancelled)
     async with studio.open():
         await started.wait()
         assert await studio.dispatcher.cancel(job)
@@ -212,21 +258,21 @@ def question(image: bytes = b"boat") -> Classify:
     )
 
 
-async def test_quick_job_does_not_wait_for_a_slow_one(jobs: Jobs) -> None:
+async def test_quick_job_does_not_wait_for_a_slow_one(jobs: Jobs, studio_of: Open, tmp_path: Path) -> None:
     answered = asyncio.Event()
 
-    async def answer_at_once_and_paint_later(engine: ScriptedEngine, asked: Request) -> AsyncIterator[Event]:
-        if isinstance(asked, Classify):
+    async def answer_at_once_and_paint_later(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
+        if isinstance(wanted, Classify):
             answer = Answer(labels=(LabelShare("boat", 0.9), LabelShare("house", 0.1)))
-            yield Finished(job=asked.job, pictures=(), recipe={}, seconds=0.1, answer=answer)
+            yield Finished(job=wanted.job, pictures=(), recipe={}, seconds=0.1, answer=answer)
         else:
             await answered.wait()
-            async for event in paint(engine, asked):
+            async for event in paint(engine, wanted):
                 yield event
 
-    slow = await jobs.submit(request(), reply(1))
-    quick = await jobs.submit(question(), reply(1), files=[b"boat"])
-    studio = Studio(jobs, answer_at_once_and_paint_later)
+    slow = await queued(jobs, request(), reply(1))
+    quick = await on_uploads(jobs, tmp_path, question(), b"boat")
+    studio = studio_of(answer_at_once_and_paint_later)
     async with studio.open():
         [first] = await studio.deliveries(1)
         assert first.id == quick.id
@@ -235,62 +281,285 @@ async def test_quick_job_does_not_wait_for_a_slow_one(jobs: Jobs) -> None:
         assert [job.id for job in await studio.deliveries(2)] == [quick.id, slow.id]
 
 
-async def test_engine_gets_the_inputs_of_its_requests(jobs: Jobs) -> None:
-    async def answer(engine: ScriptedEngine, asked: Request) -> AsyncIterator[Event]:
-        yield Finished(job=asked.job, pictures=(), recipe={}, seconds=0.1)
-
-    await jobs.submit(question(b"a boat"), reply(), files=[b"a boat"])
-    studio = Studio(jobs, answer)
-    async with studio.open():
-        await studio.deliveries(1)
-    assert studio.engine.files == [{sha256_of(b"a boat"): b"a boat"}]
-
-
-async def test_job_whose_input_was_removed_by_hand_fails_in_words(jobs: Jobs) -> None:
-    await jobs.submit(question(), reply())
-    studio = Studio(jobs, paint)
-    async with studio.open():
-        [job] = await studio.deliveries(1)
-    assert (job.state, job.failure_kind) == ("failed", "invalid_input")
-    assert "upload it again" in (job.failure_message or "")
-
-
-async def test_death_under_both_queues_starts_the_engine_once_and_loses_nothing(jobs: Jobs) -> None:
+async def test_death_under_both_queues_starts_the_engine_once_and_loses_nothing(
+    jobs: Jobs, studio_of: Open, tmp_path: Path
+) -> None:
     waiting = asyncio.Barrier(2)
 
-    async def die_once(engine: ScriptedEngine, asked: Request) -> AsyncIterator[Event]:
+    async def die_once(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
         if not engine.starts:
             await waiting.wait()
-            raise EngineDied("gone")
-        if isinstance(asked, Classify):
-            yield Finished(job=asked.job, pictures=(), recipe={}, seconds=0.1)
+            raise engine.die()
+        if isinstance(wanted, Classify):
+            yield Finished(job=wanted.job, pictures=(), recipe={}, seconds=0.1)
         else:
-            async for event in paint(engine, asked):
+            async for event in paint(engine, wanted):
                 yield event
 
-    await jobs.submit(request(), reply(1))
-    await jobs.submit(question(), reply(2), files=[b"boat"])
-    studio = Studio(jobs, die_once)
+    await queued(jobs, request(), reply(1))
+    await on_uploads(jobs, tmp_path, question(), b"boat")
+    studio = studio_of(die_once)
     async with studio.open():
         delivered = await studio.deliveries(2)
     assert {job.state for job in delivered} == {"finished"}
     assert studio.engine.starts == 1
 
 
-async def test_quick_job_that_stopped_the_engine_runs_again_among_the_slow_ones(jobs: Jobs) -> None:
-    job = await jobs.submit(question(), reply(), files=[b"boat"])
+async def test_quick_job_that_stopped_the_engine_runs_again_among_the_slow_ones(
+    jobs: Jobs, studio_of: Open, tmp_path: Path
+) -> None:
+    job = await on_uploads(jobs, tmp_path, question(), b"boat")
     await jobs.start([job.id])
-    studio = Studio(jobs, paint)
+    await jobs.requeue([job.id], {job.id})
+    studio = studio_of(paint)
     await studio.dispatcher.resume()
     assert (len(studio.queue), len(studio.quick_queue)) == (1, 0)
 
 
-async def test_engine_failure_reaches_the_member_in_words(jobs: Jobs) -> None:
-    async def fail(engine: ScriptedEngine, asked: Request) -> AsyncIterator[Event]:
-        yield Failed(asked.job, "out_of_memory", "Try 64x64.")
+async def test_engine_failure_reaches_the_member_in_words(jobs: Jobs, studio_of: Open) -> None:
+    async def fail(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
+        yield Failed(wanted.job, "out_of_memory", "Try 64x64.")
 
-    await jobs.submit(request(), reply())
-    studio = Studio(jobs, fail)
+    await queued(jobs, request(), reply())
+    studio = studio_of(fail)
     async with studio.open():
         [job] = await studio.deliveries(1)
     assert (job.state, job.failure_kind, job.failure_message) == ("failed", "out_of_memory", "Try 64x64.")
+
+
+async def never_end(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
+    yield Progress(wanted.job, 0, 8)
+    await asyncio.Event().wait()
+
+
+def says(studio: Studio, job: Job, words: str) -> Callable[[], bool]:
+    return lambda: any(number == job.id and words in card for number, card in studio.shown)
+
+
+async def test_engine_that_dies_idle_is_started_again_and_nobody_is_blamed(jobs: Jobs, studio_of: Open) -> None:
+    studio = studio_of(paint)
+    async with studio.open():
+        await asyncio.sleep(0)
+        studio.engine.die()
+        job = await queued(jobs)
+        studio.dispatcher.put(job)
+        [done] = await studio.deliveries(1)
+    assert studio.engine.starts == 1
+    assert (done.state, done.attempts) == ("finished", 0)
+
+
+async def test_only_who_was_at_work_is_blamed_for_the_engines_death(
+    jobs: Jobs, studio_of: Open, tmp_path: Path
+) -> None:
+    both = asyncio.Barrier(2)
+
+    async def die_of_the_question(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
+        if not engine.starts:
+            await both.wait()
+            raise engine.die(quick.id)
+        yield finished(engine.data, wanted.job)
+
+    slow = await queued(jobs)
+    quick = await on_uploads(jobs, tmp_path, question(), b"boat")
+    studio = studio_of(die_of_the_question)
+    async with studio.open():
+        done = {job.id: job.attempts for job in await studio.deliveries(2)}
+    assert done == {slow.id: 0, quick.id: 1}
+
+
+async def test_cards_say_that_the_engine_is_being_started_again(
+    jobs: Jobs, studio_of: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher_module, "RESTART_AFTER_S", (60.0,))
+    studio = studio_of(paint)
+    async with studio.open():
+        await asyncio.sleep(0)
+        studio.engine.die()
+        job = await queued(jobs)
+        studio.dispatcher.put(job)
+        await studio.until(says(studio, job, "the engine is being started again"))
+        assert "being started again" in str(studio.dispatcher.card(job).view.to_components())
+
+
+async def test_cancel_between_the_queue_and_the_engine_holds(
+    jobs: Jobs, studio_of: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starting, go_on = asyncio.Event(), asyncio.Event()
+    start = jobs.start
+
+    async def start_slowly(job_ids: list[int]) -> None:
+        starting.set()
+        await go_on.wait()
+        await start(job_ids)
+
+    monkeypatch.setattr(jobs, "start", start_slowly)
+    job = await queued(jobs)
+    studio = studio_of(paint)
+    async with studio.open():
+        await starting.wait()
+        assert await studio.dispatcher.cancel(job)
+        go_on.set()
+        other = await queued(jobs, request("another"))
+        studio.dispatcher.put(other)
+        delivered = await studio.deliveries(2)
+    assert {one.id: one.state for one in delivered} == {job.id: "cancelled", other.id: "finished"}
+    assert studio.engine.batches == [[other.id]]
+
+
+async def test_cancelled_job_does_not_wait_again_when_the_engine_dies_under_it(jobs: Jobs, studio_of: Open) -> None:
+    async def die_when_asked_to_stop(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
+        yield Progress(wanted.job, 0, 8)
+        await engine.cancellation.wait()
+        raise engine.die(wanted.job)
+
+    job = await queued(jobs)
+    studio = studio_of(die_when_asked_to_stop)
+    async with studio.open():
+        await studio.until(says(studio, job, "0/8"))
+        assert await studio.dispatcher.cancel(job)
+        [ended] = await studio.deliveries(1)
+        await studio.dispatcher.delete(ended)
+    assert ended.state == "cancelled"
+    assert len(studio.engine.batches) == 1
+
+
+async def test_cancel_that_was_said_holds_although_the_picture_was_quicker(
+    jobs: Jobs, studio_of: Open, tmp_path: Path
+) -> None:
+    async def finish_all_the_same(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
+        yield Progress(wanted.job, 0, 8)
+        await engine.cancellation.wait()
+        yield finished(engine.data, wanted.job, b"too late")
+
+    job = await queued(jobs)
+    studio = studio_of(finish_all_the_same)
+    async with studio.open():
+        await studio.until(says(studio, job, "0/8"))
+        assert await studio.dispatcher.cancel(job)
+        [ended] = await studio.deliveries(1)
+    assert ended.state == "cancelled"
+    assert kept(tmp_path) == []
+
+
+async def test_cancel_survives_a_kill_of_the_bot(jobs: Jobs, studio_of: Open) -> None:
+    job = await queued(jobs)
+    await jobs.start([job.id])
+    await jobs.cancel(job.id)
+    studio = studio_of(paint)
+    async with studio.open():
+        [ended] = await studio.deliveries(1)
+    assert ended.state == "cancelled"
+    assert studio.engine.batches == []
+
+
+async def test_deleted_job_is_stopped_and_its_result_is_not_kept(jobs: Jobs, studio_of: Open, tmp_path: Path) -> None:
+    async def finish_all_the_same(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
+        yield Progress(wanted.job, 0, 8)
+        if wanted.job == job.id:
+            await engine.cancellation.wait()
+        yield finished(engine.data, wanted.job, b"a picture")
+
+    job = await queued(jobs)
+    studio = studio_of(finish_all_the_same)
+    async with studio.open():
+        await studio.until(says(studio, job, "0/8"))
+        await studio.dispatcher.delete(job)
+        await studio.dispatcher.delete(job)
+        other = await queued(jobs)
+        studio.dispatcher.put(other)
+        [done] = await studio.deliveries(1)
+    assert done.id == other.id
+    assert await jobs.find(job.id) is None
+    assert kept(tmp_path) == [b"a picture"]
+    assert studio.engine.cancelled == {job.id}
+
+
+@pytest.mark.parametrize("method", ["start", "finish"])
+@pytest.mark.parametrize(
+    "error", [sqlite3.OperationalError("database is locked"), OSError(errno.ENOSPC, "No space left on device")]
+)
+async def test_full_disk_and_locked_database_are_waited_for(
+    jobs: Jobs,
+    studio_of: Open,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    method: str,
+    error: Exception,
+) -> None:
+    monkeypatch.setattr(database_module, "RETRY_AFTER_S", (0.0,))
+    write, tries = getattr(jobs, method), 0
+
+    async def fail_at_first(*given: object) -> object:
+        nonlocal tries
+        tries += 1
+        if tries < 4:
+            raise error
+        return await write(*given)
+
+    monkeypatch.setattr(jobs, method, fail_at_first)
+    await queued(jobs)
+    studio = studio_of(paint)
+    async with studio.open():
+        [done] = await studio.deliveries(1)
+    assert done.state == "finished"
+    assert sum("trying again until it succeeds" in record.message for record in caplog.records) == 1
+    assert "after 3 more tries" in caplog.text
+
+
+async def test_database_that_cannot_be_written_any_more_ends_the_bot_in_one_line(
+    jobs: Jobs, studio_of: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(job_ids: list[int]) -> None:
+        error = sqlite3.OperationalError("attempt to write a readonly database")
+        error.sqlite_errorcode = sqlite3.SQLITE_READONLY
+        raise error
+
+    monkeypatch.setattr(jobs, "start", fail)
+    await queued(jobs)
+    studio = studio_of(paint)
+    await studio.dispatcher.resume()
+    with pytest.raises(ExceptionGroup) as raised:
+        await studio.dispatcher.run()
+    assert raised.group_contains(OperatorError, match="readonly")
+
+
+async def test_error_that_nobody_foresaw_fails_the_job_and_not_the_bot(jobs: Jobs, studio_of: Open) -> None:
+    async def stumble(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
+        if wanted.job == first.id:
+            raise ValueError("a bug")
+        async for event in paint(engine, wanted):
+            yield event
+
+    first, second = await queued(jobs), await queued(jobs)
+    studio = studio_of(stumble)
+    async with studio.open():
+        ended = {job.id: job for job in await studio.deliveries(2)}
+    assert ended[first.id].state == "failed"
+    assert "try again" in (ended[first.id].failure_message or "")
+    assert ended[second.id].state == "finished"
+
+
+async def test_result_that_somebody_removed_fails_the_job_in_words(jobs: Jobs, studio_of: Open) -> None:
+    async def lose(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
+        result = finished(engine.data, wanted.job, b"a picture")
+        for file in (engine.data / "incoming").iterdir():
+            file.unlink()
+        yield result
+
+    await queued(jobs)
+    studio = studio_of(lose)
+    async with studio.open():
+        [ended] = await studio.deliveries(1)
+    assert (ended.state, ended.failure_message) == ("failed", "The result got lost on its way: try again.")
+
+
+async def test_places_and_estimates_are_told_to_the_next_ones(jobs: Jobs, studio_of: Open, tmp_path: Path) -> None:
+    done = await queued(jobs)
+    await jobs.start([done.id])
+    await jobs.finish(finished(tmp_path, done.id, seconds=2.0))
+    first, second = await queued(jobs), await queued(jobs)
+    studio = studio_of(never_end)
+    async with studio.open():
+        await studio.until(says(studio, first, "0/8"))
+        await studio.until(says(studio, second, "next in the queue · ready <t:"))
+    assert "place 2 in the queue" in str(studio.dispatcher.card(await queued(jobs)).view.to_components())

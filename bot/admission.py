@@ -1,0 +1,246 @@
+"""What members ask for, and how it becomes a job: may they, is there room, the row, the word to them, their uploads.
+
+The row comes first: whatever a member was told survives from the moment that they were told it. How a job lives from
+then on is `dispatcher`'s affair.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from weakref import WeakValueDictionary
+
+import discord
+
+from bot import attachments, cards
+from bot.access import Access
+from bot.attachments import Upload
+from bot.background import Background
+from bot.cards import Card
+from bot.database import UNWRITTEN, insist, refuse_fatal
+from bot.delivery import Delivery
+from bot.dispatcher import Dispatcher
+from bot.errors import MemberError
+from bot.job import Job
+from bot.jobs import Jobs
+from bot.posting import ALREADY_ACKNOWLEDGED, UNREACHED, Posting, Unknown, reply_of
+from inference.protocol import Input, Left, Ready, Request
+
+log = logging.getLogger(__name__)
+
+WRITTEN_WITHIN_S = 1.5
+"""Discord waits three seconds for the first word; what cannot be written down by then is refused."""
+
+ASK_AFTER_S = (0.5, 2.0, 10.0, 30.0)
+"""Waits between the questions whether Discord has made a reply; the last one repeats."""
+
+SOME_PICTURE = Input("", 64, 64)
+
+
+class Admission:
+    """The one way in. `resume` it once; what members do arrives through the other methods."""
+
+    def __init__(
+        self,
+        jobs: Jobs,
+        dispatcher: Dispatcher,
+        posting: Posting,
+        delivery: Delivery,
+        access: Access,
+        background: Background,
+        commands: Mapping[str, str],
+        *,
+        max_waiting: int,
+        max_waiting_per_member: int,
+    ) -> None:
+        """`commands` names, for each kind of request, the command that a member must be allowed to use for it."""
+        self.jobs = jobs
+        self._dispatcher = dispatcher
+        self._posting = posting
+        self._delivery = delivery
+        self._access = access
+        self._background = background
+        self._commands = commands
+        self._max_waiting = max_waiting
+        self._max_waiting_per_member = max_waiting_per_member
+        self._coming: Counter[int] = Counter()
+        """How many jobs of each member are on their way into the queue."""
+        self._readers: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+
+    @property
+    def ready(self) -> Ready:
+        """What the engine can do."""
+        return self._dispatcher.ready
+
+    async def submit(self, interaction: discord.Interaction, request: Request, parent_id: int | None = None) -> None:
+        """Accept a request whose inputs are kept: from here on it is answered in a reply of its own.
+
+        Raises MemberError instead where too many wait already, or where this member may not ask for it.
+        """
+        await self._access.require(interaction, self._commands[request.kind])
+        with self._room(interaction.user.id):
+            job = await self._write_down(interaction, request, parent_id)
+            told = await self._tell(interaction, job, self._dispatcher.card(job))
+            if told is not None and told.state == "queued":
+                self._dispatcher.put(told)
+
+    async def submit_uploads(
+        self,
+        interaction: discord.Interaction,
+        uploads: Mapping[str, discord.Attachment],
+        settle: Callable[..., Request],
+        prepare: Callable[..., Mapping[str, Upload]] | None = None,
+    ) -> None:
+        """Accept a request on uploads, which are read first; `settle` makes it of them, by their names.
+
+        `prepare` makes the pictures that are worked on of those that were uploaded, by names as well. Raises
+        MemberError instead where an upload cannot be read, and as `submit` does.
+        """
+        # What is wrong whatever the pictures are gets said at once.
+        draft = settle(**dict.fromkeys(uploads, SOME_PICTURE))
+        await self._access.require(interaction, self._commands[draft.kind])
+        with self._room(interaction.user.id):
+            job = await self._write_down(interaction, draft, reading=True)
+            told = await self._tell(interaction, job, cards.arriving(job, self._delivery.headline(job)))
+            if told is None or told.state != "reading":
+                return
+            try:
+                # One at a time: a member's ten uploads are not read before another's first.
+                async with self._reader(interaction.user.id):
+                    read: Mapping[str, Upload] = {
+                        name: await attachments.read(upload) for name, upload in uploads.items()
+                    }
+                    if prepare is not None:
+                        read = await asyncio.to_thread(prepare, **read)
+                request = settle(
+                    **{name: Input(upload.sha256, upload.width, upload.height) for name, upload in read.items()}
+                )
+            except Exception as error:
+                await self._withdraw(told, error)
+                raise
+            lefts = [Left(upload.file, upload.sha256) for upload in read.values()]
+            settled = await insist(f"the uploads of job {job.id}", self.jobs.settle, job.id, request, lefts)
+            if settled is not None:
+                self._dispatcher.put(settled)
+
+    async def cancel(self, job: Job) -> bool:
+        """Stop a job that has not ended; False where it has."""
+        return await self._dispatcher.cancel(job)
+
+    async def delete(self, job: Job) -> None:
+        """Stop a job and forget it and its pictures."""
+        await self._dispatcher.delete(job)
+
+    async def resume(self) -> None:
+        """Take up what was on its way in when the bot ended: what was complete is queued if its member was told, what
+        was still being read is withdrawn in words."""
+        for job in await self.jobs.in_state("reading"):
+            sentence = "Easel was stopped while it read your picture: send the command again."
+            ended = await insist(f"job {job.id}", self.jobs.fail, job.id, "internal", sentence)
+            if ended is not None:
+                self._delivery.deliver(ended)
+        for job in await self.jobs.in_state("arriving"):
+            self._background.start(self._take_up(job))
+
+    async def _take_up(self, job: Job) -> None:
+        """Go on with a complete job of which it is not known whether its member was told."""
+        known = await self._confirm(job)
+        if known is not None and known.state == "queued":
+            self._dispatcher.put(known)
+
+    @contextmanager
+    def _room(self, member_id: int) -> Iterator[None]:
+        """Hold a place in the queue from before the first await until the job is in it. Raises MemberError."""
+        if self._dispatcher.waiting(member_id) + self._coming[member_id] >= self._max_waiting_per_member:
+            raise MemberError(
+                f"You have {self._max_waiting_per_member} jobs waiting, which is the most for one member:"
+                " wait for one to start, or cancel one."
+            )
+        if (waiting := self._dispatcher.waiting() + self._coming.total()) >= self._max_waiting:
+            raise MemberError(f"{waiting} jobs are waiting already: try again in a few minutes.")
+        self._coming[member_id] += 1
+        try:
+            yield
+        finally:
+            self._coming[member_id] -= 1
+            if not self._coming[member_id]:
+                del self._coming[member_id]
+
+    def _reader(self, member_id: int) -> asyncio.Lock:
+        return self._readers.setdefault(member_id, asyncio.Lock())
+
+    async def _write_down(
+        self, interaction: discord.Interaction, request: Request, parent_id: int | None = None, *, reading: bool = False
+    ) -> Job:
+        reply = reply_of(interaction)
+        try:
+            async with asyncio.timeout(WRITTEN_WITHIN_S):
+                return await self.jobs.arrive(request, reply, parent_id, reading=reading)
+        except (TimeoutError, *UNWRITTEN) as error:
+            log.error("a job could not be written down, its member was told so: %s", error or "it took too long")
+            # The last statement may have been carried out all the same.
+            self._background.start(insist("that a job was refused", self.jobs.withdraw, reply.member_id, reply.token))
+            refuse_fatal(error)
+            raise MemberError(
+                "Easel cannot write your job down at the moment: try again in a few minutes, or tell whoever runs it."
+            ) from error
+
+    async def _tell(self, interaction: discord.Interaction, job: Job, card: Card) -> Job | None:
+        """Answer the interaction with the job's first card; the job as it is then, or None where it is no more.
+
+        Where Discord refuses the answer there is no job, and its refusal is raised. Where its own answer is lost it is
+        asked whether there is a reply.
+        """
+        try:
+            response = await interaction.response.send_message(
+                view=card.view, allowed_mentions=discord.AllowedMentions.none()
+            )
+        except UNREACHED as error:
+            refused = isinstance(error, discord.HTTPException) and error.status < 500
+            if refused and getattr(error, "code", 0) != ALREADY_ACKNOWLEDGED:
+                await insist(f"that job {job.id} was refused", self.jobs.delete, job.id)
+                raise
+            log.warning("job %s: it is not known whether its member was told: %s", job.id, error)
+            return await self._confirm(job)
+        assert response is not None, "Discord tells the message of an answer"
+        assert response.message_id is not None, "a card is a message"
+        message_id = response.message_id
+        return await insist(f"the reply of job {job.id}", self.jobs.acknowledge, job.id, message_id)
+
+    async def _confirm(self, job: Job) -> Job | None:
+        """Ask Discord whether a job has a reply: with one it goes on, without one its member was never told, and it is
+        forgotten. Where nobody can tell any more it goes on: better a surplus picture than a lost one."""
+        waits = iter(ASK_AFTER_S)
+        wait_s = ASK_AFTER_S[0]
+        while True:
+            try:
+                message_id = await self._posting.find(job.reply)
+            except Unknown:
+                return await insist(f"job {job.id}", self.jobs.acknowledge, job.id, None)
+            except UNREACHED as error:
+                log.warning("job %s: Discord does not say whether it has a reply: %s", job.id, error)
+            else:
+                if message_id is not None:
+                    return await insist(f"the reply of job {job.id}", self.jobs.acknowledge, job.id, message_id)
+                log.info("job %s: its member was never told of it, it is forgotten", job.id)
+                await insist(f"that job {job.id} is forgotten", self.jobs.delete, job.id)
+                return None
+            await asyncio.sleep(wait_s)
+            wait_s = next(waits, wait_s)
+
+    async def _withdraw(self, job: Job, error: Exception) -> None:
+        """Take a job back whose uploads cannot be read: what is said next is then for its member alone."""
+        try:
+            await self._posting.remove(job.reply)
+        except (*UNREACHED, Unknown) as unreached:
+            # Then its own card says it, as soon as Discord can be reached.
+            log.warning("job %s: its reply could not be taken back: %s", job.id, unreached)
+            sentence = str(error) if isinstance(error, MemberError) else "Something went wrong inside Easel: try again."
+            ended = await insist(f"the end of job {job.id}", self.jobs.fail, job.id, "invalid_input", sentence)
+            if ended is not None:
+                self._delivery.deliver(ended)
+        else:
+            await insist(f"the end of job {job.id}", self.jobs.delete, job.id)

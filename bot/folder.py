@@ -1,0 +1,52 @@
+"""The data folder: everything that Easel keeps, for one bot at a time and for nobody else's eyes."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bot.errors import OperatorError
+
+LOCK = "easel.lock"
+
+
+@contextmanager
+def held(data: Path) -> Iterator[None]:
+    """Make the folder if need be, and hold it for this process alone as long as the block lasts.
+
+    Raises OperatorError where another bot holds it, or it cannot be written.
+    """
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _close_to_others(data)
+        lock = os.open(data / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise OperatorError(
+            f"cannot write the data folder {data}: {reason}; set EASEL_DATA to one that can be written"
+        ) from error
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            other = os.read(lock, 20).decode(errors="replace").strip()
+            raise OperatorError(
+                f"another Easel (process {other or 'unknown'}) works in the data folder {data}:"
+                " stop it, or set EASEL_DATA to another folder"
+            ) from error
+        os.truncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        # The lock goes with the descriptor, also where the process is killed.
+        os.close(lock)
+
+
+def _close_to_others(data: Path) -> None:
+    """Older versions left folder and files as the system's habit is."""
+    data.chmod(0o700)
+    for file in data.glob("easel.sqlite3*"):
+        file.chmod(0o600)

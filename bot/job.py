@@ -1,0 +1,128 @@
+"""What a job is: one request of one member, its place in Discord, and what came of it. How it lives is in `jobs`."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import msgspec
+
+from inference.protocol import Answer, FailureKind, Request, Task
+
+State = Literal["arriving", "reading", "queued", "running", "finished", "failed", "cancelled"]
+"""`arriving`: written down, and Discord has not confirmed yet that the member was told. `reading`: the same of a job
+whose uploads are still being read. The last three are ends."""
+
+Way = Literal["reply", "channel", "member"]
+"""Where an end was shown: in the interaction's reply, as a new message of the channel, as a direct message."""
+
+Asked = TypeVar("Asked", bound=Task)
+
+
+NOTHING_SAID = Answer()
+
+_request_decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
+_answer_decoder = msgspec.json.Decoder(Answer)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The message in which a job is answered, and who asked; ids as Discord gave them."""
+
+    member_id: int
+    guild_id: int | None
+    channel_id: int
+    message_id: int | None
+    """None as long as Discord has not confirmed it."""
+    token: str
+    token_expires_at: float
+    attachment_size_limit: int
+    """The largest file that it may carry, in bytes."""
+    age_restricted: bool = False
+    """Whether the channel was, when the job was asked for: what is made there stays there."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPicture:
+    """One output of a job; its bytes lie in `Pictures` under the hash."""
+
+    sha256: str
+    seed: int | None
+    """Only painted pictures have one."""
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One row of the table, as it was when read; times in seconds since 1970."""
+
+    id: int
+    request: Request
+    state: State
+    attempts: int
+    """How often the engine died of it."""
+    reply: Reply
+    created_at: float
+    seconds: float | None = None
+    failure_kind: FailureKind | None = None
+    failure_message: str | None = None
+    pictures: tuple[StoredPicture, ...] = ()
+    answer: Answer = NOTHING_SAID
+    cancelling: bool = False
+    """Whether its member was told that it ends; it ends as cancelled, whatever comes of it."""
+
+
+def asked(job: Job, kind: type[Asked]) -> Asked:
+    """The job's request, for whoever knows its kind. Raises TypeError where it is of another."""
+    if not isinstance(job.request, kind):
+        raise TypeError(f"job {job.id} is no {kind.__name__}")
+    return job.request
+
+
+def of_row(row: sqlite3.Row, pictures: Sequence[sqlite3.Row]) -> Job:
+    """The job of a row of its table and of those of its pictures, in order."""
+    return Job(
+        id=row["id"],
+        # The number is given by the insertion, after the request was written.
+        request=msgspec.structs.replace(request_of(row), job=row["id"]),
+        state=row["state"],
+        attempts=row["attempts"],
+        reply=Reply(
+            member_id=row["member_id"],
+            guild_id=row["guild_id"],
+            channel_id=row["channel_id"],
+            message_id=row["message_id"],
+            token=row["token"],
+            token_expires_at=row["token_expires_at"],
+            attachment_size_limit=row["attachment_size_limit"],
+            age_restricted=bool(row["age_restricted"]),
+        ),
+        created_at=row["created_at"],
+        seconds=row["seconds"],
+        failure_kind=row["failure_kind"],
+        failure_message=row["failure_message"],
+        pictures=tuple(
+            StoredPicture(
+                picture["sha256"],
+                None if picture["seed"] is None else int(picture["seed"]),
+                picture["width"],
+                picture["height"],
+            )
+            for picture in pictures
+        ),
+        answer=_answer_decoder.decode(row["answer"]) if row["answer"] else NOTHING_SAID,
+        cancelling=bool(row["cancelling"]),
+    )
+
+
+def request_of(row: sqlite3.Row) -> Request:
+    """What the job of a row asks for."""
+    return _request_decoder.decode(row["request"])
+
+
+def seed_text(seed: int | None) -> str | None:
+    """A seed as it is kept: they go beyond SQLite's integers."""
+    return None if seed is None else str(seed)

@@ -1,0 +1,382 @@
+"""How a job comes in: the row first, then the word to its member, and nothing of either without the other."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import errno
+import itertools
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest.mock import AsyncMock, create_autospec
+
+import discord
+import pytest
+
+from bot import admission as admission_module
+from bot import attachments, commands
+from bot import database as database_module
+from bot.access import Access
+from bot.admission import Admission
+from bot.attachments import Upload
+from bot.background import Background
+from bot.delivery import Delivery
+from bot.dispatcher import Dispatcher
+from bot.engine import LocalEngine
+from bot.errors import MemberError
+from bot.job import Job
+from bot.jobs import Jobs
+from bot.posting import Posting, Unknown
+from bot.queue import Queue
+from inference.protocol import Input, Request, Upscale
+from tests.bot.conftest import left, queued, ready, reply, request
+from tests.bot.test_delivery import refusal
+
+
+class Gate:
+    """An admission with everything around it, of which Discord and the engine are played."""
+
+    def __init__(self, jobs: Jobs, **limits: int) -> None:
+        self.jobs = jobs
+        engine = create_autospec(LocalEngine, instance=True)
+        engine.ready = ready()
+        self.posting = create_autospec(Posting, spec_set=True, instance=True)
+        self.access = create_autospec(Access, spec_set=True, instance=True)
+        self.delivery = create_autospec(Delivery, spec_set=True, instance=True)
+        self.delivery.headline.return_value = "**a red house**"
+        self.delivered: list[Job] = []
+        self.delivery.deliver.side_effect = self.delivered.append
+        self.background = Background()
+        self.queue = Queue(lambda _: 1)
+        self.dispatcher = Dispatcher(jobs, self.queue, Queue(lambda _: 1), engine, self.delivery)
+        values = {"max_waiting": 100, "max_waiting_per_member": 5} | limits
+        self.admission = Admission(
+            jobs,
+            self.dispatcher,
+            self.posting,
+            self.delivery,
+            self.access,
+            self.background,
+            commands.commands_of_kinds(),
+            **values,
+        )
+
+    @property
+    def waiting(self) -> list[int]:
+        return [job.id for job in self.queue.in_order()]
+
+    async def settled(self) -> None:
+        """Wait for what goes on in the background."""
+        while self.background._tasks:
+            await asyncio.wait(self.background._tasks)
+
+    async def rows(self) -> list[tuple[int, str, int | None]]:
+        rows = await self.jobs._database.rows("SELECT id, state, message_id FROM job ORDER BY id")
+        return [(row["id"], row["state"], row["message_id"]) for row in rows]
+
+
+@pytest.fixture
+async def gate(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Gate]:
+    monkeypatch.setattr(admission_module, "ASK_AFTER_S", (0.0,))
+    monkeypatch.setattr(database_module, "RETRY_AFTER_S", (0.0,))
+    opened = Gate(jobs)
+    yield opened
+    await opened.background.close()
+
+
+_numbers = itertools.count(1000)
+
+
+def interaction(member_id: int = 1, says: Callable[..., Any] | None = None) -> Any:
+    """A command of a member; `says` is what Discord answers to the reply."""
+    number = next(_numbers)
+    made = create_autospec(discord.Interaction, instance=True)
+    made.user.id, made.guild_id, made.channel_id, made.message = member_id, 5, 6, None
+    made.channel = create_autospec(discord.TextChannel, instance=True)
+    made.channel.is_nsfw.return_value = False
+    made.token, made.filesize_limit = f"token-{number}", 10 * 2**20
+    made.created_at = datetime.datetime.now(datetime.UTC)
+    made.response = create_autospec(discord.InteractionResponse, instance=True)
+    made.response.send_message = AsyncMock(side_effect=says)
+    if says is None:
+        made.response.send_message.return_value.message_id = number
+    return made
+
+
+async def test_row_is_written_before_the_member_is_told(gate: Gate) -> None:
+    seen: list[list[tuple[int, str, int | None]]] = []
+
+    async def look(**_: object) -> Any:
+        seen.append(await gate.rows())
+        raise asyncio.CancelledError  # the bot is killed here
+
+    with pytest.raises(asyncio.CancelledError):
+        await gate.admission.submit(interaction(says=look), request())
+    assert seen == [[(1, "arriving", None)]]
+    # After the restart Discord knows the reply, and the job goes on.
+    gate.posting.find.return_value = 4711
+    await gate.admission.resume()
+    await gate.settled()
+    assert await gate.rows() == [(1, "queued", 4711)]
+    assert gate.waiting == [1]
+
+
+async def test_job_that_nobody_was_told_of_is_forgotten_after_a_restart(gate: Gate) -> None:
+    await gate.jobs.arrive(request(), replace(reply(), message_id=None))
+    gate.posting.find.return_value = None
+    await gate.admission.resume()
+    await gate.settled()
+    assert await gate.rows() == []
+    assert gate.waiting == []
+
+
+async def test_job_of_which_nobody_knows_whether_its_member_was_told_goes_on(gate: Gate) -> None:
+    await gate.jobs.arrive(request(), replace(reply(), message_id=None, token_expires_at=1.0))
+    gate.posting.find.side_effect = Unknown
+    await gate.admission.resume()
+    await gate.settled()
+    assert await gate.rows() == [(1, "queued", None)]
+    assert gate.waiting == [1]
+
+
+async def test_accepted_job_waits_and_its_message_is_known(gate: Gate) -> None:
+    asked = interaction()
+    await gate.admission.submit(asked, request())
+    [(_, state, message_id)] = await gate.rows()
+    assert (state, message_id) == ("queued", asked.response.send_message.return_value.message_id)
+    view = asked.response.send_message.call_args.kwargs["view"]
+    assert "next in the queue" in str(view.to_components())
+    assert "easel:cancel:1" in str(view.to_components())
+    assert gate.waiting == [1]
+
+
+@pytest.mark.parametrize("code", [10062, 50035])
+async def test_refused_answer_leaves_no_job(gate: Gate, code: int) -> None:
+    with pytest.raises(discord.HTTPException):
+        await gate.admission.submit(interaction(says=[refusal(404, code)]), request())
+    assert await gate.rows() == []
+    assert gate.waiting == []
+
+
+@pytest.mark.parametrize(
+    "error", [OSError("connection reset"), TimeoutError(), refusal(503), refusal(400, 40060)], ids=str
+)
+@pytest.mark.parametrize("arrived", [True, False])
+async def test_lost_answer_is_asked_for(gate: Gate, error: Exception, arrived: bool) -> None:
+    gate.posting.find.side_effect = [OSError("still away"), 4711 if arrived else None]
+    await gate.admission.submit(interaction(says=[error]), request())
+    assert await gate.rows() == ([(1, "queued", 4711)] if arrived else [])
+    assert gate.waiting == ([1] if arrived else [])
+
+
+async def test_job_that_is_cancelled_while_discord_answers_does_not_wait(gate: Gate) -> None:
+    async def press_cancel(**_: object) -> Any:
+        assert await gate.admission.cancel(await gate.jobs.get(1))
+        return create_autospec(discord.InteractionCallbackResponse, instance=True, message_id=4711)
+
+    await gate.admission.submit(interaction(says=press_cancel), request())
+    assert await gate.rows() == [(1, "cancelled", 4711)]
+    assert gate.waiting == []
+    assert [job.id for job in gate.delivered] == [1]
+
+
+async def test_limit_for_a_member_holds_when_all_come_at_once(gate: Gate) -> None:
+    results = await asyncio.gather(
+        *(gate.admission.submit(interaction(), request()) for _ in range(40)), return_exceptions=True
+    )
+    assert results.count(None) == 5
+    assert {str(result)[:24] for result in results if result is not None} == {"You have 5 jobs waiting,"}
+    assert len(gate.waiting) == 5
+
+
+async def test_limit_for_all_holds_when_all_come_at_once(jobs: Jobs) -> None:
+    gate = Gate(jobs, max_waiting=10)
+    results = await asyncio.gather(
+        *(gate.admission.submit(interaction(member), request()) for member in range(40)), return_exceptions=True
+    )
+    assert results.count(None) == 10
+    assert len(gate.waiting) == 10
+
+
+async def test_place_is_given_back_where_nothing_came_of_it(gate: Gate) -> None:
+    for _ in range(7):
+        with pytest.raises(discord.HTTPException):
+            await gate.admission.submit(interaction(says=[refusal(404, 10062)]), request())
+    await gate.admission.submit(interaction(), request())
+    assert len(gate.waiting) == 1
+
+
+@pytest.mark.parametrize("error", [sqlite3.OperationalError("database is locked"), OSError(errno.ENOSPC, "full")])
+async def test_job_that_cannot_be_written_down_is_refused_in_words(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr(gate.jobs, "arrive", AsyncMock(side_effect=error))
+    asked = interaction()
+    with pytest.raises(MemberError, match="cannot write your job down"):
+        await gate.admission.submit(asked, request())
+    asked.response.send_message.assert_not_awaited()
+
+
+async def test_job_that_is_written_down_too_late_is_refused_and_forgotten(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admission_module, "WRITTEN_WITHIN_S", 0.05)
+    arrive = gate.jobs.arrive
+
+    async def slowly(*given: Any, **more: Any) -> Job:
+        job = await arrive(*given, **more)
+        await asyncio.sleep(0.2)
+        return job
+
+    monkeypatch.setattr(gate.jobs, "arrive", slowly)
+    with pytest.raises(MemberError, match="cannot write your job down"):
+        await gate.admission.submit(interaction(), request())
+    await gate.settled()
+    assert await gate.rows() == []
+
+
+async def test_member_who_may_not_use_the_command_is_refused_first(gate: Gate) -> None:
+    gate.access.require.side_effect = MemberError("You may not use /imagine here.")
+    with pytest.raises(MemberError):
+        await gate.admission.submit(interaction(), request())
+    assert gate.access.require.call_args.args[1] == "imagine"
+    assert await gate.rows() == []
+
+
+def test_every_request_has_a_command_that_must_be_allowed() -> None:
+    kinds = {kind.__struct_config__.tag for kind in Request.__args__}
+    assert set(commands.commands_of_kinds()) == kinds
+    assert commands.commands_of_kinds()["mask"] == "edit"
+    assert commands.commands_of_kinds()["compare"] == "imagine"
+
+
+def enlarged(image: Input) -> Upscale:
+    return Upscale(job=0, model="plain", image=image, factor=2)
+
+
+class Reading:
+    """Uploads that are read when the test says so."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.begun: list[str] = []
+        self.came, self.go_on = asyncio.Event(), asyncio.Event()
+        self.problem: Exception | None = None
+        self.at_once = self.most_at_once = 0
+
+    async def until(self, count: int) -> None:
+        """Wait until so many are being read."""
+        while len(self.begun) < count:
+            self.came.clear()
+            await self.came.wait()
+
+    async def read(self, attachment: Any, *_: object) -> Upload:
+        self.begun.append(attachment)
+        self.came.set()
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        await self.go_on.wait()
+        self.at_once -= 1
+        if self.problem is not None:
+            raise self.problem
+        one = left(self.data, str(attachment).encode())
+        return Upload(one.file, one.sha256, 64, 64)
+
+
+@pytest.fixture
+def reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reading:
+    made = Reading(tmp_path)
+    monkeypatch.setattr(attachments, "read", made.read)
+    return made
+
+
+async def begun(reading: Reading, count: int = 1) -> None:
+    async with asyncio.timeout(20):
+        await reading.until(count)
+
+
+def submit_upload(gate: Gate, asked: Any, name: str = "boat") -> asyncio.Task[None]:
+    return asyncio.create_task(gate.admission.submit_uploads(asked, {"image": name}, enlarged))  # type: ignore[dict-item]
+
+
+async def test_upload_is_a_row_while_it_is_read(gate: Gate, reading: Reading) -> None:
+    asked = interaction()
+    submission = submit_upload(gate, asked)
+    await begun(reading)
+    [(_, state, message_id)] = await gate.rows()
+    assert (state, message_id) == ("reading", asked.response.send_message.return_value.message_id)
+    assert "reading the picture" in str(asked.response.send_message.call_args.kwargs["view"].to_components())
+    reading.go_on.set()
+    await submission
+    [(_, state, _)] = await gate.rows()
+    assert state == "queued"
+    assert gate.waiting == [1]
+
+
+async def test_upload_that_was_being_read_when_the_bot_was_killed_is_withdrawn_in_words(gate: Gate) -> None:
+    await gate.jobs.arrive(request(), reply(), reading=True)
+    await gate.admission.resume()
+    [job] = gate.delivered
+    assert job.state == "failed"
+    assert "send the command again" in (job.failure_message or "")
+
+
+async def test_upload_that_cannot_be_read_leaves_no_job_and_no_reply(gate: Gate, reading: Reading) -> None:
+    reading.problem = MemberError("This picture is damaged.")
+    reading.go_on.set()
+    with pytest.raises(MemberError, match="damaged"):
+        await submit_upload(gate, interaction())
+    gate.posting.remove.assert_awaited_once()
+    assert await gate.rows() == []
+
+
+async def test_upload_whose_reply_cannot_be_taken_back_says_so_in_its_card(gate: Gate, reading: Reading) -> None:
+    reading.problem = MemberError("This picture is damaged.")
+    reading.go_on.set()
+    gate.posting.remove.side_effect = refusal(500)
+    with pytest.raises(MemberError):
+        await submit_upload(gate, interaction())
+    [job] = gate.delivered
+    assert (job.state, job.failure_message) == ("failed", "This picture is damaged.")
+
+
+async def test_one_upload_of_a_member_is_read_at_a_time(gate: Gate, reading: Reading) -> None:
+    submissions = [submit_upload(gate, interaction(member), f"{member}") for member in (1, 1, 1, 2)]
+    await begun(reading, 2)
+    assert sorted(reading.begun) == ["1", "2"]
+    reading.go_on.set()
+    await asyncio.gather(*submissions)
+    assert reading.most_at_once == 2
+    assert len(gate.waiting) == 4
+
+
+async def test_uploads_that_are_read_count_against_the_limit(gate: Gate, reading: Reading) -> None:
+    submissions = [submit_upload(gate, interaction()) for _ in range(5)]
+    await begun(reading)
+    with pytest.raises(MemberError, match="5 jobs waiting"):
+        await gate.admission.submit(interaction(), request())
+    reading.go_on.set()
+    await asyncio.gather(*submissions)
+
+
+async def test_job_that_is_cancelled_while_its_upload_is_read_does_not_wait(gate: Gate, reading: Reading) -> None:
+    submission = submit_upload(gate, interaction())
+    await begun(reading)
+    assert await gate.admission.cancel(await gate.jobs.get(1))
+    reading.go_on.set()
+    await submission
+    [(_, state, _)] = await gate.rows()
+    assert state == "cancelled"
+    assert gate.waiting == []
+    assert [job.id for job in gate.delivered] == [1]
+
+
+async def test_old_jobs_wait_again_after_a_restart_and_are_not_doubled(gate: Gate) -> None:
+    first, second = await queued(gate.jobs), await queued(gate.jobs)
+    for _ in range(2):
+        await gate.dispatcher.resume()
+        await gate.admission.resume()
+    assert gate.waiting == [first.id, second.id]

@@ -1,0 +1,78 @@
+"""Sentences to members stay short, whatever was typed and however much there is."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot import add_ons, axes, numbers, tools, wishes
+from bot.choices import echo, nearest
+from bot.errors import MemberError
+from bot.speaking import SENTENCE_CHARS, tell
+from bot.wishes import Wish
+from inference.protocol import AddOnInfo, Input, ToolInfo
+from tests.bot.conftest import ready
+from tests.bot.test_admission import interaction
+
+LONG = "x" * 4000
+
+
+def test_few_names_are_all_said() -> None:
+    assert nearest("b", ["a", "b"]) == "a, b"
+
+
+def test_of_many_names_the_nearest_are_said_and_how_many_more() -> None:
+    names = [f"lora-{number:03}" for number in range(120)] + ["watercolour"]
+    assert nearest("WaterColor", names) == "watercolour (and 120 more)"
+    assert nearest(LONG, names) == "lora-000, lora-001, lora-002, lora-003, lora-004 (and 116 more)"
+
+
+def test_what_was_typed_is_cut_and_in_one_line() -> None:
+    assert echo("a\nb") == "'a b'"
+    assert len(echo(LONG)) == 62
+
+
+IMAGE = Input("0" * 64, 64, 64)
+MANY = ready(
+    loras=tuple(
+        AddOnInfo(name=f"lora-{number}-{'y' * 60}", title="A LoRA", models=("starter",), weight=1.0)
+        for number in range(120)
+    ),
+    max_loras=3,
+    upscalers=tuple(ToolInfo(name=f"upscaler-{number}-{'y' * 60}", title="An upscaler") for number in range(120)),
+    label_sets={f"set-{number}-{'y' * 60}": ("a", "b") for number in range(120)},
+    classifiers=(ToolInfo(name="clip", title="CLIP"),),
+    max_labels=100,
+)
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        lambda: wishes.settle(Wish(prompt="x", loras=LONG), MANY),
+        lambda: wishes.settle(Wish(prompt="x", model=LONG), MANY),
+        lambda: wishes.settle(Wish(prompt="x", sampler=LONG), MANY),
+        lambda: wishes.settle(Wish(prompt="x", style=LONG), MANY),
+        lambda: wishes.settle(Wish(prompt="x", seed=LONG), MANY),
+        lambda: wishes.settle(Wish(prompt="x", control_image=IMAGE, control=LONG), MANY),
+        lambda: add_ons.loras([f"lora-1-{'y' * 60}:{LONG}"], MANY.models[0], MANY),
+        lambda: tools.upscale(IMAGE, MANY, upscaler=LONG),
+        lambda: tools.classify(IMAGE, MANY, label_set=LONG),
+        lambda: tools.classify(IMAGE, MANY, labels=f"{LONG}, b"),
+        lambda: axes.parse(LONG),
+        lambda: axes.settle(Wish(prompt="x"), axes.parse(f"prompt {LONG}, b"), None, MANY),
+        lambda: numbers.whole("Steps", LONG),
+        lambda: numbers.number("Strength", LONG),
+    ],
+)
+def test_no_mistake_makes_a_long_sentence(mistake: object) -> None:
+    with pytest.raises(MemberError) as raised:
+        mistake()  # type: ignore[operator]
+    assert len(str(raised.value)) < 700
+
+
+async def test_longest_sentence_fits_a_message() -> None:
+    asked = interaction()
+    asked.response.is_done.return_value = False
+    await tell(asked, LONG)
+    [said] = asked.response.send_message.call_args.args
+    assert len(said) == SENTENCE_CHARS

@@ -1,0 +1,250 @@
+"""The bot's end of the inference process, against processes that speak the protocol and misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from bot import engine as engine_module
+from bot import environment
+from bot.engine import LocalEngine
+from bot.errors import EngineDied, OperatorError
+from inference.protocol import Classify, Event, Finished, Imagine, Input, Request
+from tests.bot.conftest import request
+
+PRELUDE = """
+import os, signal, socket, sys, time
+sys.path.insert(0, {root!r})
+from inference.protocol import *
+from tests.bot.conftest import ready
+sock = socket.socket(fileno=int(sys.argv[sys.argv.index("--fd") + 1]))
+def send(event):
+    sock.sendall(pack(event))
+def receive():
+    def exactly(size):
+        data = b""
+        while len(data) < size:
+            part = sock.recv(size - len(data))
+            if not part:
+                sys.exit(0)
+            data += part
+        return data
+    return unpack_message(exactly(frame_bytes(exactly(4))))
+def finish(job):
+    send(Finished(job=job, pictures=(), recipe={{}}, seconds=0.1))
+"""
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def engine_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., LocalEngine]:
+    """An engine whose process runs this script; `{starts}` counts how often it was started."""
+
+    def make(script: str, silence_s: float = 60.0, **environ: str) -> LocalEngine:
+        file = tmp_path / "engine.py"
+        file.write_text(PRELUDE.format(root=str(ROOT)) + script)
+        python = tmp_path / "python"
+        python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{file}" "$@"\n')
+        python.chmod(0o700)
+        monkeypatch.setattr(engine_module.sys, "executable", str(python))
+        monkeypatch.setattr(engine_module, "WATCH_EVERY_S", 0.05)
+        return LocalEngine({**os.environ, **environ}, tmp_path, silence_s)
+
+    return make
+
+
+@asynccontextmanager
+async def running(engine: LocalEngine) -> AsyncIterator[LocalEngine]:
+    await engine.start()
+    try:
+        yield engine
+    finally:
+        await engine.close()
+
+
+def slow(number: int) -> Imagine:
+    return request(job=number)
+
+
+def quick(number: int) -> Classify:
+    return Classify(job=number, model="clip", image=Input("0" * 64, 64, 64), labels=("a", "b"), templates=("{}",))
+
+
+async def events(engine: LocalEngine, *requests: Request) -> list[Event]:
+    return [event async for event in engine.run(requests)]
+
+
+async def test_events_reach_the_run_that_waits_for_them(engine_of: Callable[..., LocalEngine]) -> None:
+    script = """
+send(ready())
+first, second = receive(), receive()
+for batch in (second, first):
+    for request in batch.requests:
+        send(Began((request.job,)))
+        finish(request.job)
+receive()
+"""
+    async with running(engine_of(script)) as engine:
+        of_first, of_second = await asyncio.gather(events(engine, slow(1)), events(engine, quick(2)))
+    assert [event.job for event in of_first if isinstance(event, Finished)] == [1]
+    assert [event.job for event in of_second if isinstance(event, Finished)] == [2]
+
+
+async def test_only_what_was_at_work_is_blamed_for_the_death(engine_of: Callable[..., LocalEngine]) -> None:
+    script = """
+send(ready())
+batches = [receive(), receive()]
+slow, quick = sorted(batches, key=lambda batch: batch.requests[0].quick)
+send(Began((slow.requests[0].job,)))
+send(Began((quick.requests[0].job,)))
+time.sleep(0.2)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    async with running(engine_of(script)) as engine:
+        results = await asyncio.gather(events(engine, slow(1)), events(engine, quick(2)), return_exceptions=True)
+        death = await engine.ended()
+    assert all(isinstance(result, EngineDied) for result in results)
+    # The quick one ran between two steps of the slow one.
+    assert death.at_work == {2}
+    assert "exit status -9" in str(death)
+
+
+async def test_job_that_had_not_begun_is_not_blamed(engine_of: Callable[..., LocalEngine]) -> None:
+    script = "send(ready())\nreceive()\nsys.exit(1)\n"
+    async with running(engine_of(script)) as engine:
+        with pytest.raises(EngineDied) as raised:
+            await events(engine, slow(1))
+    assert raised.value.at_work == frozenset()
+
+
+async def test_job_that_has_ended_is_not_blamed(engine_of: Callable[..., LocalEngine]) -> None:
+    script = """
+send(ready())
+[one, two] = receive().requests
+send(Began((one.job,)))
+send(Failed(one.job, "invalid_input", "No."))
+send(Began((two.job,)))
+sys.exit(1)
+"""
+    async with running(engine_of(script)) as engine:
+        with pytest.raises(EngineDied) as raised:
+            await events(engine, slow(1), slow(2))
+    assert raised.value.at_work == {2}
+
+
+async def test_death_of_an_idle_engine_is_heard_of(engine_of: Callable[..., LocalEngine]) -> None:
+    async with running(engine_of("send(ready())\nsys.exit(1)\n")) as engine:
+        death = await engine.ended()
+        assert death.at_work == frozenset()
+        with pytest.raises(EngineDied):
+            await events(engine, slow(1))
+        await engine.start()
+        await engine.up()
+
+
+async def test_engine_that_hangs_is_ended(
+    engine_of: Callable[..., LocalEngine], caplog: pytest.LogCaptureFixture
+) -> None:
+    script = """
+send(ready())
+[request] = receive().requests
+send(Alive(False))
+send(Began((request.job,)))
+while True:
+    signal.pause()
+"""
+    async with running(engine_of(script, silence_s=0.3)) as engine:
+        with pytest.raises(EngineDied) as raised:
+            await events(engine, slow(1))
+    assert raised.value.at_work == {1}
+    assert "gave no sign of life" in caplog.text
+
+
+async def test_engine_that_gives_signs_of_life_may_take_its_time(engine_of: Callable[..., LocalEngine]) -> None:
+    script = """
+send(ready())
+[request] = receive().requests
+send(Began((request.job,)))
+for _ in range(15):
+    send(Alive(False))
+    time.sleep(0.1)
+finish(request.job)
+receive()
+"""
+    async with running(engine_of(script, silence_s=0.6)) as engine:
+        assert await events(engine, slow(1))
+
+
+async def test_engine_that_loads_may_be_silent_for_longer(engine_of: Callable[..., LocalEngine]) -> None:
+    script = """
+send(ready())
+[request] = receive().requests
+send(Alive(True))
+time.sleep(1.0)
+send(Alive(False))
+finish(request.job)
+receive()
+"""
+    async with running(engine_of(script, silence_s=0.4)) as engine:
+        assert await events(engine, slow(1))
+
+
+async def test_idle_engine_may_be_silent_for_ever(engine_of: Callable[..., LocalEngine]) -> None:
+    script = """
+send(ready())
+send(Alive(False))
+[request] = receive().requests
+finish(request.job)
+receive()
+"""
+    async with running(engine_of(script, silence_s=0.2)) as engine:
+        await asyncio.sleep(0.6)
+        assert await events(engine, slow(1))
+
+
+async def test_engine_that_speaks_nonsense_is_dead(engine_of: Callable[..., LocalEngine]) -> None:
+    async with running(engine_of('send(ready())\nsock.sendall(b"HTTP/1.1 200 OK")\nreceive()\n')) as engine:
+        assert "nobody can read" in str(await engine.ended())
+
+
+async def test_operators_mistake_ends_the_start(engine_of: Callable[..., LocalEngine]) -> None:
+    engine = engine_of("sys.exit(2)\n")
+    with pytest.raises(OperatorError):
+        await engine.start()
+    await engine.close()
+
+
+async def test_engine_gets_no_secrets(engine_of: Callable[..., LocalEngine], tmp_path: Path) -> None:
+    script = """
+import json
+open("seen.json", "w").write(json.dumps(dict(os.environ)))
+send(ready())
+receive()
+"""
+    secrets = {
+        "DISCORD_TOKEN": "a",
+        "Discord_Token": "b",
+        "discord_token": "c",
+        "HF_TOKEN": "d",
+        "AWS_SECRET_ACCESS_KEY": "e",
+        "DATABASE_URL": "f",
+        "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1",
+        "EASEL_DATA": "g",
+    }
+    async with running(engine_of(f"os.chdir({str(tmp_path)!r})\n{script}", **secrets, EASEL_DEVICE="cpu")):
+        seen = (tmp_path / "seen.json").read_text()
+    assert not [name for name in secrets if f'"{name}"' in seen]
+    assert '"EASEL_DEVICE"' in seen
+    assert '"PATH"' in seen
+
+
+def test_variables_that_drivers_and_caches_need_are_handed_on() -> None:
+    given = {"CUDA_VISIBLE_DEVICES": "1", "HF_HOME": "/models", "LC_ALL": "C", "OMP_NUM_THREADS": "4", "X": "y"}
+    assert environment.of_engine(given) == {name: value for name, value in given.items() if name != "X"}
