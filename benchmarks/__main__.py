@@ -6,7 +6,7 @@ import argparse
 import asyncio
 from pathlib import Path
 
-from benchmarks import enter_to_picture, overhead, timings
+from benchmarks import engines, enter_to_picture, overhead, timings
 
 
 async def main() -> None:
@@ -21,7 +21,7 @@ async def main() -> None:
     ]
     print(timings.table(figures))
     path = Path("build/bench.json")
-    timings.write(path, figures, {"pairs": pairs, "device": "cpu", "threads": overhead.THREADS, "model": "starter"})
+    timings.write(path, figures, {"pairs": pairs, "device": "cpu", "threads": engines.THREADS, "model": "starter"})
     print(f"written to {path}")
 
 

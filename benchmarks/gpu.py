@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
@@ -26,6 +27,7 @@ from inference.catalog import Catalog
 from inference.device import Device, is_out_of_memory
 from inference.entries import UNET_FAMILIES, ModelEntry
 from inference.errors import OperatorError, OutOfMemory
+from inference.outputs import Files
 from inference.protocol import Event, Failed, Imagine
 from inference.reports import Reporter
 from inference.store import Store
@@ -103,37 +105,41 @@ def ways(entry: ModelEntry) -> Iterator[tuple[str, dict[str, Any]]]:
 def _painted(known: Catalog, name: str, chosen: Device, pictures: int) -> tuple[list[float], int]:
     """Seconds of each picture after the first two, which load, compile and warm up; and the peak in bytes."""
     store = Store(catalog=known, device=chosen)
-    entry = known.models[name]
-    seconds = []
     on_card = chosen.where.type == "cuda"
     if on_card:
         torch.cuda.reset_peak_memory_stats(chosen.where)
-    for number in range(pictures + 2):
-        request = Imagine(
-            job=number,
-            model=name,
-            # Its words are encoded anew each time, as another member's would be.
-            prompt=f"{PROMPT}, number {number}",
-            seed=number,
-            steps=entry.steps,
-            guidance=entry.guidance,
-            sampler=entry.sampler,
-            width=entry.width,
-            height=entry.height,
-        )
-        failed: list[Event] = []
-        report = Reporter(lambda event, failed=failed: failed.append(event) if isinstance(event, Failed) else None)  # type: ignore[misc]
-        report.accept(request.job)
-        report.begin(request.job)
-        began_s = time.perf_counter()
-        with store.lease():
-            imagine.run([request], {}, store, report)
-        report.close()
-        if failed:
-            raise RuntimeError(str(failed[0]))
-        if number >= 2:
-            seconds.append(time.perf_counter() - began_s)
-    return seconds, torch.cuda.max_memory_allocated(chosen.where) if on_card else 0
+    with TemporaryDirectory() as incoming:
+        seconds = [
+            _painting_s(known.models[name], name, number, store, Path(incoming)) for number in range(pictures + 2)
+        ]
+    return seconds[2:], torch.cuda.max_memory_allocated(chosen.where) if on_card else 0
+
+
+def _painting_s(entry: ModelEntry, name: str, number: int, store: Store, incoming: Path) -> float:
+    """Seconds of one picture."""
+    request = Imagine(
+        job=number,
+        model=name,
+        # Its words are encoded anew each time, as another member's would be.
+        prompt=f"{PROMPT}, number {number}",
+        seed=number,
+        steps=entry.steps,
+        guidance=entry.guidance,
+        sampler=entry.sampler,
+        width=entry.width,
+        height=entry.height,
+    )
+    events: list[Event] = []
+    report = Reporter(events.append, Files(incoming))
+    report.accept(request.job)
+    report.begin(request.job)
+    began_s = time.perf_counter()
+    with store.lease():
+        imagine.run([request], {}, store, report)
+    report.close()
+    if failed := [event for event in events if isinstance(event, Failed)]:
+        raise RuntimeError(failed[0].message)
+    return time.perf_counter() - began_s
 
 
 if __name__ == "__main__":

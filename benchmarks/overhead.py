@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -10,22 +9,17 @@ from typing import Any
 import torch
 from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 
+from benchmarks.engines import THREADS, local_engine
 from benchmarks.timings import Timing, timing
-from bot.engine import LocalEngine
 from inference.protocol import Failed, Finished, Imagine
 
 PROMPT = "a red house on a meadow at night"
 
-THREADS = 1
-"""CPU threads of either side, so that the two differ in nothing else."""
-
 
 async def measure(pairs: int, steps: int) -> Sequence[Timing]:
-    """Time bare calls and whole jobs in turn: the job from the request to the last byte of its PNG."""
+    """Time bare calls and whole jobs in turn: the job from the request to its PNG on disk."""
     torch.set_num_threads(THREADS)
-    engine = LocalEngine(os.environ | {"EASEL_DEVICE": "cpu", "EASEL_THREADS": str(THREADS)})
-    await engine.start()
-    try:
+    async with local_engine() as (engine, _):
         model = engine.ready.model("starter")
         assert model is not None, "the starter comes with the checkout"
         pipeline: Any = StableDiffusionPipeline.from_pretrained("starter/models/picture", dtype=torch.float32)  # type: ignore[no-untyped-call]
@@ -46,7 +40,7 @@ async def measure(pairs: int, steps: int) -> Sequence[Timing]:
             )
             bare = _bare(pipeline, request)
             began = time.perf_counter()
-            async for event in engine.run([request], {}):
+            async for event in engine.run([request]):
                 if isinstance(event, Failed):
                     raise RuntimeError(event.message)
                 if isinstance(event, Finished):
@@ -56,8 +50,6 @@ async def measure(pairs: int, steps: int) -> Sequence[Timing]:
                 bare_s.append(bare)
                 job_s.append(job)
                 inside_s.append(inside)
-    finally:
-        await engine.close()
     ratios = [job / bare for job, bare in zip(job_s, bare_s, strict=True)]
     return [
         timing(f"bare pipeline call, {steps} steps", bare_s),

@@ -11,7 +11,6 @@ import datetime
 import io
 import json
 import math
-import os
 import random
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
@@ -21,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from bot.engine import LocalEngine
+from benchmarks.engines import local_engine
 from inference import watermark
 from inference.protocol import Finished, Imagine
 from starter.captions import caption
@@ -77,9 +76,7 @@ def main() -> None:
 
 async def painted(prompts: Sequence[str]) -> list[Image.Image]:
     """What the starter paints of these prompts, without the mark."""
-    engine = LocalEngine(os.environ | {"EASEL_DEVICE": "cpu", "EASEL_THREADS": "1", "EASEL_WATERMARK": "off"})
-    await engine.start()
-    try:
+    async with local_engine(EASEL_WATERMARK="off") as (engine, incoming):
         model = engine.ready.model("starter")
         assert model is not None, "the starter comes with the checkout"
         pictures = []
@@ -95,11 +92,9 @@ async def painted(prompts: Sequence[str]) -> list[Image.Image]:
                 width=model.width,
                 height=model.height,
             )
-            async for event in engine.run([request], {}):
+            async for event in engine.run([request]):
                 if isinstance(event, Finished):
-                    pictures += [Image.open(io.BytesIO(each.data)).convert("RGB") for each in event.pictures]
-    finally:
-        await engine.close()
+                    pictures += [Image.open(incoming / each.file).convert("RGB") for each in event.pictures]
     return pictures
 
 

@@ -1,8 +1,8 @@
 """`python -m inference`: the engine process, and the operator's two questions about models.
 
-    python -m inference --fd N         serve the bot over the inherited socket N
-    python -m inference --list         which models the catalogue has, and which are on this machine
-    python -m inference --fetch NAME   download its weights from where the catalogue says, a model's partners too
+    python -m inference --fd N --data DIR   serve the bot over the inherited socket N, with the pictures in this folder
+    python -m inference --list              which models the catalogue has, and which are on this machine
+    python -m inference --fetch NAME        download its weights from where the catalogue says, a model's partners too
 
 Exit status: 0 when the bot hung up, 1 when the engine died and should be started again, 2 when the operator must act
 (one line on stderr says how).
@@ -16,11 +16,13 @@ import os
 import signal
 import sys
 from contextlib import closing
+from pathlib import Path
 
 from inference import catalog, fetching, settings, signing, weights
 from inference.channel import Channel
 from inference.entries import Entry, FileEntry, ModelEntry, UpscalerEntry
 from inference.errors import DeviceLost, OperatorError, PeerBroken, SettingsError
+from inference.protocol import INCOMING, PICTURES
 
 
 def main(arguments: list[str]) -> int:
@@ -30,7 +32,10 @@ def main(arguments: list[str]) -> int:
     what.add_argument("--fd", type=int, help="serve the bot over this inherited socket")
     what.add_argument("--list", action="store_true", help="list what the catalogue has")
     what.add_argument("--fetch", metavar="NAME", help="download the weights of this entry")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="the bot's data folder; needed with --fd")
     asked = parser.parse_args(arguments)
+    # With it torch would run what is pickled into a file of weights.
+    os.environ.pop("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", None)
     if asked.fetch is None:
         # Only --fetch uses the network; the Hugging Face libraries read this when they are first imported.
         os.environ["HF_HUB_OFFLINE"] = "1"
@@ -43,7 +48,7 @@ def main(arguments: list[str]) -> int:
         elif asked.fetch is not None:
             _fetch(known, asked.fetch, configured.log_level)
         else:
-            _serve(configured, known, asked.fd)
+            _serve(configured, known, asked.fd, asked.data)
     except OperatorError as error:
         print(f"easel: {error}", file=sys.stderr)
         return 2
@@ -84,7 +89,11 @@ def _is_of_hub(entry: Entry) -> bool:
     return not isinstance(entry, FileEntry) and entry.repo is not None
 
 
-def _serve(configured: settings.Settings, known: catalog.Catalog, fd: int) -> None:
+def _serve(configured: settings.Settings, known: catalog.Catalog, fd: int, data: Path | None) -> None:
+    if data is None or not all((data / folder).is_dir() for folder in (PICTURES, INCOMING)):
+        raise SettingsError(f"--data {data or ''} names no data folder of a bot: the bot starts this process itself")
+    # What is written for the bot is nobody else's to read.
+    os.umask(0o077)
     try:
         channel = Channel.from_fd(fd)
     except OSError as error:
@@ -104,7 +113,7 @@ def _serve(configured: settings.Settings, known: catalog.Catalog, fd: int) -> No
         placement.require({name: known.models[name] for name in here["model"]}, chosen)
         store = Store(catalog=known, device=chosen, vram_budget_bytes=configured.vram_budget_bytes)
         marks = Marks(watermark=configured.watermark, sign=sign)
-        engine.Engine(known, store, channel, marks).serve(engine.readiness(known, here, chosen))
+        engine.Engine(known, store, channel, data, marks).serve(engine.readiness(known, here, chosen))
 
 
 def _log_to_stderr(level: str) -> None:

@@ -1,18 +1,31 @@
 """One end of the socket between the bot and this process: frames in, frames out.
 
-Reading belongs to one thread; sending is safe from any thread.
+Reading belongs to one thread; sending is safe from any thread and never waits, for a step must not wait for the bot:
+a thread of its own writes what was sent, and of what is told over and over only the newest.
 """
 
 from __future__ import annotations
 
+import itertools
 import select
 import socket
 import threading
+from collections import OrderedDict
+from collections.abc import Hashable
 
 import msgspec
 
 from inference.errors import PeerBroken, PeerGone
-from inference.protocol import Event, Message, frame_bytes, pack, unpack_message
+from inference.protocol import (
+    Alive,
+    Event,
+    Message,
+    Preview,
+    Progress,
+    frame_bytes,
+    pack,
+    unpack_message,
+)
 
 HEADER_BYTES = 4
 
@@ -22,7 +35,12 @@ class Channel:
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
-        self._sending = threading.Lock()
+        self._unsent: OrderedDict[Hashable, bytes] = OrderedDict()
+        self._numbers = itertools.count()
+        self._changed = threading.Condition()
+        self._open = True
+        self._sender = threading.Thread(target=self._send_all, name="sending", daemon=True)
+        self._sender.start()
 
     @classmethod
     def from_fd(cls, fd: int) -> Channel:
@@ -48,13 +66,19 @@ class Channel:
             raise PeerBroken(f"the bot sent something that is not our protocol: {error}") from error
 
     def send(self, event: Event) -> None:
-        """Send one event, waiting while the bot is slow. Raises PeerGone where the bot has hung up."""
+        """Send one event soon, in its turn, without waiting for it.
+
+        Raises PeerGone where the bot has hung up, FrameTooLarge where no bot would take it.
+        """
         frame = pack(event)
-        try:
-            with self._sending:
-                self._socket.sendall(frame)
-        except OSError as error:
-            raise PeerGone("the bot has hung up") from error
+        with self._changed:
+            if not self._open or self.peer_is_gone():
+                raise PeerGone("the bot has hung up")
+            subject = self._subject(event)
+            # Anew at the end: what is said of a job now comes after what was said before.
+            self._unsent.pop(subject, None)
+            self._unsent[subject] = frame
+            self._changed.notify()
 
     def peer_is_gone(self) -> bool:
         """Whether the bot has closed its end altogether, and not only stopped sending; or this end was closed."""
@@ -66,8 +90,38 @@ class Channel:
         return any(events & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, events in poll.poll(0))
 
     def close(self) -> None:
-        """Hang up."""
+        """Hang up, once all that was sent is written or the bot is gone."""
+        with self._changed:
+            self._open = False
+            self._changed.notify()
+        self._sender.join()
         self._socket.close()
+
+    def _subject(self, event: Event) -> Hashable:
+        """What an event is about: while it waits, a later one about the same takes its place."""
+        match event:
+            case Progress() | Preview():
+                return type(event), event.job
+            case Alive():
+                return Alive
+            case _:
+                return next(self._numbers)
+
+    def _send_all(self) -> None:
+        """The sending thread: what waits, one after the other, until the channel is closed or the bot is gone."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._unsent or not self._open)
+                if not self._unsent:
+                    return
+                _, frame = self._unsent.popitem(last=False)
+            try:
+                self._socket.sendall(frame)
+            except OSError:
+                with self._changed:
+                    self._open = False
+                    self._unsent.clear()
+                return
 
     def _read(self, size: int) -> bytes | None:
         """Exactly `size` bytes, or None where the stream ends before them."""

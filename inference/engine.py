@@ -1,27 +1,28 @@
 """The engine: receives batches, checks and groups them, runs them on the device, sends what comes of them.
 
-Three threads: the one that calls `serve` owns the device; a reader takes batches and cancels from the channel; the
-reporter's encodes pictures. The engine is recoverable or dead: every error of a job becomes that job's end, except
-a lost device, which ends the process.
+The thread that calls `serve` owns the device; a reader takes batches and cancels from the channel; the reporter's
+encodes and writes pictures; the channel's sends. The engine is recoverable or dead: every error of a job becomes that
+job's end, except a lost device, which ends the process.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
 from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from inference import marking, tasks
+from inference import inputs, marking, tasks
 from inference.catalog import Catalog
 from inference.channel import Channel
 from inference.device import Device, is_out_of_memory
 from inference.entries import Kind
-from inference.errors import DeviceLost, InvalidInput, OperatorError, OutOfMemory, PeerBroken, PeerGone, TaskError
+from inference.errors import DeviceLost, OperatorError, OutOfMemory, PeerBroken, PeerGone, TaskError
 from inference.inbox import End, Inbox
 from inference.marking import Marks
-from inference.protocol import Batch, Ready, Request
+from inference.outputs import Files
+from inference.protocol import INCOMING, PICTURES, Batch, Ready, Request
 from inference.reports import Reporter
 from inference.store import Store
 
@@ -39,14 +40,19 @@ def readiness(catalog: Catalog, here: Mapping[Kind, Sequence[str]], device: Devi
 class Engine:
     """One device's worker. Build it with a checked catalogue and call `serve` once."""
 
-    def __init__(self, catalog: Catalog, store: Store, channel: Channel, marks: Marks = marking.ALL) -> None:
+    def __init__(
+        self, catalog: Catalog, store: Store, channel: Channel, data: Path, marks: Marks = marking.ALL
+    ) -> None:
+        """`data` is the folder that holds `pictures`, where inputs lie, and `incoming`, where results go."""
         self._catalog = catalog
         self._store = store
         self._channel = channel
-        self._report = Reporter(channel.send, self._give_way, marks)
+        self._pictures = data / PICTURES
+        self._report = Reporter(channel.send, Files(data / INCOMING, marks), self._give_way)
         self._inbox = Inbox()
         self._tasks = tasks.discover()
         self._giving_way = False
+        self._at_work: tuple[int, ...] = ()
 
     def serve(self, ready: Ready) -> None:
         """Say Ready, then work until the bot sends no more and all that it asked for is answered.
@@ -58,7 +64,7 @@ class Engine:
         try:
             self._channel.send(ready)
             self._warm_up(ready.default_model)
-            while not isinstance(message := self._inbox.next(), End):
+            while not isinstance(message := self._next(), End):
                 self._work(message)
             if message.error is not None:
                 raise message.error
@@ -66,6 +72,11 @@ class Engine:
             log.info("the bot has hung up")
         finally:
             self._report.close()
+
+    def _next(self) -> Batch | End:
+        if self._inbox.is_empty():
+            self._report.idle()
+        return self._inbox.next()
 
     def _read(self) -> None:
         """The reader thread: everything that the bot sends, until it stops."""
@@ -92,10 +103,11 @@ class Engine:
             else:
                 log.error("the bot sent job %d twice; the second is ignored", request.job)
         for quick in (True, False):
-            self._inbox.put(Batch(tuple(request for request in fresh if request.quick is quick), batch.files))
+            self._inbox.put(Batch(tuple(request for request in fresh if request.quick is quick)))
 
     def _warm_up(self, name: str) -> None:
         """Load the default model while nobody waits, so that the first picture comes as fast as the second."""
+        self._report.loading()
         try:
             entry = self._store.use(name, on_load=lambda: None).entry
             if entry.upscaler is not None:
@@ -107,22 +119,29 @@ class Engine:
         except (OperatorError, TaskError) as error:
             # Jobs that need it will meet the same error and be answered; others can be painted.
             log.error("the default model cannot be loaded: %s", error)
+        self._report.alive()
 
     def _work(self, batch: Batch) -> None:
         for requests in self._groups(batch):
             begun = [request for request in requests if self._report.begin(request.job)]
             if begun:
-                self._run(begun, batch.files)
+                self._take_up(tuple(request.job for request in begun))
+                self._run(*self._with_inputs(begun))
+
+    def _take_up(self, jobs: tuple[int, ...]) -> None:
+        self._at_work = jobs
+        self._report.took_up(jobs)
 
     def _give_way(self) -> None:
         """Between two steps of a task: run one quick batch, where one waits. One, so that the task gets on as well."""
         if self._giving_way or (batch := self._inbox.next_quick()) is None:
             return
-        self._giving_way = True
+        self._giving_way, interrupted = True, self._at_work
         try:
             self._work(batch)
         finally:
             self._giving_way = False
+        self._take_up(interrupted)
 
     def _groups(self, batch: Batch) -> list[list[Request]]:
         """The batch's sound requests, those that may run together in one list; the others fail here."""
@@ -130,18 +149,32 @@ class Engine:
         for request in batch.requests:
             try:
                 self._tasks[type(request)].check(request, self._catalog)
-                _check_inputs(request, batch.files)
             except TaskError as error:
                 self._report.fail(request.job, error.kind, str(error))
             else:
                 groups.setdefault((type(request), request.pass_key), []).append(request)
         return list(groups.values())
 
-    def _run(self, requests: list[Request], files: dict[str, bytes]) -> None:
+    def _with_inputs(self, requests: list[Request]) -> tuple[list[Request], dict[str, bytes]]:
+        """Those of these requests whose inputs are there, and the bytes of these; the others fail here."""
+        sound: list[Request] = []
+        files: dict[str, bytes] = {}
+        for request in requests:
+            try:
+                files |= inputs.read(self._pictures, request)
+            except TaskError as error:
+                self._report.fail(request.job, error.kind, str(error))
+            else:
+                sound.append(request)
+        return sound, files
+
+    def _run(self, requests: list[Request], files: Mapping[str, bytes]) -> None:
         """Run requests of one group; whatever happens, each of them is answered, or waits for another turn.
 
         Where the memory is full, those that have no end yet are run once more with less.
         """
+        if not requests:
+            return
         with self._store.lease():
             full = self._attempt(requests, files)
             if full is not None and not self._giving_way and self._store.economise():
@@ -151,13 +184,13 @@ class Engine:
         if full is not None and self._giving_way:
             # There is more room when the task that waits has ended.
             again = tuple(request for request in requests if self._report.postpone(request.job))
-            self._inbox.put_back(Batch(again, files))
+            self._inbox.put_back(Batch(again))
         elif full is not None:
             self._fail(requests, OutOfMemory(full))
         if self._store.device.is_cuda and not self._store.device.is_alive():
             self._lose_device()
 
-    def _attempt(self, requests: list[Request], files: dict[str, bytes]) -> str | None:
+    def _attempt(self, requests: list[Request], files: Mapping[str, bytes]) -> str | None:
         """Run requests of one group. What to tell them, where the memory was full; else they are answered."""
         task = self._tasks[type(requests[0])]
         full: str | None = None
@@ -191,12 +224,3 @@ class Engine:
         for job in self._report.open_jobs():
             self._report.fail(job, "internal", "The graphics card failed and is being started again. Please try again.")
         raise DeviceLost(f"{self._store.device.name} answers no more")
-
-
-def _check_inputs(request: Request, files: Mapping[str, bytes]) -> None:
-    """Raise InvalidInput where a picture that the request works on is not there, or is another one."""
-    for expected in request.inputs:
-        if expected.sha256 not in files:
-            raise InvalidInput("The picture did not arrive. Please try again.")
-        if hashlib.sha256(files[expected.sha256]).hexdigest() != expected.sha256:
-            raise InvalidInput("The picture was damaged on its way. Please try again.")

@@ -10,7 +10,8 @@ Exception
 │   ├── InvalidInput
 │   ├── UnavailableModel
 │   ├── OutOfMemory
-│   └── Unsafe
+│   ├── Unsafe
+│   └── NotKept            what was made cannot be written to disk; `__cause__` says why
 ├── PeerGone               the bot has hung up: there is nobody left to paint for
 ├── PeerBroken             what came through the socket is not our protocol: the engine ends
 └── DeviceLost             the accelerator answers no more: the engine ends, the bot starts another
@@ -73,6 +74,10 @@ class Unsafe(TaskError):
     """The model's safety checker flagged what was painted; nothing of it may be shown."""
 
     kind: ClassVar[FailureKind] = "unsafe"
+
+
+class NotKept(TaskError):
+    """What was made cannot be written to disk; its cause is the error of the system."""
 
 
 class PeerGone(Exception):

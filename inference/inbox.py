@@ -48,6 +48,11 @@ class Inbox:
             self._end = end
             self._changed.notify()
 
+    def is_empty(self) -> bool:
+        """Whether `next` would wait."""
+        with self._changed:
+            return not (self._quick or self._others or self._end)
+
     def next(self) -> Batch | End:
         """Wait for the next batch; the end comes after the last of them."""
         with self._changed:

@@ -120,11 +120,14 @@ class Store:
         """The named annotator; None for one that is built in."""
         return None if name in BUILT_IN_ANNOTATORS else self._use("annotator", name, on_load, loading.annotator)
 
-    def adapt(self, model: PictureModel, loras: Sequence[Lora]) -> None:
+    def adapt(self, model: PictureModel, loras: Sequence[Lora], on_load: Callable[[], None]) -> None:
         """Let exactly these LoRAs work in a model that was got from here; it stays so until the next time.
 
-        Raises as the `use` methods do. One that is wanted at weight 0 is left out.
+        Calls `on_load` first where they are others than before, and raises as the `use` methods do. One that is wanted
+        at weight 0 is left out.
         """
+        if [(lora.name, lora.weight) for lora in loras] != [(one.name, one.weight) for one in model.adapters.active]:
+            on_load()
         wanted = []
         for lora in loras:
             file = self._located("lora", lora.name)

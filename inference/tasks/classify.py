@@ -10,8 +10,9 @@ from inference import drawing, images, provenance
 from inference.catalog import Catalog
 from inference.entries import MAX_LABEL_CHARS, MAX_LABELS, Kind
 from inference.errors import InvalidInput, UnavailableModel
+from inference.outputs import Painted
 from inference.protocol import Answer, Classify, LabelShare
-from inference.reports import Painted, Reporter
+from inference.reports import Reporter
 from inference.store import Store
 
 REQUEST = Classify

@@ -14,8 +14,9 @@ from inference.catalog import Catalog
 from inference.describing import TELLING, check_question
 from inference.entries import Kind
 from inference.loaded import PictureDescriber
+from inference.outputs import Painted
 from inference.protocol import Answer, Describe, SourceType
-from inference.reports import Painted, Reporter
+from inference.reports import Reporter
 from inference.store import Store
 
 REQUEST = Describe

@@ -18,19 +18,22 @@ from inference.catalog import Catalog
 from inference.entries import Kind
 from inference.errors import InvalidInput
 from inference.marking import Marks
+from inference.outputs import Painted
 from inference.protocol import (
     MAX_CELLS,
     MAX_OUTPUT_PIXELS,
+    Alive,
     Answer,
     Event,
     Failed,
     Finished,
     Grid,
     Imagine,
+    Picture,
     Preview,
     Progress,
 )
-from inference.reports import Painted, Reporter
+from inference.reports import Reporter
 from inference.store import Store
 
 REQUEST = Grid
@@ -84,12 +87,33 @@ def _painter() -> tasks.Task:
     return tasks.discover()[Imagine]
 
 
+class _InMemory:
+    """The pictures of the cells, which go into their table and nowhere else."""
+
+    # The table is marked as a whole.
+    marks = Marks(watermark=False)
+
+    def __init__(self) -> None:
+        self._kept: dict[str, Painted] = {}
+
+    def __getitem__(self, picture: Picture) -> Painted:
+        return self._kept[picture.file]
+
+    def keep(self, painted: Painted) -> Picture:
+        name = str(len(self._kept))
+        self._kept[name] = painted
+        return Picture(file=name, sha256="", width=painted.image.width, height=painted.image.height)
+
+    def drop(self, picture: Picture) -> None:
+        del self._kept[picture.file]
+
+
 class _Cells:
     """The cells of one grid on their way, each as a job that is called by its place, and what has become of them."""
 
     def __init__(self, request: Grid, report: Reporter, shown: bool) -> None:
-        # The table is marked as a whole.
-        self.report = Reporter(self._hear, self._between_steps, Marks(watermark=False))
+        self._pictures = _InMemory()
+        self.report = Reporter(self._hear, self._pictures, self._between_steps)
         self._shown = shown
         self._request = request
         self._grid = report
@@ -117,15 +141,15 @@ class _Cells:
             self._grid.fail(job, self._failed.kind, self._failed.message)
             return
         in_order = [self._finished[cell.job] for cell in self._cells]
-        opened = [Image.open(io.BytesIO(finished.pictures[0].data)) for finished in in_order]
+        cells = [self._pictures[finished.pictures[0]] for finished in in_order]
         recipe = provenance.table(self._request, [finished.recipe for finished in in_order])
-        sheet = drawing.table(opened, self._request.columns, self._request.rows)
+        sheet = drawing.table([cell.image for cell in cells], self._request.columns, self._request.rows)
         recipe["watermark"] = self._grid.marks.watermark_of(sheet)
         painted = Painted(
             image=sheet,
             source=provenance.source_of(self._cells[0]),
             # Other tools know no grids: they are told how its first picture was made.
-            texts={"parameters": opened[0].info["parameters"], **provenance.recipe_text(recipe)},
+            texts={"parameters": cells[0].texts["parameters"], **provenance.recipe_text(recipe)},
             watermarked=recipe["watermark"] is not None,
         )
         notes = dict.fromkeys(note for finished in in_order for note in finished.answer.notes)
@@ -145,18 +169,20 @@ class _Cells:
                 together = sum(cell.steps_together for cell in self._cells)
                 stage = "painting" if event.stage == "finishing" else event.stage
                 self._grid.step(self._request.job, sum(self._steps), together, stage)
+            case Alive():
+                (self._grid.loading if event.loading else self._grid.alive)()
             case Preview():
-                self._show(event.job, event.image)
+                self._show(event.job, Image.open(io.BytesIO(event.image)))
             case Finished():
                 self._finished[event.job] = event
-                self._show(event.job, event.pictures[0].data)
+                self._show(event.job, self._pictures[event.pictures[0]].image)
             case Failed():
                 self._failed = self._failed or event
 
-    def _show(self, place: int, data: bytes) -> None:
+    def _show(self, place: int, picture: Image.Image) -> None:
         if not self._shown:
             return
-        sketch = Image.open(io.BytesIO(data)).convert("RGB")
+        sketch = picture.convert("RGB")
         scale = SKETCH_PIXELS / max(sketch.size)
         self._sketches[place] = sketch.resize((round(sketch.width * scale), round(sketch.height * scale)))
         sheet = drawing.table(self._sketches, self._request.columns, self._request.rows)

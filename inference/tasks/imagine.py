@@ -22,8 +22,9 @@ from inference.device import Device
 from inference.entries import AddOnEntry, Kind, ModelEntry
 from inference.errors import InvalidInput, UnavailableModel, Unsafe
 from inference.loaded import PictureModel, Setup
+from inference.outputs import Painted
 from inference.protocol import MAX_SEED, MAX_STYLE_CHARS, Answer, Hires, Imagine, ModelInfo, weigh_words, weight_problem
-from inference.reports import Painted, Reporter
+from inference.reports import Reporter
 from inference.store import Store
 
 log = logging.getLogger(__name__)
@@ -211,7 +212,7 @@ def run(requests: Sequence[Imagine], files: Mapping[str, bytes], store: Store, r
     if first.control is not None and first.control.weight:
         control = store.use_control(first.control.name, loading)
         annotator = store.use_annotator(control.entry.annotator, loading)
-    store.adapt(model, first.loras)
+    store.adapt(model, first.loras, report.loading)
     setup = Setup(
         model=model,
         refiner=refiner,
@@ -237,7 +238,7 @@ def run(requests: Sequence[Imagine], files: Mapping[str, bytes], store: Store, r
             report.fail(job, flagged.kind, str(flagged))
             continue
         if upscaler is not None:
-            picture = upscaler.network.enlarge(picture)
+            picture = upscaler.network.enlarge(picture, before_tile=report.alive)
         pictures[job].append(session.put_back(job, picture))
         if len(pictures[job]) == request.count:
             made_of = provenance.recipe(request, setup, session.scheduler)

@@ -11,8 +11,9 @@ from inference.catalog import Catalog
 from inference.describing import check_question
 from inference.entries import Kind
 from inference.errors import InvalidInput
+from inference.outputs import Painted
 from inference.protocol import MAX_GROWN, Answer, Mask
-from inference.reports import Painted, Reporter
+from inference.reports import Reporter
 from inference.store import Store
 
 REQUEST = Mask

@@ -17,8 +17,9 @@ from inference.device import Device, host_free_bytes
 from inference.entries import Kind
 from inference.errors import InvalidInput, OutOfMemory, UnavailableModel
 from inference.loaded import PictureUpscaler
+from inference.outputs import Painted
 from inference.protocol import FACTORS, MAX_OUTPUT_PIXELS, Upscale
-from inference.reports import Painted, Reporter
+from inference.reports import Reporter
 from inference.store import Store
 
 REQUEST = Upscale

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -20,11 +19,14 @@ from inference import catalog, device, images, marking, painting
 from inference.catalog import Catalog
 from inference.device import Device
 from inference.marking import Marks
-from inference.protocol import Event, Failed, Finished, Imagine, Input, Task
+from inference.outputs import Files
+from inference.protocol import INCOMING, Event, Failed, Finished, Imagine, Input, Task, sha256_of
 from inference.reports import Reporter
 from inference.store import Store
 from inference.tasks import imagine
 from tests.inference import tiny
+from tests.inference.folders import data_folder
+from tests.inference.serving import Serving
 
 
 @pytest.fixture(scope="session")
@@ -53,12 +55,22 @@ def store(known: Catalog, cpu: Device) -> Store:
     return Store(catalog=known, device=cpu)
 
 
+@pytest.fixture
+def serving(known: Catalog, store: Store) -> Iterator[Serving]:
+    """An engine that has said Ready."""
+    serving = Serving(known, store)
+    serving.peer.ready()
+    yield serving
+    serving.peer.socket.close()
+    assert serving.ended()
+
+
 class Record(list[Event]):
     """Events in the order they were sent, with a reporter that writes into it."""
 
     def __init__(self, marks: Marks = marking.ALL) -> None:
         super().__init__()
-        self.report = Reporter(self.append, marks=marks)
+        self.report = Reporter(self.append, Files(data_folder() / INCOMING, marks))
 
     def begin(self, *requests: Task) -> None:
         for request in requests:
@@ -129,7 +141,7 @@ def many_previews(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def uploaded(picture: Image.Image, texts: Mapping[str, str] = MappingProxyType({})) -> tuple[Input, dict[str, bytes]]:
-    """A picture as the bot sends it: what a request says of it, and its bytes."""
+    """A picture as the bot has it: what a request says of it, and its bytes by their hash."""
     data = images.png(picture, texts)
-    sha256 = hashlib.sha256(data).hexdigest()
+    sha256 = sha256_of(data)
     return Input(sha256, picture.width, picture.height), {sha256: data}

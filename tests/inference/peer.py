@@ -22,6 +22,7 @@ from inference.protocol import (
     pack,
     unpack_event,
 )
+from tests.inference import folders
 
 TIMEOUT_S = 60.0
 
@@ -70,8 +71,9 @@ class Peer:
         return ended
 
     def paint(self, *requests: Request, files: dict[str, bytes] | None = None) -> dict[int, Finished]:
-        """Send these as one batch and wait until all are finished."""
-        self.send(Batch(requests, files or {}))
+        """Send these as one batch, with their inputs in place, and wait until all are finished."""
+        folders.put(files or {})
+        self.send(Batch(requests))
         ended = self.ends(len(requests))
         failures = [end for end in ended.values() if isinstance(end, Failed)]
         assert not failures, failures
@@ -92,7 +94,7 @@ def engine_process(catalog: Path, **changes: str) -> Iterator[tuple[Peer, subpro
     """A real `python -m inference` on this catalogue; hung up and waited for at the end."""
     ours, theirs = socket.socketpair()
     process = subprocess.Popen(
-        [sys.executable, "-m", "inference", "--fd", str(theirs.fileno())],
+        [sys.executable, "-m", "inference", "--fd", str(theirs.fileno()), "--data", str(folders.data_folder())],
         pass_fds=[theirs.fileno()],
         env=environment(catalog, **changes),
         stderr=subprocess.PIPE,

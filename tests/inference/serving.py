@@ -10,6 +10,7 @@ from inference.catalog import Catalog
 from inference.channel import Channel
 from inference.errors import DeviceLost, PeerBroken
 from inference.store import Store
+from tests.inference.folders import data_folder
 from tests.inference.peer import TIMEOUT_S, Peer
 
 
@@ -22,7 +23,7 @@ class Serving:
         self.raised: BaseException | None = None
         self._channel = Channel(theirs)
         self.known = known
-        self.engine = engine.Engine(known, store, self._channel)
+        self.engine = engine.Engine(known, store, self._channel, data_folder())
         self._ready = engine.readiness(known, weights.inventory(known), store.device)
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
 
 from inference.channel import Channel
 from inference.errors import PeerBroken, PeerGone
-from inference.protocol import MAX_FRAME_BYTES, Batch, Cancel, Message, Progress, pack, unpack_event
+from inference.protocol import (
+    MAX_FRAME_BYTES,
+    Alive,
+    Batch,
+    Cancel,
+    Failed,
+    Message,
+    Preview,
+    Progress,
+    frame_bytes,
+    pack,
+    unpack_event,
+)
 from tests.inference.conftest import ask_for
 
 
@@ -68,6 +81,42 @@ def test_a_frame_cut_short_is_the_end(ends: tuple[socket.socket, Channel]) -> No
 def test_sending_to_nobody_says_so(ends: tuple[socket.socket, Channel]) -> None:
     ours, channel = ends
     ours.close()
+    with pytest.raises(PeerGone):
+        channel.send(Progress(1, 2, 3))
+
+
+def test_sending_never_waits_for_a_bot_that_does_not_read_and_drops_what_is_stale(
+    ends: tuple[socket.socket, Channel],
+) -> None:
+    ours, channel = ends
+    more_than_a_socket_holds = b"x" * 2**20
+    for step in range(100):
+        channel.send(Progress(1, step, 100))
+        channel.send(Preview(1, more_than_a_socket_holds))
+        channel.send(Alive(loading=step < 50))
+    channel.send(Failed(1, "internal", "Broken."))
+    closing = threading.Thread(target=channel.close)
+    closing.start()
+    received = []
+    with ours.makefile("rb") as stream:
+        while header := stream.read(4):
+            received.append(unpack_event(stream.read(frame_bytes(header))))
+    closing.join()
+    assert received[-4:] == [
+        Progress(1, 99, 100),
+        Preview(1, more_than_a_socket_holds),
+        Alive(loading=False),
+        Failed(1, "internal", "Broken."),
+    ]
+    assert len(received) < 20, "of what is told over and over only the newest waits"
+
+
+def test_a_channel_that_waits_to_send_is_freed_by_a_bot_that_hangs_up(ends: tuple[socket.socket, Channel]) -> None:
+    ours, channel = ends
+    for job in range(10):
+        channel.send(Preview(job, b"x" * 2**20))
+    ours.close()
+    channel.close()
     with pytest.raises(PeerGone):
         channel.send(Progress(1, 2, 3))
 

@@ -23,6 +23,7 @@ from inference.store import Store
 from inference.tasks import imagine
 from tests.inference import tiny
 from tests.inference.conftest import Record, ask_for, with_model
+from tests.inference.folders import bytes_of
 
 
 def nothing() -> None:
@@ -38,7 +39,7 @@ def paint(store: Store, *requests: Imagine) -> Record:
 
 
 def pictures(finished: Finished) -> list[Image.Image]:
-    return [Image.open(io.BytesIO(picture.data)).convert("RGB") for picture in finished.pictures]
+    return [Image.open(io.BytesIO(bytes_of(picture))).convert("RGB") for picture in finished.pictures]
 
 
 def pixels(finished: Finished) -> list[bytes]:

@@ -19,6 +19,7 @@ from inference.store import Store
 from inference.tasks import classify
 from tests.inference import tiny
 from tests.inference.conftest import Record, uploaded
+from tests.inference.folders import bytes_of
 
 LABELS = ("house", "red boat", "tree {}", "a cat")
 
@@ -110,7 +111,7 @@ def test_many_labels_come_with_a_chart(store: Store) -> None:
     finished = answer(store, ask(labels=tuple(f"label {number}" for number in range(50))))
     assert len(finished.answer.labels) == 50
     (picture,) = finished.pictures
-    image = Image.open(io.BytesIO(picture.data))
+    image = Image.open(io.BytesIO(bytes_of(picture)))
     assert image.size == (picture.width, picture.height)
     assert json.loads(image.info["easel"])["request"]["model"] == "clip"
     assert np.asarray(image).std() > 5

@@ -18,6 +18,7 @@ from inference.tasks import compare
 from starter.render import render
 from starter.world import Scene
 from tests.inference.conftest import Record, uploaded
+from tests.inference.folders import bytes_of
 
 GIVEN, FILES = uploaded(render(Scene("house", "red", size="large", seed=4), 96).crop((0, 0, 96, 64)))
 PAINTED, MORE = uploaded(render(Scene("house", "blue", size="large", seed=4), 128))
@@ -29,7 +30,7 @@ def compared(store: Store, request: Compare) -> Image.Image:
     record = Record()
     record.begin(request)
     compare.run([request], FILES, store, record.report)
-    return Image.open(io.BytesIO(record.finished()[1].pictures[0].data)).convert("RGB")
+    return Image.open(io.BytesIO(bytes_of(record.finished()[1].pictures[0]))).convert("RGB")
 
 
 def test_every_panel_stands_in_its_place_as_it_was(store: Store) -> None:

@@ -17,6 +17,7 @@ from inference.store import Store
 from inference.tasks import describe
 from tests.inference import tiny
 from tests.inference.conftest import Record, uploaded
+from tests.inference.folders import bytes_of
 
 
 @pytest.fixture(autouse=True)
@@ -179,7 +180,7 @@ def test_places_come_drawn_with_their_recipe(
     assert finished.answer.regions == (Region("car", (4, 3, 20, 15)),)
     assert finished.answer.text == ""
     (picture,) = finished.pictures
-    image = Image.open(io.BytesIO(picture.data))
+    image = Image.open(io.BytesIO(bytes_of(picture)))
     assert image.size == (picture.width, picture.height) == (480, 360)
     assert json.loads(image.info["easel"])["request"]["task"] == "detect objects"
     assert picture.seed is None

@@ -34,6 +34,7 @@ from inference.store import Store
 from inference.tasks import imagine
 from tests.inference import tiny
 from tests.inference.conftest import ask_for, uploaded
+from tests.inference.folders import data_folder
 from tests.inference.peer import TIMEOUT_S, engine_process, environment
 from tests.inference.serving import Serving
 
@@ -235,14 +236,27 @@ def errors_of(process: subprocess.Popen[str]) -> list[str]:
     return process.stderr.read().splitlines()
 
 
+SERVE = ["--fd", "{fd}", "--data", "{data}"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "changes", "words"),
     [
-        (["--fd", "{fd}"], {"EASEL_MODELS": "/nowhere/models.toml"}, "/nowhere/models.toml is not there"),
-        (["--fd", "{fd}"], {"EASEL_MODELS": "{broken}"}, "models.one: Object missing required field"),
-        (["--fd", "{fd}"], {"EASEL_MODELS": "{empty}"}, "python -m inference --fetch one"),
-        (["--fd", "{fd}"], {"EASEL_DEVICE": "gpu"}, "EASEL_DEVICE='gpu' names no device"),
-        (["--fd", "0"], {}, "--fd 0 is no open socket"),
+        (
+            ["--fd", "{fd}", "--data", "{data}"],
+            {"EASEL_MODELS": "/nowhere/models.toml"},
+            "/nowhere/models.toml is not there",
+        ),
+        (
+            ["--fd", "{fd}", "--data", "{data}"],
+            {"EASEL_MODELS": "{broken}"},
+            "models.one: Object missing required field",
+        ),
+        (SERVE, {"EASEL_MODELS": "{empty}"}, "python -m inference --fetch one"),
+        (SERVE, {"EASEL_DEVICE": "gpu"}, "EASEL_DEVICE='gpu' names no device"),
+        (["--fd", "0", "--data", "{data}"], {}, "--fd 0 is no open socket"),
+        (["--fd", "{fd}"], {}, "names no data folder of a bot"),
+        (["--fd", "{fd}", "--data", "/nowhere"], {}, "--data /nowhere names no data folder of a bot"),
         (["--fetch", "dall-e"], {}, "there is no model dall-e: choose one of sd15"),
         (["--fetch", "sd15"], {}, "Tiny 1.5 comes with its folder"),
     ],
@@ -255,7 +269,7 @@ def test_what_the_operator_must_mend_is_one_line_and_status_2(
     broken.write_text('default = "one"\n[models.one]\ntitle = "One"\n')
     absent = models_toml.read_text().split("[models.absent]")[1].split("\n[")[0]
     empty.write_text('default = "one"\n[models.one]\n' + absent)
-    places = {"fd": str(theirs.fileno()), "broken": str(broken), "empty": str(empty)}
+    places = {"fd": str(theirs.fileno()), "data": str(data_folder()), "broken": str(broken), "empty": str(empty)}
     with ours, theirs:
         done = subprocess.run(
             [sys.executable, "-m", "inference", *(argument.format(**places) for argument in arguments)],

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
-
 import pytest
 import torch
 
@@ -12,11 +9,26 @@ from inference import describing
 from inference.catalog import Catalog
 from inference.device import Device
 from inference.errors import DeviceLost, OutOfMemory
-from inference.protocol import Batch, Cancel, Classify, Describe, Event, Failed, Finished, Imagine, Input, Progress
+from inference.protocol import (
+    PICTURES,
+    Batch,
+    Cancel,
+    Classify,
+    Describe,
+    Event,
+    Failed,
+    Finished,
+    Imagine,
+    Input,
+    Progress,
+    place,
+    sha256_of,
+)
 from inference.store import Store
 from inference.tasks import classify, imagine
 from tests.inference import tiny
 from tests.inference.conftest import ask_for, uploaded
+from tests.inference.folders import data_folder, hashes, put
 from tests.inference.peer import Peer
 from tests.inference.serving import Serving
 
@@ -29,13 +41,9 @@ def short_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(describing, "MAX_TELLING_TOKENS", 8)
 
 
-@pytest.fixture
-def serving(known: Catalog, store: Store) -> Iterator[Serving]:
-    serving = Serving(known, store)
-    serving.peer.ready()
-    yield serving
-    serving.peer.socket.close()
-    assert serving.ended()
+@pytest.fixture(autouse=True)
+def files_there() -> None:
+    put(FILES)
 
 
 def labelled(job: int, image: Input = IMAGE) -> Classify:
@@ -66,11 +74,11 @@ def test_a_quick_job_ends_first_and_the_picture_has_the_same_bytes(serving: Serv
     before = torch.get_rng_state()
     peer.send(Batch((long(1),)), Batch((ask_for(2),)))
     painting(peer, 1)
-    peer.send(Batch((described(3), labelled(4)), FILES))
+    peer.send(Batch((described(3), labelled(4))))
     events = peer.until(lambda event: isinstance(event, Finished) and event.job == 2)
     assert ended(events) == [3, 4, 1, 2]
     finished = {event.job: event for event in events if isinstance(event, Finished)}
-    assert finished[1].pictures == alone
+    assert hashes(finished[1].pictures) == hashes(alone)
     assert finished[3].answer.text
     assert finished[4].answer.labels
     assert torch.equal(torch.get_rng_state(), before), "nobody draws from the one source that all share"
@@ -80,7 +88,7 @@ def test_a_quick_job_that_waits_goes_before_what_has_not_begun(serving: Serving)
     peer = serving.peer
     peer.send(Batch((long(1),)))
     painting(peer, 1)
-    peer.send(Batch((ask_for(2),)), Batch((labelled(3), ask_for(4)), FILES), Cancel(1))
+    peer.send(Batch((ask_for(2),)), Batch((labelled(3), ask_for(4))), Cancel(1))
     events = peer.until(lambda event: isinstance(event, Finished) and event.job == 4)
     assert sorted(ended(events)) == [1, 2, 3, 4]
     assert ended(events).index(3) < ended(events).index(2)
@@ -100,7 +108,7 @@ def test_a_cancel_reaches_both_the_long_job_and_the_quick_one(
     monkeypatch.setattr(classify, "run", cancelled_meanwhile)
     peer.send(Batch((long(1),)))
     painting(peer, 1)
-    peer.send(Batch((labelled(2),), FILES))
+    peer.send(Batch((labelled(2),)))
     ends = peer.ends(2)
     assert {end.kind for end in ends.values() if isinstance(end, Failed)} == {"cancelled"}
     assert isinstance(peer.paint(ask_for(3))[3], Finished)
@@ -113,7 +121,7 @@ def test_whatever_breaks_in_a_quick_job_is_its_own(
     monkeypatch.setattr(classify, "run", lambda *_: 1 / 0)
     peer.send(Batch((long(1),)))
     painting(peer, 1)
-    peer.send(Batch((labelled(2), labelled(3, Input("0" * 64, 1, 1))), FILES))
+    peer.send(Batch((labelled(2), labelled(3, Input("0" * 64, 1, 1)))))
     ends = peer.ends(3)
     assert isinstance(ends[1], Finished)
     assert [ends[job].kind for job in (2, 3)] == ["internal", "invalid_input"]  # type: ignore[union-attr]
@@ -135,7 +143,7 @@ def test_a_quick_job_that_finds_the_memory_full_waits_for_its_turn(
     monkeypatch.setattr(classify, "run", full_at_first)
     peer.send(Batch((long(1),)), Batch((ask_for(2),)))
     painting(peer, 1)
-    peer.send(Batch((labelled(3),), FILES))
+    peer.send(Batch((labelled(3),)))
     events = peer.until(lambda event: isinstance(event, Finished) and event.job == 2)
     assert ended(events) == [1, 3, 2]
     assert all(isinstance(event, Finished) for event in events if isinstance(event, Finished | Failed))
@@ -148,7 +156,7 @@ def test_a_memory_that_stays_full_fails_the_quick_job_alone(serving: Serving, mo
     monkeypatch.setattr(classify, "run", full)
     serving.peer.send(Batch((long(1),)))
     painting(serving.peer, 1)
-    serving.peer.send(Batch((labelled(2),), FILES))
+    serving.peer.send(Batch((labelled(2),)))
     ends = serving.peer.ends(2)
     assert isinstance(ends[1], Finished)
     assert isinstance(ends[2], Failed)
@@ -207,7 +215,7 @@ def test_a_device_lost_in_a_quick_job_ends_everything(
     serving.peer.ready()
     serving.peer.send(Batch((long(1),)), Batch((ask_for(3),)))
     painting(serving.peer, 1)
-    serving.peer.send(Batch((labelled(2),), FILES))
+    serving.peer.send(Batch((labelled(2),)))
     ends = serving.peer.ends(3)
     assert serving.ended()
     assert {end.kind for end in ends.values() if isinstance(end, Failed)} == {"internal"}
@@ -215,21 +223,53 @@ def test_a_device_lost_in_a_quick_job_ends_everything(
 
 
 @pytest.mark.parametrize(
-    ("files", "words"),
+    ("data", "words"),
     [
-        ({}, "did not arrive"),
-        ({IMAGE.sha256: b"another file"}, "damaged on its way"),
+        (None, "did not arrive"),
+        (b"another file", "damaged on its way"),
     ],
 )
 def test_inputs_that_are_missing_or_not_what_they_are_called_are_refused(
-    serving: Serving, files: dict[str, bytes], words: str
+    serving: Serving, data: bytes | None, words: str
 ) -> None:
-    serving.peer.send(Batch((labelled(1), ask_for(2)), files))
+    wanted = Input(sha256_of(words.encode()), 40, 30)
+    put({} if data is None else {wanted.sha256: data})
+    serving.peer.send(Batch((labelled(1, wanted), ask_for(2))))
     ends = serving.peer.ends(2)
     assert isinstance(ends[1], Failed)
     assert ends[1].kind == "invalid_input"
     assert words in ends[1].message
     assert isinstance(ends[2], Finished)
+
+
+def test_an_input_that_is_missing_fails_its_own_job_and_not_those_painted_beside_it(serving: Serving) -> None:
+    gone = Input(sha256_of(b"gone"), 40, 30)
+    requests = [ask_for(job, image=image, strength=0.5) for job, image in enumerate((IMAGE, gone, IMAGE), start=1)]
+    assert len({request.pass_key for request in requests}) == 1
+    serving.peer.send(Batch(tuple(requests)))
+    ends = serving.peer.ends(3)
+    assert [type(ends[job]) for job in (1, 2, 3)] == [Finished, Failed, Finished]
+
+
+def test_an_input_is_read_only_when_its_jobs_turn_has_come(serving: Serving) -> None:
+    late, files = uploaded(tiny.picture(40, 30, seed=5))
+    serving.peer.send(Batch((long(1),)))
+    painting(serving.peer, 1)
+    serving.peer.send(Batch((ask_for(2, image=late, strength=0.5),)))
+    put(files)
+    assert all(isinstance(end, Finished) for end in serving.peer.ends(2).values())
+
+
+def test_a_disk_that_does_not_give_an_input_is_told_to_member_and_operator(
+    serving: Serving, caplog: pytest.LogCaptureFixture
+) -> None:
+    wanted = Input(sha256_of(b"a folder"), 40, 30)
+    place(data_folder() / PICTURES, wanted.sha256).mkdir(parents=True)
+    serving.peer.send(Batch((labelled(1, wanted),)))
+    end = serving.peer.ends(1)[1]
+    assert isinstance(end, Failed)
+    assert end == Failed(1, "internal", "The picture cannot be read from this machine's disk. Try again later.")
+    assert "Is a directory" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -242,8 +282,9 @@ def test_inputs_that_are_missing_or_not_what_they_are_called_are_refused(
     ],
 )
 def test_inputs_are_decoded_with_suspicion(serving: Serving, data: bytes, size: tuple[int, int], words: str) -> None:
-    sha256 = hashlib.sha256(data).hexdigest()
-    serving.peer.send(Batch((labelled(1, Input(sha256, *size)),), {sha256: data}))
+    sha256 = sha256_of(data)
+    put({sha256: data})
+    serving.peer.send(Batch((labelled(1, Input(sha256, *size)),)))
     end = serving.peer.ends(1)[1]
     assert isinstance(end, Failed)
     assert end.kind == "invalid_input"

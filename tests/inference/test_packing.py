@@ -20,6 +20,7 @@ from inference.protocol import Imagine, Lora, Preview
 from inference.store import Store
 from inference.tasks import imagine
 from tests.inference.conftest import Record, uploaded, with_model
+from tests.inference.folders import bytes_of
 from tests.inference.test_imagine import cancelling_record, for_model
 from tests.inference.tiny import picture
 
@@ -40,7 +41,7 @@ def paint(store: Store, request: Imagine) -> Record:
 
 
 def pixels(store: Store, request: Imagine) -> bytes:
-    return Image.open(io.BytesIO(paint(store, request).finished()[1].pictures[0].data)).tobytes()
+    return Image.open(io.BytesIO(bytes_of(paint(store, request).finished()[1].pictures[0]))).tobytes()
 
 
 def edit(name: str, known: Catalog, **changes: object) -> Imagine:

@@ -24,6 +24,7 @@ from inference.tasks import imagine
 from tests.inference import tiny
 from tests.inference.cards import card
 from tests.inference.conftest import Record, ask_for, uploaded, with_model
+from tests.inference.folders import bytes_of
 
 HOUSE, FILES = uploaded(tiny.picture(64, 64))
 FROM_A_PICTURE: dict[str, Any] = {"prompt": "a (red:1.3) house", "image": HOUSE, "strength": 0.7, "steps": 3}
@@ -38,7 +39,7 @@ def finished(store: Store, **changes: Any) -> Finished:
 
 
 def pixels(store: Store, **changes: Any) -> np.ndarray[Any, Any]:
-    picture = Image.open(io.BytesIO(finished(store, **changes).pictures[0].data))
+    picture = Image.open(io.BytesIO(bytes_of(finished(store, **changes).pictures[0])))
     return np.asarray(picture.convert("RGB")).astype(int)
 
 
@@ -64,7 +65,7 @@ def test_parts_that_come_and_go_paint_the_same_picture(known: Catalog, name: str
     assert made.recipe["policy"]["offload"] == offload
     plain = finished(kept(known, name), **wanted)
     for one, other in zip(made.pictures, plain.pictures, strict=True):
-        assert Image.open(io.BytesIO(one.data)).tobytes() == Image.open(io.BytesIO(other.data)).tobytes()
+        assert Image.open(io.BytesIO(bytes_of(one))).tobytes() == Image.open(io.BytesIO(bytes_of(other))).tobytes()
 
 
 @pytest.mark.parametrize("offload", ["model", "group"])

@@ -16,6 +16,7 @@ from inference.protocol import Imagine
 from inference.store import Store
 from inference.tasks import imagine
 from tests.inference.conftest import ask_for
+from tests.inference.folders import bytes_of, hashes
 from tests.inference.test_imagine import for_model, paint, pixels
 
 WEIGHED = ["sd15", "sd21", "sdxl"]
@@ -184,9 +185,9 @@ def test_prompts_of_different_lengths_in_one_pass_leave_each_other_their_bytes(
         return for_model(name, known, job=job, prompt=prompt, count=2)
 
     prompts = {1: "a red house", 2: LONG, 3: "a (blue:1.4) boat", 4: f"{LONG} and more"}
-    alone = {job: paint(store, request(job, prompt))[job].pictures for job, prompt in prompts.items()}
+    alone = {job: hashes(paint(store, request(job, prompt))[job].pictures) for job, prompt in prompts.items()}
     together = paint(store, *(request(job, prompt) for job, prompt in prompts.items()))
-    assert {job: finished.pictures for job, finished in together.items()} == alone
+    assert {job: hashes(finished.pictures) for job, finished in together.items()} == alone
 
 
 def test_a_model_that_cannot_weigh_reads_the_plain_words_and_says_so(known: Catalog, store: Store) -> None:
@@ -199,6 +200,6 @@ def test_a_model_that_cannot_weigh_reads_the_plain_words_and_says_so(known: Cata
 
 def test_the_parameters_keep_the_weights_as_they_were_typed(store: Store) -> None:
     finished = paint(store, ask_for(prompt="a ((red)) house", negative="[blue]"))[1]
-    parameters = Image.open(io.BytesIO(finished.pictures[0].data)).info["parameters"]
+    parameters = Image.open(io.BytesIO(bytes_of(finished.pictures[0]))).info["parameters"]
     assert parameters.splitlines()[:2] == ["a ((red)) house", "Negative prompt: [blue]"]
     assert finished.recipe["request"]["prompt"] == "a ((red)) house"

@@ -22,6 +22,7 @@ from starter.render import render
 from starter.world import Scene
 from tests.inference import tiny
 from tests.inference.conftest import Record, ask_for, uploaded, with_model
+from tests.inference.folders import bytes_of
 from tests.inference.peer import engine_process
 
 HOUSE = render(Scene("house", "red"), 256)
@@ -49,7 +50,7 @@ def made(task: Any, store: Store, request: Any, files: dict[str, bytes], marks: 
     record.begin(request)
     task.run([request], files, store, record.report)
     (picture,) = record.finished()[1].pictures
-    return picture.data
+    return bytes_of(picture)
 
 
 @pytest.mark.parametrize(
@@ -154,8 +155,8 @@ def test_operator_can_leave_the_watermark_out(models_toml: Path) -> None:
         peer.ready()
         finished = peer.paint(request, files=files)[1]
     assert finished.recipe["watermark"] is None
-    assert not watermark.found(opened(finished.pictures[0].data))
-    assert source_of(finished.pictures[0].data) == "trainedAlgorithmicMedia"
+    assert not watermark.found(opened(bytes_of(finished.pictures[0])))
+    assert source_of(bytes_of(finished.pictures[0])) == "trainedAlgorithmicMedia"
 
 
 def test_describing_tells_who_made_the_picture(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from inference.store import Store
 from inference.tasks import imagine
 from tests.inference import certificates, tiny
 from tests.inference.conftest import Record, ask_for
+from tests.inference.folders import bytes_of
 from tests.inference.peer import engine_process
 
 
@@ -75,7 +76,7 @@ def test_painted_pictures_are_signed_as_they_are_marked_and_repeat_their_pixels(
         record.begin(ask_for())
         imagine.run([ask_for()], {}, store, record.report)
         (picture,) = record.finished()[1].pictures
-        painted.append(picture.data)
+        painted.append(bytes_of(picture))
     first, second = painted
     assert len(actions_of(first)) == 1
     assert first != second
@@ -122,7 +123,7 @@ def test_engine_signs_what_it_paints_and_ends_with_2_where_it_cannot(models_toml
     with engine_process(models_toml, **setup) as (peer, _):
         peer.ready()
         (picture,) = peer.paint(ask_for())[1].pictures
-    assert json.dumps(actions_of(picture.data)).count("trainedAlgorithmicMedia") == 1
+    assert json.dumps(actions_of(bytes_of(picture))).count("trainedAlgorithmicMedia") == 1
     with engine_process(models_toml, **setup | {"EASEL_C2PA_KEY": str(chain)}) as (peer, process):
         assert peer.event() is None
         assert process.wait(60) == 2

@@ -12,6 +12,7 @@ from PIL import Image
 
 from inference import catalog, weights
 from inference.protocol import Finished, Imagine
+from tests.inference.folders import bytes_of, hashes
 from tests.inference.peer import TIMEOUT_S, engine_process
 
 MODELS = Path(__file__).parents[2] / "models.toml"
@@ -54,13 +55,13 @@ def painted() -> list[Finished]:
 
 
 def test_the_same_seed_gives_the_same_bytes_in_another_process_and_beside_another_job(painted: list[Finished]) -> None:
-    assert painted[0].pictures == painted[1].pictures
+    assert hashes(painted[0].pictures) == hashes(painted[1].pictures)
     assert painted[0].recipe == painted[1].recipe
 
 
 def test_pictures_come_enlarged_and_differ_by_seed(painted: list[Finished]) -> None:
     known = catalog.load(MODELS).info("starter")
-    first, second = (Image.open(io.BytesIO(picture.data)) for picture in painted[0].pictures)
+    first, second = (Image.open(io.BytesIO(bytes_of(picture))) for picture in painted[0].pictures)
     assert first.size == (known.width * known.upscale, known.height * known.upscale)
     assert np.asarray(first).std() > 10
     assert not np.array_equal(np.asarray(first), np.asarray(second))

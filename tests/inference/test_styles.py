@@ -17,6 +17,7 @@ from inference.store import Store
 from inference.tasks import imagine
 from starter.captions import STYLES
 from tests.inference.conftest import ask_for
+from tests.inference.folders import bytes_of
 from tests.inference.test_imagine import paint, pixels
 
 ROOT = Path(__file__).parents[2]
@@ -139,7 +140,7 @@ def test_a_style_paints_what_its_words_written_out_paint(store: Store) -> None:
     prompt, negative = ask_for(prompt="oil painting of a {red|blue} house, big", negative="fog, photo").drawn(7)
     written_out = paint(store, ask_for(prompt=prompt, negative=negative))[1]
     assert np.array_equal(pixels(styled.pictures[0]), pixels(written_out.pictures[0]))
-    parameters = Image.open(io.BytesIO(styled.pictures[0].data)).info["parameters"].splitlines()
+    parameters = Image.open(io.BytesIO(bytes_of(styled.pictures[0]))).info["parameters"].splitlines()
     assert parameters[:2] == [prompt, f"Negative prompt: {negative}"]
     assert styled.recipe["request"]["prompt"] == "a {red|blue} house"
     assert styled.recipe["request"]["style"]["prompt"] == OIL.prompt

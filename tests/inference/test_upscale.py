@@ -19,6 +19,7 @@ from inference.store import Store
 from inference.tasks import upscale
 from tests.inference import tiny
 from tests.inference.conftest import Record, uploaded
+from tests.inference.folders import bytes_of
 
 
 def ask(picture: Image.Image, **changes: object) -> tuple[Upscale, dict[str, bytes]]:
@@ -34,7 +35,7 @@ def enlarge(store: Store, asked: tuple[Upscale, dict[str, bytes]], record: Recor
 
 
 def pixels(finished: Finished) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(finished.pictures[0].data)))
+    return np.asarray(Image.open(io.BytesIO(bytes_of(finished.pictures[0]))))
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def test_the_recipe_names_the_files_and_the_tiles_and_travels_in_the_png(store: 
     assert finished.recipe["tile"] == 64
     assert finished.recipe["request"]["denoise"] == 0.5
     assert [file["path"] for file in finished.recipe["model"]["files"]] == ["x4.pth", "x4-grain.pth"]
-    image = Image.open(io.BytesIO(finished.pictures[0].data))
+    image = Image.open(io.BytesIO(bytes_of(finished.pictures[0])))
     assert set(image.text) == {"easel", "XML:com.adobe.xmp"}
     assert json.loads(image.info["easel"]) == finished.recipe
     assert enlarge(store, ask(tiny.picture(), denoise=0.5)).recipe["tile"] == 0

@@ -12,13 +12,14 @@ from inference.protocol import MAX_SEED, Imagine, Picture, Variation
 from inference.store import Store
 from inference.tasks import imagine
 from tests.inference.conftest import ask_for
+from tests.inference.folders import bytes_of
 from tests.inference.test_imagine import paint, pixels
 
 WILD = "a {red|blue|green|white} {house|boat|{big|small} tree}"
 
 
 def parameters(picture: Picture) -> list[str]:
-    return str(Image.open(io.BytesIO(picture.data)).info["parameters"]).splitlines()
+    return str(Image.open(io.BytesIO(bytes_of(picture))).info["parameters"]).splitlines()
 
 
 def plain_like(request: Imagine, index: int) -> Imagine:

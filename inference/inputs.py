@@ -1,0 +1,31 @@
+"""The pictures that requests work on, as the bot keeps them for both halves: bytes by their hash, and no decoding."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from inference.errors import InvalidInput, TaskError
+from inference.protocol import Request, place, sha256_of
+
+log = logging.getLogger(__name__)
+
+
+def read(pictures: Path, request: Request) -> dict[str, bytes]:
+    """The bytes of a request's inputs by SHA-256.
+
+    Raises InvalidInput where one is not there or is another one, TaskError where the disk does not give it.
+    """
+    files = {}
+    for sha256 in {expected.sha256 for expected in request.inputs}:
+        try:
+            data = place(pictures, sha256).read_bytes()
+        except FileNotFoundError as error:
+            raise InvalidInput("The picture did not arrive. Please try again.") from error
+        except (OSError, ValueError) as error:
+            log.error("job %d: the picture %s cannot be read: %s", request.job, sha256[:64], error)
+            raise TaskError("The picture cannot be read from this machine's disk. Try again later.") from error
+        if sha256_of(data) != sha256:
+            raise InvalidInput("The picture was damaged on its way. Please try again.")
+        files[sha256] = data
+    return files
