@@ -52,10 +52,10 @@ class Session:
         self._preview_due_s = time.monotonic() + FIRST_PREVIEW_S
         self._shown: dict[int, list[Image.Image | None]] = {request.job: [None] * request.count for request in requests}
         self._steps_done = dict.fromkeys(self._requests, 0)
-        self._first = Pass(requests, files, setup)
+        self._first = Pass(requests, files, setup, report.alive)
         # Larger than what the model was made for, so it has each picture to itself.
         seconds = [second for request in requests if (second := request.second) is not None]
-        self._second = Pass(seconds, files, replace(setup, batch=1)) if seconds else None
+        self._second = Pass(seconds, files, replace(setup, batch=1), report.alive) if seconds else None
 
     @property
     def scheduler(self) -> Any:
@@ -94,7 +94,7 @@ class Session:
         request = place.request.second
         assert request is not None
         if self._setup.upscaler is not None:
-            picture = self._setup.upscaler.network.enlarge(picture)
+            picture = self._setup.upscaler.network.enlarge(picture, before_tile=self._report.alive)
         second.start_from(picture.resize((request.width, request.height), Image.Resampling.LANCZOS), request.job)
         again = Place(request, place.index)
         latents = self._denoise(second, [again])
@@ -106,6 +106,9 @@ class Session:
         def after_step(step: int, estimate: torch.Tensor | None) -> None:
             self._after_step(places, step, estimate)
 
+        if self._setup.model.policy.compile:
+            # The first step at a new size takes minutes.
+            self._report.loading()
         try:
             return taken.denoise(places, after_step)
         except _Abandoned:

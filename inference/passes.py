@@ -47,10 +47,14 @@ class Stretch:
 class Pass:
     """The denoising of requests of one pass key, at their size."""
 
-    def __init__(self, requests: Sequence[Imagine], files: Mapping[str, bytes], setup: Setup) -> None:
+    def __init__(
+        self, requests: Sequence[Imagine], files: Mapping[str, bytes], setup: Setup, alive: Callable[[], None]
+    ) -> None:
+        """`alive` is called before each work of a network that is no step."""
         self.size = setup.batch
         """The canonical number of pictures of a run."""
         self.scheduler: Any = None
+        self._alive = alive
         self._model, self._refiner = setup.model, setup.refiner
         self._control, self._annotator = setup.control, setup.annotator
         self._pipeline = controlling.pipeline(setup.model, setup.control)
@@ -66,7 +70,7 @@ class Pass:
 
     def start_from(self, picture: Image.Image, job: int) -> None:
         """Let the next run of a job start from this RGB picture."""
-        self._starts[job] = decoding.encode(self._model.pipeline, self._model.entry.family, picture)
+        self._starts[job] = self._encoded(picture)
 
     def denoise(self, places: list[Place], after_step: AfterStep) -> torch.Tensor:
         """The finished latents of these places, in their order, followed by copies that only filled the batch.
@@ -123,12 +127,17 @@ class Pass:
             picture = images.fitting(images.read(files, request.image), request.width, request.height)
         else:
             picture = patch.seen(request.width, request.height)
+        return self._encoded(picture)
+
+    def _encoded(self, picture: Image.Image) -> torch.Tensor:
+        self._alive()
         return decoding.encode(self._model.pipeline, self._model.entry.family, picture)
 
     def _to_follow(self, request: Imagine, files: Mapping[str, bytes]) -> Image.Image | None:
         """What the ControlNet sees for a request, where it has one."""
         if request.control is None or self._control is None:
             return None
+        self._alive()
         picture = images.fitting(images.read(files, request.control.image), request.width, request.height)
         return controlling.seen(picture, self._control.entry, self._annotator)
 
