@@ -20,10 +20,13 @@ async def get_faults(request: web.Request) -> web.Response:
 @routes.post("/faults")
 async def change_faults(request: web.Request) -> web.Response:
     state = state_of(request)
-    body = (await read_request(request, state)).body
-    state.faults.change(body)
-    if "drop_gateway" in body:
-        await state.gateway.drop(body["drop_gateway"])
+    once = state.faults.change((await read_request(request, state)).body)
+    if once.drop_gateway is not None:
+        await state.gateway.drop(once.drop_gateway)
+    if state.faults.settings.outage:
+        state.gateway.cut()
+    if once.forget_sessions:
+        state.gateway.forget_sessions()
     return web.json_response(state.faults.json())
 
 

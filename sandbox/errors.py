@@ -42,6 +42,20 @@ class OperatorError(Exception):
     """The sandbox cannot do what the command line asks. The message is one sentence."""
 
 
+_UNKNOWN = {
+    "Application": 10002,
+    "Channel": 10003,
+    "Guild": 10004,
+    "Member": 10007,
+    "Message": 10008,
+    "Role": 10011,
+    "User": 10013,
+    "Webhook": 10015,
+    "Interaction": 10062,
+    "application command": 10063,
+}
+
+
 def unauthorized() -> DiscordError:
     return DiscordError(401, 0, "401: Unauthorized")
 
@@ -56,19 +70,7 @@ def method_not_allowed() -> DiscordError:
 
 def unknown(what: str) -> DiscordError:
     """Return Discord's error for an id that names nothing: `what` is one of the keys below."""
-    code = {
-        "Application": 10002,
-        "Channel": 10003,
-        "Guild": 10004,
-        "Member": 10007,
-        "Message": 10008,
-        "Role": 10011,
-        "User": 10013,
-        "Webhook": 10015,
-        "Interaction": 10062,
-        "application command": 10063,
-    }[what]
-    return DiscordError(404, code, f"Unknown {what}")
+    return DiscordError(404, _UNKNOWN[what], f"Unknown {what}")
 
 
 def already_acknowledged() -> DiscordError:
@@ -95,8 +97,29 @@ def too_large() -> DiscordError:
     return DiscordError(413, 40005, "Request entity too large")
 
 
-def too_many_requests(retry_after_s: float) -> DiscordError:
-    extra = {"retry_after": round(retry_after_s, 3), "global": False}
+def cannot_message() -> DiscordError:
+    return DiscordError(403, 50007, "Cannot send messages to this user")
+
+
+def planned(status: int, code: int) -> DiscordError:
+    """Return the error that a test has asked for, in Discord's words where its code is known here."""
+    known = (
+        unauthorized(),
+        already_acknowledged(),
+        invalid_webhook_token(),
+        missing_access(),
+        missing_permissions(),
+        empty_message(),
+        too_large(),
+        cannot_message(),
+        *map(unknown, _UNKNOWN),
+    )
+    said = next((str(one) for one in known if (one.status, one.body["code"]) == (status, code)), None)
+    return DiscordError(status, code, said or f"{status}: as asked for by a planned failure")
+
+
+def too_many_requests(retry_after_s: float, *, for_all: bool = False) -> DiscordError:
+    extra = {"retry_after": round(retry_after_s, 3), "global": for_all}
     return DiscordError(429, 0, "You are being rate limited.", extra=extra)
 
 

@@ -1,96 +1,94 @@
-"""What a test has asked to go wrong."""
+"""What a test has asked to go wrong: the state behind `POST /sandbox/faults`. Whoever serves the bot looks here."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
+import msgspec
+
+from sandbox.clock import Clock
 from sandbox.errors import MemberError
+from sandbox.failures import Failure, planned
 
 Json = dict[str, Any]
+Drop = Literal["close", "reconnect", "invalid_session", "silent"]
 DEFAULT_SIZE_LIMIT = 10 * 1024 * 1024
-DROPS = ("close", "reconnect", "invalid_session", "silent")
 
 
-@dataclass
-class PlannedFailure:
-    """The next `times` requests like this one fail."""
-
-    method: str
-    route: str
-    status: int
-    times: int = 1
-    code: int = 0
-    retry_after: float = 0.5
-
-    def matches(self, method: str, path: str) -> bool:
-        wanted, given = self.route.strip("/").split("/"), path.strip("/").split("/")
-        return (
-            self.times > 0
-            and self.method.upper() in (method, "*")
-            and len(wanted) == len(given)
-            and all(part in ("{}", actual) for part, actual in zip(wanted, given, strict=True))
-        )
-
-
-@dataclass
-class Faults:
-    """The current state of `POST /sandbox/faults`."""
+class Settings(msgspec.Struct, kw_only=True):
+    """What keeps its value until it is changed."""
 
     rate_limits: bool = False
     latency_s: float = 0.0
     attachment_size_limit: int = DEFAULT_SIZE_LIMIT
     attachment_size_announced: int | None = None
     bot_permissions: str | None = None
-    fail_next: PlannedFailure | None = None
-    _kinds: dict[str, tuple[type, ...]] = field(
-        default_factory=lambda: {
-            "rate_limits": (bool,),
-            "latency_s": (int, float),
-            "attachment_size_limit": (int,),
-            "attachment_size_announced": (int, type(None)),
-            "bot_permissions": (str, type(None)),
-        },
-        repr=False,
-    )
+    outage: bool = False
+    refuse_identify: Literal["invalid_session", "close", "silent"] | None = None
+    fail_next: Failure | None = None
+    failures: list[Failure] = []
 
-    def change(self, body: Json) -> None:
-        """Take over the fields of a request; raise MemberError for one that makes no sense."""
-        for key, value in body.items():
-            if key == "drop_gateway":
-                if value not in DROPS:
-                    raise MemberError(f"drop_gateway is one of {', '.join(DROPS)}.")
-            elif key == "fail_next":
-                self.fail_next = None if value is None else _planned(value)
-            elif key not in self._kinds:
-                raise MemberError(f"There is no fault “{key}”.")
-            elif not isinstance(value, self._kinds[key]):
-                raise MemberError(f"The fault {key} can't be {value!r}.")
-            else:
-                setattr(self, key, value)
 
-    def take_failure(self, method: str, path: str) -> PlannedFailure | None:
-        """Return the failure planned for this request, and count it."""
-        planned = self.fail_next
-        if planned is None or not planned.matches(method, path):
-            return None
-        planned.times -= 1
-        return planned
+class Once(msgspec.Struct, kw_only=True):
+    """What is done at once and then over."""
+
+    drop_gateway: Drop | None = None
+    forget_sessions: bool = False
+    release: bool = False
+
+
+_FIELDS = {one.name: one.type for kind in (Settings, Once) for one in msgspec.structs.fields(kind)}
+
+
+@dataclass
+class Faults:
+    """The settings of the moment, and the requests that hang."""
+
+    settings: Settings = field(default_factory=Settings)
+    _released: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def change(self, body: Json) -> Once:
+        """Take over the fields of a request, return what is to be done once; for nonsense raise, and change nothing."""
+        changed = {name: _read(name, value) for name, value in body.items()}
+        once = Once(**{name: changed.pop(name) for name in Once.__struct_fields__ if name in changed})
+        self.settings = msgspec.structs.replace(self.settings, **changed)
+        if once.release or self.settings.outage:
+            self._released.set()
+            self._released = asyncio.Event()
+        return once
+
+    def take_failure(self, method: str, path: str) -> Failure | None:
+        """Return the first failure planned for this request, and count it."""
+        listed = [self.settings.fail_next] if self.settings.fail_next else []
+        return next((one for one in (*listed, *self.settings.failures) if one.takes(method, path)), None)
+
+    async def hold(self, failure: Failure, clock: Clock) -> None:
+        """Return when a failing request has waited as long as its failure says."""
+        if failure.delay_s:
+            await clock.sleep(failure.delay_s)
+        if failure.hang:
+            await self._released.wait()
 
     @property
     def announced_size_limit(self) -> int:
-        if self.attachment_size_announced is None:
-            return self.attachment_size_limit
-        return self.attachment_size_announced
+        announced = self.settings.attachment_size_announced
+        return self.settings.attachment_size_limit if announced is None else announced
 
     def json(self) -> Json:
-        return {key: value for key, value in asdict(self).items() if not key.startswith("_")}
+        shown: Json = msgspec.to_builtins(self.settings)
+        return shown
 
 
-def _planned(value: object) -> PlannedFailure:
+def _read(name: str, value: object) -> Any:
+    if name not in _FIELDS:
+        raise MemberError(f"There is no fault “{name}”.")
+    if name == "fail_next":
+        return None if value is None else planned(value)
+    if name == "failures":
+        return [planned(one) for one in value] if isinstance(value, list) else [planned(value)]
     try:
-        planned = PlannedFailure(**value)  # type: ignore[arg-type]
-        planned.status, planned.times, planned.code = int(planned.status), int(planned.times), int(planned.code)
-    except (TypeError, ValueError) as error:
-        raise MemberError('fail_next is {"method", "route", "status", "times"}.') from error
-    return planned
+        return msgspec.convert(value, _FIELDS[name])
+    except msgspec.ValidationError as error:
+        raise MemberError(f"The fault {name} can't be {value!r}: {error}.") from error

@@ -14,6 +14,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from sandbox import world
 from sandbox.clock import Clock
+from sandbox.faults import Drop, Faults
 from sandbox.hub import Hub
 from sandbox.sessions import GUILDS, MEMBERS, MOST_FRAMES_PER_MINUTE, Connection, Session
 
@@ -47,12 +48,14 @@ class Gateway:
         hub: Hub,
         token: str,
         heartbeat_interval_s: float,
+        faults: Faults,
         direct_messages: Callable[[], list[Json]],
     ) -> None:
         self._clock = clock
         self._hub = hub
         self._token = token
         self._heartbeat_interval_s = heartbeat_interval_s
+        self._faults = faults
         self._direct_messages = direct_messages
         self._sessions: dict[str, Session] = {}
         self._connections: set[Connection] = set()
@@ -75,7 +78,17 @@ class Gateway:
         for connection in tuple(self._connections):
             await connection.socket.close(code=WSCloseCode.GOING_AWAY)
 
-    async def drop(self, how: str) -> None:
+    def cut(self) -> None:
+        """Break every connection without a word."""
+        for connection in tuple(self._connections):
+            connection.cut()
+
+    def forget_sessions(self) -> None:
+        """Break every connection, and let no session of before be resumed."""
+        self._sessions.clear()
+        self.cut()
+
+    async def drop(self, how: Drop) -> None:
         """Disturb every connection: `close`, `reconnect`, `invalid_session` or `silent`."""
         for connection in tuple(self._connections):
             if how == "close":
@@ -91,13 +104,17 @@ class Gateway:
                 connection.silent = True
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Serve one connection until it ends."""
+        """Serve one connection until it ends; during an outage, close it unanswered."""
+        if self._faults.settings.outage:
+            assert request.transport is not None
+            request.transport.close()
+            return web.Response()
         compression = request.query.get("compress")
         if compression not in (None, "zlib-stream") or request.query.get("encoding", "json") != "json":
             return web.Response(status=400, text="Only encoding=json, plain or with compress=zlib-stream.")
         socket = web.WebSocketResponse(max_msg_size=1 << 20)
         await socket.prepare(request)
-        connection = Connection(socket, stream=compression is not None)
+        connection = Connection(socket, request.transport, stream=compression is not None)
         self._connections.add(connection)
         writer = asyncio.create_task(connection.write())
         session: Session | None = None
@@ -115,7 +132,7 @@ class Gateway:
                     deadline = self._next_deadline()
                     if not connection.silent:
                         connection.send({"op": HEARTBEAT_ACK, "d": None})
-                else:
+                elif frame["op"] != IDENTIFY or self._identifies(connection):
                     session = self._act(connection, session, frame)
         except _Closed as reason:
             await asyncio.sleep(0)  # let the writer send what was queued before
@@ -176,6 +193,15 @@ class Gateway:
         if operation == REQUEST_MEMBERS and isinstance(data, dict):
             session.dispatch("GUILD_MEMBERS_CHUNK", _members_chunk(data))
         return session
+
+    def _identifies(self, connection: Connection) -> bool:
+        """Say whether bots may identify just now; where not, tell this one in the way that was asked for."""
+        how = self._faults.settings.refuse_identify
+        if how == "close":
+            raise _Closed(UNKNOWN_ERROR, "Unknown error.")
+        if how == "invalid_session":
+            connection.send({"op": INVALID_SESSION, "d": False})
+        return how is None
 
     def _identify(self, connection: Connection, data: Json) -> Session:
         intents = data.get("intents")

@@ -77,7 +77,7 @@ async def read_request(request: web.Request, state: State) -> MemberRequest:
         raise MemberError("The request is no valid JSON.") from error
     if not isinstance(parsed, dict):
         raise MemberError("The request must be a JSON object.")
-    limit = state.faults.attachment_size_limit
+    limit = state.faults.settings.attachment_size_limit
     for _, upload in found:
         if len(upload.data) > limit:
             raise MemberError(f"The file {upload.filename} is larger than {limit / 1024 / 1024:g} MiB.", 413)

@@ -54,6 +54,7 @@ class Sandbox:
         ids = Snowflakes(clock, after=storage.highest_id())
         hub = Hub()
         files = Files(storage, clock)
+        faults = Faults()
         messages = Messages(clock, ids, storage, files, hub)
         self.state = State(
             clock=clock,
@@ -64,8 +65,8 @@ class Sandbox:
             messages=messages,
             interactions=Interactions(clock, ids, storage, messages, hub),
             commands=Commands(ids, storage, hub),
-            gateway=Gateway(clock, hub, token, heartbeat_interval_s, self._direct_messages),
-            faults=Faults(),
+            gateway=Gateway(clock, hub, token, heartbeat_interval_s, faults, self._direct_messages),
+            faults=faults,
             token=token,
         )
         self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=_LAST_ANSWERS_WITHIN_S)

@@ -60,13 +60,19 @@ class Session:
 class Connection:
     """One WebSocket of a bot."""
 
-    def __init__(self, socket: web.WebSocketResponse, *, stream: bool) -> None:
+    def __init__(self, socket: web.WebSocketResponse, transport: asyncio.Transport | None, *, stream: bool) -> None:
         self.socket = socket
+        self._transport = transport
         self.silent = False
         self.compress_payloads = False
         self._compressor = zlib.compressobj() if stream else None
         self._outbox: asyncio.Queue[Json] = asyncio.Queue()
         self.recent: deque[float] = deque(maxlen=MOST_FRAMES_PER_MINUTE)
+
+    def cut(self) -> None:
+        """Break the connection without a word."""
+        if self._transport is not None:
+            self._transport.close()
 
     def send(self, frame: Json) -> None:
         self._outbox.put_nowait(frame)

@@ -41,7 +41,7 @@ class State:
 
     @property
     def bot_permissions(self) -> int:
-        forced = self.faults.bot_permissions
+        forced = self.faults.settings.bot_permissions
         return int(world.EASEL.permissions) if forced is None else int(forced)
 
     @property

@@ -55,7 +55,7 @@ class Checker:
         template = next((path for pattern, path in self._routes if pattern.match(entry["path"])), None)
         operation = self._description["paths"].get(template, {}).get(entry["method"].lower())
         if template is None or operation is None:
-            if entry["status"] not in (404, 405):
+            if entry["status"] not in (None, 404, 405):
                 yield f"{title}: Discord has no such route"
             return
         place = ("paths", template, entry["method"].lower())
@@ -71,7 +71,7 @@ class Checker:
 
     def _check_response(self, title: str, place: tuple[str, ...], operation: Json, entry: Json) -> Iterator[str]:
         status = entry["status"]
-        if status >= 500:
+        if status is None or status >= 500:  # None: cut before there was an answer
             return
         if status >= 400:
             name = "RatelimitedResponse" if status == 429 else "ErrorResponse"

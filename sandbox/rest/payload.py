@@ -69,7 +69,7 @@ async def read_object(request: web.Request) -> Payload:
 
 
 async def _read_parts(request: web.Request, payload: Payload) -> None:
-    limit = state_of(request).faults.attachment_size_limit
+    limit = state_of(request).faults.settings.attachment_size_limit
     oversized = False
     loose: Json = {}
     async for part in await request.multipart():

@@ -50,13 +50,13 @@ class RateLimits:
         return headers, None if allowed else remaining_s
 
 
-def too_many_headers(retry_after_s: float, scope: str = "user") -> dict[str, str]:
+def too_many_headers(retry_after_s: float, *, for_all: bool = False) -> dict[str, str]:
     """Return the headers of a 429. Libraries heed one only where `Via` shows that it came through Discord's proxy."""
     return {
         "Via": "1.1 google",
         "Retry-After": str(math.ceil(retry_after_s)),
-        "X-RateLimit-Scope": scope,
-    }
+        "X-RateLimit-Scope": "global" if for_all else "user",
+    } | ({"X-RateLimit-Global": "true"} if for_all else {})
 
 
 def _bucket_size(route: str) -> tuple[int, float]:

@@ -9,7 +9,8 @@ from typing import Any
 from aiohttp import web
 
 from sandbox.clock import iso
-from sandbox.errors import DiscordError, method_not_allowed, not_found, too_many_requests, unauthorized
+from sandbox.errors import DiscordError, method_not_allowed, not_found, planned, too_many_requests, unauthorized
+from sandbox.failures import Failure
 from sandbox.rest.payload import PAYLOAD
 from sandbox.rest.ratelimits import RateLimits, too_many_headers
 from sandbox.state import State, state_of
@@ -38,18 +39,41 @@ def no_content() -> web.Response:
 async def serve(request: web.Request, handler: Handler) -> web.StreamResponse:
     state = state_of(request)
     path = request.path.removeprefix(PREFIX)
-    if state.faults.latency_s:
-        await state.clock.sleep(state.faults.latency_s)
+    if state.faults.settings.outage:
+        return cut(request)
+    if state.faults.settings.latency_s:
+        await state.clock.sleep(state.faults.settings.latency_s)
+    failure = state.faults.take_failure(request.method, path)
+    if failure is not None:
+        await state.faults.hold(failure, state.clock)
+    if state.faults.settings.outage or (failure is not None and failure.cut == "before"):
+        _log(request, None, path, state, failure)
+        return cut(request)
+    response = await _answered(request, handler, path, failure)
+    _log(request, response, path, state, failure)
+    return response if failure is None or failure.cut is None else cut(request)
+
+
+def cut(request: web.Request) -> web.Response:
+    """Close the connection without an answer; what is returned is sent to nobody."""
+    if request.transport is not None:
+        request.transport.close()
+    return web.Response()
+
+
+async def _answered(request: web.Request, handler: Handler, path: str, failure: Failure | None) -> web.StreamResponse:
+    """Return the handler's answer, or the refusal that comes before it or out of it."""
+    state = state_of(request)
     headers, retry_after = _count(request, state)
+    for_all = False
     try:
-        failure = state.faults.take_failure(request.method, path)
         if failure is not None and failure.status == 429:
-            retry_after = failure.retry_after
-        elif failure is not None:
-            raise DiscordError(failure.status, failure.code, f"{failure.status}: as asked for by fail_next")
+            retry_after, for_all = failure.retry_after, failure.for_all
+        elif failure is not None and failure.status is not None:
+            raise planned(failure.status, failure.code)
         if retry_after is not None:
-            headers |= too_many_headers(retry_after)
-            raise too_many_requests(retry_after)
+            headers |= too_many_headers(retry_after, for_all=for_all)
+            raise too_many_requests(retry_after, for_all=for_all)
         _check_sender(request, path, state)
         response = await handler(request)
     except DiscordError as error:
@@ -61,7 +85,6 @@ async def serve(request: web.Request, handler: Handler) -> web.StreamResponse:
     except web.HTTPRequestEntityTooLarge:
         response = answer({"message": "Request entity too large", "code": 40005}, 413)
     response.headers.update(headers)
-    _log(request, response, path, state)
     return response
 
 
@@ -83,7 +106,7 @@ def _count(request: web.Request, state: State) -> tuple[dict[str, str], float | 
     route = f"{request.method} {_template(request)}" if resource else request.method
     major = ":".join(request.match_info.get(name, "") for name in _MAJOR)
     limits = request.config_dict[RATE_LIMITS]
-    return limits.count(route, major, enforced=state.faults.rate_limits and resource is not None)
+    return limits.count(route, major, enforced=state.faults.settings.rate_limits and resource is not None)
 
 
 def _template(request: web.Request) -> str:
@@ -91,7 +114,9 @@ def _template(request: web.Request) -> str:
     return resource.canonical.removeprefix(PREFIX) if resource else request.path.removeprefix(PREFIX)
 
 
-def _log(request: web.Request, response: web.StreamResponse, path: str, state: State) -> None:
+def _log(
+    request: web.Request, response: web.StreamResponse | None, path: str, state: State, failure: Failure | None
+) -> None:
     payload = request.get(PAYLOAD)
     body = response.body if isinstance(response, web.Response) else None
     uploads = payload.uploads.items() if payload else ()
@@ -107,7 +132,8 @@ def _log(request: web.Request, response: web.StreamResponse, path: str, state: S
             "files": [
                 {"index": index, "filename": upload.filename, "size": len(upload.data)} for index, upload in uploads
             ],
-            "status": response.status,
+            "status": None if response is None else response.status,
             "response": json.loads(body) if isinstance(body, bytes) and body else None,
+            "cut": "before" if response is None else failure.cut if failure else None,
         }
     )
