@@ -11,9 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from sandbox.beginning import GUILD_ID
 from sandbox.commands import GLOBAL
 from sandbox.server import Sandbox
-from sandbox.world import GUILD_ID
 
 STOP_WITHIN_S = 20.0
 _STANDARD_ERROR = 2

@@ -11,7 +11,7 @@ from pathlib import Path
 from aiohttp import web
 from PIL import Image, ImageDraw, ImageFont
 
-from sandbox import snowflakes, world
+from sandbox import snowflakes
 from sandbox.state import state_of
 
 routes = web.RouteTableDef()
@@ -48,7 +48,7 @@ async def get_attachment(request: web.Request) -> web.StreamResponse:
 
 @routes.get("/avatars/{user}/{avatar}")
 async def get_avatar(request: web.Request) -> web.Response:
-    person = world.PEOPLE.get(snowflakes.parse(request.match_info["user"]) or 0)
+    person = state_of(request).world.people.get(snowflakes.parse(request.match_info["user"]) or 0)
     stem, _, suffix = request.match_info["avatar"].partition(".")
     if person is None or stem != person.avatar or suffix not in _FORMATS:
         raise web.HTTPNotFound(text="404: Not Found")

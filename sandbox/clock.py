@@ -8,42 +8,51 @@ from datetime import UTC, datetime
 
 
 class Clock:
-    """The real time."""
+    """The real time, and as far ahead of it as `advance` has moved it."""
+
+    def __init__(self) -> None:
+        self._ahead_s = 0.0
+        self._moved = asyncio.Event()
 
     def now(self) -> float:
         """Return the seconds since 1970."""
-        return time.time()
+        return time.time() + self._ahead_s
 
     async def sleep(self, delay_s: float) -> None:
         """Return once `delay_s` seconds have passed on this clock."""
-        await asyncio.sleep(delay_s)
+        due = self.now() + delay_s
+        while (remaining_s := due - self.now()) > 0:
+            await self._pass(remaining_s)
+
+    async def advance(self, seconds: float) -> None:
+        """Move on by `seconds`, and let whoever slept until then run before returning."""
+        self._ahead_s += seconds
+        self._moved.set()
+        self._moved = asyncio.Event()
+        for _ in range(3):  # the sleeper wakes, acts, and what it woke acts
+            await asyncio.sleep(0)
+
+    async def _pass(self, seconds: float) -> None:
+        """Return after these seconds, or earlier when the clock is moved."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._moved.wait()
+        except TimeoutError:
+            pass
 
 
 class ManualClock(Clock):
     """A clock that stands still until `advance` moves it."""
 
     def __init__(self, now: float | None = None) -> None:
-        self._now = time.time() if now is None else now
-        self._sleepers: list[tuple[float, asyncio.Future[None]]] = []
+        super().__init__()
+        self._began = float(round(time.time() if now is None else now))  # whole, so that sums are exact
 
     def now(self) -> float:
-        return self._now
+        return self._began + self._ahead_s
 
-    async def sleep(self, delay_s: float) -> None:
-        waker = asyncio.get_running_loop().create_future()
-        self._sleepers.append((self._now + delay_s, waker))
-        await waker
-
-    async def advance(self, seconds: float) -> None:
-        """Move on by `seconds`, and let whoever slept until then run before returning."""
-        self._now += seconds
-        due = [sleeper for sleeper in self._sleepers if sleeper[0] <= self._now]
-        self._sleepers = [sleeper for sleeper in self._sleepers if sleeper[0] > self._now]
-        for _, waker in due:
-            if not waker.done():
-                waker.set_result(None)
-        for _ in range(3):  # the sleeper wakes, acts, and what it woke acts
-            await asyncio.sleep(0)
+    async def _pass(self, seconds: float) -> None:
+        await self._moved.wait()
 
 
 def iso(seconds: float) -> str:

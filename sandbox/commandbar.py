@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any
 
-from sandbox import world
 from sandbox.errors import MemberError
 from sandbox.limits.commands import (
     ATTACHMENT,
@@ -24,6 +24,7 @@ from sandbox.limits.commands import (
     SUB_COMMAND_GROUP,
     USER,
 )
+from sandbox.world import Scene
 
 Json = dict[str, Any]
 _ID = re.compile(r"<?[@#]?[!&]?(\d+)>?")
@@ -114,7 +115,12 @@ def read(commands: list[Json], text: str) -> tuple[Invocation, dict[str, str]]:
 
 
 def convert(
-    invocation: Invocation, values: dict[str, Any], attachments: dict[str, Json], *, focused: str | None = None
+    invocation: Invocation,
+    values: dict[str, Any],
+    attachments: dict[str, Json],
+    scene: Scene,
+    *,
+    focused: str | None = None,
 ) -> tuple[list[Json], Json]:
     """Return an interaction's options and what they resolve to; raise MemberError for what the client refuses.
 
@@ -140,7 +146,7 @@ def convert(
             if typed is not None:
                 given.append(entry | {"value": typed} | ({"focused": True} if name == focused else {}))
         else:
-            given.append(entry | {"value": _value(option, value, resolved)})
+            given.append(entry | {"value": _value(option, value, scene, resolved)})
     return given, resolved
 
 
@@ -151,7 +157,7 @@ def _typed(option: Json, value: Any) -> Any:
     return value if isinstance(value, bool | str) else None
 
 
-def _value(option: Json, value: Any, resolved: Json) -> Any:
+def _value(option: Json, value: Any, scene: Scene, resolved: Json) -> Any:
     kind, name = option["type"], option["name"]
     if kind == ATTACHMENT:
         if not isinstance(value, dict):
@@ -170,7 +176,7 @@ def _value(option: Json, value: Any, resolved: Json) -> Any:
             raise MemberError(f"The option “{name}” is true or false.")
         return truth
     if kind in (USER, MENTIONABLE, ROLE, CHANNEL):
-        return resolve(kind, value, name, resolved)
+        return resolve(kind, value, name, scene, resolved, option.get("channel_types"))
     raise MemberError(f"The option “{name}” is of a kind that the sandbox does not know.")
 
 
@@ -207,27 +213,35 @@ def _number(option: Json, value: Any) -> int | float:
     return number
 
 
-def resolve(kind: int, value: Any, name: str, resolved: Json) -> str:
+def resolve(
+    kind: int, value: Any, name: str, scene: Scene, resolved: Json, channel_types: Collection[int] | None = None
+) -> str:
     """Return the id of the person, role or channel that `value` means, and add the object to `resolved`."""
     text = str(value).strip()
     found = _ID.fullmatch(text)
     wanted = {found[1] if found else "", text.lstrip("@#").casefold()}
+    guild = scene.guild
     if kind in (USER, MENTIONABLE):
-        for person in world.PEOPLE.values():
+        for person in scene.people:
             if wanted & {str(person.id), person.name.casefold()}:
                 key = str(person.id)
-                permissions = {"permissions": str(int(person.permissions))}
                 resolved.setdefault("users", {})[key] = person.json()
-                resolved.setdefault("members", {})[key] = person.member_json(with_user=False) | permissions
+                if guild is not None:
+                    permissions = {"permissions": str(int(scene.world.permissions(person, scene.channel)))}
+                    member = guild.member_json(person, with_user=False) | permissions
+                    resolved.setdefault("members", {})[key] = member
                 return key
-    if kind in (ROLE, MENTIONABLE):
-        for role in world.ROLES:
+    if kind in (ROLE, MENTIONABLE) and guild is not None:
+        for role in guild.roles:
             if wanted & {str(role.id), role.name.lstrip("@").casefold()}:
                 resolved.setdefault("roles", {})[str(role.id)] = role.json()
                 return str(role.id)
     if kind == CHANNEL:
-        for channel in world.CHANNELS:
-            if wanted & {str(channel.id), channel.name}:
-                resolved.setdefault("channels", {})[str(channel.id)] = channel.json() | {"permissions": "0"}
+        for channel in scene.channels:
+            if wanted & {str(channel.id), channel.name.casefold()}:
+                if channel_types and channel.type not in channel_types:
+                    raise MemberError(f"The option “{name}” does not take channels of this kind.")
+                permissions = {"permissions": str(int(scene.world.permissions(scene.member, channel)))}
+                resolved.setdefault("channels", {})[str(channel.id)] = channel.json() | permissions
                 return str(channel.id)
     raise MemberError(f"Nobody and nothing here is called “{value}” (option “{name}”).")

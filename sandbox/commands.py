@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sandbox import world
 from sandbox.hub import Hub
+from sandbox.people import EASEL_ID, Person
 from sandbox.permissions import Permission
+from sandbox.places import Channel
 from sandbox.snowflakes import Snowflakes
 from sandbox.storage import Storage
+from sandbox.world import World
 
 Json = dict[str, Any]
 GLOBAL = 0
@@ -20,14 +22,15 @@ _COMPARED = ("id", "application_id", "version", "guild_id")
 
 
 class Commands:
-    """Every registered command by id. A scope is GLOBAL or the server's id."""
+    """Every registered command by id. A scope is GLOBAL or a server's id."""
 
-    def __init__(self, ids: Snowflakes, storage: Storage, hub: Hub) -> None:
+    def __init__(self, world: World, ids: Snowflakes, storage: Storage, hub: Hub) -> None:
+        self._world = world
         self._ids = ids
         self._storage = storage
         self._hub = hub
         stored: dict[str, list[Json]] = json.loads(storage.load_text("commands") or "{}")
-        self._scopes: dict[int, dict[int, Json]] = {GLOBAL: {}, world.GUILD_ID: {}}
+        self._scopes: dict[int, dict[int, Json]] = {scope: {} for scope in (GLOBAL, *world.guilds)}
         for scope, commands in stored.items():
             self._scopes[int(scope)] = {int(command["id"]): command for command in commands}
 
@@ -57,14 +60,23 @@ class Commands:
         del self._scopes[scope][command_id]
         self._changed()
 
-    def for_member(self, member: world.Person) -> list[Json]:
-        """Return the commands that the client offers this member, the server's before global ones."""
+    def for_member(self, member: Person, channel: Channel) -> list[Json]:
+        """Return the commands that the client offers this member in a channel, the server's before global ones."""
         offered: dict[tuple[int, str], Json] = {}
-        for scope in (world.GUILD_ID, GLOBAL):
-            for command in self._scopes[scope].values():
-                if _may_use(member, command):
+        for scope in (channel.guild_id, GLOBAL):
+            for command in () if scope is None else self._scopes[scope].values():
+                if self._may_use(member, channel, command):
                     offered.setdefault((command["type"], command["name"]), command)
         return list(offered.values())
+
+    def offered(self, member: Person) -> list[Json]:
+        """Return the commands that a member may use anywhere, each with `sandbox.channels`: where."""
+        found: dict[str, Json] = {}
+        for channel in (*self._world.channels_of(member), self._world.direct(member)):
+            for command in self.for_member(member, channel):
+                known = found.setdefault(command["id"], command | {"sandbox": {"channels": []}})
+                known["sandbox"]["channels"].append(str(channel.id))
+        return list(found.values())
 
     def _put(self, scope: int, checked: Json, before: Json | None) -> Json:
         unchanged = before is not None and checked == {
@@ -72,7 +84,7 @@ class Commands:
         }
         command = {
             "id": str(self._ids.next()) if before is None else before["id"],
-            "application_id": str(world.EASEL_ID),
+            "application_id": str(EASEL_ID),
             "version": before["version"] if before and unchanged else str(self._ids.next()),
             **checked,
         }
@@ -83,8 +95,23 @@ class Commands:
 
     def _changed(self) -> None:
         self._storage.save_text("commands", json.dumps({scope: self.listed(scope) for scope in self._scopes}))
-        for member in world.MEMBERS:
-            self._hub.tell_members({"type": "commands", "commands": self.for_member(member)}, member.id)
+        self.tell_members()
+
+    def tell_members(self) -> None:
+        """Tell every open page which commands there are for its member."""
+        for member_id in self._hub.listening:
+            offered = self.offered(self._world.people[member_id])
+            self._hub.tell_members({"type": "commands", "commands": offered}, [member_id])
+        self._hub.wake()
+
+    def _may_use(self, member: Person, channel: Channel, command: Json) -> bool:
+        needed = command["default_member_permissions"]
+        bits = self._world.permissions(member, channel)
+        if needed is None or channel.guild_id is None:
+            return True
+        if needed == "0":
+            return bool(bits & Permission.ADMINISTRATOR)
+        return bits & int(needed) == int(needed)
 
 
 def _same(among: dict[int, Json], checked: Json) -> Json | None:
@@ -92,12 +119,3 @@ def _same(among: dict[int, Json], checked: Json) -> Json | None:
         if (command["type"], command["name"]) == (checked["type"], checked["name"]):
             return command
     return None
-
-
-def _may_use(member: world.Person, command: Json) -> bool:
-    needed = command["default_member_permissions"]
-    if needed is None:
-        return True
-    if needed == "0":
-        return bool(member.permissions & Permission.ADMINISTRATOR)
-    return member.permissions & int(needed) == int(needed)

@@ -10,6 +10,7 @@ from sandbox.limits.commands import CHANNEL, MENTIONABLE, ROLE, USER
 from sandbox.limits.components import ACTION_ROW, BUTTON, TEXT_DISPLAY, TEXT_INPUT, walk
 from sandbox.limits.modals import CHECKBOX, CHECKBOX_GROUP, FILE_UPLOAD, RADIO_GROUP
 from sandbox.limits.selects import CHANNEL_SELECT, MENTIONABLE_SELECT, OPTION_SELECT, ROLE_SELECT, USER_SELECT
+from sandbox.world import Scene
 
 Json = dict[str, Any]
 _RESOLVED_AS = {
@@ -20,7 +21,7 @@ _RESOLVED_AS = {
 }
 
 
-def use_component(components: list[Json], custom_id: str, values: list[Any] | None) -> Json:
+def use_component(components: list[Json], custom_id: str, values: list[Any] | None, scene: Scene) -> Json:
     """Return the interaction data of a pressed button or used select; raise MemberError where it can't be used."""
     component = next((one for one in walk(components) if one.get("custom_id") == custom_id), None)
     if component is None:
@@ -32,11 +33,11 @@ def use_component(components: list[Json], custom_id: str, values: list[Any] | No
     if component["type"] == BUTTON:
         return data
     resolved: Json = {}
-    data["values"] = _chosen(component, values or [], label, resolved)
+    data["values"] = _chosen(component, values or [], label, scene, resolved)
     return data | ({"resolved": resolved} if resolved or component["type"] != OPTION_SELECT else {})
 
 
-def fill_modal(modal: Json, values: Json, files: dict[str, list[Json]]) -> Json:
+def fill_modal(modal: Json, values: Json, files: dict[str, list[Json]], scene: Scene) -> Json:
     """Return the interaction data of a submitted form; `files` are attachment objects by custom_id."""
     fields = {one["custom_id"] for one in walk(modal["components"]) if "custom_id" in one}
     for name in (*values, *files):
@@ -48,15 +49,15 @@ def fill_modal(modal: Json, values: Json, files: dict[str, list[Json]]) -> Json:
         answer: Json = {"type": part["type"], "id": part["id"]}
         if part["type"] == ACTION_ROW:
             field = part["components"][0]
-            answer["components"] = [_fill(field, field.get("label", ""), values, files, resolved)]
+            answer["components"] = [_fill(field, field.get("label", ""), values, files, scene, resolved)]
         elif part["type"] != TEXT_DISPLAY:
-            answer["component"] = _fill(part["component"], part["label"], values, files, resolved)
+            answer["component"] = _fill(part["component"], part["label"], values, files, scene, resolved)
         filled.append(answer)
     data = {"custom_id": modal["custom_id"], "components": filled}
     return data | ({"resolved": resolved} if resolved else {})
 
 
-def _fill(field: Json, label: str, values: Json, files: dict[str, list[Json]], resolved: Json) -> Json:
+def _fill(field: Json, label: str, values: Json, files: dict[str, list[Json]], scene: Scene, resolved: Json) -> Json:
     custom_id, kind = field["custom_id"], field["type"]
     answer: Json = {"type": kind, "id": field["id"], "custom_id": custom_id}
     value = values.get(custom_id)
@@ -80,7 +81,7 @@ def _fill(field: Json, label: str, values: Json, files: dict[str, list[Json]], r
         chosen = _options(field, _list(value), label)
         _check_count(field, len(chosen), label)
         return answer | {"values": chosen}
-    return answer | {"values": _chosen(field, _list(value), label, resolved)}
+    return answer | {"values": _chosen(field, _list(value), label, scene, resolved)}
 
 
 def _text(field: Json, label: str, value: Any) -> str:
@@ -95,11 +96,12 @@ def _text(field: Json, label: str, value: Any) -> str:
     return text
 
 
-def _chosen(select: Json, values: list[Any], label: str, resolved: Json) -> list[str]:
+def _chosen(select: Json, values: list[Any], label: str, scene: Scene, resolved: Json) -> list[str]:
     _check_count(select, len(values), label)
     if select["type"] == OPTION_SELECT:
         return _options(select, values, label)
-    return [resolve(_RESOLVED_AS[select["type"]], value, label, resolved) for value in values]
+    kind, types = _RESOLVED_AS[select["type"]], select.get("channel_types")
+    return [resolve(kind, value, label, scene, resolved, types) for value in values]
 
 
 def _options(field: Json, values: list[Any], label: str) -> list[str]:

@@ -12,11 +12,15 @@ from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from sandbox import world
+from sandbox import snowflakes
 from sandbox.clock import Clock
 from sandbox.faults import Drop, Faults
+from sandbox.guilds import Guild
 from sandbox.hub import Hub
+from sandbox.people import EASEL, EASEL_ID, JOINED
+from sandbox.places import TEXT
 from sandbox.sessions import GUILDS, MEMBERS, MOST_FRAMES_PER_MINUTE, Connection, Session
+from sandbox.world import World
 
 Json = dict[str, Any]
 
@@ -26,6 +30,8 @@ UNKNOWN_ERROR, UNKNOWN_OPCODE, DECODE_ERROR, NOT_AUTHENTICATED, AUTHENTICATION_F
 ALREADY_AUTHENTICATED, INVALID_SEQUENCE, RATE_LIMITED, SESSION_TIMED_OUT = 4005, 4007, 4008, 4009
 INVALID_SHARD, INVALID_VERSION, INVALID_INTENTS = 4010, 4012, 4013
 
+LARGE = 250  # of a larger server, a bot is told its members only when it asks for them…
+CHUNK = 1000  # …that many at a time
 MOST_BYTES = 4096  # of what a bot may send in one frame
 SESSION_LIFETIME_S = 120.0  # how long a session without a connection can be resumed
 _ALL_INTENTS = (1 << 26) - 1
@@ -44,6 +50,7 @@ class Gateway:
 
     def __init__(
         self,
+        world: World,
         clock: Clock,
         hub: Hub,
         token: str,
@@ -51,6 +58,7 @@ class Gateway:
         faults: Faults,
         direct_messages: Callable[[], list[Json]],
     ) -> None:
+        self._world = world
         self._clock = clock
         self._hub = hub
         self._token = token
@@ -191,7 +199,8 @@ class Gateway:
         if session is None:
             raise _Closed(NOT_AUTHENTICATED, "Not authenticated.")
         if operation == REQUEST_MEMBERS and isinstance(data, dict):
-            session.dispatch("GUILD_MEMBERS_CHUNK", _members_chunk(data))
+            for chunk in self._members_chunks(data):
+                session.dispatch("GUILD_MEMBERS_CHUNK", chunk)
         return session
 
     def _identifies(self, connection: Connection) -> bool:
@@ -218,7 +227,8 @@ class Gateway:
         self._connect(session, connection)
         session.dispatch("READY", self._ready(session, shard))
         if intents & GUILDS:
-            session.dispatch("GUILD_CREATE", _guild_create(everyone=bool(intents & MEMBERS)))
+            for guild in self._world.guilds_of(EASEL):
+                session.dispatch("GUILD_CREATE", self._guild_create(guild, everyone=bool(intents & MEMBERS)))
         return session
 
     def _resume(self, connection: Connection, data: Json) -> Session | None:
@@ -247,13 +257,13 @@ class Gateway:
     def _ready(self, session: Session, shard: list[int]) -> Json:
         return {
             "v": 10,
-            "user": world.EASEL.json() | {"verified": True, "email": None, "mfa_enabled": False},
-            "guilds": [{"id": str(world.GUILD_ID), "unavailable": True}],
+            "user": EASEL.json() | {"verified": True, "email": None, "mfa_enabled": False},
+            "guilds": [{"id": str(guild.id), "unavailable": True} for guild in self._world.guilds_of(EASEL)],
             "session_id": session.id,
             "session_type": "normal",
             "resume_gateway_url": self.url,
             "shard": shard,
-            "application": {"id": str(world.EASEL_ID), "flags": 0},
+            "application": {"id": str(EASEL_ID), "flags": 0},
             "private_channels": self._direct_messages(),
             "relationships": [],
             "presences": [],
@@ -261,40 +271,52 @@ class Gateway:
             "_trace": [],
         }
 
+    def _guild_create(self, guild: Guild, *, everyone: bool) -> Json:
+        people = [self._world.people[person_id] for person_id in guild.members]
+        large = len(people) > LARGE
+        shown = people if everyone and not large else [EASEL]
+        channels = [one for one in self._world.channels.values() if one.guild_id == guild.id]
+        return guild.json() | {
+            "joined_at": JOINED,
+            "large": large,
+            "unavailable": False,
+            "member_count": len(people),
+            "members": [guild.member_json(person) for person in shown],
+            "channels": [channel.json() for channel in channels if channel.type == TEXT],
+            "threads": [
+                one.json() for one in channels if one.thread and not one.archived and self._world.sees(EASEL, one)
+            ],
+            "presences": [],
+            "voice_states": [],
+            "stage_instances": [],
+            "guild_scheduled_events": [],
+            "soundboard_sounds": [],
+        }
 
-def _guild_create(*, everyone: bool) -> Json:
-    people = (*world.MEMBERS, world.EASEL) if everyone else (world.EASEL,)
-    return world.guild_json() | {
-        "joined_at": world.JOINED,
-        "large": False,
-        "unavailable": False,
-        "member_count": len(world.PEOPLE),
-        "members": [person.member_json() for person in people],
-        "channels": [channel.json() for channel in world.CHANNELS],
-        "threads": [],
-        "presences": [],
-        "voice_states": [],
-        "stage_instances": [],
-        "guild_scheduled_events": [],
-        "soundboard_sounds": [],
-    }
-
-
-def _members_chunk(request: Json) -> Json:
-    wanted = request.get("user_ids")
-    ids = {str(wanted)} if isinstance(wanted, str | int) else {str(one) for one in wanted or ()}
-    query = str(request.get("query") or "").casefold()
-    found = [
-        person.member_json()
-        for person in world.PEOPLE.values()
-        if (str(person.id) in ids if ids else person.name.casefold().startswith(query))
-    ]
-    known = {member["user"]["id"] for member in found}
-    return {
-        "guild_id": str(world.GUILD_ID),
-        "members": found,
-        "chunk_index": 0,
-        "chunk_count": 1,
-        "not_found": sorted(ids - known),
-        "nonce": request.get("nonce"),
-    }
+    def _members_chunks(self, request: Json) -> list[Json]:
+        """Return the members whom a bot has asked for, a thousand at a time."""
+        guild = self._world.guilds.get(snowflakes.parse(request.get("guild_id")) or 0)
+        if guild is None:
+            return []
+        wanted = request.get("user_ids")
+        ids = {str(wanted)} if isinstance(wanted, str | int) else {str(one) for one in wanted or ()}
+        query = str(request.get("query") or "").casefold()
+        people = [self._world.people[person_id] for person_id in guild.members]
+        found = [
+            guild.member_json(person)
+            for person in people
+            if (str(person.id) in ids if ids else person.name.casefold().startswith(query))
+        ]
+        missing = sorted(ids - {member["user"]["id"] for member in found})
+        chunks = [found[start : start + CHUNK] for start in range(0, len(found), CHUNK)] or [[]]
+        return [
+            {
+                "guild_id": str(guild.id),
+                "members": chunk,
+                "chunk_index": index,
+                "chunk_count": len(chunks),
+                "not_found": missing,
+                "nonce": request.get("nonce"),
+            }
+            for index, chunk in enumerate(chunks)
+        ]

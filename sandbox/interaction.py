@@ -7,11 +7,13 @@ from typing import Any
 
 import msgspec
 
-from sandbox import world
+from sandbox.people import EASEL, EASEL_ID
+from sandbox.world import World
 
 Json = dict[str, Any]
 
 COMMAND, COMPONENT, AUTOCOMPLETE, MODAL_SUBMIT = 2, 3, 4, 5  # interaction types
+IN_GUILD, IN_DIRECT_MESSAGES = 0, 1  # interaction contexts
 SENT, DEFERRED, REPLIED, MODAL, FAILED = "sent", "deferred", "replied", "modal", "failed"
 
 
@@ -37,26 +39,25 @@ class Interaction(msgspec.Struct, kw_only=True):
     submitted: bool = False
     choices: list[Json] = []
 
-    @property
-    def member(self) -> world.Person:
-        return world.PEOPLE[self.member_id]
-
 
 @dataclass(frozen=True)
 class Terms:
-    """What an interaction tells the bot about its limits and rights."""
+    """What an interaction tells the bot about its limits; without `permissions` the bot has its ordinary ones."""
 
     attachment_size_limit: int
-    permissions: int
+    permissions: int | None
 
 
-def payload(interaction: Interaction, channel: world.Channel, terms: Terms, message: Json | None) -> Json:
+def payload(interaction: Interaction, world: World, terms: Terms, message: Json | None) -> Json:
     """Return what the gateway sends to the bot; `message` is the one whose component was used."""
-    member = interaction.member
-    permissions = str(int(member.permissions))
+    member = world.person(interaction.member_id)
+    channel = world.channel(interaction.channel_id)
+    assert channel is not None
+    permissions = str(int(world.permissions(member, channel)))
+    bot_permissions = int(world.permissions(EASEL, channel)) if terms.permissions is None else terms.permissions
     body: Json = {
         "id": str(interaction.id),
-        "application_id": str(world.EASEL_ID),
+        "application_id": str(EASEL_ID),
         "type": interaction.type,
         "token": interaction.token,
         "version": 1,
@@ -64,23 +65,24 @@ def payload(interaction: Interaction, channel: world.Channel, terms: Terms, mess
         "channel_id": str(channel.id),
         "channel": channel.json() | {"permissions": permissions},
         "locale": member.locale,
-        "app_permissions": str(terms.permissions),
+        "app_permissions": str(bot_permissions),
         "entitlements": [],
         "attachment_size_limit": terms.attachment_size_limit,
     }
-    if channel.recipient is None:
+    guild = world.guild_of(channel)
+    if guild is not None:
         body |= {
-            "guild_id": str(world.GUILD_ID),
-            "guild": {"id": str(world.GUILD_ID), "locale": "en-US", "features": []},
+            "guild_id": str(guild.id),
+            "guild": {"id": str(guild.id), "locale": "en-US", "features": []},
             "guild_locale": "en-US",
-            "member": member.member_json() | {"permissions": permissions},
-            "context": 0,
-            "authorizing_integration_owners": {"0": str(world.GUILD_ID)},
+            "member": guild.member_json(member) | {"permissions": permissions},
+            "context": IN_GUILD,
+            "authorizing_integration_owners": {"0": str(guild.id)},
         }
     else:
         body |= {
             "user": member.json(),
-            "context": 1,
+            "context": IN_DIRECT_MESSAGES,
             "authorizing_integration_owners": {"0": "0"},
         }
     if message is not None:
@@ -88,24 +90,26 @@ def payload(interaction: Interaction, channel: world.Channel, terms: Terms, mess
     return body
 
 
-def metadata(interaction: Interaction, opener: Interaction | None) -> Json:
+def metadata(interaction: Interaction, opener: Interaction | None, world: World) -> Json:
     """Return Discord's description of how a message came about; `opener` opened the form that was submitted."""
+    channel = world.channel(interaction.channel_id)
+    guild = None if channel is None else world.guild_of(channel)
     body: Json = {
         "id": str(interaction.id),
         "type": interaction.type,
-        "user": interaction.member.json(),
-        "authorizing_integration_owners": {"0": str(world.GUILD_ID)},
+        "user": world.person(interaction.member_id).json(),
+        "authorizing_integration_owners": {"0": "0" if guild is None else str(guild.id)},
     }
     if interaction.type == COMMAND:
         body["name"] = _command_name(interaction.data)  # not in Discord's description, but it sends it
         if interaction.data["type"] == 2:
-            body["target_user"] = world.PEOPLE[int(interaction.data["target_id"])].json()
+            body["target_user"] = world.person(int(interaction.data["target_id"])).json()
         elif interaction.data["type"] == 3:
             body["target_message_id"] = interaction.data["target_id"]
     elif interaction.type == COMPONENT:
         body["interacted_message_id"] = str(interaction.source_id)
     elif opener is not None:
-        body["triggering_interaction_metadata"] = metadata(opener, None)
+        body["triggering_interaction_metadata"] = metadata(opener, None, world)
     return body
 
 

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Coroutine
 from typing import Any
 
-from sandbox import errors, world
+from sandbox import errors
 from sandbox.clock import Clock
 from sandbox.hub import Hub
 from sandbox.interaction import (
@@ -32,8 +32,11 @@ from sandbox.messages import (
     Message,
     Messages,
 )
+from sandbox.people import EASEL, Person
+from sandbox.places import Channel
 from sandbox.snowflakes import Snowflakes
 from sandbox.storage import Storage
+from sandbox.world import World
 
 Json = dict[str, Any]
 
@@ -45,7 +48,10 @@ NO_ANSWER = "The application did not respond."
 class Interactions:
     """All interactions of the last quarter of an hour, and their deadlines."""
 
-    def __init__(self, clock: Clock, ids: Snowflakes, storage: Storage, messages: Messages, hub: Hub) -> None:
+    def __init__(
+        self, world: World, clock: Clock, ids: Snowflakes, storage: Storage, messages: Messages, hub: Hub
+    ) -> None:
+        self._world = world
         self._clock = clock
         self._ids = ids
         self._storage = storage
@@ -54,6 +60,7 @@ class Interactions:
         self._deadlines: set[asyncio.Task[None]] = set()
         self._by_id: dict[int, Interaction] = {}
         self._by_token: dict[str, Interaction] = {}
+        self._silent: dict[int, list[Interaction]] = {}  # by the message whose button was only acknowledged
 
     def load(self) -> None:
         """Take up what an earlier run left: valid tokens stay valid, the rest is forgotten."""
@@ -82,8 +89,8 @@ class Interactions:
     def start(
         self,
         kind: int,
-        member: world.Person,
-        channel: world.Channel,
+        member: Person,
+        channel: Channel,
         data: Json,
         terms: Terms,
         *,
@@ -104,7 +111,7 @@ class Interactions:
         )
         self._remember(interaction)
         message = None if source is None else self._messages.view(source)
-        self._hub.tell_bots("INTERACTION_CREATE", payload(interaction, channel, terms, message))
+        self._hub.tell_bots("INTERACTION_CREATE", payload(interaction, self._world, terms, message))
         self._spawn(self._watch(interaction))
         self.changed(interaction)
         return interaction
@@ -133,9 +140,11 @@ class Interactions:
 
     def new_message(self, interaction: Interaction, *, ephemeral: bool) -> Message:
         """Return a blank message of the bot that belongs to this interaction."""
-        message = self._messages.new(interaction.channel_id, world.EASEL)
+        if self._world.channel(interaction.channel_id) is None:
+            raise errors.unknown("Channel")
+        message = self._messages.new(interaction.channel_id, EASEL)
         message.interaction_id = interaction.id
-        message.interaction_metadata = metadata(interaction, self.get(interaction.opened_by))
+        message.interaction_metadata = metadata(interaction, self.get(interaction.opened_by), self._world)
         if interaction.message_ids:
             message.interaction_metadata["original_response_message_id"] = str(interaction.original_id)
             message.type, message.reference_id = REPLY, interaction.original_id
@@ -153,14 +162,15 @@ class Interactions:
         """Record what an answer made of the interaction."""
         interaction.acknowledged = True
         interaction.state = state
+        self._note_silence(interaction)
         if message is not None and message.id not in interaction.message_ids:
             interaction.message_ids.append(message.id)
         self.changed(interaction)
 
     def message_edited(self, message: Message) -> None:
         """Take an edit through the channel as the answer to a button that was only acknowledged."""
-        for interaction in self._by_id.values():
-            if interaction.state == DEFERRED and interaction.silent and interaction.source_id == message.id:
+        for interaction in self._silent.pop(message.id, ()):
+            if interaction.state == DEFERRED:
                 self.answered(interaction, REPLIED, message)
 
     def changed(self, interaction: Interaction) -> None:
@@ -168,8 +178,8 @@ class Interactions:
         if interaction.type != AUTOCOMPLETE:
             self._storage.save("interaction", interaction.id, interaction)
             frame = {"type": "interaction", "interaction": view(interaction)}
-            self._hub.tell_members(frame, interaction.member_id)
-        self._hub.wake()
+            self._hub.tell_members(frame, [interaction.member_id])
+        self._hub.wake(interaction.id)
 
     def messages_of(self, interaction: Interaction) -> list[Message]:
         found = (self._messages.find(message_id) for message_id in interaction.message_ids)
@@ -178,6 +188,11 @@ class Interactions:
     def _remember(self, interaction: Interaction) -> None:
         self._by_id[interaction.id] = interaction
         self._by_token[interaction.token] = interaction
+        self._note_silence(interaction)
+
+    def _note_silence(self, interaction: Interaction) -> None:
+        if interaction.state == DEFERRED and interaction.silent and interaction.source_id is not None:
+            self._silent.setdefault(interaction.source_id, []).append(interaction)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

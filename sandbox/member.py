@@ -64,7 +64,8 @@ class Reply:
 class Member:
     """One member while the `async with` block lasts. Waiting methods raise Unanswered after `timeout_s`."""
 
-    def __init__(self, url: str, name: str = "Ada", channel: str = "pictures") -> None:
+    def __init__(self, url: str, name: str = "Ada", channel: str | None = None) -> None:
+        """`channel` by id or name; without, the first that the member sees."""
         self._name = name
         self._channel = channel
         self._url = url
@@ -174,8 +175,12 @@ class Member:
     async def delete(self, message: Json) -> None:
         """Delete a message, or dismiss an ephemeral one."""
         path = f"/sandbox/messages/{message['channel_id']}/{message['id']}"
-        async with self._session.delete(path, params={"member": self._name}) as response:
-            await _checked(response)
+        await self._send("DELETE", path, member=self._name)
+
+    async def delete_many(self, messages: list[Json]) -> None:
+        """Delete several messages of one channel at once, as a moderator's bulk deletion does."""
+        body = {"member": self._name, "channel": messages[0]["channel_id"], "messages": [one["id"] for one in messages]}
+        await self._post("/sandbox/messages/delete", body)
 
     async def pictures(self, message: Json) -> list[bytes]:
         """Return the pictures of a message as they were uploaded, wherever in it they are shown."""
@@ -198,6 +203,33 @@ class Member:
     async def log(self, since: int = 0) -> list[Json]:
         """Return the bot's REST requests and their answers."""
         return list((await self._get("/sandbox/log", since=since))["entries"])
+
+    async def create_channel(self, name: str, **more: Any) -> Json:
+        """Open a channel (`type="text"`, `guild`, `nsfw`, `overwrites`) or thread (`public_thread`, `private_thread`,
+        `parent`, `members`) and return it.
+        """
+        answer = await self._post("/sandbox/channels", {"member": self._name, "name": name, **more})
+        return dict(answer["channel"])
+
+    async def change_channel(self, channel: str, **changes: Any) -> Json:
+        """Change a channel's or thread's name, topic, nsfw, archived, locked or overwrites, and return it."""
+        return dict((await self._send("PATCH", f"/sandbox/channels/{channel}", changes))["channel"])
+
+    async def delete_channel(self, channel: str) -> None:
+        """Delete a channel or thread, by id or name."""
+        await self._send("DELETE", f"/sandbox/channels/{channel}")
+
+    async def add_to_thread(self, thread: str, member: str) -> None:
+        """Take a member, or the bot by its name, into a thread."""
+        await self._send("PUT", f"/sandbox/channels/{thread}/members/{member}")
+
+    async def remove_from_thread(self, thread: str, member: str) -> None:
+        """Let a member, or the bot by its name, leave a thread."""
+        await self._send("DELETE", f"/sandbox/channels/{thread}/members/{member}")
+
+    async def advance(self, seconds: float) -> float:
+        """Move the sandbox's clock on, and return what time it is there then, in seconds since 1970."""
+        return float((await self._post("/sandbox/clock", {"advance_s": seconds}))["now"])
 
     @property
     def _session(self) -> aiohttp.ClientSession:
@@ -224,8 +256,11 @@ class Member:
                 raise Unanswered(f"No {'final answer' if until == 'done' else 'answer'} came within {timeout_s:g} s.")
 
     async def _get(self, path: str, **query: Any) -> Json:
+        return await self._send("GET", path, **query)
+
+    async def _send(self, method: str, path: str, body: Json | None = None, **query: Any) -> Json:
         params = {key: str(value) for key, value in query.items()}
-        async with self._session.get(path, params=params) as response:
+        async with self._session.request(method, path, params=params, json=body) as response:
             return await _checked(response)
 
     async def _post(self, path: str, body: Json, parts: Mapping[str, list[File]] | None = None) -> Json:

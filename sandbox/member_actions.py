@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox import commandbar, snowflakes, world
+from sandbox import commandbar, snowflakes
 from sandbox.errors import MemberError
 from sandbox.filling import fill_modal, use_component
 from sandbox.interaction import (
@@ -22,7 +22,11 @@ from sandbox.interactions import ACKNOWLEDGE_WITHIN_S
 from sandbox.limits.commands import MESSAGE_COMMAND, USER, USER_COMMAND
 from sandbox.limits.messages import MOST_ATTACHMENTS, MOST_CONTENT, Draft, Flag, NewFile
 from sandbox.member_requests import MemberRequest, read_request, visible_message
+from sandbox.people import EASEL_ID, Person
+from sandbox.permissions import Permission
+from sandbox.places import Channel
 from sandbox.state import State, state_of
+from sandbox.world import Scene
 
 Json = dict[str, Any]
 routes = web.RouteTableDef()
@@ -32,37 +36,38 @@ routes = web.RouteTableDef()
 async def run_command(request: web.Request) -> web.Response:
     state = state_of(request)
     asked = await read_request(request, state)
-    member, channel = asked.member, asked.channel
-    commands = state.commands.for_member(member)
+    scene = asked.scene
+    commands = state.commands.for_member(scene.member, scene.channel)
     if "target_message" in asked.body or "target_user" in asked.body:
-        data = _context_menu(state, asked, commands)
+        data = _context_menu(state, asked, scene, commands)
     else:
         values: Json
         if "text" in asked.body:
             invocation, values = commandbar.read(commands, asked.text("text"))
         else:
             invocation, values = commandbar.find(commands, asked.text("name")), asked.mapping("options")
-        files = {name: listed[-1] for name, listed in asked.file_fields(state, channel).items()}
-        options, resolved = commandbar.convert(invocation, values, files)
+        files = {name: listed[-1] for name, listed in asked.file_fields(scene.channel).items()}
+        options, resolved = commandbar.convert(invocation, values, files, scene)
         data = invocation.data(options) | ({"resolved": resolved} if resolved else {})
-    return _sent(state.interactions.start(COMMAND, member, channel, data, state.terms))
+    return _sent(state.interactions.start(COMMAND, scene.member, scene.channel, data, state.terms))
 
 
 @routes.post("/autocomplete")
 async def autocomplete(request: web.Request) -> web.Response:
     state = state_of(request)
     asked = await read_request(request, state)
-    invocation = commandbar.find(state.commands.for_member(asked.member), asked.text("name"))
+    scene = asked.scene
+    invocation = commandbar.find(state.commands.for_member(scene.member, scene.channel), asked.text("name"))
     focused = asked.text("focused")
-    options, _ = commandbar.convert(invocation, asked.mapping("options"), {}, focused=focused)
+    options, _ = commandbar.convert(invocation, asked.mapping("options"), {}, scene, focused=focused)
     if not any(one["name"] == focused and one.get("autocomplete") for one in invocation.options):
         raise MemberError(f"The option “{focused}” is not completed by the bot.")
     data = invocation.data(options)
-    interaction = state.interactions.start(AUTOCOMPLETE, asked.member, asked.channel, data, state.terms)
+    interaction = state.interactions.start(AUTOCOMPLETE, scene.member, scene.channel, data, state.terms)
     deadline = asyncio.get_running_loop().time() + ACKNOWLEDGE_WITHIN_S
     while not interaction.acknowledged and interaction.failed_reason is None:
         remaining_s = deadline - asyncio.get_running_loop().time()
-        if remaining_s <= 0 or not await state.hub.change(remaining_s):
+        if remaining_s <= 0 or not await state.hub.change(remaining_s, [interaction.id]):
             break
     return web.json_response({"choices": interaction.choices})
 
@@ -73,10 +78,11 @@ async def use_message_component(request: web.Request) -> web.Response:
     asked = await read_request(request, state)
     message_id = snowflakes.parse(asked.body.get("message_id"))
     message = visible_message(state, asked.member, None, message_id)
-    if message.author_id != world.EASEL_ID:
+    if message.author_id != EASEL_ID:
         raise MemberError("This message is not the bot's.")
-    data = use_component(message.components, asked.text("custom_id"), asked.body.get("values"))
-    channel = world.find_channel(str(message.channel_id), asked.member)
+    channel = state.world.find_channel(str(message.channel_id), asked.member)
+    scene = Scene(state.world, asked.member, channel)
+    data = use_component(message.components, asked.text("custom_id"), asked.body.get("values"), scene)
     return _sent(state.interactions.start(COMPONENT, asked.member, channel, data, state.terms, source=message))
 
 
@@ -89,8 +95,9 @@ async def submit_modal(request: web.Request) -> web.Response:
         raise MemberError("There is no such form open.", 404)
     if opener.submitted:
         raise MemberError("The form has been submitted already.")
-    channel = world.find_channel(str(opener.channel_id), asked.member)
-    data = fill_modal(opener.modal, asked.mapping("values"), asked.file_fields(state, channel))
+    channel = state.world.find_channel(str(opener.channel_id), asked.member)
+    scene = Scene(state.world, asked.member, channel)
+    data = fill_modal(opener.modal, asked.mapping("values"), asked.file_fields(channel), scene)
     opener.submitted = True
     source = state.messages.find(opener.source_id)
     return _sent(
@@ -104,14 +111,18 @@ async def submit_modal(request: web.Request) -> web.Response:
 async def write_message(request: web.Request) -> web.Response:
     state = state_of(request)
     asked = await read_request(request, state)
+    member, channel = asked.member, asked.channel
     content = str(asked.body.get("content") or "")
     if len(content) > MOST_CONTENT:
         raise MemberError(f"A message may have at most {MOST_CONTENT} characters.")
     if len(asked.files) > MOST_ATTACHMENTS:
         raise MemberError(f"A message may have at most {MOST_ATTACHMENTS} files.")
+    needed = Permission.SEND_MESSAGES_IN_THREADS if channel.thread else Permission.SEND_MESSAGES
+    if not state.world.permissions(member, channel) & needed:
+        raise MemberError(f"{member.name} may not write here.", 403)
     uploads = dict(enumerate(upload for _, upload in asked.files))
     files = [NewFile(index, upload.filename) for index, upload in uploads.items()]
-    message = state.messages.new(asked.channel.id, asked.member)
+    message = state.messages.new(channel.id, member)
     state.messages.create(message, Draft(content=content, new_files=files), uploads)
     return web.json_response({"message": state.messages.member_view(message)})
 
@@ -119,17 +130,38 @@ async def write_message(request: web.Request) -> web.Response:
 @routes.delete("/messages/{channel}/{message}")
 async def delete_message(request: web.Request) -> web.Response:
     state = state_of(request)
-    member = world.find_member(request.query.get("member"))
-    channel = world.find_channel(request.match_info["channel"], member)
+    member = state.world.find_member(request.query.get("member"))
+    channel = state.world.find_channel(request.match_info["channel"], member)
     message = visible_message(state, member, channel, snowflakes.parse(request.match_info["message"]))
     own = member.id in (message.author_id, message.visible_to)
-    if not own and (channel.recipient is not None or not member.moderator):
+    if not own and not may_moderate(state, member, channel):
         raise MemberError(f"{member.name} may not delete this message.", 403)
     state.messages.delete(message)
     return web.Response(status=204)
 
 
-def _context_menu(state: State, asked: MemberRequest, commands: list[Json]) -> Json:
+@routes.post("/messages/delete")
+async def delete_messages(request: web.Request) -> web.Response:
+    state = state_of(request)
+    asked = await read_request(request, state)
+    member, channel = asked.member, asked.channel
+    if not may_moderate(state, member, channel):
+        raise MemberError(f"{member.name} may not delete messages here.", 403)
+    listed = asked.body.get("messages")
+    if not isinstance(listed, list) or not listed:
+        raise MemberError("messages is a list of ids.")
+    found = [visible_message(state, member, channel, snowflakes.parse(one)) for one in dict.fromkeys(listed)]
+    state.messages.delete_many(channel, found)
+    return web.Response(status=204)
+
+
+def may_moderate(state: State, member: Person, channel: Channel) -> bool:
+    """Say whether a member may delete other people's messages in a channel."""
+    bits = state.world.permissions(member, channel)
+    return channel.recipient is None and bool(bits & Permission.MANAGE_MESSAGES)
+
+
+def _context_menu(state: State, asked: MemberRequest, scene: Scene, commands: list[Json]) -> Json:
     kind = MESSAGE_COMMAND if "target_message" in asked.body else USER_COMMAND
     name = asked.text("name")
     command = next((one for one in commands if (one["type"], one["name"]) == (kind, name)), None)
@@ -138,13 +170,13 @@ def _context_menu(state: State, asked: MemberRequest, commands: list[Json]) -> J
     resolved: Json = {}
     if kind == MESSAGE_COMMAND:
         target = snowflakes.parse(asked.body["target_message"])
-        message = visible_message(state, asked.member, asked.channel, target)
+        message = visible_message(state, scene.member, scene.channel, target)
         if message.flags & Flag.EPHEMERAL:
             raise MemberError("Ephemeral messages have no context menu commands.")
         resolved["messages"] = {str(message.id): state.messages.view(message)}
         target_id = str(message.id)
     else:
-        target_id = commandbar.resolve(USER, asked.body["target_user"], "target_user", resolved)
+        target_id = commandbar.resolve(USER, asked.body["target_user"], "target_user", scene, resolved)
     data = {"id": command["id"], "name": name, "type": kind, "target_id": target_id, "resolved": resolved}
     return data | ({"guild_id": command["guild_id"]} if "guild_id" in command else {})
 

@@ -8,10 +8,11 @@ from typing import Any
 
 from aiohttp import WSCloseCode, web
 
-from sandbox import control, member_actions, snowflakes, world
+from sandbox import control, member_actions, rearranging, snowflakes
 from sandbox.errors import DiscordError, MemberError
 from sandbox.interaction import AUTOCOMPLETE, DEFERRED, FAILED, MODAL, SENT, Interaction, view
 from sandbox.member_requests import seconds, visible_message
+from sandbox.overview import overview
 from sandbox.settling import QUIET_OTHERWISE_S, unsettled_for
 from sandbox.state import State, state_of
 
@@ -30,7 +31,7 @@ def application() -> web.Application:
     made = web.Application(middlewares=[_speak_plainly], client_max_size=MOST_BYTES)
     made[_SOCKETS] = set()
     made.on_shutdown.append(_close_sockets)
-    for part in (routes, member_actions.routes, control.routes):
+    for part in (routes, member_actions.routes, control.routes, rearranging.routes):
         made.router.add_routes(part)
     return made
 
@@ -55,48 +56,16 @@ async def _speak_plainly(request: web.Request, handler: Handler) -> web.StreamRe
 @routes.get("/state")
 async def get_state(request: web.Request) -> web.Response:
     state = state_of(request)
-    member = world.find_member(request.query.get("member", world.MEMBERS[0].name))
-    only = request.query.get("channel")
-    direct = world.find_channel(str(member.direct_channel_id), member)
-    channels = [*world.CHANNELS, *([direct] if state.messages.in_channel(direct.id) else [])]
-    shown = [world.find_channel(only, member)] if only else [*channels]
-    return web.json_response(
-        {
-            "guild": {"id": str(world.GUILD_ID), "name": "Easel Studio"},
-            "channels": [
-                {"id": str(one.id), "name": one.name or world.EASEL.name, "type": one.type} for one in channels
-            ],
-            "members": [
-                {
-                    "id": str(person.id),
-                    "name": person.name,
-                    "avatar_url": _avatar_url(state, person),
-                    "moderator": person.moderator,
-                    "locale": person.locale,
-                }
-                for person in world.MEMBERS
-            ],
-            "bot": {
-                "id": str(world.EASEL_ID),
-                "name": world.EASEL.name,
-                "avatar_url": _avatar_url(state, world.EASEL),
-                "online": state.gateway.online,
-            },
-            "commands": state.commands.for_member(member),
-            "messages": [
-                state.messages.member_view(message)
-                for channel in shown
-                for message in state.messages.in_channel(channel.id)
-                if message.visible_for(member)
-            ],
-        }
-    )
+    member = state.world.find_member(request.query.get("member", state.world.members[0].name))
+    named = request.query.get("channel")
+    only = state.world.find_channel(named, member) if named else None
+    return web.json_response(overview(state, member, only))
 
 
 @routes.get("/events")
 async def watch_events(request: web.Request) -> web.StreamResponse:
     state = state_of(request)
-    member = world.find_member(request.query.get("member"))
+    member = state.world.find_member(request.query.get("member"))
     socket = web.WebSocketResponse(heartbeat=30)
     await socket.prepare(request)
     outbox: asyncio.Queue[Json] = asyncio.Queue()
@@ -134,7 +103,8 @@ async def get_interaction(request: web.Request) -> web.Response:
         reached = due_s == 0
         if reached or patience_s <= 0:
             break
-        await state.hub.change(patience_s if due_s is None else min(patience_s, due_s))
+        watched = [interaction.id, *interaction.message_ids]
+        await state.hub.change(patience_s if due_s is None else min(patience_s, due_s), watched)
     messages = [state.messages.member_view(one) for one in state.interactions.messages_of(interaction)]
     return web.json_response(view(interaction) | {"messages": messages, "reached": reached})
 
@@ -142,8 +112,8 @@ async def get_interaction(request: web.Request) -> web.Response:
 @routes.get("/messages/{channel}/{message}")
 async def get_message(request: web.Request) -> web.Response:
     state = state_of(request)
-    member = world.find_member(request.query.get("member"))
-    channel = world.find_channel(request.match_info["channel"], member)
+    member = state.world.find_member(request.query.get("member"))
+    channel = state.world.find_channel(request.match_info["channel"], member)
     message_id = snowflakes.parse(request.match_info["message"])
     known = snowflakes.parse(request.query.get("changed_since", "0"))
     if known is None:
@@ -154,7 +124,7 @@ async def get_message(request: web.Request) -> web.Response:
         patience_s = deadline - asyncio.get_running_loop().time()
         if message.revision > known or patience_s <= 0:
             return web.json_response({"message": state.messages.member_view(message)})
-        await state.hub.change(patience_s)
+        await state.hub.change(patience_s, [message.id])
 
 
 def _due_in(state: State, interaction: Interaction, until: str, quiet_s: float) -> float | None:
@@ -182,7 +152,3 @@ async def _close_sockets(application: web.Application) -> None:
     sockets = application[_SOCKETS]
     for socket in tuple(sockets):
         await socket.close(code=WSCloseCode.GOING_AWAY)
-
-
-def _avatar_url(state: State, person: world.Person) -> str:
-    return f"{state.files.origin}/avatars/{person.id}/{person.avatar}.png"

@@ -8,11 +8,13 @@ from typing import Any
 
 from aiohttp import BodyPartReader, web
 
-from sandbox import world
 from sandbox.attachments import Upload
 from sandbox.errors import MemberError
 from sandbox.messages import Message
+from sandbox.people import Person
+from sandbox.places import Channel
 from sandbox.state import State
+from sandbox.world import Scene
 
 Json = dict[str, Any]
 
@@ -22,15 +24,20 @@ class MemberRequest:
     """A request's JSON and its files in the order they came, by the name of their part."""
 
     body: Json
+    state: State
     files: list[tuple[str, Upload]] = field(default_factory=list)
 
     @property
-    def member(self) -> world.Person:
-        return world.find_member(self.body.get("member"))
+    def member(self) -> Person:
+        return self.state.world.find_member(self.body.get("member"))
 
     @property
-    def channel(self) -> world.Channel:
-        return world.find_channel(self.body.get("channel"), self.member)
+    def channel(self) -> Channel:
+        return self.state.world.find_channel(self.body.get("channel"), self.member)
+
+    @property
+    def scene(self) -> Scene:
+        return Scene(self.state.world, self.member, self.channel)
 
     def text(self, key: str) -> str:
         """Return a field that must be a text."""
@@ -45,14 +52,14 @@ class MemberRequest:
             raise MemberError(f"The field “{key}” must be an object.")
         return value
 
-    def file_fields(self, state: State, channel: world.Channel) -> dict[str, list[Json]]:
+    def file_fields(self, channel: Channel) -> dict[str, list[Json]]:
         """Keep the files of parts named `file:FIELD` and return their attachment objects by field."""
         found: dict[str, list[Json]] = {}
         for part, upload in self.files:
             if not part.startswith("file:"):
                 raise MemberError(f"A file's part is named “file:OPTION”, not “{part}”.")
-            kept = state.files.keep(upload, state.ids.next(), channel.id, ephemeral=True)
-            found.setdefault(part.removeprefix("file:"), []).append(state.files.json(kept))
+            kept = self.state.files.keep(upload, self.state.ids.next(), channel.id, ephemeral=True)
+            found.setdefault(part.removeprefix("file:"), []).append(self.state.files.json(kept))
         return found
 
 
@@ -81,7 +88,7 @@ async def read_request(request: web.Request, state: State) -> MemberRequest:
     for _, upload in found:
         if len(upload.data) > limit:
             raise MemberError(f"The file {upload.filename} is larger than {limit / 1024 / 1024:g} MiB.", 413)
-    return MemberRequest(parsed, found)
+    return MemberRequest(parsed, state, found)
 
 
 def seconds(request: web.Request, key: str, most: float) -> float:
@@ -95,12 +102,10 @@ def seconds(request: web.Request, key: str, most: float) -> float:
     return value
 
 
-def visible_message(
-    state: State, member: world.Person, channel: world.Channel | None, message_id: int | None
-) -> Message:
+def visible_message(state: State, member: Person, channel: Channel | None, message_id: int | None) -> Message:
     """Return a message that the member sees, in `channel` where one is given; raise MemberError otherwise."""
     message = state.messages.find(message_id)
     elsewhere = message is not None and channel is not None and message.channel_id != channel.id
-    if message is None or elsewhere or not message.visible_for(member):
+    if message is None or elsewhere or not state.messages.visible(message, member):
         raise MemberError("There is no such message here (any more).", 404)
     return message

@@ -7,14 +7,17 @@ from typing import Any
 
 import msgspec
 
-from sandbox import errors, media, world
+from sandbox import errors, media
 from sandbox.attachments import Attachment, Files, Upload
 from sandbox.clock import Clock, iso
 from sandbox.errors import DiscordError
 from sandbox.hub import Hub
 from sandbox.limits.messages import Draft, Flag, NewFile
+from sandbox.people import EASEL, EASEL_ID, Person
+from sandbox.places import Channel
 from sandbox.snowflakes import Snowflakes
 from sandbox.storage import Storage
+from sandbox.world import World
 
 Json = dict[str, Any]
 _MENTION = re.compile(r"<@!?(\d+)>")
@@ -61,23 +64,21 @@ class Message(msgspec.Struct, kw_only=True):
         """Return the names of its files by id."""
         return {attachment.id: attachment.filename for attachment in self.attachments}
 
-    def visible_for(self, member: world.Person) -> bool:
-        if self.visible_to is not None:
-            return self.visible_to == member.id
-        channel = world.channel(self.channel_id)
-        return channel is not None and channel.recipient in (None, member)
-
 
 class Messages:
     """All messages. Every change is kept on disk and told to bots and members before the call returns."""
 
-    def __init__(self, clock: Clock, ids: Snowflakes, storage: Storage, files: Files, hub: Hub) -> None:
+    def __init__(self, world: World, clock: Clock, ids: Snowflakes, storage: Storage, files: Files, hub: Hub) -> None:
+        self._world = world
         self._clock = clock
         self._ids = ids
         self._storage = storage
         self._files = files
         self._hub = hub
-        self._messages = {message.id: message for message in storage.load("message", Message)}
+        self._messages: dict[int, Message] = {}
+        self._channels: dict[int, dict[int, Message]] = {}
+        for message in storage.load("message", Message):
+            self._place(message)
         self._revision = max((message.revision for message in self._messages.values()), default=0)
         self._attachments = {
             attachment.id: attachment for message in self._messages.values() for attachment in message.attachments
@@ -92,10 +93,12 @@ class Messages:
 
     def in_channel(self, channel_id: int) -> list[Message]:
         """Return a channel's messages, oldest first."""
-        return sorted(
-            (message for message in self._messages.values() if message.channel_id == channel_id),
-            key=lambda message: message.id,
-        )
+        return list(self._channels.get(channel_id, {}).values())
+
+    def visible(self, message: Message, member: Person) -> bool:
+        """Say whether a member sees a message."""
+        channel = self._world.channel(message.channel_id)
+        return channel is not None and self._world.sees(member, channel) and message.visible_to in (None, member.id)
 
     def create(self, message: Message, draft: Draft, uploads: dict[int, Upload]) -> Message:
         """Fill a new message from `draft`, keep it and announce it; raise where it would be empty."""
@@ -105,18 +108,18 @@ class Messages:
         if not draft.new_files:
             self._refuse_if_empty(message, draft.embeds, draft.components)
         self._fill(message, draft, uploads)
-        self._messages[message.id] = message
+        self._place(message)
         self._announce(message, "MESSAGE_CREATE", "message_create")
         return message
 
     def placeholder(self, message: Message) -> Message:
         """Keep and announce a message that a bot has promised (*Easel is thinking…*)."""
         message.flags |= Flag.LOADING
-        self._messages[message.id] = message
+        self._place(message)
         self._announce(message, "MESSAGE_CREATE", "message_create")
         return message
 
-    def new(self, channel_id: int, author: world.Person) -> Message:
+    def new(self, channel_id: int, author: Person) -> Message:
         """Return a blank message that is not kept yet."""
         return Message(id=self._ids.next(), channel_id=channel_id, author_id=author.id, created=self._clock.now())
 
@@ -145,19 +148,29 @@ class Messages:
         self._fill(becoming, draft, uploads)
         for attachment in dropped:
             self._discard(attachment)
-        self._messages[message.id] = becoming
+        self._place(becoming)
         self._announce(becoming, "MESSAGE_UPDATE", "message_update")
         return becoming
 
     def delete(self, message: Message) -> None:
-        del self._messages[message.id]
-        self._storage.forget("message", message.id)
-        for attachment in message.attachments:
-            self._discard(attachment)
-        gone = {"id": str(message.id), "channel_id": str(message.channel_id)}
-        self._hub.tell_members({"type": "message_delete", **gone}, self._audience(message))
-        if message.visible_to is None:
-            self._hub.tell_bots("MESSAGE_DELETE", gone | _place(message.channel_id))
+        channel = self._world.channel(message.channel_id)
+        self._forget(message)
+        if channel is not None and message.visible_to is None and self._world.sees(EASEL, channel):
+            gone = {"id": str(message.id), "channel_id": str(message.channel_id)}
+            self._hub.tell_bots("MESSAGE_DELETE", gone | channel.place)
+
+    def delete_many(self, channel: Channel, messages: list[Message]) -> None:
+        """Delete several messages of one channel at once."""
+        for message in messages:
+            self._forget(message)
+        if self._world.sees(EASEL, channel):
+            ids = [str(message.id) for message in messages if message.visible_to is None]
+            self._hub.tell_bots("MESSAGE_DELETE_BULK", {"ids": ids, "channel_id": str(channel.id)} | channel.place)
+
+    def forget_channel(self, channel_id: int) -> None:
+        """Let go of a deleted channel's messages. Nobody is told of each, as on Discord."""
+        for message in self.in_channel(channel_id):
+            self._forget(message)
 
     def view(self, message: Message, *, with_reference: bool = True) -> Json:
         """Return Discord's message object."""
@@ -167,13 +180,13 @@ class Messages:
             "id": str(message.id),
             "type": message.type,
             "channel_id": str(message.channel_id),
-            "author": world.PEOPLE[message.author_id].json(),
+            "author": self._world.person(message.author_id).json(),
             "content": message.content,
             "timestamp": iso(message.created),
             "edited_timestamp": None if message.edited is None else iso(message.edited),
             "tts": False,
             "mention_everyone": False,
-            "mentions": [person.json() for person in mentioned(message.content)],
+            "mentions": [person.json() for person in self._mentioned(message.content)],
             "mention_roles": [],
             "attachments": [self._files.json(one) for one in message.attachments if one.id not in shown_elsewhere],
             "embeds": embeds,
@@ -181,17 +194,17 @@ class Messages:
             "pinned": False,
             "flags": message.flags,
         }
-        if message.author_id == world.EASEL_ID:
-            body["application_id"] = str(world.EASEL_ID)
+        if message.author_id == EASEL_ID:
+            body["application_id"] = str(EASEL_ID)
         if message.interaction_metadata is not None:
-            body["webhook_id"] = str(world.EASEL_ID)
+            body["webhook_id"] = str(EASEL_ID)
             body["interaction_metadata"] = message.interaction_metadata
         if message.reference_id is not None:
             body["message_reference"] = {
                 "type": 0,
                 "channel_id": str(message.channel_id),
                 "message_id": str(message.reference_id),
-            } | _place(message.channel_id)
+            } | self._where(message)
             original = self.get(message.channel_id, message.reference_id)
             if with_reference:
                 body["referenced_message"] = None if original is None else self.view(original, with_reference=False)
@@ -205,6 +218,20 @@ class Messages:
             "pending": message.pending,
             "sandbox": {"interaction_id": interaction_id},
         }
+
+    def _place(self, message: Message) -> None:
+        self._messages[message.id] = message
+        self._channels.setdefault(message.channel_id, {})[message.id] = message
+
+    def _forget(self, message: Message) -> None:
+        del self._messages[message.id]
+        del self._channels[message.channel_id][message.id]
+        self._storage.forget("message", message.id)
+        for attachment in message.attachments:
+            self._discard(attachment)
+        gone = {"type": "message_delete", "id": str(message.id), "channel_id": str(message.channel_id)}
+        self._hub.tell_members(gone, self._audience(message))
+        self._hub.wake(message.id)
 
     def _fill(self, message: Message, draft: Draft, uploads: dict[int, Upload]) -> None:
         """Keep the draft's files and put its embeds and components into the message."""
@@ -240,36 +267,35 @@ class Messages:
         if filled.empty:
             raise errors.empty_message()
 
-    @staticmethod
-    def _audience(message: Message) -> int | None:
-        if message.visible_to is not None:
-            return message.visible_to
-        channel = world.channel(message.channel_id)
-        return channel.recipient.id if channel and channel.recipient else None
+    def _audience(self, message: Message) -> list[int]:
+        """Return whose open pages show a message."""
+        return [one for one in self._hub.listening if self.visible(message, self._world.people[one])]
 
     def _announce(self, message: Message, event: str, frame_type: str) -> None:
         self._revision += 1
         message.revision = self._revision
         message.changed = self._clock.now()
         self._storage.save("message", message.id, message)
-        self._hub.tell_members({"type": frame_type, "message": self.member_view(message)}, self._audience(message))
-        if message.visible_to is None:  # a bot hears nothing of ephemeral messages but what REST answers
-            author = world.PEOPLE[message.author_id]
-            place = _place(message.channel_id)
-            if place:
-                place["member"] = author.member_json(with_user=False)
-            self._hub.tell_bots(event, self.view(message) | place)
+        if audience := self._audience(message):
+            self._hub.tell_members({"type": frame_type, "message": self.member_view(message)}, audience)
+        self._hub.wake(message.id)
+        channel = self._world.channel(message.channel_id)
+        assert channel is not None
+        # A bot hears nothing of ephemeral messages but what REST answers.
+        if message.visible_to is None and self._world.sees(EASEL, channel):
+            author = self._world.person(message.author_id)
+            guild = self._world.guild_of(channel)
+            member = {} if guild is None else {"member": guild.member_json(author, with_user=False)}
+            self._hub.tell_bots(event, self.view(message) | channel.place | member)
 
+    def _mentioned(self, content: str) -> list[Person]:
+        """Return the people whom a text mentions, each once."""
+        ids = dict.fromkeys(int(number) for number in _MENTION.findall(content))
+        return [self._world.people[number] for number in ids if number in self._world.people]
 
-def mentioned(content: str) -> list[world.Person]:
-    """Return the people whom a text mentions, each once."""
-    ids = dict.fromkeys(int(number) for number in _MENTION.findall(content))
-    return [world.PEOPLE[number] for number in ids if number in world.PEOPLE]
-
-
-def _place(channel_id: int) -> Json:
-    channel = world.channel(channel_id)
-    return {} if channel is None or channel.recipient else {"guild_id": str(world.GUILD_ID)}
+    def _where(self, message: Message) -> Json:
+        channel = self._world.channel(message.channel_id)
+        return {} if channel is None else channel.place
 
 
 def _legacy_fields(content: str) -> Json:

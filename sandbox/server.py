@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from aiohttp import web
 
-from sandbox import cdn, member_api, world
+from sandbox import cdn, member_api
 from sandbox.attachments import Files
+from sandbox.building import Building
 from sandbox.clock import Clock
 from sandbox.commands import Commands
 from sandbox.errors import DiscordError, OperatorError, not_found
@@ -25,7 +26,9 @@ from sandbox.rest.serving import PREFIX, answer
 from sandbox.snowflakes import Snowflakes
 from sandbox.state import STATE, State
 from sandbox.storage import Storage
+from sandbox.world import World
 
+Json = dict[str, Any]
 DEFAULT_TOKEN = "sandbox-token"
 DEFAULT_PORT = 8080
 HEARTBEAT_INTERVAL_S = 41.25
@@ -44,9 +47,13 @@ class Sandbox:
         data: Path | None = None,
         token: str = DEFAULT_TOKEN,
         clock: Clock | None = None,
+        members: int = 0,
         heartbeat_interval_s: float = HEARTBEAT_INTERVAL_S,
     ) -> None:
-        """Raise OperatorError where `data` can't be written. Without `data` nothing outlives the block."""
+        """Raise OperatorError where `data` can't be written. Without `data` nothing outlives the block.
+
+        `members` more members than the named ones (`member-1`, `member-2`…) are in the first server.
+        """
         self._host = host
         self._port = port
         clock = clock or Clock()
@@ -55,17 +62,20 @@ class Sandbox:
         hub = Hub()
         files = Files(storage, clock)
         faults = Faults()
-        messages = Messages(clock, ids, storage, files, hub)
+        world = World(members=members)
+        messages = Messages(world, clock, ids, storage, files, hub)
         self.state = State(
             clock=clock,
+            world=world,
+            building=Building(world, messages, clock, storage, hub),
             ids=ids,
             storage=storage,
             files=files,
             hub=hub,
             messages=messages,
-            interactions=Interactions(clock, ids, storage, messages, hub),
-            commands=Commands(ids, storage, hub),
-            gateway=Gateway(clock, hub, token, heartbeat_interval_s, faults, self._direct_messages),
+            interactions=Interactions(world, clock, ids, storage, messages, hub),
+            commands=Commands(world, ids, storage, hub),
+            gateway=Gateway(world, clock, hub, token, heartbeat_interval_s, faults, self._direct_messages),
             faults=faults,
             token=token,
         )
@@ -114,10 +124,10 @@ class Sandbox:
         self.state.files.close()
         self.state.storage.close()
 
-    def _direct_messages(self) -> list[world.Json]:
+    def _direct_messages(self) -> list[Json]:
         """Return the direct message channels that hold messages."""
-        channels = (world.channel(person.direct_channel_id) for person in world.MEMBERS)
-        return [one.json() for one in channels if one and self.state.messages.in_channel(one.id)]
+        channels = map(self.state.world.direct, self.state.world.members)
+        return [one.json() for one in channels if self.state.messages.in_channel(one.id)]
 
     def _application(self) -> web.Application:
         application = web.Application(client_max_size=MOST_BYTES)

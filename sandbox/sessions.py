@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox import world
+from sandbox.people import EASEL_ID
 
 Json = dict[str, Any]
 
@@ -46,12 +46,17 @@ class Session:
 
     def _shown(self, event: str, data: Json) -> Json | None:
         """Return what this session's intents let it see of an event."""
+        if event.startswith(("GUILD_", "CHANNEL_", "THREAD_")) and not self.intents & GUILDS:
+            return None
+        if event == "THREAD_MEMBERS_UPDATE" and not self.intents & MEMBERS:
+            touched = [member["user_id"] for member in data["added_members"]] + data["removed_member_ids"]
+            return data if str(EASEL_ID) in touched else None
         if event.startswith("MESSAGE_"):
             direct = "guild_id" not in data
             if not self.intents & (DIRECT_MESSAGES if direct else MESSAGES):
                 return None
-            own = data.get("author", {}).get("id") == str(world.EASEL_ID)
-            named = any(user["id"] == str(world.EASEL_ID) for user in data.get("mentions", ()))
+            own = data.get("author", {}).get("id") == str(EASEL_ID)
+            named = any(user["id"] == str(EASEL_ID) for user in data.get("mentions", ()))
             if "content" in data and not (self.intents & CONTENT or own or named or direct):
                 return data | _HIDDEN_CONTENT
         return data

@@ -8,8 +8,8 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox import world
 from sandbox.attachments import Files
+from sandbox.building import Building
 from sandbox.clock import Clock
 from sandbox.commands import Commands
 from sandbox.faults import Faults
@@ -18,8 +18,11 @@ from sandbox.hub import Hub
 from sandbox.interaction import Terms
 from sandbox.interactions import Interactions
 from sandbox.messages import Messages
+from sandbox.people import EASEL
+from sandbox.places import Channel
 from sandbox.snowflakes import Snowflakes
 from sandbox.storage import Storage
+from sandbox.world import World
 
 Json = dict[str, Any]
 
@@ -27,6 +30,8 @@ Json = dict[str, Any]
 @dataclass(frozen=True)
 class State:
     clock: Clock
+    world: World
+    building: Building
     ids: Snowflakes
     storage: Storage
     files: Files
@@ -39,14 +44,15 @@ class State:
     token: str
     log: deque[Json] = field(default_factory=lambda: deque(maxlen=10_000))
 
-    @property
-    def bot_permissions(self) -> int:
+    def bot_permissions(self, channel: Channel) -> int:
+        """Return what the bot may do in a channel."""
         forced = self.faults.settings.bot_permissions
-        return int(world.EASEL.permissions) if forced is None else int(forced)
+        return int(self.world.permissions(EASEL, channel)) if forced is None else int(forced)
 
     @property
     def terms(self) -> Terms:
-        return Terms(self.faults.announced_size_limit, self.bot_permissions)
+        forced = self.faults.settings.bot_permissions
+        return Terms(self.faults.announced_size_limit, None if forced is None else int(forced))
 
 
 STATE: web.AppKey[State] = web.AppKey("state", State)

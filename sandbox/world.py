@@ -1,259 +1,146 @@
-"""The one server of this Discord: who is in it, its channels and roles, and how Discord writes them.
+"""Who and what there is at the moment, who may see it, and who may do what where.
 
-Nothing here changes.
+What changes it is in `sandbox.building`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from functools import reduce
+from operator import or_
 
+from sandbox import beginning
 from sandbox.errors import MemberError
-from sandbox.permissions import EVERYONE, MODERATOR, Permission
-
-Json = dict[str, Any]
-
-TEXT, DIRECT = 0, 1  # channel types
-
-GUILD_ID = 1_100_000_000_000_000_000
-PICTURES_ID = 1_100_000_000_000_000_001
-GENERAL_ID = 1_100_000_000_000_000_002
-MODERATORS_ID = 1_100_000_000_000_000_011
-BOTS_ID = 1_100_000_000_000_000_012
-EASEL_ID = 1_100_000_000_000_000_100  # the bot's user and its application share an id, as on Discord
-JOINED = "2024-01-01T00:00:00+00:00"
+from sandbox.guilds import Guild
+from sandbox.people import EASEL, Person
+from sandbox.permissions import ALL, EVERYONE, Permission
+from sandbox.places import DIRECT, MEMBER, PRIVATE_THREAD, TEXT, Channel
 
 
-@dataclass(frozen=True)
-class Role:
-    id: int
-    name: str
-    permissions: Permission
-    position: int
-    color: int = 0
-    managed: bool = False
+class World:
+    """The servers, people and channels. `members` more people than those of the beginning make it a crowd."""
 
-    def json(self) -> Json:
-        return {
-            "id": str(self.id),
-            "name": self.name,
-            "permissions": str(int(self.permissions)),
-            "position": self.position,
-            "color": self.color,
-            "colors": {"primary_color": self.color, "secondary_color": None, "tertiary_color": None},
-            "hoist": False,
-            "managed": self.managed,
-            "mentionable": False,
-            "icon": None,
-            "unicode_emoji": None,
-            "flags": 0,
+    def __init__(self, *, members: int = 0) -> None:
+        many = beginning.crowd(members)
+        self.members = (*beginning.PEOPLE, *many)
+        self.people = {person.id: person for person in (*self.members, EASEL)}
+        self.guilds = {guild.id: guild for guild in beginning.guilds(many)}
+        self.channels = {channel.id: channel for channel in beginning.channels()}
+        self._direct = {
+            person.direct_channel_id: Channel(id=person.direct_channel_id, type=DIRECT, recipient=person)
+            for person in self.members
         }
+        self._named = {name: person for person in self.members for name in (str(person.id), person.name.casefold())}
 
+    def channel(self, channel_id: int | None) -> Channel | None:
+        """Return a channel or thread of a server, or somebody's direct messages with the bot."""
+        return self.channels.get(channel_id or 0) or self._direct.get(channel_id or 0)
 
-@dataclass(frozen=True)
-class Person:
-    id: int
-    name: str
-    roles: tuple[Role, ...] = ()
-    locale: str = "en-US"
-    bot: bool = False
+    def person(self, person_id: int) -> Person:
+        """Return who has, or had, this id: a crowd may have been larger once."""
+        return self.people.get(person_id) or Person(person_id, "Deleted User")
 
-    @property
-    def direct_channel_id(self) -> int:
-        """The id of this person's direct messages with the bot."""
-        return self.id + 1000
+    def direct(self, member: Person) -> Channel:
+        return self._direct[member.direct_channel_id]
 
-    @property
-    def moderator(self) -> bool:
-        return bool(self.permissions & Permission.MANAGE_MESSAGES)
+    def guild_of(self, channel: Channel) -> Guild | None:
+        return None if channel.guild_id is None else self.guilds[channel.guild_id]
 
-    @property
-    def permissions(self) -> Permission:
-        bits = EVERYONE
-        for role in self.roles:
-            bits |= role.permissions
+    def guilds_of(self, person: Person) -> list[Guild]:
+        return [guild for guild in self.guilds.values() if person.id in guild.members]
+
+    def channels_of(self, person: Person) -> list[Channel]:
+        """Return the channels that a person sees in all servers, each followed by its threads."""
+        seen = [one for one in self.channels.values() if self.sees(person, one)]
+        return [
+            channel
+            for guild in self.guilds_of(person)
+            for text in sorted(
+                (one for one in seen if one.type == TEXT and one.guild_id == guild.id),
+                key=lambda one: (one.position, one.id),
+            )
+            for channel in (text, *(one for one in seen if one.parent_id == text.id))
+        ]
+
+    def age_restricted(self, channel: Channel) -> bool:
+        parent = self.channels.get(channel.parent_id or 0)
+        return channel.nsfw or (parent is not None and parent.nsfw)
+
+    def sees(self, person: Person, channel: Channel) -> bool:
+        return bool(self.permissions(person, channel) & Permission.VIEW_CHANNEL)
+
+    def permissions(self, person: Person, channel: Channel) -> Permission:
+        """Return what a person may do in a channel; nothing where they don't see it."""
+        guild = self.guild_of(channel)
+        if guild is None:
+            return EVERYONE if person in (channel.recipient, EASEL) else Permission(0)
+        bits = guild.permissions(person)
+        if bits == ALL:
+            return bits
+        bits = self._overwritten(bits, person, guild, channel)
+        hidden = (
+            channel.type == PRIVATE_THREAD and person.id not in channel.joined and not bits & Permission.MANAGE_THREADS
+        )
+        return Permission(0) if hidden or not bits & Permission.VIEW_CHANNEL else bits
+
+    def _overwritten(self, bits: Permission, person: Person, guild: Guild, channel: Channel) -> Permission:
+        """Return a member's permissions as the channel, or a thread's parent, changes them."""
+        holder = self.channels.get(channel.parent_id or 0, channel)
+        roles = guild.role_ids(person) - {guild.id}
+        for step in (
+            [one for one in holder.overwrites if one.id == guild.id],
+            [one for one in holder.overwrites if one.id in roles],
+            [one for one in holder.overwrites if one.type == MEMBER and one.id == person.id],
+        ):
+            denied = reduce(or_, (one.deny for one in step), 0)
+            allowed = reduce(or_, (one.allow for one in step), 0)
+            bits = Permission(bits & ~denied | allowed)
         return bits
 
-    @property
-    def avatar(self) -> str:
-        return f"{self.id:032x}"
+    def find_member(self, name: object) -> Person:
+        """Return the member with this id or name; raise MemberError where there is none."""
+        found = self._named.get(str(name or "").strip().lstrip("@").casefold())
+        if found is None:
+            names = ", ".join(person.name for person in self.members if not person.crowd)
+            raise MemberError(f"There is no member “{name}” here; there are {names}.")
+        return found
 
-    def json(self) -> Json:
-        """Return Discord's user object."""
-        user: Json = {
-            "id": str(self.id),
-            "username": self.name.lower(),
-            "global_name": None if self.bot else self.name,
-            "discriminator": "0",
-            "avatar": self.avatar,
-            "public_flags": 0,
-            "flags": 0,
-            "primary_guild": None,
-        }
-        if self.bot:
-            user |= {"username": self.name, "discriminator": "0001", "bot": True}
-        return user
-
-    def member_json(self, *, with_user: bool = True) -> Json:
-        """Return Discord's guild member object."""
-        member: Json = {
-            "roles": [str(role.id) for role in self.roles],
-            "flags": 0,
-            "avatar": None,
-            "banner": None,
-            "nick": None,
-            "joined_at": JOINED,
-            "premium_since": None,
-            "communication_disabled_until": None,
-            "pending": False,
-            "mute": False,
-            "deaf": False,
-        }
-        return member | {"user": self.json()} if with_user else member
+    def find_channel(self, name: object, member: Person) -> Channel:
+        """Return the channel with this id or name that `member` can see; no name means their first."""
+        seen = self.channels_of(member)
+        wanted = str(name or "").strip().casefold()
+        if not wanted and seen:
+            return seen[0]
+        direct = self.direct(member)
+        if wanted in (str(direct.id), f"@{EASEL.name.casefold()}"):
+            return direct
+        for candidate in seen:
+            if wanted.lstrip("#") in (str(candidate.id), candidate.name.casefold()):
+                return candidate
+        names = ", ".join(f"#{candidate.name}" for candidate in seen)
+        raise MemberError(f"There is no channel “{name}” here; there are {names} and @{EASEL.name}.")
 
 
 @dataclass(frozen=True)
-class Channel:
-    id: int
-    type: int
-    name: str = ""
-    topic: str | None = None
-    position: int = 0
-    recipient: Person | None = None
+class Scene:
+    """Who acts where: what a name in a command or form may mean there."""
 
-    def json(self, last_message_id: int | None = None) -> Json:
-        last = None if last_message_id is None else str(last_message_id)
-        if self.recipient is not None:
-            return {
-                "id": str(self.id),
-                "type": DIRECT,
-                "flags": 0,
-                "last_message_id": last,
-                "recipients": [self.recipient.json()],
-            }
-        return {
-            "id": str(self.id),
-            "type": TEXT,
-            "flags": 0,
-            "guild_id": str(GUILD_ID),
-            "name": self.name,
-            "topic": self.topic,
-            "position": self.position,
-            "nsfw": False,
-            "parent_id": None,
-            "rate_limit_per_user": 0,
-            "permission_overwrites": [],
-            "last_message_id": last,
-        }
+    world: World
+    member: Person
+    channel: Channel
 
+    @property
+    def guild(self) -> Guild | None:
+        return self.world.guild_of(self.channel)
 
-MODERATORS = Role(MODERATORS_ID, "Moderators", MODERATOR, 2, 0x3498DB)
-BOTS = Role(BOTS_ID, "Easel", Permission(0), 1, managed=True)
-ROLES = (Role(GUILD_ID, "@everyone", EVERYONE, 0), BOTS, MODERATORS)
+    @property
+    def people(self) -> list[Person]:
+        """Whom the member can name: who is in the server, or themselves and the bot."""
+        guild = self.guild
+        if guild is None:
+            return [self.member, EASEL]
+        return [self.world.people[person_id] for person_id in guild.members]
 
-EASEL = Person(EASEL_ID, "Easel", (BOTS,), bot=True)
-MEMBERS = (
-    Person(1_100_000_000_000_000_101, "Ada"),
-    Person(1_100_000_000_000_000_102, "Grace", (MODERATORS,)),
-    Person(1_100_000_000_000_000_103, "Linus"),
-    Person(1_100_000_000_000_000_104, "Mei", locale="zh-CN"),
-)
-PEOPLE = {person.id: person for person in (*MEMBERS, EASEL)}
-CHANNELS = (
-    Channel(PICTURES_ID, TEXT, "pictures", "Ask Easel for pictures: type /", 0),
-    Channel(GENERAL_ID, TEXT, "general", None, 1),
-)
-_EVERY_CHANNEL = {channel.id: channel for channel in CHANNELS} | {
-    person.direct_channel_id: Channel(person.direct_channel_id, DIRECT, recipient=person) for person in MEMBERS
-}
-
-
-def channel(channel_id: int | None) -> Channel | None:
-    """Return a channel of the server, or somebody's direct messages with the bot."""
-    return None if channel_id is None else _EVERY_CHANNEL.get(channel_id)
-
-
-def find_member(name: object) -> Person:
-    """Return the member with this id or name; raise MemberError where there is none."""
-    wanted = str(name or "").strip().lstrip("@").casefold()
-    for person in MEMBERS:
-        if wanted in (str(person.id), person.name.casefold()):
-            return person
-    names = ", ".join(person.name for person in MEMBERS)
-    raise MemberError(f"There is no member “{name}” here; there are {names}.")
-
-
-def find_channel(name: object, member: Person) -> Channel:
-    """Return the channel with this id or name that `member` can see; no name means #pictures."""
-    wanted = str(name or CHANNELS[0].id).strip().casefold()
-    direct = _EVERY_CHANNEL[member.direct_channel_id]
-    if wanted in (str(direct.id), f"@{EASEL.name.casefold()}"):
-        return direct
-    for candidate in CHANNELS:
-        if wanted.lstrip("#") in (str(candidate.id), candidate.name):
-            return candidate
-    names = ", ".join(f"#{candidate.name}" for candidate in CHANNELS)
-    raise MemberError(f"There is no channel “{name}” here; there are {names} and @{EASEL.name}.")
-
-
-def guild_json() -> Json:
-    """Return the server as `GET /guilds/{id}` answers it."""
-    nothing = (
-        "icon description home_header splash discovery_splash banner application_id afk_channel_id system_channel_id "
-        "widget_channel_id max_presences vanity_url_code rules_channel_id safety_alerts_channel_id "
-        "public_updates_channel_id incidents_data"
-    )
-    return {
-        **dict.fromkeys(nothing.split()),
-        "id": str(GUILD_ID),
-        "name": "Easel Studio",
-        "owner_id": str(MEMBERS[1].id),
-        "features": [],
-        "region": "deprecated",
-        "afk_timeout": 300,
-        "system_channel_flags": 0,
-        "widget_enabled": False,
-        "verification_level": 0,
-        "roles": [role.json() for role in ROLES],
-        "default_message_notifications": 0,
-        "mfa_level": 0,
-        "explicit_content_filter": 0,
-        "max_members": 500_000,
-        "max_stage_video_channel_users": 50,
-        "max_video_channel_users": 25,
-        "premium_tier": 0,
-        "premium_subscription_count": 0,
-        "preferred_locale": "en-US",
-        "premium_progress_bar_enabled": False,
-        "nsfw": False,
-        "nsfw_level": 0,
-        "emojis": [],
-        "stickers": [],
-    }
-
-
-def application_json() -> Json:
-    """Return the bot's application as `GET /applications/@me` answers it."""
-    return {
-        "id": str(EASEL_ID),
-        "name": EASEL.name,
-        "icon": None,
-        "description": "",
-        "type": None,
-        "bot": EASEL.json(),
-        "bot_public": True,
-        "bot_require_code_grant": False,
-        "verify_key": "0" * 64,
-        "flags": 0,
-        "flags_new": "0",
-        "redirect_uris": [],
-        "interactions_endpoint_url": None,
-        "role_connections_verification_url": None,
-        "owner": MEMBERS[1].json(),
-        "approximate_guild_count": 1,
-        "approximate_user_install_count": 0,
-        "approximate_user_authorization_count": 0,
-        "explicit_content_filter": 0,
-        "team": None,
-        "eligible_oauth2_scopes": ["bot", "applications.commands"],
-    }
+    @property
+    def channels(self) -> list[Channel]:
+        return [one for one in self.world.channels_of(self.member) if one.guild_id == self.channel.guild_id]

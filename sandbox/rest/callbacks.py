@@ -104,7 +104,7 @@ def _carry_out(state: State, interaction: Interaction, kind: int, data: Json, pa
         form.close()
         interactions.answered(interaction, MODAL)
         opened = {"type": "modal", "interaction_id": str(interaction.id), "modal": interaction.modal}
-        state.hub.tell_members(opened, interaction.member_id)
+        state.hub.tell_members(opened, [interaction.member_id])
     return message
 
 

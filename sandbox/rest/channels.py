@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from sandbox import errors, snowflakes, world
+from sandbox import errors, snowflakes
 from sandbox.errors import DiscordError
 from sandbox.forms import Form
 from sandbox.limits.messages import check_message
 from sandbox.messages import REPLY, Message
+from sandbox.people import EASEL, EASEL_ID
 from sandbox.permissions import Permission
+from sandbox.places import Channel
 from sandbox.rest.payload import read_object
 from sandbox.rest.serving import answer, no_content
 from sandbox.state import State, state_of
@@ -31,8 +33,9 @@ async def get_channel(request: web.Request) -> web.Response:
 async def start_typing(request: web.Request) -> web.Response:
     state = state_of(request)
     channel = _channel(request, state, Permission.SEND_MESSAGES)
-    frame = {"type": "typing", "channel_id": str(channel.id), "user_id": str(world.EASEL_ID)}
-    state.hub.tell_members(frame, channel.recipient.id if channel.recipient else None)
+    frame = {"type": "typing", "channel_id": str(channel.id), "user_id": str(EASEL_ID)}
+    people = state.world.people
+    state.hub.tell_members(frame, [one for one in state.hub.listening if state.world.sees(people[one], channel)])
     return no_content()
 
 
@@ -72,10 +75,10 @@ async def create_message(request: web.Request) -> web.Response:
     state = state_of(request)
     channel = _channel(request, state, Permission.SEND_MESSAGES)
     payload = await read_object(request)
-    if payload.uploads and not state.bot_permissions & Permission.ATTACH_FILES:
+    if payload.uploads and not state.bot_permissions(channel) & Permission.ATTACH_FILES:
         raise errors.missing_permissions()
     draft = check_message(payload.body, payload.filenames)
-    message = state.messages.new(channel.id, world.EASEL)
+    message = state.messages.new(channel.id, EASEL)
     if draft.reference_id is not None:
         message.type = REPLY
         if state.messages.get(channel.id, draft.reference_id) is None:
@@ -94,7 +97,7 @@ async def edit_message(request: web.Request) -> web.Response:
     channel = _channel(request, state)
     message = _message(request, state, channel)
     payload = await read_object(request)
-    if message.author_id != world.EASEL_ID:
+    if message.author_id != EASEL_ID:
         raise DiscordError(403, 50005, "Cannot edit a message authored by another user")
     draft = check_message(payload.body, payload.filenames, existing=message.files(), version_2=message.version_2)
     edited = state.messages.edit(message, draft, payload.uploads)
@@ -107,28 +110,80 @@ async def delete_message(request: web.Request) -> web.Response:
     state = state_of(request)
     channel = _channel(request, state)
     message = _message(request, state, channel)
-    own = message.author_id == world.EASEL_ID
+    own = message.author_id == EASEL_ID
     if not own and channel.recipient is not None:
         raise DiscordError(403, 50003, "Cannot execute action on a DM channel")
-    if not own and not state.bot_permissions & Permission.MANAGE_MESSAGES:
+    if not own and not state.bot_permissions(channel) & Permission.MANAGE_MESSAGES:
         raise errors.missing_permissions()
     state.messages.delete(message)
     return no_content()
 
 
-def _channel(request: web.Request, state: State, needed: Permission = Permission.VIEW_CHANNEL) -> world.Channel:
-    channel = world.channel(snowflakes.parse(request.match_info["channel"]))
+@routes.post(_MESSAGES + "/bulk-delete")
+async def delete_messages(request: web.Request) -> web.Response:
+    state = state_of(request)
+    channel = _channel(request, state, Permission.MANAGE_MESSAGES)
+    payload = await read_object(request)
+    if channel.recipient is not None:
+        raise DiscordError(403, 50003, "Cannot execute action on a DM channel")
+    listed = payload.body.get("messages")
+    if not isinstance(listed, list) or not 2 <= len(listed) <= 100:
+        raise DiscordError(400, 50016, "Provided too few or too many messages to delete. Must provide 2 to 100.")
+    found = [state.messages.get(channel.id, snowflakes.parse(one)) for one in dict.fromkeys(listed)]
+    state.messages.delete_many(channel, [one for one in found if one is not None and one.visible_to is None])
+    return no_content()
+
+
+@routes.get("/channels/{channel}/thread-members")
+async def list_thread_members(request: web.Request) -> web.Response:
+    thread = _thread(request)
+    return answer([thread.member_json(person_id) for person_id in thread.joined])
+
+
+@routes.get("/channels/{channel}/thread-members/{user}")
+async def get_thread_member(request: web.Request) -> web.Response:
+    thread = _thread(request)
+    person_id = snowflakes.parse(request.match_info["user"])
+    if person_id is None or person_id not in thread.joined:
+        raise errors.unknown("Member")
+    return answer(thread.member_json(person_id))
+
+
+@routes.put("/channels/{channel}/thread-members/@me")
+async def join_thread(request: web.Request) -> web.Response:
+    state_of(request).building.join(_thread(request), EASEL)
+    return no_content()
+
+
+@routes.delete("/channels/{channel}/thread-members/@me")
+async def leave_thread(request: web.Request) -> web.Response:
+    state_of(request).building.leave(_thread(request), EASEL)
+    return no_content()
+
+
+def _thread(request: web.Request) -> Channel:
+    channel = _channel(request, state_of(request))
+    if not channel.thread:
+        raise DiscordError(400, 50024, "Cannot execute action on this channel type")
+    return channel
+
+
+def _channel(request: web.Request, state: State, needed: Permission = Permission.VIEW_CHANNEL) -> Channel:
+    channel = state.world.channel(snowflakes.parse(request.match_info["channel"]))
     if channel is None:
         raise errors.unknown("Channel")
+    if channel.thread and needed == Permission.SEND_MESSAGES:
+        needed = Permission.SEND_MESSAGES_IN_THREADS
     if channel.recipient is None:
-        if not state.bot_permissions & Permission.VIEW_CHANNEL:
+        bits = state.bot_permissions(channel)
+        if not bits & Permission.VIEW_CHANNEL:
             raise errors.missing_access()
-        if not state.bot_permissions & needed:
+        if not bits & needed:
             raise errors.missing_permissions()
     return channel
 
 
-def _message(request: web.Request, state: State, channel: world.Channel) -> Message:
+def _message(request: web.Request, state: State, channel: Channel) -> Message:
     """Return the named message. Ephemeral ones are reached through their interaction only."""
     message = state.messages.get(channel.id, snowflakes.parse(request.match_info["message"]))
     if message is None or message.visible_to is not None:

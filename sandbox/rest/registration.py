@@ -6,10 +6,11 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox import errors, snowflakes, world
+from sandbox import errors, snowflakes
 from sandbox.commands import GLOBAL
 from sandbox.forms import Form
 from sandbox.limits.commands import check_command, check_commands
+from sandbox.people import EASEL_ID
 from sandbox.rest.payload import read_object, read_payload
 from sandbox.rest.serving import answer, no_content
 from sandbox.state import state_of
@@ -77,13 +78,14 @@ async def delete_command(request: web.Request) -> web.Response:
 
 
 def _scope(request: web.Request) -> int:
-    if snowflakes.parse(request.match_info["application"]) != world.EASEL_ID:
+    if snowflakes.parse(request.match_info["application"]) != EASEL_ID:
         raise errors.unknown("Application")
     if "guild" not in request.match_info:
         return GLOBAL
-    if snowflakes.parse(request.match_info["guild"]) != world.GUILD_ID:
+    guild_id = snowflakes.parse(request.match_info["guild"])
+    if guild_id not in state_of(request).world.guilds:
         raise errors.missing_access()
-    return world.GUILD_ID
+    return guild_id
 
 
 def _command(request: web.Request, scope: int) -> Json:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from sandbox import errors, snowflakes, world
+from sandbox import errors, snowflakes
 from sandbox.interaction import DEFERRED, REPLIED, Interaction
 from sandbox.limits.messages import Flag, check_message
 from sandbox.messages import Message
+from sandbox.people import EASEL_ID
 from sandbox.rest.payload import read_object
 from sandbox.rest.serving import answer, no_content
 from sandbox.state import State, state_of
@@ -65,7 +66,7 @@ async def delete_message(request: web.Request) -> web.Response:
 
 
 def _interaction(request: web.Request, state: State) -> Interaction:
-    if snowflakes.parse(request.match_info["webhook"]) != world.EASEL_ID:
+    if snowflakes.parse(request.match_info["webhook"]) != EASEL_ID:
         raise errors.unknown("Webhook")
     return state.interactions.usable(request.match_info["token"])
 

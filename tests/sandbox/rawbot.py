@@ -13,7 +13,9 @@ Json = dict[str, Any]
 APPLICATION = "1100000000000000100"
 PREFIX = "/api/v10"
 PICTURES = "1100000000000000001"
+DIRECT_WITH_ADA = "1100000000000001101"
 GUILD = "1100000000000000000"
+PRINT_ROOM = "1100000000000002000"
 ALL_INTENTS = 1 << 0 | 1 << 1 | 1 << 9 | 1 << 12 | 1 << 15
 
 
@@ -84,11 +86,11 @@ class RawBot:
         return gateway
 
     async def login(self, *, compress: bool = False, intents: int = ALL_INTENTS) -> Gateway:
-        """Open the gateway, identify, and read READY and GUILD_CREATE."""
+        """Open the gateway, identify, and read READY and each GUILD_CREATE."""
         gateway = await self.connect(compress=compress)
         await gateway.identify(self.token, intents)
         gateway.ready = (await gateway.event("READY"))["d"]
-        await gateway.event("GUILD_CREATE")
+        gateway.guilds = [(await gateway.event("GUILD_CREATE"))["d"] for _ in gateway.ready["guilds"]]
         return gateway
 
 
@@ -100,6 +102,7 @@ class Gateway:
         self._unpacker = zlib.decompressobj() if compress else None
         self.hello: Json = {}
         self.ready: Json = {}
+        self.guilds: list[Json] = []
         self.sequence: int | None = None
 
     async def send(self, operation: int, data: Any) -> None:

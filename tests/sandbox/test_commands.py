@@ -10,8 +10,9 @@ import pytest
 from sandbox import commandbar
 from sandbox.errors import MemberError
 from sandbox.member import Member, Refused
+from sandbox.world import Scene, World
 from tests import openapi
-from tests.sandbox.rawbot import APPLICATION, GUILD, IMAGINE, RawBot
+from tests.sandbox.rawbot import APPLICATION, DIRECT_WITH_ADA, GUILD, IMAGINE, PICTURES, RawBot
 
 Json = dict[str, Any]
 COMMANDS = f"/applications/{APPLICATION}/commands"
@@ -104,11 +105,13 @@ async def test_command_is_created_changed_and_deleted(bot: RawBot, ada: Member) 
 
 async def test_commands_are_offered_to_those_who_may_use_them(bot: RawBot, ada: Member) -> None:
     await bot.register(command(name="moderate", default_member_permissions=str(1 << 13)))
-    assert (await ada.state())["commands"] == []
+    (offered,) = (await ada.state())["commands"]
+    assert offered["sandbox"]["channels"] == [DIRECT_WITH_ADA]  # where nobody needs permissions
     with pytest.raises(Refused, match="no command /moderate"):
         await ada.command("/moderate")
     async with Member(bot.url, "Grace") as grace:
-        assert len((await grace.state())["commands"]) == 1
+        (offered,) = (await grace.state())["commands"]
+        assert PICTURES in offered["sandbox"]["channels"]
 
 
 async def test_context_menu_command_receives_its_message(bot: RawBot, ada: Member) -> None:
@@ -131,6 +134,12 @@ async def test_attachment_option_arrives_with_its_file(bot: RawBot, ada: Member)
     assert (attachment["filename"], attachment["size"], attachment["ephemeral"]) == ("cat.png", 4, True)
     assert await ada.files({"attachments": [attachment], "embeds": [], "components": []}) == [("cat.png", b"meow")]
     waiting.cancel()
+
+
+def scene(name: str = "Ada", channel: str = "pictures") -> Scene:
+    world = World()
+    member = world.find_member(name)
+    return Scene(world, member, world.find_channel(channel, member))
 
 
 STORED = [
@@ -184,13 +193,13 @@ def test_value_goes_on_to_the_next_known_option(text: str, values: dict[str, str
 )
 def test_client_refuses_in_one_sentence(text: str, sentence: str) -> None:
     with pytest.raises(MemberError) as refusal:
-        commandbar.convert(*commandbar.read(STORED, text), {})
+        commandbar.convert(*commandbar.read(STORED, text), {}, scene())
     assert refusal.value.sentence == sentence
 
 
 def test_options_are_nested_in_their_sub_commands() -> None:
     invocation, values = commandbar.read(STORED, "/model sets add whole:true who:Ada")
-    options, resolved = commandbar.convert(invocation, values, {})
+    options, resolved = commandbar.convert(invocation, values, {}, scene())
     data = invocation.data(options)
     assert data["options"][0]["options"][0]["options"][0] == {"name": "whole", "type": 5, "value": True}
     assert next(iter(resolved["users"].values()))["username"] == "ada"

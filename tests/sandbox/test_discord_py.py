@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import TypeVar
 
 import discord
 import pytest
@@ -15,6 +16,8 @@ from sandbox.member import Member, Reply
 from sandbox.server import Sandbox
 from tests import openapi
 from tests.sandbox.rawbot import GUILD
+
+T = TypeVar("T")
 
 
 class Form(discord.ui.Modal, title="Edit"):
@@ -52,6 +55,8 @@ class Painter(discord.Client):
         self.tree.command(name="paint", description="Paint")(paint)
         self.tree.command(name="layout", description="Show")(layout)
         self.resumed = asyncio.Event()
+        self.deletions: asyncio.Queue[discord.RawMessageDeleteEvent] = asyncio.Queue()
+        self._happened = asyncio.Event()
 
     async def setup_hook(self) -> None:
         self.add_view(Buttons(timeout=None))
@@ -59,6 +64,20 @@ class Painter(discord.Client):
 
     async def on_resumed(self) -> None:
         self.resumed.set()
+
+    async def on_raw_message_delete(self, event: discord.RawMessageDeleteEvent) -> None:
+        self.deletions.put_nowait(event)
+
+    async def on_socket_event_type(self, _: str) -> None:
+        self._happened.set()
+
+    async def wait_until(self, condition: Callable[[], T]) -> T:
+        """Return what `condition` gives as soon as it is true, looking again after each event."""
+        async with asyncio.timeout(10):
+            while not (found := condition()):
+                self._happened.clear()
+                await self._happened.wait()
+        return found
 
 
 async def _models(_: discord.Interaction, current: str) -> list[app_commands.Choice[str]]:
@@ -153,6 +172,30 @@ async def test_discord_py_knows_the_server_and_sends_messages(painter: Painter, 
     assert (await guild.me.display_avatar.read()).startswith(b"\x89PNG")
     await message.delete()
     assert (await ada.state())["messages"] == []
+    assert openapi.problems(await ada.log()) == []
+
+
+async def test_discord_py_follows_threads_and_deletions(painter: Painter, ada: Member) -> None:
+    studio = painter.get_guild(int(GUILD))
+    assert studio is not None
+    tips, back_room = sorted(studio.threads, key=lambda thread: thread.id)
+    assert (back_room.is_private(), back_room.me is not None, tips.me) == (True, True, None)
+    assert (await back_room.fetch_member(1100000000000000101)).id == 1100000000000000101
+    with pytest.raises(discord.NotFound) as missing:
+        await back_room.fetch_member(1100000000000000103)
+    assert missing.value.code == 10007
+    opened = await ada.create_channel("corner", type="private_thread", parent="after-dark", members=["Easel"])
+    corner = await painter.wait_until(lambda: studio.get_thread(int(opened["id"])))
+    assert corner.is_nsfw()
+    async with Member(ada._url, "Ada", "corner") as inside:
+        reply = await inside.command("/paint prompt:x")
+    await ada.delete(await ada.write("one"))
+    deleted = await painter.deletions.get()
+    assert deleted.guild_id == studio.id
+    await ada.delete_channel("after-dark")
+    await painter.wait_until(lambda: studio.get_thread(corner.id) is None)
+    with pytest.raises(discord.NotFound):
+        await corner.fetch_message(int(reply.message["id"]))
     assert openapi.problems(await ada.log()) == []
 
 

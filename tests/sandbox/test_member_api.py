@@ -15,7 +15,7 @@ from sandbox.clock import ManualClock
 from sandbox.errors import OperatorError
 from sandbox.member import Member, Refused, Unanswered, text_of
 from sandbox.server import Sandbox
-from tests.sandbox.rawbot import IMAGINE, PICTURES, RawBot
+from tests.sandbox.rawbot import GUILD, IMAGINE, PICTURES, PRINT_ROOM, RawBot
 
 Json = dict[str, Any]
 
@@ -28,12 +28,14 @@ def png(width: int = 40, height: int = 20) -> bytes:
 
 async def test_state_names_everybody(bot: RawBot, ada: Member) -> None:
     state = await ada.state()
-    assert [channel["name"] for channel in state["channels"]] == ["pictures", "general"]
-    assert [(one["name"], one["moderator"], one["locale"]) for one in state["members"]] == [
-        ("Ada", False, "en-US"),
-        ("Grace", True, "en-US"),
-        ("Linus", False, "en-US"),
-        ("Mei", False, "zh-CN"),
+    assert [(one["name"], one["locale"], one["moderator_of"]) for one in state["members"]] == [
+        ("Ada", "en-US", []),
+        ("Grace", "en-US", [GUILD]),
+        ("Linus", "en-US", []),
+        ("Mei", "zh-CN", []),
+        ("Barbara", "en-US", [GUILD]),
+        ("Hedy", "en-US", [PRINT_ROOM]),
+        ("Alan", "en-US", [PRINT_ROOM]),
     ]
     assert not state["bot"]["online"]
     await bot.login()
