@@ -28,13 +28,23 @@ export function createActions(store, connection) {
 
     /** Becomes another member: their messages, their commands, their interactions. */
     speakAs(member) {
-      const { channels, members, guild, bot, channel } = get();
-      set({ ...initialState(), phase: "ready", channels, members, guild, bot, member, channel });
+      const { channels, members, guild, guilds, bot, channel } = get();
+      set({ ...initialState(), phase: "ready", channels, members, guild, guilds, bot, member, channel });
       connection.follow(member);
     },
 
     openChannel(channel) {
-      set({ channel, drawer: null, menu: null, select: null, notice: null });
+      set((state) => {
+        const { guild_id } = state.channels.find(({ id }) => id === channel);
+        const guild = state.guilds.find(({ id }) => id === guild_id) ?? state.guild;
+        return { ...state, channel, guild, drawer: null, menu: null, select: null, notice: null };
+      });
+    },
+
+    /** Shows another server, at its first channel. */
+    openGuild(guild) {
+      const first = get().channels.find(({ guild_id }) => guild_id === guild);
+      if (first) this.openChannel(first.id);
     },
 
     /** Presses a button, or chooses in a select. */

@@ -1,5 +1,7 @@
 /** What can be typed after a slash: the commands, their options, and what is wrong with a value. Draws nothing. */
 
+import { channelsHere, peopleHere } from "./state.js";
+
 export const OPTION = {
   subCommand: 1,
   group: 2,
@@ -84,11 +86,11 @@ export function optionsOfText(command, text) {
 /**
  * What an option may be chosen from, before filtering; null where anything may be typed.
  * @param {any} option
- * @param {{members: any[], bot: any, channels: any[]}} world
+ * @param {{members: any[], bot: any, channels: any[], guild: any}} world
  * @returns {{name: string, value: any}[]|null}
  */
 export function choicesOf(option, world, locale) {
-  const people = () => [...world.members, world.bot].map(({ id, name }) => ({ name: `@${name}`, value: id }));
+  const people = () => [...peopleHere(world), world.bot].map(({ id, name }) => ({ name: `@${name}`, value: id }));
   if (option.choices?.length)
     return option.choices.map((choice) => ({ name: localized(choice, "name", locale), value: choice.value }));
   switch (option.type) {
@@ -101,7 +103,7 @@ export function choicesOf(option, world, locale) {
     case OPTION.mentionable:
       return people();
     case OPTION.channel:
-      return world.channels.filter(({ type }) => type !== 1).map(({ id, name }) => ({ name: `#${name}`, value: id }));
+      return channelsHere(world, option.channel_types).map(({ id, name }) => ({ name: `#${name}`, value: id }));
     case OPTION.role:
       return [];
     default:

@@ -6,7 +6,7 @@ import { icon } from "./icons.js";
 import { fileCard, pictureGrid, pictureOfMedia } from "./media.js";
 import { prose, spoilerCover } from "./prose.js";
 import { emoji, selectView } from "./select.js";
-import { componentKey } from "./state.js";
+import { channelsHere, componentKey, peopleHere } from "./state.js";
 
 const BUTTON_STYLES = { 1: "primary", 2: "secondary", 3: "success", 4: "danger", 5: "link", 6: "secondary" };
 
@@ -152,15 +152,15 @@ function messageSelect(component, message, context) {
 
 /**
  * @param {any} component a select of any kind
- * @param {{members: any[], bot: any, channels: any[]}} context
+ * @param {{members: any[], bot: any, channels: any[], guild: any}} context
  */
 export function selectOptions(component, context) {
-  const people = () => [...context.members, context.bot].map(({ id, name }) => ({ label: name, value: id }));
+  const people = () => [...peopleHere(context), context.bot].map(({ id, name }) => ({ label: name, value: id }));
   switch (component.type) {
     case 3:
       return component.options;
     case 8:
-      return context.channels.map(({ id, name }) => ({ label: `#${name}`, value: id }));
+      return channelsHere(context, component.channel_types).map(({ id, name }) => ({ label: `#${name}`, value: id }));
     case 6:
       return [];
     default:

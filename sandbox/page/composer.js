@@ -82,7 +82,7 @@ export function takeFiles(event, transfer, draft) {
 function plainForm(state, draft, combobox) {
   const { text, files } = draft.get();
   const channel = state.channels.find(({ id }) => id === state.channel);
-  const name = channel?.type === 1 ? `@${state.bot.name}` : `#${channel?.name ?? ""}`;
+  const name = `${{ 0: "#", 1: "@" }[channel?.type] ?? ""}${channel?.name ?? ""}`;
   return h(
     "div",
     { key: "plain", class: "plain-form" },

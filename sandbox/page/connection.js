@@ -27,7 +27,7 @@ export function createConnection(store) {
   }
 
   function onFrame(member, frame) {
-    if (frame.type === "ready") load(member);
+    if (frame.type === "ready" || frame.type === "world") load(member);
     // Nothing says that a bot has stopped typing; it counts as typing for a while.
     if (frame.type === "typing") setTimeout(() => store.set((state) => ({ ...state })), TYPING_MS + 50);
     missed?.push(frame);

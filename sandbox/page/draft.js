@@ -2,6 +2,7 @@
 
 import { ApiError } from "./api.js";
 import { OPTION, choicesOf, commandOf, optionsOfText, problemOf, slashCommands, valueOf } from "./command_line.js";
+import { commandsHere } from "./state.js";
 
 const ASK_AFTER_MS = 150;
 
@@ -38,7 +39,7 @@ export function createDraft(store, actions, redraw) {
     redraw();
   };
   const locale = () => store.get().members.find(({ id }) => id === store.get().member)?.locale;
-  const commands = () => slashCommands(store.get().commands, locale());
+  const commands = () => slashCommands(commandsHere(store.get()), locale());
   const option = (name) => draft.command.options.find((one) => one.name === name);
   const choices = (name) => choicesOf(option(name), store.get(), locale());
   const rest = () => draft.command.options.filter(({ name }) => !draft.shown.includes(name));

@@ -3,15 +3,32 @@
 import { h } from "./dom.js";
 import { icon, logo } from "./icons.js";
 import { appTag, avatar } from "./message.js";
+import { peopleHere } from "./state.js";
 
-/** The rail of servers: this is the only one. */
-export function railView(state) {
-  return h(
-    "nav",
-    { class: "rail", "aria-label": "Servers" },
-    h("span", { class: "rail-pill" }),
-    h("span", { class: "rail-server", title: state.guild.name, role: "img", "aria-label": state.guild.name }, logo()),
-    h("hr"),
+const DIRECT = 1;
+const PUBLIC_THREAD = 11;
+const PRIVATE_THREAD = 12;
+
+/** The rail of servers. */
+export function railView(state, actions) {
+  return h("nav", { class: "rail", "aria-label": "Servers" }, servers(state, actions), h("hr"));
+}
+
+function servers(state, actions) {
+  return state.guilds.map(({ id, name }, index) =>
+    h(
+      "button",
+      {
+        key: id,
+        type: "button",
+        class: `rail-server server-${index % 2}`,
+        title: name,
+        "aria-label": name,
+        "aria-current": id === state.guild.id ? "true" : null,
+        onclick: () => actions.openGuild(id),
+      },
+      logo(),
+    ),
   );
 }
 
@@ -20,25 +37,28 @@ export function railView(state) {
  * @param {any} actions
  */
 export function channelsView(state, actions) {
-  const text = state.channels.filter(({ type }) => type !== 1);
-  const direct = state.channels.filter(({ type }) => type === 1);
+  const text = state.channels.filter(({ guild_id, archived }) => guild_id === state.guild.id && !archived);
+  const direct = state.channels.filter(({ type }) => type === DIRECT);
   const entry = (channel) =>
     h(
       "button",
       {
         key: channel.id,
         type: "button",
-        class: "channel",
+        class: channel.parent_id ? "channel thread" : "channel",
         "aria-current": channel.id === state.channel ? "page" : null,
         onclick: () => actions.openChannel(channel.id),
       },
-      channel.type === 1 ? avatar(state.bot, "tiny") : icon("hash"),
-      h("span", null, channel.type === 1 ? state.bot.name : channel.name),
+      channelMark(state, channel),
+      h("span", { class: "channel-name" }, channel.name),
+      restriction(channel),
     );
   return h(
     "aside",
     { class: `channels${state.drawer === "channels" || state.drawer === "account" ? " drawn" : ""}` },
     h("header", { class: "guild-header" }, h("h1", null, state.guild.name || "Sandbox")),
+    state.guilds.length > 1 &&
+      h("nav", { class: "server-row only-narrow", "aria-label": "Servers" }, servers(state, actions)),
     h(
       "nav",
       { class: "channel-list", "aria-label": "Channels" },
@@ -55,6 +75,16 @@ export function channelsView(state, actions) {
     ),
     accountView(state, actions),
   );
+}
+
+/** What stands before a channel's name: what kind of channel it is. */
+function channelMark(state, { type }) {
+  if (type === DIRECT) return avatar(state.bot, "tiny");
+  return icon({ [PUBLIC_THREAD]: "thread", [PRIVATE_THREAD]: "lock" }[type] ?? "hash");
+}
+
+function restriction({ nsfw }) {
+  return nsfw && h("small", { class: "age-mark", title: "Age-restricted" }, "18+");
 }
 
 function accountView(state, actions) {
@@ -131,8 +161,9 @@ export function topBarView(state, actions) {
       },
       icon("menu"),
     ),
-    channel && (channel.type === 1 ? avatar(state.bot, "tiny") : icon("hash")),
-    h("h2", { class: "channel-title" }, channel?.type === 1 ? state.bot.name : (channel?.name ?? "")),
+    channel && channelMark(state, channel),
+    h("h2", { class: "channel-title" }, channel?.name ?? ""),
+    channel && restriction(channel),
     h("span", { class: "topic" }, "Pictures by open models, on this machine"),
     h(
       "button",
@@ -158,9 +189,10 @@ export function peopleView(state, actions) {
   const group = (title, people) =>
     people.length > 0 && h("section", { key: title }, h("h2", null, `${title} — ${people.length}`), people);
   const members = (moderator) =>
-    state.members
-      .filter((member) => Boolean(member.moderator) === moderator)
-      .map((member) => entry({ ...member, online: true }, actions, member.id === state.member));
+    peopleHere(state)
+      .map((member) => ({ ...member, online: true, moderator: member.moderator_of.includes(state.guild.id) }))
+      .filter((member) => member.moderator === moderator)
+      .map((member) => entry(member, actions, member.id === state.member));
   return h(
     "aside",
     { class: `people${state.drawer === "people" ? " drawn" : ""}`, "aria-label": "People", "data-bot": online },

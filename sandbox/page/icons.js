@@ -4,6 +4,8 @@ import { h } from "./dom.js";
 
 const PATHS = {
   hash: "M9 3 7 21M17 3l-2 18M4 9h17M3 15h17",
+  thread: "M7 6v8a3 3 0 0 0 3 3h8M18 17l-3.5-3.5M18 17l-3.5 3.5M7 6H4M7 6h13M12 11h8",
+  lock: "M6 11h12v9H6zM8.5 11V8a3.5 3.5 0 0 1 7 0v3M12 14.5v2",
   send: "M4 12 3.5 4.2 21 12 3.5 19.8 4 12Zm0 0h8",
   plus: "M12 5v14M5 12h14",
   close: "M6 6l12 12M18 6 6 18",

@@ -28,8 +28,8 @@ let context = null;
 
 /** What messages are drawn with. The same object for as long as its parts are the same: see `memo`. */
 function contextOf(state) {
-  const { member, members, channels, bot, used, picks, select } = state;
-  const parts = { member, members, channels, bot, used, picks, select };
+  const { member, members, channels, guild, bot, used, picks, select } = state;
+  const parts = { member, members, channels, guild, bot, used, picks, select };
   if (!context || Object.entries(parts).some(([name, value]) => context[name] !== value)) {
     const names = {
       me: member,
@@ -55,7 +55,7 @@ function render(state) {
         "aria-busy": state.phase === "loading" ? "true" : null,
         inert: covered,
       },
-      railView(state),
+      railView(state, actions),
       channelsView(state, actions),
       h(
         "main",
@@ -95,10 +95,10 @@ function typingView(state) {
 /** Whoever is remembered may be of another sandbox: then the first member speaks. */
 async function start() {
   const kept = remembered();
-  const { guild, channels, members, bot } = await fetchState(null);
+  const { guild, guilds, channels, members, bot } = await fetchState(null);
   const member = members.find(({ id, name }) => id === kept.member || name === kept.member) ?? members[0];
   const named = channels.find(({ name }) => name === kept.channel);
-  store.set({ guild, channels, members, bot, channel: named?.id ?? kept.channel });
+  store.set({ guild, guilds, channels, members, bot, channel: named?.id ?? kept.channel });
   actions.speakAs(member.id);
 }
 

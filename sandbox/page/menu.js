@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { layer } from "./focus.js";
 import { icon } from "./icons.js";
-import { mayDelete, person } from "./state.js";
+import { commandsHere, mayDelete, person } from "./state.js";
 
 const USER_COMMAND = 2;
 const MESSAGE_COMMAND = 3;
@@ -77,7 +77,7 @@ function memberItems(state, id, actions) {
 }
 
 function apps(state, type, run) {
-  const commands = state.commands.filter((command) => command.type === type);
+  const commands = commandsHere(state).filter((command) => command.type === type);
   return h(
     "div",
     { class: "menu-group", role: "group", "aria-label": "Apps" },

@@ -16,6 +16,7 @@ import { messageTime, formatTime } from "./timestamps.js";
  * @property {string} member
  * @property {any[]} members
  * @property {any[]} channels
+ * @property {any} guild
  * @property {any} bot
  * @property {Record<string, string>} used
  * @property {Record<string, string[]>} picks
@@ -278,8 +279,8 @@ function toolbar(message, context, openMenu) {
   );
 }
 
-function stateOf({ members, bot, member }) {
-  return { members, bot, member };
+function stateOf({ members, channels, bot, member }) {
+  return { members, channels, bot, member };
 }
 
 function pathOf(url) {

@@ -67,7 +67,7 @@ function continues(message, above) {
 
 function welcome(channel) {
   if (!channel) return null;
-  const name = channel.type === 1 ? channel.name : `#${channel.name}`;
+  const name = channel.type === 0 ? `#${channel.name}` : channel.name;
   return h(
     "div",
     { class: "welcome" },

@@ -7,7 +7,8 @@
  * @typedef {object} State
  * @property {"loading"|"ready"} phase
  * @property {"connecting"|"open"|"lost"} connection
- * @property {any} guild
+ * @property {any} guild the server whose channels are shown
+ * @property {any[]} guilds
  * @property {any[]} channels
  * @property {any[]} members
  * @property {any} bot
@@ -36,6 +37,7 @@ export function initialState() {
     phase: "loading",
     connection: "connecting",
     guild: { id: "", name: "" },
+    guilds: [],
     channels: [],
     members: [],
     bot: { id: "", name: "", online: false },
@@ -65,15 +67,11 @@ export function initialState() {
 export function withWorld(state, world) {
   const messages = {};
   for (const message of world.messages) messages[message.id] = newer(state.messages[message.id], message);
-  // The direct messages with the bot can be opened before there are any: the API then knows them by the bot's name.
-  const direct = world.channels.find(({ type }) => type === 1);
-  const channels = direct
-    ? world.channels
-    : [...world.channels, { id: `@${world.bot.name}`, type: 1, name: world.bot.name }];
-  let channel = state.channel?.startsWith("@") && direct ? direct.id : state.channel;
-  if (!channels.some(({ id }) => id === channel)) channel = channels[0]?.id ?? null;
-  const { guild, members, bot, commands } = world;
-  return { ...state, phase: "ready", guild, channels, channel, members, bot, commands, messages };
+  const { guilds, channels, members, bot, commands } = world;
+  const open = channels.find(({ id }) => id === state.channel) ?? channels[0];
+  const guild = guilds.find(({ id }) => id === (open?.guild_id ?? state.guild.id)) ?? guilds[0];
+  const channel = open?.id ?? null;
+  return { ...state, phase: "ready", guild, guilds, channels, channel, members, bot, commands, messages };
 }
 
 /**
@@ -170,10 +168,25 @@ export function person(state, id) {
   return state.bot.id === id ? { ...state.bot, bot: true } : state.members.find((member) => member.id === id);
 }
 
+/** @returns {any[]} the commands that may be used in the open channel */
+export function commandsHere({ commands, channel }) {
+  return commands.filter(({ sandbox }) => sandbox.channels.includes(channel));
+}
+
+/** @returns {any[]} who is in the server that is shown */
+export function peopleHere({ members, guild }) {
+  return members.filter(({ guild_ids }) => guild_ids.includes(guild.id));
+}
+
+/** @returns {any[]} the channels of the server that is shown, of these kinds where kinds are named */
+export function channelsHere({ channels, guild }, kinds) {
+  return channels.filter(({ guild_id, type }) => guild_id === guild.id && (!kinds?.length || kinds.includes(type)));
+}
+
 /** Whether the speaking member may delete that message; an ephemeral one is dismissed instead. */
 export function mayDelete(state, message) {
-  const me = state.members.find(({ id }) => id === state.member);
-  return message.author.id === state.member || Boolean(me?.moderator) || Boolean(message.flags & 64);
+  const channel = state.channels.find(({ id }) => id === message.channel_id);
+  return message.author.id === state.member || Boolean(channel?.may_moderate) || Boolean(message.flags & 64);
 }
 
 function newer(known, message) {

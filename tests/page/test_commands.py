@@ -157,6 +157,7 @@ async def test_each_kind_of_option_is_filled_in_and_sent(ada: ChatPage, bot: Scr
     await add("for")
     await suggestion(ada, "@Mei").click()
     await add("where")
+    await keyboard.type("gen")
     await keyboard.press("ArrowDown")
     await keyboard.press("Tab")
     await expect(chip(ada, "where")).to_have_value("#general")

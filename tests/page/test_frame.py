@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from playwright.async_api import BrowserContext, expect
 
+from sandbox.member import Member
 from sandbox.server import Sandbox
 from tests.page.conftest import World
 from tests.page.driver import ChatPage, open_page
@@ -127,3 +128,50 @@ async def test_every_control_has_a_name(ada: ChatPage) -> None:
     assert nameless == []
     assert await ada.page.locator("h1").count() == 1
     await expect(ada.page).to_have_title(re.compile("Easel"))
+
+
+async def test_servers_channels_and_threads_are_listed_as_the_member_sees_them(
+    profile: BrowserContext, sandbox: Sandbox, bot: ScriptedBot
+) -> None:
+    async with open_page(profile, sandbox.url) as ada:
+        channels = ada.page.get_by_role("navigation", name="Channels").locator(".channel-name")
+        await expect(channels).to_have_text(["pictures", "tips", "general", "back-room", "after-dark", "Easel"])
+        await ada.page.get_by_role("button", name="back-room").click()
+        await ada.send("among us")
+        await ada.screenshot("servers")
+        await ada.page.get_by_role("button", name="after-dark").click()
+        await expect(ada.page.locator(".top-bar .age-mark")).to_have_text("18+")
+        await ada.page.get_by_role("button", name="Print Room").click()
+        await expect(channels).to_have_text(["prints", "lobby", "Easel"])
+        await expect(ada.page.locator(".person-name")).to_have_text(["Easel", "Hedy", "Alan", "Ada"])
+        await expect(ada.page.get_by_role("heading", level=1)).to_have_text("Print Room")
+        await ada.speak_as("Linus")
+        await expect(channels).to_have_text(["pictures", "tips", "general", "after-dark", "Easel"])
+        await expect(ada.messages).to_have_count(0)
+
+
+async def test_channels_come_and_go_on_an_open_page(ada: ChatPage, sandbox: Sandbox) -> None:
+    channels = ada.page.get_by_role("navigation", name="Channels").locator(".channel-name")
+    async with Member(sandbox.url, "Grace") as grace:
+        await grace.create_channel("corner", type="private_thread", parent="pictures", members=["Ada"])
+        await expect(channels.nth(2)).to_have_text("corner")
+        await ada.page.get_by_role("button", name="corner").click()
+        await ada.send("here")
+        await grace.delete_channel("corner")
+        await expect(channels.nth(2)).to_have_text("general")
+        await expect(ada.messages).to_have_count(0)
+        await expect(ada.page.locator(".channel-title")).to_have_text("pictures")
+
+
+async def test_servers_are_chosen_on_a_small_screen_too(
+    profile: BrowserContext, sandbox: Sandbox, bot: ScriptedBot
+) -> None:
+    async with open_page(profile, sandbox.url, width=400, height=760) as ada:
+        await ada.page.get_by_role("button", name="Channels").click()
+        await ada.screenshot("small-servers")
+        await ada.page.get_by_role("button", name="Print Room").click()
+        await expect(ada.page.locator(".channel-title")).to_have_text("prints")
+        await ada.page.get_by_role("button", name="Channels").click()
+        await ada.page.get_by_role("button", name="lobby").click()
+        await ada.send("from a telephone")
+        assert await ada.page.evaluate("document.documentElement.scrollWidth") == 400
