@@ -182,7 +182,8 @@ def _value(option: Json, value: Any, scene: Scene, resolved: Json) -> Any:
 
 def _choice(option: Json, value: Any) -> Any:
     for choice in option["choices"]:
-        if str(value).strip() in (str(choice["value"]), choice["name"]):
+        localized = (choice.get("name_localizations") or {}).values()
+        if str(value).strip() in (str(choice["value"]), choice["name"], *localized):
             return choice["value"]
     names = ", ".join(choice["name"] for choice in option["choices"])
     raise MemberError(f"The option “{option['name']}” is one of: {names}.")

@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from sandbox.command_permissions import CommandPermissions
 from sandbox.hub import Hub
 from sandbox.people import EASEL_ID, Person
-from sandbox.permissions import Permission
 from sandbox.places import Channel
 from sandbox.snowflakes import Snowflakes
 from sandbox.storage import Storage
@@ -24,7 +24,10 @@ _COMPARED = ("id", "application_id", "version", "guild_id")
 class Commands:
     """Every registered command by id. A scope is GLOBAL or a server's id."""
 
-    def __init__(self, world: World, ids: Snowflakes, storage: Storage, hub: Hub) -> None:
+    def __init__(
+        self, world: World, permissions: CommandPermissions, ids: Snowflakes, storage: Storage, hub: Hub
+    ) -> None:
+        self._permissions = permissions
         self._world = world
         self._ids = ids
         self._storage = storage
@@ -39,6 +42,14 @@ class Commands:
 
     def get(self, scope: int, command_id: int | None) -> Json | None:
         return self._scopes[scope].get(command_id or 0)
+
+    def named(self, scope: int, name: str) -> Json | None:
+        """Return the command of this id or name that is used in a server: its own, or else a global one."""
+        for among in (scope, GLOBAL):
+            for command in self._scopes[among].values():
+                if name.removeprefix("/") in (command["id"], command["name"]):
+                    return command
+        return None
 
     def replace_all(self, scope: int, checked: list[Json]) -> list[Json]:
         """Make these, and no others, the commands of a scope; those of the same name keep their ids."""
@@ -65,7 +76,7 @@ class Commands:
         offered: dict[tuple[int, str], Json] = {}
         for scope in (channel.guild_id, GLOBAL):
             for command in () if scope is None else self._scopes[scope].values():
-                if self._may_use(member, channel, command):
+                if self._permissions.allow(member, channel, command):
                     offered.setdefault((command["type"], command["name"]), command)
         return list(offered.values())
 
@@ -103,15 +114,6 @@ class Commands:
             offered = self.offered(self._world.people[member_id])
             self._hub.tell_members({"type": "commands", "commands": offered}, [member_id])
         self._hub.wake()
-
-    def _may_use(self, member: Person, channel: Channel, command: Json) -> bool:
-        needed = command["default_member_permissions"]
-        bits = self._world.permissions(member, channel)
-        if needed is None or channel.guild_id is None:
-            return True
-        if needed == "0":
-            return bool(bits & Permission.ADMINISTRATOR)
-        return bits & int(needed) == int(needed)
 
 
 def _same(among: dict[int, Json], checked: Json) -> Json | None:

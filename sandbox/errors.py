@@ -53,6 +53,7 @@ _UNKNOWN = {
     "Webhook": 10015,
     "Interaction": 10062,
     "application command": 10063,
+    "application command permissions": 10066,
 }
 
 

@@ -107,6 +107,23 @@ class Form:
             return None
         return int(number)
 
+    def choices(self, body: Json, key: str, path: Path, among: Collection[int], *, least: int = 1) -> list[int] | None:
+        """Check a list of different whole numbers, each one of `among`; None where it is absent, null or wrong."""
+        value = body.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, list):
+            self.error((*path, key), "LIST_TYPE_CONVERT", "Only iterables may be used in a ListType")
+            return None
+        if not least <= len(value) <= len(among):
+            self.error((*path, key), "BASE_TYPE_BAD_LENGTH", f"Must be between {least} and {len(among)} in length.")
+            return None
+        numbered = {str(index): one for index, one in enumerate(value)}
+        found = [self.choice(numbered, index, (*path, key), among, required=True) for index in numbered]
+        if len(set(found)) < len(found):
+            self.error((*path, key), "SET_TYPE_ALREADY_CONTAINS_VALUE", "Values must be unique.")
+        return [number for number in found if number is not None]
+
     def flag(self, body: Json, key: str, path: Path) -> bool:
         """Check a boolean field; absent and null are False."""
         value = body.get(key)

@@ -227,6 +227,15 @@ class Member:
         """Let a member, or the bot by its name, leave a thread."""
         await self._send("DELETE", f"/sandbox/channels/{thread}/members/{member}")
 
+    async def permit(self, command: str, *permissions: Json) -> Json:
+        """Say who may use a command in this member's server (`all`: every command), as a manager does in its settings.
+
+        Each permission is `{"role" | "member" | "channel": name or id, "allow": bool}`; `@everyone` and the channel
+        `all` are known; without any, nothing is set. The member must manage the server, as Barbara does.
+        """
+        body = {"member": self._name, "permissions": list(permissions)}
+        return await self._send("PUT", f"/sandbox/permissions/{command.removeprefix('/')}", body)
+
     async def advance(self, seconds: float) -> float:
         """Move the sandbox's clock on, and return what time it is there then, in seconds since 1970."""
         return float((await self._post("/sandbox/clock", {"advance_s": seconds}))["now"])

@@ -7,10 +7,13 @@ from typing import Annotated, Any
 import msgspec
 from aiohttp import web
 
+from sandbox.command_permissions import CHANNEL, MOST_PERMISSIONS, USER, Grant
+from sandbox.command_permissions import ROLE as ROLE_GRANT
 from sandbox.errors import MemberError
 from sandbox.member_requests import MemberRequest, read_request
 from sandbox.overview import channel_json
 from sandbox.people import EASEL, Person
+from sandbox.permissions import Permission
 from sandbox.places import MEMBER, PRIVATE_THREAD, PUBLIC_THREAD, ROLE, TEXT, Channel, Overwrite
 from sandbox.state import State, state_of
 
@@ -85,6 +88,27 @@ async def leave_thread(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
+@routes.put("/permissions/{command}")
+async def set_command_permissions(request: web.Request) -> web.Response:
+    state = state_of(request)
+    asked = await read_request(request, state)
+    guild_id = _guild_id(asked)
+    named = request.match_info["command"]
+    command = None if named == "all" else state.commands.named(guild_id, named)
+    if command is None and named != "all":
+        raise MemberError(f"There is no command “{named}”.", 404)
+    if not state.world.guilds[guild_id].permissions(asked.member) & Permission.MANAGE_GUILD:
+        raise MemberError(f"{asked.member.name} may not manage the server.", 403)
+    listed = asked.body.get("permissions")
+    if not isinstance(listed, list) or len(listed) > MOST_PERMISSIONS:
+        raise MemberError(f"permissions is a list of at most {MOST_PERMISSIONS}.")
+    grants = [_grant(asked, guild_id, entry) for entry in listed]
+    command_id = EASEL.id if command is None else int(command["id"])
+    state.command_permissions.change(guild_id, command_id, grants)
+    state.commands.tell_members()
+    return web.json_response(state.command_permissions.json(guild_id, command_id))
+
+
 @routes.get("/clock")
 async def get_clock(request: web.Request) -> web.Response:
     return web.json_response({"now": state_of(request).clock.now()})
@@ -126,6 +150,23 @@ def _thread(request: web.Request, state: State) -> Channel:
     if not channel.thread:
         raise MemberError(f"#{channel.name} is no thread.")
     return channel
+
+
+def _grant(asked: MemberRequest, guild_id: int, entry: object) -> Grant:
+    """Read one permission: `{"role" | "member" | "channel": name or id, "allow": bool}`."""
+    world, allow = asked.state.world, entry.get("allow") if isinstance(entry, dict) else None
+    if not isinstance(entry, dict) or len(entry) != 2 or not isinstance(allow, bool):
+        raise MemberError('A permission is {"role", "member" or "channel", "allow"}.')
+    if "member" in entry:
+        return Grant(world.find_member(entry["member"]).id, USER, allow)
+    if "channel" in entry:
+        everywhere = entry["channel"] == "all"
+        place = guild_id - 1 if everywhere else world.find_channel(entry["channel"], asked.member).id
+        return Grant(place, CHANNEL, allow)
+    for role in world.guilds[guild_id].roles:
+        if entry.get("role") in (role.name, str(role.id)):
+            return Grant(role.id, ROLE_GRANT, allow)
+    raise MemberError(f"There is no role “{entry.get('role')}”.")
 
 
 def _guild_id(asked: MemberRequest) -> int:

@@ -13,6 +13,7 @@ from sandbox import cdn, member_api
 from sandbox.attachments import Files
 from sandbox.building import Building
 from sandbox.clock import Clock
+from sandbox.command_permissions import CommandPermissions
 from sandbox.commands import Commands
 from sandbox.errors import DiscordError, OperatorError, not_found
 from sandbox.faults import Faults
@@ -64,6 +65,7 @@ class Sandbox:
         faults = Faults()
         world = World(members=members)
         messages = Messages(world, clock, ids, storage, files, hub)
+        command_permissions = CommandPermissions(world, storage, hub)
         self.state = State(
             clock=clock,
             world=world,
@@ -74,7 +76,8 @@ class Sandbox:
             hub=hub,
             messages=messages,
             interactions=Interactions(world, clock, ids, storage, messages, hub),
-            commands=Commands(world, ids, storage, hub),
+            commands=Commands(world, command_permissions, ids, storage, hub),
+            command_permissions=command_permissions,
             gateway=Gateway(world, clock, hub, token, heartbeat_interval_s, faults, self._direct_messages),
             faults=faults,
             token=token,

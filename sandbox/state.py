@@ -11,6 +11,7 @@ from aiohttp import web
 from sandbox.attachments import Files
 from sandbox.building import Building
 from sandbox.clock import Clock
+from sandbox.command_permissions import CommandPermissions
 from sandbox.commands import Commands
 from sandbox.faults import Faults
 from sandbox.gateway import Gateway
@@ -39,6 +40,7 @@ class State:
     messages: Messages
     interactions: Interactions
     commands: Commands
+    command_permissions: CommandPermissions
     gateway: Gateway
     faults: Faults
     token: str

@@ -13,6 +13,14 @@ USER, CHANNEL, ROLE, MENTIONABLE, NUMBER, ATTACHMENT = 6, 7, 8, 9, 10, 11
 _VALUE_OPTIONS = (STRING, INTEGER, BOOLEAN, USER, CHANNEL, ROLE, MENTIONABLE, NUMBER, ATTACHMENT)
 _WITH_CHOICES = (STRING, INTEGER, NUMBER)
 _FLAGS = ("nsfw", "dm_permission")
+CONTEXTS = (0, 1, 2)
+INTEGRATION_TYPES = (0, 1)
+CHANNEL_TYPES = (0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15, 16)
+_LOCALES = (
+    "ar bg cs da de el en-GB en-US es-419 es-ES fi fr he hi hr hu id it ja ko lt nl no pl pt-BR ro ru sv-SE th tr uk "
+    "vi zh-CN zh-TW"
+)
+LOCALES = frozenset(_LOCALES.split())
 MOST_CHARACTERS = 8000
 SAFE_INTEGER = 2**53 - 1
 
@@ -58,8 +66,8 @@ def _check_command(form: Form, command: Json, path: Path) -> Json:
         "description_localizations": _check_translations(form, command, "description_localizations", path, 100),
         "default_member_permissions": None,
         "dm_permission": True,
-        "contexts": command.get("contexts"),
-        "integration_types": command.get("integration_types") or [0],
+        "contexts": form.choices(command, "contexts", path, CONTEXTS),
+        "integration_types": form.choices(command, "integration_types", path, INTEGRATION_TYPES) or [0],
         "nsfw": False,
     }
     bits = form.number(command, "default_member_permissions", path, least=0)
@@ -107,6 +115,9 @@ def _is_command_name(name: str) -> bool:
 def _check_translations(form: Form, holder: Json, key: str, path: Path, most: int) -> Json | None:
     translations = form.mapping(holder, key, path)
     for language in translations or {}:
+        if language not in LOCALES:
+            listed = ", ".join(f"'{one}'" for one in sorted(LOCALES))
+            form.error((*path, key, language), "ENUM_TYPE_COERCE", f"Value must be one of ({listed}).")
         form.text(translations or {}, language, (*path, key), least=1, most=most)
     return translations
 
@@ -193,8 +204,8 @@ def _check_value_option(form: Form, option: Json, path: Path, kind: int) -> Json
             number = form.number(option, key, path, least=-SAFE_INTEGER, most=SAFE_INTEGER, whole=kind == INTEGER)
             if number is not None:
                 kept[key] = number
-    if kind == CHANNEL and option.get("channel_types"):
-        kept["channel_types"] = option["channel_types"]
+    if kind == CHANNEL and (types := form.choices(option, "channel_types", path, CHANNEL_TYPES, least=0)):
+        kept["channel_types"] = types
     for low, high in (("min_length", "max_length"), ("min_value", "max_value")):
         if low in kept and high in kept and kept[low] > kept[high]:
             form.error(
@@ -216,6 +227,8 @@ def check_choices(form: Form, holder: Json, path: Path, kind: int = STRING) -> l
         else:
             value = form.number(choice, "value", place, required=True, whole=kind == INTEGER)
         kept.append({"name": name, "value": value})
+        if choice.get("name_localizations") is not None:
+            kept[-1]["name_localizations"] = _check_translations(form, choice, "name_localizations", place, 100)
     return kept
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sandbox.forms import Form, Json, Path
+from sandbox.limits.commands import CHANNEL_TYPES
 
 OPTION_SELECT, USER_SELECT, ROLE_SELECT, MENTIONABLE_SELECT, CHANNEL_SELECT = 3, 5, 6, 7, 8
 SELECTS = (OPTION_SELECT, USER_SELECT, ROLE_SELECT, MENTIONABLE_SELECT, CHANNEL_SELECT)
@@ -41,7 +42,12 @@ def check_select(form: Form, select: Json, path: Path) -> Json:
                 "More options are selected by default than may be selected",
             )
     else:
-        kept |= {key: select[key] for key in ("channel_types", "default_values") if select.get(key)}
+        if select["type"] == CHANNEL_SELECT and (
+            types := form.choices(select, "channel_types", path, CHANNEL_TYPES, least=0)
+        ):
+            kept["channel_types"] = types
+        if select.get("default_values"):
+            kept["default_values"] = select["default_values"]
     return kept
 
 

@@ -52,6 +52,11 @@ async def create_command(request: web.Request) -> web.Response:
     return answer(command, 201 if new else 200)
 
 
+@routes.get(_IN_GUILD + "/permissions")
+async def list_permissions(request: web.Request) -> web.Response:
+    return answer(state_of(request).command_permissions.listed(_scope(request)))
+
+
 @routes.get(_EVERYWHERE + "/{command}")
 @routes.get(_IN_GUILD + "/{command}")
 async def get_command(request: web.Request) -> web.Response:
@@ -75,6 +80,20 @@ async def delete_command(request: web.Request) -> web.Response:
     scope = _scope(request)
     state_of(request).commands.delete(scope, int(_command(request, scope)["id"]))
     return no_content()
+
+
+@routes.get(_IN_GUILD + "/{command}/permissions")
+async def get_permissions(request: web.Request) -> web.Response:
+    guild_id, command_id = _scope(request), snowflakes.parse(request.match_info["command"]) or 0
+    permissions = state_of(request).command_permissions
+    if not permissions.of(guild_id, command_id):
+        raise errors.unknown("application command permissions")
+    return answer(permissions.json(guild_id, command_id))
+
+
+@routes.put(_IN_GUILD + "/{command}/permissions")
+async def set_permissions(request: web.Request) -> web.Response:
+    raise errors.DiscordError(403, 20001, "Bots cannot use this endpoint")
 
 
 def _scope(request: web.Request) -> int:

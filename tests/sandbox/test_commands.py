@@ -66,6 +66,18 @@ def option(name: str = "a", kind: int = 3, **more: Any) -> Json:
         (command(option(max_length=6001)), ["options", "0", "max_length"], "NUMBER_TYPE_MAX"),
         (command(option(kind=1), option("b")), ["options"], "APPLICATION_COMMAND_OPTIONS_TYPE_INVALID"),
         ({"name": "Menu", "type": 3, "description": "d"}, ["description"], "APPLICATION_COMMAND_INVALID_FIELD"),
+        (command(contexts=[0, 7]), ["contexts", "1"], "BASE_TYPE_CHOICES"),
+        (command(contexts=[]), ["contexts"], "BASE_TYPE_BAD_LENGTH"),
+        (command(contexts=[0, 0]), ["contexts"], "SET_TYPE_ALREADY_CONTAINS_VALUE"),
+        (command(integration_types=[7]), ["integration_types", "0"], "BASE_TYPE_CHOICES"),
+        (command(integration_types="all"), ["integration_types"], "LIST_TYPE_CONVERT"),
+        (command(option(kind=7, channel_types=[99])), ["options", "0", "channel_types", "0"], "BASE_TYPE_CHOICES"),
+        (command(name_localizations={"xx": "malen"}), ["name_localizations", "xx"], "ENUM_TYPE_COERCE"),
+        (
+            command(option(choices=[{"name": "n", "value": "v", "name_localizations": {"de": ""}}])),
+            ["options", "0", "choices", "0", "name_localizations", "de"],
+            "BASE_TYPE_REQUIRED",
+        ),
     ],
 )
 async def test_ill_formed_commands_are_refused(bot: RawBot, body: Json, path: list[str], code: str) -> None:
@@ -101,6 +113,15 @@ async def test_command_is_created_changed_and_deleted(bot: RawBot, ada: Member) 
     assert theirs[0]["guild_id"] == GUILD
     assert [one["name"] for one in (await ada.state())["commands"]] == ["paint", "Look at it"]
     assert openapi.problems(await ada.log()) == []
+
+
+async def test_choices_keep_their_names_in_other_languages(bot: RawBot) -> None:
+    small = {"name": "Small", "name_localizations": {"zh-CN": "小"}, "value": "s"}
+    (made,) = await bot.register(command(option(choices=[small]), contexts=[0, 1], integration_types=[0, 1]))
+    assert made["options"][0]["choices"] == [small]
+    assert (made["contexts"], made["integration_types"]) == ([0, 1], [0, 1])
+    given, _ = commandbar.convert(*commandbar.read([made], "/paint a:小"), {}, scene("Mei"))
+    assert given[0]["value"] == "s"
 
 
 async def test_commands_are_offered_to_those_who_may_use_them(bot: RawBot, ada: Member) -> None:
