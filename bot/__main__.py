@@ -23,6 +23,7 @@ from bot.pictures import Pictures
 from bot.posting import Posting
 from bot.queue import Queue
 from bot.settings import Settings
+from bot.workers import Workshop
 from inference.protocol import Ready, Request
 
 log = logging.getLogger(__name__)
@@ -76,9 +77,12 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
             await _start(engine)
             served = await jobs.last_served()
             queue, quick_queue = (Queue(lambda request: _capacity(engine.ready, request), served) for _ in range(2))
-            async with Easel(jobs, background, read.discord_api_base) as client:
+            async with (
+                Workshop(pictures.incoming.resolve()) as workshop,
+                Easel(jobs, background, read.discord_api_base) as client,
+            ):
                 posting = Posting(client)
-                delivery = Delivery(posting, background, jobs, commands.looks())
+                delivery = Delivery(posting, background, jobs, commands.looks(), workshop)
                 dispatcher = Dispatcher(jobs, queue, quick_queue, engine, delivery)
                 admission = Admission(
                     jobs,
@@ -86,6 +90,7 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
                     posting,
                     delivery,
                     client.access,
+                    workshop,
                     background,
                     commands.commands_of_kinds(),
                     max_waiting=read.easel_max_waiting,

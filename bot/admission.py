@@ -9,24 +9,24 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from weakref import WeakValueDictionary
 
 import discord
 
 from bot import attachments, cards
 from bot.access import Access
-from bot.attachments import Upload
 from bot.background import Background
 from bot.cards import Card
 from bot.database import UNWRITTEN, insist, refuse_fatal
+from bot.decoding import Upload
 from bot.delivery import Delivery
 from bot.dispatcher import Dispatcher
 from bot.errors import MemberError
 from bot.job import Job
 from bot.jobs import Jobs
 from bot.posting import ALREADY_ACKNOWLEDGED, UNREACHED, Posting, Unknown, reply_of
+from bot.workers import Workshop
 from inference.protocol import Input, Left, Ready, Request
 
 log = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ class Admission:
         posting: Posting,
         delivery: Delivery,
         access: Access,
+        workshop: Workshop,
         background: Background,
         commands: Mapping[str, str],
         *,
@@ -58,6 +59,7 @@ class Admission:
     ) -> None:
         """`commands` names, for each kind of request, the command that a member must be allowed to use for it."""
         self.jobs = jobs
+        self.workshop = workshop
         self._dispatcher = dispatcher
         self._posting = posting
         self._delivery = delivery
@@ -68,7 +70,6 @@ class Admission:
         self._max_waiting_per_member = max_waiting_per_member
         self._coming: Counter[int] = Counter()
         """How many jobs of each member are on their way into the queue."""
-        self._readers: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
     @property
     def ready(self) -> Ready:
@@ -92,12 +93,12 @@ class Admission:
         interaction: discord.Interaction,
         uploads: Mapping[str, discord.Attachment],
         settle: Callable[..., Request],
-        prepare: Callable[..., Mapping[str, Upload]] | None = None,
+        prepare: Callable[..., Awaitable[Mapping[str, Upload]]] | None = None,
     ) -> None:
         """Accept a request on uploads, which are read first; `settle` makes it of them, by their names.
 
-        `prepare` makes the pictures that are worked on of those that were uploaded, by names as well. Raises
-        MemberError instead where an upload cannot be read, and as `submit` does.
+        `prepare` makes the pictures that are worked on of those that were uploaded, in the folder where they lie, by
+        names as well. Raises MemberError instead where an upload cannot be read, and as `submit` does.
         """
         # What is wrong whatever the pictures are gets said at once.
         draft = settle(**dict.fromkeys(uploads, SOME_PICTURE))
@@ -108,23 +109,38 @@ class Admission:
             if told is None or told.state != "reading":
                 return
             try:
-                # One at a time: a member's ten uploads are not read before another's first.
-                async with self._reader(interaction.user.id):
-                    read: Mapping[str, Upload] = {
-                        name: await attachments.read(upload) for name, upload in uploads.items()
-                    }
-                    if prepare is not None:
-                        read = await asyncio.to_thread(prepare, **read)
-                request = settle(
-                    **{name: Input(upload.sha256, upload.width, upload.height) for name, upload in read.items()}
-                )
+                settled = await self._settled(told, uploads, settle, prepare)
             except Exception as error:
                 await self._withdraw(told, error)
                 raise
-            lefts = [Left(upload.file, upload.sha256) for upload in read.values()]
-            settled = await insist(f"the uploads of job {job.id}", self.jobs.settle, job.id, request, lefts)
             if settled is not None:
                 self._dispatcher.put(settled)
+
+    async def _settled(
+        self,
+        job: Job,
+        uploads: Mapping[str, discord.Attachment],
+        settle: Callable[..., Request],
+        prepare: Callable[..., Awaitable[Mapping[str, Upload]]] | None,
+    ) -> Job | None:
+        """The job with its uploads, None where it was cancelled meanwhile. Raises MemberError as the reading does."""
+        try:
+            async with self.workshop.turn(job.reply.member_id) as folder:
+                read: Mapping[str, Upload] = {
+                    name: await attachments.read(self.workshop.uploads, upload, folder)
+                    for name, upload in uploads.items()
+                }
+                if prepare is not None:
+                    read = await prepare(folder, **read)
+                request = settle(
+                    **{name: Input(upload.sha256, upload.width, upload.height) for name, upload in read.items()}
+                )
+                lefts = [Left(f"{folder.name}/{upload.file}", upload.sha256) for upload in read.values()]
+                # Before the folder goes.
+                return await insist(f"the uploads of job {job.id}", self.jobs.settle, job.id, request, lefts)
+        except OSError as error:
+            log.error("job %s: its uploads cannot be kept: %s", job.id, error.strerror or error)
+            raise MemberError("There is no room for uploads at the moment: try again later.") from error
 
     async def cancel(self, job: Job) -> bool:
         """Stop a job that has not ended; False where it has."""
@@ -168,9 +184,6 @@ class Admission:
             self._coming[member_id] -= 1
             if not self._coming[member_id]:
                 del self._coming[member_id]
-
-    def _reader(self, member_id: int) -> asyncio.Lock:
-        return self._readers.setdefault(member_id, asyncio.Lock())
 
     async def _write_down(
         self, interaction: discord.Interaction, request: Request, parent_id: int | None = None, *, reading: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import discord
@@ -32,12 +33,16 @@ _FAILED = discord.Colour(0xC9504A)
 _BAR_CELLS = 16
 
 
+Content = Path | bytes
+"""Of a file that goes along: where it lies, or itself where it is small."""
+
+
 @dataclass(frozen=True, slots=True)
 class Card:
     """A message to be: components, and the files that they name as `attachment://name`."""
 
     view: ui.LayoutView
-    files: tuple[tuple[str, bytes], ...] = ()
+    files: tuple[tuple[str, Content], ...] = ()
 
 
 class Look(Protocol):
@@ -109,7 +114,7 @@ def ended(job: Job, headline: str, ways_on: Sequence[JobButton]) -> Card:
     return _card(colour, f"{headline}\n{discord.utils.escape_markdown(sentence)}", f"#{job.id}", [ways_on])
 
 
-def bare(job: Job, sentence: str, files: Sequence[tuple[str, bytes]] = ()) -> Card:
+def bare(job: Job, sentence: str, files: Sequence[tuple[str, Content]] = ()) -> Card:
     """How a job ended, where its own card cannot be made or Discord does not take it: nothing that could go wrong."""
     colour = _DONE if job.state == "finished" else _FAILED
     return _card(colour, sentence, f"#{job.id}", [[delete(job)]], files)
@@ -135,9 +140,9 @@ def result(
     return _card(_DONE, text, print_, [*others, [*last, *whole]], files(job, pictures), shorten(alt, ALT_CHARS))
 
 
-def files(job: Job, pictures: Sequence[Shown]) -> list[tuple[str, bytes]]:
+def files(job: Job, pictures: Sequence[Shown]) -> list[tuple[str, Content]]:
     """The pictures of a finished job as files of a card."""
-    return [(f"easel-{job.id}-{index + 1}.{shown.suffix}", shown.data) for index, shown in enumerate(pictures)]
+    return [(f"easel-{job.id}-{index + 1}.{shown.suffix}", shown.file) for index, shown in enumerate(pictures)]
 
 
 def again(job: Job) -> JobButton:
@@ -165,7 +170,7 @@ def _card(
     text: str,
     small_print: str,
     rows: Sequence[Sequence[ui.Item[Any]]],
-    files: Sequence[tuple[str, bytes]] = (),
+    files: Sequence[tuple[str, Content]] = (),
     alt: str | None = None,
 ) -> Card:
     container: ui.Container[Any] = ui.Container(accent_colour=colour)

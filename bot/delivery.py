@@ -8,18 +8,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import discord
 
 from bot import cards, fitting
 from bot.background import Background
-from bot.cards import Card, Look
+from bot.cards import Card, Content, Look
 from bot.database import insist
 from bot.fitting import Shown
 from bot.job import Job, Way
 from bot.jobs import Jobs
 from bot.posting import UNKNOWN_MESSAGE, WAYS, Posting, Unknown
+from bot.workers import Workshop
 
 log = logging.getLogger(__name__)
 
@@ -49,12 +51,15 @@ _Plainer = Callable[[Card], Card]
 class Delivery:
     """Shows jobs in their replies."""
 
-    def __init__(self, posting: Posting, background: Background, jobs: Jobs, looks: Mapping[str, Look]) -> None:
+    def __init__(
+        self, posting: Posting, background: Background, jobs: Jobs, looks: Mapping[str, Look], workshop: Workshop
+    ) -> None:
         """`looks` gives each kind of request its look."""
         self._posting = posting
         self._background = background
         self._jobs = jobs
         self._looks = looks
+        self._workshop = workshop
         self._live: dict[int, _Live] = {}
         self._deliveries: dict[int, asyncio.Task[Any]] = {}
         self._room = asyncio.Semaphore(AT_ONCE)
@@ -114,12 +119,14 @@ class Delivery:
         async with live.editing:
             if live.follower is not None:
                 live.follower.cancel()
-            put = await self._bring(job)
+            # What has to be made smaller lies there until it has arrived.
+            with self._workshop.desk() as folder:
+                put = await self._bring(job, folder)
         if put is not None:
             way, message_id = put
             await insist(f"the delivery of job {job.id}", self._jobs.delivered, job.id, way, message_id)
 
-    async def _bring(self, job: Job) -> tuple[Way, int] | None:
+    async def _bring(self, job: Job, folder: Path) -> tuple[Way, int] | None:
         """Show how a job ended, for as long as it takes; returns the way and the message, None where the job is gone.
 
         A way that is closed leads to the next one. A card that Discord does not take is shown smaller, then barer.
@@ -134,7 +141,7 @@ class Delivery:
         while True:
             try:
                 async with self._room:
-                    card = card or await self._end(job, limit)
+                    card = card or await self._end(job, limit, folder)
                     return way, await self._posting.put(job.id, job.reply, card, way)
             except Unknown:
                 way = next(ways)
@@ -143,7 +150,7 @@ class Delivery:
                 # Whatever it is, giving up would lose what a member was promised.
                 problem = error
             status = problem.status if isinstance(problem, discord.HTTPException) else None
-            largest = max((len(data) for _, data in card.files), default=0) if card is not None else 0
+            largest = max((_size(content) for _, content in card.files), default=0) if card is not None else 0
             if status == TOO_LARGE and largest > LEAST_LIMIT:
                 # Discord's word counts, not what the interaction promised.
                 limit = min(limit, largest) // 2
@@ -178,17 +185,15 @@ class Delivery:
     async def _is_gone(self, job: Job) -> bool:
         return await insist(f"what became of job {job.id}", self._jobs.find, job.id) is None
 
-    async def _end(self, job: Job, limit: int) -> Card:
-        """How a job ended, in files of at most `limit` bytes; a bare card where its own cannot be made."""
+    async def _end(self, job: Job, limit: int, folder: Path) -> Card:
+        """How a job ended, in files of at most `limit` bytes, which lie in the folder where they had to be made; a bare
+        card where its own cannot be made."""
         pictures: Sequence[Shown] = ()
         try:
             look = self._look(job)
             if job.state != "finished":
                 return cards.ended(job, look.headline(job.request), look.ways_on(job))
-            pictures = [
-                await asyncio.to_thread(lambda path=path: fitting.fit(path.read_bytes(), limit))
-                for path in self._jobs.paths(job)
-            ]
+            pictures = [await self._fitted(path, limit, folder) for path in self._jobs.paths(job)]
             return look.finished(job, pictures)
         except FileNotFoundError as error:
             log.error("job %s: its picture %s is gone", job.id, error.filename)
@@ -203,6 +208,11 @@ class Delivery:
         yield lambda card: cards.bare(job, _outcome(job), card.files)
         yield lambda _: cards.bare(job, f"{_outcome(job)} Discord did not take the rest.")
 
+    async def _fitted(self, picture: Path, limit: int, folder: Path) -> Shown:
+        if (whole := fitting.whole(picture, limit)) is not None:
+            return whole
+        return await self._workshop.results.run(fitting.fit, picture, limit, folder)
+
     def _look(self, job: Job) -> Look:
         return self._looks[job.request.kind]
 
@@ -214,6 +224,10 @@ class _Live:
         self.newest: Callable[[str], Card] | None = None
         self.follower: asyncio.Task[Any] | None = None
         self.editing = asyncio.Lock()
+
+
+def _size(content: Content) -> int:
+    return content.stat().st_size if isinstance(content, Path) else len(content)
 
 
 def _outcome(job: Job) -> str:

@@ -2,6 +2,7 @@
 
 EaselError
 ├── MemberError      one sentence for the member who asked, shown to them alone
+│   └── WorkFailed   a child process could not do it; where it was no member's file, it is the caller's to go on
 ├── OperatorError    one line on stderr for whoever runs the bot; the process ends with status 2
 └── EngineDied       the inference process is gone; its jobs go back to the queue
 """
@@ -15,6 +16,10 @@ class EaselError(Exception):
 
 class MemberError(EaselError):
     """The request cannot be met; the message says what the member can do."""
+
+
+class WorkFailed(MemberError):
+    """A child process was over a limit or crashed; the message is for whoever gave the picture."""
 
 
 class OperatorError(EaselError):

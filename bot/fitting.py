@@ -1,15 +1,18 @@
 """Makes pictures fit what Discord carries: first by a lossy format, then by size, and the original in lossless parts.
 
-What the PNG says in XMP of the picture's origin goes with every file; the recipe stays with the original.
-Everything here takes as long as encoding large pictures takes: call it from a thread of its own.
+Runs in the child processes of `workers`, on our own PNG files, and leaves what it makes in a folder. What the PNG says
+in XMP of the picture's origin goes with every file; the recipe stays with the original.
 """
 
 from __future__ import annotations
 
-import io
+import contextlib
 import math
+import secrets
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -19,6 +22,9 @@ from inference.protocol import XMP_KEYWORD
 QUALITIES = (95, 88, 78, 65)
 """Tried in this order; below the last, a smaller picture looks better than a coarser one."""
 
+HOPELESS = 6
+"""So many times too large at the first quality, a picture is too large at the last: that has about a quarter."""
+
 WEBP_MAX_SIDE = 16_383
 
 
@@ -26,49 +32,56 @@ WEBP_MAX_SIDE = 16_383
 class Shown:
     """A picture as it goes out."""
 
-    data: bytes
+    file: Path
     suffix: str
     """Of its file name: png, webp or jpg."""
     note: str = ""
     """What was changed to make it fit, for the member; empty for the original."""
 
 
-def fit(png: bytes, limit: int) -> Shown:
-    """The picture in at most `limit` bytes, as good as that allows; the PNG itself where it fits."""
-    if len(png) <= limit:
-        return Shown(png, "png")
+def whole(png: Path, limit: int) -> Shown | None:
+    """The picture itself where it fits: nothing of it is decoded, so no child is needed. Raises FileNotFoundError."""
+    return Shown(png, "png") if png.stat().st_size <= limit else None
+
+
+def fit(png: Path, limit: int, folder: Path) -> Shown:
+    """A picture of more than `limit` bytes in so few, as good as that allows."""
+    original = png.stat().st_size
     with _opened(png) as picture:
-        picture.load()
-        for candidate, size in _candidates(picture, len(png) / limit):
+        for candidate, size in _candidates(picture, original / limit):
             for quality in QUALITIES if size == picture.size else QUALITIES[-2:]:
-                data, suffix = _lossy(candidate, quality)
-                if len(data) <= limit:
+                file, suffix = _lossy(candidate, quality, folder)
+                if file.stat().st_size <= limit:
                     smaller = "" if size == picture.size else f" and {size[0]}x{size[1]}"
                     name = {"webp": "WebP", "jpg": "JPEG"}[suffix]
-                    note = f"shown as {name}{smaller}: the original, {_megabytes(png)}, is too large for Discord here"
-                    return Shown(data, suffix, note)
+                    reason = f"the original, {original / 1e6:.1f} MB, is too large for Discord here"
+                    return Shown(file, suffix, f"shown as {name}{smaller}: {reason}")
+                too_large = file.stat().st_size / limit
+                file.unlink()
+                if too_large > HOPELESS:
+                    break
     raise AssertionError("a picture of a few pixels fits any limit")
 
 
-def parts(png: bytes, limit: int) -> list[Shown]:
-    """The picture without any loss in files of at most `limit` bytes: one where that is possible, else tiles of it,
-    row by row, whose note says where each belongs."""
-    if len(png) <= limit:
-        return [Shown(png, "png")]
+def parts(png: Path, limit: int, folder: Path) -> list[Shown]:
+    """A picture of more than `limit` bytes without any loss in files of at most so many: one where that is possible,
+    else tiles of it, row by row, whose note says where each belongs."""
     with _opened(png) as picture:
-        picture.load()
         if max(picture.size) <= WEBP_MAX_SIDE:
-            data = _saved(picture, "WEBP", lossless=True, quality=50, method=2)
-            if len(data) <= limit:
-                return [Shown(data, "webp", "lossless WebP")]
-        across = math.ceil(math.sqrt(len(png) / limit))
+            file = _saved(picture, "WEBP", folder, lossless=True, quality=50, method=2)
+            if file.stat().st_size <= limit:
+                return [Shown(file, "webp", "lossless WebP")]
+            file.unlink()
+        across = math.ceil(math.sqrt(png.stat().st_size / limit))
         while True:
             tiles = [
-                Shown(_saved(picture.crop(box), "PNG"), "png", f"row {row + 1}, column {column + 1}")
+                Shown(_saved(picture.crop(box), "PNG", folder), "png", f"row {row + 1}, column {column + 1}")
                 for row, column, box in _grid(picture.size, across)
             ]
-            if max(len(tile.data) for tile in tiles) <= limit:
+            if max(tile.file.stat().st_size for tile in tiles) <= limit:
                 return tiles
+            for tile in tiles:
+                tile.file.unlink()
             across += 1
 
 
@@ -94,13 +107,13 @@ def _grid(size: tuple[int, int], across: int) -> Iterator[tuple[int, int, tuple[
             yield row, column, (xs[column], ys[row], xs[column + 1], ys[row + 1])
 
 
-def _lossy(picture: Image.Image, quality: int) -> tuple[bytes, str]:
+def _lossy(picture: Image.Image, quality: int, folder: Path) -> tuple[Path, str]:
     if max(picture.size) <= WEBP_MAX_SIDE:
-        return _saved(picture, "WEBP", quality=quality, method=4), "webp"
-    return _saved(picture.convert("RGB"), "JPEG", quality=quality, optimize=True), "jpg"
+        return _saved(picture, "WEBP", folder, quality=quality, method=4), "webp"
+    return _saved(picture.convert("RGB"), "JPEG", folder, quality=quality, optimize=True), "jpg"
 
 
-def _saved(picture: Image.Image, kind: str, **options: object) -> bytes:
+def _saved(picture: Image.Image, kind: str, folder: Path, **options: object) -> Path:
     # Pillow hands a picture's info on to what is made of it, but writes none of it by itself.
     if xmp := picture.info.get("xmp"):
         if kind == "PNG":
@@ -108,16 +121,17 @@ def _saved(picture: Image.Image, kind: str, **options: object) -> bytes:
             texts.add_itxt(XMP_KEYWORD, xmp.decode())
         else:
             options["xmp"] = xmp
-    stream = io.BytesIO()
-    picture.save(stream, format=kind, **options)
-    return stream.getvalue()
+    file = folder / f"{secrets.token_hex(8)}.{kind.lower()}"
+    picture.save(file, format=kind, **options)
+    return file
 
 
-def _opened(png: bytes) -> Image.Image:
-    # Our own files: as large as the engine was allowed to make them.
-    Image.MAX_IMAGE_PIXELS = None
-    return Image.open(io.BytesIO(png), formats=("PNG",))
-
-
-def _megabytes(data: bytes) -> str:
-    return f"{len(data) / 1e6:.1f} MB"
+@contextlib.contextmanager
+def _opened(png: Path) -> Iterator[Image.Image]:
+    """One of our own files, decoded: as large as the engine was allowed to make it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        picture = Image.open(png, formats=("PNG",))
+    with picture:
+        picture.load()
+        yield picture

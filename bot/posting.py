@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast
 
 import aiohttp
@@ -146,4 +147,7 @@ def is_age_restricted(channel: object) -> bool:
 
 
 def _files(card: Card) -> list[discord.File]:
-    return [discord.File(io.BytesIO(data), filename=name) for name, data in card.files]
+    return [
+        discord.File(content if isinstance(content, Path) else io.BytesIO(content), filename=name)
+        for name, content in card.files
+    ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import discord
@@ -13,10 +14,10 @@ from discord.app_commands import Choice
 
 from bot import cards, masks, sources, tools, wishes
 from bot.admission import Admission
-from bot.attachments import Upload
 from bot.buttons import JobButton
 from bot.cards import Card
 from bot.commands import Slice
+from bot.decoding import Upload
 from bot.errors import MemberError
 from bot.fitting import Shown
 from bot.job import Job, asked
@@ -100,14 +101,8 @@ def build(admission: Admission) -> Slice:
             wanted = wishes.settle(replace(wish, image=image, mask=mask), admission.ready)
             return wanted if what is None else tools.mask(image, admission.ready, what, wanted)
 
-        def prepare(image: Upload, mask: Upload | None = None) -> dict[str, Upload]:
-            if extend is not None:
-                image, room = masks.extended(image, {extend})
-                return {"image": image, "mask": room}
-            marked = masks.of_transparency(image) if mask is None else masks.of_picture(mask, image)
-            if marked is None:
-                raise MemberError("Say which part is meant: `what`, `mask` or `extend`, or make it transparent.")
-            return {"image": image, "mask": marked}
+        async def prepare(folder: Path, image: Upload, mask: Upload | None = None) -> Mapping[str, Upload]:
+            return await admission.workshop.uploads.run(masks.prepare, folder, image, mask, extend)
 
         given = {"image": image, "mask": mask}
         await admission.submit_uploads(

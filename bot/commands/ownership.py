@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import io
+from pathlib import Path
 
 import discord
 
@@ -11,7 +10,8 @@ from bot import axes, fitting, tools, wishes
 from bot.access import may_change
 from bot.admission import Admission
 from bot.commands import Slice
-from bot.errors import MemberError
+from bot.errors import MemberError, WorkFailed
+from bot.fitting import Shown
 from bot.job import Job
 from bot.speaking import take_away
 from inference.protocol import Grid, Imagine
@@ -48,23 +48,29 @@ def build(admission: Admission) -> Slice:
         await admission.delete(job)
         await take_away(interaction)
 
+    async def parts_of(picture: Path, limit: int, folder: Path) -> list[Shown]:
+        try:
+            if (whole := fitting.whole(picture, limit)) is not None:
+                return [whole]
+            return await admission.workshop.results.run(fitting.parts, picture, limit, folder)
+        except FileNotFoundError as error:
+            raise MemberError("The picture was removed from disk: make it again with Try again.") from error
+        except WorkFailed as error:
+            raise MemberError("The original could not be made ready: try again in a few minutes.") from error
+
     async def original(interaction: discord.Interaction, job: Job, _: int) -> None:
         await interaction.response.defer(ephemeral=True, thinking=True)
-        for index, picture in enumerate(await admission.jobs.picture_bytes(job), start=1):
-            parts = await asyncio.to_thread(fitting.parts, picture, interaction.filesize_limit)
-            files = [
-                discord.File(io.BytesIO(part.data), filename=f"easel-{job.id}-{index}-{number}.{part.suffix}")
-                for number, part in enumerate(parts, start=1)
-            ]
-            across = round(len(parts) ** 0.5)
-            said = (
-                f"Picture {index} of #{job.id}, without any loss"
-                if len(parts) == 1
-                else f"Picture {index} of #{job.id} without any loss, in {across} rows of {across} parts, row by row"
-            )
-            for start in range(0, len(files), FILES_PER_MESSAGE):
-                await interaction.followup.send(
-                    said if start == 0 else "", files=files[start : start + FILES_PER_MESSAGE], ephemeral=True
-                )
+        for index, picture in enumerate(admission.jobs.paths(job), start=1):
+            async with admission.workshop.turn(interaction.user.id) as folder:
+                parts = await parts_of(picture, interaction.filesize_limit, folder)
+                across = round(len(parts) ** 0.5)
+                order = f" in {across} rows of {across} parts, row by row" if len(parts) > 1 else ""
+                said = f"Picture {index} of #{job.id} without any loss{order}"
+                for start in range(0, len(parts), FILES_PER_MESSAGE):
+                    files = [
+                        discord.File(part.file, filename=f"easel-{job.id}-{index}-{number}.{part.suffix}")
+                        for number, part in enumerate(parts[start : start + FILES_PER_MESSAGE], start=start + 1)
+                    ]
+                    await interaction.followup.send(said if start == 0 else "", files=files, ephemeral=True)
 
     return Slice(presses={"cancel": cancel, "again": again, "delete": delete, "original": original})

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
+import re
 from collections.abc import Mapping
 
 import discord
 from discord import app_commands
 
-from bot import attachments
+from bot import attachments, decoding
 from bot.access import may_see
 from bot.admission import Admission
 from bot.commands import Slice
-from bot.errors import MemberError
+from bot.errors import MemberError, WorkFailed
 from bot.job import Job
 
 SHOWN_CHARS = 1800
@@ -36,13 +36,15 @@ def build(admission: Admission) -> Slice:
     async def show(interaction: discord.Interaction, message: discord.Message) -> None:
         job = await admission.jobs.of_message(message.id)
         if job is not None and await may_see(interaction, job):
+            await interaction.response.defer(ephemeral=True, thinking=True)
             said, files = await _of_job(admission, job)
-            await interaction.response.send_message(said, files=files, ephemeral=True)
-            return
-        attachment = attachments.first_picture(message)
-        await interaction.response.defer(ephemeral=True, thinking=True)
-        texts = await asyncio.to_thread(attachments.texts, await attachments.fetch(attachment))
-        said, files = _of_texts(texts)
+        else:
+            attachment = attachments.first_picture(message)
+            await interaction.response.defer(ephemeral=True, thinking=True)
+            async with admission.workshop.turn(interaction.user.id) as folder:
+                file = await attachments.fetch(attachment, folder)
+                texts = await admission.workshop.uploads.run(decoding.texts, file, ("parameters", *CARRIERS))
+            said, files = _of_texts(texts)
         await interaction.followup.send(said, files=files, ephemeral=True)
 
     return Slice(commands=[app_commands.ContextMenu(name="Show recipe", callback=show)])
@@ -53,10 +55,13 @@ async def _of_job(admission: Admission, job: Job) -> tuple[str, list[discord.Fil
     if recipe is None:
         raise MemberError(f"Job {job.id} has made nothing yet: its recipe comes with its result.")
     whole = _file(f"easel-{job.id}-recipe.json", recipe)
-    texts = [attachments.texts(picture) for picture in await admission.jobs.picture_bytes(job)]
-    parameters = [text["parameters"] for text in texts if "parameters" in text]
-    if parameters:
-        return _block(parameters[0]), [whole]
+    for picture in admission.jobs.paths(job):
+        try:
+            texts = await admission.workshop.results.run(decoding.texts, picture, ("parameters",))
+        except WorkFailed:
+            continue  # the file says it all
+        if "parameters" in texts:
+            return _block(texts["parameters"]), [whole]
     return f"#{job.id} is of /{job.request.kind}: everything that made it is in the file.", [whole]
 
 
@@ -73,9 +78,9 @@ def _of_texts(texts: Mapping[str, str]) -> tuple[str, list[discord.File]]:
 
 
 def _block(text: str) -> str:
-    shown = text if len(text) <= SHOWN_CHARS else text[:SHOWN_CHARS] + "…"
-    # A zero-width space keeps a recipe's own backticks from ending the block.
-    return "```\n" + shown.replace("```", "`\u200b``") + "\n```"
+    # Zero-width spaces keep a recipe's own backticks from ending the block.
+    shown = re.sub("`(?=`)", "`\u200b", text)
+    return "```\n" + (shown if len(shown) <= SHOWN_CHARS else shown[:SHOWN_CHARS] + "…") + "\n```"
 
 
 def _file(name: str, content: object) -> discord.File:

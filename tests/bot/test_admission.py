@@ -21,8 +21,8 @@ from bot import attachments, commands
 from bot import database as database_module
 from bot.access import Access
 from bot.admission import Admission
-from bot.attachments import Upload
 from bot.background import Background
+from bot.decoding import Upload
 from bot.delivery import Delivery
 from bot.dispatcher import Dispatcher
 from bot.engine import LocalEngine
@@ -31,15 +31,16 @@ from bot.job import Job
 from bot.jobs import Jobs
 from bot.posting import Posting, Unknown
 from bot.queue import Queue
-from inference.protocol import Input, Request, Upscale
-from tests.bot.conftest import left, queued, ready, reply, request
+from bot.workers import Workshop
+from inference.protocol import INCOMING, Input, Request, Upscale, leave
+from tests.bot.conftest import queued, ready, reply, request
 from tests.bot.test_delivery import refusal
 
 
 class Gate:
     """An admission with everything around it, of which Discord and the engine are played."""
 
-    def __init__(self, jobs: Jobs, **limits: int) -> None:
+    def __init__(self, jobs: Jobs, data: Path, **limits: int) -> None:
         self.jobs = jobs
         engine = create_autospec(LocalEngine, instance=True)
         engine.ready = ready()
@@ -59,6 +60,7 @@ class Gate:
             self.posting,
             self.delivery,
             self.access,
+            Workshop(data / INCOMING),
             self.background,
             commands.commands_of_kinds(),
             **values,
@@ -79,10 +81,10 @@ class Gate:
 
 
 @pytest.fixture
-async def gate(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Gate]:
+async def gate(jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Gate]:
     monkeypatch.setattr(admission_module, "ASK_AFTER_S", (0.0,))
     monkeypatch.setattr(database_module, "RETRY_AFTER_S", (0.0,))
-    opened = Gate(jobs)
+    opened = Gate(jobs, tmp_path)
     yield opened
     await opened.background.close()
 
@@ -192,8 +194,8 @@ async def test_limit_for_a_member_holds_when_all_come_at_once(gate: Gate) -> Non
     assert len(gate.waiting) == 5
 
 
-async def test_limit_for_all_holds_when_all_come_at_once(jobs: Jobs) -> None:
-    gate = Gate(jobs, max_waiting=10)
+async def test_limit_for_all_holds_when_all_come_at_once(jobs: Jobs, tmp_path: Path) -> None:
+    gate = Gate(jobs, tmp_path, max_waiting=10)
     results = await asyncio.gather(
         *(gate.admission.submit(interaction(member), request()) for member in range(40)), return_exceptions=True
     )
@@ -260,8 +262,7 @@ def enlarged(image: Input) -> Upscale:
 class Reading:
     """Uploads that are read when the test says so."""
 
-    def __init__(self, data: Path) -> None:
-        self.data = data
+    def __init__(self) -> None:
         self.begun: list[str] = []
         self.came, self.go_on = asyncio.Event(), asyncio.Event()
         self.problem: Exception | None = None
@@ -273,7 +274,7 @@ class Reading:
             self.came.clear()
             await self.came.wait()
 
-    async def read(self, attachment: Any, *_: object) -> Upload:
+    async def read(self, _: object, attachment: Any, folder: Path) -> Upload:
         self.begun.append(attachment)
         self.came.set()
         self.at_once += 1
@@ -282,13 +283,13 @@ class Reading:
         self.at_once -= 1
         if self.problem is not None:
             raise self.problem
-        one = left(self.data, str(attachment).encode())
+        one = leave(folder, str(attachment).encode())
         return Upload(one.file, one.sha256, 64, 64)
 
 
 @pytest.fixture
-def reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reading:
-    made = Reading(tmp_path)
+def reading(monkeypatch: pytest.MonkeyPatch) -> Reading:
+    made = Reading()
     monkeypatch.setattr(attachments, "read", made.read)
     return made
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 from bot import cards
 from bot.commands.imagine import LOOK
@@ -42,7 +43,7 @@ def test_words_that_wildcards_drew_are_shown_for_each_picture() -> None:
     pictures = tuple(StoredPicture("0" * 64, seed, 64, 64) for seed in (7, 8))
     wild = replace(job(3, prompt="a {red|blue} *house*", negative="{fog|rain}", count=2), pictures=pictures)
     request = asked(wild, Imagine)
-    shown = [Shown(b"", "png")] * 2
+    shown = [Shown(Path("made.png"), "png")] * 2
     text = str(LOOK.finished(wild, shown).view.to_components())
     for number, seed in ((1, 7), (2, 8)):
         prompt, negative = request.drawn(seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -12,6 +13,7 @@ from unittest.mock import create_autospec
 
 import discord
 import pytest
+from PIL import Image
 
 from bot import commands
 from bot import delivery as delivery_module
@@ -22,9 +24,10 @@ from bot.errors import OperatorError
 from bot.job import Job, Reply, Way
 from bot.jobs import Jobs
 from bot.posting import Posting, Unknown
-from inference.protocol import Answer, Describe, Input, Region
+from bot.workers import Workshop
+from inference.protocol import INCOMING, Answer, Describe, Input, Region
 from tests.bot.conftest import finished, queued, reply, request
-from tests.bot.test_fitting import noise, png
+from tests.bot.test_fitting import noise
 
 
 def refusal(status: int, code: int = 0) -> discord.HTTPException:
@@ -64,14 +67,16 @@ def discord_() -> Discord:
 
 
 @pytest.fixture
-async def delivery(jobs: Jobs, discord_: Discord, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Delivery]:
+async def delivery(
+    jobs: Jobs, discord_: Discord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Delivery]:
     monkeypatch.setattr(delivery_module, "RETRY_AFTER_S", (0.0,))
     monkeypatch.setattr(delivery_module, "DELETION_HEARD_WITHIN_S", 0.1)
     monkeypatch.setattr(delivery_module, "EDIT_EVERY_S", 0.0)
     posting = create_autospec(Posting, spec_set=True, instance=True)
     posting.put.side_effect = discord_.answer
     background = Background()
-    opened = Delivery(posting, background, jobs, commands.looks())
+    opened = Delivery(posting, background, jobs, commands.looks(), Workshop(tmp_path / INCOMING))
     yield opened
     opened.close()
     await background.close()
@@ -255,6 +260,12 @@ async def test_result_too_large_for_discord_is_made_smaller(
     assert sizes[-1] <= 300_000
 
 
+def png(picture: Image.Image) -> bytes:
+    stream = io.BytesIO()
+    picture.save(stream, format="PNG")
+    return stream.getvalue()
+
+
 def size_of(data: bytes | Path) -> int:
     return data.stat().st_size if isinstance(data, Path) else len(data)
 
@@ -271,7 +282,7 @@ async def test_no_card_is_longer_than_discord_takes(jobs: Jobs, tmp_path: Path, 
     failed = replace(painted, state="failed", failure_message=sign * 9000)
     cards_ = [
         looks["describe"].finished(answered, []),
-        looks["imagine"].finished(painted, [delivery_module.Shown(b"x", "png", note=sign * 3000)] * 4),
+        looks["imagine"].finished(painted, [delivery_module.Shown(tmp_path, "png", note=sign * 3000)] * 4),
         delivery_module.cards.ended(failed, looks["imagine"].headline(failed.request), []),
     ]
     for card in cards_:

@@ -2,52 +2,60 @@
 
 from __future__ import annotations
 
-import io
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from bot import masks
-from bot.attachments import Upload
+from bot.decoding import Upload, saved
 from bot.errors import MemberError
 
-
-def upload(picture: Image.Image) -> Upload:
-    stream = io.BytesIO()
-    picture.save(stream, format="PNG")
-    return Upload(stream.getvalue(), picture.width, picture.height)
+Make = Callable[[Image.Image], Upload]
+Read = Callable[[Upload], np.ndarray]
 
 
-def pixels(made: Upload) -> np.ndarray:
-    picture = Image.open(io.BytesIO(made.png))
-    assert picture.size == (made.width, made.height)
-    return np.asarray(picture)
+@pytest.fixture
+def upload(tmp_path: Path) -> Make:
+    return lambda picture: saved(picture, tmp_path)
+
+
+@pytest.fixture
+def pixels(tmp_path: Path) -> Read:
+    def read(made: Upload) -> np.ndarray:
+        picture = Image.open(tmp_path / made.file)
+        picture.load()
+        assert picture.size == (made.width, made.height)
+        return np.asarray(picture)
+
+    return read
 
 
 def noisy(width: int, height: int) -> Image.Image:
     return Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
-def test_white_of_a_mask_is_painted_at_the_pictures_size() -> None:
+def test_white_of_a_mask_is_painted_at_the_pictures_size(tmp_path: Path, upload: Make, pixels: Read) -> None:
     mask = Image.new("RGB", (20, 10), "black")
     mask.paste("white", (0, 0, 10, 10))
-    made = pixels(masks.of_picture(upload(mask), upload(noisy(40, 20))))
+    made = pixels(masks.of_picture(tmp_path, upload(mask), upload(noisy(40, 20))))
     assert made.shape == (20, 40)
     assert set(np.unique(made)) == {0, 255}
     assert made[:, :18].all()
     assert not made[:, 22:].any()
 
 
-def test_what_is_transparent_is_painted() -> None:
+def test_what_is_transparent_is_painted(tmp_path: Path, upload: Make, pixels: Read) -> None:
     picture = noisy(30, 20).convert("RGBA")
     picture.paste((9, 9, 9, 0), (5, 5, 15, 15))
-    made = masks.of_transparency(upload(picture))
+    made = masks.of_transparency(tmp_path, upload(picture))
     assert made is not None
     assert pixels(made).sum() == 255 * 100
-    assert np.array_equal(pixels(masks.of_picture(upload(picture), upload(noisy(30, 20)))), pixels(made))
-    assert masks.of_transparency(upload(noisy(8, 8))) is None
-    assert masks.of_transparency(upload(noisy(8, 8).convert("RGBA"))) is None
+    assert np.array_equal(pixels(masks.of_picture(tmp_path, upload(picture), upload(noisy(30, 20)))), pixels(made))
+    assert masks.of_transparency(tmp_path, upload(noisy(8, 8))) is None
+    assert masks.of_transparency(tmp_path, upload(noisy(8, 8).convert("RGBA"))) is None
 
 
 @pytest.mark.parametrize(
@@ -61,10 +69,10 @@ def test_what_is_transparent_is_painted() -> None:
     ],
 )
 def test_room_at_a_side_keeps_the_picture_and_is_marked(
-    side: str, size: tuple[int, int], inside: tuple[int, int]
+    side: str, size: tuple[int, int], inside: tuple[int, int], tmp_path: Path, upload: Make, pixels: Read
 ) -> None:
     picture = noisy(40, 20)
-    made, mask = masks.extended(upload(picture), {side})
+    made, mask = masks.extended(tmp_path, upload(picture), side)
     assert (made.width, made.height) == size
     left, top = inside
     old = (slice(top, top + 20), slice(left, left + 40))
@@ -73,11 +81,20 @@ def test_room_at_a_side_keeps_the_picture_and_is_marked(
     assert (pixels(mask) == 255).sum() == size[0] * size[1] - 800
 
 
-def test_the_edge_goes_on_into_the_new_room() -> None:
-    made, _ = masks.extended(upload(Image.new("RGB", (40, 20), "teal")), {"all"})
+def test_the_edge_goes_on_into_the_new_room(tmp_path: Path, upload: Make, pixels: Read) -> None:
+    made, _ = masks.extended(tmp_path, upload(Image.new("RGB", (40, 20), "teal")), "all")
     assert len(np.unique(pixels(made).reshape(-1, 3), axis=0)) == 1
 
 
-def test_too_much_room_is_refused() -> None:
+def test_too_much_room_is_refused(tmp_path: Path, upload: Make) -> None:
     with pytest.raises(MemberError, match="would be too large"):
-        masks.extended(upload(Image.new("RGB", (5000, 3000))), {"all"})
+        masks.extended(tmp_path, upload(Image.new("RGB", (5000, 3000))), "all")
+
+
+def test_what_the_member_gave_says_which_part_is_meant(tmp_path: Path, upload: Make, pixels: Read) -> None:
+    picture = upload(noisy(40, 20))
+    white = upload(Image.new("L", (40, 20), 255))
+    assert masks.prepare(tmp_path, picture, None, "left")["mask"].width == 60
+    assert pixels(masks.prepare(tmp_path, picture, white, None)["mask"]).all()
+    with pytest.raises(MemberError, match="Say which part is meant"):
+        masks.prepare(tmp_path, picture, None, None)

@@ -124,7 +124,7 @@ async def test_deleting_the_message_deletes_the_job_and_its_pictures(
         assert files(studio) == before + 1
         await deleter.delete(message)
         async with asyncio.timeout(30):
-            while files(studio) != before:
+            while files(studio) != before:  # noqa: ASYNC110 - looks at another process's folder
                 await asyncio.sleep(0.05)
         assert rows(studio, f"SELECT id FROM job WHERE id = {number(message)}") == []
 
