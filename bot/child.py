@@ -24,10 +24,12 @@ from bot.errors import MemberError
 PR_SET_PDEATHSIG = 1
 OPEN_FILES = 32
 CAUSE_CHARS = 200
-NO_ROOM: Fault = "disk"
 FAULTS: dict[int, Fault] = {
     errno.EFBIG: "size",
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES), NO_ROOM),
+    errno.ENOSPC: "disk",
+    errno.EDQUOT: "disk",
+    errno.EROFS: "disk",
+    errno.EACCES: "disk",
 }
 
 

@@ -26,6 +26,8 @@ HOPELESS = 6
 """So many times too large at the first quality, a picture is too large at the last: that has about a quarter."""
 
 WEBP_MAX_SIDE = 16_383
+LOSSLESS_WEBP_MAX_PIXELS = 60_000_000
+"""Its encoder takes forty bytes a pixel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ def parts(png: Path, limit: int, folder: Path) -> list[Shown]:
     """A picture of more than `limit` bytes without any loss in files of at most so many: one where that is possible,
     else tiles of it, row by row, whose note says where each belongs."""
     with _opened(png) as picture:
-        if max(picture.size) <= WEBP_MAX_SIDE:
+        if max(picture.size) <= WEBP_MAX_SIDE and picture.width * picture.height <= LOSSLESS_WEBP_MAX_PIXELS:
             file = _saved(picture, "WEBP", folder, lossless=True, quality=50, method=2)
             if file.stat().st_size <= limit:
                 return [Shown(file, "webp", "lossless WebP")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -176,6 +177,27 @@ def test_imports_go_only_downward(package: str) -> None:
     assert not wrong
 
 
+def test_the_bot_leaves_pictures_to_its_children() -> None:
+    """What works on pixels is named where it is handed to a child, and called nowhere."""
+    work = {"decoding": {"read", "texts"}, "masks": {"prepare"}, "fitting": {"fit", "parts"}}
+    for name, file in modules("bot"):
+        if name in work:
+            continue
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                assert not str(node.module).startswith("PIL"), name
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                module = node.func.value.id if isinstance(node.func.value, ast.Name) else ""
+                assert node.func.attr not in work.get(module, ()), f"{name} calls {module}.{node.func.attr}"
+
+
+def test_nobody_sets_what_belongs_to_a_library() -> None:
+    setting = re.compile(r"(MAX_IMAGE_PIXELS|LOAD_TRUNCATED_IMAGES|MAX_TEXT_CHUNK|MAX_TEXT_MEMORY)\s*=[^=]")
+    for package in ("bot", "inference", "sandbox", "starter", "benchmarks"):
+        for name, file in modules(package):
+            assert not setting.search(file.read_text(encoding="utf-8")), f"{package}.{name}"
+
+
 def test_tasks_never_import_each_other() -> None:
     for name, file in modules("inference"):
         if name.startswith("tasks."):
@@ -204,6 +226,9 @@ def test_the_contract_needs_msgspec_and_nothing_else() -> None:
     ("module", "blocked"),
     [
         ("inference.engine", ["discord", "aiosqlite", "bot"]),
+        ("bot.child", ["discord", "aiosqlite", "aiohttp", "torch"]),
+        ("bot.masks", ["discord", "aiosqlite", "aiohttp", "torch"]),
+        ("bot.fitting", ["discord", "aiosqlite", "aiohttp", "torch"]),
         ("bot.app", ["torch", "diffusers", "transformers", "realesrgan"]),
     ],
 )
