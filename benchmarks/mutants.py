@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -236,8 +237,12 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=10_000, help="how many files (10000)")
     parser.add_argument("--seed", type=int, default=0, help="which (0)")
     asked = parser.parse_args()
+    asyncio.run(survive(100, asked.seed + 1))  # until all is loaded that will be
+    before = psutil.Process().memory_info().rss
     tallies = asyncio.run(survive(asked.count, asked.seed))
+    after = psutil.Process().memory_info().rss
     print(table(tallies))
+    print(f"memory of the bot's process: {before / 2**20:.0f} MiB before, {after / 2**20:.0f} MiB after")
     return int(any(tally.outcomes["anything else"] for tally in tallies.values()))
 
 
