@@ -68,6 +68,9 @@ DETECTOR_FILES: Mapping[AnnotatorKind, tuple[str, ...]] = {
 }
 """The kinds that are found by detectors of controlnet-aux, with the names that it knows their weights by."""
 
+Dtype = Literal["auto", "float32", "float16", "bfloat16"]
+"""What a network's weights are kept in on a GPU."""
+
 Weight = Annotated[float, msgspec.Meta(ge=-2, le=2)]
 Pixels = Annotated[int, msgspec.Meta(ge=8, le=8192)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -88,7 +91,7 @@ class FolderEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Relative to models.toml. Either this or `repo`."""
     repo: str | None = None
     revision: str | None = None
-    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    dtype: Dtype = "auto"
 
     @property
     def partners(self) -> dict[Kind, str]:
@@ -207,6 +210,7 @@ class UpscalerEntry(FileEntry, frozen=True, kw_only=True, forbid_unknown_fields=
     title: str
     arch: Literal["srvgg", "rrdb"]
     scale: Annotated[int, msgspec.Meta(ge=1, le=8)]
+    dtype: Dtype = "auto"
     num_feat: Count = 64
     num_conv: Count = 16
     """Convolutions of an SRVGGNetCompact."""

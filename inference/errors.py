@@ -11,6 +11,7 @@ Exception
 │   ├── UnavailableModel
 │   ├── OutOfMemory
 │   ├── Unsafe
+│   ├── NotFinite          what a network made is no number, so it is no picture
 │   └── NotKept            what was made cannot be written to disk; `__cause__` says why
 ├── PeerGone               the bot has hung up: there is nobody left to paint for
 ├── PeerBroken             what came through the socket is not our protocol: the engine ends
@@ -74,6 +75,10 @@ class Unsafe(TaskError):
     """The model's safety checker flagged what was painted; nothing of it may be shown."""
 
     kind: ClassVar[FailureKind] = "unsafe"
+
+
+class NotFinite(TaskError):
+    """What a network made is no number (NaN or infinite), so it is no picture. Who raises it has told the operator."""
 
 
 class NotKept(TaskError):

@@ -73,6 +73,7 @@ class Plan(Generic[Loaded]):
 def upscaler(catalog: Catalog, name: str, path: Path, device: Device) -> Plan[PictureUpscaler]:
     """A Real-ESRGAN network from its .pth files."""
     entry = catalog.upscalers[name]
+    dtype = device.dtype(entry.dtype, "upscaler")
     files = weights.entry_files(catalog, entry)
 
     def load() -> PictureUpscaler:
@@ -84,8 +85,8 @@ def upscaler(catalog: Catalog, name: str, path: Path, device: Device) -> Plan[Pi
         return PictureUpscaler(
             name=name,
             entry=entry,
-            network=Upscaler(entry, files, device.where, half=device.is_cuda),
-            dtype=torch.float16 if device.is_cuda else torch.float32,
+            network=Upscaler(entry, files, device.where, dtype),
+            dtype=dtype,
             hash=weights.fingerprint(files),
         )
 

@@ -5,6 +5,7 @@ How latents become clean is the pass's (`passes`), what becomes of the pictures 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -14,11 +15,14 @@ from typing import Any, Literal
 import torch
 from PIL import Image
 
-from inference import decoding, placement
+from inference import decoding, finite, placement
+from inference.errors import NotFinite
 from inference.loaded import Setup
 from inference.passes import Pass, Place
 from inference.protocol import Imagine
 from inference.reports import Reporter
+
+log = logging.getLogger(__name__)
 
 FIRST_PREVIEW_S = 0.3
 PREVIEW_INTERVAL_S = 0.7
@@ -69,9 +73,13 @@ class Session:
         while places := self._next_places():
             latents = self._denoise(self._first, places)
             for place, latent in zip(places, latents, strict=False):
-                picture = self._decode(place, latent)
-                if picture is not None and self._second is not None:
-                    picture = self._paint_again(self._second, place, picture)
+                try:
+                    picture = self._decode(place, latent)
+                    if picture is not None and self._second is not None:
+                        picture = self._paint_again(self._second, place, picture)
+                except NotFinite as error:
+                    self._report.fail(place.request.job, error.kind, str(error))
+                    continue
                 if picture is not None:
                     yield place, picture
 
@@ -122,12 +130,26 @@ class Session:
         job = place.request.job
         if not self._report.still_wanted([job]):
             return None
+        if not finite.is_finite(latent):
+            raise self._spoilt(place.request)
         if self._steps_done[job] == self._requests[job].steps_together:
             self._tell(job, "finishing")
         model = self._setup.model
         (picture,) = decoding.decode(model.pipeline, model.entry.family, latent.unsqueeze(0))
         self._shown[job][place.index] = picture
         return picture
+
+    def _spoilt(self, request: Imagine) -> NotFinite:
+        """What is said of a picture whose steps led to no number; the operator is told as well."""
+        model = self._setup.model
+        what = f"{request.sampler}, {request.steps} steps, guidance {request.guidance:g}"
+        broken = finite.broken(model.adapters.active)
+        loras = f"; the LoRA {broken[0]} holds what is no number" if broken else ""
+        log.error("job %d: steps of %s in %s led to no number: %s%s", request.job, model.name, model.dtype, what, loras)
+        if broken:
+            return NotFinite(f"The LoRA {broken[0]} is broken: it holds what is no number. Leave it out.")
+        title = model.entry.title
+        return NotFinite(f"Nothing came of it: the numbers of {title} grew beyond all bounds. {finite.ADVICE}")
 
     def _tell(self, job: int, stage: Literal["painting", "finishing"] = "painting") -> None:
         self._report.step(job, self._steps_done[job], self._requests[job].steps_together, stage)
@@ -149,7 +171,10 @@ class Session:
     def _preview(self, places: list[Place], sketch: Sketch, estimate: torch.Tensor, wanted: list[int]) -> None:
         self._setup.device.settle()
         began_s = time.monotonic()
-        sketches = sketch(estimate)
+        try:
+            sketches = sketch(estimate)
+        except NotFinite:
+            return  # the finished picture will say so, or be none the worse
         ended_s = time.monotonic()
         self._preview_due_s = ended_s + max(PREVIEW_INTERVAL_S, (ended_s - began_s) / PREVIEW_SHARE)
         for place, picture in zip(places, sketches, strict=True):

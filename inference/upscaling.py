@@ -7,6 +7,7 @@ may be is `tiles`' business.
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
 import types
 import warnings
@@ -21,8 +22,11 @@ from PIL import Image
 
 from inference.device import is_out_of_memory
 from inference.entries import UpscalerEntry
-from inference.errors import WeightsError
+from inference.errors import NotFinite, WeightsError
+from inference.finite import is_finite
 from inference.tiles import PADDING
+
+log = logging.getLogger(__name__)
 
 # The one shim for basicsr 1.4.2: it imports `rgb_to_grayscale` from a private torchvision module that was
 # removed in torchvision 0.17. The function itself lives on under its public name.
@@ -49,7 +53,7 @@ class NetworkFailed(Exception):
 class Upscaler:
     """One loaded Real-ESRGAN network."""
 
-    def __init__(self, entry: UpscalerEntry, files: Sequence[Path], device: torch.device, half: bool) -> None:
+    def __init__(self, entry: UpscalerEntry, files: Sequence[Path], device: torch.device, dtype: torch.dtype) -> None:
         """Load the weights: the network's own file and, where the entry has one, its partner that keeps grain.
 
         Raises WeightsError where a file is not the network that the catalogue describes.
@@ -76,7 +80,8 @@ class Upscaler:
         self._entry = entry
         self._files = [str(file) for file in files]
         self._device = device
-        self._half = half
+        self._dtype = dtype
+        self._overflows = False
         self._share: float | None = None
         if len(files) > 1:
             # Once, so that a broken partner is found out now and not by the first member who asks for it.
@@ -97,13 +102,13 @@ class Upscaler:
         `tile` is the side of the tiles in pixels of the picture, 0 for the whole at once. `denoise`, for entries with
         a partner, goes from 0, which keeps grain, to 1, which smooths it away and is what None means.
         `before_tile` is called before each pass of the network, as often as `tiles.count` says; what it raises ends
-        the work, unless it is a RuntimeError. Raises TileTooLarge where the memory is full, NetworkFailed where
-        something else went wrong.
+        the work, unless it is a RuntimeError. Raises TileTooLarge where the memory is full, NotFinite where nothing
+        comes of the picture, NetworkFailed where something else went wrong.
         """
         self._load(1.0 if denoise is None else denoise)
         enhancer = self._enhancer
         enhancer.tile_size = tile
-        enhancer.model = _watched(self.network, before_tile)
+        enhancer.model = self._watched(before_tile)
         # realesrgan speaks OpenCV's order, blue first.
         order = [2, 1, 0, 3] if picture.mode == "RGBA" else [2, 1, 0]
         pixels = np.asarray(picture if picture.mode == "RGBA" else picture.convert("RGB"))
@@ -139,7 +144,7 @@ class Upscaler:
                 model=self.network,
                 tile_pad=PADDING,
                 pre_pad=0,
-                half=self._half,
+                half=self._dtype == torch.float16,
                 device=self._device,
             )
         except Exception as error:  # torch.load and load_state_dict raise half a dozen kinds for a wrong file
@@ -147,24 +152,39 @@ class Upscaler:
             files = " with ".join(self._files) if mixed else own
             text = f"{files} is no {self._entry.arch} network as the catalogue describes it: {reason}"
             raise WeightsError(text) from error
-        self.network = self._enhancer.model
+        self.network = self._enhancer.model.to(self._dtype)
         self._share = share
 
+    def _watched(self, before: Callable[[], None]) -> Callable[[torch.Tensor], torch.Tensor]:
+        """The network with a call before each pass, and with errors that get past RealESRGANer.
 
-def _watched(network: torch.nn.Module, before: Callable[[], None]) -> Callable[[torch.Tensor], Any]:
-    """The network with a call before each pass, and with errors that get past RealESRGANer.
+        A RuntimeError of a tile it prints, and then it goes on with the pixels of the tile before.
+        """
 
-    A RuntimeError of a tile it prints, and then it goes on with the pixels of the tile before.
-    """
+        def run(tile: torch.Tensor) -> torch.Tensor:
+            before()
+            try:
+                return self._pass(tile)
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise NetworkFailed(str(error)) from error
+            # Outside the handler, whose traceback would keep the memory.
+            raise TileTooLarge
 
-    def run(tile: torch.Tensor) -> Any:
-        before()
-        try:
-            return network(tile)
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise NetworkFailed(str(error)) from error
-        # Outside the handler, whose traceback would keep the memory.
-        raise TileTooLarge
+        return run
 
-    return run
+    def _pass(self, tile: torch.Tensor) -> torch.Tensor:
+        """What the network makes of a tile, in float32 where that is no number in half precision."""
+        title, dtype = self._entry.title, self._dtype
+        for precision in dict.fromkeys((dtype, torch.float32)):
+            try:
+                made: torch.Tensor = self.network.to(precision)(tile.to(precision))
+            finally:
+                self.network.to(dtype)
+            if is_finite(made):
+                return made
+            if precision != torch.float32 and not self._overflows:
+                log.warning("%s makes what is no number in %s: such tiles are made again in float32", title, dtype)
+                self._overflows = True
+        log.error("%s makes what is no number, in float32 too", title)
+        raise NotFinite(f"{title} makes nothing of this picture; choose another upscaler.")

@@ -45,6 +45,7 @@ FLOORS = {
         "weighing",
         "prompts",
         "adapters",
+        "finite",
         "annotating",
         "packing",
         "samplers",

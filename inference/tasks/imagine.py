@@ -20,7 +20,7 @@ from inference import decoding, painting, policy, provenance
 from inference.catalog import Catalog
 from inference.device import Device
 from inference.entries import AddOnEntry, Kind, ModelEntry
-from inference.errors import InvalidInput, UnavailableModel, Unsafe
+from inference.errors import InvalidInput, NotFinite, UnavailableModel, Unsafe
 from inference.loaded import PictureModel, Setup
 from inference.outputs import Painted
 from inference.protocol import MAX_SEED, MAX_STYLE_CHARS, Answer, Hires, Imagine, ModelInfo, weigh_words, weight_problem
@@ -233,12 +233,12 @@ def run(requests: Sequence[Imagine], files: Mapping[str, bytes], store: Store, r
             # Before it is enlarged: the checker looks at a small copy anyway, and what is flagged needs no more.
             if checker is not None:
                 checker.network.check(picture)
-        except Unsafe as flagged:
+            if upscaler is not None:
+                picture = upscaler.network.enlarge(picture, before_tile=report.alive)
+        except (Unsafe, NotFinite) as error:
             # All of it, for the buttons under a result know its pictures by their places.
-            report.fail(job, flagged.kind, str(flagged))
+            report.fail(job, error.kind, str(error))
             continue
-        if upscaler is not None:
-            picture = upscaler.network.enlarge(picture, before_tile=report.alive)
         pictures[job].append(session.put_back(job, picture))
         if len(pictures[job]) == request.count:
             made_of = provenance.recipe(request, setup, session.scheduler)

@@ -30,7 +30,7 @@ def entry(request: pytest.FixtureRequest, known: Catalog) -> UpscalerEntry:
 
 
 def ours(entry: UpscalerEntry, folder: Path) -> Upscaler:
-    return Upscaler(entry, [folder / file.place for file in entry.files], CPU, half=False)
+    return Upscaler(entry, [folder / file.place for file in entry.files], CPU, torch.float32)
 
 
 def theirs(entry: UpscalerEntry, folder: Path, picture: Image.Image, factor: int, tile: int = 0) -> np.ndarray:
@@ -146,9 +146,11 @@ def test_a_full_memory_and_a_broken_network_are_told_apart(
 
 def test_a_file_of_another_network_is_refused(known: Catalog, models_toml: Path) -> None:
     with pytest.raises(WeightsError, match="is no rrdb network as the catalogue describes it"):
-        Upscaler(known.upscalers["x2"], [models_toml.parent / "x4.pth"], CPU, half=False)
+        Upscaler(known.upscalers["x2"], [models_toml.parent / "x4.pth"], CPU, torch.float32)
     with pytest.raises(WeightsError, match="with .*x2.pth is no srvgg network"):
-        Upscaler(known.upscalers["x4"], [models_toml.parent / name for name in ("x4.pth", "x2.pth")], CPU, half=False)
+        Upscaler(
+            known.upscalers["x4"], [models_toml.parent / name for name in ("x4.pth", "x2.pth")], CPU, torch.float32
+        )
 
 
 def test_a_pickle_that_would_run_code_is_refused(known: Catalog, tmp_path: Path) -> None:
@@ -161,9 +163,9 @@ def test_a_pickle_that_would_run_code_is_refused(known: Catalog, tmp_path: Path)
     path = tmp_path / "a.pth"
     path.write_bytes(pickle.dumps({"params": Evil()}))
     with pytest.raises(WeightsError):
-        Upscaler(known.upscalers["x2"], [path], CPU, half=False)
+        Upscaler(known.upscalers["x2"], [path], CPU, torch.float32)
     with pytest.raises(WeightsError):
-        Upscaler(known.upscalers["x4"], [path, path], CPU, half=False)
+        Upscaler(known.upscalers["x4"], [path, path], CPU, torch.float32)
     assert not marker.exists()
 
 

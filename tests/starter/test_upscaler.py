@@ -69,7 +69,7 @@ def test_written_weights_are_what_real_esrgan_loads(arch: Arch, tmp_path: Path) 
     entry = UpscalerEntry(
         title="", arch=arch, path=str(path), scale=4, **(SRVGG_SIZE if arch == "srvgg" else RRDB_SIZE)
     )
-    product = Upscaler(entry, [path], torch.device("cpu"), half=False)
+    product = Upscaler(entry, [path], torch.device("cpu"), torch.float32)
     picture = render(Scene("cat", "red"), 32)
     assert product.enlarge(picture).tobytes() == enlarge(network, picture).tobytes()
     assert enlarge(load_upscaler(path), picture).tobytes() == enlarge(network, picture).tobytes()
