@@ -7,10 +7,11 @@ import asyncio
 import sys
 from pathlib import Path
 
+from sandbox.beginning import MOST_MEMBERS
 from sandbox.demo import OPERATOR_ERROR, demo, serve
 from sandbox.errors import OperatorError
 from sandbox.say import say
-from sandbox.server import DEFAULT_PORT, DEFAULT_TOKEN
+from sandbox.server import DEFAULT_PORT, DEFAULT_TOKEN, Sandbox
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -24,7 +25,10 @@ def _parser() -> argparse.ArgumentParser:
         action.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
         action.add_argument("--port", type=_port, default=DEFAULT_PORT, help="port (%(default)s; 0: a free one)")
         action.add_argument("--data", type=Path, default=data, help="folder that outlives the process (%(default)s)")
-        action.add_argument("--token", default=DEFAULT_TOKEN, help="the bot's token (%(default)s)")
+        action.add_argument("--members", type=_count, default=0, help="so many more members: member-1, member-2…")
+        intents = "let the bot ask for privileged intents: members, presences, message content"
+        action.add_argument("--privileged-intents", action="store_true", help=intents)
+        action.add_argument("--token", default=DEFAULT_TOKEN, help="the bot's token")
     action = actions.add_parser("say", help="one command as a member")
     action.add_argument("text", help="the command as typed: '/imagine prompt:a red house seed:7'")
     action.add_argument("--out", type=Path, help="folder for the pictures")
@@ -44,6 +48,13 @@ def _port(text: str) -> int:
     return number
 
 
+def _count(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= MOST_MEMBERS:
+        raise argparse.ArgumentTypeError(f"there can be 0 to {MOST_MEMBERS} more members")
+    return number
+
+
 async def _run(arguments: argparse.Namespace) -> int:
     if arguments.action == "say":
         return await say(
@@ -56,8 +67,15 @@ async def _run(arguments: argparse.Namespace) -> int:
             timeout_s=arguments.timeout,
             quiet_s=arguments.quiet,
         )
-    run = demo if arguments.action == "demo" else serve
-    return await run(arguments.host, arguments.port, arguments.data, arguments.token)
+    sandbox = Sandbox(
+        host=arguments.host,
+        port=arguments.port,
+        data=arguments.data,
+        token=arguments.token,
+        members=arguments.members,
+        privileged_intents=arguments.privileged_intents,
+    )
+    return await (demo(sandbox, arguments.data) if arguments.action == "demo" else serve(sandbox))
 
 
 def main() -> int:

@@ -35,6 +35,11 @@ async def get_log(request: web.Request) -> web.Response:
     since = snowflakes.parse(request.query.get("since", "0"))
     if since is None:
         raise MemberError("since is the number of a log entry.")
-    log = state_of(request).log
-    entries = [entry for entry in log if entry["number"] >= since]
-    return web.json_response({"entries": entries, "next": log[-1]["number"] + 1 if log else 1})
+    journal = state_of(request).journal
+    return web.json_response(
+        {
+            "entries": journal.since(since),
+            "next": journal.next,
+            "invalid_requests": journal.invalid_requests,
+        }
+    )

@@ -16,22 +16,19 @@ from sandbox.server import Sandbox
 OPERATOR_ERROR = 2
 
 
-async def serve(host: str, port: int, data: Path | None, token: str) -> int:
-    """Serve until SIGINT or SIGTERM; return the exit status."""
+async def serve(sandbox: Sandbox) -> int:
+    """Serve `sandbox` until SIGINT or SIGTERM; return the exit status."""
     stopping = _stop_signal()
-    async with Sandbox(host=host, port=port, data=data, token=token) as sandbox:
+    async with sandbox:
         print(f"The sandbox is ready: {sandbox.url}", flush=True)
         await stopping.wait()
     return 0
 
 
-async def demo(host: str, port: int, data: Path, token: str) -> int:
-    """Run sandbox and bot until SIGINT, SIGTERM or the bot's end; return the exit status."""
+async def demo(sandbox: Sandbox, data: Path) -> int:
+    """Serve `sandbox` and run the bot on `data` until SIGINT, SIGTERM or the bot's end; return the exit status."""
     stopping = _stop_signal()
-    async with (
-        Sandbox(host=host, port=port, data=data, token=token) as sandbox,
-        BotProcess(sandbox, data / "bot") as bot,
-    ):
+    async with sandbox, BotProcess(sandbox, data / "bot") as bot:
         try:
             if not await _unless(stopping, bot.until_ready()):
                 return 0

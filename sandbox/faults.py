@@ -14,6 +14,7 @@ from sandbox.failures import Failure, planned
 
 Json = dict[str, Any]
 Drop = Literal["close", "reconnect", "invalid_session", "silent"]
+_MAY_ASK_FOR_PRIVILEGED = 1 << 13 | 1 << 15 | 1 << 19  # presences, members and content, of a bot in few servers
 DEFAULT_SIZE_LIMIT = 10 * 1024 * 1024
 
 
@@ -21,6 +22,9 @@ class Settings(msgspec.Struct, kw_only=True):
     """What keeps its value until it is changed."""
 
     rate_limits: bool = False
+    session_starts: int = 1000
+    privileged_intents: bool = False
+    direct_messages_closed: list[str] = []
     latency_s: float = 0.0
     attachment_size_limit: int = DEFAULT_SIZE_LIMIT
     attachment_size_announced: int | None = None
@@ -70,6 +74,11 @@ class Faults:
             await clock.sleep(failure.delay_s)
         if failure.hang:
             await self._released.wait()
+
+    @property
+    def application_flags(self) -> int:
+        """What the bot's application says of the privileged intents that it may have."""
+        return _MAY_ASK_FOR_PRIVILEGED if self.settings.privileged_intents else 0
 
     @property
     def announced_size_limit(self) -> int:

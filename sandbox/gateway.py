@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +20,7 @@ from sandbox.guilds import Guild
 from sandbox.hub import Hub
 from sandbox.people import EASEL, EASEL_ID, JOINED
 from sandbox.places import TEXT
-from sandbox.sessions import GUILDS, MEMBERS, MOST_FRAMES_PER_MINUTE, Connection, Session
+from sandbox.sessions import GUILDS, MEMBERS, MOST_FRAMES_PER_MINUTE, PRIVILEGED, Connection, Session
 from sandbox.world import World
 
 Json = dict[str, Any]
@@ -28,12 +29,17 @@ HEARTBEAT, IDENTIFY, PRESENCE, VOICE, RESUME = 1, 2, 3, 4, 6
 RECONNECT, REQUEST_MEMBERS, INVALID_SESSION, HELLO, HEARTBEAT_ACK = 7, 8, 9, 10, 11
 UNKNOWN_ERROR, UNKNOWN_OPCODE, DECODE_ERROR, NOT_AUTHENTICATED, AUTHENTICATION_FAILED = range(4000, 4005)
 ALREADY_AUTHENTICATED, INVALID_SEQUENCE, RATE_LIMITED, SESSION_TIMED_OUT = 4005, 4007, 4008, 4009
-INVALID_SHARD, INVALID_VERSION, INVALID_INTENTS = 4010, 4012, 4013
+INVALID_SHARD, INVALID_VERSION, INVALID_INTENTS, DISALLOWED_INTENTS = 4010, 4012, 4013, 4014
 
 LARGE = 250  # of a larger server, a bot is told its members only when it asks for them…
 CHUNK = 1000  # …that many at a time
 MOST_BYTES = 4096  # of what a bot may send in one frame
 SESSION_LIFETIME_S = 120.0  # how long a session without a connection can be resumed
+IDENTIFY_EVERY_S = 5.0
+DAY_S = 24 * 60 * 60.0
+ACKNOWLEDGE_AFTER_S = 0.1
+"""A heartbeat's answer takes its time on the way, as Discord's does: discord.py sends heartbeats from a thread, and
+takes an answer that is there before that thread has noted the sending for one to the heartbeat before."""
 _ALL_INTENTS = (1 << 26) - 1
 
 
@@ -67,12 +73,27 @@ class Gateway:
         self._direct_messages = direct_messages
         self._sessions: dict[str, Session] = {}
         self._connections: set[Connection] = set()
+        self._starts: deque[float] = deque()
         self.url = ""
         hub.attach_bot(self.dispatch)
 
     @property
     def online(self) -> bool:
         return any(session.connection is not None for session in self._sessions.values())
+
+    @property
+    def session_start_limit(self) -> Json:
+        """How many sessions a bot may still begin today, as `GET /gateway/bot` says it."""
+        now = self._clock.now()
+        while self._starts and now - self._starts[0] >= DAY_S:
+            self._starts.popleft()
+        total = self._faults.settings.session_starts
+        return {
+            "total": total,
+            "remaining": max(total - len(self._starts), 0),
+            "reset_after": int((self._starts[0] + DAY_S - now) * 1000) if self._starts else 0,
+            "max_concurrency": 1,
+        }
 
     def dispatch(self, event: str, data: Json) -> None:
         now = self._clock.now()
@@ -139,7 +160,8 @@ class Gateway:
                 if frame["op"] == HEARTBEAT:
                     deadline = self._next_deadline()
                     if not connection.silent:
-                        connection.send({"op": HEARTBEAT_ACK, "d": None})
+                        acknowledgement = {"op": HEARTBEAT_ACK, "d": None}
+                        asyncio.get_running_loop().call_later(ACKNOWLEDGE_AFTER_S, connection.send, acknowledgement)
                 elif frame["op"] != IDENTIFY or self._identifies(connection):
                     session = self._act(connection, session, frame)
         except _Closed as reason:
@@ -208,6 +230,11 @@ class Gateway:
         how = self._faults.settings.refuse_identify
         if how == "close":
             raise _Closed(UNKNOWN_ERROR, "Unknown error.")
+        if how is None and self._faults.settings.rate_limits:
+            if not self.session_start_limit["remaining"]:
+                raise _Closed(AUTHENTICATION_FAILED, "Authentication failed.")  # Discord resets the token
+            if self._starts and self._clock.now() - self._starts[-1] < IDENTIFY_EVERY_S:
+                how = "invalid_session"
         if how == "invalid_session":
             connection.send({"op": INVALID_SESSION, "d": False})
         return how is None
@@ -216,12 +243,15 @@ class Gateway:
         intents = data.get("intents")
         if not isinstance(intents, int) or isinstance(intents, bool) or not 0 <= intents <= _ALL_INTENTS:
             raise _Closed(INVALID_INTENTS, "Invalid intent(s).")
+        if intents & PRIVILEGED and not self._faults.settings.privileged_intents:
+            raise _Closed(DISALLOWED_INTENTS, "Disallowed intent(s).")
         if not isinstance(data.get("properties"), dict):
             raise _Closed(DECODE_ERROR, "Error while decoding payload.")
         shard = data.get("shard", [0, 1])
         if shard != [0, 1]:
             raise _Closed(INVALID_SHARD, "Invalid shard.")
         connection.compress_payloads = bool(data.get("compress"))
+        self._starts.append(self._clock.now())
         session = Session(intents)
         self._sessions[session.id] = session
         self._connect(session, connection)
@@ -263,7 +293,7 @@ class Gateway:
             "session_type": "normal",
             "resume_gateway_url": self.url,
             "shard": shard,
-            "application": {"id": str(EASEL_ID), "flags": 0},
+            "application": {"id": str(EASEL_ID), "flags": self._faults.application_flags},
             "private_channels": self._direct_messages(),
             "relationships": [],
             "presences": [],

@@ -16,10 +16,11 @@ from sandbox.clock import Clock
 from sandbox.command_permissions import CommandPermissions
 from sandbox.commands import Commands
 from sandbox.errors import DiscordError, OperatorError, not_found
-from sandbox.faults import Faults
+from sandbox.faults import Faults, Settings
 from sandbox.gateway import Gateway
 from sandbox.hub import Hub
 from sandbox.interactions import Interactions
+from sandbox.journal import Journal
 from sandbox.messages import Messages
 from sandbox.rest.payload import MOST_BYTES
 from sandbox.rest.routes import rest_application
@@ -30,7 +31,7 @@ from sandbox.storage import Storage
 from sandbox.world import World
 
 Json = dict[str, Any]
-DEFAULT_TOKEN = "sandbox-token"
+DEFAULT_TOKEN = "MTEwMDAwMDAwMDAwMDAwMDEwMA.GEasel.opens-nothing-but-a-sandbox-on-this-m"  # in the shape of Discord's
 DEFAULT_PORT = 8080
 HEARTBEAT_INTERVAL_S = 41.25
 _LAST_ANSWERS_WITHIN_S = 0.5  # at the end, for requests that are still waiting for something to happen
@@ -49,11 +50,13 @@ class Sandbox:
         token: str = DEFAULT_TOKEN,
         clock: Clock | None = None,
         members: int = 0,
+        privileged_intents: bool = False,
         heartbeat_interval_s: float = HEARTBEAT_INTERVAL_S,
     ) -> None:
         """Raise OperatorError where `data` can't be written. Without `data` nothing outlives the block.
 
-        `members` more members than the named ones (`member-1`, `member-2`…) are in the first server.
+        `members` more members than the named ones (`member-1`, `member-2`…) are in the first server. Only with
+        `privileged_intents` may a bot ask for those intents.
         """
         self._host = host
         self._port = port
@@ -62,7 +65,7 @@ class Sandbox:
         ids = Snowflakes(clock, after=storage.highest_id())
         hub = Hub()
         files = Files(storage, clock)
-        faults = Faults()
+        faults = Faults(Settings(privileged_intents=privileged_intents))
         world = World(members=members)
         messages = Messages(world, clock, ids, storage, files, hub)
         command_permissions = CommandPermissions(world, storage, hub)
@@ -80,6 +83,7 @@ class Sandbox:
             command_permissions=command_permissions,
             gateway=Gateway(world, clock, hub, token, heartbeat_interval_s, faults, self._direct_messages),
             faults=faults,
+            journal=Journal(clock),
             token=token,
         )
         self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=_LAST_ANSWERS_WITHIN_S)

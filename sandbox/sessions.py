@@ -17,6 +17,8 @@ Json = dict[str, Any]
 
 DISPATCH = 0
 GUILDS, MEMBERS, MESSAGES, DIRECT_MESSAGES, CONTENT = 1 << 0, 1 << 1, 1 << 9, 1 << 12, 1 << 15  # intents
+PRESENCES = 1 << 8
+PRIVILEGED = MEMBERS | PRESENCES | CONTENT
 KEPT_EVENTS = 2000
 MOST_FRAMES_PER_MINUTE = 120
 _HIDDEN_CONTENT = {"content": "", "embeds": [], "attachments": [], "components": []}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from aiohttp import web
 
@@ -18,14 +16,13 @@ from sandbox.gateway import Gateway
 from sandbox.hub import Hub
 from sandbox.interaction import Terms
 from sandbox.interactions import Interactions
+from sandbox.journal import Journal
 from sandbox.messages import Messages
 from sandbox.people import EASEL
 from sandbox.places import Channel
 from sandbox.snowflakes import Snowflakes
 from sandbox.storage import Storage
 from sandbox.world import World
-
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,7 @@ class State:
     gateway: Gateway
     faults: Faults
     token: str
-    log: deque[Json] = field(default_factory=lambda: deque(maxlen=10_000))
+    journal: Journal
 
     def bot_permissions(self, channel: Channel) -> int:
         """Return what the bot may do in a channel."""

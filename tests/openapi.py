@@ -121,6 +121,8 @@ def _as_sent_elsewhere(body: Any) -> Any:
 def _smooth(holder: Json) -> None:
     for key in _TOLERATED:
         holder.pop(key, None)
+    if isinstance(holder.get("recipient_id"), int):
+        holder["recipient_id"] = str(holder["recipient_id"])
     for attachment in holder.get("attachments") or ():
         if isinstance(attachment.get("id"), int):
             attachment["id"] = str(attachment["id"])

@@ -75,6 +75,9 @@ async def create_message(request: web.Request) -> web.Response:
     state = state_of(request)
     channel = _channel(request, state, Permission.SEND_MESSAGES)
     payload = await read_object(request)
+    closed = state.faults.settings.direct_messages_closed
+    if channel.recipient is not None and {channel.recipient.name, str(channel.recipient.id)} & set(closed):
+        raise errors.cannot_message()
     if payload.uploads and not state.bot_permissions(channel) & Permission.ATTACH_FILES:
         raise errors.missing_permissions()
     draft = check_message(payload.body, payload.filenames)

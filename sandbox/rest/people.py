@@ -27,8 +27,8 @@ async def get_gateway(request: web.Request) -> web.Response:
 async def get_bot_gateway(request: web.Request) -> web.Response:
     if "Authorization" not in request.headers:
         raise errors.unauthorized()
-    limit = {"total": 1000, "remaining": 1000, "reset_after": 86_400_000, "max_concurrency": 1}
-    return answer({"url": state_of(request).gateway.url, "shards": 1, "session_start_limit": limit})
+    gateway = state_of(request).gateway
+    return answer({"url": gateway.url, "shards": 1, "session_start_limit": gateway.session_start_limit})
 
 
 @routes.get("/oauth2/applications/@me")
@@ -169,8 +169,8 @@ def _application(state: State) -> Json:
         "bot_public": True,
         "bot_require_code_grant": False,
         "verify_key": "0" * 64,
-        "flags": 0,
-        "flags_new": "0",
+        "flags": state.faults.application_flags,
+        "flags_new": str(state.faults.application_flags),
         "redirect_uris": [],
         "interactions_endpoint_url": None,
         "role_connections_verification_url": None,

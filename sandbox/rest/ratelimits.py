@@ -23,6 +23,17 @@ class RateLimits:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._windows: dict[str, _Window] = {}
+        self._second = _Window(0.0)
+
+    def count_for_all(self) -> float | None:
+        """Count one request of all that are made together; return after how many seconds to try one too many again."""
+        now = self._clock.now()
+        if self._second.ends <= now:
+            self._second = _Window(now + 1.0)
+        if self._second.used >= GLOBAL_PER_SECOND:
+            return self._second.ends - now
+        self._second.used += 1
+        return None
 
     def count(self, route: str, major: str, *, enforced: bool) -> tuple[dict[str, str], float | None]:
         """Count one request; return the headers, and after how many seconds to try again if it is one too many."""

@@ -22,6 +22,8 @@ RATE_LIMITS: web.AppKey[RateLimits] = web.AppKey("rate_limits", RateLimits)
 _MAJOR = ("channel", "guild", "webhook", "token", "interaction")
 # Their token is in the path, or they are for everybody.
 _PUBLIC = ("/webhooks/", "/interactions/", "/gateway")
+# Answers to members do not count towards what a bot may ask in a second.
+_FREE = ("/webhooks/", "/interactions/")
 
 
 def answer(body: Any, status: int = 200) -> web.Response:
@@ -64,8 +66,7 @@ def cut(request: web.Request) -> web.Response:
 async def _answered(request: web.Request, handler: Handler, path: str, failure: Failure | None) -> web.StreamResponse:
     """Return the handler's answer, or the refusal that comes before it or out of it."""
     state = state_of(request)
-    headers, retry_after = _count(request, state)
-    for_all = False
+    headers, retry_after, for_all = _count(request, state)
     try:
         if failure is not None and failure.status == 429:
             retry_after, for_all = failure.retry_after, failure.for_all
@@ -101,12 +102,17 @@ def _check_sender(request: web.Request, path: str, state: State) -> None:
         raise unauthorized()
 
 
-def _count(request: web.Request, state: State) -> tuple[dict[str, str], float | None]:
+def _count(request: web.Request, state: State) -> tuple[dict[str, str], float | None, bool]:
+    """Return the headers, after how many seconds to try again if need be, and whether that is so for all requests."""
+    limits, enforced = request.config_dict[RATE_LIMITS], state.faults.settings.rate_limits
+    if enforced and not request.path.removeprefix(PREFIX).startswith(_FREE):
+        retry_after = limits.count_for_all()
+        if retry_after is not None:
+            return {}, retry_after, True
     resource = request.match_info.route.resource
     route = f"{request.method} {_template(request)}" if resource else request.method
     major = ":".join(request.match_info.get(name, "") for name in _MAJOR)
-    limits = request.config_dict[RATE_LIMITS]
-    return limits.count(route, major, enforced=state.faults.settings.rate_limits and resource is not None)
+    return *limits.count(route, major, enforced=enforced and resource is not None), False
 
 
 def _template(request: web.Request) -> str:
@@ -120,9 +126,8 @@ def _log(
     payload = request.get(PAYLOAD)
     body = response.body if isinstance(response, web.Response) else None
     uploads = payload.uploads.items() if payload else ()
-    state.log.append(
+    state.journal.append(
         {
-            "number": state.log[-1]["number"] + 1 if state.log else 1,
             "at": iso(state.clock.now()),
             "method": request.method,
             "path": path,
@@ -133,7 +138,7 @@ def _log(
                 {"index": index, "filename": upload.filename, "size": len(upload.data)} for index, upload in uploads
             ],
             "status": None if response is None else response.status,
-            "response": json.loads(body) if isinstance(body, bytes) and body else None,
+            "response": body if isinstance(body, bytes) else None,
             "cut": "before" if response is None else failure.cut if failure else None,
         }
     )

@@ -17,7 +17,6 @@ from sandbox.server import Sandbox
 from tests import openapi
 
 ROOT = Path(__file__).parents[2]
-TOKEN = "sandbox-token"
 
 
 class Studio:
@@ -31,7 +30,7 @@ class Studio:
     async def start(self) -> None:
         """Start the bot and wait until members can use its commands."""
         environ = os.environ | {
-            "DISCORD_TOKEN": TOKEN,
+            "DISCORD_TOKEN": self.sandbox.token,
             "DISCORD_API_BASE": f"{self.sandbox.url}/api/v10",
             "EASEL_DATA": str(self.data),
             "EASEL_DEVICE": "cpu",

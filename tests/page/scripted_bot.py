@@ -13,6 +13,8 @@ from typing import Any
 
 import aiohttp
 
+from sandbox.server import DEFAULT_TOKEN
+
 Json = dict[str, Any]
 Answer = Callable[["ScriptedBot", Json], Awaitable[None]]
 
@@ -124,7 +126,7 @@ def options_of(interaction: Json) -> Json:
 
 
 @asynccontextmanager
-async def scripted_bot(base_url: str, token: str = "sandbox-token") -> AsyncIterator[ScriptedBot]:
+async def scripted_bot(base_url: str, token: str = DEFAULT_TOKEN) -> AsyncIterator[ScriptedBot]:
     """Log a bot in; it is online within the block."""
     async with aiohttp.ClientSession() as session:
         bot = ScriptedBot(session, base_url, token)

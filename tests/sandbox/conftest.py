@@ -19,7 +19,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 async def sandbox(clock: ManualClock) -> AsyncIterator[Sandbox]:
-    async with Sandbox(clock=clock) as running:
+    async with Sandbox(clock=clock, privileged_intents=True) as running:
         yield running
 
 

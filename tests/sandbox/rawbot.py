@@ -9,6 +9,8 @@ from typing import Any, Self
 
 import aiohttp
 
+from sandbox.server import DEFAULT_TOKEN
+
 Json = dict[str, Any]
 APPLICATION = "1100000000000000100"
 PREFIX = "/api/v10"
@@ -16,13 +18,14 @@ PICTURES = "1100000000000000001"
 DIRECT_WITH_ADA = "1100000000000001101"
 GUILD = "1100000000000000000"
 PRINT_ROOM = "1100000000000002000"
-ALL_INTENTS = 1 << 0 | 1 << 1 | 1 << 9 | 1 << 12 | 1 << 15
+INTENTS = 1 << 0 | 1 << 9 | 1 << 12
+ALL_INTENTS = INTENTS | 1 << 1 | 1 << 15  # with privileged ones
 
 
 class RawBot:
     """REST calls return (status, JSON). `connect` opens the gateway."""
 
-    def __init__(self, url: str, token: str = "sandbox-token") -> None:
+    def __init__(self, url: str, token: str = DEFAULT_TOKEN) -> None:
         self.url = url
         self.token = token
         self.headers: dict[str, str] = {}
@@ -85,7 +88,7 @@ class RawBot:
         gateway.hello = await gateway.receive()
         return gateway
 
-    async def login(self, *, compress: bool = False, intents: int = ALL_INTENTS) -> Gateway:
+    async def login(self, *, compress: bool = False, intents: int = INTENTS) -> Gateway:
         """Open the gateway, identify, and read READY and each GUILD_CREATE."""
         gateway = await self.connect(compress=compress)
         await gateway.identify(self.token, intents)
@@ -108,7 +111,7 @@ class Gateway:
     async def send(self, operation: int, data: Any) -> None:
         await self.socket.send_json({"op": operation, "d": data})
 
-    async def identify(self, token: str, intents: int = ALL_INTENTS, **more: Any) -> None:
+    async def identify(self, token: str, intents: int = INTENTS, **more: Any) -> None:
         await self.send(2, {"token": token, "intents": intents, "properties": {"os": "test"}, **more})
 
     async def receive(self) -> Json:

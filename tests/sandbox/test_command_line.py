@@ -77,7 +77,7 @@ async def test_demo_says_when_all_is_ready_and_stops_the_bot_when_told(
     opened = asyncio.Event()
     loop = asyncio.get_running_loop()
     monkeypatch.setattr("webbrowser.open", lambda _: loop.call_soon_threadsafe(opened.set))
-    running = asyncio.create_task(demo("127.0.0.1", 0, tmp_path, "another-token"))
+    running = asyncio.create_task(demo(Sandbox(data=tmp_path, token="another-token"), tmp_path))
     async with asyncio.timeout(20):
         await opened.wait()
     assert capsys.readouterr().out.startswith("Easel is ready: http://127.0.0.1:")

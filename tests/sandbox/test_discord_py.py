@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
+import aiohttp
 import discord
 import pytest
 import yarl
@@ -50,12 +53,14 @@ class Painter(discord.Client):
     """A small bot with one of everything."""
 
     def __init__(self) -> None:
-        super().__init__(intents=discord.Intents.default(), guild_ready_timeout=0.05)
+        super().__init__(intents=discord.Intents.default(), guild_ready_timeout=0.05, enable_debug_events=True)
         self.tree = app_commands.CommandTree(self)
         self.tree.command(name="paint", description="Paint")(paint)
         self.tree.command(name="layout", description="Show")(layout)
         self.resumed = asyncio.Event()
         self.deletions: asyncio.Queue[discord.RawMessageDeleteEvent] = asyncio.Queue()
+        self.answered: list[discord.Interaction] = []
+        self.acknowledged = 0  # heartbeats
         self._happened = asyncio.Event()
 
     async def setup_hook(self) -> None:
@@ -68,7 +73,8 @@ class Painter(discord.Client):
     async def on_raw_message_delete(self, event: discord.RawMessageDeleteEvent) -> None:
         self.deletions.put_nowait(event)
 
-    async def on_socket_event_type(self, _: str) -> None:
+    async def on_socket_raw_receive(self, frame: str) -> None:
+        self.acknowledged += json.loads(frame)["op"] == 11
         self._happened.set()
 
     async def wait_until(self, condition: Callable[[], T]) -> T:
@@ -92,6 +98,8 @@ async def paint(
     model: str = "",
     picture: discord.Attachment | None = None,
 ) -> None:
+    assert isinstance(interaction.client, Painter)
+    interaction.client.answered.append(interaction)
     await interaction.response.defer(thinking=True)
     data = b"first" if picture is None else await picture.read()
     message = await interaction.edit_original_response(
@@ -110,27 +118,39 @@ async def layout(interaction: discord.Interaction) -> None:
     assert answer.resource.flags.components_v2
 
 
-@pytest.fixture
-async def running(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
-    """A sandbox on real time, because discord.py keeps its own."""
-    async with Sandbox() as sandbox:
-        monkeypatch.setattr(discord.http.Route, "BASE", sandbox.api_url)
-        gateway = yarl.URL(sandbox.state.gateway.url)
-        monkeypatch.setattr(discord.gateway.DiscordWebSocket, "DEFAULT_GATEWAY", gateway)
-        monkeypatch.setattr(discord.asset.Asset, "BASE", sandbox.url)
-        yield sandbox
+def point(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> None:
+    """Let discord.py speak to this sandbox."""
+    monkeypatch.setattr(discord.http.Route, "BASE", sandbox.api_url)
+    gateway = yarl.URL(sandbox.state.gateway.url)
+    monkeypatch.setattr(discord.gateway.DiscordWebSocket, "DEFAULT_GATEWAY", gateway)
+    monkeypatch.setattr(discord.asset.Asset, "BASE", sandbox.url)
 
 
-@pytest.fixture
-async def painter(running: Sandbox) -> AsyncIterator[Painter]:
+@asynccontextmanager
+async def connected(sandbox: Sandbox) -> AsyncIterator[Painter]:
+    """Yield the bot once it is ready."""
     async with Painter() as client:
-        running_client = asyncio.create_task(client.start(running.token))
+        running_client = asyncio.create_task(client.start(sandbox.token))
         async with asyncio.timeout(10):
             while not client.is_ready():
                 assert not running_client.done(), running_client
                 await asyncio.sleep(0.02)
         yield client
     await running_client
+
+
+@pytest.fixture
+async def running(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
+    """A sandbox on real time, because discord.py keeps its own."""
+    async with Sandbox() as sandbox:
+        point(monkeypatch, sandbox)
+        yield sandbox
+
+
+@pytest.fixture
+async def painter(running: Sandbox) -> AsyncIterator[Painter]:
+    async with connected(running) as client:
+        yield client
 
 
 @pytest.fixture
@@ -222,3 +242,63 @@ async def test_wrong_token_is_refused(running: Sandbox) -> None:
     async with Painter() as client:
         with pytest.raises(discord.LoginFailure):
             await client.start("any")
+
+
+async def test_heartbeat_is_answered_after_discord_py_has_noted_that_it_sent_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with Sandbox(heartbeat_interval_s=1) as sandbox:
+        point(monkeypatch, sandbox)
+        async with connected(sandbox) as client:
+            await client.wait_until(lambda: client.acknowledged > 1)
+            assert client.latency < 0.9  # else the answer was taken for one to the heartbeat of a second before
+
+
+async def test_discord_py_outlives_an_outage_that_forgets_its_session(
+    running: Sandbox, painter: Painter, ada: Member
+) -> None:
+    await ada.faults(outage=True, forget_sessions=True)
+    assert not running.state.gateway.online
+    await ada.faults(outage=False)
+    while not running.state.gateway.online:
+        await running.state.hub.change(timeout_s=1)
+    assert (await ada.command("/paint prompt:again")).message["content"] == "again 0"
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_discord_py_reports_a_cut_answer(painter: Painter, ada: Member, when: str) -> None:
+    await ada.faults(failures=[{"method": "POST", "route": "/channels/{}/messages", "cut": when}])
+    guild = painter.get_guild(int(GUILD))
+    assert guild is not None
+    with pytest.raises(aiohttp.ServerDisconnectedError):
+        await guild.text_channels[0].send("x")
+    assert len((await ada.state())["messages"]) == (when == "after")
+
+
+async def test_discord_py_writes_direct_messages_with_files_and_components(painter: Painter, ada: Member) -> None:
+    user = await painter.fetch_user(1100000000000000101)
+    sent = await user.send(view=Layout(), file=discord.File(io.BytesIO(b"direct"), "v2.png"))
+    assert await sent.channel.fetch_message(sent.id) == sent
+    message = (await ada.state())["messages"][-1]
+    assert (message["channel_id"], message["flags"] & 32768) == (str(sent.channel.id), 32768)
+    assert await ada.pictures(message) == [b"direct"]
+    await ada.faults(direct_messages_closed=["Ada"])
+    with pytest.raises(discord.Forbidden) as refused:
+        await user.send("x")
+    assert refused.value.code == 50007
+    assert openapi.problems(await ada.log()) == []
+
+
+async def test_token_of_an_interaction_expires_when_the_clock_is_moved(painter: Painter, ada: Member) -> None:
+    reply = await ada.command("/paint prompt:x")
+    answered = painter.answered[-1]
+    before = await ada.advance(0)
+    assert await ada.advance(900) >= before + 900
+    with pytest.raises(discord.HTTPException) as late:
+        await answered.edit_original_response(content="late")
+    assert (late.value.status, late.value.code) == (401, 50027)
+    channel = answered.channel
+    assert isinstance(channel, discord.TextChannel)
+    await channel.get_partial_message(int(reply.message["id"])).edit(content="through the channel")
+    again = await ada.command("/paint prompt:y")
+    assert again.message["content"] == "y 0"

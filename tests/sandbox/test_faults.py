@@ -119,7 +119,7 @@ async def test_outage_closes_everything_unanswered_until_it_ends(sandbox: Sandbo
     assert not (await ada.state())["bot"]["online"]
     await ada.faults(outage=False)
     assert await contents(ada) == []
-    await ada.write("meanwhile")
+    await bot.send({"content": "meanwhile"})
     again = await bot.connect()
     await again.send(6, {"token": bot.token, "session_id": gateway.ready["session_id"], "seq": gateway.sequence})
     assert (await again.receive())["d"]["content"] == "meanwhile"

@@ -6,7 +6,8 @@ import pytest
 
 from sandbox.clock import ManualClock
 from sandbox.member import Member
-from sandbox.server import Sandbox
+from sandbox.server import DEFAULT_TOKEN, Sandbox
+from tests import openapi
 from tests.sandbox.rawbot import ALL_INTENTS, GUILD, RawBot
 
 
@@ -17,7 +18,7 @@ async def test_bot_logs_in_and_receives_the_server(sandbox: Sandbox, bot: RawBot
     assert gateway.hello["d"]["heartbeat_interval"] == 41250
     await gateway.send(1, None)
     assert (await gateway.receive())["op"] == 11
-    await gateway.identify(bot.token)
+    await gateway.identify(bot.token, ALL_INTENTS)
     ready = await gateway.receive()
     assert (ready["t"], ready["s"], ready["d"]["v"]) == ("READY", 1, 10)
     guild = (await gateway.receive())["d"]
@@ -45,8 +46,8 @@ async def test_wrong_token_closes_with_4004(bot: RawBot) -> None:
         ({"op": 99, "d": None}, 4001),
         ({"op": "x"}, 4002),
         ({"op": 3, "d": {}}, 4003),
-        ({"op": 2, "d": {"token": "sandbox-token", "intents": -1, "properties": {}}}, 4013),
-        ({"op": 2, "d": {"token": "sandbox-token", "intents": 0, "properties": {}, "shard": [1, 2]}}, 4010),
+        ({"op": 2, "d": {"token": DEFAULT_TOKEN, "intents": -1, "properties": {}}}, 4013),
+        ({"op": 2, "d": {"token": DEFAULT_TOKEN, "intents": 0, "properties": {}, "shard": [1, 2]}}, 4010),
         ({"op": 1, "d": "x" * 5000}, 4002),
     ],
 )
@@ -140,3 +141,41 @@ async def test_members_can_be_requested(bot: RawBot) -> None:
     chunk = (await gateway.event("GUILD_MEMBERS_CHUNK"))["d"]
     assert [member["user"]["username"] for member in chunk["members"]] == ["ada"]
     assert chunk["nonce"] == "n"
+
+
+async def test_privileged_intents_need_leave(bot: RawBot, ada: Member) -> None:
+    assert (await bot.call("GET", "/applications/@me"))[1]["flags"]
+    await ada.faults(privileged_intents=False)
+    assert (await bot.call("GET", "/applications/@me"))[1]["flags"] == 0
+    for intent in (1 << 1, 1 << 8, 1 << 15):
+        gateway = await bot.connect()
+        await gateway.identify(bot.token, intents=1 | intent)
+        assert await gateway.close_code() == 4014
+    await bot.login()
+
+
+async def test_sessions_are_begun_one_in_five_seconds_and_so_many_a_day(
+    bot: RawBot, ada: Member, clock: ManualClock
+) -> None:
+    await ada.faults(rate_limits=True, session_starts=2)
+
+    async def left() -> int:
+        return int((await bot.call("GET", "/gateway/bot"))[1]["session_start_limit"]["remaining"])
+
+    assert await left() == 2
+    await bot.login()
+    assert await left() == 1
+    second = await bot.connect()
+    await second.identify(bot.token)
+    assert (await second.receive())["op"] == 9
+    await clock.advance(5)
+    await second.identify(bot.token)
+    assert (await second.receive())["t"] == "READY"
+    assert await left() == 0
+    await clock.advance(5)
+    third = await bot.connect()
+    await third.identify(bot.token)
+    assert await third.close_code() == 4004
+    await clock.advance(24 * 60 * 60)
+    assert await left() == 2
+    assert openapi.problems(await ada.log()) == []

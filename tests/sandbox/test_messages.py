@@ -7,10 +7,11 @@ from typing import Any
 import aiohttp
 import pytest
 
+from sandbox.clock import ManualClock
 from sandbox.member import Member, media_of
 from sandbox.server import Sandbox
 from tests import openapi
-from tests.sandbox.rawbot import PICTURES, RawBot
+from tests.sandbox.rawbot import APPLICATION, PICTURES, RawBot
 
 Json = dict[str, Any]
 
@@ -354,6 +355,28 @@ async def test_wrong_requests_get_discords_own_errors(sandbox: Sandbox, bot: Raw
             assert await stranger.call("GET", "/users/@me") == (401, {"message": "401: Unauthorized", "code": 0})
     async with aiohttp.ClientSession() as http, http.get(f"{sandbox.url}/api/v3/gateway") as response:
         assert (await response.json())["code"] == 50041
+
+
+async def test_fifty_requests_a_second_are_allowed_in_all_and_answers_to_members_are_free(
+    bot: RawBot, ada: Member, clock: ManualClock
+) -> None:
+    await ada.faults(rate_limits=True)
+    answers = [await bot.call("GET", f"/users/{number}") for number in range(51)]
+    assert [status for status, _ in answers] == [404] * 50 + [429]
+    assert (answers[-1][1]["global"], bot.headers["X-RateLimit-Scope"]) == (True, "global")
+    assert (await bot.call("PATCH", f"/webhooks/{APPLICATION}/x/messages/@original", {}))[0] == 401
+    async with aiohttp.ClientSession(bot.url) as http:
+
+        async def invalid() -> int:
+            async with http.get("/sandbox/log") as response:
+                return int((await response.json())["invalid_requests"])
+
+        assert await invalid() == 2
+        await clock.advance(1)
+        assert (await bot.call("GET", "/users/@me"))[0] == 200
+        await clock.advance(600)
+        assert await invalid() == 0
+    assert openapi.problems(await ada.log()) == []
 
 
 async def test_rate_limits_can_be_switched_on(bot: RawBot, ada: Member) -> None:
