@@ -23,6 +23,7 @@ Json = dict[str, Any]
 LIFETIME_S = 24 * 60 * 60
 GRACE_S = 60.0
 """How long a discarded file can still be fetched: a client may be about to show the message as it was."""
+_WITH_EXTENSION = re.compile(r"(.*)\.([A-Za-z0-9]{1,16})", re.DOTALL)
 _ADDRESS = re.compile(r"/(?:ephemeral-)?attachments/(\d+)/(\d+)/([^/?]+)")
 
 
@@ -166,9 +167,14 @@ class Files:
 
 
 def safe_filename(name: str) -> str:
-    """Return the name that Discord gives an upload: blanks become underscores, other unusual characters go."""
-    kept = re.sub(r"[^A-Za-z0-9._-]", "", name.replace(" ", "_")).strip(".")
-    return kept[-150:] or "unknown"
+    """Return the name that Discord gives an upload: blanks become underscores, other unusual characters go.
+
+    Of a name that has only those, the extension is left.
+    """
+    named = _WITH_EXTENSION.fullmatch(name)
+    stem, extension = (named[1], f".{named[2]}") if named else (name, "")
+    kept = re.sub(r"[^A-Za-z0-9._-]", "", stem.replace(" ", "_")).strip(".")
+    return (kept[: 150 - len(extension)] or "unknown") + extension
 
 
 def attachment_id_in(url: str) -> int | None:

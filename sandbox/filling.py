@@ -8,7 +8,7 @@ from sandbox.commandbar import resolve
 from sandbox.errors import MemberError
 from sandbox.limits.commands import CHANNEL, MENTIONABLE, ROLE, USER
 from sandbox.limits.components import ACTION_ROW, BUTTON, TEXT_DISPLAY, TEXT_INPUT, walk
-from sandbox.limits.modals import CHECKBOX, CHECKBOX_GROUP, FILE_UPLOAD, RADIO_GROUP
+from sandbox.limits.modals import CHECKBOX, CHECKBOX_GROUP, FILE_UPLOAD, LABEL, RADIO_GROUP
 from sandbox.limits.selects import CHANNEL_SELECT, MENTIONABLE_SELECT, OPTION_SELECT, ROLE_SELECT, USER_SELECT
 from sandbox.world import Scene
 
@@ -35,6 +35,24 @@ def use_component(components: list[Json], custom_id: str, values: list[Any] | No
     resolved: Json = {}
     data["values"] = _chosen(component, values or [], label, scene, resolved)
     return data | ({"resolved": resolved} if resolved or component["type"] != OPTION_SELECT else {})
+
+
+def forge_component(custom_id: str, kind: int, values: list[Any] | None) -> Json:
+    """Return the interaction data of a component that nobody has offered, as a modified client can send it."""
+    data: Json = {"custom_id": custom_id, "component_type": kind, "id": 1}
+    return data if values is None else data | {"values": values}
+
+
+def forge_modal(custom_id: str, values: Json) -> Json:
+    """Return the interaction data of a form that nobody has opened: a list is a select's, all else a text input's."""
+    filled: list[Json] = [
+        {"type": OPTION_SELECT, "custom_id": name, "id": 2 * number, "values": value}
+        if isinstance(value, list)
+        else {"type": TEXT_INPUT, "custom_id": name, "id": 2 * number, "value": str(value)}
+        for number, (name, value) in enumerate(values.items(), start=1)
+    ]
+    labels = [{"type": LABEL, "id": field["id"] - 1, "component": field} for field in filled]
+    return {"custom_id": custom_id, "components": labels}
 
 
 def fill_modal(modal: Json, values: Json, files: dict[str, list[Json]], scene: Scene) -> Json:

@@ -20,7 +20,7 @@ from sandbox.guilds import Guild
 from sandbox.hub import Hub
 from sandbox.people import EASEL, EASEL_ID, JOINED
 from sandbox.places import TEXT
-from sandbox.sessions import GUILDS, MEMBERS, MOST_FRAMES_PER_MINUTE, PRIVILEGED, Connection, Session
+from sandbox.sessions import GUILDS, MEMBERS, MOST_FRAMES_PER_MINUTE, PRIVILEGED, Connection, Session, compressor
 from sandbox.world import World
 
 Json = dict[str, Any]
@@ -138,12 +138,15 @@ class Gateway:
             assert request.transport is not None
             request.transport.close()
             return web.Response()
-        compression = request.query.get("compress")
-        if compression not in (None, "zlib-stream") or request.query.get("encoding", "json") != "json":
-            return web.Response(status=400, text="Only encoding=json, plain or with compress=zlib-stream.")
+        try:
+            packing = compressor(request.query.get("compress"))
+            if request.query.get("encoding", "json") != "json":
+                raise ValueError(request.query["encoding"])
+        except ValueError as unknown:
+            return web.Response(status=400, text=f"{unknown} is not spoken here: encoding=json, compress=zlib-stream.")
         socket = web.WebSocketResponse(max_msg_size=1 << 20)
         await socket.prepare(request)
-        connection = Connection(socket, request.transport, stream=compression is not None)
+        connection = Connection(socket, request.transport, packing)
         self._connections.add(connection)
         writer = asyncio.create_task(connection.write())
         session: Session | None = None

@@ -147,6 +147,36 @@ class Member:
         parts = {f"file:{name}": listed for name, listed in (files or {}).items()}
         return await self._start("/sandbox/modals", body, parts, timeout_s)
 
+    async def forge_click(
+        self,
+        message: Json,
+        custom_id: str,
+        values: list[str] | None = None,
+        *,
+        until: str = "replied",
+        timeout_s: float = 30.0,
+    ) -> Reply:
+        """Press a button (with `values`: use a select) that the message may not have, as a modified client can."""
+        body: Json = {"member": self._name, "message_id": message["id"], "forged": True}
+        body |= {"custom_id": custom_id, "values": values}
+        return await self._start("/sandbox/components", body, {}, timeout_s, until)
+
+    async def forge_modal(
+        self,
+        custom_id: str,
+        values: Mapping[str, Any],
+        *,
+        message: Json | None = None,
+        until: str = "replied",
+        timeout_s: float = 30.0,
+    ) -> Reply:
+        """Submit a form that was never opened, by its custom_id, on `message` where it would belong to one."""
+        body: Json = {"member": self._name, "channel": self._channel, "forged": True}
+        body |= {"custom_id": custom_id, "values": dict(values)}
+        if message is not None:
+            body["message_id"] = message["id"]
+        return await self._start("/sandbox/modals", body, {}, timeout_s, until)
+
     async def settled(self, reply: Reply, *, timeout_s: float = 300.0, quiet_s: float = 15.0) -> Reply:
         """Wait until the answer is final, by the rule of docs/sandbox.md."""
         return await self._await(reply.id, "done", timeout_s, quiet=quiet_s)

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from sandbox import commandbar, snowflakes
 from sandbox.errors import MemberError
-from sandbox.filling import fill_modal, use_component
+from sandbox.filling import fill_modal, forge_component, forge_modal, use_component
 from sandbox.interaction import (
     AUTOCOMPLETE,
     COMMAND,
@@ -20,7 +20,9 @@ from sandbox.interaction import (
 )
 from sandbox.interactions import ACKNOWLEDGE_WITHIN_S
 from sandbox.limits.commands import MESSAGE_COMMAND, USER, USER_COMMAND
+from sandbox.limits.components import BUTTON
 from sandbox.limits.messages import MOST_ATTACHMENTS, MOST_CONTENT, Draft, Flag, NewFile
+from sandbox.limits.selects import OPTION_SELECT, SELECTS
 from sandbox.member_requests import MemberRequest, read_request, visible_message
 from sandbox.people import EASEL_ID, Person
 from sandbox.permissions import Permission
@@ -78,11 +80,19 @@ async def use_message_component(request: web.Request) -> web.Response:
     asked = await read_request(request, state)
     message_id = snowflakes.parse(asked.body.get("message_id"))
     message = visible_message(state, asked.member, None, message_id)
-    if message.author_id != EASEL_ID:
-        raise MemberError("This message is not the bot's.")
     channel = state.world.find_channel(str(message.channel_id), asked.member)
-    scene = Scene(state.world, asked.member, channel)
-    data = use_component(message.components, asked.text("custom_id"), asked.body.get("values"), scene)
+    custom_id, values = asked.text("custom_id"), asked.body.get("values")
+    if values is not None and not isinstance(values, list):
+        raise MemberError("values is a list.")
+    if asked.forged:
+        kind = asked.body.get("component_type", BUTTON if values is None else OPTION_SELECT)
+        if kind not in (BUTTON, *SELECTS):
+            raise MemberError("component_type is that of a button or a select.")
+        data = forge_component(custom_id, kind, values)
+    elif message.author_id != EASEL_ID:
+        raise MemberError("This message is not the bot's.")
+    else:
+        data = use_component(message.components, custom_id, values, Scene(state.world, asked.member, channel))
     return _sent(state.interactions.start(COMPONENT, asked.member, channel, data, state.terms, source=message))
 
 
@@ -90,6 +100,8 @@ async def use_message_component(request: web.Request) -> web.Response:
 async def submit_modal(request: web.Request) -> web.Response:
     state = state_of(request)
     asked = await read_request(request, state)
+    if asked.forged:
+        return _submit_forged(state, asked)
     opener = state.interactions.get(snowflakes.parse(asked.body.get("interaction_id")))
     if opener is None or opener.state != MODAL or opener.member_id != asked.member.id or opener.modal is None:
         raise MemberError("There is no such form open.", 404)
@@ -105,6 +117,16 @@ async def submit_modal(request: web.Request) -> web.Response:
             MODAL_SUBMIT, asked.member, channel, data, state.terms, source=source, opened_by=opener
         )
     )
+
+
+def _submit_forged(state: State, asked: MemberRequest) -> web.Response:
+    """Submit a form that nobody has opened, on a message where one is named."""
+    channel, source = asked.channel, None
+    if "message_id" in asked.body:
+        source = visible_message(state, asked.member, None, snowflakes.parse(asked.body["message_id"]))
+        channel = state.world.find_channel(str(source.channel_id), asked.member)
+    data = forge_modal(asked.text("custom_id"), asked.mapping("values"))
+    return _sent(state.interactions.start(MODAL_SUBMIT, asked.member, channel, data, state.terms, source=source))
 
 
 @routes.post("/messages")

@@ -39,6 +39,11 @@ class MemberRequest:
     def scene(self) -> Scene:
         return Scene(self.state.world, self.member, self.channel)
 
+    @property
+    def forged(self) -> bool:
+        """Whether the request is one that only a modified client sends."""
+        return self.body.get("forged") is True
+
     def text(self, key: str) -> str:
         """Return a field that must be a text."""
         value = self.body.get(key)

@@ -104,6 +104,8 @@ async def _conclude(speaker: Member, reply: Reply, out: Path | None, timeout_s: 
     reply = await speaker.settled(reply, timeout_s=timeout_s, quiet_s=quiet_s)
     if reply.state == "failed":
         raise Unanswered(reply.failed_reason)
+    if reply.modal is None and not reply.messages:
+        raise Unanswered("The bot has withdrawn its answer.")
     if reply.modal is not None:
         print(f"A form opened: {reply.modal['title']}")
     for message in reply.messages:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import secrets
 import zlib
 from collections import deque
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import web
 
@@ -64,15 +65,59 @@ class Session:
         return data
 
 
+class Compressor(Protocol):
+    """Packs a connection's frames in one stream."""
+
+    def pack(self, frame: bytes) -> bytes:
+        """Return the frame packed, complete for whoever reads the stream."""
+
+
+class _Zlib:
+    def __init__(self) -> None:
+        self._stream = zlib.compressobj()
+
+    def pack(self, frame: bytes) -> bytes:
+        return self._stream.compress(frame) + self._stream.flush(zlib.Z_SYNC_FLUSH)
+
+
+class _Zstandard:
+    def __init__(self, library: Any) -> None:
+        self._stream = library.ZstdCompressor().compressobj()
+        self._end_of_block = library.COMPRESSOBJ_FLUSH_BLOCK
+
+    def pack(self, frame: bytes) -> bytes:
+        packed: bytes = self._stream.compress(frame) + self._stream.flush(self._end_of_block)
+        return packed
+
+
+def compressor(name: str | None) -> Compressor | None:
+    """Return what packs a connection that asks for `name`; without the zstandard library its frames go as text.
+
+    Clients take both, because a frame says itself whether it is text. Raise ValueError for an unknown name.
+    """
+    if name == "zlib-stream":
+        return _Zlib()
+    if name == "zstd-stream":
+        try:
+            return _Zstandard(importlib.import_module("zstandard"))
+        except ImportError:
+            return None
+    if name is not None:
+        raise ValueError(name)
+    return None
+
+
 class Connection:
     """One WebSocket of a bot."""
 
-    def __init__(self, socket: web.WebSocketResponse, transport: asyncio.Transport | None, *, stream: bool) -> None:
+    def __init__(
+        self, socket: web.WebSocketResponse, transport: asyncio.Transport | None, compressor: Compressor | None
+    ) -> None:
         self.socket = socket
         self._transport = transport
         self.silent = False
         self.compress_payloads = False
-        self._compressor = zlib.compressobj() if stream else None
+        self._compressor = compressor
         self._outbox: asyncio.Queue[Json] = asyncio.Queue()
         self.recent: deque[float] = deque(maxlen=MOST_FRAMES_PER_MINUTE)
 
@@ -90,8 +135,7 @@ class Connection:
             text = json.dumps({"t": None, "s": None} | await self._outbox.get(), separators=(",", ":"))
             try:
                 if self._compressor is not None:
-                    packed = self._compressor.compress(text.encode())
-                    await self.socket.send_bytes(packed + self._compressor.flush(zlib.Z_SYNC_FLUSH))
+                    await self.socket.send_bytes(self._compressor.pack(text.encode()))
                 elif self.compress_payloads:
                     await self.socket.send_bytes(zlib.compress(text.encode()))
                 else:

@@ -40,6 +40,10 @@ async def _answer(bot: RawBot, gateway: Gateway) -> None:
             await bot.respond(interaction, {"type": 4, "data": {"content": "There is nothing more.", "flags": 64}})
             continue
         options = {option["name"]: option["value"] for option in interaction["data"]["options"]}
+        if options["prompt"] == "withdrawn":
+            await bot.respond(interaction, {"type": 4, "data": {"content": "no, sorry"}})
+            await bot.webhook("DELETE", interaction, "/messages/@original")
+            continue
         if options["prompt"] == "nothing":
             continue  # and let the three seconds pass
         await bot.respond(interaction, {"type": 5})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
 import zlib
 from typing import Any, Self
@@ -79,11 +80,11 @@ class RawBot:
     ) -> tuple[int, Any]:
         return await self.call(method, f"/webhooks/{APPLICATION}/{interaction['token']}{path}", body, files)
 
-    async def connect(self, *, compress: bool = False) -> Gateway:
+    async def connect(self, *, compress: bool = False, compression: str = "zlib-stream") -> Gateway:
         """Open the gateway and read its HELLO."""
         _, where = await self.call("GET", "/gateway")
-        query = "?v=10&encoding=json" + ("&compress=zlib-stream" if compress else "")
-        gateway = Gateway(await self._http.ws_connect(where["url"] + query), compress=compress)
+        query = "?v=10&encoding=json" + (f"&compress={compression}" if compress else "")
+        gateway = Gateway(await self._http.ws_connect(where["url"] + query), compression if compress else None)
         self.gateways.append(gateway)
         gateway.hello = await gateway.receive()
         return gateway
@@ -100,9 +101,13 @@ class RawBot:
 class Gateway:
     """One gateway connection."""
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse, *, compress: bool) -> None:
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse, compression: str | None) -> None:
         self.socket = socket
-        self._unpacker = zlib.decompressobj() if compress else None
+        self._unpacker: Any = None
+        if compression == "zlib-stream":
+            self._unpacker = zlib.decompressobj()
+        elif compression is not None and importlib.util.find_spec("zstandard"):
+            self._unpacker = importlib.import_module("zstandard").ZstdDecompressor().decompressobj()
         self.hello: Json = {}
         self.ready: Json = {}
         self.guilds: list[Json] = []
@@ -121,8 +126,7 @@ class Gateway:
         if message.type not in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
             raise ConnectionError(self.socket.close_code)
         data = message.data
-        if self._unpacker is not None:
-            assert data.endswith(b"\x00\x00\xff\xff")
+        if self._unpacker is not None and isinstance(data, bytes):
             data = self._unpacker.decompress(data)
         elif isinstance(data, bytes):
             data = zlib.decompress(data)

@@ -52,6 +52,8 @@ async def test_wrong_commands_and_missing_answers_have_their_own_statuses(
     assert capsys.readouterr().err == "The option “seed” must be a whole number, not “much”.\n"
     assert await speak("/imagine prompt:x picture:missing.png", place) == 2
     assert "The file missing.png can't be read" in capsys.readouterr().err
+    assert await speak("/imagine prompt:withdrawn", place) == 1
+    assert capsys.readouterr().err == "The bot has withdrawn its answer.\n"
     assert await speak("/imagine prompt:nothing", place) == 1
     assert capsys.readouterr().err == "The application did not respond.\n"
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+
+import aiohttp
 import pytest
 
 from sandbox.clock import ManualClock
@@ -179,3 +182,22 @@ async def test_sessions_are_begun_one_in_five_seconds_and_so_many_a_day(
     await clock.advance(24 * 60 * 60)
     assert await left() == 2
     assert openapi.problems(await ada.log()) == []
+
+
+async def test_zstandard_is_spoken_where_its_library_is_and_else_plain_text(bot: RawBot) -> None:
+    gateway = await bot.connect(compress=True, compression="zstd-stream")
+    await gateway.identify(bot.token)
+    frame = await gateway.socket.receive()
+    assert frame.type == (aiohttp.WSMsgType.BINARY if importlib.util.find_spec("zstandard") else aiohttp.WSMsgType.TEXT)
+
+
+async def test_zstandard_stream_is_read_as_one(bot: RawBot) -> None:
+    pytest.importorskip("zstandard")
+    gateway = await bot.connect(compress=True, compression="zstd-stream")
+    await gateway.identify(bot.token)
+    assert [(await gateway.receive())["t"] for _ in range(3)] == ["READY", "GUILD_CREATE", "GUILD_CREATE"]
+
+
+async def test_unknown_compression_is_refused(bot: RawBot) -> None:
+    with pytest.raises(aiohttp.WSServerHandshakeError):
+        await bot.connect(compress=True, compression="gzip")

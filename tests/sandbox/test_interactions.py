@@ -273,3 +273,35 @@ async def test_tokens_stay_valid_when_the_sandbox_restarts(tmp_path: Any) -> Non
         message = (await ada.state())["messages"][0]
         assert (message["content"], message["pending"]) == ("x", False)
         assert await ada.files(message) == [("a.png", b"a")]
+
+
+async def test_modified_client_can_press_and_submit_what_nobody_offered(
+    bot: RawBot, ada: Member, gateway: Gateway
+) -> None:
+    message = await _with_button(bot, ada, gateway)
+    async with Member(bot.url, "Linus") as linus:
+        with pytest.raises(Refused, match="no component with the custom_id “cancel:7”"):
+            body = {"member": "Linus", "message_id": message["id"], "custom_id": "cancel:7"}
+            await linus._post("/sandbox/components", body)
+        for forging, kind in (
+            (linus.forge_click(message, "cancel:7"), 3),
+            (linus.forge_click(message, "choose:7", ["x"]), 3),
+            (linus.forge_modal("edit:7", {"prompt": "mine now", "colours": ["r"]}, message=message), 5),
+            (linus.forge_modal("edit:7", {}), 5),
+        ):
+            waiting = asyncio.create_task(forging)
+            interaction = (await gateway.event("INTERACTION_CREATE"))["d"]
+            assert (interaction["type"], interaction["member"]["user"]["username"]) == (kind, "linus")
+            await bot.respond(interaction, {"type": 4, "data": {"content": "no", "flags": 64}})
+            assert (await waiting).message["content"] == "no"
+        assert (interaction["data"], "message" in interaction) == ({"custom_id": "edit:7", "components": []}, False)
+        waiting = asyncio.create_task(linus.forge_modal("edit:7", {"prompt": "mine"}, message=message))
+        interaction = (await gateway.event("INTERACTION_CREATE"))["d"]
+        assert interaction["message"]["id"] == message["id"]
+        (label,) = interaction["data"]["components"]
+        assert (label["component"]["custom_id"], label["component"]["value"]) == ("prompt", "mine")
+        await bot.respond(interaction, {"type": 7, "data": {"content": "changed"}})
+        await waiting
+    async with Member(bot.url, "Hedy") as hedy:
+        with pytest.raises(Refused, match="no such message"):
+            await hedy.forge_click(message, "cancel:7")

@@ -7,6 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from sandbox.attachments import safe_filename
 from sandbox.clock import ManualClock
 from sandbox.member import Member, media_of
 from sandbox.server import Sandbox
@@ -393,3 +394,28 @@ async def test_planned_failures_have_no_effect_and_end(bot: RawBot, ada: Member)
     assert (await bot.send({"content": "x"}))[0] == 503
     assert (await ada.state())["messages"] == []
     assert (await bot.send({"content": "x"}))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("画.png", "unknown.png"),
+        ("a picture.of me.JPG", "a_picture.of_me.JPG"),
+        ("naïve.webp", "nave.webp"),
+        ("画", "unknown"),
+        ("../../etc/passwd", "etcpasswd"),
+        ("....png", "unknown.png"),
+        ("x" * 200 + ".png", "x" * 146 + ".png"),
+        (".png.", "png"),
+        ("a.画", "a"),
+    ],
+)
+def test_uploaded_files_keep_their_extension(given: str, kept: str) -> None:
+    assert safe_filename(given) == kept
+    assert safe_filename(kept) == kept
+
+
+async def test_file_without_an_ascii_name_can_be_fetched(bot: RawBot, ada: Member) -> None:
+    message = await ada.write("look", ("画.png", b"x"))
+    assert message["attachments"][0]["content_type"] == "image/png"
+    assert await ada.files(message) == [("unknown.png", b"x")]
