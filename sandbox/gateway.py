@@ -13,13 +13,11 @@ from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from sandbox import snowflakes
 from sandbox.clock import Clock
 from sandbox.faults import Drop, Faults
-from sandbox.guilds import Guild
 from sandbox.hub import Hub
-from sandbox.people import EASEL, EASEL_ID, JOINED
-from sandbox.places import TEXT
+from sandbox.introductions import guild_create, members_chunks, ready
+from sandbox.people import EASEL
 from sandbox.sessions import GUILDS, MEMBERS, MOST_FRAMES_PER_MINUTE, PRIVILEGED, Connection, Session, compressor
 from sandbox.world import World
 
@@ -31,8 +29,6 @@ UNKNOWN_ERROR, UNKNOWN_OPCODE, DECODE_ERROR, NOT_AUTHENTICATED, AUTHENTICATION_F
 ALREADY_AUTHENTICATED, INVALID_SEQUENCE, RATE_LIMITED, SESSION_TIMED_OUT = 4005, 4007, 4008, 4009
 INVALID_SHARD, INVALID_VERSION, INVALID_INTENTS, DISALLOWED_INTENTS = 4010, 4012, 4013, 4014
 
-LARGE = 250  # of a larger server, a bot is told its members only when it asks for them…
-CHUNK = 1000  # …that many at a time
 MOST_BYTES = 4096  # of what a bot may send in one frame
 SESSION_LIFETIME_S = 120.0  # how long a session without a connection can be resumed
 IDENTIFY_EVERY_S = 5.0
@@ -224,7 +220,7 @@ class Gateway:
         if session is None:
             raise _Closed(NOT_AUTHENTICATED, "Not authenticated.")
         if operation == REQUEST_MEMBERS and isinstance(data, dict):
-            for chunk in self._members_chunks(data):
+            for chunk in members_chunks(self._world, data):
                 session.dispatch("GUILD_MEMBERS_CHUNK", chunk)
         return session
 
@@ -258,10 +254,11 @@ class Gateway:
         session = Session(intents)
         self._sessions[session.id] = session
         self._connect(session, connection)
-        session.dispatch("READY", self._ready(session, shard))
+        own = {"session_id": session.id, "resume_gateway_url": self.url, "shard": shard}
+        session.dispatch("READY", ready(self._world, self._faults.application_flags, self._direct_messages()) | own)
         if intents & GUILDS:
             for guild in self._world.guilds_of(EASEL):
-                session.dispatch("GUILD_CREATE", self._guild_create(guild, everyone=bool(intents & MEMBERS)))
+                session.dispatch("GUILD_CREATE", guild_create(self._world, guild, everyone=bool(intents & MEMBERS)))
         return session
 
     def _resume(self, connection: Connection, data: Json) -> Session | None:
@@ -286,70 +283,3 @@ class Gateway:
 
     def _tell_presence(self) -> None:
         self._hub.tell_members({"type": "presence", "online": self.online})
-
-    def _ready(self, session: Session, shard: list[int]) -> Json:
-        return {
-            "v": 10,
-            "user": EASEL.json() | {"verified": True, "email": None, "mfa_enabled": False},
-            "guilds": [{"id": str(guild.id), "unavailable": True} for guild in self._world.guilds_of(EASEL)],
-            "session_id": session.id,
-            "session_type": "normal",
-            "resume_gateway_url": self.url,
-            "shard": shard,
-            "application": {"id": str(EASEL_ID), "flags": self._faults.application_flags},
-            "private_channels": self._direct_messages(),
-            "relationships": [],
-            "presences": [],
-            "user_settings": {},
-            "_trace": [],
-        }
-
-    def _guild_create(self, guild: Guild, *, everyone: bool) -> Json:
-        people = [self._world.people[person_id] for person_id in guild.members]
-        large = len(people) > LARGE
-        shown = people if everyone and not large else [EASEL]
-        channels = [one for one in self._world.channels.values() if one.guild_id == guild.id]
-        return guild.json() | {
-            "joined_at": JOINED,
-            "large": large,
-            "unavailable": False,
-            "member_count": len(people),
-            "members": [guild.member_json(person) for person in shown],
-            "channels": [channel.json() for channel in channels if channel.type == TEXT],
-            "threads": [
-                one.json() for one in channels if one.thread and not one.archived and self._world.sees(EASEL, one)
-            ],
-            "presences": [],
-            "voice_states": [],
-            "stage_instances": [],
-            "guild_scheduled_events": [],
-            "soundboard_sounds": [],
-        }
-
-    def _members_chunks(self, request: Json) -> list[Json]:
-        """Return the members whom a bot has asked for, a thousand at a time."""
-        guild = self._world.guilds.get(snowflakes.parse(request.get("guild_id")) or 0)
-        if guild is None:
-            return []
-        wanted = request.get("user_ids")
-        ids = {str(wanted)} if isinstance(wanted, str | int) else {str(one) for one in wanted or ()}
-        query = str(request.get("query") or "").casefold()
-        people = [self._world.people[person_id] for person_id in guild.members]
-        found = [
-            guild.member_json(person)
-            for person in people
-            if (str(person.id) in ids if ids else person.name.casefold().startswith(query))
-        ]
-        missing = sorted(ids - {member["user"]["id"] for member in found})
-        chunks = [found[start : start + CHUNK] for start in range(0, len(found), CHUNK)] or [[]]
-        return [
-            {
-                "guild_id": str(guild.id),
-                "members": chunk,
-                "chunk_index": index,
-                "chunk_count": len(chunks),
-                "not_found": missing,
-                "nonce": request.get("nonce"),
-            }
-            for index, chunk in enumerate(chunks)
-        ]

@@ -25,13 +25,8 @@ from sandbox.interaction import (
     payload,
     view,
 )
-from sandbox.messages import (
-    CHAT_INPUT_COMMAND,
-    CONTEXT_MENU_COMMAND,
-    REPLY,
-    Message,
-    Messages,
-)
+from sandbox.message import CHAT_INPUT_COMMAND, CONTEXT_MENU_COMMAND, REPLY, Message
+from sandbox.messages import Messages
 from sandbox.people import EASEL, Person
 from sandbox.places import Channel
 from sandbox.snowflakes import Snowflakes

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-import aiohttp
-
+from sandbox.client import File as File
+from sandbox.client import Json as Json
+from sandbox.client import Refused as Refused
+from sandbox.director import Director
 from sandbox.limits.components import walk
 
-Json = dict[str, Any]
-File = tuple[str, bytes]  # filename and content
 _POLL_S = 20.0
-
-
-class Refused(Exception):
-    """The sandbox would not do it, as the Discord client would not; the message is one sentence."""
 
 
 class Unanswered(Exception):
@@ -61,26 +55,8 @@ class Reply:
         return self.messages[0]
 
 
-class Member:
+class Member(Director):
     """One member while the `async with` block lasts. Waiting methods raise Unanswered after `timeout_s`."""
-
-    def __init__(self, url: str, name: str = "Ada", channel: str | None = None) -> None:
-        """`channel` by id or name; without, the first that the member sees."""
-        self._name = name
-        self._channel = channel
-        self._url = url
-        self._http: aiohttp.ClientSession | None = None
-
-    async def __aenter__(self) -> Self:
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
-        self._http = aiohttp.ClientSession(self._url, timeout=timeout)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._http is not None:
-            await self._http.close()
 
     async def state(self) -> Json:
         """Return the server, its people, the bot, the commands and all visible messages."""
@@ -226,56 +202,6 @@ class Member:
                     found.append((response.url.name, await response.read()))
         return found
 
-    async def faults(self, **changes: Any) -> Json:
-        """Make Discord misbehave; see docs/sandbox.md."""
-        return await self._post("/sandbox/faults", changes)
-
-    async def log(self, since: int = 0) -> list[Json]:
-        """Return the bot's REST requests and their answers."""
-        return list((await self._get("/sandbox/log", since=since))["entries"])
-
-    async def create_channel(self, name: str, **more: Any) -> Json:
-        """Open a channel (`type="text"`, `guild`, `nsfw`, `overwrites`) or thread (`public_thread`, `private_thread`,
-        `parent`, `members`) and return it.
-        """
-        answer = await self._post("/sandbox/channels", {"member": self._name, "name": name, **more})
-        return dict(answer["channel"])
-
-    async def change_channel(self, channel: str, **changes: Any) -> Json:
-        """Change a channel's or thread's name, topic, nsfw, archived, locked or overwrites, and return it."""
-        return dict((await self._send("PATCH", f"/sandbox/channels/{channel}", changes))["channel"])
-
-    async def delete_channel(self, channel: str) -> None:
-        """Delete a channel or thread, by id or name."""
-        await self._send("DELETE", f"/sandbox/channels/{channel}")
-
-    async def add_to_thread(self, thread: str, member: str) -> None:
-        """Take a member, or the bot by its name, into a thread."""
-        await self._send("PUT", f"/sandbox/channels/{thread}/members/{member}")
-
-    async def remove_from_thread(self, thread: str, member: str) -> None:
-        """Let a member, or the bot by its name, leave a thread."""
-        await self._send("DELETE", f"/sandbox/channels/{thread}/members/{member}")
-
-    async def permit(self, command: str, *permissions: Json) -> Json:
-        """Say who may use a command in this member's server (`all`: every command), as a manager does in its settings.
-
-        Each permission is `{"role" | "member" | "channel": name or id, "allow": bool}`; `@everyone` and the channel
-        `all` are known; without any, nothing is set. The member must manage the server, as Barbara does.
-        """
-        body = {"member": self._name, "permissions": list(permissions)}
-        return await self._send("PUT", f"/sandbox/permissions/{command.removeprefix('/')}", body)
-
-    async def advance(self, seconds: float) -> float:
-        """Move the sandbox's clock on, and return what time it is there then, in seconds since 1970."""
-        return float((await self._post("/sandbox/clock", {"advance_s": seconds}))["now"])
-
-    @property
-    def _session(self) -> aiohttp.ClientSession:
-        if self._http is None:
-            raise RuntimeError("Use Member in an `async with` block.")
-        return self._http
-
     async def _start(
         self, path: str, body: Json, parts: Mapping[str, list[File]], timeout_s: float, until: str = "replied"
     ) -> Reply:
@@ -293,35 +219,6 @@ class Member:
                 return Reply(answer)
             if loop.time() >= deadline:
                 raise Unanswered(f"No {'final answer' if until == 'done' else 'answer'} came within {timeout_s:g} s.")
-
-    async def _get(self, path: str, **query: Any) -> Json:
-        return await self._send("GET", path, **query)
-
-    async def _send(self, method: str, path: str, body: Json | None = None, **query: Any) -> Json:
-        params = {key: str(value) for key, value in query.items()}
-        async with self._session.request(method, path, params=params, json=body) as response:
-            return await _checked(response)
-
-    async def _post(self, path: str, body: Json, parts: Mapping[str, list[File]] | None = None) -> Json:
-        if not any((parts or {}).values()):
-            async with self._session.post(path, json=body) as response:
-                return await _checked(response)
-        form = aiohttp.FormData(quote_fields=False)  # filenames as they are
-        form.add_field("payload_json", json.dumps(body), content_type="application/json")
-        for name, listed in (parts or {}).items():
-            for filename, data in listed:
-                form.add_field(name, data, filename=filename, content_type="application/octet-stream")
-        async with self._session.post(path, data=form) as response:
-            return await _checked(response)
-
-
-async def _checked(response: aiohttp.ClientResponse) -> Json:
-    if response.status == 204:
-        return {}
-    body: Json = await response.json()
-    if response.status >= 400:
-        raise Refused(body["error"])
-    return body
 
 
 def buttons_of(message: Json) -> list[Json]:

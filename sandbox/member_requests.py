@@ -10,7 +10,7 @@ from aiohttp import BodyPartReader, web
 
 from sandbox.attachments import Upload
 from sandbox.errors import MemberError
-from sandbox.messages import Message
+from sandbox.message import Message
 from sandbox.people import Person
 from sandbox.places import Channel
 from sandbox.state import State

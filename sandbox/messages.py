@@ -1,4 +1,4 @@
-"""Messages: what one is, and everything that can happen to it. Who may do it is decided by the callers."""
+"""All messages, and everything that can happen to one. Who may do it is decided by the callers."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from sandbox.clock import Clock, iso
 from sandbox.errors import DiscordError
 from sandbox.hub import Hub
 from sandbox.limits.messages import Draft, Flag, NewFile
+from sandbox.message import Message
 from sandbox.people import EASEL, EASEL_ID, Person
 from sandbox.places import Channel
 from sandbox.snowflakes import Snowflakes
@@ -22,47 +23,6 @@ from sandbox.world import World
 Json = dict[str, Any]
 _MENTION = re.compile(r"<@!?(\d+)>")
 _SETTABLE = Flag.SUPPRESS_EMBEDS | Flag.SUPPRESS_NOTIFICATIONS | Flag.COMPONENTS_V2
-DEFAULT, REPLY, CHAT_INPUT_COMMAND, CONTEXT_MENU_COMMAND = 0, 19, 20, 23  # message types
-
-
-class Message(msgspec.Struct, kw_only=True):
-    """A message as it is kept. Its `revision` grows with every change of any message."""
-
-    id: int
-    channel_id: int
-    author_id: int
-    created: float
-    type: int = DEFAULT
-    content: str = ""
-    embeds: list[Json] = []
-    components: list[Json] = []
-    attachments: list[Attachment] = []
-    flags: int = 0
-    edited: float | None = None
-    reference_id: int | None = None
-    interaction_id: int | None = None
-    interaction_metadata: Json | None = None
-    visible_to: int | None = None
-    revision: int = 0
-    changed: float = 0.0
-
-    @property
-    def pending(self) -> bool:
-        return bool(self.flags & Flag.LOADING)
-
-    @property
-    def version_2(self) -> bool:
-        return bool(self.flags & Flag.COMPONENTS_V2)
-
-    @property
-    def empty(self) -> bool:
-        if self.version_2:
-            return not self.components
-        return not (self.content.strip() or self.embeds or self.attachments or self.components)
-
-    def files(self) -> dict[int, str]:
-        """Return the names of its files by id."""
-        return {attachment.id: attachment.filename for attachment in self.attachments}
 
 
 class Messages:

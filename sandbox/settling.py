@@ -6,7 +6,7 @@ import re
 
 import msgspec
 
-from sandbox.messages import Message
+from sandbox.message import Message
 
 QUIET_WITH_PICTURE_S = 1.0
 QUIET_EPHEMERAL_S = 3.0

@@ -21,7 +21,7 @@ from sandbox.interaction import (
 from sandbox.limits.commands import check_choices
 from sandbox.limits.messages import Flag, check_message
 from sandbox.limits.modals import check_modal
-from sandbox.messages import Message
+from sandbox.message import Message
 from sandbox.rest.payload import Payload, read_object
 from sandbox.rest.serving import answer, no_content
 from sandbox.state import State, state_of

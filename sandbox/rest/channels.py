@@ -8,7 +8,7 @@ from sandbox import errors, snowflakes
 from sandbox.errors import DiscordError
 from sandbox.forms import Form
 from sandbox.limits.messages import check_message
-from sandbox.messages import REPLY, Message
+from sandbox.message import REPLY, Message
 from sandbox.people import EASEL, EASEL_ID
 from sandbox.permissions import Permission
 from sandbox.places import Channel

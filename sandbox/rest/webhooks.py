@@ -7,7 +7,7 @@ from aiohttp import web
 from sandbox import errors, snowflakes
 from sandbox.interaction import DEFERRED, REPLIED, Interaction
 from sandbox.limits.messages import Flag, check_message
-from sandbox.messages import Message
+from sandbox.message import Message
 from sandbox.people import EASEL_ID
 from sandbox.rest.payload import read_object
 from sandbox.rest.serving import answer, no_content

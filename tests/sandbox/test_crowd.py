@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import aiohttp
 import pytest
 
 from sandbox.beginning import crowd
@@ -26,12 +27,10 @@ def test_no_id_of_a_crowd_is_used_twice() -> None:
 
 
 async def test_members_of_a_crowd_act_as_anybody_does() -> None:
-    async with Sandbox(members=40) as sandbox, RawBot(sandbox.url) as bot:
+    async with Sandbox(members=40) as sandbox, RawBot(sandbox.url) as bot, aiohttp.ClientSession() as http:
         await bot.register(IMAGINE)
         gateway = await bot.login()
-        members = [Member(sandbox.url, f"member-{number}") for number in range(1, 41)]
-        for member in members:
-            await member.__aenter__()
+        members = [Member(sandbox.url, f"member-{number}", http=http) for number in range(1, 41)]
         waiting = [asyncio.create_task(member.command("/imagine prompt:x")) for member in members]
         asked: list[Json] = [(await gateway.event("INTERACTION_CREATE"))["d"] for _ in members]
         assert len({one["member"]["user"]["id"] for one in asked}) == 40
@@ -43,8 +42,6 @@ async def test_members_of_a_crowd_act_as_anybody_does() -> None:
         async with Member(sandbox.url, "member-41") as nobody:
             with pytest.raises(Refused, match=r"no member “member-41” here; there are Ada, [\w, ]+, Alan\."):
                 await nobody.state()
-        for member in members:
-            await member.__aexit__(None, None, None)
 
 
 async def test_bot_is_told_of_a_crowd_when_it_asks() -> None:
