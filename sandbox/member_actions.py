@@ -81,9 +81,8 @@ async def use_message_component(request: web.Request) -> web.Response:
     message_id = snowflakes.parse(asked.body.get("message_id"))
     message = visible_message(state, asked.member, None, message_id)
     channel = state.world.find_channel(str(message.channel_id), asked.member)
-    custom_id, values = asked.text("custom_id"), asked.body.get("values")
-    if values is not None and not isinstance(values, list):
-        raise MemberError("values is a list.")
+    custom_id = asked.text("custom_id")
+    values = None if asked.body.get("values") is None else asked.listed("values", str)
     if asked.forged:
         kind = asked.body.get("component_type", BUTTON if values is None else OPTION_SELECT)
         if kind not in (BUTTON, *SELECTS):
@@ -169,10 +168,8 @@ async def delete_messages(request: web.Request) -> web.Response:
     member, channel = asked.member, asked.channel
     if not may_moderate(state, member, channel):
         raise MemberError(f"{member.name} may not delete messages here.", 403)
-    listed = asked.body.get("messages")
-    if not isinstance(listed, list) or not listed:
-        raise MemberError("messages is a list of ids.")
-    found = [visible_message(state, member, channel, snowflakes.parse(one)) for one in dict.fromkeys(listed)]
+    ids = dict.fromkeys(asked.listed("messages", str))
+    found = [visible_message(state, member, channel, snowflakes.parse(one)) for one in ids]
     state.messages.delete_many(channel, found)
     return web.Response(status=204)
 

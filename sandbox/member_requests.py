@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import BodyPartReader, web
 
@@ -17,6 +17,9 @@ from sandbox.state import State
 from sandbox.world import Scene
 
 Json = dict[str, Any]
+
+
+Item = TypeVar("Item")
 
 
 @dataclass
@@ -55,6 +58,15 @@ class MemberRequest:
         value = self.body.get(key) or {}
         if not isinstance(value, dict):
             raise MemberError(f"The field “{key}” must be an object.")
+        return value
+
+    def listed(self, key: str, kind: type[Item]) -> list[Item]:
+        """Return a field that must be a list of texts or of objects; absent, it is empty."""
+        value = self.body.get(key)
+        if value is None:
+            return []
+        if not isinstance(value, list) or not all(isinstance(one, kind) for one in value):
+            raise MemberError(f"The field “{key}” must be a list of {'objects' if kind is dict else 'texts'}.")
         return value
 
     def file_fields(self, channel: Channel) -> dict[str, list[Json]]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from aiohttp import web
 
+from sandbox import snowflakes
 from sandbox.command_permissions import CHANNEL, MOST_PERMISSIONS, USER, Grant
 from sandbox.command_permissions import ROLE as ROLE_GRANT
 from sandbox.errors import MemberError
@@ -45,7 +46,7 @@ async def create_channel(request: web.Request) -> web.Response:
         parent = state.world.find_channel(asked.body.get("parent"), creator)
         if parent.type != TEXT:
             raise MemberError("A thread is in a text channel.")
-        people = [creator, *(_person(state, name) for name in asked.body.get("members") or ())]
+        people = [creator, *(_person(state, name) for name in asked.listed("members", str))]
         channel.guild_id, channel.parent_id, channel.owner_id = parent.guild_id, parent.id, creator.id
         channel.joined = {person.id: channel.created for person in people}
     state.building.create(channel)
@@ -99,9 +100,9 @@ async def set_command_permissions(request: web.Request) -> web.Response:
         raise MemberError(f"There is no command “{named}”.", 404)
     if not state.world.guilds[guild_id].permissions(asked.member) & Permission.MANAGE_GUILD:
         raise MemberError(f"{asked.member.name} may not manage the server.", 403)
-    listed = asked.body.get("permissions")
-    if not isinstance(listed, list) or len(listed) > MOST_PERMISSIONS:
-        raise MemberError(f"permissions is a list of at most {MOST_PERMISSIONS}.")
+    listed = asked.listed("permissions", dict)
+    if len(listed) > MOST_PERMISSIONS:
+        raise MemberError(f"A command has at most {MOST_PERMISSIONS} permissions in a server.")
     grants = [_grant(asked, guild_id, entry) for entry in listed]
     command_id = EASEL.id if command is None else int(command["id"])
     state.command_permissions.change(guild_id, command_id, grants)
@@ -152,10 +153,10 @@ def _thread(request: web.Request, state: State) -> Channel:
     return channel
 
 
-def _grant(asked: MemberRequest, guild_id: int, entry: object) -> Grant:
+def _grant(asked: MemberRequest, guild_id: int, entry: Json) -> Grant:
     """Read one permission: `{"role" | "member" | "channel": name or id, "allow": bool}`."""
-    world, allow = asked.state.world, entry.get("allow") if isinstance(entry, dict) else None
-    if not isinstance(entry, dict) or len(entry) != 2 or not isinstance(allow, bool):
+    world, allow = asked.state.world, entry.get("allow")
+    if len(entry) != 2 or not isinstance(allow, bool):
         raise MemberError('A permission is {"role", "member" or "channel", "allow"}.')
     if "member" in entry:
         return Grant(world.find_member(entry["member"]).id, USER, allow)
@@ -183,14 +184,11 @@ def _overwrites(asked: MemberRequest, channel: Channel) -> list[Overwrite]:
     state, guild = asked.state, asked.state.world.guild_of(channel)
     assert guild is not None
     found: list[Overwrite] = []
-    for entry in asked.body.get("overwrites") or ():
-        if not isinstance(entry, dict):
-            raise MemberError('Each of overwrites is {"for", "allow", "deny"}.')
+    for entry in asked.listed("overwrites", dict):
         role = next((one for one in guild.roles if entry.get("for") in (one.name, str(one.id))), None)
         holder, kind = (role.id, ROLE) if role else (_person(state, entry.get("for")).id, MEMBER)
-        try:
-            allow, deny = int(entry.get("allow", 0)), int(entry.get("deny", 0))
-        except (TypeError, ValueError) as error:
-            raise MemberError("allow and deny are permission bits.") from error
+        allow, deny = snowflakes.parse(entry.get("allow", 0)), snowflakes.parse(entry.get("deny", 0))
+        if allow is None or deny is None:
+            raise MemberError("allow and deny are permission bits.")
         found.append(Overwrite(holder, kind, allow, deny))
     return found

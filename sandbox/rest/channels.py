@@ -132,7 +132,7 @@ async def delete_messages(request: web.Request) -> web.Response:
     listed = payload.body.get("messages")
     if not isinstance(listed, list) or not 2 <= len(listed) <= 100:
         raise DiscordError(400, 50016, "Provided too few or too many messages to delete. Must provide 2 to 100.")
-    found = [state.messages.get(channel.id, snowflakes.parse(one)) for one in dict.fromkeys(listed)]
+    found = [state.messages.get(channel.id, one) for one in dict.fromkeys(map(snowflakes.parse, listed))]
     state.messages.delete_many(channel, [one for one in found if one is not None and one.visible_to is None])
     return no_content()
 
