@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sandbox.command_permissions import ROLE, USER, Grant, _decided
 from sandbox.member import Member, Refused
 from sandbox.permissions import Permission
 from sandbox.server import Sandbox
@@ -73,6 +74,20 @@ async def test_members_are_offered_what_they_may_use(
             assert "Easel" in found
         assert "pictures" in await places(bot.url, "Barbara")
         assert {"prints", "lobby"} <= set(await places(bot.url, "Hedy"))
+
+
+@pytest.mark.parametrize(
+    ("grants", "decided"),
+    [
+        ([], None),
+        ([Grant(1, ROLE, False), Grant(2, ROLE, True)], True),
+        ([Grant(1, ROLE, False), Grant(3, ROLE, True)], False),
+        ([Grant(9, USER, False), Grant(2, ROLE, True)], False),
+    ],
+)
+def test_one_allowed_role_is_enough_unless_the_member_is_named(grants: list[Grant], decided: bool | None) -> None:
+    assert _decided((grants, []), (USER, {9}), (ROLE, {1, 2})) is decided
+    assert _decided(([], grants), (USER, {9}), (ROLE, {1, 2})) is decided
 
 
 async def test_command_that_is_not_offered_cannot_be_sent(bot: RawBot, ada: Member) -> None:

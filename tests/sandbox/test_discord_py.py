@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import aiohttp
 import discord
@@ -247,6 +249,21 @@ async def test_wrong_token_is_refused(running: Sandbox) -> None:
 async def test_heartbeat_is_answered_after_discord_py_has_noted_that_it_sent_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    run = asyncio.run_coroutine_threadsafe
+
+    def run_for_a_slow_thread(work: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> Future[T]:
+        sending = run(work, loop)
+        result = sending.result
+
+        def late_result(timeout: float | None = None) -> T:
+            value = result(timeout)
+            time.sleep(0.02)  # a busy machine wakes the thread no sooner
+            return value
+
+        monkeypatch.setattr(sending, "result", late_result)
+        return sending
+
+    monkeypatch.setattr(asyncio, "run_coroutine_threadsafe", run_for_a_slow_thread)
     async with Sandbox(heartbeat_interval_s=1) as sandbox:
         point(monkeypatch, sandbox)
         async with connected(sandbox) as client:
