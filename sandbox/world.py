@@ -86,6 +86,8 @@ class World:
     def _overwritten(self, bits: Permission, person: Person, guild: Guild, channel: Channel) -> Permission:
         """Return a member's permissions as the channel, or a thread's parent, changes them."""
         holder = self.channels.get(channel.parent_id or 0, channel)
+        if not holder.overwrites:
+            return bits
         roles = guild.role_ids(person) - {guild.id}
         for step in (
             [one for one in holder.overwrites if one.id == guild.id],
@@ -107,16 +109,16 @@ class World:
 
     def find_channel(self, name: object, member: Person) -> Channel:
         """Return the channel with this id or name that `member` can see; no name means their first."""
-        seen = self.channels_of(member)
         wanted = str(name or "").strip().casefold()
-        if not wanted and seen:
-            return seen[0]
         direct = self.direct(member)
         if wanted in (str(direct.id), f"@{EASEL.name.casefold()}"):
             return direct
-        for candidate in seen:
-            if wanted.lstrip("#") in (str(candidate.id), candidate.name.casefold()):
+        for candidate in self.channels.values():
+            if wanted.lstrip("#") in (str(candidate.id), candidate.name.casefold()) and self.sees(member, candidate):
                 return candidate
+        seen = self.channels_of(member)
+        if not wanted and seen:
+            return seen[0]
         names = ", ".join(f"#{candidate.name}" for candidate in seen)
         raise MemberError(f"There is no channel “{name}” here; there are {names} and @{EASEL.name}.")
 
