@@ -117,7 +117,8 @@ def ended(job: Job, headline: str, ways_on: Sequence[JobButton]) -> Card:
 def bare(job: Job, sentence: str, files: Sequence[tuple[str, Content]] = ()) -> Card:
     """How a job ended, where its own card cannot be made or Discord does not take it: nothing that could go wrong."""
     colour = _DONE if job.state == "finished" else _FAILED
-    return _card(colour, sentence, f"#{job.id}", [[delete(job)]], files)
+    whole = [original(job)] if job.pictures else []
+    return _card(colour, sentence, f"#{job.id}", [[*whole, delete(job)]], files)
 
 
 def addressed(card: Card, member_id: int) -> Card:
@@ -135,7 +136,7 @@ def result(
     """A finished job: its pictures as a grid, the text and the small print under them, rows of buttons under that."""
     notes = dict.fromkeys(shown.note for shown in pictures if shown.note)
     print_ = " · ".join([f"#{job.id}", facts, f"{job.seconds or 0:.1f} s", *notes, *job.answer.notes])
-    whole: list[ui.Item[Any]] = [JobButton("original", job.id, label="Original")] if notes else []
+    whole: list[ui.Item[Any]] = [original(job)] if notes else []
     *others, last = rows
     return _card(_DONE, text, print_, [*others, [*last, *whole]], files(job, pictures), shorten(alt, ALT_CHARS))
 
@@ -148,6 +149,11 @@ def files(job: Job, pictures: Sequence[Shown]) -> list[tuple[str, Content]]:
 def again(job: Job) -> JobButton:
     """The button that runs a job once more."""
     return JobButton("again", job.id, label="Try again")
+
+
+def original(job: Job) -> JobButton:
+    """The button that has a job's pictures without any loss."""
+    return JobButton("original", job.id, label="Original")
 
 
 def delete(job: Job) -> JobButton:

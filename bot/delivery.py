@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from bot import cards, fitting
 from bot.background import Background
 from bot.cards import Card, Content, Look
 from bot.database import insist
+from bot.errors import WorkFailed
 from bot.fitting import Shown
 from bot.job import Job, Way
 from bot.jobs import Jobs
@@ -119,14 +121,13 @@ class Delivery:
         async with live.editing:
             if live.follower is not None:
                 live.follower.cancel()
-            # What has to be made smaller lies there until it has arrived.
-            with self._workshop.desk() as folder:
-                put = await self._bring(job, folder)
+            with ExitStack() as desks:
+                put = await self._bring(job, desks)
         if put is not None:
             way, message_id = put
             await insist(f"the delivery of job {job.id}", self._jobs.delivered, job.id, way, message_id)
 
-    async def _bring(self, job: Job, folder: Path) -> tuple[Way, int] | None:
+    async def _bring(self, job: Job, desks: ExitStack) -> tuple[Way, int] | None:
         """Show how a job ended, for as long as it takes; returns the way and the message, None where the job is gone.
 
         A way that is closed leads to the next one. A card that Discord does not take is shown smaller, then barer.
@@ -141,7 +142,7 @@ class Delivery:
         while True:
             try:
                 async with self._room:
-                    card = card or await self._end(job, limit, folder)
+                    card = card or await self._end(job, limit, desks)
                     return way, await self._posting.put(job.id, job.reply, card, way)
             except Unknown:
                 way = next(ways)
@@ -185,33 +186,40 @@ class Delivery:
     async def _is_gone(self, job: Job) -> bool:
         return await insist(f"what became of job {job.id}", self._jobs.find, job.id) is None
 
-    async def _end(self, job: Job, limit: int, folder: Path) -> Card:
-        """How a job ended, in files of at most `limit` bytes, which lie in the folder where they had to be made; a bare
-        card where its own cannot be made."""
+    async def _end(self, job: Job, limit: int, desks: ExitStack) -> Card:
+        """How a job ended, in files of at most `limit` bytes; a bare card where its own cannot be made. Raises OSError
+        where there is no room for what has to be made smaller."""
         pictures: Sequence[Shown] = ()
         try:
+            pictures = [await self._fitted(path, limit, desks) for path in self._jobs.paths(job)]
             look = self._look(job)
             if job.state != "finished":
                 return cards.ended(job, look.headline(job.request), look.ways_on(job))
-            pictures = [await self._fitted(path, limit, folder) for path in self._jobs.paths(job)]
             return look.finished(job, pictures)
         except FileNotFoundError as error:
             log.error("job %s: its picture %s is gone", job.id, error.filename)
             return cards.bare(job, "The picture of this job is no longer on this machine: ask for it again.")
+        except WorkFailed as error:
+            log.error("job %s: its pictures cannot be made small enough for Discord: %s", job.id, error)
+            return cards.bare(job, "This job is finished, and too large to be shown: Original has all of it.")
+        except OSError:
+            raise
         except Exception:
             log.exception("the card of job %s cannot be made", job.id)
             return cards.bare(job, _outcome(job), cards.files(job, pictures))
+
+    async def _fitted(self, picture: Path, limit: int, desks: ExitStack) -> Shown:
+        if (whole := fitting.whole(picture, limit)) is not None:
+            return whole
+        # What is made smaller lies there until it has arrived.
+        folder = desks.enter_context(self._workshop.desk())
+        return await self._workshop.results.run(fitting.fit, picture, limit, folder)
 
     @staticmethod
     def _plainer(job: Job) -> Iterator[_Plainer]:
         """What to try instead of a card that Discord does not take: the pictures alone, then a sentence alone."""
         yield lambda card: cards.bare(job, _outcome(job), card.files)
         yield lambda _: cards.bare(job, f"{_outcome(job)} Discord did not take the rest.")
-
-    async def _fitted(self, picture: Path, limit: int, folder: Path) -> Shown:
-        if (whole := fitting.whole(picture, limit)) is not None:
-            return whole
-        return await self._workshop.results.run(fitting.fit, picture, limit, folder)
 
     def _look(self, job: Job) -> Look:
         return self._looks[job.request.kind]

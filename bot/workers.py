@@ -144,6 +144,8 @@ class Workshop:
     @contextmanager
     def desk(self) -> Iterator[Path]:
         """A folder whose content goes with it."""
+        # Somebody may have tidied it away.
+        self._folder.mkdir(mode=0o700, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self._folder, ignore_cleanup_errors=True) as folder:
             yield Path(folder)
 

@@ -48,6 +48,8 @@ def leave(incoming: Path, data: bytes) -> Left:
     # The same picture may be made twice at once, and each is taken over by itself.
     path = incoming / f"{sha256}-{secrets.token_hex(4)}.png"
     begun = path.with_name(f"{path.name}.part")
+    # Somebody may have tidied it away.
+    incoming.mkdir(mode=0o700, exist_ok=True)
     try:
         with open(begun, "xb", opener=_for_the_owner_alone) as file:
             file.write(data)

@@ -76,10 +76,12 @@ async def delivery(
     posting = create_autospec(Posting, spec_set=True, instance=True)
     posting.put.side_effect = discord_.answer
     background = Background()
-    opened = Delivery(posting, background, jobs, commands.looks(), Workshop(tmp_path / INCOMING))
+    workshop = Workshop(tmp_path / INCOMING)
+    opened = Delivery(posting, background, jobs, commands.looks(), workshop)
     yield opened
     opened.close()
     await background.close()
+    await workshop.results.close()
 
 
 async def ended(jobs: Jobs, data: Path, *pictures: bytes, of: Reply | None = None, **changes: object) -> Job:
@@ -219,6 +221,35 @@ async def test_picture_that_is_missing_ends_in_words(
     [(_, text, _)] = discord_.put
     assert "no longer on this machine" in text
     assert f"job {job.id}: its picture" in caplog.text
+
+
+async def test_result_that_cannot_be_made_smaller_is_told_and_can_be_had_whole(
+    jobs: Jobs, delivery: Delivery, discord_: Discord, tmp_path: Path
+) -> None:
+    job = await ended(jobs, tmp_path, b"no picture at all", of=replace(reply(), attachment_size_limit=5))
+    delivery.deliver(job)
+    await arrived(jobs, delivery, job)
+    [(_, text, files)] = discord_.put
+    assert "too large to be shown" in text
+    assert f"easel:original:{job.id}" in text
+    assert files == ()
+
+
+async def test_full_disk_is_waited_for_where_a_result_has_to_be_made_smaller(
+    jobs: Jobs, delivery: Delivery, discord_: Discord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk, full = delivery._workshop.desk, [OSError(28, "No space left on device")] * 3
+
+    def no_room_at_first() -> Any:
+        if full:
+            raise full.pop()
+        return desk()
+
+    monkeypatch.setattr(delivery._workshop, "desk", no_room_at_first)
+    job = await ended(jobs, tmp_path, png(noise(64, 64)), of=replace(reply(), attachment_size_limit=5000))
+    delivery.deliver(job)
+    await arrived(jobs, delivery, job)
+    assert [files for _, _, files in discord_.put] == [(f"easel-{job.id}-1.webp",)]
 
 
 async def test_headline_that_raises_is_replaced(
