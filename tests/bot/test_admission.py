@@ -102,6 +102,7 @@ def interaction(member_id: int = 1, says: Callable[..., Any] | None = None) -> A
     made.token, made.filesize_limit = f"token-{number}", 10 * 2**20
     made.created_at = datetime.datetime.now(datetime.UTC)
     made.response = create_autospec(discord.InteractionResponse, instance=True)
+    made.response.is_done.return_value = False
     made.response.send_message = AsyncMock(side_effect=says)
     if says is None:
         made.response.send_message.return_value.message_id = number

@@ -72,7 +72,6 @@ def test_no_mistake_makes_a_long_sentence(mistake: object) -> None:
 
 async def test_longest_sentence_fits_a_message() -> None:
     asked = interaction()
-    asked.response.is_done.return_value = False
     await tell(asked, LONG)
     [said] = asked.response.send_message.call_args.args
     assert len(said) == SENTENCE_CHARS

@@ -44,3 +44,9 @@ def test_environment_wins_over_the_dotenv_file(tmp_path: Path, monkeypatch: pyte
     found = environment(tmp_path / ".env")
     assert (found["DISCORD_TOKEN"], found["EASEL_DEVICE"]) == ("from-environment", "cpu")
     assert "EASEL_DATA" not in found
+
+
+def test_dotenv_that_is_no_text_is_the_operators(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes("DISCORD_TOKEN=é".encode("latin-1"))
+    with pytest.raises(OperatorError, match="UTF-8"):
+        environment(tmp_path / ".env")

@@ -57,6 +57,11 @@ class Studio:
             await self.sandbox.state.hub.change(timeout_s=0.2)
         return status
 
+    async def ended(self) -> int:
+        """Wait until the bot ends by itself; returns its exit status."""
+        assert self._bot is not None
+        return await self._bot.wait()
+
     def kill_engine(self) -> None:
         """Kill the inference process, as the system does when memory is out."""
         assert self._bot is not None

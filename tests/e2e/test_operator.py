@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from bot import folder
 from sandbox.server import Sandbox
-from tests.e2e.conftest import ROOT
+from tests.e2e.conftest import ROOT, Studio
 
 
 def run_bot(tmp_path: Path, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -57,6 +58,32 @@ async def test_wrong_token_is_one_line_and_status_2(tmp_path: Path) -> None:
         "easel: Discord does not accept DISCORD_TOKEN: copy the bot's token again from"
         " https://discord.com/developers/applications\n"
     )
+
+
+def test_second_bot_on_the_same_data_is_one_line_and_status_2(tmp_path: Path) -> None:
+    with folder.held(tmp_path / "data"):
+        ended = run_bot(tmp_path, DISCORD_TOKEN="t")
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stderr.count("\n") == 1, ended.stderr
+    assert f"another Easel (process {os.getpid()}) works in the data folder" in ended.stderr
+
+
+async def test_catalogue_that_breaks_while_the_bot_runs_ends_it_when_the_engine_must_start_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    catalogue = tmp_path / "models.toml"
+    catalogue.write_text((ROOT / "models.toml").read_text().replace('"starter/models', f'"{ROOT}/starter/models'))
+    monkeypatch.setenv("EASEL_MODELS", str(catalogue))
+    async with Sandbox() as sandbox:
+        studio = Studio(sandbox, tmp_path / "data")
+        try:
+            await studio.start()
+            catalogue.write_text("[models.starter\n")
+            studio.kill_engine()
+            assert await studio.ended() == 2
+        finally:
+            await studio.close()
+    assert capfd.readouterr().err.splitlines()[-1].startswith("easel: ")
 
 
 async def test_port_in_use_is_one_line_and_status_2(tmp_path: Path) -> None:
