@@ -24,7 +24,7 @@ from inference.protocol import (
 )
 from tests.inference import folders
 
-TIMEOUT_S = 60.0
+TIMEOUT_S = 180.0
 
 
 class Peer:

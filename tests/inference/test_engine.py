@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 import random
 import signal
 import socket
@@ -34,7 +36,7 @@ from inference.store import Store
 from inference.tasks import imagine
 from tests.inference import tiny
 from tests.inference.conftest import ask_for, uploaded
-from tests.inference.folders import data_folder
+from tests.inference.folders import data_folder, put
 from tests.inference.peer import TIMEOUT_S, engine_process, environment
 from tests.inference.serving import Serving
 
@@ -228,6 +230,30 @@ def test_the_process_paints_quietly_and_dies_in_one_line_of_a_peer_that_talks_no
         assert process.wait(TIMEOUT_S) == 1
         (line,) = errors_of(process)
         assert "not our protocol" in line
+
+
+def test_no_pickle_runs_whatever_the_environment_says_and_what_is_written_is_private(
+    models_toml: Path, tmp_path: Path
+) -> None:
+    marker = tmp_path / "ran"
+
+    class Evil:
+        def __reduce__(self) -> tuple[object, ...]:
+            return os.system, (f"touch {marker}",)
+
+    (tmp_path / "evil.pth").write_bytes(pickle.dumps({"params": Evil()}))
+    toml = tmp_path / "models.toml"
+    text = models_toml.read_text().replace('path = "', f'path = "{models_toml.parent}/')
+    toml.write_text(text.replace(f"{models_toml.parent}/x2.pth", str(tmp_path / "evil.pth")))
+    image, files = uploaded(tiny.picture(40, 30))
+    with engine_process(toml, TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD="1") as (peer, process):
+        peer.ready()
+        put(files)
+        peer.send(Batch((Upscale(job=1, model="x2", image=image, factor=2),)))
+        assert isinstance(peer.ends(1)[1], Failed)
+        status = Path(f"/proc/{process.pid}/status").read_text()
+    assert "Umask:\t0077" in status
+    assert not marker.exists()
 
 
 def errors_of(process: subprocess.Popen[str]) -> list[str]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import zlib
+
 import pytest
 import torch
+from PIL import Image
 
-from inference import describing
+from inference import describing, images
 from inference.catalog import Catalog
 from inference.device import Device
-from inference.errors import DeviceLost, OutOfMemory
+from inference.errors import DeviceLost, InvalidInput, OutOfMemory
 from inference.protocol import (
     PICTURES,
     Batch,
@@ -270,6 +273,23 @@ def test_a_disk_that_does_not_give_an_input_is_told_to_member_and_operator(
     assert isinstance(end, Failed)
     assert end == Failed(1, "internal", "The picture cannot be read from this machine's disk. Try again later.")
     assert "Is a directory" in caplog.text
+
+
+def test_a_picture_that_is_larger_than_it_was_said_to_be_is_refused_before_it_is_decoded_and_without_noise(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # The header alone says 95 million pixels, at which Pillow warns; there is nothing behind it.
+    header = b"IHDR" + (10_000).to_bytes(4, "big") + (9_500).to_bytes(4, "big") + b"\x08\x02\x00\x00\x00"
+    crc = zlib.crc32(header).to_bytes(4, "big")
+    ends = b"".join(
+        len(body).to_bytes(4, "big") + name + body + zlib.crc32(name + body).to_bytes(4, "big")
+        for name, body in ((b"IDAT", zlib.compress(b"")), (b"IEND", b""))
+    )
+    data = b"\x89PNG\r\n\x1a\n" + (13).to_bytes(4, "big") + header + crc + ends
+    with pytest.raises(InvalidInput, match="another size"):
+        images.read({"hash": data}, Input("hash", 40, 30))
+    assert not caplog.records
+    assert Image.MAX_IMAGE_PIXELS == 89_478_485, "a library's limit is nobody's to move"
 
 
 @pytest.mark.parametrize(
