@@ -160,6 +160,17 @@ async def test_private_thread_and_other_server_keep_their_jobs(studio: Studio, a
         await painted(ada, await ada.command(f"/reroll job:{number(message)}"))
 
 
+async def test_what_was_made_in_an_age_restricted_channel_is_not_pulled_into_another(
+    studio: Studio, ada: Member
+) -> None:
+    async with Member(studio.sandbox.url, "Ada", "after-dark") as adult:
+        message, _ = await painted(adult, await adult.command(f"/imagine prompt:a star {QUICK} seed:850"))
+        for command in ("/reroll", "/upscale"):
+            refused = await ada.command(f"{command} job:{number(message)}")
+            assert "There is no job" in text_of(refused.message)
+        await painted(adult, await adult.command(f"/reroll job:{number(message)}"))
+
+
 async def test_buttons_of_a_command_that_is_closed_to_a_member_are_closed_too(studio: Studio, ada: Member) -> None:
     message, _ = await painted(ada, await ada.command(f"/imagine prompt:a star {QUICK} seed:900"))
     async with Member(studio.sandbox.url, "Linus") as linus, Member(studio.sandbox.url, "Barbara") as barbara:
