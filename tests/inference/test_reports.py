@@ -133,8 +133,8 @@ def test_a_number_given_anew_while_the_old_result_is_written_gets_an_end_of_its_
     report.still_wanted([1])
     running(report, 1)
     outputs.let.set()
-    report.fail(1, "internal", "Broken.")
     report.close()
+    report.fail(1, "internal", "Broken.")
     assert [event for event in events if isinstance(event, Failed | Finished)] == [
         Failed(1, "cancelled", "Cancelled."),
         Failed(1, "internal", "Broken."),
