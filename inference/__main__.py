@@ -1,8 +1,9 @@
 """`python -m inference`: the engine process, and the operator's two questions about models.
 
-    python -m inference --fd N --data DIR   serve the bot over the inherited socket N, with the pictures in this folder
-    python -m inference --list              which models the catalogue has, and which are on this machine
-    python -m inference --fetch NAME        download its weights from where the catalogue says, a model's partners too
+    python -m inference --fd N --data DIR     serve the bot over the inherited socket N, with pictures in this folder
+    python -m inference --list                which models the catalogue has, and which are on this machine
+    python -m inference --fetch NAME          download its weights from where the catalogue says, its partners' too
+    python -m inference --fetch NAME@COMMIT   its weights alone, as they were in a commit of the hub
 
 Exit status: 0 when the bot hung up, 1 when the engine died and should be started again, 2 when the operator must act
 (one line on stderr says how).
@@ -31,7 +32,7 @@ def main(arguments: list[str]) -> int:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--fd", type=int, help="serve the bot over this inherited socket")
     what.add_argument("--list", action="store_true", help="list what the catalogue has")
-    what.add_argument("--fetch", metavar="NAME", help="download the weights of this entry")
+    what.add_argument("--fetch", metavar="NAME[@COMMIT]", help="download the weights of this entry")
     parser.add_argument("--data", type=Path, metavar="DIR", help="the bot's data folder; needed with --fd")
     asked = parser.parse_args(arguments)
     # With it torch would run what is pickled into a file of weights.
@@ -39,13 +40,15 @@ def main(arguments: list[str]) -> int:
     if asked.fetch is None:
         # Only --fetch uses the network; the Hugging Face libraries read this when they are first imported.
         os.environ["HF_HUB_OFFLINE"] = "1"
+        for secret in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+            os.environ.pop(secret, None)
     try:
         configured = settings.read(os.environ)
         _log_to_stderr(configured.log_level)
         known = catalog.load(configured.models)
         if asked.list:
-            _list(known)
-        elif asked.fetch is not None:
+            return _list(known)
+        if asked.fetch is not None:
             _fetch(known, asked.fetch, configured.log_level)
         else:
             _serve(configured, known, asked.fd, asked.data)
@@ -58,8 +61,10 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _list(known: catalog.Catalog) -> None:
+def _list(known: catalog.Catalog) -> int:
+    """Print the table, then a line for everything that is here and cannot be used, and return the exit status."""
     here = weights.inventory(known)
+    defects = weights.defects(known)
     rows = [("NAME", "FAMILY", "HERE", "WHERE FROM")]
     for kind in catalog.KINDS:
         for name, entry in known.entries(kind).items():
@@ -72,17 +77,27 @@ def _list(known: catalog.Catalog) -> None:
                     family, source = kind, entry.url or entry.path
                 case _:
                     family, source = kind, entry.path or entry.repo
-            rows.append((name, family, "yes" if name in here[kind] else "no", str(source)))
+            if not isinstance(entry, FileEntry) and entry.repo is not None:
+                # The commit that is here; else what would be fetched.
+                source = f"{entry.repo}@{weights.commit(entry) or entry.revision or 'main'}"
+            found = "broken" if (kind, name) in defects else "yes" if name in here[kind] else "no"
+            rows.append((name, family, found, str(source)))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, (*widths, 0), strict=True)).rstrip())
+    for (kind, name), reason in defects.items():
+        print(f"easel: [{kind}s.{name}] {reason}", file=sys.stderr)
+    return 2 if defects else 0
 
 
-def _fetch(known: catalog.Catalog, name: str, log_level: str) -> None:
+def _fetch(known: catalog.Catalog, wanted: str, log_level: str) -> None:
+    name, _, revision = wanted.partition("@")
     if any(_is_of_hub(entry) for entry in fetching.wanted(known, name)):
         _quieten_libraries(log_level)
-    for place in fetching.fetch(known, name):
+    for place in fetching.fetch(known, name, revision or None):
         print(place)
+    if revision:
+        print(f"easel: to use it, write revision = {revision!r} into models.toml", file=sys.stderr)
 
 
 def _is_of_hub(entry: Entry) -> bool:

@@ -76,6 +76,9 @@ Pixels = Annotated[int, msgspec.Meta(ge=8, le=8192)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Guidance = Annotated[float, msgspec.Meta(ge=0, le=50)]
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+Repo = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")]
+Revision = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$")]
+"""A branch, a tag or a commit of the hub."""
 Url = Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s?#]+/[A-Za-z0-9_-][A-Za-z0-9._-]*$")]
 Labels = Annotated[
     tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_LABEL_CHARS)], ...],
@@ -89,8 +92,8 @@ class FolderEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     title: str
     path: str | None = None
     """Relative to models.toml. Either this or `repo`."""
-    repo: str | None = None
-    revision: str | None = None
+    repo: Repo | None = None
+    revision: Revision | None = None
     dtype: Dtype = "auto"
 
     @property

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from inference import weights
+import msgspec
+
+from inference import downloading, hashes, headers, layouts, weights
 from inference.catalog import KINDS, Catalog
 from inference.entries import (
     DETECTOR_FILES,
@@ -27,24 +28,25 @@ FOLDER_FILES = ["*.json", "*.txt", "model.safetensors", "model-*.safetensors"]
 NETWORK_FILES = ["config.json", "diffusion_pytorch_model.safetensors"]
 CHECKER_FILES = [
     *("config.json", "preprocessor_config.json", "model.safetensors"),
-    *(f"{weights.CHECKER}/{name}" for name in ("config.json", "model.safetensors")),
-    f"{weights.EXTRACTOR}/preprocessor_config.json",
+    *(f"{layouts.CHECKER}/{name}" for name in ("config.json", "model.safetensors")),
+    f"{layouts.EXTRACTOR}/preprocessor_config.json",
 ]
 """Of both layouts."""
 
 
-def fetch(catalog: Catalog, name: str) -> Iterator[Path]:
+def fetch(catalog: Catalog, name: str, revision: str | None = None) -> Iterator[Path]:
     """Download what this name needs (`wanted`) and comes from somewhere, and say where each came to lie.
 
-    Raises CatalogError where the catalogue has no such name, and WeightsError in one line where nothing can be
-    fetched, nothing here could read it, the other side refuses or cannot be reached, or what came is not what the
-    catalogue says.
+    With a revision, a commit of the hub such as a recipe names, the entries of this very name come from there and
+    nothing else comes. Raises CatalogError where the catalogue has no such name, and WeightsError in one line where
+    nothing can be fetched, nothing here could read it, the other side refuses or cannot be reached, or what came is
+    not what the catalogue says.
     """
-    entries = wanted(catalog, name)
+    entries = wanted(catalog, name) if revision is None else _at(revision, catalog, name)
     for entry in entries:
         if not weights.is_readable(entry):
             raise WeightsError(f"{entry.title} needs a library that is not here: pip install 'easel[annotators]'")
-    fetchable = [entry for entry in entries if _comes_from_somewhere(entry)]
+    fetchable = [entry for entry in entries if weights.is_fetchable(entry)]
     if not fetchable:
         raise WeightsError(f"{entries[0].title} comes with its {_own_place(entries[0])} and cannot be fetched")
     for entry in fetchable:
@@ -69,10 +71,7 @@ def wanted(catalog: Catalog, name: str) -> list[Entry]:
 
     Raises CatalogError where the catalogue has no such name.
     """
-    named: list[tuple[Kind, str]] = [(kind, name) for kind in KINDS if name in catalog.entries(kind)]
-    if not named:
-        known = ", ".join(name for kind in KINDS for name in catalog.entries(kind))
-        raise CatalogError(f"there is no model {name}: choose one of {known}")
+    named = _named(catalog, name)
     for kind, one in [*named]:
         entry = catalog.entries(kind)[one]
         if isinstance(entry, FolderEntry):
@@ -80,10 +79,21 @@ def wanted(catalog: Catalog, name: str) -> list[Entry]:
     return [catalog.entries(kind)[one] for kind, one in dict.fromkeys(named)]
 
 
-def _comes_from_somewhere(entry: Entry) -> bool:
-    if isinstance(entry, FileEntry):
-        return any(file.url is not None for file in entry.files)
-    return entry.repo is not None
+def _named(catalog: Catalog, name: str) -> list[tuple[Kind, str]]:
+    named: list[tuple[Kind, str]] = [(kind, name) for kind in KINDS if name in catalog.entries(kind)]
+    if not named:
+        known = ", ".join(name for kind in KINDS for name in catalog.entries(kind))
+        raise CatalogError(f"there is no model {name}: choose one of {known}")
+    return named
+
+
+def _at(revision: str, catalog: Catalog, name: str) -> list[Entry]:
+    """The entries of this name that come from the hub, at another revision than the catalogue's."""
+    own = [catalog.entries(kind)[name] for kind, name in _named(catalog, name)]
+    of_hub = [entry for entry in own if isinstance(entry, FolderEntry) and entry.repo is not None]
+    if not of_hub:
+        raise WeightsError(f"{name} does not come from the hub and has no revisions: --fetch {name} is all there is")
+    return [msgspec.structs.replace(entry, revision=revision) for entry in of_hub]
 
 
 def _own_place(entry: Entry) -> str:
@@ -91,22 +101,21 @@ def _own_place(entry: Entry) -> str:
 
 
 def _fetch_file(folder: Path, file: FileEntry) -> Path:
-    """A file of a public release, checked against its SHA-256 before it gets its name."""
-    place, url = folder / file.place, str(file.url)
-    if place.is_file() and file.sha256 in (None, weights.sha256(place)):
-        return place
-    # Imported here because torch takes seconds and nothing else in this module needs it.
-    from torch.hub import download_url_to_file
-
-    place.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        download_url_to_file(url, str(place), hash_prefix=file.sha256)
-    except RuntimeError as error:
-        raise WeightsError(f"{url} is another file than sha256 in models.toml says: {error}") from error
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise WeightsError(f"{url} cannot be fetched from {urlsplit(url).hostname}: {reason}") from error
+    """A file of a public release, which gets its name when it is whole and what the catalogue says."""
+    place = folder / file.place
+    if not _is_right(place, file):
+        downloading.download(str(file.url), place, file.sha256)
     return place
+
+
+def _is_right(place: Path, file: FileEntry) -> bool:
+    if not place.is_file():
+        return False
+    try:
+        headers.check(place)
+        return file.sha256 in (None, hashes.sha256(place))
+    except (OSError, WeightsError):
+        return False
 
 
 def _fetch_pipeline(entry: PipelineEntry) -> Path:
@@ -120,9 +129,9 @@ def _fetch_pipeline(entry: PipelineEntry) -> Path:
             revision=entry.revision,
             variant=entry.variant,
             use_safetensors=True,
-            **dict.fromkeys(weights.UNUSED),
+            **dict.fromkeys(layouts.UNUSED),
         )
-    except (OSError, ValueError) as error:
+    except Exception as error:  # of the hub's client, of what it speaks HTTP with, of the disk
         raise _refused(entry, error) from error
     return _whole(entry, Path(folder))
 
@@ -133,7 +142,7 @@ def _fetch_folder(entry: FolderEntry, files: list[str]) -> Path:
 
     try:
         folder = snapshot_download(str(entry.repo), revision=entry.revision, allow_patterns=files)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # of the hub's client, of what it speaks HTTP with, of the disk
         raise _refused(entry, error) from error
     return _whole(entry, Path(folder))
 
@@ -141,10 +150,14 @@ def _fetch_folder(entry: FolderEntry, files: list[str]) -> Path:
 def _refused(entry: FolderEntry, error: Exception) -> WeightsError:
     # Where the hub does not answer, the libraries look into the cache instead and raise what they found out last.
     cause = error.__cause__ or error
-    return WeightsError(f"{entry.repo} cannot be fetched: {' '.join(str(cause).split())}")
+    return WeightsError(f"{entry.repo} cannot be fetched: {' '.join(str(cause).split()) or type(cause).__name__}")
 
 
 def _whole(entry: FolderEntry, folder: Path) -> Path:
-    if not weights.is_complete(folder, entry):
-        raise WeightsError(f"{entry.repo} came incomplete into {folder}: run the same command again")
+    try:
+        layouts.check(folder, entry)
+    except layouts.Incomplete as error:
+        raise WeightsError(f"{entry.repo} came incomplete, run the same command again: {error}") from error
+    except WeightsError as error:
+        raise WeightsError(f"{entry.repo} has a file that cannot be used: {error}") from error
     return folder

@@ -6,7 +6,8 @@ pipelines are the matter of `pipelines`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,12 +29,12 @@ from transformers import (
     Florence2ForConditionalGeneration,
 )
 
-from inference import annotating, weights
+from inference import annotating, hashes, layouts, weights
 from inference.catalog import Catalog
 from inference.checking import Checker
 from inference.classifying import Classifier
 from inference.describing import Describer
-from inference.device import Device
+from inference.device import Device, is_out_of_memory
 from inference.entries import FolderEntry
 from inference.errors import WeightsError
 from inference.loaded import (
@@ -81,13 +82,14 @@ def upscaler(catalog: Catalog, name: str, path: Path, device: Device) -> Plan[Pi
         from inference.upscaling import Upscaler
 
         for file, described in zip(files, entry.files, strict=True):
-            weights.check_sha256(file, described, name)
+            hashes.check(file, described, name)
+            _require_tensors(file)
         return PictureUpscaler(
             name=name,
             entry=entry,
             network=Upscaler(entry, files, device.where, dtype),
             dtype=dtype,
-            hash=weights.fingerprint(files),
+            hash=hashes.fingerprint(files),
         )
 
     return Plan(expected_bytes=path.stat().st_size, load=load)
@@ -97,22 +99,22 @@ def describer(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan
     """A Florence-2 model from its transformers folder."""
     entry = catalog.describers[name]
     load = partial(_transformer, folder, Florence2ForConditionalGeneration)
-    return _reader(name, entry, folder, device, weights.transformer_files(folder), load, Describer)
+    return _reader(name, entry, folder, device, layouts.transformer_files(folder), load, Describer)
 
 
 def classifier(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[PictureClassifier]:
     """A CLIP model from its transformers folder."""
     entry = catalog.classifiers[name]
     load = partial(_transformer, folder, CLIPModel)
-    return _reader(name, entry, folder, device, weights.transformer_files(folder), load, Classifier)
+    return _reader(name, entry, folder, device, layouts.transformer_files(folder), load, Classifier)
 
 
 def checker(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[PictureChecker]:
     """A safety checker from its folder, or its two."""
     entry = catalog.checkers[name]
-    own, extractor = weights.checker_folders(folder)
+    own, extractor = layouts.checker_folders(folder)
     load = partial(_transformer, own, StableDiffusionSafetyChecker, of=extractor, processor=CLIPImageProcessor)
-    return _reader(name, entry, folder, device, weights.checker_files(folder), load, Checker)
+    return _reader(name, entry, folder, device, layouts.checker_files(folder), load, Checker)
 
 
 def decoder(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[PictureDecoder]:
@@ -122,7 +124,7 @@ def decoder(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[P
     def load() -> PictureDecoder:
         return PictureDecoder(network=_network(folder, AutoencoderTiny, dtype, "tiny decoder").to(device.where).eval())
 
-    return Plan(expected_bytes=weights.parameter_count(weights.diffusers_files(folder)) * dtype.itemsize, load=load)
+    return Plan(expected_bytes=layouts.parameter_count(layouts.diffusers_files(folder)) * dtype.itemsize, load=load)
 
 
 def control(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[PictureControl]:
@@ -130,32 +132,32 @@ def control(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[P
     entry = catalog.controls[name]
     family = catalog.models[entry.models[0]].family
     dtype = device.dtype(entry.dtype, family)
-    files = weights.diffusers_files(folder)
+    files = layouts.diffusers_files(folder)
 
     def load() -> PictureControl:
         network = _network(folder, ControlNetModel, dtype, "ControlNet").to(device.where).eval()
         revision = revision_of(entry, folder)
         return PictureControl(
-            name=name, entry=entry, network=network, revision=revision, hash=weights.fingerprint(files)
+            name=name, entry=entry, network=network, revision=revision, hash=hashes.fingerprint(files)
         )
 
-    return Plan(expected_bytes=weights.parameter_count(files) * dtype.itemsize, load=load)
+    return Plan(expected_bytes=layouts.parameter_count(files) * dtype.itemsize, load=load)
 
 
 def annotator(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[PictureAnnotator]:
     """A Depth Anything model from its transformers folder, or a detector from its own files."""
     entry = catalog.annotators[name]
-    files = weights.annotator_files(folder, entry.kind)
+    files = layouts.annotator_files(folder, entry.kind)
 
     def load() -> PictureAnnotator:
-        try:
+        with opening(folder, f"detector of {entry.kind}"):
             if entry.kind == "depth":
                 kind, processor = DepthAnythingForDepthEstimation, AutoImageProcessor
                 network = annotating.depth(*_transformer(folder, kind, torch.float32, processor=processor))
             else:
+                for file in files:
+                    _require_tensors(file)
                 network = annotating.detector(folder, entry.kind)
-        except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
-            raise does_not_load(folder, f"detector of {entry.kind}", error) from error
         network.model.to(device.where).eval()
         return PictureAnnotator(
             name=name,
@@ -163,7 +165,7 @@ def annotator(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan
             network=network,
             dtype=torch.float32,
             revision=revision_of(entry, folder),
-            hash=weights.fingerprint(files),
+            hash=hashes.fingerprint(files),
         )
 
     return Plan(expected_bytes=sum(file.stat().st_size for file in files), load=load)
@@ -188,10 +190,10 @@ def _reader(
             network=network(loaded.to(device.where).eval(), processor),
             dtype=dtype,
             revision=revision_of(entry, folder),
-            hash=weights.fingerprint(files),
+            hash=hashes.fingerprint(files),
         )
 
-    return Plan(expected_bytes=weights.parameter_count(files) * dtype.itemsize, load=load)
+    return Plan(expected_bytes=layouts.parameter_count(files) * dtype.itemsize, load=load)
 
 
 def revision_of(entry: FolderEntry, folder: Path) -> str | None:
@@ -208,7 +210,7 @@ def _transformer(
     Unlike transformers, which fills gaps with chance, this wants every weight there.
     """
     what = "safety checker" if kind is StableDiffusionSafetyChecker else f"{kind.config_class.model_type} model"
-    try:
+    with opening(folder, what):
         found = AutoConfig.from_pretrained(folder, local_files_only=True).model_type
         if found != kind.config_class.model_type:
             raise ValueError(f"its config.json is of a {found} model")
@@ -217,13 +219,11 @@ def _transformer(
         )
         _require_all(report)
         return loaded, processor.from_pretrained(of or folder, local_files_only=True)
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
-        raise does_not_load(folder, what, error) from error
 
 
 def _network(folder: Path, kind: Any, dtype: torch.dtype, what: str) -> Any:
     """A single network of diffusers, with every weight there as well."""
-    try:
+    with opening(folder, what):
         found = kind.load_config(folder, local_files_only=True).get("_class_name", kind.__name__)
         if found != kind.__name__:
             raise ValueError(f"its config.json is of a {found}")
@@ -231,9 +231,18 @@ def _network(folder: Path, kind: Any, dtype: torch.dtype, what: str) -> Any:
             folder, torch_dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True
         )
         _require_all(report)
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
-        raise does_not_load(folder, what, error) from error
-    return loaded
+        return loaded
+
+
+def _require_tensors(file: Path) -> None:
+    """Raise WeightsError where a pickle holds more than tensors, which could run code.
+
+    The libraries that load it leave `weights_only` out, so that a variable of the environment decides for them.
+    """
+    try:
+        torch.load(file, map_location="meta", weights_only=True)
+    except Exception as error:  # torch and the pickle machine raise half a dozen kinds for a wrong file
+        raise WeightsError(f"{file} is not loaded: it holds more than tensors, or is broken") from error
 
 
 def _require_all(report: dict[str, Any]) -> None:
@@ -241,6 +250,15 @@ def _require_all(report: dict[str, Any]) -> None:
         raise ValueError(f"its weights have no fitting {gaps[0]}")
 
 
-def does_not_load(folder: Path, what: str, error: Exception) -> WeightsError:
-    """What is said of a folder that is there and does not load as this."""
-    return WeightsError(f"{folder} does not load as a {what}: {' '.join(str(error).split())[:300]}")
+@contextmanager
+def opening(folder: Path, what: str) -> Iterator[None]:
+    """Whatever the libraries raise over the files of this folder, but for a full memory, becomes a WeightsError."""
+    try:
+        yield
+    except WeightsError:
+        raise
+    except Exception as error:  # hostile and broken files make them raise a dozen kinds, AssertionError among them
+        if is_out_of_memory(error):
+            raise
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise WeightsError(f"{folder} does not load as a {what}: {reason}") from error

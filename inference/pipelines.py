@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +15,15 @@ from diffusers import (
     StableDiffusionXLImg2ImgPipeline,
     StableDiffusionXLPipeline,
 )
+from transformers import PreTrainedModel
 
-from inference import placement, weights
+from inference import hashes, headers, layouts, placement
 from inference.adapters import Adapters
 from inference.catalog import Catalog
 from inference.device import Device
 from inference.entries import Family, PipelineEntry
-from inference.loaded import PictureModel, PictureRefiner
-from inference.loading import Plan, does_not_load, revision_of
+from inference.loaded import PictureModel, PictureRefiner, networks
+from inference.loading import Plan, opening, revision_of
 from inference.policy import Policy
 from inference.prompts import PromptEncoder
 
@@ -37,7 +40,7 @@ def model(catalog: Catalog, name: str, folder: Path, device: Device, policy: Pol
     """A picture model from its diffusers folder, kept as the policy says."""
     entry = catalog.models[name]
     dtype = placement.dtype(entry, device)
-    files = weights.component_files(folder, entry.variant)
+    files = layouts.component_files(folder, entry.variant)
 
     def load() -> PictureModel:
         quantization = placement.quantization(policy, files)
@@ -52,7 +55,7 @@ def model(catalog: Catalog, name: str, folder: Path, device: Device, policy: Pol
             prompts=PromptEncoder(pipeline, entry.family),
             adapters=Adapters(pipeline),
             revision=revision_of(entry, folder),
-            hashes={component: weights.fingerprint(of) for component, of in files.items()},
+            hashes=hashes.fingerprints(files),
             policy=policy,
         )
 
@@ -65,7 +68,7 @@ def refiner(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[P
     """SDXL's refiner from its diffusers folder."""
     entry = catalog.refiners[name]
     dtype = device.dtype(entry.dtype, "sdxl")
-    files = weights.component_files(folder, entry.variant)
+    files = layouts.component_files(folder, entry.variant)
 
     def load() -> PictureRefiner:
         pipeline = _pipeline(folder, entry, StableDiffusionXLImg2ImgPipeline, "SDXL refiner", dtype)
@@ -76,20 +79,20 @@ def refiner(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[P
             pipeline=pipeline,
             prompts=PromptEncoder(pipeline, "sdxl"),
             revision=revision_of(entry, folder),
-            hashes={component: weights.fingerprint(of) for component, of in files.items()},
+            hashes=hashes.fingerprints(files),
         )
 
-    numbers = weights.parameter_count(file for of_component in files.values() for file in of_component)
+    numbers = layouts.parameter_count(file for of_component in files.values() for file in of_component)
     return Plan(expected_bytes=numbers * dtype.itemsize, load=load)
 
 
 def _pipeline(
     folder: Path, entry: PipelineEntry, kind: type[Any], what: str, dtype: torch.dtype, quantization: Any | None = None
 ) -> Any:
-    absent: dict[str, Any] = dict.fromkeys(weights.UNUSED & set(kind._optional_components))
+    absent: dict[str, Any] = dict.fromkeys(layouts.UNUSED & set(kind._optional_components))
     if kind is StableDiffusionPipeline:
         absent["requires_safety_checker"] = False
-    try:
+    with opening(folder, what):
         pipeline = kind.from_pretrained(
             folder,
             dtype=dtype,
@@ -99,7 +102,19 @@ def _pipeline(
             quantization_config=quantization,
             **absent,
         )
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise does_not_load(folder, what, error) from error
+        for name, part in networks(pipeline).items():
+            _require_all(name, part, layouts.component_files(folder, entry.variant)[name])
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
+
+
+def _require_all(name: str, part: torch.nn.Module, files: Iterable[Path]) -> None:
+    """Raise ValueError where weights of this part are in none of its files.
+
+    diffusers leaves them without numbers, transformers fills the gap with chance. They are known by their shapes: both
+    libraries give some of them other names than they have in older files.
+    """
+    held = Counter(shape for file in files for shape in headers.tensors(file).values())
+    lacking = Counter(tuple(parameter.shape) for parameter in part.parameters()) - held
+    if lacking and (isinstance(part, PreTrainedModel) or any(parameter.is_meta for parameter in part.parameters())):
+        raise ValueError(f"{lacking.total()} weights of its {name} are missing")

@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from diffusers.quantizers.pipe_quant_config import PipelineQuantizationConfig
 
+from inference import layouts
 from inference import policy as policies
-from inference import weights
 from inference.device import Device, host_free_bytes, is_out_of_memory
 from inference.entries import ModelEntry
 from inference.errors import CatalogError
@@ -61,14 +61,14 @@ def dtype(entry: ModelEntry, device: Device) -> torch.dtype:
 
 def measure(folder: Path, entry: ModelEntry, device: Device) -> Needs:
     """What the model in this folder needs, from the headers of its weights."""
-    files = weights.component_files(folder, entry.variant)
+    files = layouts.component_files(folder, entry.variant)
     number_bytes = vae_number_bytes = dtype(entry, device).itemsize
-    numbers = {part: weights.parameter_count(of) for part, of in files.items()}
+    numbers = {part: layouts.parameter_count(of) for part, of in files.items()}
     parts = {part: count * number_bytes for part, count in numbers.items()}
     if device.is_cuda and entry.weights == "8bit":
         for part in _quantized(numbers):
             # Linear layers become one byte a number; what is no matrix stays.
-            parts[part] -= weights.parameter_count(files[part], matrices=True) * (number_bytes - 1)
+            parts[part] -= layouts.parameter_count(files[part], matrices=True) * (number_bytes - 1)
     if entry.family == "sdxl" and number_bytes == 2:
         config = json.loads((folder / "vae" / "config.json").read_text())
         vae_number_bytes = 4 if config.get("force_upcast", True) else 2
@@ -91,8 +91,8 @@ def quantization(policy: Policy, files: Mapping[str, list[Path]]) -> PipelineQua
     import transformers
     from torchao.quantization import Int8WeightOnlyConfig
 
-    numbers = {part: weights.parameter_count(of) for part, of in files.items()}
-    kinds = {part: diffusers if part in weights.DENOISERS else transformers for part in _quantized(numbers)}
+    numbers = {part: layouts.parameter_count(of) for part, of in files.items()}
+    kinds = {part: diffusers if part in layouts.DENOISERS else transformers for part in _quantized(numbers)}
     return PipelineQuantizationConfig(
         quant_mapping={part: kind.TorchAoConfig(Int8WeightOnlyConfig()) for part, kind in kinds.items()}
     )
@@ -102,7 +102,7 @@ def _quantized(numbers: Mapping[str, int]) -> Iterable[str]:
     return [
         part
         for part, count in numbers.items()
-        if part in weights.DENOISERS or (part.startswith("text_encoder") and count > LARGE_NUMBERS)
+        if part in layouts.DENOISERS or (part.startswith("text_encoder") and count > LARGE_NUMBERS)
     ]
 
 

@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 import torch
 
-from inference import weights
 from inference.device import Device
 from inference.entries import DETECTOR_FILES, ControlEntry, FolderEntry
 from inference.loaded import (
@@ -47,7 +46,7 @@ def recipe(request: Imagine, setup: Setup, scheduler: Any) -> dict[str, Any]:
         "refiner": None if setup.refiner is None else _refiner(setup.refiner),
         "scheduler": {"class": type(scheduler).__name__, "config": config},
         "loras": [
-            {"name": adapter.name, "weight": adapter.weight, "hash": weights.fingerprint([adapter.file])}
+            {"name": adapter.name, "weight": adapter.weight, "hash": adapter.sha256[:10]}
             for adapter in model.adapters.active
         ],
         "control": None if setup.control is None else _control(setup.control),

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def quietened(*names: str) -> Iterator[None]:
-    """Leave out what these loggers and their children say below an error, and Python's warnings."""
+def quietened(*names: str, below: int = logging.ERROR) -> Iterator[None]:
+    """Leave out what these loggers and their children say below an error, or another level, and Python's warnings."""
     loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
-        logger.setLevel(logging.ERROR)
+        logger.setLevel(below)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from inference import loading, pipelines, placement, policy, weights
+from inference import hashes, loading, pipelines, placement, policy, weights
 from inference.adapters import Adapter
 from inference.catalog import Catalog
 from inference.device import Device, host_free_bytes, is_out_of_memory
@@ -123,17 +123,26 @@ class Store:
     def adapt(self, model: PictureModel, loras: Sequence[Lora], on_load: Callable[[], None]) -> None:
         """Let exactly these LoRAs work in a model that was got from here; it stays so until the next time.
 
-        Calls `on_load` first where they are others than before, and raises as the `use` methods do. One that is wanted
-        at weight 0 is left out.
+        Calls `on_load` first where they are others than before. Raises UnavailableModel where one of them cannot be
+        used as a whole, OutOfMemory as the `use` methods do. One that is wanted at weight 0 is left out.
         """
         if [(lora.name, lora.weight) for lora in loras] != [(one.name, one.weight) for one in model.adapters.active]:
             on_load()
         wanted = []
         for lora in loras:
-            file = self._located("lora", lora.name)
-            weights.check_sha256(file, self.catalog.loras[lora.name], lora.name)
-            if lora.weight:
-                wanted.append(Adapter(lora.name, file, lora.weight))
+            entry = self.catalog.loras[lora.name]
+            try:
+                file = self._located("lora", lora.name)
+                hashes.check(file, entry, lora.name)
+                if lora.weight:
+                    wanted.append(Adapter(lora.name, file, hashes.sha256(file), lora.weight))
+                    model.adapters.add(wanted[-1])
+            except WeightsError as error:
+                log.error("%s", error)
+                raise UnavailableModel(
+                    f"The LoRA {entry.title} cannot be used with {model.entry.title} here: leave it out."
+                    " The operator can see why in the log."
+                ) from error
         if tuple(wanted) == model.adapters.active:
             return
         model.adapters.switch(wanted)

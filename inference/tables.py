@@ -26,7 +26,7 @@ def read(path: Path, fields: Iterable[str]) -> dict[str, Any]:
         raise
     except (OSError, UnicodeDecodeError) as error:
         raise CatalogError(f"{path} cannot be read: {error}") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise CatalogError(f"{path} is not TOML: {error}") from error
     known = tuple(fields)
     if surplus := sorted(document.keys() - set(known)):

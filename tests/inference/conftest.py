@@ -15,9 +15,10 @@ import torch
 import transformers.utils.logging
 from PIL import Image
 
-from inference import catalog, device, images, marking, painting
+from inference import catalog, device, images, layouts, marking, painting
 from inference.catalog import Catalog
 from inference.device import Device
+from inference.entries import FolderEntry
 from inference.marking import Marks
 from inference.outputs import Files
 from inference.protocol import INCOMING, Event, Failed, Finished, Imagine, Input, Task, sha256_of
@@ -138,6 +139,15 @@ def many_previews(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(painting, "FIRST_PREVIEW_S", 0.0)
     monkeypatch.setattr(painting, "PREVIEW_INTERVAL_S", 0.0)
     monkeypatch.setattr(painting, "PREVIEW_SHARE", 1e9)
+
+
+def is_whole(folder: Path, entry: FolderEntry) -> bool:
+    """Whether a folder lacks nothing that its layout promises."""
+    try:
+        layouts.check(folder, entry)
+    except layouts.Incomplete:
+        return False
+    return True
 
 
 def uploaded(picture: Image.Image, texts: Mapping[str, str] = MappingProxyType({})) -> tuple[Input, dict[str, bytes]]:

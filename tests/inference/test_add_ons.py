@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inference import annotating, catalog
+from inference import annotating, catalog, hashes
 from inference.adapters import KEPT, Adapter
 from inference.catalog import Catalog
-from inference.errors import CatalogError, InvalidInput, UnavailableModel, WeightsError
+from inference.errors import CatalogError, InvalidInput, UnavailableModel
 from inference.protocol import Control, Imagine, Lora
 from inference.store import Store
 from inference.tasks import imagine
@@ -76,7 +76,7 @@ def test_swapping_loras_keeps_the_model_and_never_more_than_a_few(store: Store) 
         link = files[0].with_name(f"ink-{number}.safetensors")
         if not link.exists():
             link.symlink_to(files[0])
-        model.adapters.switch([Adapter("ink", link, 1.0)])
+        model.adapters.switch([Adapter("ink", link, hashes.sha256(link), 1.0)])
     held = model.pipeline.get_list_adapters()
     assert all(len(names) <= KEPT for names in held.values())
     assert store.use("sd15", nothing) is model
@@ -85,14 +85,15 @@ def test_swapping_loras_keeps_the_model_and_never_more_than_a_few(store: Store) 
 
 def test_a_lora_for_another_model_is_refused_and_the_base_still_paints(store: Store) -> None:
     base = painted(store, ask_for())
-    with pytest.raises(WeightsError, match=r"the LoRA misnamed .* does not fit its model"):
+    with pytest.raises(UnavailableModel, match=r"^The LoRA For XL, said to be for 1.5 cannot be used with Tiny 1.5"):
         paint(store, ask_for(loras=(Lora("misnamed", 1.0),)))
     assert painted(store, ask_for()) == base
 
 
-def test_a_lora_file_that_is_not_what_it_says_is_refused(store: Store) -> None:
-    with pytest.raises(WeightsError, match="another file than sha256 in models.toml says: fetch forged again"):
+def test_a_lora_file_that_is_not_what_it_says_is_refused(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(UnavailableModel, match="The LoRA Another file than it says cannot be used with Tiny 1.5 here"):
         paint(store, ask_for(loras=(Lora("forged", 1.0),)))
+    assert "another file than sha256 in models.toml says: fetch forged again" in caplog.text
 
 
 @pytest.mark.parametrize("model", ["sd15", "sdxl"])

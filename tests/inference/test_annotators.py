@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from transformers import AutoImageProcessor, DepthAnythingForDepthEstimation
 
-from inference import annotating, entries, fetching, images, weights
+from inference import annotating, entries, fetching, images, layouts, weights
 from inference.catalog import Catalog
 from inference.device import Device
 from inference.entries import AnnotatorEntry, AnnotatorKind
@@ -117,7 +117,7 @@ def test_an_annotator_takes_its_place_in_the_memory_once_it_is_needed(known: Cat
     with store.lease():
         paint(store, ask_for(control=Control("depth", HOUSE)))
         store.let_go()
-        parameters = weights.parameter_count([known.folder / "depth" / "model.safetensors"])
+        parameters = layouts.parameter_count([known.folder / "depth" / "model.safetensors"])
         assert store.resident()["annotator depth"] == 4 * parameters
 
 

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from inference import catalog, weights
+from inference import catalog, hashes, layouts, weights
 from inference.catalog import Catalog
 from inference.checking import Checker
 from inference.device import Device
@@ -22,7 +22,7 @@ from inference.protocol import Finished, Imagine, Preview, Progress
 from inference.store import Store
 from inference.tasks import imagine
 from tests.inference import tiny
-from tests.inference.conftest import Record, ask_for, with_model
+from tests.inference.conftest import Record, ask_for, is_whole, with_model
 from tests.inference.folders import bytes_of
 
 
@@ -86,8 +86,8 @@ def test_what_passes_is_the_picture_without_a_checker_never_shown_before_it_is_d
     assert not any(isinstance(event, Preview) for event in record)
     finished, before = record.finished()[1], unchecked.finished()[1]
     assert pixels(finished) == pixels(before)
-    files = weights.checker_files(known.folder / "lax")
-    assert finished.recipe["checker"] == {"name": "lax", "hash": weights.fingerprint(files)}
+    files = layouts.checker_files(known.folder / "lax")
+    assert finished.recipe["checker"] == {"name": "lax", "hash": hashes.fingerprint(files)}
     assert before.recipe["checker"] is None
 
 
@@ -145,9 +145,9 @@ def test_a_checker_is_here_with_all_its_files_in_one_folder_or_in_two(
 ) -> None:
     entry = catalog.load(models_toml).checkers[name]
     shutil.copytree(models_toml.parent / name, tmp_path / name)
-    assert weights.is_complete(tmp_path / name, entry)
+    assert is_whole(tmp_path / name, entry)
     (tmp_path / name / missing).unlink()
-    assert not weights.is_complete(tmp_path / name, entry)
+    assert not is_whole(tmp_path / name, entry)
 
 
 def test_weights_named_as_the_published_ones_are_load_as_they_are(

@@ -19,7 +19,7 @@ from inference.protocol import Finished, Preview
 from inference.store import Store
 from inference.tasks import imagine
 from tests.inference import tiny
-from tests.inference.conftest import Record, ask_for, with_model
+from tests.inference.conftest import Record, ask_for, is_whole, with_model
 from tests.inference.folders import hashes
 
 
@@ -138,6 +138,6 @@ def test_a_decoder_is_here_with_its_configuration_and_its_weights(models_toml: P
     for missing in ("config.json", "diffusion_pytorch_model.safetensors"):
         folder = tmp_path / missing
         shutil.copytree(models_toml.parent / "decoder", folder)
-        assert weights.is_complete(folder, known.decoders["tiny"])
+        assert is_whole(folder, known.decoders["tiny"])
         (folder / missing).unlink()
-        assert not weights.is_complete(folder, known.decoders["tiny"]), missing
+        assert not is_whole(folder, known.decoders["tiny"]), missing

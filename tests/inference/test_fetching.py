@@ -13,11 +13,12 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import torch
 from diffusers import DiffusionPipeline
 
 from inference import catalog, fetching, weights
 from inference.errors import CatalogError, WeightsError
-from tests.inference.hub import hub
+from tests.inference.hub import COMMIT, hub
 from tests.inference.peer import TIMEOUT_S, environment
 
 
@@ -52,7 +53,7 @@ def test_fetching_a_model_downloads_what_painting_needs_and_no_more(models_toml:
         "vae/diffusion_pytorch_model.fp16.safetensors",
     ]
     rows = [line.split() for line in run(toml, endpoint, "--list").stdout.splitlines()]
-    assert ["sd15", "sd1", "yes", "somebody/tiny"] in rows
+    assert ["sd15", "sd1", "yes", f"somebody/tiny@{COMMIT}"] in rows
 
 
 def test_fetching_a_describer_leaves_the_same_weights_in_other_formats_alone(models_toml: Path, tmp_path: Path) -> None:
@@ -67,7 +68,7 @@ def test_fetching_a_describer_leaves_the_same_weights_in_other_formats_alone(mod
         assert fetched.returncode == 0, fetched.stderr
     assert sorted(downloaded) == sorted(file.name for file in (models_toml.parent / "florence").iterdir())
     rows = [line.split() for line in run(toml, endpoint, "--list").stdout.splitlines()]
-    assert ["florence", "describer", "yes", "somebody/florence"] in rows
+    assert ["florence", "describer", "yes", f"somebody/florence@{COMMIT}"] in rows
 
 
 def test_fetching_a_model_fetches_its_checker_and_its_decoder_as_well(models_toml: Path, tmp_path: Path) -> None:
@@ -86,7 +87,7 @@ def test_fetching_a_model_fetches_its_checker_and_its_decoder_as_well(models_tom
         assert fetched.returncode == 0, fetched.stderr
     assert sorted(downloaded) == ["config.json", "model.safetensors", "preprocessor_config.json"]
     rows = [line.split() for line in run(toml, endpoint, "--list").stdout.splitlines()]
-    assert ["lax", "checker", "yes", "somebody/checker"] in rows
+    assert ["lax", "checker", "yes", f"somebody/checker@{COMMIT}"] in rows
     assert ["sd15", "sd1", "yes", "sd15"] in rows
     entries = fetching.wanted(catalog.load(toml), "sd15")
     assert [entry.title for entry in entries] == ["Tiny 1.5", "Flags nothing, in one folder", "Tiny decoder"]
@@ -107,14 +108,14 @@ def test_fetching_a_controlnet_fetches_its_annotator_as_well(models_toml: Path, 
     assert sorted(downloaded) == ["config.json", "model.safetensors", "preprocessor_config.json"]
     rows = [line.split() for line in run(toml, endpoint, "--list").stdout.splitlines()]
     assert ["depth", "control", "yes", "canny"] in rows
-    assert ["depth", "annotator", "yes", "somebody/depth"] in rows
+    assert ["depth", "annotator", "yes", f"somebody/depth@{COMMIT}"] in rows
 
 
 def test_fetching_a_detector_takes_its_own_files_out_of_many(models_toml: Path, tmp_path: Path) -> None:
     published = tmp_path / "published"
     published.mkdir()
     for name in ("sk_model.pth", "sk_model2.pth", "ControlNetHED.pth", "README.md"):
-        (published / name).write_bytes(name.encode())
+        torch.save({name: torch.ones(1)}, published / name)
     toml = tmp_path / "models.toml"
     entry = '[annotators.lines]\ntitle = "Lines"\nkind = "lineart"\nrepo = "somebody/detectors"\n'
     toml.write_text(models_toml.read_text() + entry)
@@ -123,7 +124,7 @@ def test_fetching_a_detector_takes_its_own_files_out_of_many(models_toml: Path, 
         assert fetched.returncode == 0, fetched.stderr
     assert sorted(downloaded) == ["sk_model.pth", "sk_model2.pth"]
     rows = [line.split() for line in run(toml, endpoint, "--list").stdout.splitlines()]
-    assert ["lines", "annotator", "yes", "somebody/detectors"] in rows
+    assert ["lines", "annotator", "yes", f"somebody/detectors@{COMMIT}"] in rows
 
 
 @pytest.mark.parametrize(
@@ -156,7 +157,7 @@ def test_fetching_a_decoder_or_a_checker_in_two_folders_takes_what_they_need(
         assert fetched.returncode == 0, fetched.stderr
     assert sorted(downloaded) == files
     rows = [line.split() for line in run(toml, endpoint, "--list").stdout.splitlines()]
-    assert [name, path.replace("strict", "checker"), "yes", "somebody/partner"] in rows
+    assert [name, path.replace("strict", "checker"), "yes", f"somebody/partner@{COMMIT}"] in rows
 
 
 def test_a_hub_that_refuses_is_the_operators_to_mend_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

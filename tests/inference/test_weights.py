@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from diffusers import UNet2DConditionModel
 
-from inference import catalog, entries, weights
+from inference import catalog, entries, hashes, layouts, weights
+from inference.errors import WeightsError
+from tests.inference.conftest import is_whole
 
 COMMIT = "a" * 40
 ENTRY = entries.ModelEntry(
@@ -52,14 +54,14 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_snapshot_in_the_hubs_cache_is_found_and_its_hash_needs_no_reading(models_toml: Path, cache: Path) -> None:
+def test_a_snapshot_in_the_hubs_cache_is_found(models_toml: Path, cache: Path) -> None:
     known = hub_model(models_toml, cache)
     folder = weights.locate(known, "model", "sd15")
     assert folder == cache / "models--somebody--tiny" / "snapshots" / COMMIT
-    files = weights.component_files(folder, None)
-    plain = weights.component_files(models_toml.parent / "sd15", None)
-    assert {part: weights.fingerprint(of) for part, of in files.items()} == {
-        part: weights.fingerprint(of) for part, of in plain.items()
+    files = layouts.component_files(folder, None)
+    plain = layouts.component_files(models_toml.parent / "sd15", None)
+    assert {part: hashes.fingerprint(of) for part, of in files.items()} == {
+        part: hashes.fingerprint(of) for part, of in plain.items()
     }
 
 
@@ -77,20 +79,21 @@ def test_a_snapshot_that_was_cut_short_is_not_here(models_toml: Path, cache: Pat
 def test_missing_tokenizers_shards_and_nonsense_are_noticed(models_toml: Path, tmp_path: Path) -> None:
     folder = tmp_path / "sd15"
     shutil.copytree(models_toml.parent / "sd15", folder)
-    assert weights.is_complete(folder, ENTRY)
+    assert is_whole(folder, ENTRY)
     shutil.rmtree(folder / "tokenizer")
-    assert not weights.is_complete(folder, ENTRY)
+    assert not is_whole(folder, ENTRY)
     shutil.copytree(models_toml.parent / "sd15" / "tokenizer", folder / "tokenizer")
     whole = folder / "unet" / "diffusion_pytorch_model.safetensors"
     shard = folder / "unet" / "diffusion_pytorch_model-00001-of-00001.safetensors"
     whole.rename(shard)
     index = {"weight_map": {"one": shard.name}}
     (folder / "unet" / "diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(index))
-    assert weights.component_files(folder, None)["unet"] == [shard]
+    assert layouts.component_files(folder, None)["unet"] == [shard]
     shard.unlink()
-    assert not weights.is_complete(folder, ENTRY)
+    assert not is_whole(folder, ENTRY)
     (folder / "model_index.json").write_text("[]")
-    assert not weights.is_complete(folder, ENTRY)
+    with pytest.raises(WeightsError, match="model_index.json is not the JSON that it should be"):
+        is_whole(folder, ENTRY)
 
 
 def test_a_variant_is_preferred_and_its_absence_falls_back(models_toml: Path, tmp_path: Path) -> None:
@@ -99,16 +102,16 @@ def test_a_variant_is_preferred_and_its_absence_falls_back(models_toml: Path, tm
     plain = folder / "unet" / "diffusion_pytorch_model.safetensors"
     half = folder / "unet" / "diffusion_pytorch_model.fp16.safetensors"
     shutil.copy(plain, half)
-    files = weights.component_files(folder, "fp16")
+    files = layouts.component_files(folder, "fp16")
     assert files["unet"] == [half]
     assert files["vae"] == [folder / "vae" / "diffusion_pytorch_model.safetensors"]
 
 
 def test_parameters_are_counted_from_headers_alone(models_toml: Path) -> None:
     folder = models_toml.parent / "sd15"
-    files = {"unet": weights.component_files(folder, None)["unet"]}
+    files = {"unet": layouts.component_files(folder, None)["unet"]}
     unet = UNet2DConditionModel.from_pretrained(folder / "unet")
-    assert weights.parameter_count(files["unet"]) == sum(parameter.numel() for parameter in unet.parameters())
+    assert layouts.parameter_count(files["unet"]) == sum(parameter.numel() for parameter in unet.parameters())
 
 
 def test_a_transformers_folder_is_complete_with_its_weights_its_processor_and_its_tokens(
@@ -121,15 +124,15 @@ def test_a_transformers_folder_is_complete_with_its_weights_its_processor_and_it
     for missing in ("config.json", "model.safetensors", "preprocessor_config.json", "tokenizer.json"):
         folder = tmp_path / missing
         shutil.copytree(models_toml.parent / "clip", folder)
-        assert weights.is_complete(folder, entry)
+        assert is_whole(folder, entry)
         (folder / missing).unlink()
-        assert not weights.is_complete(folder, entry), missing
+        assert not is_whole(folder, entry), missing
     folder = tmp_path / "model.safetensors"
     shard = folder / "model-00001-of-00001.safetensors"
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"one": shard.name}}))
-    assert not weights.is_complete(folder, entry)
+    assert not is_whole(folder, entry)
     shutil.copy(models_toml.parent / "clip" / "model.safetensors", shard)
-    assert weights.is_complete(folder, entry)
+    assert is_whole(folder, entry)
 
 
 def test_an_upscaler_needs_all_its_files(models_toml: Path, tmp_path: Path) -> None:

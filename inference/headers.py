@@ -1,0 +1,79 @@
+"""What files of weights say of themselves, read without loading them: whether they are what they are called, and which
+tensors they hold.
+
+Nothing here unpickles, and nothing imports torch: the header of a safetensors file is checked by safetensors itself, of
+a pickle no more than its beginning is looked at.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from inference.errors import WeightsError
+
+SAFETENSORS = ".safetensors"
+PICKLES = (".pth", ".pt")
+
+_MARKS = ((b"PK\x03\x04", "a pickle of torch"), (b"\x80", "a pickle"), (b"GGUF", "a GGUF file"))
+"""What other files of weights begin with."""
+
+
+def tensors(file: Path) -> dict[str, tuple[int, ...]]:
+    """The shape of each tensor in a safetensors file, by its name.
+
+    Raises WeightsError, in one line, where it is no safetensors file or a cut one.
+    """
+    try:
+        with safe_open(file, "np") as opened:
+            return {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        reason = _disguise(file) or f"is no whole safetensors file ({' '.join(str(error).split())[:200]})"
+        raise WeightsError(f"{file} {reason}") from error
+
+
+def check(file: Path, called: str | None = None) -> None:
+    """Raise WeightsError, in one line, where a file is not what the end of its name promises.
+
+    `called` is the name that it will have, where it has another one yet. A pickle is whole where it is an archive of
+    today's torch; an older one is only known by how it begins, and what it holds by whoever loads it.
+    """
+    end = Path(called or file.name).suffix
+    if end == SAFETENSORS:
+        tensors(file)
+    elif end in PICKLES and not _is_pickle(file):
+        raise WeightsError(f"{file} {_disguise(file) or 'is no file of torch, or a cut one'}")
+
+
+def _is_pickle(file: Path) -> bool:
+    try:
+        if _beginning(file).startswith(b"PK"):
+            with zipfile.ZipFile(file) as archive:
+                return any(name.endswith("/data.pkl") for name in archive.namelist())
+        return _beginning(file).startswith(b"\x80\x02")
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
+        return False
+
+
+def _disguise(file: Path) -> str | None:
+    """What a file is that is not what it is called, where that can be seen."""
+    try:
+        beginning = _beginning(file)
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    if not beginning:
+        return "is empty"
+    if beginning.startswith(b"version https://git-lfs"):
+        return "is a Git LFS pointer and not the file that it stands for: git lfs pull fetches that"
+    if beginning.lstrip().lower().startswith((b"<!doctype", b"<html", b"<head", b"<?xml")):
+        return "is a web page and no file of weights"
+    if file.suffix in PICKLES:
+        return None
+    return next((f"is {what}, not what it is called" for mark, what in _MARKS if beginning.startswith(mark)), None)
+
+
+def _beginning(file: Path) -> bytes:
+    with file.open("rb") as stream:
+        return stream.read(512)

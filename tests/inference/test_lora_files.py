@@ -1,0 +1,236 @@
+"""LoRA files that cannot be used, or not as a whole: one sentence for the member, one line for the operator, and the
+base paints as before."""
+
+from __future__ import annotations
+
+import io
+import logging
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from inference.catalog import Catalog
+from inference.device import Device
+from inference.entries import LoraEntry
+from inference.errors import UnavailableModel
+from inference.protocol import Batch, Failed, Imagine, Lora
+from inference.store import Store
+from tests.inference import broken
+from tests.inference.conftest import ask_for, paint_from
+from tests.inference.serving import Serving
+
+Tensors = dict[str, torch.Tensor]
+paint = partial(paint_from, {})
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("loras")
+
+
+@pytest.fixture(scope="module")
+def own(known: Catalog, folder: Path, cpu: Device) -> Store:
+    """A store whose LoRA `odd`, for 1.5, lies in this folder, and `odd-flux` for FLUX."""
+    odd = {
+        name: LoraEntry(title="Odd one", path=str(folder / "odd.safetensors"), models=(model,))
+        for name, model in (("odd", "sd15"), ("odd-flux", "flux-schnell"))
+    }
+    return Store(catalog=replace(known, loras={**known.loras, **odd}), device=cpu)
+
+
+def pixels(store: Store, request: Imagine) -> bytes:
+    return Image.open(io.BytesIO(paint(store, request)[1].pictures[0].data)).tobytes()
+
+
+def refused(store: Store, caplog: pytest.LogCaptureFixture, name: str = "odd") -> str:
+    """What the operator reads when this LoRA is asked for; the member's sentence names it, and the base is unharmed."""
+    model = store.catalog.loras[name].models[0]
+    plain = ask_for(model=model, sampler=store.catalog.models[model].sampler)
+    before = pixels(store, plain)
+    with caplog.at_level(logging.WARNING), pytest.raises(UnavailableModel) as told:
+        paint(store, replace_loras(plain, name))
+    title = store.catalog.models[model].title
+    assert str(told.value) == (
+        f"The LoRA Odd one cannot be used with {title} here: leave it out. The operator can see why in the log."
+    )
+    [record] = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert "\n" not in record.getMessage()
+    assert pixels(store, plain) == before
+    return record.getMessage()
+
+
+def replace_loras(request: Imagine, name: str) -> Imagine:
+    return ask_for(model=request.model, sampler=request.sampler, loras=(Lora(name, 1.0),))
+
+
+@pytest.mark.parametrize("case", broken.SAFETENSORS)
+def test_a_broken_file_is_told(case: str, own: Store, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    content, said = broken.SAFETENSORS[case]
+    (folder / "odd.safetensors").write_bytes(content)
+    assert f"{folder / 'odd.safetensors'} {said}" in refused(own, caplog)
+
+
+def test_a_pickle_that_is_called_safetensors_is_never_opened(
+    own: Store, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
+    (folder / "odd.safetensors").write_bytes(broken.pickled(tmp_path / "ran"))
+    assert "is a pickle, not what it is called" in refused(own, caplog)
+    assert not (tmp_path / "ran").exists()
+
+
+def dora(tensors: Tensors) -> None:
+    for name in [name for name in tensors if name.endswith("lora_up.weight")]:
+        scale = torch.ones(tensors[name].shape[0], 1)
+        tensors[name.replace("lora_up.weight", "dora_scale")] = scale
+
+
+def loha(tensors: Tensors) -> None:
+    for name in [name for name in tensors if name.endswith("lora_up.weight")]:
+        up, down = tensors.pop(name), tensors.pop(name.replace("lora_up", "lora_down"))
+        stem = name.removesuffix("lora_up.weight")
+        for part, value in (("w1_a", up), ("w1_b", down), ("w2_a", up.clone()), ("w2_b", down.clone())):
+            tensors[f"{stem}hada_{part}"] = value
+
+
+def lokr(tensors: Tensors) -> None:
+    for name in [name for name in tensors if name.endswith("lora_up.weight")]:
+        up, down = tensors.pop(name), tensors.pop(name.replace("lora_up", "lora_down"))
+        stem = name.removesuffix("lora_up.weight")
+        tensors |= {f"{stem}lokr_w1": up[:2].contiguous(), f"{stem}lokr_w2": down[:, :2].contiguous()}
+
+
+def tucker(tensors: Tensors) -> None:
+    name = next(name for name in tensors if name.endswith("lora_up.weight"))
+    tensors[name.replace("lora_up", "lora_mid")] = torch.ones(2, 2, 3, 3)
+
+
+def differences(tensors: Tensors) -> None:
+    tensors["lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q.diff"] = torch.ones(16, 16)
+
+
+def embeddings(tensors: Tensors) -> None:
+    tensors["bundle_emb.word.string_to_param.*"] = torch.ones(1, 32)
+
+
+def half_of_another(tensors: Tensors) -> None:
+    stem = "lora_unet_down_blocks_7_attentions_0_transformer_blocks_0_attn1_to_q"
+    tensors |= {f"{stem}.lora_down.weight": torch.ones(2, 8), f"{stem}.lora_up.weight": torch.ones(8, 2)}
+
+
+def second_text_encoder(tensors: Tensors) -> None:
+    stem = "lora_te2_text_model_encoder_layers_0_self_attn_q_proj"
+    tensors |= {f"{stem}.lora_down.weight": torch.ones(2, 32), f"{stem}.lora_up.weight": torch.ones(32, 2)}
+
+
+def without_one_half(tensors: Tensors) -> None:
+    tensors.pop(next(name for name in tensors if name.endswith("lora_up.weight")))
+
+
+def other_width(tensors: Tensors) -> None:
+    for name in [name for name in tensors if name.endswith("lora_down.weight")]:
+        tensors[name] = torch.ones(2, 5)
+
+
+def whole_numbers(tensors: Tensors) -> None:
+    for name in [name for name in tensors if name.endswith("alpha")]:
+        tensors[name] = torch.ones(3)
+
+
+def nothing(tensors: Tensors) -> None:
+    tensors.clear()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (dora, "it is a DoRA, whose magnitudes would be left out"),
+        (loha, "it is a LoHa and not a LoRA"),
+        (lokr, "it is a LoKr and not a LoRA"),
+        (tucker, "its convolutions are decomposed in three"),
+        (differences, "it has whole differences of weights in it"),
+        (embeddings, "it has embeddings with it"),
+        (half_of_another, "1 of its"),
+        (second_text_encoder, "1 of its"),
+        (without_one_half, "lora_up.weight"),
+        (other_width, "size mismatch"),
+        (whole_numbers, ""),
+        (nothing, "nothing of it has a place in the model"),
+    ],
+)
+def test_what_would_not_work_as_a_whole_is_refused(
+    change: Callable[[Tensors], None], said: str, own: Store, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tensors = load_file(own.catalog.folder / "words.safetensors")
+    change(tensors)
+    save_file(tensors, folder / "odd.safetensors")
+    told = refused(own, caplog)
+    assert told.startswith("the LoRA odd cannot be used here: ")
+    assert said in told
+
+
+def flux_of_another_width(tensors: Tensors) -> None:
+    stem = "lora_unet_single_blocks_0_linear1"
+    tensors |= {f"{stem}.lora_down.weight": torch.ones(2, 32), f"{stem}.lora_up.weight": torch.ones(7 * 32, 2)}
+
+
+def wider_flux(tensors: Tensors) -> None:
+    for name in [name for name in tensors if name.endswith("lora_down.weight")]:
+        tensors[name] = torch.ones(2, 2 * tensors[name].shape[1])
+
+
+def norms_of_flux(tensors: Tensors) -> None:
+    stem = "lora_unet_double_blocks_0_img_attn_norm_query_norm_scale"
+    tensors[f"{stem}.diff"] = torch.ones(8)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (flux_of_another_width, "its weights do not fit the model (AssertionError)"),
+        (wider_flux, "do not fit the model"),
+        (norms_of_flux, "it has whole differences of weights in it"),
+    ],
+)
+def test_a_lora_that_would_make_over_a_flux_is_refused(
+    change: Callable[[Tensors], None], said: str, own: Store, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tensors = load_file(own.catalog.folder / "flux-kohya.safetensors")
+    change(tensors)
+    save_file(tensors, folder / "odd.safetensors")
+    assert said in refused(own, caplog, "odd-flux")
+
+
+def test_a_file_that_was_replaced_is_read_again(own: Store, folder: Path) -> None:
+    request = ask_for(loras=(Lora("odd", 1.0),))
+    tensors = load_file(own.catalog.folder / "words.safetensors")
+    save_file(tensors, folder / "odd.safetensors")
+    first = pixels(own, request)
+    save_file({name: 3 * value for name, value in tensors.items()}, folder / "odd.safetensors")
+    assert pixels(own, request) != first
+    shutil.copy(own.catalog.folder / "words.safetensors", folder / "odd.safetensors")
+    assert pixels(own, request) == first
+
+
+def test_the_engine_says_so_and_goes_on(own: Store, folder: Path) -> None:
+    (folder / "odd.safetensors").write_bytes(broken.PAGE)
+    serving = Serving(own.catalog, own)
+    serving.peer.ready()
+    try:
+        (folder / "odd.safetensors").write_bytes(broken.POINTER)
+        serving.peer.send(Batch((ask_for(loras=(Lora("odd", 1.0),)),), {}))
+        ended = serving.peer.ends(1)[1]
+        assert isinstance(ended, Failed)
+        assert ended.kind == "unavailable_model"
+        assert ended.message.startswith("The LoRA Odd one cannot be used with Tiny 1.5 here: leave it out.")
+        serving.peer.paint(ask_for(job=2))
+    finally:
+        serving.peer.socket.close()
+        assert serving.ended()
