@@ -8,6 +8,7 @@ import os
 from http.client import HTTPException
 from pathlib import Path
 from typing import BinaryIO
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
@@ -42,6 +43,8 @@ def download(url: str, place: Path, sha256: str | None = None) -> None:
             finally:
                 part.unlink(missing_ok=True)
     except (OSError, ValueError, HTTPException) as error:
+        if isinstance(error, HTTPError):
+            error.close()
         reason = " ".join(str(error).split()) or type(error).__name__
         raise WeightsError(f"{url} cannot be fetched from {urlsplit(url).hostname}: {reason}") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,9 @@ import torch
 from diffusers import DiffusionPipeline
 
 from inference import catalog, fetching, weights
+from inference.entries import FolderEntry
 from inference.errors import CatalogError, WeightsError
+from tests.inference.broken import PAGE
 from tests.inference.hub import COMMIT, hub
 from tests.inference.peer import TIMEOUT_S, environment
 
@@ -246,3 +249,69 @@ def test_a_release_that_is_not_there_and_a_name_that_is_not_there_are_told(
         list(fetching.fetch(known, "x5"))
     with pytest.raises(WeightsError, match="Tiny 1.5 comes with its folder sd15 and cannot be fetched"):
         list(fetching.fetch(known, "sd15"))
+
+
+def test_an_old_recipes_commit_can_be_fetched_and_the_list_shows_what_is_here(
+    models_toml: Path, tmp_path: Path
+) -> None:
+    toml = tmp_path / "models.toml"
+    text = models_toml.read_text().replace('path = "sd15"', 'repo = "somebody/tiny"\nrevision = "main"')
+    toml.write_text(text)
+    with hub("somebody/tiny", models_toml.parent / "sd15") as (endpoint, _):
+        assert "  somebody/tiny@main" in run(toml, endpoint, "--list").stdout
+        fetched = run(toml, endpoint, "--fetch", f"sd15@{COMMIT}")
+        assert fetched.returncode == 0, fetched.stderr
+        assert f"/snapshots/{COMMIT}" in fetched.stdout
+        assert f"write revision = '{COMMIT}' into models.toml" in fetched.stderr
+        toml.write_text(text.replace('"main"', f'"{COMMIT}"'))
+        rows = [line.split() for line in run(toml, endpoint, "--list").stdout.splitlines()]
+        assert ["sd15", "sd1", "yes", f"somebody/tiny@{COMMIT}"] in rows
+        [line] = run(toml, endpoint, "--fetch", "sdxl@main").stderr.splitlines()
+        assert line.startswith("easel: sdxl does not come from the hub and has no revisions")
+
+
+def test_a_revision_goes_to_the_entry_of_that_name_and_not_to_its_partners(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def download(repo: str, *, revision: str, **_: object) -> str:
+        asked.append((repo, revision))
+        raise OSError("enough")
+
+    known = catalog.load(Path(__file__).parents[2] / "models.toml")
+    monkeypatch.setattr(DiffusionPipeline, "download", download)
+    with pytest.raises(WeightsError):
+        list(fetching.fetch(known, "sdxl", "refs/pr/1"))
+    assert asked == [("stabilityai/stable-diffusion-xl-base-1.0", "refs/pr/1")]
+
+
+def test_a_hub_that_breaks_off_or_answers_nonsense_is_told_in_one_line(models_toml: Path, tmp_path: Path) -> None:
+    toml = tmp_path / "models.toml"
+    toml.write_text(models_toml.read_text().replace('path = "florence"', 'repo = "somebody/florence"'))
+    published = tmp_path / "published"
+    shutil.copytree(models_toml.parent / "florence", published)
+    (published / "model.safetensors").write_bytes(PAGE)
+    with hub("somebody/florence", published) as (endpoint, _):
+        refused = run(toml, endpoint, "--fetch", "florence")
+    assert refused.returncode == 2
+    [line] = refused.stderr.splitlines()
+    assert "somebody/florence has a file that cannot be used" in line
+    assert "is a web page and no file of weights" in line
+    dead = run(toml, "http://127.0.0.1:9", "--fetch", "clip@main", "--fetch", "florence@other")
+    assert dead.returncode == 2
+    [line] = dead.stderr.splitlines()
+    assert line.startswith("easel: somebody/florence cannot be fetched: ")
+
+
+def test_every_hub_entry_of_this_checkout_is_pinned_but_those_that_it_names() -> None:
+    toml = Path(__file__).parents[2] / "models.toml"
+    known = catalog.load(toml)
+    floating = {
+        f"{name}"
+        for kind in catalog.KINDS
+        for name, entry in known.entries(kind).items()
+        if isinstance(entry, FolderEntry) and entry.repo and not re.fullmatch("[0-9a-f]{40}", entry.revision or "main")
+    }
+    assert floating == {"mlsd-sd15"}
+    assert all(f"# {name} is not" in toml.read_text() for name in floating)
+    files = [file for lora in known.loras.values() for file in lora.files if file.url]
+    assert all(file.sha256 for file in files)
