@@ -14,7 +14,7 @@ PYTHON := $(shell for name in python3.12 python3.11 python3 python; do \
 
 setup: $(VENV)/.ready
 
-$(VENV)/.ready: pyproject.toml constraints.txt
+$(VENV)/.ready: pyproject.toml constraints.txt no-deps.txt
 ifeq ($(PYTHON),)
 	@echo "easel: Python 3.11 or 3.12 with its venv module is needed (Debian: apt-get install python3 python3-venv)" >&2; exit 2
 endif
@@ -22,7 +22,8 @@ endif
 	@$(PYTHON) -m venv $(VENV)
 	@# torch first: basicsr asks for it while it is being built, and would fetch a second one for itself.
 	@$(BIN)/pip install -q -c constraints.txt setuptools wheel cython numpy torch torchvision
-	@PYTHONWARNINGS=ignore $(BIN)/pip install -q -c constraints.txt --no-build-isolation -e '.[dev]'
+	@$(BIN)/pip install -q -c constraints.txt --no-build-isolation -e '.[dev]'
+	@PYTHONWARNINGS=ignore $(BIN)/pip install -q --no-deps --no-build-isolation -r no-deps.txt
 	@# OpenCV, which realesrgan needs, links against the system's libGL.
 	@$(BIN)/python -c 'import cv2' 2>/dev/null || { $(call debian,libgl1 libglib2.0-0) && $(BIN)/python -c 'import cv2'; }
 	@touch $@

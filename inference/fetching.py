@@ -44,8 +44,8 @@ def fetch(catalog: Catalog, name: str, revision: str | None = None) -> Iterator[
     """
     entries = wanted(catalog, name) if revision is None else _at(revision, catalog, name)
     for entry in entries:
-        if not weights.is_readable(entry):
-            raise WeightsError(f"{entry.title} needs a library that is not here: pip install 'easel[annotators]'")
+        if (install := weights.how_to_read(entry)) is not None:
+            raise WeightsError(f"{entry.title} needs a library that is not here: {install}")
     fetchable = [entry for entry in entries if weights.is_fetchable(entry)]
     if not fetchable:
         raise WeightsError(f"{entries[0].title} comes with its {_own_place(entries[0])} and cannot be fetched")

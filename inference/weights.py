@@ -20,6 +20,7 @@ from inference.entries import (
     FolderEntry,
     Kind,
     PipelineEntry,
+    UpscalerEntry,
 )
 from inference.errors import WeightsError
 
@@ -69,9 +70,19 @@ def defects(catalog: Catalog) -> dict[tuple[Kind, str], str]:
 
 
 def is_readable(entry: Entry) -> bool:
-    """Whether the library is installed that reads the weights of this entry: that of some annotators is an extra."""
-    detected = isinstance(entry, AnnotatorEntry) and entry.kind in DETECTOR_FILES
-    return not detected or find_spec("controlnet_aux") is not None
+    """Whether the library is installed that reads the weights of this entry."""
+    return how_to_read(entry) is None
+
+
+def how_to_read(entry: Entry) -> str | None:
+    """What installs the library that reads the weights of this entry; None where it is here."""
+    match entry:
+        case AnnotatorEntry() if entry.kind in DETECTOR_FILES and find_spec("controlnet_aux") is None:
+            return "pip install 'easel[annotators]'"
+        case UpscalerEntry() if find_spec("realesrgan") is None or find_spec("basicsr") is None:
+            return "pip install --no-deps --no-build-isolation -r no-deps.txt"
+        case _:
+            return None
 
 
 def entry_files(catalog: Catalog, entry: FileEntry) -> list[Path]:
@@ -116,10 +127,12 @@ def require(catalog: Catalog) -> dict[Kind, tuple[str, ...]]:
         log.warning("[%ss.%s] %s", kind, name, reason)
     if (missing := _missing(catalog, "model", catalog.default)) is not None:
         kind, name = missing
+        which = f"{kind} {name} of the default model" if kind != "model" else "default model"
+        if (install := how_to_read(catalog.entries(kind)[name])) is not None:
+            raise WeightsError(f"the {which} {catalog.default} needs a library that is not here: {install}")
         # What is there and broken says so itself.
         locate(catalog, kind, name)
         here = inventoried["model"]
-        which = f"{kind} {name} of the default model" if kind != "model" else "default model"
         instead = f"set default in models.toml to one of {', '.join(here)}" if here else "see what --list lists"
         raise WeightsError(
             f"the {which} {catalog.default} has no weights on this machine:"
