@@ -156,7 +156,7 @@ def test_without_the_extra_a_detector_counts_as_not_here_and_is_not_fetched(
     kind: AnnotatorKind, known: Catalog, cpu: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in entries.DETECTOR_FILES[kind]:
-        (tmp_path / name).write_bytes(b"weights")
+        torch.save({name: torch.ones(1)}, tmp_path / name)
     alone = with_annotator(known, tmp_path, kind, cpu).catalog
     monkeypatch.setitem(sys.modules, "controlnet_aux", None)
     assert weights.locate(alone, "annotator", kind) is None
@@ -166,7 +166,8 @@ def test_without_the_extra_a_detector_counts_as_not_here_and_is_not_fetched(
     monkeypatch.setattr(weights, "find_spec", lambda _: object())
     assert weights.locate(alone, "annotator", kind) == tmp_path
     (tmp_path / entries.DETECTOR_FILES[kind][-1]).unlink()
-    assert weights.locate(alone, "annotator", kind) is None
+    with pytest.raises(WeightsError, match=f"is not whole: it has no {entries.DETECTOR_FILES[kind][-1]}"):
+        weights.locate(alone, "annotator", kind)
 
 
 def test_depth_in_metres_is_refused(known: Catalog, cpu: Device, tmp_path: Path) -> None:
@@ -202,5 +203,5 @@ def test_a_detector_draws_what_it_finds_in_the_pictures_own_size(
 
 def test_a_detectors_file_that_holds_more_than_tensors_is_refused(known: Catalog, cpu: Device, tmp_path: Path) -> None:
     torch.save({"model": nothing}, tmp_path / "mlsd_large_512_fp32.pth")
-    with pytest.raises(WeightsError, match="does not load as a detector of mlsd: Weights only load failed"):
+    with pytest.raises(WeightsError, match="mlsd_large_512_fp32.pth is not loaded: it holds more than tensors"):
         with_annotator(known, tmp_path, "mlsd", cpu).use_annotator("mlsd", nothing)

