@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from diffusers import UNet2DConditionModel
@@ -141,3 +143,42 @@ def test_an_upscaler_needs_all_its_files(models_toml: Path, tmp_path: Path) -> N
     assert weights.available(catalog.load(tmp_path / "models.toml"), "upscaler") == ("x2",)
     shutil.copy(models_toml.parent / "x4-grain.pth", tmp_path / "x4-grain.pth")
     assert weights.available(catalog.load(tmp_path / "models.toml"), "upscaler") == ("x4", "x2")
+
+
+def test_a_file_that_is_called_like_a_hash_is_hashed_all_the_same(tmp_path: Path) -> None:
+    blob = tmp_path / ("0" * 64)
+    blob.write_bytes(b"something else")
+    link = tmp_path / "model.safetensors"
+    link.symlink_to(blob)
+    assert hashes.sha256(link) == hashes.sha256(blob) == hashlib.sha256(b"something else").hexdigest()
+
+
+def test_a_file_is_read_once_and_again_when_another_takes_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, other = tmp_path / "a.safetensors", tmp_path / "b"
+    file.write_bytes(b"first")
+    digests = [hashes.sha256(file), hashes.sha256(file)]
+    other.write_bytes(b"other")
+    stat = file.stat()
+    os.utime(other, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    monkeypatch.setattr(hashes.hashlib, "file_digest", reading := Reading())
+    assert hashes.sha256(file) == digests[0]
+    assert reading.times == 0
+    other.replace(file)
+    assert hashes.sha256(file) == hashlib.sha256(b"other").hexdigest()
+    assert reading.times == 1
+    assert hashes.fingerprints({"unet": [file]}) == {"unet": hashlib.sha256(b"other").hexdigest()[:10]}
+    assert reading.times == 1
+
+
+class Reading:
+    """hashlib.file_digest, with a count."""
+
+    def __init__(self) -> None:
+        self.times = 0
+        self._digest = hashlib.file_digest
+
+    def __call__(self, *arguments: Any) -> Any:
+        self.times += 1
+        return self._digest(*arguments)
