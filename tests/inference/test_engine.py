@@ -278,7 +278,7 @@ SERVE = ["--fd", "{fd}", "--data", "{data}"]
             {"EASEL_MODELS": "{broken}"},
             "models.one: Object missing required field",
         ),
-        (SERVE, {"EASEL_MODELS": "{empty}"}, "python -m inference --fetch one"),
+        (SERVE, {"EASEL_MODELS": "{empty}"}, "the default model one has no weights on this machine: put them into"),
         (SERVE, {"EASEL_DEVICE": "gpu"}, "EASEL_DEVICE='gpu' names no device"),
         (["--fd", "0", "--data", "{data}"], {}, "--fd 0 is no open socket"),
         (["--fd", "{fd}"], {}, "names no data folder of a bot"),

@@ -98,6 +98,9 @@ def test_absent_and_broken_weights_are_told_apart(models_toml: Path, cpu: Device
         store.use("sd15", nothing)
     assert not store.resident()
     broken.unlink()
+    with pytest.raises(WeightsError, match="sd15 is not whole: it has no unet/diffusion_pytorch_model.safetensors"):
+        store.use("sd15", nothing)
+    shutil.rmtree(tmp_path / "sd15")
     with pytest.raises(UnavailableModel, match="not on this machine"):
         store.use("sd15", nothing)
 
