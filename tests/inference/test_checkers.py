@@ -18,7 +18,7 @@ from inference.catalog import Catalog
 from inference.checking import Checker
 from inference.device import Device
 from inference.errors import UnavailableModel, Unsafe, WeightsError
-from inference.protocol import Finished, Imagine, Preview, Progress
+from inference.protocol import Alive, Finished, Imagine, Preview, Progress
 from inference.store import Store
 from inference.tasks import imagine
 from tests.inference import tiny
@@ -72,7 +72,7 @@ def test_of_a_flagged_job_nothing_leaves_the_engine_but_a_sentence(known: Catalo
     assert failed.kind == "unsafe"
     assert "other words or another seed" in failed.message
     assert failed.message.endswith(".")
-    assert {type(event) for event in record} == {Progress, type(failed)}
+    assert {type(event) for event in record} == {Alive, Progress, type(failed)}
     assert max(event.step for event in record if isinstance(event, Progress)) <= 3, "the second picture is not painted"
 
 
