@@ -97,10 +97,11 @@ class Dispatcher:
         cancelled = await insist(f"the cancellation of job {job.id}", self._jobs.cancel, job.id)
         if cancelled is None:
             return False
+        # It may have come into its queue meanwhile.
+        self._take_out(job.id)
         if cancelled.state == "cancelled":
             self._delivery.deliver(cancelled)
-        else:
-            await self._engine.cancel(job.id)
+        await self._engine.cancel(job.id)
         return True
 
     async def delete(self, job: Job) -> None:
@@ -108,6 +109,9 @@ class Dispatcher:
         self._take_out(job.id)
         self._delivery.forget(job.id)
         await insist(f"the deletion of job {job.id}", self._jobs.delete, job.id)
+        # It may have come into its queue meanwhile, and been shown from there.
+        self._take_out(job.id)
+        self._delivery.forget(job.id)
         await self._engine.cancel(job.id)
 
     async def resume(self) -> None:

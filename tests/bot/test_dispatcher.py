@@ -406,6 +406,25 @@ async def test_cancel_between_the_queue_and_the_engine_holds(
     assert studio.engine.batches == [[other.id]]
 
 
+@pytest.mark.parametrize("end", ["cancel", "delete"])
+async def test_job_that_comes_into_its_queue_while_it_is_ended_does_not_wait(
+    jobs: Jobs, studio_of: Open, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    studio = studio_of(paint)
+    job = await queued(jobs, request(), reply())
+    write = getattr(jobs, end)
+
+    async def put_meanwhile(job_id: int) -> object:
+        # The card is there before its message is known: whoever is quick presses Cancel in between.
+        studio.dispatcher.put(job)
+        return await write(job_id)
+
+    monkeypatch.setattr(jobs, end, put_meanwhile)
+    await getattr(studio.dispatcher, end)(job)
+    assert job.id not in studio.queue
+    assert studio.engine.cancelled == {job.id}
+
+
 async def test_cancelled_job_does_not_wait_again_when_the_engine_dies_under_it(jobs: Jobs, studio_of: Open) -> None:
     async def die_when_asked_to_stop(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
         yield Progress(wanted.job, 0, 8)
