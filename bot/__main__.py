@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from bot import commands, folder, settings
 from bot.admission import Admission
@@ -18,6 +18,7 @@ from bot.delivery import Delivery
 from bot.dispatcher import Dispatcher
 from bot.engine import Engine, LocalEngine
 from bot.errors import EngineDied, OperatorError
+from bot.job import Job
 from bot.jobs import Jobs
 from bot.pictures import Pictures
 from bot.posting import Posting
@@ -97,11 +98,13 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
                     max_waiting_per_member=read.easel_max_waiting_per_member,
                 )
                 client.add(commands.load(admission), admission)
+                # Before anybody can send more.
+                unsettled = await jobs.unsettled()
                 try:
                     async with asyncio.TaskGroup() as tasks:
                         tasks.create_task(background.broken())
                         tasks.create_task(client.stay_connected(read.discord_token.get_secret_value()))
-                        tasks.create_task(_serve(client, dispatcher, admission))
+                        tasks.create_task(_serve(client, dispatcher, admission, unsettled))
                         tasks.create_task(_tidy(jobs))
                 finally:
                     delivery.close()
@@ -110,11 +113,11 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
             await engine.close()
 
 
-async def _serve(client: Easel, dispatcher: Dispatcher, admission: Admission) -> None:
+async def _serve(client: Easel, dispatcher: Dispatcher, admission: Admission, unsettled: Sequence[Job]) -> None:
     """Take up old jobs and run new ones, once there is somebody to answer."""
     await client.wait_until_ready()
     await dispatcher.resume()
-    await admission.resume()
+    await admission.resume(unsettled)
     await dispatcher.run()
 
 

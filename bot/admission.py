@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import discord
@@ -150,16 +150,20 @@ class Admission:
         """Stop a job and forget it and its pictures."""
         await self._dispatcher.delete(job)
 
-    async def resume(self) -> None:
+    async def resume(self, unsettled: Iterable[Job]) -> None:
         """Take up what was on its way in when the bot ended: what was complete is queued if its member was told, what
-        was still being read is withdrawn in words."""
-        for job in await self.jobs.in_state("reading"):
+        was still being read is withdrawn in words.
+
+        Ask for it before members can send anything: what they have sent since is on its way in now.
+        """
+        for job in unsettled:
+            if job.state == "arriving":
+                self._background.start(self._take_up(job))
+                continue
             sentence = "Easel was stopped while it read your picture: send the command again."
             ended = await insist(f"job {job.id}", self.jobs.fail, job.id, "internal", sentence)
             if ended is not None:
                 self._delivery.deliver(ended)
-        for job in await self.jobs.in_state("arriving"):
-            self._background.start(self._take_up(job))
 
     async def _take_up(self, job: Job) -> None:
         """Go on with a complete job of which it is not known whether its member was told."""

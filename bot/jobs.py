@@ -218,6 +218,10 @@ class Jobs:
         unfinished = "state IN ('arriving', 'reading', 'queued', 'running')"
         return await self._jobs(f"state = ? AND {unfinished} ORDER BY id", state)
 
+    async def unsettled(self) -> list[Job]:
+        """All jobs that are on their way in, oldest first."""
+        return await self.in_state("reading") + await self.in_state("arriving")
+
     async def all_of(self, job_ids: Collection[int]) -> list[Job]:
         """Those of these jobs that there are."""
         return [job for job_id in job_ids if (job := await self.find(job_id)) is not None]

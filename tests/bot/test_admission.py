@@ -121,8 +121,23 @@ async def test_row_is_written_before_the_member_is_told(gate: Gate) -> None:
     assert seen == [[(1, "arriving", None)]]
     # After the restart Discord knows the reply, and the job goes on.
     gate.posting.find.return_value = 4711
-    await gate.admission.resume()
+    await gate.admission.resume(await gate.jobs.unsettled())
     await gate.settled()
+    assert await gate.rows() == [(1, "queued", 4711)]
+    assert gate.waiting == [1]
+
+
+async def test_job_that_comes_in_before_the_old_ones_are_taken_up_is_none_of_them(gate: Gate) -> None:
+    old = await gate.jobs.unsettled()
+    gate.posting.find.return_value = None
+
+    async def resume_meanwhile(**_: object) -> Any:
+        # Discord sends commands from the moment of the connection, and is ready seconds later.
+        await gate.admission.resume(old)
+        await gate.settled()
+        return create_autospec(discord.InteractionCallbackResponse, instance=True, message_id=4711)
+
+    await gate.admission.submit(interaction(says=resume_meanwhile), request())
     assert await gate.rows() == [(1, "queued", 4711)]
     assert gate.waiting == [1]
 
@@ -130,7 +145,7 @@ async def test_row_is_written_before_the_member_is_told(gate: Gate) -> None:
 async def test_job_that_nobody_was_told_of_is_forgotten_after_a_restart(gate: Gate) -> None:
     await gate.jobs.arrive(request(), replace(reply(), message_id=None))
     gate.posting.find.return_value = None
-    await gate.admission.resume()
+    await gate.admission.resume(await gate.jobs.unsettled())
     await gate.settled()
     assert await gate.rows() == []
     assert gate.waiting == []
@@ -139,7 +154,7 @@ async def test_job_that_nobody_was_told_of_is_forgotten_after_a_restart(gate: Ga
 async def test_job_of_which_nobody_knows_whether_its_member_was_told_goes_on(gate: Gate) -> None:
     await gate.jobs.arrive(request(), replace(reply(), message_id=None, token_expires_at=1.0))
     gate.posting.find.side_effect = Unknown
-    await gate.admission.resume()
+    await gate.admission.resume(await gate.jobs.unsettled())
     await gate.settled()
     assert await gate.rows() == [(1, "queued", None)]
     assert gate.waiting == [1]
@@ -320,7 +335,7 @@ async def test_upload_is_a_row_while_it_is_read(gate: Gate, reading: Reading) ->
 
 async def test_upload_that_was_being_read_when_the_bot_was_killed_is_withdrawn_in_words(gate: Gate) -> None:
     await gate.jobs.arrive(request(), reply(), reading=True)
-    await gate.admission.resume()
+    await gate.admission.resume(await gate.jobs.unsettled())
     [job] = gate.delivered
     assert job.state == "failed"
     assert "send the command again" in (job.failure_message or "")
@@ -380,5 +395,5 @@ async def test_old_jobs_wait_again_after_a_restart_and_are_not_doubled(gate: Gat
     first, second = await queued(gate.jobs), await queued(gate.jobs)
     for _ in range(2):
         await gate.dispatcher.resume()
-        await gate.admission.resume()
+        await gate.admission.resume(await gate.jobs.unsettled())
     assert gate.waiting == [first.id, second.id]
