@@ -28,6 +28,7 @@ class Message(msgspec.Struct, kw_only=True):
     flags: int = 0
     edited: float | None = None
     reference_id: int | None = None
+    nonce: str | None = None
     interaction_id: int | None = None
     interaction_metadata: Json | None = None
     visible_to: int | None = None

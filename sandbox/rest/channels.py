@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
+from typing import Any
+
 from aiohttp import web
 
 from sandbox import errors, snowflakes
@@ -17,6 +20,8 @@ from sandbox.rest.serving import answer, no_content
 from sandbox.state import State, state_of
 
 routes = web.RouteTableDef()
+Json = dict[str, Any]
+NONCE_REMEMBERED_S = 5 * 60.0
 _MESSAGES = "/channels/{channel}/messages"
 _MESSAGE = _MESSAGES + "/{message}"
 
@@ -81,7 +86,10 @@ async def create_message(request: web.Request) -> web.Response:
     if payload.uploads and not state.bot_permissions(channel) & Permission.ATTACH_FILES:
         raise errors.missing_permissions()
     draft = check_message(payload.body, payload.filenames)
+    if (sent := _sent_before(state, channel, payload.body)) is not None:
+        return answer(state.messages.view(sent))
     message = state.messages.new(channel.id, EASEL)
+    message.nonce = str(payload.body["nonce"]) if payload.body.get("nonce") is not None else None
     if draft.reference_id is not None:
         message.type = REPLY
         if state.messages.get(channel.id, draft.reference_id) is None:
@@ -162,6 +170,15 @@ async def join_thread(request: web.Request) -> web.Response:
 async def leave_thread(request: web.Request) -> web.Response:
     state_of(request).building.leave(_thread(request), EASEL)
     return no_content()
+
+
+def _sent_before(state: State, channel: Channel, body: Json) -> Message | None:
+    """Return the message that the bot has sent with this nonce some minutes ago, where it wants only one."""
+    if not body.get("enforce_nonce") or body.get("nonce") is None:
+        return None
+    since = state.clock.now() - NONCE_REMEMBERED_S
+    recent = takewhile(lambda one: one.created > since, reversed(state.messages.in_channel(channel.id)))
+    return next((one for one in recent if one.nonce == str(body["nonce"])), None)
 
 
 def _thread(request: web.Request) -> Channel:

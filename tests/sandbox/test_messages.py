@@ -146,6 +146,17 @@ async def test_empty_messages_are_refused(bot: RawBot, body: Json) -> None:
     assert (await bot.send(body))[1] == {"message": "Cannot send an empty message", "code": 50006}
 
 
+async def test_message_that_is_sent_again_with_its_nonce_is_made_once(
+    bot: RawBot, ada: Member, sandbox: Sandbox
+) -> None:
+    body = {"content": "once", "nonce": "easel-7", "enforce_nonce": True}
+    first, again = (await bot.send(body))[1], (await bot.send(body))[1]
+    assert again == first
+    assert (await bot.send({"content": "twice", "nonce": "easel-7"}))[1]["id"] != first["id"]
+    await ada.advance(10 * 60.0)
+    assert (await bot.send(body))[1]["id"] != first["id"]
+
+
 async def test_message_cannot_be_edited_to_nothing(bot: RawBot) -> None:
     _, sent = await bot.send({"content": "x"})
     status, error = await bot.call("PATCH", f"/channels/{PICTURES}/messages/{sent['id']}", {"content": None})
