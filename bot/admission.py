@@ -26,6 +26,7 @@ from bot.errors import MemberError
 from bot.job import Job
 from bot.jobs import Jobs
 from bot.posting import ALREADY_ACKNOWLEDGED, UNREACHED, Posting, Unknown, reply_of
+from bot.speaking import tell
 from bot.workers import Workshop
 from inference.protocol import Input, Left, Ready, Request
 
@@ -98,7 +99,8 @@ class Admission:
         """Accept a request on uploads, which are read first; `settle` makes it of them, by their names.
 
         `prepare` makes the pictures that are worked on of those that were uploaded, in the folder where they lie, by
-        names as well. Raises MemberError instead where an upload cannot be read, and as `submit` does.
+        names as well. Where an upload cannot be read, its member is told, and the reply is taken back. Raises MemberError
+        as `submit` does.
         """
         # What is wrong whatever the pictures are gets said at once.
         draft = settle(**dict.fromkeys(uploads, SOME_PICTURE))
@@ -110,8 +112,11 @@ class Admission:
                 return
             try:
                 settled = await self._settled(told, uploads, settle, prepare)
-            except Exception as error:
-                await self._withdraw(told, error)
+            except MemberError as error:
+                await self._withdraw(interaction, told, str(error))
+                return
+            except Exception:
+                await self._fail(told, "Something went wrong inside Easel: try again.")
                 raise
             if settled is not None:
                 self._dispatcher.put(settled)
@@ -160,10 +165,7 @@ class Admission:
             if job.state == "arriving":
                 self._background.start(self._take_up(job))
                 continue
-            sentence = "Easel was stopped while it read your picture: send the command again."
-            ended = await insist(f"job {job.id}", self.jobs.fail, job.id, "internal", sentence)
-            if ended is not None:
-                self._delivery.deliver(ended)
+            await self._fail(job, "Easel was stopped while it read your picture: send the command again.")
 
     async def _take_up(self, job: Job) -> None:
         """Go on with a complete job of which it is not known whether its member was told."""
@@ -248,16 +250,22 @@ class Admission:
             await asyncio.sleep(wait_s)
             wait_s = next(waits, wait_s)
 
-    async def _withdraw(self, job: Job, error: Exception) -> None:
-        """Take a job back whose uploads cannot be read: what is said next is then for its member alone."""
+    async def _withdraw(self, interaction: discord.Interaction, job: Job, sentence: str) -> None:
+        """Take a job back whose uploads cannot be read: why is for its member alone, where Discord lets that be said.
+
+        It is said first: the bot may be killed at any moment, and nothing vanishes without a word.
+        """
+        if not await tell(interaction, sentence):
+            return await self._fail(job, sentence)
         try:
             await self._posting.remove(job.reply)
         except (*UNREACHED, Unknown) as unreached:
             # Then its own card says it, as soon as Discord can be reached.
             log.warning("job %s: its reply could not be taken back: %s", job.id, unreached)
-            sentence = str(error) if isinstance(error, MemberError) else "Something went wrong inside Easel: try again."
-            ended = await insist(f"the end of job {job.id}", self.jobs.fail, job.id, "invalid_input", sentence)
-            if ended is not None:
-                self._delivery.deliver(ended)
-        else:
-            await insist(f"the end of job {job.id}", self.jobs.delete, job.id)
+            return await self._fail(job, sentence)
+        return await insist(f"the end of job {job.id}", self.jobs.delete, job.id)
+
+    async def _fail(self, job: Job, sentence: str) -> None:
+        ended = await insist(f"the end of job {job.id}", self.jobs.fail, job.id, "invalid_input", sentence)
+        if ended is not None:
+            self._delivery.deliver(ended)

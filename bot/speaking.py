@@ -14,8 +14,9 @@ SENTENCE_CHARS = 1900
 """Discord takes 2000 in a message."""
 
 
-async def tell(interaction: discord.Interaction, sentence: str) -> None:
-    """Say one sentence to the member alone, whether or not the interaction was answered before."""
+async def tell(interaction: discord.Interaction, sentence: str) -> bool:
+    """Say one sentence to the member alone, whether or not the interaction was answered before; False where Discord
+    does not take it."""
     if len(sentence) > SENTENCE_CHARS:
         sentence = sentence[: SENTENCE_CHARS - 1] + "…"
     try:
@@ -26,6 +27,8 @@ async def tell(interaction: discord.Interaction, sentence: str) -> None:
     except UNREACHED as error:
         # Too late or gone: there is nobody left to tell.
         log.warning("could not tell member %s %r: %s", interaction.user.id, sentence, error)
+        return False
+    return True
 
 
 async def take_away(interaction: discord.Interaction) -> None:

@@ -104,6 +104,7 @@ def interaction(member_id: int = 1, says: Callable[..., Any] | None = None) -> A
     made.response = create_autospec(discord.InteractionResponse, instance=True)
     made.response.is_done.return_value = False
     made.response.send_message = AsyncMock(side_effect=says)
+    made.followup.send = AsyncMock()
     if says is None:
         made.response.send_message.return_value.message_id = number
     return made
@@ -344,20 +345,49 @@ async def test_upload_that_was_being_read_when_the_bot_was_killed_is_withdrawn_i
 async def test_upload_that_cannot_be_read_leaves_no_job_and_no_reply(gate: Gate, reading: Reading) -> None:
     reading.problem = MemberError("This picture is damaged.")
     reading.go_on.set()
-    with pytest.raises(MemberError, match="damaged"):
-        await submit_upload(gate, interaction())
+    asked = interaction()
+    await submit_upload(gate, asked)
+    asked.followup.send.assert_awaited_once_with("This picture is damaged.", ephemeral=True)
     gate.posting.remove.assert_awaited_once()
     assert await gate.rows() == []
 
 
-async def test_upload_whose_reply_cannot_be_taken_back_says_so_in_its_card(gate: Gate, reading: Reading) -> None:
+async def test_member_has_read_why_before_their_job_is_taken_back(gate: Gate, reading: Reading) -> None:
     reading.problem = MemberError("This picture is damaged.")
     reading.go_on.set()
-    gate.posting.remove.side_effect = refusal(500)
-    with pytest.raises(MemberError):
-        await submit_upload(gate, interaction())
+    asked = interaction()
+    said_at_the_kill: list[int] = []
+
+    async def kill(_: object) -> None:
+        said_at_the_kill.append(asked.followup.send.await_count)
+
+    gate.posting.remove.side_effect = kill
+    await submit_upload(gate, asked)
+    assert said_at_the_kill == [1]
+
+
+@pytest.mark.parametrize("step", ["say", "take back"])
+async def test_upload_of_which_discord_lets_nothing_be_said_says_so_in_its_card(
+    gate: Gate, reading: Reading, step: str
+) -> None:
+    reading.problem = MemberError("This picture is damaged.")
+    reading.go_on.set()
+    asked = interaction()
+    failing = asked.followup.send if step == "say" else gate.posting.remove
+    failing.side_effect = refusal(500)
+    await submit_upload(gate, asked)
     [job] = gate.delivered
     assert (job.state, job.failure_message) == ("failed", "This picture is damaged.")
+
+
+async def test_upload_that_fails_for_reasons_of_our_own_says_so_in_its_card(gate: Gate, reading: Reading) -> None:
+    reading.problem = RuntimeError("nobody foresaw this")
+    reading.go_on.set()
+    with pytest.raises(RuntimeError):
+        await submit_upload(gate, interaction())
+    [job] = gate.delivered
+    assert "went wrong inside Easel" in (job.failure_message or "")
+    gate.posting.remove.assert_not_awaited()
 
 
 async def test_one_upload_of_a_member_is_read_at_a_time(gate: Gate, reading: Reading) -> None:
