@@ -99,8 +99,8 @@ class Admission:
         """Accept a request on uploads, which are read first; `settle` makes it of them, by their names.
 
         `prepare` makes the pictures that are worked on of those that were uploaded, in the folder where they lie, by
-        names as well. Where an upload cannot be read, its member is told, and the reply is taken back. Raises MemberError
-        as `submit` does.
+        names as well. Where an upload cannot be read, its member is told, and the reply is taken back. Raises
+        MemberError as `submit` does.
         """
         # What is wrong whatever the pictures are gets said at once.
         draft = settle(**dict.fromkeys(uploads, SOME_PICTURE))

@@ -1,0 +1,66 @@
+"""What the first version of Easel left lives on: its database, its pictures, its buttons. Real bot, real engine."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from sandbox.member import Json, Member, text_of
+from sandbox.server import Sandbox
+from tests.e2e.asking import QUICK, finished, has_button, painted
+from tests.e2e.conftest import ROOT, Studio
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Studio]:
+    """A bot on the data that the first version wrote: two finished jobs, a failed, a cancelled, a running and a
+    waiting one."""
+    data: Path = tmp_path_factory.mktemp("first") / "data"
+    shutil.copytree(ROOT / "tests" / "bot" / "first", data)
+    async with Sandbox() as sandbox:
+        opened = Studio(sandbox, data)
+        try:
+            await opened.start()
+            yield opened
+        finally:
+            await opened.close()
+
+
+async def of_job(member: Member, number: int) -> Json:
+    """The message that shows this job's pictures, as soon as there is one."""
+    async with asyncio.timeout(120):
+        while True:
+            for message in (await member.state())["messages"]:
+                if f"#{number} " in text_of(message) and has_button(message, "V1"):
+                    return dict(message)
+            await asyncio.sleep(0.2)
+
+
+@pytest.mark.parametrize("number", [2, 5, 6])
+async def test_undelivered_running_and_waiting_jobs_reach_the_channel(ada: Member, number: int) -> None:
+    # Their messages are gone and their tokens are over, so they come as new messages.
+    assert await ada.pictures(await of_job(ada, number))
+
+
+async def test_buttons_and_forms_of_old_messages_work(ada: Member) -> None:
+    message, _ = await painted(ada, await ada.command(f"/imagine prompt:a star {QUICK} seed:1"))
+    _, pictures = await painted(ada, await ada.forge_click(message, "easel:vary:1:1"))
+    assert len(pictures) == 4
+    await painted(ada, await ada.forge_click(message, "easel:reroll:1"))
+    form = await ada.forge_click(message, "easel:edit:1")
+    assert form.modal is not None
+    await painted(ada, await ada.submit(form, {"prompt": "a blue boat"}))
+    await finished(ada, await ada.forge_click(message, "easel:again:3"))
+
+
+async def test_old_job_is_rerolled_by_its_number(ada: Member) -> None:
+    _, [first] = await painted(ada, await ada.command("/reroll job:6"))
+    _, [second] = await painted(ada, await ada.command("/reroll job:6"))
+    assert first == second
