@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from sandbox.member import Json, Member, text_of
+from sandbox.member import Json, Member, buttons_of, text_of
 from sandbox.server import Sandbox
-from tests.e2e.asking import QUICK, finished, has_button, painted
+from tests.e2e.asking import gone, has_button, painted
 from tests.e2e.conftest import ROOT, Studio
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -49,15 +49,19 @@ async def test_undelivered_running_and_waiting_jobs_reach_the_channel(ada: Membe
     assert await ada.pictures(await of_job(ada, number))
 
 
-async def test_buttons_and_forms_of_old_messages_work(ada: Member) -> None:
-    message, _ = await painted(ada, await ada.command(f"/imagine prompt:a star {QUICK} seed:1"))
-    _, pictures = await painted(ada, await ada.forge_click(message, "easel:vary:1:1"))
+async def test_buttons_and_forms_of_old_jobs_work(ada: Member, grace: Member) -> None:
+    message = await of_job(ada, 2)
+    # By the very words that the first version put under its pictures.
+    assert {"easel:vary:2", "easel:reroll:2", "easel:edit:2", "easel:delete:2"} <= {
+        button["custom_id"] for button in buttons_of(message)
+    }
+    _, pictures = await painted(ada, await ada.click(message, "V1"))
     assert len(pictures) == 4
-    await painted(ada, await ada.forge_click(message, "easel:reroll:1"))
-    form = await ada.forge_click(message, "easel:edit:1")
-    assert form.modal is not None
+    await painted(ada, await ada.click(message, "Re-roll"))
+    form = await ada.click(message, "Edit")
     await painted(ada, await ada.submit(form, {"prompt": "a blue boat"}))
-    await finished(ada, await ada.forge_click(message, "easel:again:3"))
+    await grace.click(message, "Delete", until="acknowledged")
+    await gone(grace, message)
 
 
 async def test_old_job_is_rerolled_by_its_number(ada: Member) -> None:
