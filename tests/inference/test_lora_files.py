@@ -24,6 +24,7 @@ from inference.protocol import Batch, Failed, Imagine, Lora
 from inference.store import Store
 from tests.inference import broken
 from tests.inference.conftest import ask_for, paint_from
+from tests.inference.folders import bytes_of
 from tests.inference.serving import Serving
 
 Tensors = dict[str, torch.Tensor]
@@ -46,7 +47,7 @@ def own(known: Catalog, folder: Path, cpu: Device) -> Store:
 
 
 def pixels(store: Store, request: Imagine) -> bytes:
-    return Image.open(io.BytesIO(paint(store, request)[1].pictures[0].data)).tobytes()
+    return Image.open(io.BytesIO(bytes_of(paint(store, request)[1].pictures[0]))).tobytes()
 
 
 def refused(store: Store, caplog: pytest.LogCaptureFixture, name: str = "odd") -> str:

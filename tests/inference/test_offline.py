@@ -13,6 +13,7 @@ from inference.protocol import Batch, Control, Lora
 from starter.render import render
 from starter.world import Scene
 from tests.inference.conftest import ask_for, uploaded
+from tests.inference.folders import put
 from tests.inference.peer import TIMEOUT_S, engine_process, environment
 
 WATCH = """
@@ -60,7 +61,8 @@ def test_an_engine_loads_and_paints_without_a_network_or_a_token(cut_off: tuple[
     with engine_process(toml, **changes) as (peer, process):
         assert {"sd15", "sdxl"} <= {model.name for model in peer.ready().models}
         request = ask_for(loras=(Lora("ink", 0.5),), control=Control("canny", house))
-        peer.send(Batch((request, ask_for(job=2)), files))
+        put(files)
+        peer.send(Batch((request, ask_for(job=2))))
         ended = peer.ends(2)
         assert not [end for end in ended.values() if hasattr(end, "kind")], ended
         environ = Path(f"/proc/{process.pid}/environ").read_bytes()
