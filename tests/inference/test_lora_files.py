@@ -226,7 +226,7 @@ def test_the_engine_says_so_and_goes_on(own: Store, folder: Path) -> None:
     serving.peer.ready()
     try:
         (folder / "odd.safetensors").write_bytes(broken.POINTER)
-        serving.peer.send(Batch((ask_for(loras=(Lora("odd", 1.0),)),), {}))
+        serving.peer.send(Batch((ask_for(loras=(Lora("odd", 1.0),)),)))
         ended = serving.peer.ends(1)[1]
         assert isinstance(ended, Failed)
         assert ended.kind == "unavailable_model"
