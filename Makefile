@@ -10,7 +10,7 @@ PYTHON := $(shell for name in python3.12 python3.11 python3 python; do \
 	$$name -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
 	&& { echo $$name; break; }; done)
 
-.PHONY: setup demo test lint types unit bench bench-gpu sheet watermark-eval starter-eval starter clean chromium
+.PHONY: setup demo test lint types unit bench bench-gpu faults sheet watermark-eval starter-eval starter clean chromium
 
 setup: $(VENV)/.ready
 
@@ -57,6 +57,10 @@ bench: setup
 
 bench-gpu: setup
 	@$(BIN)/python -m benchmarks.gpu $(if $(MODEL),--model $(MODEL))
+
+# Breaks bot, engine, disk and Discord in every way; SCENARIO="kill burst" SEED=7 for some of them from another seed.
+faults: setup
+	@$(BIN)/python -m benchmarks.faults $(SCENARIO) --seed $(or $(SEED),1)
 
 watermark-eval: setup
 	@$(BIN)/python -m benchmarks.watermark
