@@ -171,6 +171,10 @@ class Delivery:
                     await asyncio.sleep(DELETION_HEARD_WITHIN_S)
                 if await self._is_gone(job):
                     return None
+            if status in CLOSED or status == REFUSED:
+                if status == REFUSED:
+                    # Elsewhere its own card may do.
+                    card, plainer = None, self._plainer(job)
                 if (following := next(ways, None)) is not None:
                     log.warning("job %s cannot be shown by way of its %s, trying the next: %s", job.id, way, problem)
                     way = following

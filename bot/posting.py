@@ -90,7 +90,8 @@ class Posting:
         return reply.message_id
 
     async def find(self, reply: Reply) -> int | None:
-        """The message of a reply that may have been acknowledged; None where it was not.
+        """The message of a reply that may have been acknowledged; None where it was not, or by a refusal: that is for
+        the member alone, and a card never is.
 
         Raises what UNREACHED names, and Unknown where the token is of no more use.
         """
@@ -98,13 +99,14 @@ class Posting:
         if webhook is None:
             raise Unknown
         try:
-            return (await webhook.fetch_message(ORIGINAL)).id
+            message = await webhook.fetch_message(ORIGINAL)
         except discord.NotFound:
             return None
         except discord.HTTPException as error:
             if error.code == INVALID_WEBHOOK_TOKEN:
                 raise Unknown from error
             raise
+        return None if message.flags.ephemeral else message.id
 
     async def remove(self, reply: Reply) -> None:
         """Take the reply away; one that is not there is no error. Raises what UNREACHED names."""

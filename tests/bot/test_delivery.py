@@ -196,6 +196,18 @@ async def test_card_that_discord_does_not_take_becomes_plainer(
     assert f"easel:delete:{job.id}" in third[1]
 
 
+async def test_reply_that_takes_no_card_at_all_is_closed(
+    jobs: Jobs, delivery: Delivery, discord_: Discord, tmp_path: Path
+) -> None:
+    discord_.says = lambda way, card: refusal(400, 50035) if way == "reply" else 4712
+    job = await ended(jobs, tmp_path, b"a picture", prompt="a peculiar prompt")
+    delivery.deliver(job)
+    await arrived(jobs, delivery, job)
+    assert discord_.ways == ["reply", "reply", "reply", "channel"]
+    assert "peculiar" in discord_.put[-1][1]
+    assert await way_of(jobs, job) == "channel"
+
+
 async def test_look_that_raises_ends_in_a_plain_card(
     jobs: Jobs, delivery: Delivery, discord_: Discord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
