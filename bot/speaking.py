@@ -32,10 +32,14 @@ async def tell(interaction: discord.Interaction, sentence: str) -> bool:
 
 
 async def take_away(interaction: discord.Interaction) -> None:
-    """Answer a press by removing the message that it was on; one that is gone already is no error."""
+    """Answer a press by removing the message that it was on; one that is gone already is no error, and where Discord
+    cannot be reached the member hears what to do."""
     try:
         await interaction.response.defer()
         await interaction.delete_original_response()
     except discord.NotFound:
         # Pressed twice, or by two people at once.
         return
+    except UNREACHED as error:
+        log.warning("the message of a deleted job could not be taken away: %s", error)
+        await tell(interaction, "This job is deleted, but its message is still here: press Delete once more.")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import aiohttp
 import pytest
 
 from bot import add_ons, axes, numbers, tools, wishes
 from bot.choices import echo, nearest
 from bot.errors import MemberError
-from bot.speaking import SENTENCE_CHARS, tell
+from bot.speaking import SENTENCE_CHARS, take_away, tell
 from bot.wishes import Wish
 from inference.protocol import AddOnInfo, Input, ToolInfo
 from tests.bot.conftest import ready
@@ -75,3 +76,12 @@ async def test_longest_sentence_fits_a_message() -> None:
     await tell(asked, LONG)
     [said] = asked.response.send_message.call_args.args
     assert len(said) == SENTENCE_CHARS
+
+
+@pytest.mark.parametrize("step", ["defer", "delete"])
+async def test_message_that_discord_does_not_take_away_is_told_of(step: str) -> None:
+    asked = interaction()
+    failing = asked.response.defer if step == "defer" else asked.delete_original_response
+    failing.side_effect = aiohttp.ServerDisconnectedError
+    await take_away(asked)
+    assert "press Delete once more" in asked.followup.send.call_args.args[0]
