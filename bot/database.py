@@ -7,6 +7,7 @@ import logging
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -34,12 +35,23 @@ Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
 
+@dataclass(eq=False)
+class _Change:
+    """A statement that waits, and in the end its rows or its error."""
+
+    sql: str
+    parameters: Sequence[Any]
+    outcome: list[sqlite3.Row] | Exception | None = None
+
+
 class Database:
-    """One connection, shared by the whole bot. Writes go through `transaction`, which lets in one at a time."""
+    """One connection, shared by the whole bot. Writes go through `change` and `transaction`, one at a time."""
 
     def __init__(self, connection: aiosqlite.Connection) -> None:
         self._connection = connection
         self._writing = asyncio.Lock()
+        self._waiting: dict[int, _Change] = {}
+        """What is to be changed when the one that writes has finished, in its order."""
 
     async def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:
         """All rows of a query."""
@@ -49,6 +61,50 @@ class Database:
         """The first row of a query, or None."""
         rows = await self.rows(sql, parameters)
         return rows[0] if rows else None
+
+    async def change(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        """One statement that is kept or not, and the rows that it returns.
+
+        Those that come while another writes are kept together, in one transaction: where hundreds of members ask at
+        once, they wait for the disk once and not each for all before.
+        """
+        change = _Change(sql, parameters)
+        self._waiting[id(change)] = change
+        try:
+            async with self._writing:
+                if change.outcome is None:
+                    changes, self._waiting = list(self._waiting.values()), {}
+                    await _surely(self._make(changes))
+        finally:
+            self._waiting.pop(id(change), None)
+        if isinstance(change.outcome, Exception):
+            raise change.outcome
+        assert change.outcome is not None
+        return change.outcome
+
+    async def _make(self, changes: Sequence[_Change]) -> None:
+        """Make these changes; each has its outcome then, and one that fails takes no other with it."""
+        if len(changes) > 1:
+            try:
+                await self._connection.execute("BEGIN IMMEDIATE")
+                outcomes = [await self._one(change) for change in changes]
+                await self._connection.commit()
+            except Exception:
+                # Each by itself then says what is wrong with it.
+                with suppress(sqlite3.Error, ValueError):
+                    await self._connection.rollback()
+            else:
+                for change, rows in zip(changes, outcomes, strict=True):
+                    change.outcome = rows
+                return
+        for change in changes:
+            try:
+                change.outcome = await self._one(change)
+            except Exception as error:
+                change.outcome = error
+
+    async def _one(self, change: _Change) -> list[sqlite3.Row]:
+        return list(await self._connection.execute_fetchall(change.sql, change.parameters))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[aiosqlite.Connection]:

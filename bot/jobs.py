@@ -21,6 +21,13 @@ MAX_ATTEMPTS = 2
 """A job that ended the engine this often is set aside: a third try would most likely end it again."""
 
 
+ARRIVE = (
+    "INSERT INTO job (kind, request, state, parent_id, member_id, guild_id, channel_id, age_restricted,"
+    " message_id, token, token_expires_at, attachment_size_limit, created_at)"
+    " VALUES (?, ?, ?, (SELECT id FROM job WHERE id = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING *"
+)
+
+
 class Jobs:
     """Every job there ever was, except those that their members deleted.
 
@@ -39,31 +46,28 @@ class Jobs:
         self, request: Request, reply: Reply, parent_id: int | None = None, *, reading: bool = False
     ) -> Job:
         """Write a new job down, before its member is told; `reading` where its uploads are still to be read."""
-        async with self._database.transaction() as connection:
-            cursor = await connection.execute(
-                "INSERT INTO job (kind, request, state, parent_id, member_id, guild_id, channel_id, age_restricted,"
-                " message_id, token, token_expires_at, attachment_size_limit, created_at)"
-                " VALUES (?, ?, ?, (SELECT id FROM job WHERE id = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    request.kind,
-                    msgspec.json.encode(request).decode(),
-                    "reading" if reading else "arriving",
-                    parent_id,
-                    reply.member_id,
-                    reply.guild_id,
-                    reply.channel_id,
-                    reply.age_restricted,
-                    reply.message_id,
-                    reply.token,
-                    reply.token_expires_at,
-                    reply.attachment_size_limit,
-                    self._clock(),
-                ),
-            )
-            assert cursor.lastrowid is not None
-            if not reading:
-                await self._use(connection, cursor.lastrowid, request)
-        return await self.get(cursor.lastrowid)
+        values = (
+            request.kind,
+            msgspec.json.encode(request).decode(),
+            "reading" if reading else "arriving",
+            parent_id,
+            reply.member_id,
+            reply.guild_id,
+            reply.channel_id,
+            reply.age_restricted,
+            reply.message_id,
+            reply.token,
+            reply.token_expires_at,
+            reply.attachment_size_limit,
+            self._clock(),
+        )
+        if reading or not request.inputs:
+            [row] = await self._database.change(ARRIVE, values)
+        else:
+            async with self._database.transaction() as connection:
+                [row] = await connection.execute_fetchall(ARRIVE, values)
+                await self._use(connection, row["id"], request)
+        return await self._job(row)
 
     async def acknowledge(self, job_id: int, message_id: int | None) -> Job | None:
         """Write down that the member was told, and in which message if that is known: a job that was complete is
@@ -181,12 +185,11 @@ class Jobs:
     async def delivered(self, job_id: int, way: Way, message_id: int | None) -> None:
         """Write down how and in which message the member has the answer. The reply's token is of no more use and is
         forgotten."""
-        async with self._database.transaction() as connection:
-            await connection.execute(
-                "UPDATE job SET delivered_at = ?, delivered_to = ?, message_id = coalesce(?, message_id),"
-                " token = '', token_expires_at = 0 WHERE id = ?",
-                (self._clock(), way, message_id, job_id),
-            )
+        await self._database.change(
+            "UPDATE job SET delivered_at = ?, delivered_to = ?, message_id = coalesce(?, message_id),"
+            " token = '', token_expires_at = 0 WHERE id = ?",
+            (self._clock(), way, message_id, job_id),
+        )
 
     async def delete(self, job_id: int) -> None:
         """Forget a job and remove its pictures from disk, except those that another job shows or works on. One that is
@@ -199,11 +202,10 @@ class Jobs:
 
     async def withdraw(self, member_id: int, token: str) -> None:
         """Forget what may have been written down of this member's interaction, of which nobody was told."""
-        async with self._database.transaction() as connection:
-            await connection.execute(
-                "DELETE FROM job WHERE member_id = ? AND token = ? AND state IN ('arriving', 'reading')",
-                (member_id, token),
-            )
+        await self._database.change(
+            "DELETE FROM job WHERE member_id = ? AND token = ? AND state IN ('arriving', 'reading')",
+            (member_id, token),
+        )
 
     async def tidy(self) -> None:
         """Remove every picture that no job uses: what a kill or a full disk has left between a file and its row."""
@@ -264,9 +266,8 @@ class Jobs:
         return await self._job(row) if row else None
 
     async def _change(self, job_id: int, statement: str, *values: object) -> Job | None:
-        async with self._database.transaction() as connection:
-            cursor = await connection.execute(statement, (*values, job_id))
-        return await self.find(job_id) if cursor.rowcount == 1 else None
+        rows = await self._database.change(f"{statement} RETURNING *", (*values, job_id))
+        return await self._job(rows[0]) if rows else None
 
     @staticmethod
     async def _use(connection: aiosqlite.Connection, job_id: int, request: Request) -> None:

@@ -108,6 +108,43 @@ async def test_transactions_of_two_tasks_do_not_mix(database: Database) -> None:
     assert sorted(row["x"] for row in await database.rows("SELECT x FROM a")) == [1, 3, 5, 7, 9]
 
 
+async def numbered(database: Database, number: int) -> int:
+    [row] = await database.change("INSERT INTO number VALUES (?) RETURNING x", (number,))
+    return int(row["x"])
+
+
+async def test_changes_that_come_at_once_are_kept_together_and_each_gets_its_own_rows(database: Database) -> None:
+    await database.change("CREATE TABLE number (x INTEGER UNIQUE) STRICT")
+    statements: list[str] = []
+    await database._connection.set_trace_callback(statements.append)
+    assert await asyncio.gather(*(numbered(database, number) for number in range(100))) == list(range(100))
+    assert statements.count("COMMIT") <= 2
+    assert [row["x"] for row in await database.rows("SELECT x FROM number ORDER BY rowid")] == list(range(100))
+
+
+async def test_change_that_fails_takes_no_other_with_it(database: Database) -> None:
+    await database.change("CREATE TABLE number (x INTEGER UNIQUE) STRICT")
+    numbers = [0, 1, 2, 2, 3]
+    outcomes = await asyncio.gather(*(numbered(database, number) for number in numbers), return_exceptions=True)
+    assert [one for one in outcomes if isinstance(one, int)] == [0, 1, 2, 3]
+    assert [type(one) for one in outcomes if not isinstance(one, int)] == [sqlite3.IntegrityError]
+    assert not database._connection.in_transaction
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_change_whose_task_is_cancelled_anywhere_harms_no_other(database: Database, turns: int) -> None:
+    await database.change("CREATE TABLE number (x INTEGER UNIQUE) STRICT")
+    tasks = [asyncio.create_task(numbered(database, number)) for number in range(6)]
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    for task in tasks[:2]:
+        task.cancel()
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert outcomes[2:] == [2, 3, 4, 5]
+    assert not database._connection.in_transaction
+    assert await numbered(database, 6) == 6
+
+
 async def count(database: Database) -> int:
     [row] = await database.rows("SELECT count(*) AS many FROM a")
     return int(row["many"])
