@@ -155,6 +155,10 @@ class Admission:
         """Stop a job and forget it and its pictures."""
         await self._dispatcher.delete(job)
 
+    def reconnected(self) -> None:
+        """Discord can be reached again."""
+        self._delivery.try_again()
+
     async def resume(self, unsettled: Iterable[Job]) -> None:
         """Take up what was on its way in when the bot ended: what was complete is queued if its member was told, what
         was still being read is withdrawn in words.

@@ -108,6 +108,8 @@ class Easel(discord.Client):
     async def on_connect(self) -> None:
         """The gateway has taken us, or has us back."""
         self._offline_since = None
+        if self._admission is not None:
+            self._admission.reconnected()
 
     on_resumed = on_connect
 

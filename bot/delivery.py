@@ -6,6 +6,7 @@ What Discord's limits and its refusals come to is decided here; how a card gets 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -65,6 +66,8 @@ class Delivery:
         self._live: dict[int, _Live] = {}
         self._deliveries: dict[int, asyncio.Task[Any]] = {}
         self._room = asyncio.Semaphore(AT_ONCE)
+        self._reached = asyncio.Event()
+        """Happens when Discord can be reached again after it could not."""
 
     def headline(self, job: Job) -> str:
         """The job's request in a line."""
@@ -88,6 +91,11 @@ class Delivery:
         if job.id not in self._deliveries:
             task = self._deliveries[job.id] = self._background.start(self._deliver(job))
             task.add_done_callback(lambda _: self._deliveries.pop(job.id, None))
+
+    def try_again(self) -> None:
+        """Discord can be reached again: no end waits any longer for its next try."""
+        self._reached.set()
+        self._reached = asyncio.Event()
 
     def forget(self, job_id: int) -> None:
         """Show nothing more of a job that was deleted."""
@@ -182,7 +190,9 @@ class Delivery:
                 ways = iter(WAYS)
                 way = next(ways)
             log.warning("job %s could not be delivered, trying again in %s s: %s", job.id, wait_s, problem)
-            await asyncio.sleep(wait_s)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._reached.wait()
             wait_s = next(waits, wait_s)
             if await self._is_gone(job):
                 return None

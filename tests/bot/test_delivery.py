@@ -154,6 +154,21 @@ async def test_delivery_never_gives_up(jobs: Jobs, delivery: Delivery, discord_:
     assert tries == 61
 
 
+async def test_end_waits_no_longer_once_discord_is_back(
+    jobs: Jobs, delivery: Delivery, discord_: Discord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery_module, "RETRY_AFTER_S", (1000.0,))
+    discord_.says = lambda way, card: refusal(503)
+    job = await ended(jobs, tmp_path)
+    delivery.deliver(job)
+    await discord_.tried.wait()
+    await asyncio.sleep(0)
+    discord_.says = lambda way, card: 4711
+    delivery.try_again()
+    await arrived(jobs, delivery, job)
+    assert await way_of(jobs, job) == "reply"
+
+
 async def test_job_whose_message_was_deleted_is_not_shown_elsewhere(
     jobs: Jobs, delivery: Delivery, discord_: Discord, tmp_path: Path
 ) -> None:
