@@ -87,6 +87,12 @@ class Database:
         if len(changes) > 1:
             try:
                 await self._connection.execute("BEGIN IMMEDIATE")
+            except Exception as error:
+                # It is nobody's fault, and trying each by itself would let all wait for the same lock in turn.
+                for change in changes:
+                    change.outcome = error
+                return
+            try:
                 outcomes = [await self._one(change) for change in changes]
                 await self._connection.commit()
             except Exception:

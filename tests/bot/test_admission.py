@@ -102,7 +102,8 @@ def interaction(member_id: int = 1, says: Callable[..., Any] | None = None) -> A
     made.token, made.filesize_limit = f"token-{number}", 10 * 2**20
     made.created_at = datetime.datetime.now(datetime.UTC)
     made.response = create_autospec(discord.InteractionResponse, instance=True)
-    made.response.is_done.return_value = False
+    answers = made.response
+    answers.is_done.side_effect = lambda: bool(answers.send_message.await_count + answers.defer.await_count)
     made.response.send_message = AsyncMock(side_effect=says)
     made.followup.send = AsyncMock()
     if says is None:

@@ -301,3 +301,23 @@ async def test_numbers_go_on_where_the_first_version_ended(first: Jobs) -> None:
 def test_buttons_of_the_first_version_are_understood() -> None:
     for custom_id in ("easel:vary:1", "easel:vary:1:1", "easel:reroll:1", "easel:edit:1", "easel:delete:1"):
         assert JobButton.__discord_ui_compiled_template__.fullmatch(custom_id)
+
+
+async def test_lock_of_another_program_is_waited_for_once_by_all_together(tmp_path: Path) -> None:
+    async with open_database(tmp_path / "db") as database:
+        await database.change("CREATE TABLE number (x INTEGER UNIQUE) STRICT")
+        statements: list[str] = []
+        await database._connection.set_trace_callback(statements.append)
+        other = sqlite3.connect(tmp_path / "db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        async with database._writing:
+            changes = [
+                asyncio.create_task(database.change("INSERT INTO number VALUES (?)", (number,))) for number in range(9)
+            ]
+            await asyncio.sleep(0)
+        results = await asyncio.gather(*changes, return_exceptions=True)
+        other.execute("ROLLBACK")
+        other.close()
+        assert [type(result) for result in results] == [sqlite3.OperationalError] * 9
+        assert [statement for statement in statements if statement.startswith("INSERT")] == []
+        await database.change("INSERT INTO number VALUES (?)", (1,))
