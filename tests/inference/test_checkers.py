@@ -120,7 +120,9 @@ def test_a_model_whose_checker_is_not_here_cannot_be_used(known: Catalog, cpu: D
     lacking = with_model(known, checker="unfetched")
     assert "sd15" not in weights.available(lacking)
     assert "sd21" in weights.available(lacking)
-    with pytest.raises(WeightsError, match="the checker unfetched of the default model sd15 has no weights .* --fetch"):
+    with pytest.raises(
+        WeightsError, match="the checker unfetched of the default model sd15 has no weights .* put them into"
+    ):
         weights.require(lacking)
     record = Record()
     record.begin(ask_for())

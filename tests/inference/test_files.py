@@ -81,9 +81,14 @@ def test_what_cannot_be_flushed_is_not_left(tmp_path: Path, monkeypatch: pytest.
     assert not list(tmp_path.iterdir())
 
 
-def test_a_missing_folder_is_an_error_of_the_system(tmp_path: Path) -> None:
+def test_a_folder_that_somebody_tidied_away_is_made_again(tmp_path: Path) -> None:
+    left = leave(tmp_path / "incoming", DATA)
+    assert (tmp_path / "incoming" / left.file).read_bytes() == DATA
+
+
+def test_a_folder_that_cannot_be_is_an_error_of_the_system(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        leave(tmp_path / "nowhere", DATA)
+        leave(tmp_path / "nowhere" / "incoming", DATA)
 
 
 def test_pictures_lie_in_folders_by_the_first_of_their_hash(tmp_path: Path) -> None:

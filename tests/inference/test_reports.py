@@ -204,7 +204,7 @@ def test_a_full_disk_fails_the_job_with_a_sentence_and_the_engine_goes_on(
 
 def test_a_folder_that_is_gone_fails_the_job_with_a_sentence(tmp_path: Path) -> None:
     events: list[Event] = []
-    report = Reporter(events.append, Files(tmp_path / "gone"))
+    report = Reporter(events.append, Files(tmp_path / "gone" / "incoming"))
     running(report, 1)
     report.finish(1, [PAINTED], {})
     report.close()

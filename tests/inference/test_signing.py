@@ -12,7 +12,7 @@ import c2pa
 import pytest
 from PIL import Image
 
-from bot import attachments
+from bot import decoding
 from inference import images, marking, signing, watermark
 from inference.errors import SettingsError
 from inference.marking import Marks
@@ -88,9 +88,11 @@ def test_painted_pictures_are_signed_as_they_are_marked_and_repeat_their_pixels(
 
 def test_upload_whose_only_mark_is_a_manifest_says_so_in_our_copy(tmp_path: Path) -> None:
     sign = signing.load(*certificates.write(tmp_path))
-    upload = attachments.decode(sign(images.png(tiny.picture(), {}), "compositeWithTrainedAlgorithmicMedia"))
-    assert declared_source(upload.png) == "compositeWithTrainedAlgorithmicMedia"
-    assert marking.origin(tiny.picture(), upload.png) == "model"
+    given = tmp_path / "given.png"
+    given.write_bytes(sign(images.png(tiny.picture(), {}), "compositeWithTrainedAlgorithmicMedia"))
+    ours = (tmp_path / decoding.read(given, tmp_path).file).read_bytes()
+    assert declared_source(ours) == "compositeWithTrainedAlgorithmicMedia"
+    assert marking.origin(tiny.picture(), ours) == "model"
 
 
 def failure(certificate: Path, key: Path) -> str:
