@@ -94,7 +94,7 @@ class Crowd:
         """Press Cancel, and remember whether it was said to hold."""
         self._trial.pressed_cancel.add(card.job)
         reply = await self.press(card, "Cancel")
-        if reply is not None and not reply.messages:
+        if reply is not None and reply.state == "deferred":
             self._trial.cancelled.add(card.job)
 
     async def delete(self, card: Shown) -> None:

@@ -72,6 +72,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     nth: int = 1
     """…when it comes there for this time."""
     hangs_at: Stage | None = None
+    deaf: bool = False
+    """It finishes what was cancelled."""
 
 
 def ready(plan: Plan) -> Ready:
@@ -161,7 +163,7 @@ class Painter:
                     (self._quick if batch.requests[0].quick else self._slow).append(batch)
                     self._arrival.set()
                 case Cancel(job):
-                    if job in self._open:
+                    if job in self._open and not self._plan.deaf:
                         self._open.discard(job)
                         await self.say(Failed(job, "cancelled", "Cancelled."))
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.faults.judge import Verdict
 from benchmarks.faults.runs import Run
-from benchmarks.faults.scenarios import discords, disks, kills
+from benchmarks.faults.scenarios import discords, disks, kills, presses
 from benchmarks.faults.victim import Kill, When
 
 
@@ -51,7 +51,6 @@ CUT_AT: dict[str, tuple[str, When]] = {
     "undelivered is forgotten": ("row finished", "after"),
     "delivered before it is": ("uploading", "before"),
     "no sweep": ("output written", "after"),
-    "cancel is not written down": ("cancelling", "after"),
     "no requeue": ("sent", "after"),
 }
 """At which stage the bot is killed to see that a wire is cut."""
@@ -62,6 +61,8 @@ def with_cut_wire(name: str, seed: int) -> Run:
     match name:
         case "no nonce":
             make = partial(discords.failing, seed, "reply closed, answers cut", cut=name)
+        case "cancel is not written down":
+            make = partial(presses.cancelled_and_killed, seed, cut=name)
         case "no fsync":
             make = partial(disks.power_cut, seed, 20, cut=name)
         case _:

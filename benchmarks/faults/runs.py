@@ -113,11 +113,16 @@ def press(seed: int, long: bool) -> list[Run]:
         for what in whats
     ]
     if not long:
-        return [*at_stages, Run("pressed by all at once", partial(presses.double, seed))]
+        return [
+            *at_stages,
+            Run("pressed by all at once", partial(presses.double, seed)),
+            Run("cancelled and killed", partial(presses.cancelled_and_killed, seed, 2)),
+        ]
     return [
         *at_stages,
         *[Run("pressed by all at once", partial(presses.double, seed + number)) for number in range(3)],
         *[Run("SIGTERM in the middle", partial(presses.told_to_stop, seed + number, 5)) for number in range(3)],
+        *[Run("cancelled and killed", partial(presses.cancelled_and_killed, seed + number, 5)) for number in range(2)],
         Run("second bot on the folder", partial(presses.second_bot, seed)),
     ]
 

@@ -10,7 +10,7 @@ from typing import get_args
 from benchmarks.faults.crowd import Crowd, an_evening
 from benchmarks.faults.judge import Verdict, judge
 from benchmarks.faults.painter import HANG, POISON, Plan, Stage
-from benchmarks.faults.trial import Trial
+from benchmarks.faults.trial import QUIET_WITHIN_S, Trial
 
 SILENCE_S = 2.0
 SOUND = Plan(step_s=0.02)
@@ -18,18 +18,13 @@ STAGES: tuple[Stage, ...] = tuple(stage for stage in get_args(Stage) if stage !=
 """An engine that dies before it is ready at the bot's own start ends the bot: see `restarts`."""
 
 
-async def dies(seed: int, stage: Stage, nth: int, cut: str | None = None) -> Verdict:
+async def dies(seed: int, stage: Stage, nth: int) -> Verdict:
     """The first engine dies at this stage, and the next two while they start."""
     deaths = (Plan(step_s=0.02, dies_at=stage, nth=nth), Plan(dies_at="start"), Plan(dies_at="ready"))
     async with Trial() as trial:
-        await trial.start(engines=(*deaths, SOUND), cut=cut)
+        await trial.start(engines=(*deaths, SOUND))
         await an_evening(trial, Crowd(trial, seed))
-        await trial.quiet()
-        # What a dead engine has left behind is swept at the next start.
-        await trial.stop()
-        await trial.start(engines=(SOUND,), cut=cut)
-        await trial.quiet()
-        return judge(trial, _deaths(trial))
+        return await _judged(trial)
 
 
 async def hangs(seed: int, stage: Stage, nth: int) -> Verdict:
@@ -37,8 +32,7 @@ async def hangs(seed: int, stage: Stage, nth: int) -> Verdict:
     async with Trial(easel_engine_silence_s=SILENCE_S) as trial:
         await trial.start(engines=(Plan(step_s=0.02, hangs_at=stage, nth=nth), SOUND))
         await an_evening(trial, Crowd(trial, seed))
-        await trial.quiet()
-        return judge(trial, _deaths(trial))
+        return await _judged(trial)
 
 
 async def stopped(seed: int, times: int = 2) -> Verdict:
@@ -53,8 +47,7 @@ async def stopped(seed: int, times: int = 2) -> Verdict:
                 os.kill(pid, signal.SIGSTOP)
             await asyncio.sleep(SILENCE_S * 2)
         await evening
-        await trial.quiet()
-        return judge(trial, _deaths(trial))
+        return await _judged(trial)
 
 
 async def dies_idle(seed: int, times: int = 3) -> Verdict:
@@ -85,12 +78,21 @@ async def poison(seed: int, many: int = 3) -> Verdict:
                 tasks.create_task(bad(HANG if number % 3 == 2 else POISON))
             tasks.create_task(an_evening(trial, crowd, many=10))
         # Each is tried twice, with a pause between the engines.
-        await trial.quiet(within_s=60.0 + many * 20.0)
-        verdict = judge(trial, _deaths(trial))
+        verdict = await _judged(trial, within_s=60.0 + many * 20.0)
         for job, state in trial.rows("SELECT id, state FROM job WHERE request LIKE '%poison%' AND state = 'finished'"):
             verdict.wrong += 1
             verdict.notes.append(f"job {job} is poison and {state}")
         return verdict
+
+
+async def _judged(trial: Trial, within_s: float = QUIET_WITHIN_S) -> Verdict:
+    """Judge after the next start: what a dead engine has left behind is swept then."""
+    await trial.quiet(within_s)
+    deaths = _deaths(trial)
+    await trial.stop()
+    await trial.start(engines=(SOUND,))
+    await trial.quiet()
+    return judge(trial, deaths)
 
 
 def _deaths(trial: Trial) -> int:

@@ -97,6 +97,22 @@ async def at_a_stage(seed: int, what: Literal["cancel", "delete"], stage: str, w
         return judge(trial, 6)
 
 
+async def cancelled_and_killed(seed: int, times: int = 3, cut: str | None = None) -> Verdict:
+    """The bot is killed right after it has said that a running job and a waiting one are cancelled."""
+    engines = (Plan(step_s=0.3, batch=1, deaf=True),)
+    async with Trial() as trial:
+        await trial.start(engines=engines, cut=cut)
+        crowd = Crowd(trial, seed)
+        for _ in range(times):
+            cards = [card for card in [await crowd.imagine() for _ in range(3)] if card]
+            await asyncio.sleep(crowd.rng.random() * 0.5)
+            await asyncio.gather(*(crowd.cancel(card) for card in cards[:2]))
+            await trial.kill()
+            await trial.start(engines=engines, cut=cut)
+        await trial.quiet()
+        return judge(trial)
+
+
 async def told_to_stop(seed: int, times: int = 3) -> Verdict:
     """SIGTERM in the middle of everything; the bot must end by itself, with status 0."""
     async with Trial() as trial:
