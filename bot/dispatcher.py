@@ -243,11 +243,12 @@ class Dispatcher:
         except FileNotFoundError as error:
             log.error("job %s: its result %s was removed by somebody", event.job, error.filename)
             return await self._end(Failed(event.job, "internal", "The result got lost on its way: try again."))
+        if job is None:
+            # While its pictures were taken over it was cancelled, or deleted: then there is nothing to end.
+            return await self._end(Failed(event.job, "cancelled", "Cancelled."))
         del self._running[event.job]
-        if job is not None:
-            self._pace.add(job.request, event.seconds)
-            self._delivery.deliver(job)
-        return None
+        self._pace.add(job.request, event.seconds)
+        return self._delivery.deliver(job)
 
     async def _end(self, event: Failed) -> None:
         """Write down that a job ended badly, and bring it to its member."""

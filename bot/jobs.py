@@ -115,7 +115,8 @@ class Jobs:
             )
 
     async def finish(self, result: Finished) -> Job | None:
-        """Keep a job's pictures and write down that it is finished, all or nothing. Doing it twice does no harm."""
+        """Keep a job's pictures and write down that it is finished, all or nothing, unless it was cancelled; twice does
+        no harm."""
         lefts = [Left(picture.file, picture.sha256) for picture in result.pictures]
         async with self._files:
             for left in lefts:
@@ -123,7 +124,7 @@ class Jobs:
             async with self._database.transaction() as connection:
                 cursor = await connection.execute(
                     "UPDATE job SET state = 'finished', ended_at = ?, seconds = ?, recipe = ?, answer = ?"
-                    " WHERE id = ? AND state = 'running'",
+                    " WHERE id = ? AND state = 'running' AND NOT cancelling",
                     (
                         self._clock(),
                         result.seconds,

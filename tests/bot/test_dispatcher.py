@@ -460,6 +460,24 @@ async def test_cancel_that_was_said_holds_although_the_picture_was_quicker(
     assert kept(tmp_path) == []
 
 
+async def test_cancel_that_was_said_while_the_pictures_are_taken_over_holds(
+    jobs: Jobs, studio_of: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    job = await queued(jobs, request(), reply())
+    studio = studio_of(paint)
+    finish = jobs.finish
+
+    async def cancelled_meanwhile(result: Finished) -> Job | None:
+        assert await studio.dispatcher.cancel(job)
+        return await finish(result)
+
+    monkeypatch.setattr(jobs, "finish", cancelled_meanwhile)
+    async with studio.open():
+        [late] = await studio.deliveries(1)
+    assert late.state == "cancelled"
+    assert kept(tmp_path) == []
+
+
 async def test_cancel_survives_a_kill_of_the_bot(jobs: Jobs, studio_of: Open) -> None:
     job = await queued(jobs)
     await jobs.start([job.id])
