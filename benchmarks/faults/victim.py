@@ -26,6 +26,7 @@ import bot.__main__
 from benchmarks.faults.painter import Plan
 from bot import attachments
 from bot.admission import Admission
+from bot.database import Database
 from bot.delivery import Delivery
 from bot.dispatcher import Dispatcher
 from bot.engine import LocalEngine
@@ -58,6 +59,7 @@ STAGES: dict[str, tuple[Any, str, Callable[..., bool]]] = {
     "picture removed": (Pictures, "drop", lambda *_, **__: True),
     "withdrawn": (Posting, "remove", lambda *_, **__: True),
     "requeued": (Jobs, "requeue", lambda *_, **__: True),
+    "row changed": (Database, "_one", lambda *_, **__: True),
     "commit": (aiosqlite.Connection, "commit", lambda *_, **__: True),
     "taking up": (Dispatcher, "resume", lambda *_, **__: True),
     "taking up arrivals": (Admission, "resume", lambda *_, **__: True),

@@ -15,7 +15,8 @@ from benchmarks.faults.trial import Trial, until
 from benchmarks.faults.victim import STAGES, Kill, When
 
 OFTEN = {
-    "commit": 30,
+    "commit": 15,
+    "row changed": 30,
     "step": 20,
     "card edited": 6,
     "uploading": 6,
@@ -67,15 +68,17 @@ async def burst(seed: int, many: int = 300, kills: int = 1, cut: str | None = No
     async with Trial(members=many) as trial:
         engines = (Plan(batch=4),)
         await trial.start(engines=engines, cut=cut)
+        crowd = Crowd(trial, seed)
         names = [f"member-{number + 1}" for number in range(many)]
 
         async def ask(name: str, number: int) -> None:
             options = {"prompt": f"one of {many}", "seed": str(number)}
-            await trial.member(name).command("/imagine", options)
+            await crowd.persist(lambda: trial.member(name).command("/imagine", options))
 
         asking = [asyncio.create_task(ask(name, number)) for number, name in enumerate(names)]
         for _ in range(kills):
-            await until(partial(_told, trial, rng.randint(1, many), asking), every_s=0.01)
+            told = len(trial.witness.told)
+            await until(partial(_told, trial, told + rng.randint(1, max(many - told, 1)), asking), every_s=0.01)
             await trial.kill()
             await trial.start(engines=engines, cut=cut)
         await asyncio.gather(*asking, return_exceptions=True)
