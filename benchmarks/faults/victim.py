@@ -7,6 +7,7 @@ where that is asked for. A process of this module is a fork of one that has read
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import functools
 import inspect
 import os
@@ -34,6 +35,8 @@ from bot.jobs import Jobs
 from bot.pictures import Pictures
 from bot.posting import Posting
 from inference.protocol import Batch, Finished, Progress
+
+PR_SET_PDEATHSIG = 1
 
 When = Literal["before", "after"]
 
@@ -99,6 +102,8 @@ def run(order: Order) -> None:
     for standard in (1, 2):
         os.dup2(log, standard)
     os.setsid()
+    # Whoever ends the harness ends its victims.
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     os.environ.clear()
     os.environ.update(order.environ)
     if order.kill is not None:

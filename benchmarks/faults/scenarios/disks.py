@@ -175,13 +175,16 @@ def _stop_and_copy(trial: Trial, image: Path, copy: Path) -> set[int]:
 
 def _look_at(copy: Path, told: set[int], verdict: Verdict) -> None:
     with mounted("ext4", 0, copy) as disk:
-        data = disk / "data"
-        with contextlib.closing(sqlite3.connect(data / "easel.sqlite3")) as database:
-            if (said := database.execute("PRAGMA integrity_check").fetchone()[0]) != "ok":
-                verdict.wrong += 1
-                verdict.notes.append(f"after a power cut the database is damaged: {said}")
-            jobs = {row[0] for row in database.execute("SELECT id FROM job")}
-            used = {row[0] for row in database.execute("SELECT DISTINCT sha256 FROM file_use")}
+        data, jobs, used = disk / "data", set[int](), set[str]()
+        try:
+            with contextlib.closing(sqlite3.connect(data / "easel.sqlite3")) as database:
+                if (said := database.execute("PRAGMA integrity_check").fetchone()[0]) != "ok":
+                    raise sqlite3.DatabaseError(said)
+                jobs = {row[0] for row in database.execute("SELECT id FROM job")}
+                used = {row[0] for row in database.execute("SELECT DISTINCT sha256 FROM file_use")}
+        except sqlite3.Error as error:
+            verdict.wrong += 1
+            verdict.notes.append(f"after a power cut the database cannot be read: {error}")
         for job in sorted(told - jobs):
             verdict.lost += 1
             verdict.notes.append(f"after a power cut job {job} has no row")
