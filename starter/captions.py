@@ -7,6 +7,7 @@ out, and then says nothing of them; it never says anything that the picture does
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from starter.world import Scene
@@ -29,7 +30,13 @@ NOUNS: dict[str, tuple[str, ...]] = {
     "cat": ("cat", "cat", "kitty", "kitten"),
     "umbrella": ("umbrella", "umbrella", "parasol"),
 }
-_PLURALS = {"fish": "fish", "cup of coffee": "cups of coffee", "kitty": "kitties"}
+_PLURALS = {
+    "fish": "fish",
+    "cup of coffee": "cups of coffee",
+    "kitty": "kitties",
+    "butterfly": "butterflies",
+    "puppy": "puppies",
+}
 COLOUR_WORDS: dict[str, tuple[str, ...]] = {
     "purple": ("purple", "purple", "violet"),
     "red": ("red", "red", "red", "scarlet"),
@@ -144,7 +151,12 @@ def caption(scene: Scene, rng: random.Random, shares: Shares | None = None) -> s
 def caption_zh(scene: Scene, rng: random.Random, shares: Shares | None = None) -> str:
     """A random Chinese way to ask for the scene."""
     say = shares or Shares()
-    noun, measure = NOUNS_ZH[scene.thing]
+    return sentence_zh(subject_zh(scene, rng, say), scene, rng, say)
+
+
+def subject_zh(scene: Scene, rng: random.Random, say: Shares, nouns: Mapping[str, tuple[str, str]] = NOUNS_ZH) -> str:
+    """A random Chinese way to say the things of the scene alone."""
+    noun, measure = nouns[scene.thing]
     head = ""
     if rng.random() < say.count:
         head = NUMBERS_ZH[scene.count] + measure
@@ -152,10 +164,15 @@ def caption_zh(scene: Scene, rng: random.Random, shares: Shares | None = None) -
         head += rng.choice(SIZES_ZH[scene.size])
     if rng.random() < say.colour and scene.blend is None:
         head += COLOURS_ZH[scene.colour] + rng.choice(("的", ""))
-    head += noun
+    return head + noun
+
+
+def sentence_zh(head: str, scene: Scene, rng: random.Random, say: Shares, weather: str = "") -> str:
+    """A random Chinese way to say `head` and all that is around it in the scene; `weather` stands beside the time."""
     time = rng.choice(TIMES_ZH[scene.time]) if rng.random() < say.time else ""
     place = rng.choice(PLACES_ZH[scene.place]) if rng.random() < say.place else ""
     where = rng.choice((time + place, place + time)) if place else time
+    where = weather + where
     said = where + (rng.choice(("的", "有")) if where else "") + head
     if scene.word is not None:
         said += f"，牌子上写着“{scene.word}”"
@@ -176,25 +193,31 @@ def chinese_words() -> list[str]:
 
 
 def _english(scene: Scene, rng: random.Random, say: Shares, plain: bool) -> str:
+    return sentence(subject(scene, rng, say, plain), scene, rng, say, plain)
+
+
+def sentence(head: str, scene: Scene, rng: random.Random, say: Shares, plain: bool, weather: str = "") -> str:
+    """An English way to say `head` and all that is around it in the scene; `weather` stands beside the time."""
+
     def pick(words: tuple[str, ...]) -> str:
         return words[0] if plain else rng.choice(words)
 
-    subject = _subject(scene, rng, say, pick_plain=plain)
     place = pick(PLACES[scene.place]) if rng.random() < say.place else ""
     # Nobody says that it is night in space.
     wants_time = rng.random() < say.time and scene.place != "space"
     time = pick(TIMES[scene.time]) if wants_time else ""
+    time = " ".join(part for part in (time, weather) if part)
     if scene.word is not None:
-        subject += f' with a sign that says "{scene.word}"'
+        head += f' with a sign that says "{scene.word}"'
     order = 0 if plain else rng.choices((0, 1, 2, 3), (60, 15, 13, 12))[0]
     if order == 0:
-        parts = [subject, place, time]
+        parts = [head, place, time]
     elif order == 1:
-        parts = [subject, time, place]
+        parts = [head, time, place]
     elif order == 2:
-        parts = [f"{time}," if time else "", subject, place]
+        parts = [f"{time}," if time else "", head, place]
     else:
-        parts = [f"{place}," if place else "", subject, time]
+        parts = [f"{place}," if place else "", head, time]
     said = " ".join(part for part in parts if part)
     style = pick(STYLES[scene.style]) if rng.random() < say.style else ""
     if style and not plain and rng.random() < 0.2:
@@ -205,26 +228,29 @@ def _english(scene: Scene, rng: random.Random, say: Shares, plain: bool) -> str:
     return f"{said}, {style}" if style else said
 
 
-def _subject(scene: Scene, rng: random.Random, say: Shares, pick_plain: bool) -> str:
-    noun = NOUNS[scene.thing][0] if pick_plain else rng.choice(NOUNS[scene.thing])
+def subject(
+    scene: Scene, rng: random.Random, say: Shares, plain: bool, nouns: Mapping[str, tuple[str, ...]] = NOUNS
+) -> str:
+    """An English way to say the things of the scene alone."""
+    noun = nouns[scene.thing][0] if plain else rng.choice(nouns[scene.thing])
     if say.thing < 1 and rng.random() >= say.thing:
         noun = "thing"
     words = []
     # A middling size goes without saying, mostly.
-    if (scene.size != "medium" or (not pick_plain and rng.random() < 0.2)) and rng.random() < say.size:
-        words.append(SIZES[scene.size][0] if pick_plain else rng.choice(SIZES[scene.size]))
+    if (scene.size != "medium" or (not plain and rng.random() < 0.2)) and rng.random() < say.size:
+        words.append(SIZES[scene.size][0] if plain else rng.choice(SIZES[scene.size]))
     if rng.random() < say.colour and scene.blend is None:
         ways = COLOUR_WORDS.get(scene.colour, (scene.colour,))
-        words.append(ways[0] if pick_plain else rng.choice(ways))
+        words.append(ways[0] if plain else rng.choice(ways))
     words.append(noun if scene.count == 1 else plural(noun))
     if scene.count > 1:
-        number = NUMBERS[scene.count][0] if pick_plain else rng.choice(NUMBERS[scene.count])
+        number = NUMBERS[scene.count][0] if plain else rng.choice(NUMBERS[scene.count])
         return " ".join([number, *words])
     if rng.random() >= say.count:
         return " ".join(words)
     roll = rng.random()
-    if not pick_plain and roll < 0.08:
+    if not plain and roll < 0.08:
         return " ".join(["one", *words])
-    if not pick_plain and roll < 0.2:
+    if not plain and roll < 0.2:
         return " ".join(words)
     return " ".join(["an" if words[0][0] in "aeiou" else "a", *words])

@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter, ImageFont
 
 from starter.backdrop import draw_backdrop
+from starter.more_things import AIRBORNE, DRAW
 from starter.pen import INK, PAINT, RGB, Pen, mix
-from starter.things import AIRBORNE, DRAW
 from starter.world import LORA_STYLE, Scene
 
 # Half a thing's width, as a share of the picture, by count and size.
@@ -62,15 +62,15 @@ def render(scene: Scene, size: int = 64) -> Image.Image:
     canvas = Image.new("RGB", (side, side))
     draw = ImageDraw.Draw(canvas)
     draw_backdrop(draw, side, scene.place, scene.time, random.Random(scene.seed + 1))
-    colour = _pigment(scene)
+    colour = pigment(scene)
     for spot in layout(scene):
         if scene.thing not in AIRBORNE and scene.place != "space":
-            _shadow(draw, side, spot, scene)
-        _draw_thing(draw, side, spot, scene, colour)
-    picture = _finish(canvas, scene, size)
+            draw_shadow(draw, side, spot, scene)
+        draw_thing(draw, side, spot, scene, colour)
+    picture = finish(canvas, scene, size)
     if scene.word is not None:
         # After the style, or pixel blocks and washes would make the word unreadable.
-        _sign(ImageDraw.Draw(picture), scene, size)
+        draw_sign(ImageDraw.Draw(picture), scene, size)
     return picture
 
 
@@ -82,7 +82,7 @@ def silhouettes(scene: Scene, size: int = 64) -> list[np.ndarray]:
         # Drawn on black and on white: where both agree, the thing hides the ground.
         grounds = [Image.new("RGB", (side, side), tone) for tone in ("black", "white")]
         for ground in grounds:
-            _draw_thing(ImageDraw.Draw(ground), side, spot, scene, _pigment(scene))
+            draw_thing(ImageDraw.Draw(ground), side, spot, scene, pigment(scene))
         covered = (np.asarray(grounds[0]) == np.asarray(grounds[1])).all(2)
         masks.append(covered.reshape(size, 2, size, 2).mean((1, 3)) >= 0.5)
     return masks
@@ -99,12 +99,12 @@ def sign_box(scene: Scene, size: int = 64) -> tuple[float, float, float, float]:
     return left - margin, top - margin, right + margin, bottom + margin
 
 
-def _draw_thing(draw: ImageDraw.ImageDraw, side: int, spot: Spot, scene: Scene, colour: RGB) -> None:
+def draw_thing(draw: ImageDraw.ImageDraw, side: int, spot: Spot, scene: Scene, colour: RGB) -> None:
     pen = Pen(draw, spot.x * side, spot.y * side, spot.reach * side, scene.style == "cartoon")
     DRAW[scene.thing](pen, colour)
 
 
-def _pigment(scene: Scene) -> RGB:
+def pigment(scene: Scene) -> RGB:
     colour = PAINT[scene.colour]
     if scene.blend is not None:
         colour = mix(colour, PAINT[scene.blend], 0.5)
@@ -115,7 +115,7 @@ def _pigment(scene: Scene) -> RGB:
     return colour
 
 
-def _shadow(draw: ImageDraw.ImageDraw, side: int, spot: Spot, scene: Scene) -> None:
+def draw_shadow(draw: ImageDraw.ImageDraw, side: int, spot: Spot, scene: Scene) -> None:
     """A flat pool under a standing thing: a shadow on land, foam on the water."""
     tone = (190, 226, 244) if scene.place == "sea" else (70, 84, 84)
     if scene.time == "night":
@@ -124,7 +124,7 @@ def _shadow(draw: ImageDraw.ImageDraw, side: int, spot: Spot, scene: Scene) -> N
     draw.ellipse((x - reach * 0.95, y - reach * 0.13, x + reach * 0.95, y + reach * 0.13), fill=tone)
 
 
-def _sign(draw: ImageDraw.ImageDraw, scene: Scene, side: int) -> None:
+def draw_sign(draw: ImageDraw.ImageDraw, scene: Scene, side: int) -> None:
     draw.rounded_rectangle(
         sign_box(scene, side), side * 0.02, fill=(255, 250, 232), outline=INK, width=max(1, side // 64)
     )
@@ -139,7 +139,7 @@ def _sign_font(side: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(side * 0.17)
 
 
-def _finish(canvas: Image.Image, scene: Scene, size: int) -> Image.Image:
+def finish(canvas: Image.Image, scene: Scene, size: int) -> Image.Image:
     if scene.style == "pixel":
         small = canvas.resize((PIXEL_GRID, PIXEL_GRID), Image.Resampling.BOX)
         return _few_colours(small).resize((size, size), Image.Resampling.NEAREST)

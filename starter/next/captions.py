@@ -1,0 +1,172 @@
+"""What people say about a tableau, in English and in Chinese: as `starter.captions`, for several different things.
+
+Nothing is said that the picture does not show: "to the left of" is only said where it is so, while a plain "and"
+names the things in any order.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import dataclass, replace
+
+from starter import captions
+from starter.captions import Shares, sentence, sentence_zh, subject, subject_zh
+from starter.next.tableau import Tableau
+from starter.world import Scene
+
+NOUNS: dict[str, tuple[str, ...]] = {
+    **captions.NOUNS,
+    "dog": ("dog", "dog", "puppy"),
+    "butterfly": ("butterfly",),
+    "castle": ("castle",),
+    "tent": ("tent",),
+    "train": ("train", "train", "locomotive"),
+    "plane": ("plane", "airplane", "aeroplane"),
+    "apple": ("apple",),
+    "hat": ("hat", "hat", "top hat"),
+    "crown": ("crown",),
+    "turtle": ("turtle", "turtle", "tortoise"),
+}
+NOUNS_ZH: dict[str, tuple[str, str]] = {
+    **captions.NOUNS_ZH,
+    "dog": ("狗", "条"),
+    "butterfly": ("蝴蝶", "只"),
+    "castle": ("城堡", "座"),
+    "tent": ("帐篷", "顶"),
+    "train": ("火车", "列"),
+    "plane": ("飞机", "架"),
+    "apple": ("苹果", "个"),
+    "hat": ("帽子", "顶"),
+    "crown": ("王冠", "顶"),
+    "turtle": ("乌龟", "只"),
+}
+WEATHERS: dict[str, tuple[str, ...]] = {
+    "clear": ("",),
+    "rain": ("in the rain", "while it rains", "in heavy rain"),
+    "snowfall": ("while it snows", "in falling snow", "in a snowfall"),
+    "fog": ("in the fog", "in fog", "in the mist"),
+}
+WEATHERS_ZH: dict[str, tuple[str, ...]] = {
+    "clear": ("",),
+    "rain": ("雨中", "下雨时"),
+    "snowfall": ("下雪时", "飘雪中"),
+    "fog": ("雾中", "大雾中"),
+}
+# {0} is the first subject of a tableau, left or behind or riding; the plainest way comes first.
+TOGETHER: dict[tuple[str, int], tuple[str, ...]] = {
+    ("beside", 2): (
+        "{0} to the left of {1}", "{1} to the right of {0}", "{0} left of {1}", "{0} on the left and {1} on the right",
+        "{0} and {1}", "{1} and {0}", "{0} next to {1}", "{1} next to {0}", "{0} beside {1}", "{1} and {0}",
+        "{0} and {1}",
+    ),
+    ("beside", 3): (
+        "{0}, {1} and {2}", "{2}, {1} and {0}", "{1}, {0} and {2}", "{0} and {1} and {2}", "{1} between {0} and {2}",
+        "from left to right {0}, {1} and {2}", "{0}, {1}, and {2}", "{1}, {2} and {0}",
+    ),
+    ("behind", 2): ("{0} behind {1}", "{1} in front of {0}"),
+    ("on", 2): ("{0} on {1}", "{0} on top of {1}", "{0} sitting on {1}"),
+    ("in", 2): ("{0} in {1}", "{0} inside {1}", "{0} sitting in {1}"),
+}  # fmt: skip
+TOGETHER_ZH: dict[tuple[str, int], tuple[str, ...]] = {
+    ("beside", 2): (
+        "{0}在{1}的左边", "{1}在{0}的右边", "左边是{0}，右边是{1}", "{0}和{1}", "{1}和{0}", "{0}在{1}旁边",
+        "{1}在{0}旁边", "{0}和{1}", "{1}和{0}",
+    ),
+    ("beside", 3): (
+        "{0}、{1}和{2}", "{2}、{1}和{0}", "{1}、{0}和{2}", "{1}在{0}和{2}中间", "从左到右是{0}、{1}和{2}",
+    ),
+    ("behind", 2): ("{0}在{1}的后面", "{1}在{0}的前面"),
+    ("on", 2): ("{0}在{1}的上面", "{0}坐在{1}上面"),
+    ("in", 2): ("{0}在{1}里面", "{0}坐在{1}里面"),
+}  # fmt: skip
+SIGNS = (
+    ' with a sign that says "{}"', " with a sign that says {}", ' and a sign that says "{}"', ' with the word "{}"',
+    " with a sign saying {}",
+)  # fmt: skip
+SIGNS_ZH = ("，牌子上写着“{}”", "，牌子上写着{}", "和写着“{}”的牌子")
+
+
+# The words between the places where things are filled in.
+_WORDS_ZH = re.compile(r"[\u4e00-\u9fff]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """How often a random caption names what a tableau has beyond the attributes of `captions.Shares`."""
+
+    weather: float = 0.9
+    sign_alone: float = 0.15
+    """A caption of a picture with a sign that speaks of the sign only."""
+
+
+def describe(tableau: Tableau) -> str:
+    """The plain English sentence that names everything in the tableau."""
+    return _english(tableau, random.Random(0), Shares(1, 1, 1, 1, 1, 1), Telling(1, 0), plain=True)
+
+
+def describe_zh(tableau: Tableau) -> str:
+    """A plain Chinese sentence that names everything in the tableau."""
+    return _chinese(tableau, random.Random(0), Shares(1, 1, 1, 1, 1, 1), Telling(1, 0), plain=True)
+
+
+def caption(tableau: Tableau, rng: random.Random, shares: Shares | None = None, telling: Telling | None = None) -> str:
+    """A random English way to ask for the tableau."""
+    return _english(tableau, rng, shares or Shares(), telling or Telling(), plain=False)
+
+
+def caption_zh(
+    tableau: Tableau, rng: random.Random, shares: Shares | None = None, telling: Telling | None = None
+) -> str:
+    """A random Chinese way to ask for the tableau."""
+    return _chinese(tableau, rng, shares or Shares(), telling or Telling(), plain=False)
+
+
+def _english(tableau: Tableau, rng: random.Random, say: Shares, telling: Telling, plain: bool) -> str:
+    scene = replace(tableau.scene(), word=None)
+    if tableau.word is not None and rng.random() < telling.sign_alone:
+        head = f"a{SIGNS[rng.randrange(2)].format(tableau.word).removeprefix(' with a')}"
+    else:
+        told = [subject(scene, rng, _of_each(say, tableau), plain, NOUNS) for scene in _scenes(tableau)]
+        ways = TOGETHER.get((tableau.arrangement, len(told)), ("{0}",))
+        head = (ways[0] if plain else rng.choice(ways)).format(*told)
+        if tableau.word is not None:
+            head += (SIGNS[0] if plain else rng.choice(SIGNS)).format(tableau.word)
+    weather = rng.choice(WEATHERS[tableau.weather][: 1 if plain else None])
+    if rng.random() >= telling.weather:
+        weather = ""
+    return sentence(head, scene, rng, say, plain, weather)
+
+
+def _chinese(tableau: Tableau, rng: random.Random, say: Shares, telling: Telling, plain: bool) -> str:
+    scene = replace(tableau.scene(), word=None)
+    if tableau.word is not None and rng.random() < telling.sign_alone:
+        head = f"写着“{tableau.word}”的牌子"
+    else:
+        told = [subject_zh(scene, rng, _of_each(say, tableau), NOUNS_ZH) for scene in _scenes(tableau)]
+        ways = TOGETHER_ZH.get((tableau.arrangement, len(told)), ("{0}",))
+        head = (ways[0] if plain else rng.choice(ways)).format(*told)
+        if tableau.word is not None:
+            head += (SIGNS_ZH[0] if plain else rng.choice(SIGNS_ZH)).format(tableau.word)
+    weather = rng.choice(WEATHERS_ZH[tableau.weather][: 1 if plain else None])
+    if rng.random() >= telling.weather:
+        weather = ""
+    return sentence_zh(head, scene, rng, say, weather)
+
+
+def _scenes(tableau: Tableau) -> list[Scene]:
+    return [tableau.scene(number) for number in range(len(tableau.subjects))]
+
+
+def _of_each(say: Shares, tableau: Tableau) -> Shares:
+    """Among several things nobody speaks of sizes, which say nothing there."""
+    return say if len(tableau.subjects) == 1 else replace(say, size=0)
+
+
+def chinese_words() -> list[str]:
+    """Every word that a Chinese caption of a tableau is made of."""
+    words = [word for pair in NOUNS_ZH.values() for word in pair]
+    words += [way for ways in WEATHERS_ZH.values() for way in ways if way]
+    words += [word for ways in (*TOGETHER_ZH.values(), SIGNS_ZH) for way in ways for word in _WORDS_ZH.findall(way)]
+    words.append("、")
+    return [*dict.fromkeys([*captions.chinese_words(), *words])]
