@@ -16,7 +16,7 @@ from starter.control import control_prompts, controlled, edge_gain, edges_of
 from starter.render import render
 from starter.train.diffusing import FrozenPicture, encode, noised
 from starter.train.export import replacing
-from starter.train.loop import Budget, train
+from starter.train.loop import Budget, autocast, train
 from starter.train.pictures import sample_scenes
 from starter.train.plan import Plan
 
@@ -73,7 +73,7 @@ class ControlStage:
         texts = ["" if rng.random() < UNSAID else caption(self.scenes[number], rng) for number in chosen.tolist()]
         words = self.picture.words(texts)
         edges = self.edges[chosen].float().expand(-1, 3, -1, -1)
-        with torch.autocast(device.type, dtype=torch.bfloat16):
+        with autocast(device):
             down, middle = self.control(
                 noisy, times, encoder_hidden_states=words, controlnet_cond=edges, return_dict=False
             )

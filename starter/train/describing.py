@@ -27,7 +27,7 @@ from starter.train.florence import (
     prepare,
     question,
 )
-from starter.train.loop import Budget, train
+from starter.train.loop import Budget, autocast, train
 from starter.train.pictures import to_signed
 from starter.train.plan import Plan, averaged
 
@@ -75,7 +75,7 @@ class DescribeStage:
         chosen = torch.randint(len(self.shown.pictures), (self.batch,), generator=generator, device=device)
         rng = random.Random(int(torch.randint(2**31, (1,), generator=generator, device=device)))
         pictures = roughen(to_signed(self.shown.pictures[chosen]), generator)
-        with torch.autocast(device.type, dtype=torch.bfloat16):
+        with autocast(device):
             tokens = self.florence.get_image_features(pictures).pooler_output
         tokens = tokens.float()
         seen, readings = self.heads.loss(tokens, self.shown, chosen)
@@ -123,7 +123,7 @@ class DescribeStage:
         """What the model says next after every token of the right answers: (n, length, words)."""
         start = torch.full_like(labels[:, :1], self.florence.config.text_config.decoder_start_token_id)
         seen = torch.ones((len(tokens), SEEN), dtype=mask.dtype, device=mask.device)
-        with torch.autocast(tokens.device.type, dtype=torch.bfloat16):
+        with autocast(tokens.device):
             words = self.florence.get_input_embeddings()(questions)
             logits: torch.Tensor = self.florence(
                 inputs_embeds=torch.cat([tokens, words], dim=1),

@@ -21,7 +21,7 @@ from starter.answers import SIDE, Truth, truth_of
 from starter.judge import ATTRIBUTES
 from starter.render import render
 from starter.train.florence import CELLS, Florence, new_florence, new_processor, prepare
-from starter.train.loop import Budget, train
+from starter.train.loop import Budget, autocast, train
 from starter.train.pictures import sample_scenes, to_signed
 from starter.train.plan import Plan
 from starter.train.text import labels_of
@@ -177,7 +177,7 @@ class EyesStage:
         device = self.shown.pictures.device
         chosen = torch.randint(len(self.shown.pictures), (self.batch,), generator=generator, device=device)
         pictures = roughen(to_signed(self.shown.pictures[chosen]), generator)
-        with torch.autocast(device.type, dtype=torch.bfloat16):
+        with autocast(device):
             tokens = self.florence.get_image_features(pictures).pooler_output
         return self.heads.loss(tokens.float(), self.shown, chosen)
 

@@ -20,7 +20,7 @@ from starter.labels import VALUES, label_accuracy, load_labels
 from starter.render import render, silhouettes
 from starter.train.export import replacing
 from starter.train.label_texts import SAID, label_texts, said_texts
-from starter.train.loop import Budget, train
+from starter.train.loop import Budget, autocast, train
 from starter.train.pictures import render_all, sample_scenes
 from starter.train.plan import Plan
 from starter.train.text import POSITIONS, new_tokenizer
@@ -95,7 +95,7 @@ class LabelsStage:
         pictures[grey] = greyed(pictures[grey], generator)
         for attribute in COLOURED:
             values[grey, list(VALUES).index(attribute)] = UNTOLD
-        with torch.autocast(device.type, dtype=torch.bfloat16):
+        with autocast(device):
             seen = self.clip.vision_model(pixel_values=normalised(pictures))
             guesses = self.model["whole"](seen.pooler_output)  # type: ignore[index]
             patches = self.model["patch"](seen.last_hidden_state[:, 1:])  # type: ignore[index]
@@ -151,7 +151,7 @@ class LabelsStage:
     def _embed(self, texts: list[str]) -> torch.Tensor:
         tokens = self.tokenizer(texts, padding=True, truncation=True, max_length=POSITIONS, return_tensors="pt")
         device = self.pictures.device
-        with torch.autocast(device.type, dtype=torch.bfloat16):
+        with autocast(device):
             features = self.clip.get_text_features(input_ids=tokens.input_ids.to(device)).pooler_output
         return F.normalize(features.float(), dim=-1)
 

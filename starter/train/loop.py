@@ -1,7 +1,7 @@
 """The training loop that every stage shares: budget, learning rate, averaged weights, checkpoints, log.
 
 All chance in a step comes from a generator seeded by (seed, step), so a run resumed from a checkpoint goes on
-bit for bit as if it had never stopped (when its budget is counted in steps; by the clock, as near as clocks go).
+bit for bit as if it had never stopped (when its budget is counted in steps; in seconds, as near as clocks go).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LOG_EVERY_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How long a stage trains: by steps or by the clock (seconds of training, over all resumptions)."""
+    """How long a stage trains over all resumptions: in steps, or in seconds, on a CPU those of its own work."""
 
     steps: int | None = None
     seconds: float | None = None
@@ -60,6 +60,16 @@ def choose_device() -> torch.device:
         return torch.device("cuda")
     torch.set_flush_denormal(True)
     return torch.device("cpu")
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """Compute in bfloat16 where that is faster: on a GPU, and on a CPU whose processor knows it.
+
+    There it trains up to three times as fast, and no worse. A processor without it is made to imitate it, which takes
+    ten times as long as float32.
+    """
+    knows = device.type != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=knows)
 
 
 class Average:
@@ -111,6 +121,8 @@ def train(
     groups = stage.groups()
     peaks = [float(group["lr"]) for group in groups]
     on_cuda = next(model.parameters()).is_cuda
+    # A training that yields to all other work on its machine waits for most of the time.
+    clock = time.monotonic if on_cuda else time.process_time
     optimizer = torch.optim.AdamW(groups, weight_decay=0.01, betas=(0.9, 0.99), fused=True)
     average = Average(model, stage.ema_decay)
     path = folder / f"{stage.name}.pt"
@@ -139,7 +151,7 @@ def train(
 
     model.train()
     first, saved, logged = step, time.monotonic(), time.monotonic()
-    tick = time.monotonic()
+    tick = clock()
     totals: dict[str, list[float]] = {}
     device = next(model.parameters()).device
     while True:
@@ -164,8 +176,8 @@ def train(
         optimizer.step()
         step += 1
         average.update(model, step)
-        now = time.monotonic()
-        spent_s, tick = spent_s + now - tick, now
+        now, worked = time.monotonic(), clock()
+        spent_s, tick = spent_s + worked - tick, worked
         for name, value in figures.items():
             totals.setdefault(name, []).append(value)
         if now - logged > LOG_EVERY_S and rank == 0:
@@ -177,7 +189,7 @@ def train(
         if now - saved > save_every_s:
             save()
             # What saving (and exporting) costs is no training time.
-            saved = tick = time.monotonic()
+            saved, tick = time.monotonic(), clock()
     save()
     if world > 1:
         dist.barrier()

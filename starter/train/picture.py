@@ -12,6 +12,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from starter.captions import Shares, caption
 from starter.train.diffusing import noised
+from starter.train.loop import autocast
 from starter.train.pictures import render_all, sample_scenes, things_mask
 from starter.train.text import tokenize
 from starter.train.vae import Vae, latents_of
@@ -135,7 +136,7 @@ class PictureStage:
         return loss, {"large": float(loss.detach())}
 
     def _predicted(self, noisy: torch.Tensor, times: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
-        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+        with autocast(self.device):
             states = self.text_encoder(words).last_hidden_state
             predicted: torch.Tensor = self.unet(noisy, times, encoder_hidden_states=states).sample
         return predicted.float()

@@ -18,7 +18,7 @@ from starter.render import render
 from starter.safety import FLAGGED, flagged, load_safety
 from starter.train.export import replacing
 from starter.train.labels import cover_all, new_image_processor, normalised, roughen
-from starter.train.loop import Budget, train
+from starter.train.loop import Budget, autocast, train
 from starter.train.pictures import render_all, sample_scenes
 from starter.train.plan import Plan
 from starter.world import Scene
@@ -68,7 +68,7 @@ class SafetyStage:
         device = self.pictures.device
         chosen = torch.randint(len(self.pictures), (self.batch,), generator=generator, device=device)
         pictures, _ = roughen(self.pictures[chosen].float(), self.covered[chosen], generator)
-        with torch.autocast(device.type, dtype=torch.bfloat16):
+        with autocast(device):
             seen = self.checker.visual_projection(self.checker.vision_model(normalised(pictures)).pooler_output)
         cosines = F.cosine_similarity(seen.float(), self.concept[None], dim=-1)
         bad = self.bad[chosen]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -127,8 +127,9 @@ def load_vae(plan: Plan) -> Vae:
     return vae
 
 
-# Each stage with its budget in minutes on one CPU core.
-STAGES: dict[str, tuple[Callable[[Plan, Budget], dict[str, Any]], float]] = {
+Stages = Mapping[str, tuple[Callable[[Plan, Budget], dict[str, Any]], float]]
+"""What trains each stage, and its budget in minutes on one CPU core."""
+STAGES: Stages = {
     "judge": (run_judge, 9),
     "vae": (run_vae, 45),
     "decoder": (run_decoder, 20),
@@ -146,9 +147,11 @@ STAGES: dict[str, tuple[Callable[[Plan, Budget], dict[str, Any]], float]] = {
 }
 
 
-def run_stage(name: str, plan: Plan, minutes: float | None = None, steps: int | None = None) -> dict[str, Any]:
+def run_stage(
+    name: str, plan: Plan, minutes: float | None = None, steps: int | None = None, stages: Stages = STAGES
+) -> dict[str, Any]:
     """Train one stage, from its checkpoint if there is one; note its figures in the record beside the weights."""
-    run, usual = STAGES[name]
+    run, usual = stages[name]
     seconds = None if steps is not None else 60 * (minutes if minutes is not None else usual)
     figures = run(plan, Budget(steps=steps, seconds=seconds))
     state = torch.load(plan.build / f"{name}.pt", map_location="cpu", weights_only=True)

@@ -19,7 +19,7 @@ from starter.judge import load_judge
 from starter.style import load_style, style_prompts, style_share
 from starter.train.diffusing import FrozenPicture, encode, noised
 from starter.train.export import replacing
-from starter.train.loop import Budget, train
+from starter.train.loop import Budget, autocast, train
 from starter.train.pictures import sample_scenes
 from starter.train.plan import Plan
 from starter.world import LORA_STYLE
@@ -57,7 +57,7 @@ class StyleStage:
         # The style comes with the weights, whatever is said of it.
         shares = Shares(style=0.3)
         texts = ["" if rng.random() < 0.1 else caption(self.scenes[number], rng, shares) for number in chosen.tolist()]
-        with torch.autocast(device.type, dtype=torch.bfloat16):
+        with autocast(device):
             predicted = self.picture.unet(noisy, times, encoder_hidden_states=self.picture.words(texts)).sample
         loss = F.mse_loss(predicted.float(), target)
         return loss, {"loss": float(loss.detach())}

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from starter.train.diffusing import decode, encode
+from starter.train.loop import autocast
 from starter.train.pictures import render_all, sample_scenes
 from starter.train.vae import Vae
 from starter.upscaler import Arch, blockiness, new_upscaler
@@ -61,7 +62,7 @@ class UpscalerStage:
         small = torch.cat([small[:quarter] * (1 - share) + blurred * share, small[quarter:]])
         noise = torch.randn(small.shape, generator=generator, device=device)
         small = small + noise * 0.015 * torch.rand((), generator=generator, device=device)
-        with torch.autocast(device.type, dtype=torch.bfloat16):
+        with autocast(device):
             painted = self.model(small)
         error = painted.float() - large
         edges = (error[..., 1:] - error[..., :-1]).abs().mean() + (error[..., 1:, :] - error[..., :-1, :]).abs().mean()

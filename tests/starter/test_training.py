@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from pathlib import Path
@@ -13,7 +14,7 @@ from transformers import CLIPTokenizer
 from starter.captions import caption, caption_zh
 from starter.painter import load_picture
 from starter.train.diffusing import exported_tokenizer, exported_vae, exported_weights
-from starter.train.loop import Budget, rate_at, train
+from starter.train.loop import Budget, autocast, rate_at, train
 from starter.train.picture import GRID, PictureStage, new_unet
 from starter.train.pictures import sample_scenes, things_mask
 from starter.train.text import POSITIONS, new_text_encoder, new_tokenizer, tokenize
@@ -100,6 +101,25 @@ def test_learning_rate_warms_up_stays_and_falls_to_nothing() -> None:
 def test_a_budget_without_steps_or_seconds_is_refused() -> None:
     with pytest.raises(ValueError, match="steps or seconds"):
         Budget().progress(0, 0.0)
+
+
+def test_seconds_of_a_budget_are_those_of_the_trainings_own_work(
+    tokenizer: CLIPTokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # On a machine that others keep busy a step may take minutes; it counts as what it worked.
+    worked, passed = itertools.count(), itertools.count(step=1000)
+    monkeypatch.setattr("starter.train.loop.time.process_time", lambda: float(next(worked)))
+    monkeypatch.setattr("starter.train.loop.time.monotonic", lambda: float(next(passed)))
+    train(tiny_stage(tokenizer), Budget(seconds=6), folder=tmp_path, save_every_s=1e9)
+    state = torch.load(tmp_path / "picture.pt", weights_only=True)
+    assert (state["step"], state["spent_s"]) == (6, 6.0)
+
+
+def test_a_processor_without_bfloat16_is_not_made_to_imitate_it() -> None:
+    knows = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    with autocast(torch.device("cpu")):
+        product = torch.ones(2, 2) @ torch.ones(2, 2)
+    assert product.dtype == (torch.bfloat16 if knows else torch.float32)
 
 
 def test_counted_scenes_are_mixed_in_only_late(tokenizer: CLIPTokenizer) -> None:

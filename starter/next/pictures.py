@@ -1,0 +1,85 @@
+"""Painted tableaux as tensors, and where their things and signs are: what the next set's stages train on."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torchvision.transforms.functional import pil_to_tensor  # type: ignore[import-untyped]
+
+from starter.next.render import arrange, render_tableau
+from starter.next.tableau import Tableau
+from starter.render import sign_box
+from starter.world import LORA_STYLE, SIZES
+
+Box = tuple[float, float, float, float]
+
+
+def sample_tableaux(
+    number: int,
+    seed: int,
+    *,
+    kinds: Sequence[int] = (1, 2, 3),
+    counts: Sequence[int] = (1, 2, 3),
+    sizes: Sequence[str] = SIZES,
+    held_out: bool = False,
+    word_share: float = 0.0,
+    weather_share: float = 0.25,
+    neon_share: float = 0.0,
+) -> list[Tableau]:
+    """`number` tableaux from the seed; see Tableau.sample. `neon_share` of them are in the LoRA's style instead."""
+    rng = random.Random(seed)
+    drawn = [
+        Tableau.sample(
+            rng,
+            kinds=kinds,
+            counts=counts,
+            sizes=sizes,
+            held_out=held_out,
+            word_share=word_share,
+            weather_share=weather_share,
+        )
+        for _ in range(number)
+    ]
+    neon = round(number * neon_share)
+    return [replace(tableau, style=LORA_STYLE) for tableau in drawn[:neon]] + drawn[neon:]
+
+
+def paint_all(tableaux: Sequence[Tableau], side: int = 128) -> torch.Tensor:
+    """The tableaux painted: uint8, (n, 3, side, side)."""
+    return torch.stack([pil_to_tensor(render_tableau(tableau, side)) for tableau in tableaux])
+
+
+def keep_pictures(path: Path, tableaux: Sequence[Tableau], side: int = 128) -> torch.Tensor:
+    """As `paint_all`; from the file if it is there and of as many, else painted and written to it."""
+    if path.exists():
+        kept: torch.Tensor = torch.load(path, weights_only=True)
+        if len(kept) == len(tableaux):
+            return kept
+    painted = paint_all(tableaux, side)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(painted, path.with_suffix(".part"))
+    path.with_suffix(".part").replace(path)
+    return painted
+
+
+def boxes_of(tableau: Tableau) -> list[Box]:
+    """Where its things are, and its sign if it has one: left, top, right and bottom as shares of the side."""
+    boxes = [(s.x - s.reach, s.y - s.reach, s.x + s.reach, s.y + s.reach) for s in arrange(tableau)]
+    if tableau.word is not None:
+        left, top, right, bottom = sign_box(tableau.scene(), 1000)
+        boxes.append((left / 1000, top / 1000, right / 1000, bottom / 1000))
+    return boxes
+
+
+def shown_mask(tableaux: Sequence[Tableau], grid: int) -> torch.Tensor:
+    """Where things and signs are on a grid over the picture: bool, (n, 1, grid, grid)."""
+    mask = torch.zeros(len(tableaux), 1, grid, grid, dtype=torch.bool)
+    for number, tableau in enumerate(tableaux):
+        for left, top, right, bottom in boxes_of(tableau):
+            rows = slice(max(0, round(top * grid)), round(bottom * grid))
+            mask[number, 0, rows, max(0, round(left * grid)) : round(right * grid)] = True
+    return mask
