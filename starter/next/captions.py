@@ -168,5 +168,5 @@ def chinese_words() -> list[str]:
     words = [word for pair in NOUNS_ZH.values() for word in pair]
     words += [way for ways in WEATHERS_ZH.values() for way in ways if way]
     words += [word for ways in (*TOGETHER_ZH.values(), SIGNS_ZH) for way in ways for word in _WORDS_ZH.findall(way)]
-    words.append("、")
+    words += ["写着", "、"]
     return [*dict.fromkeys([*captions.chinese_words(), *words])]

@@ -11,8 +11,9 @@ import torch
 from torchvision.transforms.functional import pil_to_tensor  # type: ignore[import-untyped]
 
 from starter.next.render import arrange, render_tableau
-from starter.next.tableau import Tableau
+from starter.next.tableau import HELD_OUT, Tableau
 from starter.render import sign_box
+from starter.train.pictures import blend_of
 from starter.world import LORA_STYLE, SIZES
 
 Box = tuple[float, float, float, float]
@@ -29,8 +30,12 @@ def sample_tableaux(
     word_share: float = 0.0,
     weather_share: float = 0.25,
     neon_share: float = 0.0,
+    blend_share: float = 0.0,
 ) -> list[Tableau]:
-    """`number` tableaux from the seed; see Tableau.sample. `neon_share` of them are in the LoRA's style instead."""
+    """`number` tableaux from the seed; see Tableau.sample for what the other words mean.
+
+    `neon_share` of them are in the LoRA's style instead, and `blend_share` show colours that no word names.
+    """
     rng = random.Random(seed)
     drawn = [
         Tableau.sample(
@@ -44,8 +49,15 @@ def sample_tableaux(
         )
         for _ in range(number)
     ]
-    neon = round(number * neon_share)
-    return [replace(tableau, style=LORA_STYLE) for tableau in drawn[:neon]] + drawn[neon:]
+    neon, blended = round(number * neon_share), round(number * blend_share)
+    drawn[:neon] = [replace(tableau, style=LORA_STYLE) for tableau in drawn[:neon]]
+    drawn[number - blended :] = [_blended(tableau, rng) for tableau in drawn[number - blended :]]
+    return drawn
+
+
+def _blended(tableau: Tableau, rng: random.Random) -> Tableau:
+    subjects = (replace(s, blend=blend_of(s.thing, s.colour, rng, HELD_OUT)) for s in tableau.subjects)
+    return replace(tableau, subjects=tuple(subjects))
 
 
 def paint_all(tableaux: Sequence[Tableau], side: int = 128) -> torch.Tensor:

@@ -1,6 +1,6 @@
 """The next set's stages in their order, each a function that trains one model and writes it to the plan's folder.
 
-vae (grows from today's), decoder (more of the vae's).
+vae (grows from today's), decoder (more of the vae's), picture (needs vae, and grows from today's).
 """
 
 from __future__ import annotations
@@ -9,13 +9,19 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import torch
 from diffusers import AutoencoderKL
+from torch import nn
 
-from starter.next.pictures import keep_pictures, paint_all, sample_tableaux
+from starter.next.picture import grown_unet, keep_latents, picture_tableaux
+from starter.next.pictures import keep_pictures, paint_all, sample_tableaux, shown_mask
 from starter.next.vae import DecoderStage, VaeStage, held_out_fidelity, new_vae, through, vae_tableaux
+from starter.next.words import grown_text_encoder, new_tokenizer, say
+from starter.painter import load_picture
 from starter.train.diffusing import exported_vae
-from starter.train.export import replacing
+from starter.train.export import export_picture, replacing
 from starter.train.loop import BUILD, Budget, train
+from starter.train.picture import PictureStage
 from starter.train.plan import Plan, averaged
 from starter.train.stages import Stages
 from starter.train.vae import Vae, measure_scale
@@ -42,6 +48,41 @@ def run_decoder(plan: Plan, budget: Budget, pictures: int = PICTURES, held_out: 
     return _export_vae(plan, stage.vae, held_out)
 
 
+def run_picture(plan: Plan, budget: Budget, easy: int = 8000, full: int = 24_000) -> dict[str, Any]:
+    """Train UNet and text tower on the VAE's latents, and write the picture model at every checkpoint."""
+    vae = load_next_vae(plan.models).to(plan.device)
+    halves = picture_tableaux(easy, full)
+    latents = [
+        keep_latents(plan.build / f"latents-{name}.pt", vae, half)
+        for name, half in zip(("easy", "full"), halves, strict=True)
+    ]
+    known, tokenizer = load_picture(), new_tokenizer()
+    stage = PictureStage(
+        plan.device,
+        grown_unet(known.unet),
+        grown_text_encoder(tokenizer, known.text_encoder, known.tokenizer),
+        tokenizer,
+        (halves[0], latents[0]),
+        (halves[1], latents[1]),
+        None,
+        batch=32 * plan.batch_factor,
+        say=say,
+        cover=shown_mask,
+    )
+    # What it grew from knows single things.
+    stage.mix_from = 0.05
+    shadow = nn.ModuleDict({"unet": copy.deepcopy(stage.unet), "text_encoder": copy.deepcopy(stage.text_encoder)})
+
+    def export(weights: dict[str, torch.Tensor], step: int) -> None:
+        shadow.load_state_dict(weights)
+        # The decoder may have been trained for longer meanwhile.
+        decoding = load_next_vae(plan.models)
+        export_picture(plan.models / "picture", decoding, shadow["unet"], shadow["text_encoder"], tokenizer)
+
+    train(stage, budget, folder=plan.build, save_every_s=300, on_save=export)
+    return {"latent_scale": float(vae.config.scaling_factor)}
+
+
 def trained_vae(plan: Plan) -> Vae:
     """The VAE with its trained, averaged weights, as its stage left it."""
     vae = new_vae().to(plan.device)
@@ -53,7 +94,7 @@ def load_next_vae(models: Path = NEXT_MODELS) -> Vae:
     """The VAE as written, in float32."""
     untyped: Any = AutoencoderKL
     vae: Vae = untyped.from_pretrained(models / "vae").float()
-    return vae.eval()
+    return vae.requires_grad_(False).eval()
 
 
 def _export_vae(plan: Plan, vae: Vae, held_out: int) -> dict[str, Any]:
@@ -68,4 +109,5 @@ def _export_vae(plan: Plan, vae: Vae, held_out: int) -> dict[str, Any]:
 STAGES: Stages = {
     "vae": (run_vae, 90),
     "decoder": (run_decoder, 60),
+    "picture": (run_picture, 360),
 }

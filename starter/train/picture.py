@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
 
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
@@ -13,7 +14,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from starter.captions import Shares, caption
 from starter.train.diffusing import noised
 from starter.train.loop import autocast
-from starter.train.pictures import render_all, sample_scenes, things_mask
+from starter.train.pictures import render_all, sample_scenes
 from starter.train.text import tokenize
 from starter.train.vae import Vae, latents_of
 from starter.world import Scene
@@ -40,15 +41,17 @@ NOISE: dict[str, Any] = {
 }
 
 
-def new_unet(channels: tuple[int, int, int] = (96, 128, 128), layers: int = 1, words: int = 128) -> Unet:
+def new_unet(
+    channels: tuple[int, int, int] = (96, 128, 128), layers: int = 1, words: int = 128, latents: int = 4
+) -> Unet:
     """An untrained UNet: words come in at the 8x8 and 4x4 levels; residual branches start at nothing.
 
     Attention at the 16x16 level too would cost half of all samples in the same time.
     """
     unet: Unet = UNet2DConditionModel(  # type: ignore[no-untyped-call]
         sample_size=GRID,
-        in_channels=4,
-        out_channels=4,
+        in_channels=latents,
+        out_channels=latents,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
         block_out_channels=channels,
@@ -69,7 +72,15 @@ def encode_scenes(vae: Vae, scenes: list[Scene], scale: float, side: int = 64) -
     return (latents_of(vae, render_all(scenes, side)) * scale).half()
 
 
-class PictureStage:
+def ask(scene: Scene, rng: random.Random) -> str:
+    """A random way to ask for the scene, as the picture model is taught."""
+    return caption(scene, rng, SHARES)
+
+
+S = TypeVar("S")
+
+
+class PictureStage(Generic[S]):
     """Trains UNet and text tower together on cached latents, v-prediction with zero terminal SNR.
 
     Curriculum: `easy` (single medium and large things) alone until `mix_from` of the budget, then three of four
@@ -88,20 +99,24 @@ class PictureStage:
         unet: Unet,
         text_encoder: CLIPTextModel,
         tokenizer: CLIPTokenizer,
-        easy: tuple[list[Scene], torch.Tensor],
-        full: tuple[list[Scene], torch.Tensor],
-        large: tuple[list[Scene], torch.Tensor],
+        easy: tuple[list[S], torch.Tensor],
+        full: tuple[list[S], torch.Tensor],
+        large: tuple[list[S], torch.Tensor] | None,
         batch: int = 64,
         rate: float = 1.5e-3,
+        *,
+        say: Callable[[S, random.Random], str],
+        cover: Callable[[Sequence[S], int], torch.Tensor],
     ) -> None:
+        """`say` asks for a scene in random words; `cover` says where things are on a grid: bool, (n, 1, grid, grid)."""
         self.model: nn.Module = nn.ModuleDict({"unet": unet, "text_encoder": text_encoder}).to(device)
         self.unet, self.text_encoder, self.tokenizer = unet, text_encoder, tokenizer
-        self.batch, self.rate, self.device = batch, rate, device
+        self.batch, self.rate, self.device, self.say = batch, rate, device, say
         self.scenes = easy[0] + full[0]
         self.easy = len(easy[0])
         self.latents = torch.cat([easy[1], full[1]]).to(device)
-        self.large_scenes, self.large_latents = large[0], large[1].to(device)
-        masks = things_mask(self.scenes, GRID).to(device)
+        self.large_scenes, self.large_latents = (large[0], large[1].to(device)) if large else ([], torch.empty(0))
+        masks = cover(self.scenes, GRID).to(device)
         # The thing is learnt last and covers little of the picture: its cells weigh more, the more the smaller it is.
         share = masks.float().mean((1, 2, 3), keepdim=True)
         self.weights = (1 + masks * (0.5 / share).clamp(max=4.0)).half()
@@ -115,7 +130,8 @@ class PictureStage:
         ]
 
     def loss(self, generator: torch.Generator, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
-        if progress >= self.enlarge_from and float(torch.rand(1, generator=generator, device=self.device)) < LARGE:
+        late = bool(self.large_scenes) and progress >= self.enlarge_from
+        if late and float(torch.rand(1, generator=generator, device=self.device)) < LARGE:
             return self._loss_of_large(generator)
         chosen = self._choose(generator, progress)
         noisy, times, target = noised(self.latents[chosen].float(), self.alphas, generator)
@@ -150,10 +166,10 @@ class PictureStage:
             chosen = torch.where(whole, self.easy + others, chosen)
         return chosen
 
-    def _words(self, generator: torch.Generator, scenes: list[Scene]) -> torch.Tensor:
+    def _words(self, generator: torch.Generator, scenes: list[S]) -> torch.Tensor:
         seed = int(torch.randint(2**31, (1,), generator=generator, device=self.device))
         rng = random.Random(seed)
-        texts = [caption(scene, rng, SHARES) for scene in scenes]
+        texts = [self.say(scene, rng) for scene in scenes]
         # One in ten goes without words, for classifier-free guidance.
         texts = ["" if rng.random() < 0.1 else text for text in texts]
         return tokenize(self.tokenizer, texts).to(self.device)

@@ -40,13 +40,17 @@ def sample_scenes(
 
 
 def _blended(scene: Scene, rng: random.Random) -> Scene:
-    """The scene with its colour mixed with a second one, never so that the mixture comes near a held-out colour."""
+    return replace(scene, blend=blend_of(scene.thing, scene.colour, rng, HELD_OUT))
+
+
+def blend_of(thing: str, colour: str, rng: random.Random, held_out: frozenset[tuple[str, str]]) -> str:
+    """A second colour to mix with the thing's own, never so that the mixture comes near a held-out colour."""
     while True:
-        blend = rng.choice([colour for colour in COLOURS if colour != scene.colour])
-        mixture = np.array(mix(PAINT[scene.colour], PAINT[blend], 0.5))
-        near = sorted(COLOURS, key=lambda colour: float(np.square(mixture - PAINT[colour]).sum()))[:2]
-        if HELD_OUT.isdisjoint((scene.thing, colour) for colour in (blend, *near)):
-            return replace(scene, blend=blend)
+        blend = rng.choice([other for other in COLOURS if other != colour])
+        mixture = np.array(mix(PAINT[colour], PAINT[blend], 0.5))
+        near = sorted(COLOURS, key=lambda other: float(np.square(mixture - PAINT[other]).sum()))[:2]
+        if held_out.isdisjoint((thing, other) for other in (blend, *near)):
+            return blend
 
 
 def render_all(scenes: Iterable[Scene], size: int) -> torch.Tensor:

@@ -24,7 +24,8 @@ from starter.train.judging import JudgeStage, held_out_accuracy
 from starter.train.labels import run_labels
 from starter.train.latents import keep_latents
 from starter.train.loop import Budget, train
-from starter.train.picture import PictureStage, make_scenes, new_unet
+from starter.train.picture import PictureStage, ask, make_scenes, new_unet
+from starter.train.pictures import things_mask
 from starter.train.plan import Plan, averaged
 from starter.train.safety import run_safety
 from starter.train.style import run_style
@@ -89,6 +90,8 @@ def run_picture(plan: Plan, budget: Budget) -> dict[str, Any]:
         (full, kept.values[EASY:]),
         (large, kept_large.values),
         batch=32 * plan.batch_factor,
+        say=ask,
+        cover=things_mask,
     )
     if plan.onward:
         # It has seen the easy ones.

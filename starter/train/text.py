@@ -35,6 +35,11 @@ def new_tokenizer(sentences: int = 12_000) -> CLIPTokenizer:
     """A CLIP tokenizer whose words are those of the captions, English and Chinese; other text is spelt out."""
     rng = random.Random(5)
     scenes = sample_scenes(sentences, seed=5, word_share=0.05, neon_share=0.05)
+    return tokenizer_from([caption(scene, rng) for scene in scenes], chinese_words())
+
+
+def tokenizer_from(sentences: Sequence[str], chinese: Sequence[str], positions: int = POSITIONS) -> CLIPTokenizer:
+    """A CLIP tokenizer with the words of these English sentences, and each of these Chinese words, as single tokens."""
     like = CLIPTokenizer().backend_tokenizer
     tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     tokenizer.normalizer = like.normalizer
@@ -49,27 +54,26 @@ def new_tokenizer(sentences: int = 12_000) -> CLIPTokenizer:
         end_of_word_suffix="</w>",
         show_progress=False,
     )
-    tokenizer.train_from_iterator([caption(scene, rng) for scene in scenes], trainer)
-    return tokenizer_of(tokenizer, _chinese_merges())
+    tokenizer.train_from_iterator(sentences, trainer)
+    return tokenizer_of(tokenizer, _chinese_merges(chinese), positions)
 
 
-def tokenizer_of(trained: Tokenizer, more: Sequence[tuple[str, str]] = ()) -> CLIPTokenizer:
+def tokenizer_of(trained: Tokenizer, more: Sequence[tuple[str, str]] = (), positions: int = POSITIONS) -> CLIPTokenizer:
     """A CLIP tokenizer with the words and the merges of this one, and further merges."""
     model = json.loads(trained.to_str())["model"]
     vocabulary: dict[str, int] = model["vocab"]
     merges: Any = [(left, right) for left, right in model["merges"]] + list(more)
     for left, right in merges:
         vocabulary.setdefault(left + right, len(vocabulary))
-    return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=POSITIONS)
+    return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=positions)
 
 
-def _chinese_merges() -> list[tuple[str, str]]:
-    """Merges that make each Chinese word of the captions one token, inside a run of text and at its end.
+def _chinese_merges(words: Sequence[str]) -> list[tuple[str, str]]:
+    """Merges that make each of the Chinese words one token, inside a run of text and at its end.
 
     Learning them would not do: Chinese has no spaces, so the merges would run across the words.
     """
     bytes_of = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    words = chinese_words()
     characters = sorted({character for word in words for character in word})
     spelt = {character: bytes_of.pre_tokenize_str(character)[0][0] for character in characters}
     merges: dict[tuple[str, str], None] = {}
@@ -83,7 +87,9 @@ def _chinese_merges() -> list[tuple[str, str]]:
     return list(merges)
 
 
-def new_text_encoder(tokenizer: CLIPTokenizer, width: int = 128, layers: int = 2) -> CLIPTextModel:
+def new_text_encoder(
+    tokenizer: CLIPTokenizer, width: int = 128, layers: int = 2, positions: int = POSITIONS
+) -> CLIPTextModel:
     """An untrained text tower for that tokenizer."""
     config = CLIPTextConfig(
         vocab_size=len(tokenizer),
@@ -92,7 +98,7 @@ def new_text_encoder(tokenizer: CLIPTokenizer, width: int = 128, layers: int = 2
         projection_dim=width,
         num_hidden_layers=layers,
         num_attention_heads=4,
-        max_position_embeddings=POSITIONS,
+        max_position_embeddings=positions,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
@@ -101,8 +107,9 @@ def new_text_encoder(tokenizer: CLIPTokenizer, width: int = 128, layers: int = 2
 
 
 def tokenize(tokenizer: CLIPTokenizer, texts: list[str]) -> torch.Tensor:
-    """Token numbers, (n, POSITIONS), padded and cut exactly as the Stable Diffusion pipeline does it."""
-    batch = tokenizer(texts, padding="max_length", truncation=True, max_length=POSITIONS, return_tensors="pt")
+    """Token numbers, (n, positions), padded and cut exactly as the Stable Diffusion pipeline does it."""
+    length = tokenizer.model_max_length
+    batch = tokenizer(texts, padding="max_length", truncation=True, max_length=length, return_tensors="pt")
     ids: torch.Tensor = batch.input_ids
     return ids
 

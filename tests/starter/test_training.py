@@ -15,7 +15,7 @@ from starter.captions import caption, caption_zh
 from starter.painter import load_picture
 from starter.train.diffusing import exported_tokenizer, exported_vae, exported_weights
 from starter.train.loop import Budget, autocast, rate_at, train
-from starter.train.picture import GRID, PictureStage, new_unet
+from starter.train.picture import GRID, PictureStage, ask, new_unet
 from starter.train.pictures import sample_scenes, things_mask
 from starter.train.text import POSITIONS, new_text_encoder, new_tokenizer, tokenize
 from starter.world import Scene
@@ -27,7 +27,7 @@ def tokenizer() -> CLIPTokenizer:
     return new_tokenizer(sentences=2000)
 
 
-def tiny_stage(tokenizer: CLIPTokenizer) -> PictureStage:
+def tiny_stage(tokenizer: CLIPTokenizer) -> PictureStage[Scene]:
     torch.manual_seed(0)
     easy, full = sample_scenes(12, seed=1, counts=(1,)), sample_scenes(6, seed=2)
     generator = torch.Generator().manual_seed(3)
@@ -42,6 +42,8 @@ def tiny_stage(tokenizer: CLIPTokenizer) -> PictureStage:
         (full, latents[12:]),
         (full, large),
         batch=4,
+        say=ask,
+        cover=things_mask,
     )
 
 

@@ -1,0 +1,66 @@
+"""The next set's picture model: a UNet on eight latents, grown from today's, and what it is taught on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from starter.next.pictures import paint_all, sample_tableaux
+from starter.next.tableau import Tableau
+from starter.next.vae import LATENTS
+from starter.train.picture import BLENDS, Unet, new_unet
+from starter.train.vae import Vae, latents_of
+
+
+@torch.no_grad()
+def grown_unet(known: Unet) -> Unet:
+    """A UNet on eight latents that at first paints the first four as the known one does, blind to the others."""
+    config = known.config
+    unet = new_unet(tuple(config.block_out_channels), config.layers_per_block, config.cross_attention_dim, LATENTS)
+    new = unet.state_dict()
+    for name, weight in known.state_dict().items():
+        if name == "conv_in.weight":
+            new[name].zero_()
+            new[name][:, : weight.shape[1]] = weight
+        elif name.startswith("conv_out."):
+            new[name].zero_()
+            new[name][: len(weight)] = weight
+        else:
+            new[name].copy_(weight)
+    unet.load_state_dict(new)
+    return unet
+
+
+def picture_tableaux(easy: int, full: int) -> tuple[list[Tableau], list[Tableau]]:
+    """Both halves of the curriculum: single large things with a sign now and then, and the whole world.
+
+    Half of the whole world are pictures of several things, and every fifth carries a sign.
+    """
+    single = {"kinds": (1,), "blend_share": BLENDS}
+    return (
+        sample_tableaux(easy, seed=121, counts=(1,), sizes=("medium", "large"), word_share=0.1, **single),  # type: ignore[arg-type]
+        sample_tableaux(full, seed=122, kinds=(1, 1, 1, 2, 2, 3), word_share=0.2, blend_share=BLENDS),
+    )
+
+
+def keep_latents(path: Path, vae: Vae, tableaux: Sequence[Tableau], part: int = 256) -> torch.Tensor:
+    """The tableaux' scaled latents, float16, (n, 8, 16, 16); from the file if it is there and this VAE's.
+
+    Painting and encoding cost more than training on them; the file grows by parts, so that a stop loses little.
+    """
+    mark = float(vae.encoder.conv_in.weight.detach().double().abs().sum())
+    scale = float(vae.config.scaling_factor)
+    kept = torch.empty(0)
+    if path.exists():
+        stored = torch.load(path, weights_only=True)
+        if stored["mark"] == mark and len(stored["latents"]) <= len(tableaux):
+            kept = stored["latents"]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while len(kept) < len(tableaux):
+        latents = latents_of(vae, paint_all(tableaux[len(kept) : len(kept) + part])) * scale
+        kept = torch.cat([kept.half(), latents.cpu().half()]) if len(kept) else latents.cpu().half()
+        torch.save({"latents": kept, "mark": mark}, path.with_suffix(".part"))
+        path.with_suffix(".part").replace(path)
+    return kept

@@ -1,0 +1,142 @@
+"""The next set's picture model: how it grows from today's, its words, and that what it writes can be painted with."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import CLIPTokenizer
+
+from starter.next import stages
+from starter.next.captions import caption, caption_zh
+from starter.next.picture import grown_unet, keep_latents, picture_tableaux
+from starter.next.pictures import paint_all, sample_tableaux
+from starter.next.stages import run_picture
+from starter.next.tableau import HELD_OUT, THINGS
+from starter.next.vae import LATENTS, new_vae
+from starter.next.words import CHINESE, POSITIONS, grown_text_encoder, new_tokenizer, say
+from starter.painter import Pipeline, load_picture
+from starter.train.export import replacing
+from starter.train.loop import Budget
+from starter.train.plan import Plan
+from starter.train.text import tokenize
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def known() -> Pipeline:
+    return load_picture().to("cpu")
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> CLIPTokenizer:
+    return new_tokenizer(sentences=3000)
+
+
+@torch.no_grad()
+def test_grown_unet_begins_with_what_the_known_one_paints(known: Pipeline) -> None:
+    torch.manual_seed(0)
+    unet = grown_unet(known.unet).eval()
+    latents, words, time = torch.randn(2, LATENTS, 16, 16), torch.randn(2, 20, 128), torch.tensor([100, 800])
+    painted = unet(latents, time, encoder_hidden_states=words).sample
+    before = known.unet(latents[:, :4], time, encoder_hidden_states=words).sample
+    assert torch.allclose(painted[:, :4], before, atol=1e-4)
+    assert not painted[:, 4:].any()
+
+
+@torch.no_grad()
+def test_grown_tower_says_of_known_words_what_the_known_tower_says(known: Pipeline, tokenizer: CLIPTokenizer) -> None:
+    tower = grown_text_encoder(tokenizer, known.text_encoder, known.tokenizer).eval()
+    for text in ("a red house on a meadow at night", "three blue boats at sea, pixel art"):
+        ids, other = tokenize(tokenizer, [text]), tokenize(known.tokenizer, [text])
+        length = int((other[0] == known.tokenizer.eos_token_id).nonzero()[0])
+        states, before = tower(ids).last_hidden_state, known.text_encoder(other).last_hidden_state
+        assert ids.shape == (1, POSITIONS)
+        assert torch.allclose(states[0, :length], before[0, :length], atol=1e-4), text
+
+
+def test_every_part_of_what_is_grown_learns(known: Pipeline, tokenizer: CLIPTokenizer) -> None:
+    unet = grown_unet(known.unet).requires_grad_(True)
+    tower = grown_text_encoder(tokenizer, known.text_encoder, known.tokenizer).requires_grad_(True)
+    states = tower(tokenize(tokenizer, ["一只黑色的狗"])).last_hidden_state
+    unet(
+        torch.randn(1, LATENTS, 16, 16), torch.tensor([500]), encoder_hidden_states=states
+    ).sample.square().sum().backward()
+    assert unet.conv_in.weight.grad[:, 4:].abs().sum() > 0
+    (
+        unet(torch.randn(1, LATENTS, 16, 16), torch.tensor([500]), encoder_hidden_states=states.detach()).sample - 1
+    ).square().sum().backward()
+    assert unet.conv_out.weight.grad[4:].abs().sum() > 0
+    assert tower.encoder.layers[2].mlp.fc2.weight.grad.abs().sum() > 0
+
+
+def test_every_caption_of_both_languages_fits_the_tower(tokenizer: CLIPTokenizer) -> None:
+    rng = random.Random(1)
+    for tableau in sample_tableaux(400, seed=9, word_share=0.3):
+        for text in (caption(tableau, rng), caption_zh(tableau, rng)):
+            assert len(tokenizer(text).input_ids) <= POSITIONS, text
+
+
+def test_words_are_single_tokens_and_signs_are_spelt(tokenizer: CLIPTokenizer) -> None:
+    for text, tokens in (
+        ("a black cat to the left of a red house", 10),
+        ("一只黑色的狗在一座红色的城堡的左边", 12),
+        ("two green turtles behind a purple castle in the rain", 10),
+        ("a sign that says JZQX", 8),
+        ("写着“JZQX”的牌子", 8),
+    ):
+        assert len(tokenizer(text).input_ids) == tokens + 2, text
+
+
+def test_tokens_have_the_same_numbers_every_time(tokenizer: CLIPTokenizer) -> None:
+    assert new_tokenizer(sentences=3000).get_vocab() == tokenizer.get_vocab()
+
+
+def test_both_languages_are_taught() -> None:
+    rng = random.Random(2)
+    said = [say(tableau, rng) for tableau in sample_tableaux(600, seed=10)]
+    chinese = sum(any("一" <= letter <= "鿿" for letter in text) for text in said)
+    assert chinese / 600 == pytest.approx(CHINESE, abs=0.06)
+
+
+def test_curriculum_begins_with_single_large_things_and_holds_out_what_it_must() -> None:
+    easy, full = picture_tableaux(600, 1500)
+    assert all(len(t.subjects) == 1 and t.subjects[0].count == 1 and t.subjects[0].size != "small" for t in easy)
+    assert {len(t.subjects) for t in full} == {1, 2, 3}
+    assert any(t.word for t in easy)
+    shown = [s for t in easy + full for s in t.subjects]
+    assert {s.thing for s in shown} == set(THINGS)
+    for s in shown:
+        assert (s.thing, s.colour) not in HELD_OUT
+        assert (s.thing, s.blend) not in HELD_OUT
+    assert sum(t.subjects[0].blend is not None for t in full) == 300
+
+
+def test_latents_are_kept_in_parts_and_made_anew_for_another_vae(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    vae, tableaux, path = new_vae((8, 8, 8, 8)).eval(), sample_tableaux(5, seed=3), tmp_path / "latents.pt"
+    keep_latents(path, vae, tableaux[:2], part=2)
+    grown = keep_latents(path, vae, tableaux, part=2)
+    # Batches of other sizes differ in the last bits.
+    assert torch.allclose(grown, keep_latents(tmp_path / "other.pt", vae, tableaux), atol=1e-3)
+    assert (grown.shape, grown.dtype) == ((5, LATENTS, 16, 16), torch.float16)
+    torch.save(torch.load(path) | {"latents": grown + 1}, path)
+    assert torch.equal(keep_latents(path, vae, tableaux), grown + 1)
+    other = new_vae((8, 8, 8, 8)).eval()
+    assert not torch.equal(keep_latents(path, other, tableaux), grown + 1)
+
+
+def test_written_picture_model_paints_128_px(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = Plan(CPU, build=tmp_path / "build", models=tmp_path / "models")
+    torch.manual_seed(0)
+    monkeypatch.setattr(stages, "new_tokenizer", lambda: new_tokenizer(sentences=500))
+    with replacing(plan.models / "vae") as part:
+        new_vae((8, 8, 8, 8)).half().save_pretrained(part)
+    figures = run_picture(plan, Budget(steps=1), easy=2, full=4)
+    assert figures["latent_scale"] == load_picture(plan.models / "picture").vae.config.scaling_factor
+    painted = load_picture(plan.models / "picture")("一只黑色的狗和一座红色的房子", num_inference_steps=2).images[0]
+    assert painted.size == (128, 128)
+    assert paint_all(sample_tableaux(1, seed=1)).shape[-1] == painted.width
