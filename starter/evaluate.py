@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -88,9 +88,9 @@ def pictures(scale: Scale) -> list[Figure]:
                     hits[name].append(right[name])
             by_count.setdefault(prompt.scene.count, []).append(right["thing"])
     bars: dict[str, float] = {"thing": 0.92, "colour": 0.97, "place": 0.97, "time": 0.97, "style": 0.85, "count": 0.92}
-    rows = [_share(f"picture: {name}", right, bars.get(name), 0.98) for name, right in hits.items()]
-    rows += [_share(f"picture: thing where there are {n}", right) for n, right in sorted(by_count.items())]
-    return [*rows, _share("picture: unseen pairs, thing and colour", both, 0.75, 0.95)]
+    rows = [share_of(f"picture: {name}", right, bars.get(name), 0.98) for name, right in hits.items()]
+    rows += [share_of(f"picture: thing where there are {n}", right) for n, right in sorted(by_count.items())]
+    return [*rows, share_of("picture: unseen pairs, thing and colour", both, 0.75, 0.95)]
 
 
 def speed(scale: Scale) -> list[Figure]:
@@ -203,8 +203,9 @@ def safety(scale: Scale) -> list[Figure]:
     ]
 
 
-# What each section measures, and the models that it needs.
-SECTIONS: dict[str, tuple[Callable[[Scale], list[Figure]], tuple[str, ...]]] = {
+Sections = Mapping[str, tuple[Callable[[Scale], list[Figure]], tuple[str, ...]]]
+"""What each section measures, and the models that it needs."""
+SECTIONS: Sections = {
     "picture": (pictures, ("judge", "picture")),
     "vae": (vae, ("picture", "tiny")),
     "labels": (labels, ("labels",)),
@@ -221,7 +222,8 @@ def _plan(scale: Scale) -> Plan:
     return Plan(torch.device("cpu"), models=scale.models)
 
 
-def _share(what: str, right: list[bool], must: float | None = None, goal: float | None = None) -> Figure:
+def share_of(what: str, right: list[bool], must: float | None = None, goal: float | None = None) -> Figure:
+    """The share of what is right, beside its bars."""
     return Figure(what, len(right), sum(right) / max(1, len(right)), "", must, goal if must is not None else None)
 
 
@@ -239,23 +241,8 @@ def _number(value: float, unit: str) -> str:
     return f"{value:.2f}{unit}" if unit else f"{100 * value:.1f} %"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m starter.evaluate", description=__doc__)
-    parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
-    parser.add_argument("--models", type=Path, default=MODELS)
-    parser.add_argument("--share", type=float, default=1.0, help="of the samples; 0.25 for a quick look")
-    arguments = parser.parse_args()
-    if unknown := set(arguments.sections) - set(SECTIONS):
-        parser.error(f"no such section: {', '.join(sorted(unknown))}")
-    torch.set_num_threads(1)
-    scale = Scale(arguments.models, arguments.share)
-    figures = []
-    for name in arguments.sections or SECTIONS:
-        measure, needed = SECTIONS[name]
-        if missing := [model for model in needed if not (scale.models / model).exists()]:
-            print(f"{name} is left out: there is no {scale.models / missing[0]}, which python -m starter.train makes")
-            continue
-        figures += measure(scale)
+def write_figures(path: Path, figures: list[Figure]) -> None:
+    """Print the figures as a table, and write them to the file with what they were measured with."""
     print(table(figures))
     result = {
         "date": time.strftime("%Y-%m-%d"),
@@ -264,9 +251,30 @@ def main() -> None:
         "versions": {m.__name__: m.__version__ for m in (torch, diffusers, transformers)},
         "figures": [asdict(figure) | {"reached": figure.verdict} for figure in figures],
     }
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def figures_from_words(program: str, about: str | None, sections: Sections, models: Path, result: Path) -> None:
+    """Measure what the words of the command line name, all sections or some; those whose models lack are left out."""
+    parser = argparse.ArgumentParser(prog=f"python -m {program}", description=about)
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(sections))
+    parser.add_argument("--models", type=Path, default=models)
+    parser.add_argument("--share", type=float, default=1.0, help="of the samples; 0.25 for a quick look")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.sections) - set(sections):
+        parser.error(f"no such section: {', '.join(sorted(unknown))}")
+    torch.set_num_threads(1)
+    scale = Scale(arguments.models, arguments.share)
+    figures = []
+    for name in arguments.sections or sections:
+        measure, needed = sections[name]
+        if missing := [model for model in needed if not (scale.models / model).exists()]:
+            print(f"{name} is left out: there is no {scale.models / missing[0]}, which training makes")
+            continue
+        figures += measure(scale)
+    write_figures(result, figures)
 
 
 if __name__ == "__main__":
-    main()
+    figures_from_words("starter.evaluate", __doc__, SECTIONS, MODELS, RESULT)

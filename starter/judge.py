@@ -37,7 +37,7 @@ class Judge(nn.Module):
         blocks: list[nn.Module] = []
         before = 3
         for width in widths:
-            blocks.append(_Block(before, width))
+            blocks.append(Block(before, width))
             before = width
         self.blocks = nn.Sequential(*blocks)
         # Maxima say what there is, means how much of it: counting needs both.
@@ -50,7 +50,9 @@ class Judge(nn.Module):
         return {name: head(pooled) for name, head in self.heads.items()}
 
 
-class _Block(nn.Module):
+class Block(nn.Module):
+    """A convolution that halves the size, and a residual one."""
+
     def __init__(self, before: int, width: int) -> None:
         super().__init__()
         self.shrink = nn.Conv2d(before, width, 3, stride=2, padding=1)

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from diffusers import StableDiffusionPipeline
 from PIL import Image
 
 from starter.judge import MODELS
-from starter.prompts import Prompt
 
 STEPS, GUIDANCE = 8, 3.0
 Pipeline = Any  # A StableDiffusionPipeline. Its own annotations hide its methods from mypy.
+
+
+class Asked(Protocol):
+    """A sentence, and the seed to paint it with."""
+
+    @property
+    def text(self) -> str: ...
+
+    @property
+    def seed(self) -> int: ...
 
 
 def load_picture(path: Path = MODELS / "picture") -> Pipeline:
@@ -25,7 +35,7 @@ def load_picture(path: Path = MODELS / "picture") -> Pipeline:
 
 
 def paint(
-    pipeline: Pipeline, prompts: list[Prompt], steps: int = STEPS, guidance: float = GUIDANCE
+    pipeline: Pipeline, prompts: Sequence[Asked], steps: int = STEPS, guidance: float = GUIDANCE
 ) -> list[Image.Image]:
     """One picture a prompt; each depends on its own seed alone, not on its neighbours in a batch."""
     pictures: list[Image.Image] = []

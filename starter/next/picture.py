@@ -38,9 +38,9 @@ def picture_tableaux(easy: int, full: int) -> tuple[list[Tableau], list[Tableau]
 
     Half of the whole world are pictures of several things, and every fifth carries a sign.
     """
-    single = {"kinds": (1,), "blend_share": BLENDS}
+    sizes = ("medium", "large")
     return (
-        sample_tableaux(easy, seed=121, counts=(1,), sizes=("medium", "large"), word_share=0.1, **single),  # type: ignore[arg-type]
+        sample_tableaux(easy, seed=121, kinds=(1,), counts=(1,), sizes=sizes, word_share=0.1, blend_share=BLENDS),
         sample_tableaux(full, seed=122, kinds=(1, 1, 1, 2, 2, 3), word_share=0.2, blend_share=BLENDS),
     )
 

@@ -1,6 +1,6 @@
 """The next set's stages in their order, each a function that trains one model and writes it to the plan's folder.
 
-vae (grows from today's), decoder (more of the vae's), picture (needs vae, and grows from today's).
+judge (needs nothing), vae (grows from today's), decoder (more of the vae's), picture (needs vae; grows from today's).
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ import torch
 from diffusers import AutoencoderKL
 from torch import nn
 
+from starter.next.judge import load_judge
+from starter.next.judging import JudgeStage, held_out_judgement, judge_tableaux
 from starter.next.picture import grown_unet, keep_latents, picture_tableaux
 from starter.next.pictures import keep_pictures, paint_all, sample_tableaux, shown_mask
 from starter.next.vae import DecoderStage, VaeStage, held_out_fidelity, new_vae, through, vae_tableaux
 from starter.next.words import grown_text_encoder, new_tokenizer, say
 from starter.painter import load_picture
 from starter.train.diffusing import exported_vae
-from starter.train.export import export_picture, replacing
+from starter.train.export import export_judge, export_picture, replacing
 from starter.train.loop import BUILD, Budget, train
 from starter.train.picture import PictureStage
 from starter.train.plan import Plan, averaged
@@ -48,6 +50,14 @@ def run_decoder(plan: Plan, budget: Budget, pictures: int = PICTURES, held_out: 
     return _export_vae(plan, stage.vae, held_out)
 
 
+def run_judge(plan: Plan, budget: Budget, pictures: int = 12_000, held_out: int = 400) -> dict[str, Any]:
+    """Train and write the judge; how often it is right about tableaux that it never saw."""
+    stage = JudgeStage(plan.device, judge_tableaux(pictures), batch=32 * plan.batch_factor)
+    weights = train(stage, budget, folder=plan.build)
+    export_judge(plan.models / "judge", weights)
+    return held_out_judgement(load_judge(plan.models / "judge" / "judge.safetensors"), held_out)
+
+
 def run_picture(plan: Plan, budget: Budget, easy: int = 8000, full: int = 24_000) -> dict[str, Any]:
     """Train UNet and text tower on the VAE's latents, and write the picture model at every checkpoint."""
     vae = load_next_vae(plan.models).to(plan.device)
@@ -71,13 +81,13 @@ def run_picture(plan: Plan, budget: Budget, easy: int = 8000, full: int = 24_000
     )
     # What it grew from knows single things.
     stage.mix_from = 0.05
-    shadow = nn.ModuleDict({"unet": copy.deepcopy(stage.unet), "text_encoder": copy.deepcopy(stage.text_encoder)})
+    unet, words = copy.deepcopy(stage.unet), copy.deepcopy(stage.text_encoder)
+    averaged_model = nn.ModuleDict({"unet": unet, "text_encoder": words})
 
     def export(weights: dict[str, torch.Tensor], step: int) -> None:
-        shadow.load_state_dict(weights)
+        averaged_model.load_state_dict(weights)
         # The decoder may have been trained for longer meanwhile.
-        decoding = load_next_vae(plan.models)
-        export_picture(plan.models / "picture", decoding, shadow["unet"], shadow["text_encoder"], tokenizer)
+        export_picture(plan.models / "picture", load_next_vae(plan.models), unet, words, tokenizer)
 
     train(stage, budget, folder=plan.build, save_every_s=300, on_save=export)
     return {"latent_scale": float(vae.config.scaling_factor)}
@@ -107,6 +117,7 @@ def _export_vae(plan: Plan, vae: Vae, held_out: int) -> dict[str, Any]:
 
 # Each stage with its budget in minutes on one CPU core.
 STAGES: Stages = {
+    "judge": (run_judge, 25),
     "vae": (run_vae, 90),
     "decoder": (run_decoder, 60),
     "picture": (run_picture, 360),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import nn
@@ -59,7 +60,8 @@ def grown_text_encoder(
         else:
             into.copy_(weight)
     tower.load_state_dict(new)
-    for layer in tower.encoder.layers[config.num_hidden_layers :]:
+    added: Any = tower.encoder.layers[config.num_hidden_layers :]
+    for layer in added:
         for last in (layer.self_attn.out_proj, layer.mlp.fc2):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)

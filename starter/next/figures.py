@@ -1,0 +1,116 @@
+"""`python -m starter.next.figures [SECTION ...]`: the next set's figures beside their bars; build/starter/next.json."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import torch
+from torch.nn import functional as F
+
+from starter.evaluate import Figure, Scale, Sections, figures_from_words, share_of
+from starter.next.judge import Seen, load_judge, look
+from starter.next.prompts import KINDS, Prompt, fixed_prompts
+from starter.next.stages import NEXT_MODELS, load_next_vae
+from starter.next.vae import RoundTrip, held_out_fidelity, through
+from starter.painter import load_picture, paint
+from starter.train.diffusing import decode, encode
+from starter.upscaler import load_upscaler
+from starter.world import STYLES
+
+RESULT = Path("build/starter/next.json")
+WHOLE = ("place", "time", "style", "weather", "count")
+
+
+def todays_path() -> RoundTrip:
+    """What today's set leaves of a picture: through its VAE at 64 px, enlarged by its upscaler, and back to 128 px."""
+    vae, upscaler = load_picture().vae, load_upscaler()
+
+    def trip(pictures: torch.Tensor) -> torch.Tensor:
+        small = F.avg_pool2d(pictures, 2).add(1).mul(127.5).round().to(torch.uint8)
+        large = upscaler(decode(vae, encode(vae, small)).cpu().float() / 255).clamp(0, 1)
+        return F.avg_pool2d(large, 2).mul(2).sub(1)
+
+    return trip
+
+
+def vae(scale: Scale) -> list[Figure]:
+    """What the VAE keeps of held-out tableaux, and of their gradients' energy; today's path beside it."""
+    number = max(len(STYLES), scale.of(48))
+    kept = held_out_fidelity(through(load_next_vae(scale.models)), number)
+    before = held_out_fidelity(todays_path(), number)
+    rows = [
+        Figure("VAE round trip at 128 px", number, kept["db"], " dB", 31, 34),
+        Figure("VAE: gradient energy of it over the render's", number, kept["crisp"], "", 0.85, 0.95),
+    ]
+    for style in STYLES:
+        of_style = number // len(STYLES)
+        rows.append(Figure(f"VAE: {style}", of_style, kept[f"{style}_db"], " dB"))
+        rows.append(Figure(f"VAE: {style}, gradient energy", of_style, kept[f"{style}_crisp"]))
+    return [
+        *rows,
+        Figure("today's path to 128 px", number, before["db"], " dB"),
+        Figure("today's path: gradient energy", number, before["crisp"]),
+        Figure("today's path: cartoon, gradient energy", number // len(STYLES), before["cartoon_crisp"]),
+    ]
+
+
+def pictures(scale: Scale) -> list[Figure]:
+    """Share of prompts whose picture the judge reads as asked, at 8 steps, one fixed seed a prompt."""
+    judge, pipeline = load_judge(scale.models / "judge" / "judge.safetensors"), load_picture(scale.models / "picture")
+    asked = {kind: fixed_prompts(kind, scale.of(full)) for kind, full in KINDS.items()}
+    seen = {kind: look(judge, paint(pipeline, prompts)) for kind, prompts in asked.items()}
+    english = [pair for kind in ("plain", "paraphrased") for pair in zip(asked[kind], seen[kind], strict=True)]
+    chinese = list(zip(asked["chinese"], seen["chinese"], strict=True))
+    rows, lost = [], []
+    bars = {"thing": (0.97, 0.99), "colour": (0.98, 0.99), "style": (0.95, 0.98), "weather": (None, None)}
+    for name in ("thing", "colour", *WHOLE):
+        must, goal = bars.get(name, (0.99, 1.0))
+        right, right_zh = ([is_right(name, prompt, one) for prompt, one in pairs] for pairs in (english, chinese))
+        rows.append(share_of(f"picture: {name}", right, must, goal))
+        lost.append(sum(right) / len(right) - sum(right_zh) / len(right_zh))
+    rows.append(
+        Figure("picture: most that Chinese prompts lose", len(chinese), max(lost), "", 0.02, 0.02, less_is_better=True)
+    )
+    for kind, must, goal in (
+        ("unseen", 0.9, 0.97),
+        ("two", 0.75, 0.92),
+        ("two-chinese", None, None),
+        ("three", None, None),
+    ):
+        shown = [one.shows(prompt.tableau) for prompt, one in zip(asked[kind], seen[kind], strict=True)]
+        rows.append(share_of(f"picture: {kind}, every thing right in its own colour", shown, must, goal))
+    return rows
+
+
+def is_right(attribute: str, prompt: Prompt, seen: Seen) -> bool:
+    """Whether the picture shows what a prompt for a single kind of thing asks for."""
+    subject = prompt.tableau.subjects[0]
+    if attribute in ("thing", "colour"):
+        # The largest counts: a speck beside it is a flaw, but no other thing.
+        return bool(seen.things) and getattr(seen.things[0], attribute) == getattr(subject, attribute)
+    wanted = subject.count if attribute == "count" else getattr(prompt.tableau, attribute)
+    return bool(seen.whole[attribute] == wanted)
+
+
+def speed(scale: Scale) -> list[Figure]:
+    """Seconds of one picture at 8 steps on one thread, without enlarging it."""
+    pipeline, prompts = load_picture(scale.models / "picture").to("cpu"), fixed_prompts("plain", 12)
+    paint(pipeline, prompts[:2])
+    seconds = []
+    for prompt in prompts[2:]:
+        begin = time.perf_counter()
+        paint(pipeline, [prompt])
+        seconds.append(time.perf_counter() - begin)
+    middle = sorted(seconds)[len(seconds) // 2]
+    return [Figure("one picture, 8 steps, one thread", len(seconds), middle, " s", 1.0, 0.3, less_is_better=True)]
+
+
+SECTIONS: Sections = {
+    "vae": (vae, ("vae",)),
+    "picture": (pictures, ("judge", "picture")),
+    "speed": (speed, ("picture",)),
+}
+
+if __name__ == "__main__":
+    figures_from_words("starter.next.figures", __doc__, SECTIONS, NEXT_MODELS, RESULT)
