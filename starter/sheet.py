@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -99,8 +99,9 @@ def found(models: Path) -> tuple[int, list[Cell]]:
     return 8, cells
 
 
-# What each sheet shows, and the model that it needs beside the picture model.
-KINDS: dict[str, tuple[Callable[[Path], tuple[int, list[Cell]]], str]] = {
+Kinds = Mapping[str, tuple[Callable[[Path], tuple[int, list[Cell]]], str]]
+"""What draws each sheet (how many cells stand side by side, and the cells), and a model that it needs."""
+KINDS: Kinds = {
     "pictures": (pictures, "picture"),
     "control": (control, "control"),
     "style": (style, "style"),
@@ -122,24 +123,25 @@ def compose(across: int, cells: Iterable[Cell]) -> Image.Image:
     return sheet
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m starter.sheet", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(KINDS))
-    parser.add_argument("--models", type=Path, default=MODELS)
+def draw_from_words(program: str, about: str | None, kinds: Kinds, models: Path, folder: Path) -> None:
+    """Draw the sheets that the words of the command line name, or all; those whose models lack are left out."""
+    parser = argparse.ArgumentParser(prog=f"python -m {program}", description=about)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(kinds))
+    parser.add_argument("--models", type=Path, default=models)
     arguments = parser.parse_args()
-    if unknown := set(arguments.names) - set(KINDS):
+    if unknown := set(arguments.names) - set(kinds):
         parser.error(f"no such sheet: {', '.join(sorted(unknown))}")
     torch.set_num_threads(1)
-    SHEETS.mkdir(parents=True, exist_ok=True)
-    for name in arguments.names or KINDS:
-        draw, needed = KINDS[name]
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in arguments.names or kinds:
+        draw, needed = kinds[name]
         if not (arguments.models / needed).exists():
-            print(f"{name} is left out: there is no {arguments.models / needed}, which python -m starter.train makes")
+            print(f"{name} is left out: there is no {arguments.models / needed}, which training makes")
             continue
-        path = SHEETS / f"{name}.png"
+        path = folder / f"{name}.png"
         compose(*draw(arguments.models)).save(path)
         print(path)
 
 
 if __name__ == "__main__":
-    main()
+    draw_from_words("starter.sheet", __doc__, KINDS, MODELS, SHEETS)

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from starter.evaluate import Scale
-from starter.next import figures
+from starter.next import figures, sheet
 from starter.next.judge import Found, Seen
 from starter.next.prompts import KINDS, Prompt, fixed_prompts
 from starter.next.tableau import HELD_OUT, Subject, Tableau
 from starter.next.vae import held_out_fidelity, new_vae
+from starter.sheet import CELL, draw_from_words
 from starter.train.export import replacing
 
 
@@ -93,3 +95,14 @@ def test_figures_of_models_that_lack_are_left_out(
     assert "VAE round trip at 128 px" in told
     written = json.loads((tmp_path / "next.json").read_text())
     assert {row["what"] for row in written["figures"]} >= {"VAE: cartoon", "today's path: gradient energy"}
+
+
+def test_sheets_show_what_the_vae_keeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    with replacing(tmp_path / "vae") as part:
+        new_vae((8, 8, 8, 8)).half().save_pretrained(part)
+    monkeypatch.setattr(sys, "argv", ["sheet"])
+    draw_from_words("x", None, sheet.KINDS, tmp_path, tmp_path / "sheets")
+    with Image.open(tmp_path / "sheets" / "kept.png") as drawn:
+        assert drawn.width == 6 * CELL
+    assert not (tmp_path / "sheets" / "pictures.png").exists()
