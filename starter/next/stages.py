@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL
 from torch import nn
 
 from starter.next.judge import load_judge
@@ -20,7 +19,7 @@ from starter.next.pictures import keep_pictures, paint_all, sample_tableaux, sho
 from starter.next.vae import DecoderStage, VaeStage, held_out_fidelity, new_vae, through, vae_tableaux
 from starter.next.words import grown_text_encoder, new_tokenizer, say
 from starter.painter import load_picture
-from starter.train.diffusing import exported_vae
+from starter.train.diffusing import exported_vae, load_vae_as_new
 from starter.train.export import export_judge, export_picture, replacing
 from starter.train.loop import BUILD, Budget, train
 from starter.train.picture import PictureStage
@@ -102,9 +101,7 @@ def trained_vae(plan: Plan) -> Vae:
 
 def load_next_vae(models: Path = NEXT_MODELS) -> Vae:
     """The VAE as written, in float32."""
-    untyped: Any = AutoencoderKL
-    vae: Vae = untyped.from_pretrained(models / "vae").float()
-    return vae.requires_grad_(False).eval()
+    return load_vae_as_new(models / "vae")
 
 
 def _export_vae(plan: Plan, vae: Vae, held_out: int) -> dict[str, Any]:

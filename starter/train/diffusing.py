@@ -6,6 +6,7 @@ its weights are those their results will meet.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -40,12 +41,17 @@ def noised(
 
 def exported_vae(plan: Plan) -> Vae:
     """The picture model's VAE as exported, in float32, not to be trained."""
+    return load_vae_as_new(plan.models / "picture" / "vae").to(plan.device)
+
+
+def load_vae_as_new(folder: Path) -> Vae:
+    """The VAE in that folder, in float32, not to be trained."""
     untyped: Any = AutoencoderKL
-    loaded = untyped.from_pretrained(plan.models / "picture" / "vae")
+    loaded = untyped.from_pretrained(folder)
     # As new: the loaded one would tell the next export where it lay on this machine.
     vae: Vae = untyped.from_config({name: value for name, value in loaded.config.items() if name[0] != "_"})
     vae.load_state_dict(loaded.state_dict())
-    return vae.to(plan.device).requires_grad_(False).eval()
+    return vae.requires_grad_(False).eval()
 
 
 def exported_tokenizer(plan: Plan) -> CLIPTokenizer:

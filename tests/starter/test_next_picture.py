@@ -139,4 +139,6 @@ def test_written_picture_model_paints_128_px(tmp_path: Path, monkeypatch: pytest
     assert figures["latent_scale"] == load_picture(plan.models / "picture").vae.config.scaling_factor
     painted = load_picture(plan.models / "picture")("一只黑色的狗和一座红色的房子", num_inference_steps=2).images[0]
     assert painted.size == (128, 128)
+    for settings in (plan.models / "picture").rglob("*.json"):
+        assert str(tmp_path) not in settings.read_text(), settings
     assert paint_all(sample_tableaux(1, seed=1)).shape[-1] == painted.width
