@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
+from diffusers import AutoencoderTiny
 from torch.nn import functional as F
 
 from starter.evaluate import Figure, Scale, Sections, figures_from_words, share_of
 from starter.next.judge import Seen, load_judge, look
+from starter.next.pictures import paint_all, sample_tableaux
 from starter.next.prompts import KINDS, Prompt, fixed_prompts
 from starter.next.stages import NEXT_MODELS, load_next_vae
 from starter.next.vae import RoundTrip, held_out_fidelity, through
 from starter.painter import load_picture, paint
 from starter.train.diffusing import decode, encode
+from starter.train.tiny import match
 from starter.upscaler import load_upscaler
 from starter.world import STYLES
 
@@ -52,6 +56,18 @@ def vae(scale: Scale) -> list[Figure]:
         Figure("today's path to 128 px", number, before["db"], " dB"),
         Figure("today's path: gradient energy", number, before["crisp"]),
         Figure("today's path: cartoon, gradient energy", number // len(STYLES), before["cartoon_crisp"]),
+    ]
+
+
+def tiny(scale: Scale) -> list[Figure]:
+    """The tiny decoder against the VAE's own."""
+    untyped: Any = AutoencoderTiny
+    number = scale.of(48)
+    decoder = untyped.from_pretrained(scale.models / "tiny").eval()
+    figures = match(decoder, load_next_vae(scale.models), paint_all(sample_tableaux(number, seed=990_161)))
+    return [
+        Figure("tiny decoder against the VAE's", number, figures["held_out_db"], " dB", 24, 28),
+        Figure("tiny decoder's share of the VAE's time", 50, figures["time_share"], "", 0.1, 0.1, less_is_better=True),
     ]
 
 
@@ -108,6 +124,7 @@ def speed(scale: Scale) -> list[Figure]:
 
 SECTIONS: Sections = {
     "vae": (vae, ("vae",)),
+    "tiny": (tiny, ("vae", "tiny")),
     "picture": (pictures, ("judge", "picture")),
     "speed": (speed, ("picture",)),
 }

@@ -1,6 +1,7 @@
 """The next set's stages in their order, each a function that trains one model and writes it to the plan's folder.
 
-judge (needs nothing), vae (grows from today's), decoder (more of the vae's), picture (needs vae; grows from today's).
+judge (needs nothing), vae (grows from today's), decoder (more of the vae's), tiny (needs vae), picture (needs vae, and
+grows from today's).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from starter.train.loop import BUILD, Budget, train
 from starter.train.picture import PictureStage
 from starter.train.plan import Plan, averaged
 from starter.train.stages import Stages
+from starter.train.tiny import TinyStage, export_tiny, match
 from starter.train.vae import Vae, measure_scale
 
 NEXT_BUILD = BUILD / "next"
@@ -92,6 +94,16 @@ def run_picture(plan: Plan, budget: Budget, easy: int = 8000, full: int = 24_000
     return {"latent_scale": float(vae.config.scaling_factor)}
 
 
+def run_tiny(plan: Plan, budget: Budget, pictures: int = 4000, held_out: int = 48) -> dict[str, Any]:
+    """Train and write the tiny decoder for previews; how near it comes to the VAE's."""
+    vae = load_next_vae(plan.models).to(plan.device)
+    painted = paint_all(sample_tableaux(pictures, seed=161, word_share=0.1))
+    stage = TinyStage(plan.device, vae, painted, batch=4 * plan.batch_factor)
+    stage.tiny.load_state_dict(train(stage, budget, folder=plan.build))
+    export_tiny(plan.models / "tiny", stage.tiny)
+    return match(stage.tiny.eval(), vae, paint_all(sample_tableaux(held_out, seed=990_161)))
+
+
 def trained_vae(plan: Plan) -> Vae:
     """The VAE with its trained, averaged weights, as its stage left it."""
     vae = new_vae().to(plan.device)
@@ -106,7 +118,7 @@ def load_next_vae(models: Path = NEXT_MODELS) -> Vae:
 
 def _export_vae(plan: Plan, vae: Vae, held_out: int) -> dict[str, Any]:
     # The same pictures at every export, so that more of the decoder's training never changes the scale.
-    vae.register_to_config(scaling_factor=measure_scale(vae.eval(), paint_all(sample_tableaux(48, seed=102))))
+    vae.register_to_config(scaling_factor=measure_scale(vae.eval(), paint_all(sample_tableaux(32, seed=102))))
     with replacing(plan.models / "vae") as part:
         copy.deepcopy(vae).half().save_pretrained(part)
     return held_out_fidelity(through(load_next_vae(plan.models)), held_out)
@@ -117,5 +129,6 @@ STAGES: Stages = {
     "judge": (run_judge, 25),
     "vae": (run_vae, 90),
     "decoder": (run_decoder, 60),
+    "tiny": (run_tiny, 20),
     "picture": (run_picture, 360),
 }

@@ -28,14 +28,22 @@ TINY = MODELS / "tiny"
 Tiny = Any  # An AutoencoderTiny. Its own annotations hide its methods from mypy.
 
 
-def new_tiny(width: int = 8, before: int = 2) -> Tiny:
+def new_tiny(width: int = 8, before: int = 2, halvings: int = 2, latents: int = 4) -> Tiny:
     """An untrained one, of a factor of 4. Its classes allow one width only; most work is done on the small grids."""
+    larger = (0,) * (halvings - 2)
     return AutoencoderTiny(  # type: ignore[no-untyped-call]
-        encoder_block_out_channels=(width,) * 3,
-        decoder_block_out_channels=(width,) * 3,
-        num_encoder_blocks=(0, 1, 2),
-        num_decoder_blocks=(before, 1, 0),
+        latent_channels=latents,
+        encoder_block_out_channels=(width,) * (halvings + 1),
+        decoder_block_out_channels=(width,) * (halvings + 1),
+        num_encoder_blocks=(0, *larger, 1, 2),
+        num_decoder_blocks=(before, 1, *larger, 0),
     )
+
+
+def tiny_for(vae: Vae) -> Tiny:
+    """An untrained one with the factor and the latents of the VAE."""
+    config = vae.config
+    return new_tiny(halvings=len(config.block_out_channels) - 1, latents=config.latent_channels)
 
 
 class TinyStage:
@@ -48,12 +56,12 @@ class TinyStage:
     ema_decay = 0.995
     warm_steps = 100
 
-    def __init__(self, device: torch.device, vae: Vae, pictures: int = 4000, batch: int = 16) -> None:
-        self.tiny = new_tiny().to(device)
+    def __init__(self, device: torch.device, vae: Vae, pictures: torch.Tensor, batch: int = 16) -> None:
+        self.tiny = tiny_for(vae).to(device)
         self.model: nn.Module = self.tiny
         self.batch = batch
         self.latents, self.pictures = (t.to(device) for t in pairs(vae, pictures, seed=61))
-        self.encoded = pictures // 2
+        self.encoded = len(pictures) // 2
 
     def groups(self) -> list[dict[str, Any]]:
         return [{"params": list(self.tiny.parameters()), "lr": 3e-3}]
@@ -74,9 +82,9 @@ class TinyStage:
         return loss, {"psnr": float(psnr(squared)), "back": float(back.detach())}
 
 
-def pairs(vae: Vae, number: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Scaled latents, and what the VAE's decoder makes of them, uint8: half of renders, half mixed and noisy."""
-    latents = encode(vae, render_all(sample_scenes(number, seed=seed, word_share=0.05), 64))
+def pairs(vae: Vae, pictures: torch.Tensor, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Scaled latents, and what the VAE's decoder makes of them, uint8: half of the pictures, half mixed and noisy."""
+    latents, number = encode(vae, pictures), len(pictures)
     generator = torch.Generator().manual_seed(seed)
     late = latents[number // 2 :]
     share, strength = (torch.rand((len(late), 1, 1, 1), generator=generator).to(late) for _ in range(2))
@@ -86,10 +94,14 @@ def pairs(vae: Vae, number: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]
     return latents, decode(vae, latents)
 
 
-@torch.no_grad()
 def held_out_match(tiny: Tiny, vae: Vae, number: int = 64) -> dict[str, float]:
+    """How near the tiny decoder comes to the VAE's on renders that neither saw, see `match`."""
+    return match(tiny, vae, render_all(sample_scenes(number, seed=990_005), 64))
+
+
+@torch.no_grad()
+def match(tiny: Tiny, vae: Vae, pictures: torch.Tensor) -> dict[str, float]:
     """Decibels of the tiny decoder against the VAE's, of the tiny encoder's latents, and the share of the time."""
-    pictures = render_all(sample_scenes(number, seed=990_005), 64)
     latents = encode(vae, pictures)
     wanted = to_signed(decode(vae, latents))
     errors = (tiny.decode(latents).sample.clamp(-1, 1) - wanted).square().mean((1, 2, 3))
@@ -128,7 +140,8 @@ def export_tiny(folder: Path, tiny: Tiny) -> None:
 def run_tiny(plan: Plan, budget: Budget) -> dict[str, Any]:
     """Train and write the tiny decoder; how near it comes to the exported VAE."""
     vae = exported_vae(plan)
-    stage = TinyStage(plan.device, vae, batch=16 * plan.batch_factor)
+    pictures = render_all(sample_scenes(4000, seed=61, word_share=0.05), 64)
+    stage = TinyStage(plan.device, vae, pictures, batch=16 * plan.batch_factor)
     stage.tiny.load_state_dict(train(stage, budget, folder=plan.build))
     export_tiny(plan.models / "tiny", stage.tiny)
     return held_out_match(stage.tiny.eval(), vae)

@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers import AutoencoderTiny
 from torch.nn import functional as F
 
+from starter.evaluate import Scale
 from starter.next import vae as next_vae
+from starter.next.figures import tiny as measured
 from starter.next.pictures import boxes_of, keep_pictures, paint_all, sample_tableaux, shown_mask
-from starter.next.stages import STAGES, load_next_vae, run_decoder, run_vae, trained_vae
+from starter.next.stages import STAGES, load_next_vae, run_decoder, run_tiny, run_vae, trained_vae
 from starter.next.tableau import Subject, Tableau
 from starter.next.vae import (
     CROP,
@@ -26,8 +29,10 @@ from starter.next.vae import (
     through,
     vae_tableaux,
 )
+from starter.next.vae import new_vae as vae_of_the_next_set
 from starter.train.command import train_from_words
 from starter.train.diffusing import exported_vae
+from starter.train.export import replacing
 from starter.train.loop import Budget, train
 from starter.train.pictures import to_signed
 from starter.train.plan import Plan
@@ -185,6 +190,20 @@ def test_vae_is_written_as_the_product_loads_it_and_its_decoder_can_go_on(tmp_pa
     left = through(longer)(to_signed(pictures))
     assert left.shape == pictures.shape
     assert trained_vae(plan).config.latent_channels == LATENTS
+
+
+def test_tiny_decoder_is_made_for_the_vae(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    plan = Plan(CPU, build=tmp_path / "build", models=tmp_path / "models")
+    with replacing(plan.models / "vae") as part:
+        vae_of_the_next_set((8, 8, 8, 8)).half().save_pretrained(part)
+    figures = run_tiny(plan, Budget(steps=1), pictures=4, held_out=2)
+    assert {"held_out_db", "time_share"} <= figures.keys()
+    assert len(measured(Scale(plan.models, 0.04))) == 2
+    tiny: Any = AutoencoderTiny
+    with torch.no_grad():
+        painted = tiny.from_pretrained(plan.models / "tiny").decode(torch.zeros(1, LATENTS, 16, 16)).sample
+    assert painted.shape == (1, 3, SIDE, SIDE)
 
 
 def test_stages_are_run_by_name_and_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

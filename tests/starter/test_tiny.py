@@ -38,7 +38,7 @@ def test_encoding_scales_and_decoding_takes_the_scale_away_again(tmp_path: Path)
 def test_stage_lessens_its_loss(tmp_path: Path) -> None:
     plan = plan_with_a_small_picture_model(tmp_path)
     torch.manual_seed(0)
-    stage = TinyStage(plan.device, exported_vae(plan), pictures=8, batch=4)
+    stage = TinyStage(plan.device, exported_vae(plan), render_all(sample_scenes(8, seed=61), 64), batch=4)
 
     def distance() -> float:
         with torch.no_grad():
