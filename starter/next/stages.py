@@ -20,7 +20,7 @@ from starter.next.pictures import keep_pictures, paint_all, sample_tableaux, sho
 from starter.next.vae import DecoderStage, VaeStage, held_out_fidelity, new_vae, through, vae_tableaux
 from starter.next.words import grown_text_encoder, new_tokenizer, say
 from starter.painter import load_picture
-from starter.train.diffusing import exported_vae, load_vae_as_new
+from starter.train.diffusing import exported_vae, exported_weights, load_vae_as_new
 from starter.train.export import export_judge, export_picture, replacing
 from starter.train.loop import BUILD, Budget, train
 from starter.train.picture import PictureStage
@@ -80,8 +80,9 @@ def run_picture(plan: Plan, budget: Budget, easy: int = 8000, full: int = 24_000
         say=say,
         cover=shown_mask,
     )
-    # What it grew from knows single things.
-    stage.mix_from = 0.05
+    # What it grew from knows single things, and what goes on knows them all.
+    stage.mix_from = 0.0 if plan.onward else 0.05
+    start = exported_weights(plan) if plan.onward else None
     unet, words = copy.deepcopy(stage.unet), copy.deepcopy(stage.text_encoder)
     averaged_model = nn.ModuleDict({"unet": unet, "text_encoder": words})
 
@@ -90,7 +91,7 @@ def run_picture(plan: Plan, budget: Budget, easy: int = 8000, full: int = 24_000
         # The decoder may have been trained for longer meanwhile.
         export_picture(plan.models / "picture", load_next_vae(plan.models), unet, words, tokenizer)
 
-    train(stage, budget, folder=plan.build, save_every_s=300, on_save=export)
+    train(stage, budget, folder=plan.build, save_every_s=300, on_save=export, start=start)
     return {"latent_scale": float(vae.config.scaling_factor)}
 
 

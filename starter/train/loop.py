@@ -33,9 +33,9 @@ class Budget:
     def progress(self, step: int, spent_s: float) -> float:
         """The share of the budget that is used up, 0 to 1."""
         if self.steps is not None:
-            return min(1.0, step / self.steps)
+            return 1.0 if step >= self.steps else step / self.steps
         if self.seconds is not None:
-            return min(1.0, spent_s / self.seconds)
+            return 1.0 if spent_s >= self.seconds else spent_s / self.seconds
         raise ValueError("a budget needs steps or seconds")
 
 

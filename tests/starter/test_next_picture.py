@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,12 @@ def test_written_picture_model_paints_128_px(tmp_path: Path, monkeypatch: pytest
     assert figures["latent_scale"] == load_picture(plan.models / "picture").vae.config.scaling_factor
     painted = load_picture(plan.models / "picture")("一只黑色的狗和一座红色的房子", num_inference_steps=2).images[0]
     assert painted.size == (128, 128)
+    # Another checkout has the written model and no checkpoint.
+    elsewhere = replace(plan, build=tmp_path / "elsewhere", onward=True)
+    before = load_picture(plan.models / "picture").unet.state_dict()
+    run_picture(elsewhere, Budget(steps=0), easy=2, full=4)
+    after = load_picture(plan.models / "picture").unet.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
     for settings in (plan.models / "picture").rglob("*.json"):
         assert str(tmp_path) not in settings.read_text(), settings
     assert paint_all(sample_tableaux(1, seed=1)).shape[-1] == painted.width
