@@ -1,12 +1,13 @@
 """The next set's stages in their order, each a function that trains one model and writes it to the plan's folder.
 
-judge (needs nothing), vae (grows from today's), decoder (more of the vae's), tiny (needs vae), picture (needs vae, and
-grows from today's).
+judge (needs nothing), vae (grows from today's), decoder (more of the vae's), tiny and the upscalers (need vae), picture
+(needs vae, and grows from today's).
 """
 
 from __future__ import annotations
 
 import copy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,20 @@ from starter.next.judge import load_judge
 from starter.next.judging import JudgeStage, held_out_judgement, judge_tableaux
 from starter.next.picture import grown_unet, keep_latents, picture_tableaux
 from starter.next.pictures import keep_pictures, paint_all, sample_tableaux, shown_mask
+from starter.next.upscaling import held_out_gain, shown
 from starter.next.vae import DecoderStage, VaeStage, held_out_fidelity, new_vae, through, vae_tableaux
 from starter.next.words import grown_text_encoder, new_tokenizer, say
 from starter.painter import load_picture
 from starter.train.diffusing import exported_vae, exported_weights, load_vae_as_new
-from starter.train.export import export_judge, export_picture, replacing
+from starter.train.export import export_judge, export_picture, export_upscaler, replacing
 from starter.train.loop import BUILD, Budget, train
 from starter.train.picture import PictureStage
 from starter.train.plan import Plan, averaged
 from starter.train.stages import Stages
 from starter.train.tiny import TinyStage, export_tiny, match
+from starter.train.upscaling import UpscalerStage
 from starter.train.vae import Vae, measure_scale
+from starter.upscaler import FILES, Arch
 
 NEXT_BUILD = BUILD / "next"
 NEXT_MODELS = NEXT_BUILD / "models"
@@ -105,6 +109,19 @@ def run_tiny(plan: Plan, budget: Budget, pictures: int = 4000, held_out: int = 4
     return match(stage.tiny.eval(), vae, paint_all(sample_tableaux(held_out, seed=990_161)))
 
 
+def run_upscaler(
+    plan: Plan, budget: Budget, arch: Arch = "srvgg", drawn: int = 600, photographs: int = 200, held_out: int = 24
+) -> dict[str, Any]:
+    """Train and write an upscaler from 128 to 512 px; what it gains over bicubic."""
+    vae = load_next_vae(plan.models).to(plan.device)
+    batch = (8 if arch == "srvgg" else 4) * plan.batch_factor
+    stage = UpscalerStage(plan.device, vae, shown(drawn, photographs), arch, batch)
+    weights = train(stage, budget, folder=plan.build)
+    export_upscaler(plan.models / "upscaler" / FILES[arch], weights)
+    stage.model.load_state_dict(weights)
+    return held_out_gain(stage.model.eval(), vae, held_out)
+
+
 def trained_vae(plan: Plan) -> Vae:
     """The VAE with its trained, averaged weights, as its stage left it."""
     vae = new_vae().to(plan.device)
@@ -131,5 +148,7 @@ STAGES: Stages = {
     "vae": (run_vae, 90),
     "decoder": (run_decoder, 60),
     "tiny": (run_tiny, 20),
+    "upscaler": (run_upscaler, 25),
+    "upscaler-rrdb": (partial(run_upscaler, arch="rrdb"), 50),
     "picture": (run_picture, 360),
 }

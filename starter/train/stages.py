@@ -31,7 +31,7 @@ from starter.train.safety import run_safety
 from starter.train.style import run_style
 from starter.train.text import TextStage, new_text_encoder, new_tokenizer
 from starter.train.tiny import run_tiny
-from starter.train.upscaling import UpscalerStage, held_out_gain
+from starter.train.upscaling import UpscalerStage, held_out_gain, renders
 from starter.train.vae import DecoderStage, Vae, VaeStage, held_out_psnr, new_vae
 from starter.upscaler import FILES, Arch
 
@@ -113,7 +113,7 @@ def run_picture(plan: Plan, budget: Budget) -> dict[str, Any]:
 
 def run_upscaler(plan: Plan, budget: Budget, arch: Arch = "srvgg") -> dict[str, Any]:
     vae = exported_vae(plan)
-    stage = UpscalerStage(plan.device, vae, arch, batch=(8 if arch == "srvgg" else 4) * plan.batch_factor)
+    stage = UpscalerStage(plan.device, vae, renders(), arch, batch=(8 if arch == "srvgg" else 4) * plan.batch_factor)
     weights = train(stage, budget, folder=plan.build)
     export_upscaler(plan.models / "upscaler" / FILES[arch], weights)
     stage.model.load_state_dict(weights)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,22 @@ UNDECIDED = 0.3
 RATE: dict[Arch, float] = {"srvgg": 1.5e-3, "rrdb": 1e-3}
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What an upscaler is to paint, uint8, (n, 3, side, side): `smooth` pictures, then pixel art, then photographs."""
+
+    large: torch.Tensor
+    smooth: int
+    photographs: int = 0
+
+
+def renders(number: int = 1400) -> Shown:
+    """Renders at 256 px, as those of 64 px should be enlarged."""
+    scenes = sample_scenes(number, seed=41, word_share=0.15)
+    scenes.sort(key=lambda scene: scene.style == "pixel")
+    return Shown(render_all(scenes, 256), sum(scene.style != "pixel" for scene in scenes))
+
+
 class UpscalerStage:
     """Pairs of a render and itself shrunk; half of the small ones went through the VAE and back.
 
@@ -32,22 +49,20 @@ class UpscalerStage:
     ema_decay = 0.995
     warm_steps = 100
 
-    def __init__(
-        self, device: torch.device, vae: Vae, arch: Arch = "srvgg", pictures: int = 1400, batch: int = 8
-    ) -> None:
+    def __init__(self, device: torch.device, vae: Vae, shown: Shown, arch: Arch = "srvgg", batch: int = 8) -> None:
         self.name = "upscaler" if arch == "srvgg" else f"upscaler-{arch}"
         self.model: nn.Module = new_upscaler(arch).to(device)
-        self.rate, self.batch = RATE[arch], batch
-        scenes = sample_scenes(pictures, seed=41, word_share=0.15)
-        scenes.sort(key=lambda scene: scene.style == "pixel")
-        self.smooth = sum(scene.style != "pixel" for scene in scenes)
-        self.large = render_all(scenes, 256)
-        undecided = UNDECIDED * torch.rand(len(scenes), generator=torch.Generator().manual_seed(43))
+        self.rate, self.batch, self.smooth = RATE[arch], batch, shown.smooth
+        drawn = len(shown.large) - shown.photographs
+        undecided = UNDECIDED * torch.rand(drawn, generator=torch.Generator().manual_seed(43))
         # Some smooth pictures are as decided as pixel art, or a sharp picture would mean blocks.
         undecided[::4] = 0
         undecided[self.smooth :] = 0
-        self.small, self.soft = shrink_pictures(self.large, vae, undecided)
-        self.large, self.small, self.soft = (t.to(device) for t in (self.large, self.small, self.soft))
+        small, soft = shrink_pictures(shown.large[:drawn], vae, undecided)
+        # The VAE knows drawings alone: of photographs it would leave nothing to enlarge.
+        photographs = halve_twice(shown.large[drawn:])
+        self.large = shown.large.to(device)
+        self.small, self.soft = (torch.cat([kind, photographs]).to(device) for kind in (small, soft))
 
     def groups(self) -> list[dict[str, Any]]:
         return [{"params": list(self.model.parameters()), "lr": self.rate}]
@@ -74,7 +89,7 @@ class UpscalerStage:
         device, n = self.large.device, self.batch
         chosen = torch.randint(len(self.large), (n,), generator=generator, device=device)
         chosen[: n // 4] %= self.smooth
-        corners = torch.randint(64 - CROP + 1, (n, 2), generator=generator, device=device).tolist()
+        corners = torch.randint(self.small.shape[-1] - CROP + 1, (n, 2), generator=generator, device=device).tolist()
         small, large = [], []
         for row, (number, (x, y)) in enumerate(zip(chosen.tolist(), corners, strict=True)):
             source = self.soft if row < n // 2 else self.small
@@ -87,12 +102,12 @@ class UpscalerStage:
 def shrink_pictures(
     large: torch.Tensor, vae: Vae, undecided: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """256 px pictures at 64 px, and those through the VAE and back: uint8 both.
+    """The pictures at a quarter of their width and height, and those through the VAE and back: uint8 both.
 
     `undecided` (n,) says how much noise the latents take, as a share of their strength: it stands for what the
     picture model gets wrong.
     """
-    small = torch.cat([F.avg_pool2d(batch.float(), 4).round() for batch in torch.split(large, 32)]).to(torch.uint8)
+    small = halve_twice(large)
     latents = encode(vae, small)
     if undecided is not None:
         noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(42)).to(latents)
@@ -100,32 +115,44 @@ def shrink_pictures(
     return small, decode(vae, latents).cpu()
 
 
-@torch.no_grad()
+def halve_twice(large: torch.Tensor) -> torch.Tensor:
+    """uint8 pictures at a quarter of their width and height."""
+    return torch.cat([F.avg_pool2d(batch.float(), 4).round() for batch in torch.split(large, 32)]).to(torch.uint8)
+
+
 def held_out_gain(upscaler: nn.Module, vae: Vae, number: int = 48) -> dict[str, float]:
-    """Decibels of the upscaler and of bicubic on renders never seen, from clean and from soft small pictures.
+    """What the upscaler gains on renders that it never saw, see `gain`."""
+    scenes = sample_scenes(number, seed=990_004)
+    return gain(upscaler, vae, render_all(scenes, 256), torch.tensor([scene.style == "pixel" for scene in scenes]))
+
+
+@torch.no_grad()
+def gain(upscaler: nn.Module, vae: Vae, large: torch.Tensor, pixel: torch.Tensor) -> dict[str, float]:
+    """Decibels of the upscaler and of bicubic, from clean and soft small pictures; `pixel` (n,) says what is pixel art.
 
     `pixel_blocks` and `undecided_blocks` are the blockiness of pixel art, enlarged from clean pictures, and of
     undecided pictures of the other styles: the first should be high, the second near 1.
     """
-    scenes = sample_scenes(number, seed=990_004)
-    large = render_all(scenes, 256)
     small, soft = shrink_pictures(large, vae)
-    _, undecided = shrink_pictures(large, vae, torch.full((number,), 0.25))
-    made = {kind: _enlarge_all(upscaler, source) for kind, source in
-            (("clean", small), ("soft", soft), ("undecided", undecided))}  # fmt: skip
-    figures = {}
-    target = large.float() / 255
-    for kind, source in (("clean", small), ("soft", soft)):
-        plain = F.interpolate(source.float() / 255, scale_factor=4, mode="bicubic").clamp(0, 1)
-        for name, pictures in (("upscaler", made[kind]), ("bicubic", plain)):
+    _, undecided = shrink_pictures(large, vae, torch.full((len(large),), 0.25))
+    target, figures, clean = large.float() / 255, {}, enlargements(upscaler, small)
+    for kind, made in (("clean", clean), ("soft", enlargements(upscaler, soft))):
+        for name, pictures in made.items():
             errors = (pictures - target).square().mean((1, 2, 3)).clamp(min=1e-6)
             figures[f"{kind}_{name}_db"] = float((10 * torch.log10(1 / errors)).mean())
-    pixel = torch.tensor([scene.style == "pixel" for scene in scenes])
-    for name, pictures in (("pixel", made["clean"][pixel]), ("undecided", made["undecided"][~pixel])):
+    smooth = _enlarge_all(upscaler, undecided[~pixel])
+    for name, pictures in (("pixel", clean["upscaler"][pixel]), ("undecided", smooth)):
         figures[f"{name}_blocks"] = sum(_blocks(one) for one in pictures) / max(1, len(pictures))
     return figures
 
 
+def enlargements(upscaler: nn.Module, small: torch.Tensor) -> dict[str, torch.Tensor]:
+    """uint8 pictures four times as large, 0 to 1, by the `upscaler` and by `bicubic`."""
+    plain = F.interpolate(small.float() / 255, scale_factor=4, mode="bicubic").clamp(0, 1)
+    return {"upscaler": _enlarge_all(upscaler, small), "bicubic": plain}
+
+
+@torch.no_grad()
 def _enlarge_all(upscaler: nn.Module, small: torch.Tensor) -> torch.Tensor:
     device = next(upscaler.parameters()).device
     return torch.cat([upscaler(batch.to(device).float() / 255).clamp(0, 1).cpu() for batch in torch.split(small, 16)])

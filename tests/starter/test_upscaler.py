@@ -19,7 +19,7 @@ from starter.train.export import export_upscaler
 from starter.train.loop import Budget, train
 from starter.train.pictures import render_all, sample_scenes
 from starter.train.plan import Plan
-from starter.train.upscaling import UpscalerStage, held_out_gain, shrink_pictures
+from starter.train.upscaling import UpscalerStage, held_out_gain, renders, shrink_pictures
 from starter.upscaler import (
     FILES,
     RRDB_SIZE,
@@ -45,7 +45,7 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
 @pytest.mark.parametrize("arch", ARCHS)
 def test_stage_teaches_either_network_under_its_own_name(arch: Arch, plan: Plan) -> None:
     torch.manual_seed(0)
-    stage = UpscalerStage(plan.device, exported_vae(plan), arch, pictures=8, batch=4)
+    stage = UpscalerStage(plan.device, exported_vae(plan), renders(8), arch, batch=4)
     start = {name: weight.clone() for name, weight in stage.model.state_dict().items()}
     weights = train(stage, Budget(steps=2), folder=plan.build)
     assert any(not torch.equal(weights[name], start[name]) for name in weights)
@@ -54,7 +54,7 @@ def test_stage_teaches_either_network_under_its_own_name(arch: Arch, plan: Plan)
 
 
 def test_blurred_pictures_are_never_pixel_art(plan: Plan) -> None:
-    stage = UpscalerStage(plan.device, exported_vae(plan), pictures=40, batch=16)
+    stage = UpscalerStage(plan.device, exported_vae(plan), renders(40), batch=16)
     stage.large[: stage.smooth], stage.large[stage.smooth :] = 0, 255
     for seed in range(10):
         _, large = stage._pairs(torch.Generator().manual_seed(seed))
