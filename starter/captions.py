@@ -74,6 +74,7 @@ NUMBERS: dict[int, tuple[str, ...]] = {
     2: ("two", "two", "2", "a pair of"),
     3: ("three", "three", "3"),
 }
+OPENINGS = ("a picture of ", "picture of ", "an image of ", "paint ", "draw ")
 
 NOUNS_ZH: dict[str, tuple[str, str]] = {  # the word, and its measure word
     "house": ("房子", "座"),
@@ -224,7 +225,7 @@ def sentence(head: str, scene: Scene, rng: random.Random, say: Shares, plain: bo
         is_noun = order < 2 and "style" not in style and "outlines" not in style and "flat design" not in style
         return f"{style} of {said}" if is_noun else f"{style}, {said}"
     if not plain and rng.random() < 0.1:
-        said = rng.choice(("a picture of ", "picture of ", "an image of ", "paint ", "draw ")) + said
+        said = rng.choice(OPENINGS) + said
     return f"{said}, {style}" if style else said
 
 

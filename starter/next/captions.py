@@ -11,9 +11,23 @@ import re
 from dataclasses import dataclass, replace
 
 from starter import captions
-from starter.captions import Shares, sentence, sentence_zh, subject, subject_zh
+from starter.captions import (
+    COLOUR_WORDS,
+    NUMBERS,
+    OPENINGS,
+    PLACES,
+    SIZES,
+    STYLES,
+    TIMES,
+    Shares,
+    plural,
+    sentence,
+    sentence_zh,
+    subject,
+    subject_zh,
+)
 from starter.next.tableau import Tableau
-from starter.world import Scene
+from starter.world import COLOURS, Scene
 
 NOUNS: dict[str, tuple[str, ...]] = {
     **captions.NOUNS,
@@ -87,7 +101,8 @@ SIGNS = (
 SIGNS_ZH = ("，牌子上写着“{}”", "，牌子上写着{}", "和写着“{}”的牌子")
 
 
-# The words between the places where things are filled in.
+# Words between the places where things are filled in.
+_WORDS = re.compile(r"[a-z0-9-]+(?![}0-9])")
 _WORDS_ZH = re.compile(r"[\u4e00-\u9fff]+")
 
 
@@ -170,3 +185,19 @@ def chinese_words() -> list[str]:
     words += [word for ways in (*TOGETHER_ZH.values(), SIGNS_ZH) for way in ways for word in _WORDS_ZH.findall(way)]
     words += ["写着", "、"]
     return [*dict.fromkeys([*captions.chinese_words(), *words])]
+
+
+def vocabulary() -> list[str]:
+    """Every word that a caption can hold, English ones in lower case and then Chinese ones; what a sign says is none.
+
+    A model taught on these captions has never seen any other word.
+    """
+    ways = [way for table in (NOUNS, PLACES, TIMES, STYLES, SIZES, WEATHERS) for said in table.values() for way in said]
+    ways += [plural(noun) for said in NOUNS.values() for noun in said]
+    ways += [colour for name in COLOURS for colour in COLOUR_WORDS.get(name, (name,))]
+    ways += [number for said in NUMBERS.values() for number in said] + [
+        way for said in TOGETHER.values() for way in said
+    ]
+    ways += [*SIGNS, *OPENINGS, "an", "one", "thing", "things"]
+    english = {word for way in ways for word in _WORDS.findall(way.lower())}
+    return sorted(english) + sorted(word for word in chinese_words() if _WORDS_ZH.fullmatch(word))

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from starter.next.captions import vocabulary
 from starter.next.judge import load_judge
 from starter.next.judging import JudgeStage, held_out_judgement, judge_tableaux
 from starter.next.picture import grown_unet, keep_latents, picture_tableaux
@@ -93,7 +94,7 @@ def run_picture(plan: Plan, budget: Budget, easy: int = 8000, full: int = 24_000
     def export(weights: dict[str, torch.Tensor], step: int) -> None:
         averaged_model.load_state_dict(weights)
         # The decoder may have been trained for longer meanwhile.
-        export_picture(plan.models / "picture", load_next_vae(plan.models), unet, words, tokenizer)
+        export_picture(plan.models / "picture", load_next_vae(plan.models), unet, words, tokenizer, vocabulary())
 
     train(stage, budget, folder=plan.build, save_every_s=300, on_save=export, start=start)
     return {"latent_scale": float(vae.config.scaling_factor)}

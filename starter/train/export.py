@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,12 @@ def export_picture(
     unet: Unet,
     text_encoder: CLIPTextModel,
     tokenizer: CLIPTokenizer,
+    vocabulary: Sequence[str] = (),
 ) -> None:
-    """Replace the folder by an ordinary Stable Diffusion pipeline in float16; the modules stay as they are."""
+    """Replace the folder by an ordinary Stable Diffusion pipeline in float16; the modules stay as they are.
+
+    The words that the model was taught, if they are given, stand beside it in `vocabulary.txt`, one a line.
+    """
     words: Any = copy.deepcopy(text_encoder)
     # It remembers how it was called last, and would write that down.
     spelling: Any = copy.deepcopy(tokenizer)
@@ -54,6 +58,8 @@ def export_picture(
         settings = part / "scheduler" / "scheduler_config.json"
         stored = json.loads(settings.read_text()) | FOR_OTHER_SAMPLERS
         settings.write_text(json.dumps(stored, indent=2, sort_keys=True) + "\n")
+        if vocabulary:
+            (part / "vocabulary.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
 
 
 def export_judge(folder: Path, weights: dict[str, torch.Tensor]) -> None:

@@ -11,7 +11,7 @@ import torch
 from transformers import CLIPTokenizer
 
 from starter.next import stages
-from starter.next.captions import caption, caption_zh
+from starter.next.captions import caption, caption_zh, vocabulary
 from starter.next.picture import grown_unet, keep_latents, picture_tableaux
 from starter.next.pictures import paint_all, sample_tableaux
 from starter.next.stages import run_picture
@@ -140,6 +140,7 @@ def test_written_picture_model_paints_128_px(tmp_path: Path, monkeypatch: pytest
     assert figures["latent_scale"] == load_picture(plan.models / "picture").vae.config.scaling_factor
     painted = load_picture(plan.models / "picture")("一只黑色的狗和一座红色的房子", num_inference_steps=2).images[0]
     assert painted.size == (128, 128)
+    assert (plan.models / "picture" / "vocabulary.txt").read_text(encoding="utf-8").splitlines() == vocabulary()
     # Another checkout has the written model and no checkpoint.
     elsewhere = replace(plan, build=tmp_path / "elsewhere", onward=True)
     before = load_picture(plan.models / "picture").unet.state_dict()

@@ -16,7 +16,7 @@ from starter import world
 from starter.captions import COLOURS_ZH, Shares, plural
 from starter.more_things import DRAW
 from starter.next import captions
-from starter.next.captions import Telling, caption, caption_zh, chinese_words, describe, describe_zh
+from starter.next.captions import Telling, caption, caption_zh, chinese_words, describe, describe_zh, vocabulary
 from starter.next.render import arrange, outlined, render_tableau
 from starter.next.tableau import (
     ARRANGEMENTS,
@@ -241,3 +241,18 @@ def test_chinese_words_are_what_chinese_captions_are_made_of() -> None:
 def test_scene_of_a_subject_has_everything_around_it() -> None:
     tableau = Tableau(CAT_AND_HOUSE, place="snow", time="night", style="pixel", word="HI", seed=3)
     assert tableau.scene(1) == Scene("house", "red", 1, "medium", "snow", "night", "pixel", "HI", None, 3)
+
+
+def test_vocabulary_is_every_word_of_the_captions_and_no_other() -> None:
+    rng = random.Random(12)
+    known = vocabulary()
+    drawn = [replace(t, style="neon") if n % 9 == 0 else t for n, t in enumerate(tableaux(12_000, seed=12))]
+    said = {}
+    for tableau in drawn:
+        text = caption(tableau, rng, Shares(thing=0.9))
+        said |= dict.fromkeys(re.findall(r"[a-z0-9-]+", text.replace(tableau.word or " ", " ").lower()), text)
+    english = [word for word in known if word.isascii()]
+    assert not {word: text for word, text in said.items() if word not in english}
+    assert not set(english) - set(said)
+    assert {"dog", "butterflies", "left", "sign", "draw", "2", "狗", "的左边", "雨中"} <= set(known)
+    assert not {"cafe", "zebra", "牌子上写着“", ""} & set(known)
