@@ -200,8 +200,9 @@ class Admission:
     ) -> Job:
         reply = reply_of(interaction)
         try:
-            async with asyncio.timeout(WRITTEN_WITHIN_S):
-                return await self.jobs.arrive(request, reply, parent_id, reading=reading)
+            with self._posting.answering():
+                async with asyncio.timeout(WRITTEN_WITHIN_S):
+                    return await self.jobs.arrive(request, reply, parent_id, reading=reading)
         except (TimeoutError, *UNWRITTEN) as error:
             log.error("a job could not be written down, its member was told so: %s", error or "it took too long")
             # The last statement may have been carried out all the same.
@@ -218,9 +219,10 @@ class Admission:
         asked whether there is a reply.
         """
         try:
-            response = await interaction.response.send_message(
-                view=card.view, allowed_mentions=discord.AllowedMentions.none()
-            )
+            with self._posting.answering():
+                response = await interaction.response.send_message(
+                    view=card.view, allowed_mentions=discord.AllowedMentions.none()
+                )
         except UNREACHED as error:
             refused = isinstance(error, discord.HTTPException) and error.status < 500
             if refused and getattr(error, "code", 0) != ALREADY_ACKNOWLEDGED:

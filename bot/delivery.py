@@ -113,6 +113,7 @@ class Delivery:
     async def _follow(self, job: Job, live: _Live) -> None:
         """Show the newest card of a job again and again until there is none newer."""
         while live.newest is not None:
+            await self._posting.calm()
             async with live.editing:
                 card, live.newest = live.newest, None
                 try:
@@ -149,6 +150,7 @@ class Delivery:
         plainer = self._plainer(job)
         while True:
             try:
+                await self._posting.calm()
                 async with self._room:
                     card = card or await self._end(job, limit, desks)
                     return way, await self._posting.put(job.id, job.reply, card, way)

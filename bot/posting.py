@@ -5,9 +5,11 @@ Knows Discord's tokens and their expiry. What to do where one way is closed is `
 
 from __future__ import annotations
 
+import asyncio
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,6 +35,9 @@ UNREACHED = (discord.HTTPException, aiohttp.ClientError, OSError, TimeoutError)
 ORIGINAL = cast(int, "@original")
 """In a message id's place, Discord's word for the reply whose id was never learnt."""
 
+CALM_WITHIN_S = 3.0
+"""So long does everything else wait for first answers, and no longer."""
+
 _NO_PINGS = discord.AllowedMentions.none()
 
 
@@ -46,6 +51,27 @@ class Posting:
     def __init__(self, client: discord.Client, clock: Callable[[], float] = time.time) -> None:
         self._client = client
         self._clock = clock
+        self._answering = 0
+        self._calm = asyncio.Event()
+        self._calm.set()
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Somebody waits for a first answer, which Discord gives three seconds: it goes before everything else."""
+        self._answering += 1
+        self._calm.clear()
+        try:
+            yield
+        finally:
+            self._answering -= 1
+            if not self._answering:
+                self._calm.set()
+
+    async def calm(self) -> None:
+        """Wait until nobody waits for a first answer, but not for ever."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CALM_WITHIN_S):
+                await self._calm.wait()
 
     async def put(self, job_id: int, reply: Reply, card: Card, way: Way) -> int:
         """Show the card this way; returns the message in which it then stands.

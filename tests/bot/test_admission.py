@@ -45,6 +45,8 @@ class Gate:
         engine = create_autospec(LocalEngine, instance=True)
         engine.ready = ready()
         self.posting = create_autospec(Posting, spec_set=True, instance=True)
+        self.answers = Posting(create_autospec(discord.Client, instance=True))
+        self.posting.answering.side_effect = self.answers.answering
         self.access = create_autospec(Access, spec_set=True, instance=True)
         self.delivery = create_autospec(Delivery, spec_set=True, instance=True)
         self.delivery.headline.return_value = "**a red house**"
@@ -428,3 +430,15 @@ async def test_old_jobs_wait_again_after_a_restart_and_are_not_doubled(gate: Gat
         await gate.dispatcher.resume()
         await gate.admission.resume(await gate.jobs.unsettled())
     assert gate.waiting == [first.id, second.id]
+
+
+async def test_first_answers_go_before_everything_else(gate: Gate) -> None:
+    before: list[bool] = []
+
+    async def look(**_: object) -> Any:
+        before.append(gate.answers._calm.is_set())
+        return create_autospec(discord.InteractionCallbackResponse, instance=True, message_id=4711)
+
+    await gate.admission.submit(interaction(says=look), request())
+    assert before == [False]
+    assert gate.answers._calm.is_set()

@@ -374,3 +374,18 @@ async def test_database_that_ends_the_bot_is_heard_of_from_the_background(
     delivery.deliver(job)
     with pytest.raises(OperatorError, match="any more"):
         await asyncio.wait_for(delivery._background.broken(), 10)
+
+
+async def test_end_waits_while_others_wait_for_their_first_answer(
+    jobs: Jobs, delivery: Delivery, discord_: Discord, tmp_path: Path
+) -> None:
+    calm = asyncio.Event()
+    posting: Any = delivery._posting
+    posting.calm.side_effect = calm.wait
+    job = await ended(jobs, tmp_path, b"a picture")
+    delivery.deliver(job)
+    await asyncio.sleep(0.05)
+    assert discord_.put == []
+    calm.set()
+    await arrived(jobs, delivery, job)
+    assert discord_.ways == ["reply"]
