@@ -27,6 +27,7 @@ from bot.job import Job
 from bot.jobs import Jobs
 from bot.posting import ALREADY_ACKNOWLEDGED, UNREACHED, Posting, Unknown, reply_of
 from bot.speaking import tell
+from bot.waits import growing
 from bot.workers import Workshop
 from inference.protocol import Input, Left, Ready, Request
 
@@ -238,9 +239,7 @@ class Admission:
     async def _confirm(self, job: Job) -> Job | None:
         """Ask Discord whether a job has a reply: with one it goes on, without one its member was never told, and it is
         forgotten. Where nobody can tell any more it goes on: better a surplus picture than a lost one."""
-        waits = iter(ASK_AFTER_S)
-        wait_s = ASK_AFTER_S[0]
-        while True:
+        for wait_s in growing(ASK_AFTER_S):
             try:
                 message_id = await self._posting.find(job.reply)
             except Unknown:
@@ -254,7 +253,7 @@ class Admission:
                 await insist(f"that job {job.id} is forgotten", self.jobs.delete, job.id)
                 return None
             await asyncio.sleep(wait_s)
-            wait_s = next(waits, wait_s)
+        raise AssertionError("the waits have no end")
 
     async def _withdraw(self, interaction: discord.Interaction, job: Job, sentence: str) -> None:
         """Take a job back whose uploads cannot be read: why is for its member alone, where Discord lets that be said.

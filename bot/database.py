@@ -14,6 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 import aiosqlite
 
 from bot.errors import OperatorError
+from bot.waits import growing
 
 log = logging.getLogger(__name__)
 
@@ -150,9 +151,7 @@ async def insist(
     The operator is told once, and once more when it has succeeded. `what` says what is kept. Raises OperatorError
     where waiting mends nothing, and whatever else the write raises.
     """
-    waits = iter(RETRY_AFTER_S)
-    wait_s, tries = RETRY_AFTER_S[0], 0
-    while True:
+    for tries, wait_s in enumerate(growing(RETRY_AFTER_S)):
         try:
             result = await write(*args, **kwargs)
         except FileNotFoundError:
@@ -165,9 +164,8 @@ async def insist(
             if tries:
                 log.warning("%s could be kept after %d more tries", what, tries)
             return result
-        tries += 1
-        wait_s = next(waits, wait_s)
         await asyncio.sleep(wait_s)
+    raise AssertionError("the waits have no end")
 
 
 def refuse_fatal(error: Exception) -> None:

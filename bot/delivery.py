@@ -24,6 +24,7 @@ from bot.fitting import Shown
 from bot.job import Job, Way
 from bot.jobs import Jobs
 from bot.posting import UNKNOWN_MESSAGE, WAYS, Posting, Unknown
+from bot.waits import growing
 from bot.workers import Workshop
 
 log = logging.getLogger(__name__)
@@ -141,8 +142,7 @@ class Delivery:
 
         A way that is closed leads to the next one. A card that Discord does not take is shown smaller, then barer.
         """
-        waits = iter(RETRY_AFTER_S)
-        wait_s = RETRY_AFTER_S[0]
+        waits = growing(RETRY_AFTER_S)
         ways: Iterator[Way] = iter(WAYS)
         way: Way = next(ways)
         limit = job.reply.attachment_size_limit
@@ -191,11 +191,11 @@ class Delivery:
                     continue
                 ways = iter(WAYS)
                 way = next(ways)
+            wait_s = next(waits)
             log.warning("job %s could not be delivered, trying again in %s s: %s", job.id, wait_s, problem)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self._reached.wait()
-            wait_s = next(waits, wait_s)
             if await self._is_gone(job):
                 return None
 

@@ -22,6 +22,7 @@ from bot.job import Job
 from bot.jobs import MAX_ATTEMPTS, Jobs
 from bot.pace import Pace
 from bot.queue import Queue
+from bot.waits import growing
 from inference.protocol import Event, Failed, Finished, Preview, Progress, Ready, Request
 
 log = logging.getLogger(__name__)
@@ -160,14 +161,14 @@ class Dispatcher:
                 moved.set()
 
     async def _start_engine(self) -> None:
-        waits = iter(RESTART_AFTER_S)
+        waits = growing(RESTART_AFTER_S)
         wait_s = next(waits)
         while True:
             await asyncio.sleep(wait_s)
             try:
                 return await self._engine.start()
             except EngineDied as error:
-                wait_s = next(waits, wait_s)
+                wait_s = next(waits)
                 log.error("%s; next try in %s s", error, wait_s)
 
     async def _work_off(self, queue: Queue) -> None:

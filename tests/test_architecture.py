@@ -89,6 +89,7 @@ FLOORS = {
     "bot": [
         "errors",
         "settings",
+        "waits",
         "environment",
         "folder",
         "background",

@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator
+from itertools import islice
 from pathlib import Path
 
 import aiosqlite
@@ -18,6 +19,7 @@ from bot.errors import OperatorError
 from bot.job import asked
 from bot.jobs import Jobs
 from bot.pictures import Pictures
+from bot.waits import growing
 from inference.protocol import Imagine, Variation
 from tests.bot.conftest import finished, kept, queued
 
@@ -321,3 +323,7 @@ async def test_lock_of_another_program_is_waited_for_once_by_all_together(tmp_pa
         assert [type(result) for result in results] == [sqlite3.OperationalError] * 9
         assert [statement for statement in statements if statement.startswith("INSERT")] == []
         await database.change("INSERT INTO number VALUES (?)", (1,))
+
+
+def test_waits_grow_and_the_last_one_repeats() -> None:
+    assert list(islice(growing((1.0, 5.0, 30.0)), 5)) == [1.0, 5.0, 30.0, 30.0, 30.0]

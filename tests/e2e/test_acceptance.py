@@ -179,3 +179,10 @@ async def test_buttons_of_a_command_that_is_closed_to_a_member_are_closed_too(st
         assert "You may not use /imagine here" in text_of(refused.message)
         await barbara.permit("imagine")
         await painted(linus, await linus.click(message, "V1"))
+
+
+async def test_nobody_else_can_read_what_the_bot_keeps(studio: Studio, ada: Member) -> None:
+    await painted(ada, await ada.command(f"/imagine prompt:a star {QUICK} seed:950"))
+    kept = [studio.data, *studio.data.rglob("*")]
+    assert len(kept) > 5
+    assert not [path for path in kept if path.stat().st_mode & 0o077]
