@@ -22,15 +22,16 @@ import torch
 
 from benchmarks import timings
 from benchmarks.timings import Timing, timing
-from inference import catalog, device, settings, weights
-from inference.catalog import Catalog
+from inference import device, settings
+from inference.catalog import reading, weights
+from inference.catalog.entries import UNET_FAMILIES, ModelEntry
+from inference.catalog.reading import Catalog
 from inference.device import Device, is_out_of_memory
-from inference.entries import UNET_FAMILIES, ModelEntry
 from inference.errors import OperatorError, OutOfMemory
-from inference.outputs import Files
+from inference.exchange.outputs import Files
+from inference.exchange.reports import Reporter
+from inference.models.store import Store
 from inference.protocol import Event, Failed, Imagine
-from inference.reports import Reporter
-from inference.store import Store
 from inference.tasks import imagine
 
 PROMPT = "a red house on a meadow at night"
@@ -45,7 +46,7 @@ def main() -> int:
     asked = parser.parse_args()
     configured = settings.read(os.environ)
     try:
-        known = catalog.load(configured.models)
+        known = reading.load(configured.models)
         name = asked.model or known.default
         if name not in weights.available(known):
             raise OperatorError(f"the model {name} is not on this machine: run python -m inference --fetch {name}")

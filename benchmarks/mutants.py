@@ -23,9 +23,9 @@ import psutil
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from bot import decoding
 from bot.errors import MemberError, WorkFailed
-from bot.workers import SENTENCES, Workshop
+from bot.pictures import decoding
+from bot.pictures.workers import SENTENCES, Workshop
 
 Change = Callable[[random.Random, bytes], bytes]
 

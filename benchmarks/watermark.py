@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.engines import local_engine
-from inference import watermark
+from inference.marks import watermark
 from inference.protocol import Finished, Imagine
 from starter.captions import caption
 from starter.render import render

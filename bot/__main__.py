@@ -20,11 +20,11 @@ from bot.engine import Engine, LocalEngine
 from bot.errors import EngineDied, OperatorError
 from bot.job import Job
 from bot.jobs import Jobs
-from bot.pictures import Pictures
+from bot.pictures.kept import Pictures
+from bot.pictures.workers import Workshop
 from bot.posting import Posting
 from bot.queue import Queue
 from bot.settings import Settings
-from bot.workers import Workshop
 from inference.protocol import Ready, Request
 
 log = logging.getLogger(__name__)

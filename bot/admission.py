@@ -14,21 +14,22 @@ from contextlib import contextmanager
 
 import discord
 
-from bot import attachments, cards
+from bot import cards
 from bot.access import Access
 from bot.background import Background
 from bot.cards import Card
 from bot.database import UNWRITTEN, insist, refuse_fatal
-from bot.decoding import Upload
 from bot.delivery import Delivery
 from bot.dispatcher import Dispatcher
 from bot.errors import MemberError
 from bot.job import Job
 from bot.jobs import Jobs
+from bot.pictures import attachments
+from bot.pictures.decoding import Upload
+from bot.pictures.workers import Workshop
 from bot.posting import ALREADY_ACKNOWLEDGED, UNREACHED, Posting, Unknown, reply_of
 from bot.speaking import tell
 from bot.waits import growing
-from bot.workers import Workshop
 from inference.protocol import Input, Left, Ready, Request
 
 log = logging.getLogger(__name__)

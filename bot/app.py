@@ -19,12 +19,12 @@ from bot.access import Access, may_see
 from bot.admission import Admission
 from bot.background import Background
 from bot.buttons import JobButton
-from bot.choices import echo
 from bot.commands import Form, MessageForm, NewForm, Press, Slice
 from bot.errors import MemberError, OperatorError
 from bot.job import Job
 from bot.jobs import Jobs
 from bot.posting import ALREADY_ACKNOWLEDGED, UNKNOWN_INTERACTION
+from bot.requests.choices import echo
 from bot.settings import DISCORD_API
 from bot.speaking import take_away, tell
 

@@ -11,8 +11,8 @@ import discord
 from discord import ui
 
 from bot.buttons import JobButton
-from bot.fitting import Shown
 from bot.job import Job
+from bot.pictures.fitting import Shown
 from inference.protocol import Progress
 
 ALT_CHARS = 1024

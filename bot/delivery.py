@@ -15,17 +15,18 @@ from typing import Any
 
 import discord
 
-from bot import cards, fitting
+from bot import cards
 from bot.background import Background
 from bot.cards import Card, Content, Look
 from bot.database import insist
 from bot.errors import WorkFailed
-from bot.fitting import Shown
 from bot.job import Job, Way
 from bot.jobs import Jobs
+from bot.pictures import fitting
+from bot.pictures.fitting import Shown
+from bot.pictures.workers import Workshop
 from bot.posting import UNKNOWN_MESSAGE, WAYS, Posting, Unknown
 from bot.waits import growing
-from bot.workers import Workshop
 
 log = logging.getLogger(__name__)
 

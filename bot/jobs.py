@@ -14,7 +14,7 @@ import msgspec
 
 from bot.database import Database
 from bot.job import Job, Reply, State, Way, of_row, request_of, seed_text
-from bot.pictures import Pictures
+from bot.pictures.kept import Pictures
 from inference.protocol import FailureKind, Finished, Left, Request
 
 MAX_ATTEMPTS = 2

@@ -19,10 +19,12 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from inference import catalog, fetching, settings, signing, weights
-from inference.channel import Channel
-from inference.entries import Entry, FileEntry, ModelEntry, UpscalerEntry
+from inference import settings
+from inference.catalog import fetching, reading, weights
+from inference.catalog.entries import Entry, FileEntry, ModelEntry, UpscalerEntry
 from inference.errors import DeviceLost, OperatorError, PeerBroken, SettingsError
+from inference.exchange.channel import Channel
+from inference.marks import signing
 from inference.protocol import INCOMING, PICTURES
 
 
@@ -45,7 +47,7 @@ def main(arguments: list[str]) -> int:
     try:
         configured = settings.read(os.environ)
         _log_to_stderr(configured.log_level)
-        known = catalog.load(configured.models)
+        known = reading.load(configured.models)
         if asked.list:
             return _list(known)
         if asked.fetch is not None:
@@ -61,12 +63,12 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _list(known: catalog.Catalog) -> int:
+def _list(known: reading.Catalog) -> int:
     """Print the table, then a line for everything that is here and cannot be used, and return the exit status."""
     here = weights.inventory(known)
     defects = weights.defects(known)
     rows = [("NAME", "FAMILY", "HERE", "WHERE FROM")]
-    for kind in catalog.KINDS:
+    for kind in reading.KINDS:
         for name, entry in known.entries(kind).items():
             match entry:
                 case ModelEntry():
@@ -90,7 +92,7 @@ def _list(known: catalog.Catalog) -> int:
     return 2 if defects else 0
 
 
-def _fetch(known: catalog.Catalog, wanted: str, log_level: str) -> None:
+def _fetch(known: reading.Catalog, wanted: str, log_level: str) -> None:
     name, _, revision = wanted.partition("@")
     if any(_is_of_hub(entry) for entry in fetching.wanted(known, name)):
         _quieten_libraries(log_level)
@@ -104,7 +106,7 @@ def _is_of_hub(entry: Entry) -> bool:
     return not isinstance(entry, FileEntry) and entry.repo is not None
 
 
-def _serve(configured: settings.Settings, known: catalog.Catalog, fd: int, data: Path | None) -> None:
+def _serve(configured: settings.Settings, known: reading.Catalog, fd: int, data: Path | None) -> None:
     if data is None or not all((data / folder).is_dir() for folder in (PICTURES, INCOMING)):
         raise SettingsError(f"--data {data or ''} names no data folder of a bot: the bot starts this process itself")
     # What is written for the bot is nobody else's to read.
@@ -119,9 +121,10 @@ def _serve(configured: settings.Settings, known: catalog.Catalog, fd: int, data:
         here = weights.require(known)
         sign = None if configured.c2pa is None else signing.load(*configured.c2pa)
         # Imported here: torch and diffusers take seconds that the mistakes above need not wait for.
-        from inference import device, engine, placement
-        from inference.marking import Marks
-        from inference.store import Store
+        from inference import device, engine
+        from inference.marks.marking import Marks
+        from inference.models import placement
+        from inference.models.store import Store
 
         _quieten_libraries(configured.log_level)
         chosen = device.choose(configured.device, configured.threads)

@@ -13,18 +13,20 @@ from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from inference import inputs, marking, tasks
-from inference.catalog import Catalog
-from inference.channel import Channel
+from inference import tasks
+from inference.catalog.entries import Kind
+from inference.catalog.reading import Catalog
 from inference.device import Device, is_out_of_memory
-from inference.entries import Kind
 from inference.errors import DeviceLost, OperatorError, OutOfMemory, PeerBroken, PeerGone, TaskError
-from inference.inbox import End, Inbox
-from inference.marking import Marks
-from inference.outputs import Files
+from inference.exchange import inputs
+from inference.exchange.channel import Channel
+from inference.exchange.inbox import End, Inbox
+from inference.exchange.outputs import Files
+from inference.exchange.reports import Reporter
+from inference.marks import marking
+from inference.marks.marking import Marks
+from inference.models.store import Store
 from inference.protocol import INCOMING, PICTURES, Batch, Ready, Request
-from inference.reports import Reporter
-from inference.store import Store
 
 log = logging.getLogger(__name__)
 

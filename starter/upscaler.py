@@ -23,7 +23,7 @@ RRDB_SIZE = {"num_feat": 24, "num_block": 3, "num_grow_ch": 12}
 def new_upscaler(arch: Arch = "srvgg") -> nn.Module:
     """An untrained upscaler, four times: Real-ESRGAN's compact network, or its full one with few blocks."""
     # First, because it makes Real-ESRGAN importable beside a present-day torchvision. Both take seconds.
-    importlib.import_module("inference.upscaling")
+    importlib.import_module("inference.networks.upscaler")
     from basicsr.archs.rrdbnet_arch import RRDBNet
     from realesrgan.archs.srvgg_arch import SRVGGNetCompact
 

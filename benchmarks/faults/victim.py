@@ -25,14 +25,14 @@ import msgspec
 
 import bot.__main__
 from benchmarks.faults.painter import Plan
-from bot import attachments
 from bot.admission import Admission
 from bot.database import Database
 from bot.delivery import Delivery
 from bot.dispatcher import Dispatcher
 from bot.engine import LocalEngine
 from bot.jobs import Jobs
-from bot.pictures import Pictures
+from bot.pictures import attachments
+from bot.pictures.kept import Pictures
 from bot.posting import Posting
 from inference.protocol import Batch, Finished, Progress
 

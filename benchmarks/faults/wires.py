@@ -13,7 +13,7 @@ from bot.admission import Admission
 from bot.delivery import Delivery
 from bot.dispatcher import Dispatcher
 from bot.jobs import Jobs
-from bot.pictures import Pictures
+from bot.pictures.kept import Pictures
 
 
 def cut(name: str) -> None:

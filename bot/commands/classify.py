@@ -9,13 +9,15 @@ import discord
 from discord import app_commands, ui
 from discord.app_commands import Choice
 
-from bot import attachments, cards, sources, tools
+from bot import cards, sources
 from bot.admission import Admission
 from bot.buttons import JobButton
 from bot.cards import Card
 from bot.commands import FORM_LIFE_S, Slice
-from bot.fitting import Shown
 from bot.job import Job, asked
+from bot.pictures import attachments
+from bot.pictures.fitting import Shown
+from bot.requests import tools
 from inference.protocol import Classify
 
 KIND = "classify"

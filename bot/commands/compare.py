@@ -6,14 +6,15 @@ from collections.abc import Sequence
 
 import discord
 
-from bot import cards, tools
+from bot import cards
 from bot.admission import Admission
 from bot.buttons import JobButton
 from bot.cards import Card
 from bot.commands import Slice
 from bot.errors import MemberError
-from bot.fitting import Shown
 from bot.job import Job, asked
+from bot.pictures.fitting import Shown
+from bot.requests import tools
 from inference.protocol import Compare, Imagine, Input
 
 KIND = "compare"

@@ -12,7 +12,7 @@ from discord.app_commands import Choice
 from bot import cards, sources
 from bot.admission import Admission
 from bot.commands import FORM_LIFE_S, Slice
-from bot.wishes import Wish, model_of, settle
+from bot.requests.painting import Wish, model_of, settle
 from inference.protocol import ModelInfo
 
 OFFERED_STYLES = 25

@@ -9,14 +9,16 @@ import discord
 from discord import app_commands
 from discord.app_commands import Choice
 
-from bot import attachments, cards, sources, tools, wishes
+from bot import cards, sources
 from bot.admission import Admission
 from bot.buttons import JobButton
 from bot.cards import Card
 from bot.commands import Slice
-from bot.fitting import Shown
 from bot.job import Job, asked
-from bot.wishes import Wish
+from bot.pictures import attachments
+from bot.pictures.fitting import Shown
+from bot.requests import painting, tools
+from bot.requests.painting import Wish
 from inference.protocol import Describe, DescribeTask, Origin
 
 KIND = "describe"
@@ -140,7 +142,7 @@ def build(admission: Admission) -> Slice:
 
     async def realise(interaction: discord.Interaction, job: Job, _: int) -> None:
         wish = Wish(prompt=job.answer.text[: admission.ready.max_prompt_chars])
-        await admission.submit(interaction, wishes.settle(wish, admission.ready), job.id)
+        await admission.submit(interaction, painting.settle(wish, admission.ready), job.id)
 
     async def of_message(interaction: discord.Interaction, message: discord.Message) -> None:
         await admission.submit_uploads(

@@ -12,16 +12,18 @@ import msgspec
 from discord import app_commands
 from discord.app_commands import Choice
 
-from bot import cards, masks, sources, tools, wishes
+from bot import cards, sources
 from bot.admission import Admission
 from bot.buttons import JobButton
 from bot.cards import Card
 from bot.commands import Slice
-from bot.decoding import Upload
 from bot.errors import MemberError
-from bot.fitting import Shown
 from bot.job import Job, asked
-from bot.wishes import Wish
+from bot.pictures import masks
+from bot.pictures.decoding import Upload
+from bot.pictures.fitting import Shown
+from bot.requests import painting, tools
+from bot.requests.painting import Wish
 from inference.protocol import Input, Mask
 
 KIND = "mask"
@@ -98,7 +100,7 @@ def build(admission: Admission) -> Slice:
         )
 
         def settle(image: Input, mask: Input | None = None) -> Any:
-            wanted = wishes.settle(replace(wish, image=image, mask=mask), admission.ready)
+            wanted = painting.settle(replace(wish, image=image, mask=mask), admission.ready)
             return wanted if what is None else tools.mask(image, admission.ready, what, wanted)
 
         async def prepare(folder: Path, image: Upload, mask: Upload | None = None) -> Mapping[str, Upload]:
@@ -133,7 +135,7 @@ def build(admission: Admission) -> Slice:
     async def paint(interaction: discord.Interaction, job: Job, _: int) -> None:
         made = job.pictures[1]
         request = msgspec.structs.replace(asked(job, Mask).edit, mask=Input(made.sha256, made.width, made.height))
-        wishes.check(request, admission.ready)
+        painting.check(request, admission.ready)
         await admission.submit(interaction, request, job.id)
 
     return Slice(commands=[edit], presses={"grow": grow, "shrink": shrink, "invert": invert, "paint": paint})

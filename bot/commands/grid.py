@@ -8,14 +8,15 @@ import discord
 from discord import app_commands
 from discord.app_commands import Choice
 
-from bot import add_ons, axes, cards, sources
+from bot import cards, sources
 from bot.admission import Admission
 from bot.buttons import JobButton
 from bot.cards import Card
 from bot.commands import Slice
-from bot.fitting import Shown
 from bot.job import Job, asked
-from bot.wishes import Wish
+from bot.pictures.fitting import Shown
+from bot.requests import adapters, grids
+from bot.requests.painting import Wish
 from inference.protocol import Grid
 
 KIND = "grid"
@@ -92,14 +93,14 @@ def build(admission: Admission) -> Slice:
             width=width,
             height=height,
         )
-        along = None if y is None else axes.parse(y)
-        await admission.submit(interaction, axes.settle(wish, axes.parse(x), along, admission.ready))
+        along = None if y is None else grids.parse(y)
+        await admission.submit(interaction, grids.settle(wish, grids.parse(x), along, admission.ready))
 
     @grid.autocomplete("x")
     @grid.autocomplete("y")
     async def examples(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
         model = sources.model_so_far(admission.ready, interaction)
-        return sources.starting(axes.examples(add_ons.fitting(admission.ready.loras, model)), typed)
+        return sources.starting(grids.examples(adapters.fitting(admission.ready.loras, model)), typed)
 
     @grid.autocomplete("model")
     async def models(_: discord.Interaction, typed: str) -> list[Choice[str]]:
@@ -114,8 +115,8 @@ def build(admission: Admission) -> Slice:
         return sources.samplers(admission.ready, interaction, typed)
 
     async def regrid(interaction: discord.Interaction, job: Job, _: int) -> None:
-        request = axes.rerolled(asked(job, Grid))
-        axes.check(request, admission.ready)
+        request = grids.rerolled(asked(job, Grid))
+        grids.check(request, admission.ready)
         await admission.submit(interaction, request, job.id)
 
     return Slice(commands=[grid], presses={"regrid": regrid})

@@ -11,16 +11,18 @@ import discord
 from discord import app_commands, ui
 from discord.app_commands import Choice
 
-from bot import add_ons, attachments, cards, sources
+from bot import cards, sources
 from bot.admission import Admission
 from bot.buttons import JobButton
 from bot.cards import Card
 from bot.commands import FORM_LIFE_S, Slice
 from bot.errors import MemberError
-from bot.fitting import Shown
 from bot.job import Job, asked
-from bot.numbers import number
-from bot.wishes import STRENGTH, Wish, check, edited, new_seed, rerolled, settle, varied
+from bot.pictures import attachments
+from bot.pictures.fitting import Shown
+from bot.requests import adapters
+from bot.requests.numbers import number
+from bot.requests.painting import STRENGTH, Wish, check, edited, new_seed, rerolled, settle, varied
 from inference.protocol import Imagine, ModelInfo
 
 KIND = "imagine"
@@ -224,11 +226,11 @@ def build(admission: Admission) -> Slice:
 
     @imagine.autocomplete("lora")
     async def loras(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
-        return sources.more_loras(add_ons.fitting(admission.ready.loras, model_so_far(interaction)), typed)
+        return sources.more_loras(adapters.fitting(admission.ready.loras, model_so_far(interaction)), typed)
 
     @imagine.autocomplete("control")
     async def controls(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
-        return sources.choices(add_ons.fitting(admission.ready.controls, model_so_far(interaction)), typed)
+        return sources.choices(adapters.fitting(admission.ready.controls, model_so_far(interaction)), typed)
 
     @imagine.autocomplete("sampler")
     async def samplers(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import discord
 
-from bot import axes, fitting, tools, wishes
 from bot.access import may_change
 from bot.admission import Admission
 from bot.commands import Slice
 from bot.errors import MemberError, WorkFailed
-from bot.fitting import Shown
 from bot.job import Job
+from bot.pictures import fitting
+from bot.pictures.fitting import Shown
+from bot.requests import grids, painting, tools
 from bot.speaking import take_away
 from inference.protocol import Grid, Imagine
 
@@ -35,9 +36,9 @@ def build(admission: Admission) -> Slice:
         # What ran once may not run here any more: models come and go.
         match job.request:
             case Imagine():
-                wishes.check(job.request, admission.ready)
+                painting.check(job.request, admission.ready)
             case Grid():
-                axes.check(job.request, admission.ready)
+                grids.check(job.request, admission.ready)
             case _:
                 tools.check(job.request, admission.ready)
         await admission.submit(interaction, job.request, job.id)

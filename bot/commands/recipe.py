@@ -10,12 +10,12 @@ from collections.abc import Mapping
 import discord
 from discord import app_commands
 
-from bot import attachments, decoding
 from bot.access import may_see
 from bot.admission import Admission
 from bot.commands import Slice
 from bot.errors import MemberError, WorkFailed
 from bot.job import Job
+from bot.pictures import attachments, decoding
 
 SHOWN_CHARS = 1800
 """Discord takes 2000 in a message; the rest of a longer recipe is in the file."""

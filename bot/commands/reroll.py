@@ -10,7 +10,7 @@ from bot import sources
 from bot.admission import Admission
 from bot.commands import Slice
 from bot.errors import MemberError
-from bot.wishes import check, rerolled
+from bot.requests.painting import check, rerolled
 from inference.protocol import Imagine
 
 

@@ -20,11 +20,11 @@ import pkgutil
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from inference.catalog import Catalog
-from inference.entries import Kind
+from inference.catalog.entries import Kind
+from inference.catalog.reading import Catalog
+from inference.exchange.reports import Reporter
+from inference.models.store import Store
 from inference.protocol import Request
-from inference.reports import Reporter
-from inference.store import Store
 
 
 class Task(Protocol):

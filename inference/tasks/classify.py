@@ -6,14 +6,15 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from inference import drawing, images, provenance
-from inference.catalog import Catalog
-from inference.entries import MAX_LABEL_CHARS, MAX_LABELS, Kind
+from inference import recipes
+from inference.catalog.entries import MAX_LABEL_CHARS, MAX_LABELS, Kind
+from inference.catalog.reading import Catalog
 from inference.errors import InvalidInput, UnavailableModel
-from inference.outputs import Painted
+from inference.exchange.outputs import Painted
+from inference.exchange.reports import Reporter
+from inference.models.store import Store
+from inference.pictures import drawing, images
 from inference.protocol import Answer, Classify, LabelShare
-from inference.reports import Reporter
-from inference.store import Store
 
 REQUEST = Classify
 MAX_TEMPLATES = 8
@@ -70,10 +71,10 @@ def run(requests: Sequence[Classify], files: Mapping[str, bytes], store: Store, 
         shares = classifier.network.shares(picture, request.labels, request.templates)
         best = sorted(map(LabelShare, request.labels, shares), key=lambda each: -each.share)
         if report.still_wanted([request.job]):
-            made_of = provenance.reading(request, classifier, store.device)
+            made_of = recipes.reading(request, classifier, store.device)
             chart = []
             if len(best) > MAX_LISTED:
                 chart = [
-                    Painted(image=drawing.bars(best), source="dataDrivenMedia", texts=provenance.recipe_text(made_of))
+                    Painted(image=drawing.bars(best), source="dataDrivenMedia", texts=recipes.recipe_text(made_of))
                 ]
             report.finish(request.job, chart, made_of, Answer(labels=tuple(best)))

@@ -6,14 +6,16 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from inference import controlling, drawing, images, provenance
-from inference.catalog import Catalog
-from inference.entries import Kind
+from inference import recipes
+from inference.catalog.entries import Kind
+from inference.catalog.reading import Catalog
 from inference.errors import InvalidInput, UnavailableModel
-from inference.outputs import Painted
+from inference.exchange.outputs import Painted
+from inference.exchange.reports import Reporter
+from inference.models.store import Store
+from inference.painting import controlnet
+from inference.pictures import drawing, images
 from inference.protocol import Compare
-from inference.reports import Reporter
-from inference.store import Store
 
 REQUEST = Compare
 MAX_PAINTED = 4
@@ -48,11 +50,11 @@ def run(requests: Sequence[Compare], files: Mapping[str, bytes], store: Store, r
         annotator = store.use_annotator(entry.annotator, partial(report.step, request.job, 0, 1, "loading"))
         painted = [images.opaque(images.read(files, one)) for one in request.painted]
         given = images.fitting(images.read(files, request.image), request.width, request.height)
-        seen = controlling.seen(given, entry, annotator)
+        seen = controlnet.seen(given, entry, annotator)
         told = entry.annotator if entry.annotator != "none" else "as given"
         captions = ["given", told, *(["painted"] * len(painted))]
         if report.still_wanted([request.job]):
-            made_of = provenance.comparison(request, entry, annotator, store.device)
+            made_of = recipes.comparison(request, entry, annotator, store.device)
             together = drawing.side_by_side([given, seen, *painted], captions)
-            texts = provenance.recipe_text(made_of)
+            texts = recipes.recipe_text(made_of)
             report.finish(request.job, [Painted(image=together, source="compositeSynthetic", texts=texts)], made_of)

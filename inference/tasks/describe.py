@@ -9,15 +9,17 @@ from typing import Any
 import msgspec
 from PIL import Image
 
-from inference import drawing, images, marking, provenance
-from inference.catalog import Catalog
-from inference.describing import TELLING, check_question
-from inference.entries import Kind
-from inference.loaded import PictureDescriber
-from inference.outputs import Painted
+from inference import recipes
+from inference.catalog.entries import Kind
+from inference.catalog.reading import Catalog
+from inference.exchange.outputs import Painted
+from inference.exchange.reports import Reporter
+from inference.marks import marking
+from inference.models.handles import PictureDescriber
+from inference.models.store import Store
+from inference.networks.describer import TELLING, check_question
+from inference.pictures import drawing, images
 from inference.protocol import Answer, Describe, SourceType
-from inference.reports import Reporter
-from inference.store import Store
 
 REQUEST = Describe
 
@@ -49,7 +51,7 @@ def run(requests: Sequence[Describe], files: Mapping[str, bytes], store: Store, 
             file = files[request.image.sha256]
             answer = answered(said, request, describer)
             answer = msgspec.structs.replace(answer, origin=marking.origin(picture, file))
-            made_of = provenance.reading(request, describer, store.device)
+            made_of = recipes.reading(request, describer, store.device)
             source = marking.source_kept(answer.origin, file)
             report.finish(request.job, _drawn(picture, source, answer, made_of), made_of, answer)
 
@@ -77,7 +79,7 @@ def _nothing(request: Describe, text: str) -> str:
 def _drawn(picture: Image.Image, source: SourceType, answer: Answer, made_of: dict[str, Any]) -> list[Painted]:
     if not answer.regions:
         return []
-    texts = provenance.recipe_text(made_of)
+    texts = recipes.recipe_text(made_of)
     return [Painted(image=drawing.outlined(picture, answer.regions), source=source, texts=texts)]
 
 

@@ -13,12 +13,15 @@ from typing import Any
 from msgspec.structs import replace
 from PIL import Image
 
-from inference import drawing, provenance, tasks
-from inference.catalog import Catalog
-from inference.entries import Kind
+from inference import recipes, tasks
+from inference.catalog.entries import Kind
+from inference.catalog.reading import Catalog
 from inference.errors import InvalidInput
-from inference.marking import Marks
-from inference.outputs import Painted
+from inference.exchange.outputs import Painted
+from inference.exchange.reports import Reporter
+from inference.marks.marking import Marks
+from inference.models.store import Store
+from inference.pictures import drawing
 from inference.protocol import (
     MAX_CELLS,
     MAX_OUTPUT_PIXELS,
@@ -33,8 +36,6 @@ from inference.protocol import (
     Preview,
     Progress,
 )
-from inference.reports import Reporter
-from inference.store import Store
 
 REQUEST = Grid
 MAX_LABEL_CHARS = 200
@@ -142,14 +143,14 @@ class _Cells:
             return
         in_order = [self._finished[cell.job] for cell in self._cells]
         cells = [self._pictures[finished.pictures[0]] for finished in in_order]
-        recipe = provenance.table(self._request, [finished.recipe for finished in in_order])
+        recipe = recipes.table(self._request, [finished.recipe for finished in in_order])
         sheet = drawing.table([cell.image for cell in cells], self._request.columns, self._request.rows)
         recipe["watermark"] = self._grid.marks.watermark_of(sheet)
         painted = Painted(
             image=sheet,
-            source=provenance.source_of(self._cells[0]),
+            source=recipes.source_of(self._cells[0]),
             # Other tools know no grids: they are told how its first picture was made.
-            texts={"parameters": cells[0].texts["parameters"], **provenance.recipe_text(recipe)},
+            texts={"parameters": cells[0].texts["parameters"], **recipes.recipe_text(recipe)},
             watermarked=recipe["watermark"] is not None,
         )
         notes = dict.fromkeys(note for finished in in_order for note in finished.answer.notes)

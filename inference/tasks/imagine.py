@@ -16,16 +16,19 @@ from typing import Any
 from msgspec.structs import replace
 from PIL import Image
 
-from inference import decoding, painting, policy, provenance
-from inference.catalog import Catalog
+from inference import recipes
+from inference.catalog.entries import AddOnEntry, Kind, ModelEntry
+from inference.catalog.reading import Catalog
 from inference.device import Device
-from inference.entries import AddOnEntry, Kind, ModelEntry
 from inference.errors import InvalidInput, NotFinite, UnavailableModel, Unsafe
-from inference.loaded import PictureModel, Setup
-from inference.outputs import Painted
+from inference.exchange.outputs import Painted
+from inference.exchange.reports import Reporter
+from inference.models import policy
+from inference.models.handles import PictureModel, Setup
+from inference.models.store import Store
+from inference.painting import decoding
+from inference.painting.session import Session, Sketch
 from inference.protocol import MAX_SEED, MAX_STYLE_CHARS, Answer, Hires, Imagine, ModelInfo, weigh_words, weight_problem
-from inference.reports import Reporter
-from inference.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -223,7 +226,7 @@ def run(requests: Sequence[Imagine], files: Mapping[str, bytes], store: Store, r
         device=store.device,
         batch=canonical_batch(model.entry, first.width, first.height, store.device),
     )
-    session = painting.Session(requests, files, setup, report, sketch)
+    session = Session(requests, files, setup, report, sketch)
     pictures: dict[int, list[Image.Image]] = {request.job: [] for request in requests}
     for place, picture in session.paint():
         request, job = place.request, place.request.job
@@ -241,14 +244,14 @@ def run(requests: Sequence[Imagine], files: Mapping[str, bytes], store: Store, r
             continue
         pictures[job].append(session.put_back(job, picture))
         if len(pictures[job]) == request.count:
-            made_of = provenance.recipe(request, setup, session.scheduler)
+            made_of = recipes.recipe(request, setup, session.scheduler)
             # Where a part of a picture was painted, the watermark would change the rest.
             made_of["watermark"] = None if request.mask else report.marks.watermark_of(picture)
             painted = _painted(request, pictures[job], made_of)
             report.finish(job, painted, made_of, Answer(notes=_notes(request, model)))
 
 
-def _sketcher(model: PictureModel, store: Store, loading: Callable[[], None]) -> painting.Sketch | None:
+def _sketcher(model: PictureModel, store: Store, loading: Callable[[], None]) -> Sketch | None:
     """What makes previews: the decoder that the model names, or its own VAE where that is not to be had.
 
     None where the VAE would have to change places with the denoiser for each of them.
@@ -278,8 +281,8 @@ def _painted(request: Imagine, pictures: Sequence[Image.Image], made_of: dict[st
     painted = []
     for index, picture in enumerate(pictures):
         seed = request.seed_of(index)
-        texts = provenance.png_texts(request, seed, index, made_of)
+        texts = recipes.png_texts(request, seed, index, made_of)
         marked = made_of["watermark"] is not None
-        source = provenance.source_of(request)
+        source = recipes.source_of(request)
         painted.append(Painted(image=picture, seed=seed, source=source, texts=texts, watermarked=marked))
     return painted

@@ -6,15 +6,16 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from inference import drawing, images, masking, provenance
-from inference.catalog import Catalog
-from inference.describing import check_question
-from inference.entries import Kind
+from inference import recipes
+from inference.catalog.entries import Kind
+from inference.catalog.reading import Catalog
 from inference.errors import InvalidInput
-from inference.outputs import Painted
+from inference.exchange.outputs import Painted
+from inference.exchange.reports import Reporter
+from inference.models.store import Store
+from inference.networks.describer import check_question
+from inference.pictures import drawing, images, masking
 from inference.protocol import MAX_GROWN, Answer, Mask
-from inference.reports import Reporter
-from inference.store import Store
 
 REQUEST = Mask
 
@@ -54,12 +55,12 @@ def run(requests: Sequence[Mask], files: Mapping[str, bytes], store: Store, repo
         if not wanted():
             continue
         regions = describer.network.regions(said, "segment", text, *picture.size)
-        made_of = provenance.reading(request, describer, store.device)
+        made_of = recipes.reading(request, describer, store.device)
         if not regions:
             report.finish(request.job, [], made_of, Answer(text=f"Nothing like “{text}” was found."))
             continue
         mask = masking.drawn(regions, picture.size, grow=request.grow, invert=request.invert)
-        texts = provenance.recipe_text(made_of)
+        texts = recipes.recipe_text(made_of)
         shown = Painted(image=drawing.tinted(picture, mask), source="algorithmicallyEnhanced", texts=texts)
         kept = Painted(image=mask, source="dataDrivenMedia", texts=texts)
         report.finish(request.job, [shown, kept], made_of)

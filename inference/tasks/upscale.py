@@ -11,16 +11,19 @@ from typing import Any
 
 from PIL import Image
 
-from inference import images, marking, provenance, tiles
-from inference.catalog import Catalog
+from inference import recipes
+from inference.catalog.entries import Kind
+from inference.catalog.reading import Catalog
 from inference.device import Device, host_free_bytes
-from inference.entries import Kind
 from inference.errors import InvalidInput, OutOfMemory, UnavailableModel
-from inference.loaded import PictureUpscaler
-from inference.outputs import Painted
+from inference.exchange.outputs import Painted
+from inference.exchange.reports import Reporter
+from inference.marks import marking
+from inference.models.handles import PictureUpscaler
+from inference.models.store import Store
+from inference.networks import tiles
+from inference.pictures import images
 from inference.protocol import FACTORS, MAX_OUTPUT_PIXELS, Upscale
-from inference.reports import Reporter
-from inference.store import Store
 
 REQUEST = Upscale
 MAX_NETWORK_PIXELS = 300_000_000
@@ -81,7 +84,7 @@ def run(requests: Sequence[Upscale], files: Mapping[str, bytes], store: Store, r
             continue
         passes = tiles.count(upscaler.entry, *picture.size, tile, transparent=picture.mode == "RGBA")
         report.step(request.job, passes, passes, "finishing")
-        made_of = provenance.enlargement(request, upscaler, tile, store.device)
+        made_of = recipes.enlargement(request, upscaler, tile, store.device)
         file = files[request.image.sha256]
         origin = marking.origin(picture, file)
         # The mark has grown with its picture and is not found any more.
@@ -89,7 +92,7 @@ def run(requests: Sequence[Upscale], files: Mapping[str, bytes], store: Store, r
         made = Painted(
             image=enlarged,
             source=marking.source_kept(origin, file),
-            texts=provenance.recipe_text(made_of),
+            texts=recipes.recipe_text(made_of),
             watermarked=made_of["watermark"] is not None,
         )
         report.finish(request.job, [made], made_of)
@@ -107,7 +110,7 @@ def _enlarged(
     Raises _Abandoned where nobody wants it any more, OutOfMemory where not even the smallest tiles fit.
     """
     # Beside the network itself, and like it only once somebody enlarges something: basicsr takes seconds.
-    from inference.upscaling import TileTooLarge
+    from inference.networks.upscaler import TileTooLarge
 
     scale = max(request.factor, upscaler.entry.scale)
     if picture.width * picture.height * scale**2 * RESULT_BYTES > host_free_bytes():

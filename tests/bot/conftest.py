@@ -10,7 +10,7 @@ import pytest
 from bot.database import Database, open_database
 from bot.job import Job, Reply
 from bot.jobs import Jobs
-from bot.pictures import Pictures
+from bot.pictures.kept import Pictures
 from inference.protocol import (
     INCOMING,
     PICTURES,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bot.add_ons import without_tags
 from bot.errors import MemberError
+from bot.requests.adapters import without_tags
+from bot.requests.painting import Wish, check, edited, settle
 from bot.sources import more_loras
-from bot.wishes import Wish, check, edited, settle
 from inference.protocol import AddOnInfo, Control, Input, Lora, Ready
 from tests.bot.conftest import ready, request
 

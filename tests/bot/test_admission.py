@@ -17,21 +17,22 @@ import discord
 import pytest
 
 from bot import admission as admission_module
-from bot import attachments, commands
+from bot import commands
 from bot import database as database_module
 from bot.access import Access
 from bot.admission import Admission
 from bot.background import Background
-from bot.decoding import Upload
 from bot.delivery import Delivery
 from bot.dispatcher import Dispatcher
 from bot.engine import LocalEngine
 from bot.errors import MemberError
 from bot.job import Job
 from bot.jobs import Jobs
+from bot.pictures import attachments
+from bot.pictures.decoding import Upload
+from bot.pictures.workers import Workshop
 from bot.posting import Posting, Unknown
 from bot.queue import Queue
-from bot.workers import Workshop
 from inference.protocol import INCOMING, Input, Request, Upscale, leave
 from tests.bot.conftest import queued, ready, reply, request
 from tests.bot.test_delivery import refusal

@@ -13,9 +13,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from PIL import Image
 
-from bot import attachments
 from bot.errors import MemberError
-from bot.workers import UPLOADS, Workers
+from bot.pictures import attachments
+from bot.pictures.workers import UPLOADS, Workers
 
 
 def png() -> bytes:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from bot import axes
-from bot.axes import Axis
 from bot.errors import MemberError
+from bot.requests import grids
+from bot.requests.grids import Axis
+from bot.requests.painting import Wish
 from bot.sources import starting
-from bot.wishes import Wish
 from inference.protocol import AddOnInfo, Grid, Lora, Ready
 from tests.bot.conftest import ready
 
@@ -23,7 +23,7 @@ def able() -> Ready:
 
 
 def settled(x: str, y: str | None = None, wish: Wish = WISH) -> Grid:
-    return axes.settle(wish, axes.parse(x), None if y is None else axes.parse(y), able())
+    return grids.settle(wish, grids.parse(x), None if y is None else grids.parse(y), able())
 
 
 @pytest.mark.parametrize(
@@ -37,11 +37,11 @@ def settled(x: str, y: str | None = None, wish: Wish = WISH) -> Grid:
         ('prompt red, 6" wide', Axis("prompt", ("red", '6" wide'))),
         ("seed 1,\r\n2", Axis("seed", ("1", "2"))),
         ("lora neon:0, ink + neon:0.5,none", Axis("lora", ("neon:0", "ink + neon:0.5", "none"))),
-        *((example, axes.parse(example)) for example in axes.examples([INK])),
+        *((example, grids.parse(example)) for example in grids.examples([INK])),
     ],
 )
 def test_an_axis_is_a_name_and_its_values(text: str, axis: Axis) -> None:
-    assert axes.parse(text) == axis
+    assert grids.parse(text) == axis
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_an_axis_is_a_name_and_its_values(text: str, axis: Axis) -> None:
 )
 def test_what_is_no_axis_gets_a_sentence(text: str, sentence: str) -> None:
     with pytest.raises(MemberError, match=sentence):
-        axes.parse(text)
+        grids.parse(text)
 
 
 def test_cells_stand_row_by_row_and_differ_in_nothing_but_the_axes() -> None:
@@ -105,9 +105,9 @@ def test_two_axes_of_loras_and_the_prompts_own_tags_add_up() -> None:
 
 
 def test_an_example_is_offered_for_every_lora_that_goes_with_the_model() -> None:
-    offered = [choice.value for choice in starting(axes.examples([INK, NEON]), "Lora")]
+    offered = [choice.value for choice in starting(grids.examples([INK, NEON]), "Lora")]
     assert offered == ["lora ink:0, ink:0.4, ink:0.8", "lora neon:0, neon:0.5, neon:1"]
-    assert [choice.value for choice in starting(axes.examples([]), "")] == list(axes.EXAMPLES)
+    assert [choice.value for choice in starting(grids.examples([]), "")] == list(grids.EXAMPLES)
 
 
 @pytest.mark.parametrize(
@@ -140,9 +140,9 @@ def test_a_grid_of_too_many_pixels_gets_a_sentence() -> None:
     engine = ready()
     large = [type(model)(**{**_fields(model), "upscale": 32}) for model in engine.models]
     with pytest.raises(MemberError, match="This grid would have 268 million pixels and 140 is the most"):
-        axes.settle(
+        grids.settle(
             Wish(prompt="x", width=128, height=128),
-            axes.parse("seed " + ",".join("123456789"[:8] * 2)),
+            grids.parse("seed " + ",".join("123456789"[:8] * 2)),
             None,
             ready(models=tuple(large)),
         )
@@ -153,13 +153,13 @@ def _fields(struct: object) -> dict[str, object]:
 
 
 def test_reroll_gives_all_cells_one_new_seed_unless_the_seed_is_an_axis() -> None:
-    again = axes.rerolled(settled("steps 4, 8"))
+    again = grids.rerolled(settled("steps 4, 8"))
     assert len({cell.seed for cell in again.cells}) == 1
     assert [cell.steps for cell in again.cells] == [4, 8]
     with pytest.raises(MemberError, match="The seed is an axis of this grid"):
-        axes.rerolled(settled("seed 1, 2"))
+        grids.rerolled(settled("seed 1, 2"))
 
 
 def test_old_grid_is_checked_against_todays_engine() -> None:
     with pytest.raises(MemberError, match="no model called 'starter'"):
-        axes.check(settled("steps 4, 8"), ready(models=(), default_model="turbo"))
+        grids.check(settled("steps 4, 8"), ready(models=(), default_model="turbo"))

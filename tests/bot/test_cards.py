@@ -8,8 +8,8 @@ from pathlib import Path
 
 from bot import cards
 from bot.commands.imagine import LOOK
-from bot.fitting import Shown
 from bot.job import StoredPicture, asked
+from bot.pictures.fitting import Shown
 from inference.protocol import Answer, Imagine, Progress
 from tests.bot.conftest import job
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import aiohttp
 import pytest
 
-from bot import add_ons, axes, numbers, tools, wishes
-from bot.choices import echo, nearest
 from bot.errors import MemberError
+from bot.requests import adapters, grids, numbers, painting, tools
+from bot.requests.choices import echo, nearest
+from bot.requests.painting import Wish
 from bot.speaking import SENTENCE_CHARS, take_away, tell
-from bot.wishes import Wish
 from inference.protocol import AddOnInfo, Input, ToolInfo
 from tests.bot.conftest import ready
 from tests.bot.test_admission import interaction
@@ -49,18 +49,18 @@ MANY = ready(
 @pytest.mark.parametrize(
     "mistake",
     [
-        lambda: wishes.settle(Wish(prompt="x", loras=LONG), MANY),
-        lambda: wishes.settle(Wish(prompt="x", model=LONG), MANY),
-        lambda: wishes.settle(Wish(prompt="x", sampler=LONG), MANY),
-        lambda: wishes.settle(Wish(prompt="x", style=LONG), MANY),
-        lambda: wishes.settle(Wish(prompt="x", seed=LONG), MANY),
-        lambda: wishes.settle(Wish(prompt="x", control_image=IMAGE, control=LONG), MANY),
-        lambda: add_ons.loras([f"lora-1-{'y' * 60}:{LONG}"], MANY.models[0], MANY),
+        lambda: painting.settle(Wish(prompt="x", loras=LONG), MANY),
+        lambda: painting.settle(Wish(prompt="x", model=LONG), MANY),
+        lambda: painting.settle(Wish(prompt="x", sampler=LONG), MANY),
+        lambda: painting.settle(Wish(prompt="x", style=LONG), MANY),
+        lambda: painting.settle(Wish(prompt="x", seed=LONG), MANY),
+        lambda: painting.settle(Wish(prompt="x", control_image=IMAGE, control=LONG), MANY),
+        lambda: adapters.loras([f"lora-1-{'y' * 60}:{LONG}"], MANY.models[0], MANY),
         lambda: tools.upscale(IMAGE, MANY, upscaler=LONG),
         lambda: tools.classify(IMAGE, MANY, label_set=LONG),
         lambda: tools.classify(IMAGE, MANY, labels=f"{LONG}, b"),
-        lambda: axes.parse(LONG),
-        lambda: axes.settle(Wish(prompt="x"), axes.parse(f"prompt {LONG}, b"), None, MANY),
+        lambda: grids.parse(LONG),
+        lambda: grids.settle(Wish(prompt="x"), grids.parse(f"prompt {LONG}, b"), None, MANY),
         lambda: numbers.whole("Steps", LONG),
         lambda: numbers.number("Strength", LONG),
     ],

@@ -18,7 +18,7 @@ from bot.database import Database, insist, open_database
 from bot.errors import OperatorError
 from bot.job import asked
 from bot.jobs import Jobs
-from bot.pictures import Pictures
+from bot.pictures.kept import Pictures
 from bot.waits import growing
 from inference.protocol import Imagine, Variation
 from tests.bot.conftest import finished, kept, queued

@@ -17,9 +17,9 @@ from PIL.GifImagePlugin import GifImageFile
 from PIL.PngImagePlugin import PngImageFile, PngInfo
 from PIL.WebPImagePlugin import WebPImageFile
 
-from bot import decoding
-from bot.containers import MAX_SCANS
 from bot.errors import MemberError
+from bot.pictures import decoding
+from bot.pictures.containers import MAX_SCANS
 from inference.protocol import declared_source, sha256_of, xmp
 
 

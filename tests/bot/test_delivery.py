@@ -23,8 +23,8 @@ from bot.delivery import Delivery
 from bot.errors import OperatorError
 from bot.job import Job, Reply, Way
 from bot.jobs import Jobs
+from bot.pictures.workers import Workshop
 from bot.posting import Posting, Unknown
-from bot.workers import Workshop
 from inference.protocol import INCOMING, Answer, Describe, Input, Region
 from tests.bot.conftest import finished, queued, reply, request
 from tests.bot.test_fitting import noise

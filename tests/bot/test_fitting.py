@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from bot.fitting import _opened, fit, parts, whole
+from bot.pictures.fitting import _opened, fit, parts, whole
 from inference.protocol import xmp
 
 Keep = Callable[..., Path]

@@ -10,7 +10,7 @@ import pytest
 from bot.database import Database
 from bot.job import Job, asked
 from bot.jobs import Jobs
-from bot.pictures import Pictures
+from bot.pictures.kept import Pictures
 from inference.protocol import (
     INCOMING,
     MAX_SEED,

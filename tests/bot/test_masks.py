@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bot import masks
-from bot.decoding import Upload, saved
 from bot.errors import MemberError
+from bot.pictures import masks
+from bot.pictures.decoding import Upload, saved
 
 Make = Callable[[Image.Image], Upload]
 Read = Callable[[Upload], np.ndarray]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.mutants import survive
-from bot.decoding import FORMATS
+from bot.pictures.decoding import FORMATS
 
 
 async def test_no_file_of_whatever_kind_is_more_than_a_sentence() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bot import tools
 from bot.errors import MemberError
+from bot.requests import tools
 from inference.protocol import Input, Ready, ToolInfo
 from tests.bot.conftest import ready
 

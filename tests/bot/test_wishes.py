@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs
 
 from bot.errors import MemberError
-from bot.wishes import VARIATION_STRENGTH, Wish, check, edited, rerolled, settle, varied
+from bot.requests.painting import VARIATION_STRENGTH, Wish, check, edited, rerolled, settle, varied
 from inference.protocol import MAX_SEED, Hires, Input, Refiner, Style, Variation
 from tests.bot.conftest import ready, request
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bot import workers as workers_module
-from bot.calls import Limits
 from bot.errors import MemberError, WorkFailed
-from bot.workers import ROOT, Workers, Workshop
+from bot.pictures import workers as workers_module
+from bot.pictures.calls import Limits
+from bot.pictures.workers import ROOT, Workers, Workshop
 from tests.bot import work
 
 LIMITS = Limits(memory_bytes=2**30, written_bytes=4 * 2**20, cpu_s=30, wall_s=30.0)
@@ -98,7 +98,10 @@ async def test_refusal_arrives_as_it_was_raised(workers: Workers) -> None:
 async def test_whatever_a_library_raises_is_a_sentence(
     workers: Workers, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level("DEBUG", logger="bot.workers"), pytest.raises(WorkFailed, match="damaged or cut short"):
+    with (
+        caplog.at_level("DEBUG", logger="bot.pictures.workers"),
+        pytest.raises(WorkFailed, match="damaged or cut short"),
+    ):
         await workers.run(work.stumble, kind)
     [line] = caplog.messages
     assert kind in line
@@ -192,7 +195,7 @@ async def test_closing_does_not_wait_for_a_child_that_hangs(tmp_path: Path) -> N
 BOT = """
 import asyncio, sys
 from pathlib import Path
-from bot.workers import UPLOADS, Workers
+from bot.pictures.workers import UPLOADS, Workers
 from tests.bot import work
 
 async def main():

@@ -15,15 +15,19 @@ import torch
 import transformers.utils.logging
 from PIL import Image
 
-from inference import catalog, device, images, layouts, marking, painting
-from inference.catalog import Catalog
+from inference import device
+from inference.catalog import layouts, reading
+from inference.catalog.entries import FolderEntry
+from inference.catalog.reading import Catalog
 from inference.device import Device
-from inference.entries import FolderEntry
-from inference.marking import Marks
-from inference.outputs import Files
+from inference.exchange.outputs import Files
+from inference.exchange.reports import Reporter
+from inference.marks import marking
+from inference.marks.marking import Marks
+from inference.models.store import Store
+from inference.painting import session
+from inference.pictures import images
 from inference.protocol import INCOMING, Event, Failed, Finished, Imagine, Input, Task, sha256_of
-from inference.reports import Reporter
-from inference.store import Store
 from inference.tasks import imagine
 from tests.inference import tiny
 from tests.inference.folders import data_folder
@@ -47,7 +51,7 @@ def cpu() -> Iterator[Device]:
 
 @pytest.fixture(scope="session")
 def known(models_toml: Path) -> Catalog:
-    return catalog.load(models_toml)
+    return reading.load(models_toml)
 
 
 @pytest.fixture(scope="session")
@@ -136,9 +140,9 @@ def many_previews(monkeypatch: pytest.MonkeyPatch) -> None:
         self._encoding.submit(lambda: None).result()
 
     monkeypatch.setattr(Reporter, "preview", preview_and_wait)
-    monkeypatch.setattr(painting, "FIRST_PREVIEW_S", 0.0)
-    monkeypatch.setattr(painting, "PREVIEW_INTERVAL_S", 0.0)
-    monkeypatch.setattr(painting, "PREVIEW_SHARE", 1e9)
+    monkeypatch.setattr(session, "FIRST_PREVIEW_S", 0.0)
+    monkeypatch.setattr(session, "PREVIEW_INTERVAL_S", 0.0)
+    monkeypatch.setattr(session, "PREVIEW_SHARE", 1e9)
 
 
 def is_whole(folder: Path, entry: FolderEntry) -> bool:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import socket
 import threading
 
-from inference import engine, weights
-from inference.catalog import Catalog
-from inference.channel import Channel
+from inference import engine
+from inference.catalog import weights
+from inference.catalog.reading import Catalog
 from inference.errors import DeviceLost, PeerBroken
-from inference.store import Store
+from inference.exchange.channel import Channel
+from inference.models.store import Store
 from tests.inference.folders import data_folder
 from tests.inference.peer import TIMEOUT_S, Peer
 

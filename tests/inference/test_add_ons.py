@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inference import annotating, catalog, hashes
-from inference.adapters import KEPT, Adapter
-from inference.catalog import Catalog
+from inference.catalog import hashes, reading
+from inference.catalog.reading import Catalog
 from inference.errors import CatalogError, InvalidInput, UnavailableModel
+from inference.models.adapters import KEPT, Adapter
+from inference.models.store import Store
+from inference.networks import annotator
 from inference.protocol import Control, Imagine, Lora
-from inference.store import Store
 from inference.tasks import imagine
 from starter.render import render
 from starter.world import Scene
@@ -125,12 +126,12 @@ def test_a_controlled_picture_has_the_same_bytes_alone_and_beside_others(
 def test_canny_sees_outlines_and_maps_stay_as_they_are() -> None:
     picture = Image.new("RGB", (40, 40), "black")
     picture.paste("white", (10, 10, 30, 30))
-    edges = np.asarray(annotating.BUILT_IN["canny"](picture).convert("L"))
+    edges = np.asarray(annotator.BUILT_IN["canny"](picture).convert("L"))
     assert set(np.unique(edges)) == {0, 255}
     assert edges[:8].max() == edges[15:25, 15:25].max() == 0
     assert edges[:, 8:12].max() == 255
     assert np.array_equal(edges, cv2.Canny(np.asarray(picture), 100, 200))
-    assert annotating.BUILT_IN["none"](picture).tobytes() == picture.tobytes()
+    assert annotator.BUILT_IN["none"](picture).tobytes() == picture.tobytes()
 
 
 def test_the_recipe_names_them_by_hash(store: Store) -> None:
@@ -204,7 +205,7 @@ def test_the_catalogue_says_what_is_wrong_with_one(known: Catalog, table: str, m
     wrong = known.folder / "wrong.toml"
     wrong.write_text(f"{toml.read_text()}\n{table}\n")
     with pytest.raises(CatalogError) as refused:
-        catalog.load(wrong)
+        reading.load(wrong)
     assert message in str(refused.value)
 
 

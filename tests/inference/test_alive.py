@@ -11,10 +11,13 @@ import msgspec
 import pytest
 import torch
 
-from inference import describing, painting, reports
-from inference.catalog import Catalog
+from inference.catalog.reading import Catalog
 from inference.device import Device
-from inference.loaded import Setup
+from inference.exchange import reports
+from inference.models.handles import Setup
+from inference.models.store import Store
+from inference.networks import describer
+from inference.painting.session import Session
 from inference.protocol import (
     INCOMING,
     Alive,
@@ -30,7 +33,6 @@ from inference.protocol import (
     Progress,
     Upscale,
 )
-from inference.store import Store
 from inference.tasks import describe, imagine, upscale
 from tests.inference import tiny
 from tests.inference.conftest import Record, ask_for, uploaded
@@ -146,7 +148,7 @@ def test_other_loras_and_compiling_count_as_loading(
     store.adapt(model, (), lambda: None)
     compiled = replace(model, policy=msgspec.structs.replace(model.policy, compile=True))
     again.begin(ask_for(steps=3))
-    session = painting.Session([ask_for(steps=3)], {}, Setup(model=compiled, device=cpu, batch=1), again.report, None)
+    session = Session([ask_for(steps=3)], {}, Setup(model=compiled, device=cpu, batch=1), again.report, None)
     assert len(list(session.paint())) == 1
     assert signs(again) == [False, True, False]
 
@@ -154,7 +156,7 @@ def test_other_loras_and_compiling_count_as_loading(
 def test_every_token_of_an_answer_and_every_tile_of_an_enlargement_is_a_sign(
     store: Store, monkeypatch: pytest.MonkeyPatch, every_sign: None
 ) -> None:
-    monkeypatch.setattr(describing, "MAX_TELLING_TOKENS", 30)
+    monkeypatch.setattr(describer, "MAX_TELLING_TOKENS", 30)
     image, files = uploaded(tiny.picture(300, 200))
     store.use_describer("florence", lambda: None)
     store.use_upscaler("x2", lambda: None)
@@ -195,7 +197,7 @@ def test_a_job_that_is_postponed_begins_again(serving: Serving, monkeypatch: pyt
     image, files = uploaded(tiny.picture(40, 30))
     put(files)
     asked = Describe(job=2, model="florence", image=image, task="caption")
-    monkeypatch.setattr(describing, "MAX_TELLING_TOKENS", 8)
+    monkeypatch.setattr(describer, "MAX_TELLING_TOKENS", 8)
     run, tries = describe.run, []
 
     def full_at_first(*args: object) -> None:

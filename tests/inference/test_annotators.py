@@ -17,14 +17,16 @@ import torch
 from PIL import Image
 from transformers import AutoImageProcessor, DepthAnythingForDepthEstimation
 
-from inference import annotating, entries, fetching, images, layouts, weights
-from inference.catalog import Catalog
+from inference.catalog import entries, fetching, layouts, weights
+from inference.catalog.entries import AnnotatorEntry, AnnotatorKind
+from inference.catalog.reading import Catalog
 from inference.device import Device
-from inference.entries import AnnotatorEntry, AnnotatorKind
 from inference.errors import UnavailableModel, WeightsError
+from inference.models.store import Store
+from inference.networks import annotator
+from inference.pictures import images
 from inference.protocol import Compare, Control
-from inference.quiet import quietened
-from inference.store import Store
+from inference.silence import quietened
 from inference.tasks import compare
 from starter.render import render
 from starter.world import Scene
@@ -177,9 +179,9 @@ def test_depth_in_metres_is_refused(known: Catalog, cpu: Device, tmp_path: Path)
 
 
 def test_what_needs_no_weights_is_built_in(store: Store) -> None:
-    assert set(annotating.BUILT_IN) == set(entries.BUILT_IN_ANNOTATORS)
+    assert set(annotator.BUILT_IN) == set(entries.BUILT_IN_ANNOTATORS)
     assert {*DETECTED, "depth"} == set(get_args(AnnotatorKind))
-    assert all(store.use_annotator(name, nothing) is None for name in annotating.BUILT_IN)
+    assert all(store.use_annotator(name, nothing) is None for name in annotator.BUILT_IN)
 
 
 @pytest.mark.parametrize("kind", DETECTED)

@@ -7,8 +7,9 @@ from typing import get_args
 
 import pytest
 
-from inference import catalog, entries, samplers
+from inference.catalog import entries, reading
 from inference.errors import CatalogError
+from inference.painting import samplers
 from inference.protocol import DescribeTask, ToolInfo
 
 GOOD = """
@@ -64,7 +65,7 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_a_good_catalogue_says_what_members_may_ask(tmp_path: Path) -> None:
-    known = catalog.load(written(tmp_path, GOOD))
+    known = reading.load(written(tmp_path, GOOD))
     info = known.info("one")
     assert (info.width, info.upscale, info.guidance, info.negative) == (64, 4, 4.0, True)
     assert "Euler a" in info.samplers
@@ -73,7 +74,7 @@ def test_a_good_catalogue_says_what_members_may_ask(tmp_path: Path) -> None:
 
 
 def test_tools_say_what_members_may_ask(tmp_path: Path) -> None:
-    known = catalog.load(written(tmp_path, GOOD))
+    known = reading.load(written(tmp_path, GOOD))
     assert known.tool_info("upscaler", "x4") == ToolInfo(name="x4", title="Four", scale=4)
     assert known.tool_info("upscaler", "dn") == ToolInfo(name="dn", title="With grain", scale=4, denoise=True)
     tasks: tuple[DescribeTask, ...] = ("caption", "find")
@@ -86,18 +87,18 @@ def test_tools_say_what_members_may_ask(tmp_path: Path) -> None:
 def test_a_catalogue_needs_nothing_but_a_model(tmp_path: Path) -> None:
     text = GOOD.split("[upscalers.x4]")[0]
     text = text.replace('upscaler = "x4"', "").replace('decoder = "taesd"', "").replace('checker = "safe"', "")
-    known = catalog.load(written(tmp_path, text))
-    assert not any(known.entries(kind) for kind in catalog.KINDS if kind != "model")
+    known = reading.load(written(tmp_path, text))
+    assert not any(known.entries(kind) for kind in reading.KINDS if kind != "model")
 
 
 def test_a_model_needs_the_partners_that_decide_what_is_delivered(tmp_path: Path) -> None:
-    model = catalog.load(written(tmp_path, GOOD)).models["one"]
+    model = reading.load(written(tmp_path, GOOD)).models["one"]
     assert model.partners == {"upscaler": "x4", "checker": "safe", "decoder": "taesd"}
     assert model.needed_partners == {"upscaler": "x4", "checker": "safe"}
 
 
 def test_the_catalogue_of_this_checkout_is_good() -> None:
-    known = catalog.load(Path(__file__).parents[2] / "models.toml")
+    known = reading.load(Path(__file__).parents[2] / "models.toml")
     assert known.default == "starter"
     assert {"sd15", "sd21", "sdxl", "sdxl-turbo", "sd35-large-turbo"} < set(known.models)
     files = [file for upscaler in known.upscalers.values() for file in upscaler.files if file.url]
@@ -193,7 +194,7 @@ def test_a_wrong_catalogue_is_refused_in_one_line_with_file_entry_and_field(
 ) -> None:
     path = written(tmp_path, GOOD.replace(old, new))
     with pytest.raises(CatalogError) as refused:
-        catalog.load(path)
+        reading.load(path)
     assert message in str(refused.value)
     assert str(path) in str(refused.value)
     assert "\n" not in str(refused.value)
@@ -201,9 +202,9 @@ def test_a_wrong_catalogue_is_refused_in_one_line_with_file_entry_and_field(
 
 def test_a_catalogue_without_models_and_a_missing_one_say_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(CatalogError, match="names no model"):
-        catalog.load(written(tmp_path, 'default = "one"'))
+        reading.load(written(tmp_path, 'default = "one"'))
     with pytest.raises(CatalogError, match="set EASEL_MODELS"):
-        catalog.load(tmp_path / "nowhere.toml")
+        reading.load(tmp_path / "nowhere.toml")
 
 
 @pytest.mark.parametrize(
@@ -219,4 +220,4 @@ def test_what_diffusers_cannot_do_for_a_family_is_told_at_the_start(line: str, m
         'sampler = "DPM++ 2M"', 'sampler = "FlowMatch Euler"'
     )
     with pytest.raises(CatalogError, match=f"models.one: {message}"):
-        catalog.load(written(tmp_path, text.replace("steps = 8", f"steps = 8\nsize_multiple = 16\n{line}")))
+        reading.load(written(tmp_path, text.replace("steps = 8", f"steps = 8\nsize_multiple = 16\n{line}")))

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from inference.channel import Channel
 from inference.errors import PeerBroken, PeerGone
+from inference.exchange.channel import Channel
 from inference.protocol import (
     MAX_FRAME_BYTES,
     Alive,

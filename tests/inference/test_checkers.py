@@ -13,13 +13,13 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from inference import catalog, hashes, layouts, weights
-from inference.catalog import Catalog
-from inference.checking import Checker
+from inference.catalog import hashes, layouts, reading, weights
+from inference.catalog.reading import Catalog
 from inference.device import Device
 from inference.errors import UnavailableModel, Unsafe, WeightsError
+from inference.models.store import Store
+from inference.networks.checker import Checker
 from inference.protocol import Alive, Finished, Imagine, Preview, Progress
-from inference.store import Store
 from inference.tasks import imagine
 from tests.inference import tiny
 from tests.inference.conftest import Record, ask_for, is_whole, with_model
@@ -145,7 +145,7 @@ def test_a_model_whose_checker_is_not_here_cannot_be_used(known: Catalog, cpu: D
 def test_a_checker_is_here_with_all_its_files_in_one_folder_or_in_two(
     name: str, missing: str, models_toml: Path, tmp_path: Path
 ) -> None:
-    entry = catalog.load(models_toml).checkers[name]
+    entry = reading.load(models_toml).checkers[name]
     shutil.copytree(models_toml.parent / name, tmp_path / name)
     assert is_whole(tmp_path / name, entry)
     (tmp_path / name / missing).unlink()
@@ -165,7 +165,7 @@ def test_weights_named_as_the_published_ones_are_load_as_they_are(
     positions = {"vision_model.vision_model.embeddings.position_ids": torch.arange(5).unsqueeze(0)}
     save_file(old | positions, file, metadata={"format": "pt"})
     model = (
-        Store(catalog=catalog.load(tmp_path / "models.toml"), device=cpu).use_checker("strict", nothing).network.model
+        Store(catalog=reading.load(tmp_path / "models.toml"), device=cpu).use_checker("strict", nothing).network.model
     )
     loaded = model.state_dict()
     assert all(torch.equal(loaded[name], data) for name, data in tensors.items())
@@ -177,7 +177,7 @@ def test_a_folder_of_another_kind_is_refused_rather_than_filled_up_with_chance(
     shutil.copytree(models_toml.parent / "clip", tmp_path / "strict")
     shutil.copy(models_toml, tmp_path)
     with pytest.raises(WeightsError, match="does not load as a safety checker: its weights have no fitting concept"):
-        Store(catalog=catalog.load(tmp_path / "models.toml"), device=cpu).use_checker("strict", nothing)
+        Store(catalog=reading.load(tmp_path / "models.toml"), device=cpu).use_checker("strict", nothing)
 
 
 def test_a_checker_that_cannot_tell_lets_nothing_pass(known: Catalog, cpu: Device) -> None:

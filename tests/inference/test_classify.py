@@ -11,11 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
-from inference.catalog import Catalog
-from inference.classifying import Classifier
+from inference.catalog.reading import Catalog
 from inference.errors import TaskError
+from inference.models.store import Store
+from inference.networks.classifier import Classifier
 from inference.protocol import Classify, Finished
-from inference.store import Store
 from inference.tasks import classify
 from tests.inference import tiny
 from tests.inference.conftest import Record, uploaded

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inference import annotating, images
-from inference.catalog import Catalog
+from inference.catalog.reading import Catalog
 from inference.errors import InvalidInput, UnavailableModel
+from inference.models.store import Store
+from inference.networks import annotator
+from inference.pictures import images
 from inference.protocol import Compare
-from inference.store import Store
 from inference.tasks import compare
 from starter.render import render
 from starter.world import Scene
@@ -40,7 +41,7 @@ def test_every_panel_stands_in_its_place_as_it_was(store: Store) -> None:
     panels = [whole.crop((left, band, left + 256, band + 256)) for left in range(0, whole.width, 256 + gap)]
     given = images.fitting(Image.open(io.BytesIO(FILES[GIVEN.sha256])), 32, 32)
     painted = Image.open(io.BytesIO(FILES[PAINTED.sha256])).convert("RGB")
-    wanted = [given, annotating.canny(given), painted, painted]
+    wanted = [given, annotator.canny(given), painted, painted]
     for panel, picture in zip(panels, wanted, strict=True):
         assert panel.tobytes() == picture.resize((256, 256), Image.Resampling.NEAREST).tobytes()
     assert np.asarray(whole.crop((0, 0, whole.width, band))).std() > 0

@@ -12,11 +12,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from inference import catalog, decoding, weights
-from inference.catalog import Catalog
+from inference.catalog import reading, weights
+from inference.catalog.reading import Catalog
 from inference.device import Device
+from inference.models.store import Store
+from inference.painting import decoding
 from inference.protocol import Finished, Preview
-from inference.store import Store
 from inference.tasks import imagine
 from tests.inference import tiny
 from tests.inference.conftest import Record, ask_for, is_whole, with_model
@@ -81,7 +82,7 @@ def test_without_the_decoders_weights_previews_go_on_through_the_vae_and_it_is_s
 ) -> None:
     lacking = with_model(known, decoder="unfetched")
     assert "sd15" in weights.available(lacking)
-    with caplog.at_level(logging.INFO, "inference.store"):
+    with caplog.at_level(logging.INFO, "inference.models.store"):
         own = Store(catalog=lacking, device=cpu)
         for _ in range(2):
             paint(own)
@@ -102,7 +103,7 @@ def test_a_decoder_that_does_not_load_is_the_operators_to_mend_and_stops_no_pict
     lost = next(name for name in tensors if name.startswith("decoder"))
     del tensors[lost]
     save_file(tensors, file)
-    broken = Store(catalog=with_model(catalog.load(tmp_path / "models.toml"), decoder="tiny"), device=cpu)
+    broken = Store(catalog=with_model(reading.load(tmp_path / "models.toml"), decoder="tiny"), device=cpu)
     assert len(paint(broken)[1]) == 2
     assert len(paint(broken)[1]) == 2
     (said,) = [
@@ -118,7 +119,7 @@ def test_a_decoder_of_another_familys_latents_is_left_out(
     shutil.copytree(models_toml.parent / "sd15", tmp_path / "sd15")
     shutil.copy(models_toml, tmp_path)
     tiny.write_decoder(tmp_path / "decoder", channels=16)
-    mixed = Store(catalog=with_model(catalog.load(tmp_path / "models.toml"), decoder="tiny"), device=cpu)
+    mixed = Store(catalog=with_model(reading.load(tmp_path / "models.toml"), decoder="tiny"), device=cpu)
     assert len(paint(mixed)[1]) == 2
     assert "another family" in caplog.text
 
@@ -133,7 +134,7 @@ def test_where_the_memory_is_another_tasks_previews_do_without_the_decoder(known
 
 
 def test_a_decoder_is_here_with_its_configuration_and_its_weights(models_toml: Path, tmp_path: Path) -> None:
-    known = catalog.load(models_toml)
+    known = reading.load(models_toml)
     assert weights.available(known, "decoder") == ("tiny", "tiny-16")
     for missing in ("config.json", "diffusion_pytorch_model.safetensors"):
         folder = tmp_path / missing

@@ -9,11 +9,12 @@ import msgspec
 import pytest
 from PIL import Image
 
-from inference import catalog, describing
-from inference.catalog import Catalog
+from inference.catalog import reading
+from inference.catalog.reading import Catalog
 from inference.errors import TaskError
+from inference.models.store import Store
+from inference.networks.describer import TOKENS, Describer
 from inference.protocol import Describe, DescribeTask, Finished, Region
-from inference.store import Store
 from inference.tasks import describe
 from tests.inference import tiny
 from tests.inference.conftest import Record, uploaded
@@ -23,12 +24,12 @@ from tests.inference.folders import bytes_of
 @pytest.fixture(autouse=True)
 def short_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Random weights talk until they are stopped."""
-    monkeypatch.setattr(describing, "MAX_TELLING_TOKENS", 12)
-    monkeypatch.setattr(describing, "MAX_PLACING_TOKENS", 12)
+    monkeypatch.setattr("inference.networks.describer.MAX_TELLING_TOKENS", 12)
+    monkeypatch.setattr("inference.networks.describer.MAX_PLACING_TOKENS", 12)
 
 
 @pytest.fixture
-def describer(store: Store) -> describing.Describer:
+def describer(store: Store) -> Describer:
     return store.use_describer("florence", on_load=lambda: None).network
 
 
@@ -46,7 +47,7 @@ def answer(store: Store, *asked: tuple[Describe, dict[str, bytes]]) -> dict[int,
     return record.finished()
 
 
-def saying(describer: describing.Describer, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def saying(describer: Describer, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the model say this to whatever it is asked."""
     monkeypatch.setattr(describer, "say", lambda *_: said)
 
@@ -55,17 +56,17 @@ def loc(*places: int) -> str:
     return "".join(f"<loc_{place}>" for place in places)
 
 
-def test_every_task_of_the_contract_is_one_of_the_models(describer: describing.Describer) -> None:
+def test_every_task_of_the_contract_is_one_of_the_models(describer: Describer) -> None:
     processor = describer._processor
-    assert set(describing.TOKENS) == set(msgspec.inspect.type_info(DescribeTask).values)  # type: ignore[attr-defined]
-    for task, token in describing.TOKENS.items():
+    assert set(TOKENS) == set(msgspec.inspect.type_info(DescribeTask).values)  # type: ignore[attr-defined]
+    for task, token in describer.TOKENS.items():
         takes_text = task in {"ground phrases", "find", "segment"}
         assert token in (processor.task_prompts_with_input if takes_text else processor.task_prompts_without_inputs)
         is_words = processor.tasks_answer_post_processing_type[token] == "pure_text"
-        assert (task in describing.TELLING) == is_words
+        assert (task in describer.TELLING) == is_words
 
 
-def test_the_model_is_asked_as_transformers_asks_it(describer: describing.Describer) -> None:
+def test_the_model_is_asked_as_transformers_asks_it(describer: Describer) -> None:
     picture = tiny.picture(40, 30)
     processor, model = describer._processor, describer.model
     inputs = processor(text="<OPEN_VOCABULARY_DETECTION>a red house", images=picture, return_tensors="pt")
@@ -75,7 +76,7 @@ def test_the_model_is_asked_as_transformers_asks_it(describer: describing.Descri
     assert describer.say(picture, "find", "a red house") == expected
 
 
-def test_nobody_wants_to_hear_it_any_more_and_the_model_breaks_off(describer: describing.Describer) -> None:
+def test_nobody_wants_to_hear_it_any_more_and_the_model_breaks_off(describer: Describer) -> None:
     answers = iter([True, True, False])
     said = describer.say(tiny.picture(40, 30), "caption", "", lambda: next(answers))
     assert next(answers, None) is None
@@ -92,7 +93,7 @@ def test_nobody_wants_to_hear_it_any_more_and_the_model_breaks_off(describer: de
         ("x" * 9000, "x" * 3999 + "…"),
     ],
 )
-def test_words_are_freed_of_the_models_own_marks(said: str, words: str, describer: describing.Describer) -> None:
+def test_words_are_freed_of_the_models_own_marks(said: str, words: str, describer: Describer) -> None:
     assert describer.words(said, "caption") == words
 
 
@@ -147,17 +148,17 @@ DOOR = Region("door", (710, 138, 908, 268))
     ],
 )
 def test_places_are_read_in_pixels_of_the_picture(
-    task: DescribeTask, said: str, regions: list[Region], describer: describing.Describer
+    task: DescribeTask, said: str, regions: list[Region], describer: Describer
 ) -> None:
     # Five hundred pixels high, so that a location is two pixels across and half a pixel down.
     assert describer.regions(f"</s><s>{said}</s>", task, "asked", 1000, 500) == tuple(regions)
 
 
-def test_runaway_answers_are_bounded(describer: describing.Describer) -> None:
+def test_runaway_answers_are_bounded(describer: Describer) -> None:
     boxes = "".join(f"{'thing ' * 100}{loc(1, 1, 100 + number, 200)}" for number in range(400))
     regions = describer.regions(f"</s><s>{boxes}</s>", "detect objects", "", 1000, 500)
-    assert len(regions) == describing.MAX_REGIONS
-    assert all(len(region.label) <= describing.MAX_LABEL_CHARS for region in regions)
+    assert len(regions) == describer.MAX_REGIONS
+    assert all(len(region.label) <= describer.MAX_LABEL_CHARS for region in regions)
 
 
 def test_the_task_answers_in_words_and_the_same_every_time(store: Store) -> None:
@@ -173,7 +174,7 @@ def test_the_task_answers_in_words_and_the_same_every_time(store: Store) -> None
 
 
 def test_places_come_drawn_with_their_recipe(
-    store: Store, describer: describing.Describer, monkeypatch: pytest.MonkeyPatch
+    store: Store, describer: Describer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saying(describer, f"</s><s>car{loc(100, 100, 500, 500)}</s>", monkeypatch)
     finished = answer(store, ask("detect objects"))[1]
@@ -202,7 +203,7 @@ def test_nothing_is_said_in_a_sentence(
     text: str,
     sentence: str,
     store: Store,
-    describer: describing.Describer,
+    describer: Describer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     saying(describer, "</s><s></s>", monkeypatch)
@@ -253,7 +254,7 @@ def test_what_cannot_be_asked_is_refused_in_a_sentence(changes: dict[str, object
 
 def test_a_describer_is_only_asked_for_what_the_catalogue_says(known: Catalog) -> None:
     entry = msgspec.structs.replace(known.describers["florence"], tasks=("caption",))
-    narrow = catalog.Catalog(**{**vars(known), "describers": {"florence": entry}})
+    narrow = reading.Catalog(**{**vars(known), "describers": {"florence": entry}})
     describe.check(ask()[0], narrow)
     with pytest.raises(TaskError, match="Tiny Florence cannot be asked for “read text”; choose one of caption."):
         describe.check(ask("read text")[0], narrow)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from inference import downloading
+from inference.catalog import downloading
 from inference.errors import WeightsError
 from tests.inference import broken
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from inference import drawing
+from inference.pictures import drawing
 from inference.protocol import LabelShare, Region
 from tests.inference import tiny
 

@@ -12,12 +12,12 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from inference import samplers
-from inference.catalog import Catalog
-from inference.entries import DIFFUSION_SAMPLERS
+from inference.catalog.entries import DIFFUSION_SAMPLERS
+from inference.catalog.reading import Catalog
 from inference.errors import InvalidInput
+from inference.models.store import Store
+from inference.painting import samplers
 from inference.protocol import Finished, Imagine, Input
-from inference.store import Store
 from inference.tasks import imagine
 from tests.inference.conftest import ask_for, paint_from, uploaded
 from tests.inference.folders import bytes_of, hashes

@@ -17,9 +17,10 @@ import pytest
 import torch
 
 from inference import device, engine
-from inference.catalog import Catalog
+from inference.catalog.reading import Catalog
 from inference.device import Device
 from inference.errors import DeviceLost, OperatorError, PeerBroken
+from inference.models.store import Store
 from inference.protocol import (
     Batch,
     Cancel,
@@ -32,7 +33,6 @@ from inference.protocol import (
     Variation,
     pack,
 )
-from inference.store import Store
 from inference.tasks import imagine
 from tests.inference import tiny
 from tests.inference.conftest import ask_for, uploaded

@@ -17,8 +17,8 @@ import pytest
 import torch
 from diffusers import DiffusionPipeline
 
-from inference import catalog, fetching, weights
-from inference.entries import FolderEntry
+from inference.catalog import fetching, reading, weights
+from inference.catalog.entries import FolderEntry
 from inference.errors import CatalogError, WeightsError
 from tests.inference.broken import PAGE
 from tests.inference.hub import COMMIT, hub
@@ -92,7 +92,7 @@ def test_fetching_a_model_fetches_its_checker_and_its_decoder_as_well(models_tom
     rows = [line.split() for line in run(toml, endpoint, "--list").stdout.splitlines()]
     assert ["lax", "checker", "yes", f"somebody/checker@{COMMIT}"] in rows
     assert ["sd15", "sd1", "yes", "sd15"] in rows
-    entries = fetching.wanted(catalog.load(toml), "sd15")
+    entries = fetching.wanted(reading.load(toml), "sd15")
     assert [entry.title for entry in entries] == ["Tiny 1.5", "Flags nothing, in one folder", "Tiny decoder"]
 
 
@@ -167,7 +167,7 @@ def test_a_hub_that_refuses_is_the_operators_to_mend_in_one_line(monkeypatch: py
     def refuse(*_: object, **__: object) -> None:
         raise OSError("You are offline.\nAsk for access first.")
 
-    known = catalog.load(Path(__file__).parents[2] / "models.toml")
+    known = reading.load(Path(__file__).parents[2] / "models.toml")
     monkeypatch.setattr(DiffusionPipeline, "download", refuse)
     with pytest.raises(WeightsError) as refused:
         list(fetching.fetch(known, "sdxl"))
@@ -196,7 +196,7 @@ def releases(models_toml: Path) -> Iterator[str]:
     thread.join()
 
 
-def with_upscaler(models_toml: Path, folder: Path, url: str, sha256: str) -> catalog.Catalog:
+def with_upscaler(models_toml: Path, folder: Path, url: str, sha256: str) -> reading.Catalog:
     """A catalogue in this folder whose one upscaler comes from a release page, its partner as well."""
     start = models_toml.read_text().split("[upscalers.x4]")[0]
     entry = f"""
@@ -212,7 +212,7 @@ def with_upscaler(models_toml: Path, folder: Path, url: str, sha256: str) -> cat
         """
     toml = folder / "models.toml"
     toml.write_text(start + entry)
-    return catalog.load(toml)
+    return reading.load(toml)
 
 
 def test_an_upscaler_comes_with_its_partner_into_the_weights_folder(
@@ -277,7 +277,7 @@ def test_a_revision_goes_to_the_entry_of_that_name_and_not_to_its_partners(monke
         asked.append((repo, revision))
         raise OSError("enough")
 
-    known = catalog.load(Path(__file__).parents[2] / "models.toml")
+    known = reading.load(Path(__file__).parents[2] / "models.toml")
     monkeypatch.setattr(DiffusionPipeline, "download", download)
     with pytest.raises(WeightsError):
         list(fetching.fetch(known, "sdxl", "refs/pr/1"))
@@ -304,10 +304,10 @@ def test_a_hub_that_breaks_off_or_answers_nonsense_is_told_in_one_line(models_to
 
 def test_every_hub_entry_of_this_checkout_is_pinned_but_those_that_it_names() -> None:
     toml = Path(__file__).parents[2] / "models.toml"
-    known = catalog.load(toml)
+    known = reading.load(toml)
     floating = {
         f"{name}"
-        for kind in catalog.KINDS
+        for kind in reading.KINDS
         for name, entry in known.entries(kind).items()
         if isinstance(entry, FolderEntry) and entry.repo and not re.fullmatch("[0-9a-f]{40}", entry.revision or "main")
     }

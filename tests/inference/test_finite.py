@@ -12,14 +12,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from inference import catalog, decoding
-from inference.catalog import Catalog
+from inference.catalog import reading
+from inference.catalog.reading import Catalog
 from inference.device import Device
 from inference.errors import NotFinite
+from inference.models.store import Store
+from inference.networks.upscaler import Upscaler
+from inference.painting import decoding
 from inference.protocol import Failed, Finished, Lora, Preview, Upscale
-from inference.store import Store
 from inference.tasks import imagine, upscale
-from inference.upscaling import Upscaler
 from tests.inference import tiny
 from tests.inference.conftest import Record, ask_for, uploaded, with_model
 
@@ -198,6 +199,6 @@ def test_the_upscaler_behind_a_model_fails_its_job_alone(known: Catalog, cpu: De
 def test_the_entry_of_an_upscaler_says_what_it_computes_in(models_toml: Path, tmp_path: Path, cpu: Device) -> None:
     toml = tmp_path / "models.toml"
     toml.write_text(models_toml.read_text().replace('arch = "rrdb"', 'arch = "rrdb"\ndtype = "bfloat16"'))
-    entry = catalog.load(toml).upscalers["x2"]
+    entry = reading.load(toml).upscalers["x2"]
     gpu = replace(cpu, where=torch.device("cuda"))
     assert (cpu.dtype(entry.dtype, "upscaler"), gpu.dtype(entry.dtype, "upscaler")) == (torch.float32, torch.bfloat16)

@@ -13,13 +13,14 @@ import pytest
 import torch
 from PIL import Image
 
-from inference import catalog, samplers
-from inference.catalog import Catalog
+from inference.catalog import reading
+from inference.catalog.entries import DIFFUSION_SAMPLERS
+from inference.catalog.reading import Catalog
 from inference.device import Device
-from inference.entries import DIFFUSION_SAMPLERS
 from inference.errors import InvalidInput
+from inference.models.store import Store
+from inference.painting import samplers
 from inference.protocol import Imagine, Input, Picture, Progress, Variation
-from inference.store import Store
 from inference.tasks import imagine
 from starter.render import render
 from starter.world import Scene
@@ -46,7 +47,7 @@ paint = partial(paint_from, FILES)
 @pytest.fixture(scope="module")
 def starter(cpu: Device) -> Store:
     """The model that comes with the checkout."""
-    return Store(catalog=catalog.load(ROOT / "models.toml"), device=cpu)
+    return Store(catalog=reading.load(ROOT / "models.toml"), device=cpu)
 
 
 def start(data: bytes) -> Input:

@@ -8,10 +8,12 @@ import pytest
 import torch
 from PIL import Image
 
-from inference import describing, images
-from inference.catalog import Catalog
+from inference.catalog.reading import Catalog
 from inference.device import Device
 from inference.errors import DeviceLost, InvalidInput, OutOfMemory
+from inference.models.store import Store
+from inference.networks import describer
+from inference.pictures import images
 from inference.protocol import (
     PICTURES,
     Batch,
@@ -27,7 +29,6 @@ from inference.protocol import (
     place,
     sha256_of,
 )
-from inference.store import Store
 from inference.tasks import classify, imagine
 from tests.inference import tiny
 from tests.inference.conftest import ask_for, uploaded
@@ -41,7 +42,7 @@ IMAGE, FILES = uploaded(tiny.picture(40, 30))
 @pytest.fixture(autouse=True)
 def short_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Random weights talk until they are stopped."""
-    monkeypatch.setattr(describing, "MAX_TELLING_TOKENS", 8)
+    monkeypatch.setattr(describer, "MAX_TELLING_TOKENS", 8)
 
 
 @pytest.fixture(autouse=True)

@@ -11,12 +11,12 @@ import pytest
 from msgspec.structs import replace
 from PIL import Image
 
-from inference import drawing
-from inference.catalog import Catalog
+from inference.catalog.reading import Catalog
 from inference.errors import TaskError
-from inference.marking import Marks
+from inference.marks.marking import Marks
+from inference.models.store import Store
+from inference.pictures import drawing
 from inference.protocol import Alive, Grid, Imagine, Lora, Preview, Progress
-from inference.store import Store
 from inference.tasks import grid, imagine
 from tests.inference.conftest import Record, ask_for, with_model
 from tests.inference.folders import bytes_of, hashes

@@ -12,12 +12,12 @@ import pytest
 import torch
 from PIL import Image
 
-from inference import noise
-from inference.catalog import Catalog
+from inference.catalog.reading import Catalog
 from inference.device import Device
 from inference.errors import TaskError
+from inference.models.store import Store
+from inference.painting import noise
 from inference.protocol import MAX_SEED, Imagine, Picture, Preview, Progress, Variation
-from inference.store import Store
 from inference.tasks import imagine
 from tests.inference.conftest import Record, ask_for, paint_from
 from tests.inference.folders import bytes_of, hashes

@@ -16,12 +16,12 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from inference.catalog import Catalog
+from inference.catalog.entries import LoraEntry
+from inference.catalog.reading import Catalog
 from inference.device import Device
-from inference.entries import LoraEntry
 from inference.errors import UnavailableModel
+from inference.models.store import Store
 from inference.protocol import Batch, Failed, Imagine, Lora
-from inference.store import Store
 from tests.inference import broken
 from tests.inference.conftest import ask_for, paint_from
 from tests.inference.folders import bytes_of

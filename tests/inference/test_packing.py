@@ -11,13 +11,13 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from inference import decoding, noise, samplers
-from inference.catalog import Catalog
+from inference.catalog.entries import Family
+from inference.catalog.reading import Catalog
 from inference.device import Device
-from inference.entries import Family
-from inference.packing import Packing
+from inference.models.store import Store
+from inference.painting import decoding, noise, samplers
+from inference.painting.packing import Packing
 from inference.protocol import Imagine, Lora, Preview
-from inference.store import Store
 from inference.tasks import imagine
 from tests.inference.conftest import Record, uploaded, with_model
 from tests.inference.folders import bytes_of

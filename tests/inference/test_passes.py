@@ -12,12 +12,13 @@ import pytest
 import torch
 from PIL import Image
 
-from inference import catalog, samplers
-from inference.catalog import Catalog
-from inference.entries import DIFFUSION_SAMPLERS
+from inference.catalog import reading
+from inference.catalog.entries import DIFFUSION_SAMPLERS
+from inference.catalog.reading import Catalog
 from inference.errors import CatalogError, InvalidInput
+from inference.models.store import Store
+from inference.painting import samplers
 from inference.protocol import Finished, Hires, Imagine, Input, Preview, Progress, Refiner
-from inference.store import Store
 from inference.tasks import imagine
 from tests.inference.conftest import Record, ask_for, uploaded, with_model
 from tests.inference.folders import bytes_of, hashes
@@ -263,7 +264,7 @@ def test_catalogue_refuses_a_refiner_for_another_family(models_toml: Any, tmp_pa
     text = models_toml.read_text().replace('sampler = "DDIM"', 'sampler = "DDIM"\nrefiner = "sdxl"', 1)
     (tmp_path / "models.toml").write_text(text)
     with pytest.raises(CatalogError, match="refiner: the sd2 family has none"):
-        catalog.load(tmp_path / "models.toml")
+        reading.load(tmp_path / "models.toml")
 
 
 def test_model_works_without_the_weights_of_its_refiner(known: Catalog) -> None:

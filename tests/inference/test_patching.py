@@ -7,8 +7,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 from inference.errors import InvalidInput
-from inference.masking import drawn
-from inference.patching import patch
+from inference.painting.inpainting import patch
+from inference.pictures.masking import drawn
 from inference.protocol import Region
 from tests.inference.tiny import picture
 

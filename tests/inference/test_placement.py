@@ -12,14 +12,15 @@ import pytest
 import torch
 from PIL import Image
 
-from inference import catalog, placement, policy
-from inference.catalog import Catalog
+from inference.catalog import reading
+from inference.catalog.reading import Catalog
 from inference.device import Device
 from inference.errors import CatalogError
-from inference.loaded import module_bytes
-from inference.policy import Policy
+from inference.models import placement, policy
+from inference.models.handles import module_bytes
+from inference.models.policy import Policy
+from inference.models.store import Store
 from inference.protocol import Control, Finished, Lora
-from inference.store import Store
 from inference.tasks import imagine
 from tests.inference import tiny
 from tests.inference.cards import card
@@ -100,7 +101,7 @@ def test_models_that_wait_in_the_machines_memory_leave_when_that_is_full(
     store = Store(catalog=both, device=card())
     store.use("sd15", lambda: None)
     store.use_upscaler("x4", lambda: None)
-    monkeypatch.setattr("inference.store.host_free_bytes", lambda: 0)
+    monkeypatch.setattr("inference.models.store.host_free_bytes", lambda: 0)
     store.use("sdxl", lambda: None)
     assert list(store.resident()) == ["upscaler x4", "model sdxl"]
 
@@ -125,7 +126,7 @@ def test_compiled_blocks_paint_nearly_the_same_with_and_without_a_lora(
 
 def test_tiles_paint_nearly_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     # The starter, for in an untrained VAE every pixel depends on all others.
-    known = catalog.load(Path("models.toml"))
+    known = reading.load(Path("models.toml"))
     monkeypatch.setattr(policy, "TILE", 64)
     wanted = {"model": "starter", "width": 128, "height": 128}
     whole, tiled = (pixels(kept(known, "starter", **fields), **wanted) for fields in ({}, {"vae_tiling": True}))

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from inference import catalog, policy
-from inference.entries import ModelEntry
-from inference.policy import Needs, Policy, thriftier
+from inference.catalog import reading
+from inference.catalog.entries import ModelEntry
+from inference.models import policy
+from inference.models.policy import Needs, Policy, thriftier
 
 GIB = 2**30
-MODELS = catalog.load(Path(__file__).parents[2] / "models.toml").models
+MODELS = reading.load(Path(__file__).parents[2] / "models.toml").models
 
 # Of the published weights, in millions of numbers.
 SD15 = {"unet": 860, "text_encoder": 123, "vae": 84}

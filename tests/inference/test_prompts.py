@@ -9,11 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from inference import prompts
-from inference.catalog import Catalog
-from inference.prompts import ARGUMENTS, Encoded, PromptEncoder
+from inference.catalog.reading import Catalog
+from inference.models import prompts
+from inference.models.prompts import ARGUMENTS, Encoded, PromptEncoder
+from inference.models.store import Store
 from inference.protocol import Imagine
-from inference.store import Store
 from inference.tasks import imagine
 from tests.inference.conftest import ask_for
 from tests.inference.folders import bytes_of, hashes

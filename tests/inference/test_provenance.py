@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 from sd_parsers import ParserManager
 
-from inference import marking, watermark
-from inference.catalog import Catalog
+from inference.catalog.reading import Catalog
 from inference.device import Device
-from inference.marking import Marks
+from inference.marks import marking, watermark
+from inference.marks.marking import Marks
+from inference.models.store import Store
 from inference.protocol import XMP_KEYWORD, Answer, Classify, Describe, Imagine, Region, Upscale, xmp
-from inference.store import Store
 from inference.tasks import classify, describe, imagine, upscale
 from starter.render import render
 from starter.world import Scene

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from inference import marking
-from inference.outputs import Files, Painted
+from inference.exchange.outputs import Files, Painted
+from inference.exchange.reports import Reporter
+from inference.marks import marking
 from inference.protocol import (
     Alive,
     Answer,
@@ -25,7 +26,6 @@ from inference.protocol import (
     Region,
     pack,
 )
-from inference.reports import Reporter
 from tests.inference import tiny
 from tests.inference.conftest import ask_for, uploaded
 from tests.inference.folders import bytes_of, data_folder

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from inference import samplers
-from inference.entries import DIFFUSION_SAMPLERS, FAMILY_SAMPLERS
-from inference.store import Store
+from inference.catalog.entries import DIFFUSION_SAMPLERS, FAMILY_SAMPLERS
+from inference.models.store import Store
+from inference.painting import samplers
 from tests.inference.conftest import ask_for
 from tests.inference.test_imagine import paint, pixels
 

@@ -12,12 +12,13 @@ import c2pa
 import pytest
 from PIL import Image
 
-from bot import decoding
-from inference import images, marking, signing, watermark
+from bot.pictures import decoding
 from inference.errors import SettingsError
-from inference.marking import Marks
+from inference.marks import marking, signing, watermark
+from inference.marks.marking import Marks
+from inference.models.store import Store
+from inference.pictures import images
 from inference.protocol import SourceType, declared_source
-from inference.store import Store
 from inference.tasks import imagine
 from tests.inference import certificates, tiny
 from tests.inference.conftest import Record, ask_for

@@ -18,10 +18,10 @@ import pytest
 import torch
 
 from inference import __main__ as program
-from inference import catalog, fetching, headers, layouts, weights
+from inference.catalog import fetching, headers, layouts, reading, weights
 from inference.device import Device
 from inference.errors import WeightsError
-from inference.store import Store
+from inference.models.store import Store
 from tests.inference import broken
 from tests.inference.peer import TIMEOUT_S, environment
 
@@ -178,7 +178,7 @@ def test_what_is_broken_is_listed_in_one_line_and_neither_offered_nor_fetched(
     assert said in line
     assert "Traceback" not in listed.err
     assert [name, "broken"] in [[row.split()[0], row.split()[2]] for row in listed.out.splitlines()]
-    known = catalog.load(toml)
+    known = reading.load(toml)
     assert name not in weights.available(known, kind)  # type: ignore[arg-type]
     assert program.main(["--fetch", name]) == 2
     [line] = capsys.readouterr().err.splitlines()
@@ -217,18 +217,18 @@ def test_the_default_model_must_be_sound_and_others_are_left_out_with_a_warning(
 ) -> None:
     (toml.parent / "clip" / "config.json").write_text("no")
     with caplog.at_level(logging.WARNING):
-        assert weights.require(catalog.load(toml))["classifier"] == ()
+        assert weights.require(reading.load(toml))["classifier"] == ()
     [record] = caplog.records
     assert record.getMessage().startswith("[classifiers.clip] ")
     (toml.parent / UNET).write_bytes(broken.POINTER)
     with pytest.raises(WeightsError, match=f"{UNET} is a Git LFS pointer"):
-        weights.require(catalog.load(toml))
+        weights.require(reading.load(toml))
 
 
 def test_a_default_model_that_comes_with_its_folder_is_not_said_to_be_fetched(toml: Path) -> None:
     shutil.rmtree(toml.parent / "sd15")
     with pytest.raises(WeightsError, match="default model sd15 has no weights on this machine: put them into .*/sd15"):
-        weights.require(catalog.load(toml))
+        weights.require(reading.load(toml))
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_what_is_well_formed_and_wrong_does_not_load_in_one_line(
     file: str, content: bytes, toml: Path, cpu: Device
 ) -> None:
     (toml.parent / file).write_bytes(content)
-    store = Store(catalog=catalog.load(toml), device=cpu)
+    store = Store(catalog=reading.load(toml), device=cpu)
     with pytest.raises(WeightsError) as told:
         store.use("sd15", lambda: None)
     assert "\n" not in str(told.value)
@@ -296,7 +296,7 @@ def test_no_pickle_runs_code_even_where_the_environment_asks_for_it(
     toml.write_text(f'{toml.read_text()}\n[annotators.lines]\ntitle = "L"\nkind = "lineart"\npath = "lines"\n')
     for file, write in hostile.items():
         write(tmp_path / file)
-    store = Store(catalog=catalog.load(toml), device=cpu)
+    store = Store(catalog=reading.load(toml), device=cpu)
     for load, name in ((store.use_upscaler, "x2"), (store.use_annotator, "lines")):
         with pytest.raises(WeightsError):
             load(name, lambda: None)
@@ -335,7 +335,7 @@ def test_without_its_library_an_upscaler_is_not_here_and_says_what_installs_it(
     toml: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     toml.write_text(toml.read_text().replace('path = "sd15"', 'path = "sd15"\nupscaler = "x2"', 1))
-    known = catalog.load(toml)
+    known = reading.load(toml)
     assert "x2" in weights.available(known, "upscaler")
     monkeypatch.setattr(weights, "find_spec", lambda name: None if name == "realesrgan" else object())
     assert weights.available(known, "upscaler") == ()
@@ -347,6 +347,6 @@ def test_without_its_library_an_upscaler_is_not_here_and_says_what_installs_it(
 
 
 def test_the_layouts_of_this_checkouts_own_weights_are_sound() -> None:
-    known = catalog.load(ROOT / "models.toml")
+    known = reading.load(ROOT / "models.toml")
     assert not weights.defects(known)
     layouts.check(ROOT / "starter" / "models" / "picture", known.models["starter"])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inference import catalog, weights
+from inference.catalog import reading, weights
 from inference.protocol import Finished, Imagine
 from tests.inference.folders import bytes_of, hashes
 from tests.inference.peer import TIMEOUT_S, engine_process
@@ -19,14 +19,14 @@ MODELS = Path(__file__).parents[2] / "models.toml"
 
 
 def test_the_starters_weights_are_in_this_checkout() -> None:
-    known = catalog.load(MODELS)
+    known = reading.load(MODELS)
     assert "starter" in weights.available(known)
 
 
 @pytest.fixture(scope="module")
 def painted() -> list[Finished]:
     """One request, painted by two fresh processes; in the second one beside another job."""
-    known = catalog.load(MODELS).info("starter")
+    known = reading.load(MODELS).info("starter")
     request = Imagine(
         job=1,
         model="starter",
@@ -60,7 +60,7 @@ def test_the_same_seed_gives_the_same_bytes_in_another_process_and_beside_anothe
 
 
 def test_pictures_come_enlarged_and_differ_by_seed(painted: list[Finished]) -> None:
-    known = catalog.load(MODELS).info("starter")
+    known = reading.load(MODELS).info("starter")
     first, second = (Image.open(io.BytesIO(bytes_of(picture))) for picture in painted[0].pictures)
     assert first.size == (known.width * known.upscale, known.height * known.upscale)
     assert np.asarray(first).std() > 10

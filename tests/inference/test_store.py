@@ -10,12 +10,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from inference import catalog
-from inference.catalog import Catalog
+from inference.catalog import reading
+from inference.catalog.reading import Catalog
 from inference.device import Device
 from inference.errors import OutOfMemory, UnavailableModel, WeightsError
-from inference.loaded import module_bytes
-from inference.store import Store
+from inference.models.handles import module_bytes
+from inference.models.store import Store
 
 
 def nothing() -> None:
@@ -93,7 +93,7 @@ def test_absent_and_broken_weights_are_told_apart(models_toml: Path, cpu: Device
     broken = tmp_path / "sd15" / "unet" / "diffusion_pytorch_model.safetensors"
     config = tmp_path / "sd15" / "unet" / "config.json"
     config.write_text(config.read_text().replace('"cross_attention_dim": 32', '"cross_attention_dim": 48'))
-    store = Store(catalog=catalog.load(tmp_path / "models.toml"), device=cpu)
+    store = Store(catalog=reading.load(tmp_path / "models.toml"), device=cpu)
     with pytest.raises(WeightsError, match="does not load as a sd1 model"):
         store.use("sd15", nothing)
     assert not store.resident()
@@ -145,7 +145,7 @@ def test_a_folder_of_another_model_or_with_a_gap_is_refused(models_toml: Path, c
     weights = load_file(file)
     gone = next(name for name in weights if "decoder" in name)
     save_file({name: tensor for name, tensor in weights.items() if name != gone}, file, metadata={"format": "pt"})
-    store = Store(catalog=catalog.load(tmp_path / "models.toml"), device=cpu)
+    store = Store(catalog=reading.load(tmp_path / "models.toml"), device=cpu)
     with pytest.raises(WeightsError, match="does not load as a clip model: its config.json is of a florence2 model"):
         store.use_classifier("clip", nothing)
     with pytest.raises(WeightsError, match=f"does not load as a florence2 model: its weights have no fitting {gone}"):
@@ -157,7 +157,7 @@ def test_a_file_that_is_not_the_one_of_the_catalogue_is_refused(models_toml: Pat
     text = models_toml.read_text().replace('path = "x2.pth"', f'path = "x2.pth"\nsha256 = "{"0" * 64}"')
     (tmp_path / "models.toml").write_text(text)
     shutil.copy(models_toml.parent / "x2.pth", tmp_path / "x2.pth")
-    store = Store(catalog=catalog.load(tmp_path / "models.toml"), device=cpu)
+    store = Store(catalog=reading.load(tmp_path / "models.toml"), device=cpu)
     with pytest.raises(WeightsError, match="x2.pth is another file than sha256 in models.toml says: fetch x2 again"):
         store.use_upscaler("x2", nothing)
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inference import catalog
-from inference.catalog import Catalog
+from inference.catalog import reading
+from inference.catalog.reading import Catalog
 from inference.errors import CatalogError, TaskError
+from inference.models.store import Store
 from inference.protocol import MAX_STYLE_CHARS, Style
-from inference.store import Store
 from inference.tasks import imagine
 from starter.captions import STYLES
 from tests.inference.conftest import ask_for
@@ -77,7 +77,7 @@ def written(folder: Path, styles: str | None) -> Path:
 
 
 def test_each_model_is_given_its_own_words(tmp_path: Path) -> None:
-    known = catalog.load(written(tmp_path, STYLES_TOML))
+    known = reading.load(written(tmp_path, STYLES_TOML))
     assert known.info("one").styles == (
         Style("oil", "Oil painting", "oil painting of {prompt}", "photograph"),
         Style("sketch", "Sketch", "{prompt}, sketchy", "colour"),
@@ -90,7 +90,7 @@ def test_each_model_is_given_its_own_words(tmp_path: Path) -> None:
 
 
 def test_without_the_file_there_are_no_styles(tmp_path: Path) -> None:
-    known = catalog.load(written(tmp_path, None))
+    known = reading.load(written(tmp_path, None))
     assert [known.info(name).styles for name in known.models] == [(), (), ()]
 
 
@@ -113,11 +113,11 @@ def test_without_the_file_there_are_no_styles(tmp_path: Path) -> None:
 def test_a_mistake_is_answered_with_the_file_and_the_field(tmp_path: Path, old: str, new: str, words: str) -> None:
     path = written(tmp_path, STYLES_TOML.replace(old, new))
     with pytest.raises(CatalogError, match=f"styles.toml.*{words}"):
-        catalog.load(path)
+        reading.load(path)
 
 
 def test_the_styles_of_this_checkout_are_sound_and_the_starters_are_those_it_was_taught() -> None:
-    known = catalog.load(ROOT / "models.toml")
+    known = reading.load(ROOT / "models.toml")
     taught = {words for ways in STYLES.values() for words in ways}
     for style in known.info("starter").styles:
         assert style.prompt.removeprefix("{prompt}, ") in taught

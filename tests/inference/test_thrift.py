@@ -11,12 +11,13 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
-from inference import decoding, placement, policy
-from inference.catalog import Catalog
+from inference.catalog.reading import Catalog
 from inference.device import Device
-from inference.policy import Policy
+from inference.models import placement, policy
+from inference.models.policy import Policy
+from inference.models.store import Store
+from inference.painting import decoding
 from inference.protocol import Batch, Cancel, Failed, Finished, Grid
-from inference.store import Store
 from tests.inference.cards import card
 from tests.inference.conftest import ask_for
 from tests.inference.serving import Serving

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from inference import tiles
-from inference.entries import UpscalerEntry
+from inference.catalog.entries import UpscalerEntry
+from inference.networks import tiles
 
 X4PLUS = UpscalerEntry(title="A", arch="rrdb", path="a.pth", scale=4)
 X2PLUS = UpscalerEntry(title="B", arch="rrdb", path="b.pth", scale=2)

@@ -11,11 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
-from inference import tiles
-from inference.catalog import Catalog
+from inference.catalog.reading import Catalog
 from inference.errors import OutOfMemory, TaskError
+from inference.models.store import Store
+from inference.networks import tiles
 from inference.protocol import Finished, Progress, Upscale
-from inference.store import Store
 from inference.tasks import upscale
 from tests.inference import tiny
 from tests.inference.conftest import Record, uploaded

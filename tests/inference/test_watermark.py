@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inference import watermark
+from inference.marks import watermark
 from starter.render import render
 from starter.world import Scene
 from tests.inference import tiny

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from diffusers import UNet2DConditionModel
 
-from inference import catalog, entries, hashes, layouts, weights
+from inference.catalog import entries, hashes, layouts, reading, weights
 from inference.errors import WeightsError
 from tests.inference.conftest import is_whole
 
@@ -32,7 +32,7 @@ ENTRY = entries.ModelEntry(
 )
 
 
-def hub_model(models_toml: Path, cache: Path) -> catalog.Catalog:
+def hub_model(models_toml: Path, cache: Path) -> reading.Catalog:
     """The tiny 1.5 model as the hub's cache keeps it: blobs named by hash, a snapshot of links, a branch."""
     repo = cache / "models--somebody--tiny"
     (repo / "blobs").mkdir(parents=True)
@@ -47,7 +47,7 @@ def hub_model(models_toml: Path, cache: Path) -> catalog.Catalog:
         link.symlink_to(blob)
     toml = cache / "models.toml"
     toml.write_text(models_toml.read_text().replace('path = "sd15"', 'repo = "somebody/tiny"\nrevision = "main"'))
-    return catalog.load(toml)
+    return reading.load(toml)
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_parameters_are_counted_from_headers_alone(models_toml: Path) -> None:
 def test_a_transformers_folder_is_complete_with_its_weights_its_processor_and_its_tokens(
     models_toml: Path, tmp_path: Path
 ) -> None:
-    known = catalog.load(models_toml)
+    known = reading.load(models_toml)
     assert weights.available(known, "describer") == ("florence",)
     assert weights.available(known, "classifier") == ("clip",)
     entry = known.classifiers["clip"]
@@ -140,9 +140,9 @@ def test_a_transformers_folder_is_complete_with_its_weights_its_processor_and_it
 def test_an_upscaler_needs_all_its_files(models_toml: Path, tmp_path: Path) -> None:
     for name in ("models.toml", "x4.pth", "x2.pth"):
         shutil.copy(models_toml.parent / name, tmp_path / name)
-    assert weights.available(catalog.load(tmp_path / "models.toml"), "upscaler") == ("x2",)
+    assert weights.available(reading.load(tmp_path / "models.toml"), "upscaler") == ("x2",)
     shutil.copy(models_toml.parent / "x4-grain.pth", tmp_path / "x4-grain.pth")
-    assert weights.available(catalog.load(tmp_path / "models.toml"), "upscaler") == ("x4", "x2")
+    assert weights.available(reading.load(tmp_path / "models.toml"), "upscaler") == ("x4", "x2")
 
 
 def test_a_file_that_is_called_like_a_hash_is_hashed_all_the_same(tmp_path: Path) -> None:

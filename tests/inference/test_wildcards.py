@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from inference.models.store import Store
 from inference.protocol import MAX_SEED, Imagine, Picture, Variation
-from inference.store import Store
 from inference.tasks import imagine
 from tests.inference.conftest import ask_for
 from tests.inference.folders import bytes_of, hashes

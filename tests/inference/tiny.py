@@ -51,8 +51,8 @@ from transformers import (
 )
 from transformers.models.florence2.configuration_florence2 import Florence2VisionConfig
 
-from inference.catalog import load
-from inference.entries import UpscalerEntry
+from inference.catalog.entries import UpscalerEntry
+from inference.catalog.reading import load
 from tests.inference import tiny_add_ons
 
 WIDTH = 32
@@ -273,11 +273,11 @@ def picture(width: int = 20, height: int = 12, mode: str = "RGB", seed: int = 0)
 def network(entry: UpscalerEntry) -> torch.nn.Module:
     """An upscaler's network with random weights, whose result stays near its input's brightness."""
     # Imported here because basicsr takes seconds.
-    from inference import upscaling
+    from inference.networks import upscaler
 
     if entry.arch == "srvgg":
-        return upscaling.SRVGGNetCompact(num_feat=entry.num_feat, num_conv=entry.num_conv, upscale=entry.scale)
-    return upscaling.RRDBNet(3, 3, entry.scale, entry.num_feat, entry.num_block, entry.num_grow_ch)
+        return upscaler.SRVGGNetCompact(num_feat=entry.num_feat, num_conv=entry.num_conv, upscale=entry.scale)
+    return upscaler.RRDBNet(3, 3, entry.scale, entry.num_feat, entry.num_block, entry.num_grow_ch)
 
 
 def write_upscaler(path: Path, entry: UpscalerEntry, seed: int = 0) -> Path:

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from inference.entries import UpscalerEntry
-from inference.upscaling import Upscaler
+from inference.catalog.entries import UpscalerEntry
+from inference.networks.upscaler import Upscaler
 from starter.judge import MODELS
 from starter.render import render
 from starter.train.diffusing import exported_vae

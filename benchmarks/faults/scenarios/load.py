@@ -20,7 +20,7 @@ from benchmarks.faults.crowd import Crowd, ended
 from benchmarks.faults.judge import Verdict, judge
 from benchmarks.faults.painter import Plan
 from benchmarks.faults.trial import Trial
-from bot.containers import MAX_SCANS
+from bot.pictures.containers import MAX_SCANS
 
 Figures = dict[str, Any]
 

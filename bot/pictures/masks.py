@@ -1,0 +1,92 @@
+"""Masks: which part of a picture is painted anew. White is painted, black stays.
+
+From another picture, from what is transparent, or from room that is added at the sides. Runs in the child processes
+of `workers`, on uploads that `decoding` has left in a folder, and leaves what it makes there as well.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image
+
+from bot.errors import MemberError
+from bot.pictures.decoding import MAX_PIXELS, Upload, saved
+
+SIDES = ("left", "right", "up", "down", "all")
+EXTENSION = 0.5
+"""How much room is added at a side, as a share of the picture."""
+
+HALF = 128
+
+
+def prepare(folder: Path, image: Upload, mask: Upload | None, extend: str | None) -> dict[str, Upload]:
+    """The picture that is worked on and its mask, as the member gave them.
+
+    Raises MemberError where nothing says what is meant.
+    """
+    if extend is not None:
+        image, room = extended(folder, image, extend)
+        return {"image": image, "mask": room}
+    marked = of_transparency(folder, image) if mask is None else of_picture(folder, mask, image)
+    if marked is None:
+        raise MemberError("Say which part is meant: `what`, `mask` or `extend`, or make it transparent.")
+    return {"image": image, "mask": marked}
+
+
+def of_picture(folder: Path, mask: Upload, picture: Upload) -> Upload:
+    """What is white in a picture given as mask or, where it has transparent parts, what is transparent.
+
+    Raises MemberError where that is nothing.
+    """
+    with Image.open(folder / mask.file) as opened:
+        marked = _transparent(opened) or opened.convert("L")
+    marked = marked.resize((picture.width, picture.height)).point(_black_or_white)
+    if marked.getbbox() is None:
+        raise MemberError("The mask marks nothing: make white what shall be painted.")
+    return saved(marked, folder)
+
+
+def of_transparency(folder: Path, picture: Upload) -> Upload | None:
+    """What is transparent in a picture; None where nothing is."""
+    with Image.open(folder / picture.file) as opened:
+        marked = _transparent(opened)
+    return None if marked is None else saved(marked, folder)
+
+
+def extended(folder: Path, picture: Upload, side: str) -> tuple[Upload, Upload]:
+    """The picture with room at this side or at all, with the mask of it. Raises MemberError where it is too large."""
+    across, down = round(picture.width * EXTENSION), round(picture.height * EXTENSION)
+    left, right = ((side in (name, "all")) * across for name in ("left", "right"))
+    up, below = ((side in (name, "all")) * down for name in ("up", "down"))
+    width, height = picture.width + left + right, picture.height + up + below
+    if width * height > MAX_PIXELS:
+        raise MemberError(f"{width}x{height} would be too large: extend a smaller picture, or fewer sides.")
+    with Image.open(folder / picture.file) as opened:
+        old = opened.convert("RGBA")
+    # The edge goes on into the new room, so that where little is changed it is no hole.
+    canvas = old.transform((width, height), Image.Transform.AFFINE, (1, 0, -left, 0, 1, -up))
+    inside = (left, up, left + old.width, up + old.height)
+    for strip, place in (
+        (old.crop((0, 0, 1, old.height)).resize((max(1, left), old.height)), (0, up)),
+        (old.crop((old.width - 1, 0, old.width, old.height)).resize((max(1, right), old.height)), (inside[2], up)),
+    ):
+        canvas.paste(strip, place)
+    canvas.paste(canvas.crop((0, up, width, up + 1)).resize((width, max(1, up))), (0, 0))
+    canvas.paste(canvas.crop((0, inside[3] - 1, width, inside[3])).resize((width, max(1, below))), (0, inside[3]))
+    canvas.paste(old, inside)
+    mask = Image.new("L", (width, height), 255)
+    mask.paste(0, inside)
+    return saved(canvas.convert("RGB") if _transparent(old) is None else canvas, folder), saved(mask, folder)
+
+
+def _transparent(picture: Image.Image) -> Image.Image | None:
+    """White where the picture is transparent; None where nothing is."""
+    if "A" not in picture.getbands():
+        return None
+    marked = picture.getchannel("A").point(lambda alpha: 255 if alpha < HALF else 0)
+    return marked if marked.getbbox() else None
+
+
+def _black_or_white(lightness: int) -> int:
+    return 255 if lightness >= HALF else 0

@@ -1,0 +1,143 @@
+"""From what a member typed about a grid to a request that the engine can run: `steps 4, 8, 12` as an axis.
+
+Like `painting`, on which it builds: every limit comes from the engine's `Ready`, and it knows nothing of Discord.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from msgspec import structs
+
+from bot.errors import MemberError
+from bot.requests import painting
+from bot.requests.choices import echo
+from bot.requests.numbers import number, whole
+from bot.requests.painting import Wish
+from inference.protocol import MAX_CELLS, MAX_OUTPUT_PIXELS, AddOnInfo, Grid, Ready
+
+NAMES = ("steps", "guidance", "sampler", "seed", "style", "lora", "prompt")
+
+EXAMPLES = (
+    "steps 4, 8, 12",
+    "guidance 2, 4, 8",
+    "sampler Euler, DDIM, UniPC",
+    "seed 1, 2, 3, 4",
+    "style watercolour, cartoon",
+    "prompt red, blue, green",
+)
+"""One for every name but `lora`, whose values depend on what is installed."""
+
+LABEL_CHARS = 100
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What changes from cell to cell, and the values it takes."""
+
+    name: str
+    """One of NAMES."""
+    values: tuple[str, ...]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What is written beside the cells."""
+        named = "" if self.name == "prompt" else f"{self.name} "
+        return tuple(f"{named}{value}"[:LABEL_CHARS] for value in self.values)
+
+
+def examples(loras: Sequence[AddOnInfo]) -> list[str]:
+    """Axes that members can begin with, one for each of these LoRAs among them: without it, half of it, all of it."""
+    halves = (f"lora {lora.name}:0, {lora.name}:{lora.weight / 2:g}, {lora.name}:{lora.weight:g}" for lora in loras)
+    return [*EXAMPLES, *halves]
+
+
+def parse(text: str) -> Axis:
+    """An axis as members write it: a name, then values with commas between them; one with a comma in quotes."""
+    match = re.match(r"\s*(\w+)\s*:?(.*)", text, re.DOTALL)
+    name = match[1].lower() if match else ""
+    if match is None or name not in NAMES:
+        raise MemberError(
+            f"{echo(text)} is no axis: begin with {', '.join(NAMES[:-1])} or {NAMES[-1]}, for example `{EXAMPLES[0]}`."
+        )
+    [row] = csv.reader([" ".join(match[2].split())], skipinitialspace=True)
+    found = tuple(value.strip() for value in row if value.strip())
+    if not found:
+        raise MemberError(f"The axis {name} has no values: write some with commas between them.")
+    return Axis(name, found)
+
+
+def settle(wish: Wish, x: Axis, y: Axis | None, ready: Ready) -> Grid:
+    """The request that a wish comes to along these axes, which change nothing but what they name.
+
+    Raises MemberError where a cell of it cannot be painted.
+    """
+    # Words and LoRAs can stand beside others of their kind; of everything else a picture has one.
+    if y is not None and x.name == y.name and x.name not in ("prompt", "lora"):
+        raise MemberError(f"Both axes change the {x.name}: choose something else for one of them.")
+    for axis in (x, y):
+        if axis is not None and axis.name == "prompt" and axis.values[0] not in wish.prompt:
+            raise MemberError(
+                f"The prompt does not hold {echo(axis.values[0])}: begin the values with words that stand in it;"
+                " the others take their place."
+            )
+    first = painting.settle(wish, ready)
+    # One noise for all of them, unless the seed is an axis.
+    wish = replace(wish, seed=str(first.seed))
+    rows = [wish] if y is None else [_changed(wish, y, value) for value in y.values]
+    many = len(x.values) * len(rows)
+    if many > MAX_CELLS:
+        raise MemberError(f"This grid has {many} pictures and {MAX_CELLS} is the most: name fewer values.")
+    grid = Grid(
+        job=0,
+        model=first.model,
+        cells=tuple(painting.settle(_changed(row, x, value), ready) for row in rows for value in x.values),
+        columns=x.labels,
+        rows=("",) if y is None else y.labels,
+    )
+    check(grid, ready)
+    return grid
+
+
+def check(request: Grid, ready: Ready) -> None:
+    """Raise MemberError where the engine, as it is now, cannot run this request: it may be years old."""
+    pixels = 0
+    for cell in request.cells:
+        painting.check(cell, ready)
+        pixels += cell.width * cell.height * painting.model_of(cell.model, ready).upscale ** 2
+    if pixels > MAX_OUTPUT_PIXELS:
+        raise MemberError(
+            f"This grid would have {pixels // 1_000_000} million pixels and {MAX_OUTPUT_PIXELS // 1_000_000} is the"
+            " most: name fewer values, or choose a smaller size."
+        )
+
+
+def rerolled(request: Grid) -> Grid:
+    """The same grid from new noise. Raises MemberError where the seed is an axis of it."""
+    if len({cell.seed for cell in request.cells}) > 1:
+        raise MemberError("The seed is an axis of this grid: ask for a new /grid with other seeds.")
+    seed = painting.new_seed()
+    return structs.replace(request, cells=tuple(structs.replace(cell, seed=seed) for cell in request.cells))
+
+
+def _changed(wish: Wish, axis: Axis, value: str) -> Wish:
+    """The wish with one value of an axis."""
+    match axis.name:
+        case "steps":
+            return replace(wish, steps=whole("Steps", value))
+        case "guidance":
+            return replace(wish, guidance=number("Guidance", value))
+        case "sampler":
+            return replace(wish, sampler=value)
+        case "seed":
+            return replace(wish, seed=value)
+        case "style":
+            return replace(wish, style=None if value.lower() == "none" else value)
+        case "lora":
+            added = "" if value.lower() == "none" else value.replace("+", ",")
+            return replace(wish, loras=",".join((wish.loras or "", added)))
+        case _:
+            return replace(wish, prompt=wish.prompt.replace(axis.values[0], value))

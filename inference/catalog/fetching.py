@@ -1,0 +1,163 @@
+"""Downloads: the only module of this process that uses the network, and only when the operator asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from inference.catalog import downloading, hashes, headers, layouts, weights
+from inference.catalog.entries import (
+    DETECTOR_FILES,
+    AnnotatorEntry,
+    CheckerEntry,
+    ControlEntry,
+    DecoderEntry,
+    Entry,
+    FileEntry,
+    FolderEntry,
+    Kind,
+    PipelineEntry,
+)
+from inference.catalog.reading import KINDS, Catalog
+from inference.errors import CatalogError, WeightsError
+
+FOLDER_FILES = ["*.json", "*.txt", "model.safetensors", "model-*.safetensors"]
+"""What describing and classifying need of a transformers repository: many hold the same weights in other formats."""
+NETWORK_FILES = ["config.json", "diffusion_pytorch_model.safetensors"]
+CHECKER_FILES = [
+    *("config.json", "preprocessor_config.json", "model.safetensors"),
+    *(f"{layouts.CHECKER}/{name}" for name in ("config.json", "model.safetensors")),
+    f"{layouts.EXTRACTOR}/preprocessor_config.json",
+]
+"""Of both layouts."""
+
+
+def fetch(catalog: Catalog, name: str, revision: str | None = None) -> Iterator[Path]:
+    """Download what this name needs (`wanted`) and comes from somewhere, and say where each came to lie.
+
+    With a revision, a commit of the hub such as a recipe names, the entries of this very name come from there and
+    nothing else comes. Raises CatalogError where the catalogue has no such name, and WeightsError in one line where
+    nothing can be fetched, nothing here could read it, the other side refuses or cannot be reached, or what came is
+    not what the catalogue says.
+    """
+    entries = wanted(catalog, name) if revision is None else _at(revision, catalog, name)
+    for entry in entries:
+        if (install := weights.how_to_read(entry)) is not None:
+            raise WeightsError(f"{entry.title} needs a library that is not here: {install}")
+    fetchable = [entry for entry in entries if weights.is_fetchable(entry)]
+    if not fetchable:
+        raise WeightsError(f"{entries[0].title} comes with its {_own_place(entries[0])} and cannot be fetched")
+    for entry in fetchable:
+        match entry:
+            case FileEntry():
+                yield from (_fetch_file(catalog.folder, file) for file in entry.files if file.url is not None)
+            case PipelineEntry():
+                yield _fetch_pipeline(entry)
+            case DecoderEntry() | ControlEntry():
+                yield _fetch_folder(entry, NETWORK_FILES)
+            case CheckerEntry():
+                yield _fetch_folder(entry, CHECKER_FILES)
+            case AnnotatorEntry() if entry.kind in DETECTOR_FILES:
+                yield _fetch_folder(entry, [*DETECTOR_FILES[entry.kind]])
+            case _:
+                yield _fetch_folder(entry, FOLDER_FILES)
+
+
+def wanted(catalog: Catalog, name: str) -> list[Entry]:
+    """Every entry of this name, and after it those that it names: a model's refiner, upscaler, checker and decoder, a
+    ControlNet's annotator.
+
+    Raises CatalogError where the catalogue has no such name.
+    """
+    named = _named(catalog, name)
+    for kind, one in [*named]:
+        entry = catalog.entries(kind)[one]
+        if isinstance(entry, FolderEntry):
+            named += entry.partners.items()
+    return [catalog.entries(kind)[one] for kind, one in dict.fromkeys(named)]
+
+
+def _named(catalog: Catalog, name: str) -> list[tuple[Kind, str]]:
+    named: list[tuple[Kind, str]] = [(kind, name) for kind in KINDS if name in catalog.entries(kind)]
+    if not named:
+        known = ", ".join(name for kind in KINDS for name in catalog.entries(kind))
+        raise CatalogError(f"there is no model {name}: choose one of {known}")
+    return named
+
+
+def _at(revision: str, catalog: Catalog, name: str) -> list[Entry]:
+    """The entries of this name that come from the hub, at another revision than the catalogue's."""
+    own = [catalog.entries(kind)[name] for kind, name in _named(catalog, name)]
+    of_hub = [entry for entry in own if isinstance(entry, FolderEntry) and entry.repo is not None]
+    if not of_hub:
+        raise WeightsError(f"{name} does not come from the hub and has no revisions: --fetch {name} is all there is")
+    return [msgspec.structs.replace(entry, revision=revision) for entry in of_hub]
+
+
+def _own_place(entry: Entry) -> str:
+    return f"file {entry.path}" if isinstance(entry, FileEntry) else f"folder {entry.path}"
+
+
+def _fetch_file(folder: Path, file: FileEntry) -> Path:
+    """A file of a public release, which gets its name when it is whole and what the catalogue says."""
+    place = folder / file.place
+    if not _is_right(place, file):
+        downloading.download(str(file.url), place, file.sha256)
+    return place
+
+
+def _is_right(place: Path, file: FileEntry) -> bool:
+    if not place.is_file():
+        return False
+    try:
+        headers.check(place)
+        return file.sha256 in (None, hashes.sha256(place))
+    except (OSError, WeightsError):
+        return False
+
+
+def _fetch_pipeline(entry: PipelineEntry) -> Path:
+    """What a hub model's pipeline needs, and no more, in the ordinary Hugging Face cache."""
+    # Imported here because it takes seconds and nothing else in this module needs it.
+    from diffusers import DiffusionPipeline
+
+    try:
+        folder = DiffusionPipeline.download(
+            entry.repo,
+            revision=entry.revision,
+            variant=entry.variant,
+            use_safetensors=True,
+            **dict.fromkeys(layouts.UNUSED),
+        )
+    except Exception as error:  # of the hub's client, of what it speaks HTTP with, of the disk
+        raise _refused(entry, error) from error
+    return _whole(entry, Path(folder))
+
+
+def _fetch_folder(entry: FolderEntry, files: list[str]) -> Path:
+    """What a hub repository has of these files, in the ordinary Hugging Face cache."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = snapshot_download(str(entry.repo), revision=entry.revision, allow_patterns=files)
+    except Exception as error:  # of the hub's client, of what it speaks HTTP with, of the disk
+        raise _refused(entry, error) from error
+    return _whole(entry, Path(folder))
+
+
+def _refused(entry: FolderEntry, error: Exception) -> WeightsError:
+    # Where the hub does not answer, the libraries look into the cache instead and raise what they found out last.
+    cause = error.__cause__ or error
+    return WeightsError(f"{entry.repo} cannot be fetched: {' '.join(str(cause).split()) or type(cause).__name__}")
+
+
+def _whole(entry: FolderEntry, folder: Path) -> Path:
+    try:
+        layouts.check(folder, entry)
+    except layouts.Incomplete as error:
+        raise WeightsError(f"{entry.repo} came incomplete, run the same command again: {error}") from error
+    except WeightsError as error:
+        raise WeightsError(f"{entry.repo} has a file that cannot be used: {error}") from error
+    return folder

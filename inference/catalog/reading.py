@@ -1,0 +1,291 @@
+"""The catalogue: models.toml read, checked and turned into what members may ask for.
+
+It knows names and limits only; it never looks whether weights exist (`weights`) and never loads any (`store`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from inference.catalog import styles, tables
+from inference.catalog.entries import (
+    BUILT_IN_ANNOTATORS,
+    CONTROL_FAMILIES,
+    FAMILY_MULTIPLES,
+    FAMILY_SAMPLERS,
+    NEGATIVE_FAMILIES,
+    UNET_FAMILIES,
+    AddOnEntry,
+    AnnotatorEntry,
+    CheckerEntry,
+    ClassifierEntry,
+    ControlEntry,
+    DecoderEntry,
+    DescriberEntry,
+    Entry,
+    FolderEntry,
+    Kind,
+    Labels,
+    LoraEntry,
+    ModelEntry,
+    RefinerEntry,
+    UpscalerEntry,
+)
+from inference.errors import CatalogError
+from inference.protocol import AddOnInfo, ModelInfo, Refiner, Style, ToolInfo
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+FIELDS = ("default", *(f"{kind}s" for kind in KINDS), "label_sets")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Catalog:
+    """models.toml, checked."""
+
+    folder: Path
+    """Where models.toml lies; relative paths start here."""
+    default: str
+    models: dict[str, ModelEntry]
+    refiners: dict[str, RefinerEntry]
+    upscalers: dict[str, UpscalerEntry]
+    describers: dict[str, DescriberEntry]
+    classifiers: dict[str, ClassifierEntry]
+    decoders: dict[str, DecoderEntry]
+    checkers: dict[str, CheckerEntry]
+    loras: dict[str, LoraEntry]
+    controls: dict[str, ControlEntry]
+    annotators: dict[str, AnnotatorEntry]
+    label_sets: dict[str, tuple[str, ...]]
+    styles: dict[str, tuple[Style, ...]]
+    """What styles.toml has for each model."""
+
+    def entries(self, kind: Kind) -> Mapping[str, Entry]:
+        """The table of this kind."""
+        tables: dict[Kind, Mapping[str, Entry]] = {
+            "model": self.models,
+            "refiner": self.refiners,
+            "upscaler": self.upscalers,
+            "describer": self.describers,
+            "classifier": self.classifiers,
+            "decoder": self.decoders,
+            "checker": self.checkers,
+            "lora": self.loras,
+            "control": self.controls,
+            "annotator": self.annotators,
+        }
+        return tables[kind]
+
+    def info(self, name: str) -> ModelInfo:
+        """What members may ask of this model."""
+        entry = self.models[name]
+        return ModelInfo(
+            name=name,
+            title=entry.title,
+            family=entry.family,
+            samplers=entry.admitted_samplers(),
+            sampler=entry.sampler,
+            steps=entry.steps,
+            max_steps=entry.max_steps,
+            guidance=entry.guidance,
+            max_guidance=entry.max_guidance,
+            negative=entry.negative,
+            width=entry.width,
+            height=entry.height,
+            size_multiple=entry.size_multiple,
+            min_size=entry.min_size,
+            max_size=entry.max_size,
+            max_pixels=entry.max_pixels,
+            max_hires_pixels=entry.hires_pixels,
+            refiner=self._refiner(entry),
+            upscale=self.upscalers[entry.upscaler].scale if entry.upscaler else 1,
+            styles=self.styles[name],
+        )
+
+    def _refiner(self, entry: ModelEntry) -> Refiner | None:
+        return None if entry.refiner is None else Refiner(entry.refiner, self.refiners[entry.refiner].share)
+
+    def tool_info(self, kind: Kind, name: str) -> ToolInfo:
+        """What members may ask of this upscaler, describer or classifier."""
+        entry = self.entries(kind)[name]
+        match entry:
+            case UpscalerEntry():
+                return ToolInfo(name=name, title=entry.title, scale=entry.scale, denoise=entry.grain is not None)
+            case DescriberEntry():
+                return ToolInfo(name=name, title=entry.title, tasks=entry.tasks)
+            case _:
+                return ToolInfo(name=name, title=entry.title)
+
+    def add_on_info(self, name: str, entry: AddOnEntry) -> AddOnInfo:
+        """What members may ask of this LoRA or ControlNet."""
+        trigger = entry.trigger if isinstance(entry, LoraEntry) else ""
+        return AddOnInfo(name=name, title=entry.title, models=entry.models, weight=entry.weight, trigger=trigger)
+
+
+def load(path: Path) -> Catalog:
+    """Read and check models.toml and the styles.toml beside it.
+
+    Raises CatalogError with one line that names the file, the entry and the field.
+    """
+    try:
+        document = tables.read(path, FIELDS)
+    except FileNotFoundError as error:
+        raise CatalogError(f"{path} is not there: run from the checkout, or set EASEL_MODELS to its place") from error
+    refiners = _folders(path, document, "refiners", RefinerEntry)
+    upscalers = _files(path, document, "upscalers", UpscalerEntry)
+    decoders = _folders(path, document, "decoders", DecoderEntry)
+    checkers = _folders(path, document, "checkers", CheckerEntry)
+    models = _folders(path, document, "models", ModelEntry)
+    if not models:
+        raise CatalogError(f"{path}: it names no model: add a [models.NAME] table, see docs/models.md")
+    partners: dict[Kind, Mapping[str, Entry]] = {
+        "refiner": refiners,
+        "upscaler": upscalers,
+        "decoder": decoders,
+        "checker": checkers,
+    }
+    for name, model in models.items():
+        _check_model(f"{path}: models.{name}", model, partners)
+    loras = _files(path, document, "loras", LoraEntry)
+    controls = _folders(path, document, "controls", ControlEntry)
+    annotators = _folders(path, document, "annotators", AnnotatorEntry)
+    for name, annotator in annotators.items():
+        _check_annotator(f"{path}: annotators.{name}", name, annotator)
+    for name, control in controls.items():
+        if control.annotator not in (*BUILT_IN_ANNOTATORS, *annotators):
+            where = f"{path}: controls.{name}"
+            raise CatalogError(f"{where}: annotator: must be canny, none or the name of an [annotators.NAME]")
+    for table, add_ons in (("loras", loras), ("controls", controls)):
+        for name, add_on in add_ons.items():
+            _check_add_on(f"{path}: {table}.{name}", add_on, models)
+    describers = _folders(path, document, "describers", DescriberEntry)
+    for name, describer in describers.items():
+        if not describer.tasks:
+            raise CatalogError(f"{path}: describers.{name}: tasks: name at least one, or leave them out for all")
+    default = document.get("default")
+    if default not in models:
+        raise CatalogError(f"{path}: default: must name one of {', '.join(models)}, not {default!r}")
+    return Catalog(
+        folder=path.absolute().parent,
+        default=default,
+        models=models,
+        refiners=refiners,
+        upscalers=upscalers,
+        describers=describers,
+        classifiers=_folders(path, document, "classifiers", ClassifierEntry),
+        decoders=decoders,
+        checkers=checkers,
+        loras=loras,
+        controls=controls,
+        annotators=annotators,
+        label_sets=_label_sets(path, document),
+        styles=styles.load(path.absolute().parent / styles.FILE, models),
+    )
+
+
+FileKind = TypeVar("FileKind", bound=UpscalerEntry | LoraEntry)
+FolderKind = TypeVar("FolderKind", bound=FolderEntry)
+
+
+def _folders(path: Path, document: dict[str, Any], table: str, kind: type[FolderKind]) -> dict[str, FolderKind]:
+    entries = tables.rows(path, document, table, kind)
+    for name, entry in entries.items():
+        if (entry.path is None) == (entry.repo is None):
+            where = f"{path}: {table}.{name}"
+            raise CatalogError(f"{where}: path: give either a folder as path or a hub repository as repo")
+    return entries
+
+
+def _files(path: Path, document: dict[str, Any], table: str, kind: type[FileKind]) -> dict[str, FileKind]:
+    entries = tables.rows(path, document, table, kind)
+    for name, entry in entries.items():
+        for file, what in zip(entry.files, ("", "grain: "), strict=False):
+            if file.path is None and file.url is None:
+                where = f"{path}: {table}.{name}"
+                raise CatalogError(f"{where}: {what}path: give a file as path, or a url to fetch it from, or both")
+    return entries
+
+
+def _label_sets(path: Path, document: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    section = document.get("label_sets", {})
+    if not isinstance(section, dict):
+        raise CatalogError(f"{path}: label_sets: must be one table of lists of labels")
+    sets: dict[str, tuple[str, ...]] = {}
+    for name, labels in section.items():
+        where = f"{path}: label_sets.{name}"
+        if not 1 <= len(name) <= 64:
+            raise CatalogError(f"{where}: a name is 1 to 64 characters long")
+        sets[name] = tables.convert(where, labels, Labels)
+        if len(set(sets[name])) < len(sets[name]):
+            raise CatalogError(f"{where}: a label comes twice")
+    return sets
+
+
+def _check_model(where: str, entry: ModelEntry, partners: Mapping[Kind, Mapping[str, Entry]]) -> None:
+    if entry.size_multiple % FAMILY_MULTIPLES[entry.family]:
+        least = FAMILY_MULTIPLES[entry.family]
+        raise CatalogError(f"{where}: size_multiple: the {entry.family} family needs {least} or a multiple of it")
+    if entry.negative and entry.family not in NEGATIVE_FAMILIES:
+        raise CatalogError(f"{where}: negative: must be false, the {entry.family} family takes no negative prompts")
+    for field in ("width", "height"):
+        size = getattr(entry, field)
+        if size % entry.size_multiple or not entry.min_size <= size <= entry.max_size:
+            raise CatalogError(
+                f"{where}: {field}: {size} must be a multiple of size_multiple ({entry.size_multiple})"
+                f" from min_size ({entry.min_size}) to max_size ({entry.max_size})"
+            )
+    if entry.width * entry.height > entry.max_pixels:
+        raise CatalogError(f"{where}: max_pixels: {entry.max_pixels} is less than width times height")
+    if entry.steps > entry.max_steps:
+        raise CatalogError(f"{where}: steps: {entry.steps} is over max_steps ({entry.max_steps})")
+    if entry.guidance > entry.max_guidance:
+        raise CatalogError(f"{where}: guidance: {entry.guidance} is over max_guidance ({entry.max_guidance})")
+    for name in entry.samplers or ():
+        if name not in FAMILY_SAMPLERS[entry.family]:
+            raise CatalogError(f"{where}: samplers: the {entry.family} family does not admit {name!r}")
+    if entry.sampler not in entry.admitted_samplers():
+        raise CatalogError(f"{where}: sampler: {entry.sampler!r} is not one of {', '.join(entry.admitted_samplers())}")
+    if entry.refiner is not None and entry.family != "sdxl":
+        raise CatalogError(f"{where}: refiner: the {entry.family} family has none")
+    _check_speed(where, entry)
+    for kind, partner in entry.partners.items():
+        if partner not in partners[kind]:
+            raise CatalogError(f"{where}: {kind}: there is no [{kind}s.{partner}]")
+
+
+def _check_speed(where: str, entry: ModelEntry) -> None:
+    """What diffusers cannot do for a family is told at the start, not at the first picture."""
+    unet = entry.family in UNET_FAMILIES
+    if entry.channels_last and not unet:
+        raise CatalogError(f"{where}: channels_last: the {entry.family} family has no convolutions that gain from it")
+    if entry.attention == "sliced" and not unet:
+        raise CatalogError(f"{where}: attention: attention cannot be sliced in the {entry.family} family")
+    if entry.attention == "flash" and (unet or entry.family == "sd3"):
+        raise CatalogError(
+            f"{where}: attention: the {entry.family} family takes no other kernels; sdpa uses torch's own flash ones"
+        )
+    if entry.compile and entry.family == "sd3":
+        raise CatalogError(f"{where}: compile: diffusers names no repeated blocks in the {entry.family} family")
+
+
+def _check_add_on(where: str, entry: AddOnEntry, models: Mapping[str, ModelEntry]) -> None:
+    for name in entry.models:
+        if name not in models:
+            raise CatalogError(f"{where}: models: there is no [models.{name}]")
+    if isinstance(entry, ControlEntry):
+        families = sorted({models[name].family for name in entry.models})
+        if len(families) > 1:
+            raise CatalogError(f"{where}: models: a ControlNet is of one family, these are of {', '.join(families)}")
+        if families[0] not in CONTROL_FAMILIES:
+            raise CatalogError(f"{where}: models: no ControlNet can be used with the {families[0]} family")
+    if isinstance(entry, LoraEntry) and not entry.place.endswith(".safetensors"):
+        raise CatalogError(f"{where}: path: a LoRA is a .safetensors file")
+
+
+def _check_annotator(where: str, name: str, entry: AnnotatorEntry) -> None:
+    if name in BUILT_IN_ANNOTATORS:
+        raise CatalogError(f"{where}: {name} is built in: call it otherwise")
+    if entry.dtype not in ("auto", "float32"):
+        raise CatalogError(f"{where}: dtype: annotators compute in float32: leave it out")

@@ -1,0 +1,1 @@
+"""What goes between the bot and this process: batches in, events and pictures out."""

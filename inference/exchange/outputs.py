@@ -1,0 +1,73 @@
+"""Finished pictures on their way out of this process: as files of the folder that the bot takes them over from.
+
+When that happens and who is told is the reporter's business (`reports`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from PIL import Image
+
+from inference.errors import NotKept
+from inference.marks import marking
+from inference.marks.marking import Marks
+from inference.protocol import Picture, SourceType, leave
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Painted:
+    """One finished picture before it is bytes."""
+
+    image: Image.Image
+    seed: int | None = None
+    source: SourceType
+    """Where it comes from, which its file will say."""
+    texts: dict[str, str]
+    """Further text chunks of the PNG."""
+    watermarked: bool = False
+    """Whether it is to bear the invisible watermark; its recipe says the same."""
+
+
+class Outputs(Protocol):
+    """Where finished pictures go."""
+
+    @property
+    def marks(self) -> Marks:
+        """How they are marked."""
+
+    def keep(self, painted: Painted) -> Picture:
+        """Put a picture there, and say what it is called. Raises NotKept where there is no room for it."""
+
+    def drop(self, picture: Picture) -> None:
+        """Take back a picture that nobody was told of."""
+
+
+class Files:
+    """PNG files in a folder that the bot takes them over from."""
+
+    def __init__(self, incoming: Path, marks: Marks = marking.ALL) -> None:
+        self._incoming = incoming
+        self.marks = marks
+
+    def keep(self, painted: Painted) -> Picture:
+        """Write the picture with its texts and marks, so that it survives a power cut. Raises NotKept."""
+        image = painted.image
+        data = self.marks.png(image, painted.texts, painted.source, painted.watermarked)
+        try:
+            left = leave(self._incoming, data)
+        except OSError as error:
+            reason = "the disk of the machine is full" if error.errno in FULL else "the machine cannot write its files"
+            raise NotKept(f"The result could not be kept: {reason}. Try again later.") from error
+        return Picture(file=left.file, sha256=left.sha256, width=image.width, height=image.height, seed=painted.seed)
+
+    def drop(self, picture: Picture) -> None:
+        """Remove the file. One that cannot be removed is the bot's to sweep at its next start."""
+        with contextlib.suppress(OSError):
+            (self._incoming / picture.file).unlink()

@@ -1,0 +1,286 @@
+"""What the bot is told about its jobs, in order, with exactly one final event for each, and that this process lives.
+
+Tasks report through `Reporter`; the reader thread cancels through it. Encoding and writing pictures happens on its own
+thread, and nobody waits for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any, Literal
+
+from PIL import Image
+
+from inference.errors import NotKept, PeerGone
+from inference.exchange.outputs import Outputs, Painted
+from inference.marks.marking import Marks
+from inference.pictures import images
+from inference.protocol import (
+    Alive,
+    Answer,
+    Began,
+    Event,
+    Failed,
+    FailureKind,
+    Finished,
+    FrameTooLarge,
+    Picture,
+    Preview,
+    Progress,
+)
+
+log = logging.getLogger(__name__)
+
+PROGRESS_INTERVAL_S = 0.05
+ALIVE_INTERVAL_S = 1.0
+
+NOTHING_SAID = Answer()
+
+
+@dataclass(kw_only=True)
+class _Job:
+    state: Literal["queued", "running", "cancelling", "finishing"] = "queued"
+    began_s: float = 0.0
+    reported_s: float = 0.0
+
+
+class Reporter:
+    """The engine's open jobs and the events about them. Safe from any thread; close it to flush it."""
+
+    def __init__(self, send: Callable[[Event], None], outputs: Outputs, give_way: Callable[[], None] = lambda: None):
+        """`send` puts an event on the wire without waiting, or raises PeerGone or FrameTooLarge; `give_way` runs a
+        quick job that waits.
+        """
+        self._send = send
+        self._outputs = outputs
+        self._give_way = give_way
+        self._jobs: dict[int, _Job] = {}
+        self._lock = Lock()
+        self._loading = False
+        self._shown_alive_s = float("-inf")
+        self._encoding = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoding")
+
+    @property
+    def marks(self) -> Marks:
+        """How finished pictures are marked."""
+        return self._outputs.marks
+
+    # What the engine does.
+
+    def accept(self, job: int) -> bool:
+        """Open a job. False where it is open already: a job number is used once at a time."""
+        with self._lock:
+            if job in self._jobs:
+                return False
+            self._jobs[job] = _Job()
+            return True
+
+    def begin(self, job: int) -> bool:
+        """A job's turn has come. False where it has been cancelled meanwhile."""
+        with self._lock:
+            if job not in self._jobs:
+                return False
+            self._jobs[job].state = "running"
+            self._jobs[job].began_s = time.monotonic()
+            return True
+
+    def cancel(self, job: int) -> None:
+        """End a waiting job now, a running one at its next step, one whose result is being written before it is sent.
+
+        Ignores every other.
+        """
+        with self._lock:
+            known = self._jobs.get(job)
+            if known is None:
+                return
+            if known.state == "queued":
+                self._close(_cancelled(job))
+            else:
+                known.state = "cancelling"
+
+    def postpone(self, job: int) -> bool:
+        """Let a running job wait for another turn. False where it has been cancelled meanwhile."""
+        with self._lock:
+            if not self._is_wanted(job):
+                return False
+            self._jobs[job].state = "queued"
+            return True
+
+    def fail(self, job: int, kind: FailureKind, message: str) -> None:
+        """End a job badly. Does nothing to a job that has ended; one that was cancelled ends as that."""
+        with self._lock:
+            known = self._jobs.get(job)
+            if known is not None:
+                self._close(_cancelled(job) if known.state == "cancelling" else Failed(job, kind, message))
+
+    def took_up(self, jobs: Sequence[int]) -> None:
+        """Say which jobs the thread that owns the device is at work on from now on, those of them that are open."""
+        self.alive()
+        with self._lock:
+            if still_open := tuple(job for job in jobs if job in self._jobs):
+                self._send(Began(still_open))
+
+    def idle(self) -> None:
+        """The thread that owns the device has nothing to do but to wait; results may still be on their way out."""
+        if self.open_jobs():
+            # Nobody can hear from it how they get on: a large PNG takes a minute.
+            self.loading()
+
+    def open_jobs(self) -> tuple[int, ...]:
+        """Jobs that have been accepted and not been answered."""
+        with self._lock:
+            return tuple(self._jobs)
+
+    def close(self) -> None:
+        """Wait until every picture handed over is encoded and sent."""
+        self._encoding.shutdown()
+
+    # What tasks do.
+
+    def alive(self) -> None:
+        """Show that this thread, which owns the device, gets on. Call it as often as you like, before what takes time.
+
+        `still_wanted`, `give_way` and `step` do so themselves.
+        """
+        self._show_life(loading=False)
+
+    def loading(self) -> None:
+        """Say that something begins which may take minutes without a sign of life. The next such sign ends it."""
+        self._show_life(loading=True)
+
+    def still_wanted(self, jobs: Iterable[int]) -> list[int]:
+        """Those of these running jobs that nobody has cancelled. Ask between steps; the cancelled ones end here."""
+        self.alive()
+        with self._lock:
+            return [job for job in jobs if self._is_wanted(job)]
+
+    def give_way(self) -> None:
+        """Let a quick job that waits go first. Call it between two steps, with the device yours again afterwards.
+
+        It takes as long as that job; whatever comes of it is that job's own, except that it raises PeerGone and
+        DeviceLost.
+        """
+        self.alive()
+        self._give_way()
+
+    def step(
+        self, job: int, step: int, steps: int, stage: Literal["loading", "painting", "finishing"] = "painting"
+    ) -> None:
+        """A job moved on. Call it as often as you like: what comes too soon after another is left out."""
+        now_s = time.monotonic()
+        self._show_life(loading=stage == "loading")
+        with self._lock:
+            known = self._jobs.get(job)
+            if known is None:
+                return
+            if 0 < step < steps and stage == "painting" and now_s - known.reported_s < PROGRESS_INTERVAL_S:
+                return
+            known.reported_s = now_s
+            self._send(Progress(job, step, steps, stage))
+
+    def preview(self, job: int, pictures: Sequence[Image.Image | None], width: int, height: int) -> None:
+        """Show what a job's pictures look like so far; None stands for one not begun, proportions in pixels."""
+        self._encoding.submit(self._send_preview, job, list(pictures), width, height)
+
+    def finish(
+        self, job: int, pictures: Sequence[Painted], recipe: dict[str, Any], answer: Answer = NOTHING_SAID
+    ) -> None:
+        """End a job well, unless it is cancelled before its result is sent."""
+        with self._lock:
+            known = self._jobs.get(job)
+            if known is None or not self._is_wanted(job):
+                return
+            known.state = "finishing"
+        self._encoding.submit(self._send_finished, job, known, list(pictures), recipe, answer)
+
+    # On the encoding thread.
+
+    def _send_preview(self, job: int, pictures: list[Image.Image | None], width: int, height: int) -> None:
+        data = images.webp(images.grid(pictures, width, height))
+        with self._lock:
+            if job in self._jobs and self._jobs[job].state == "running":
+                self._try_to_send(Preview(job, data))
+
+    def _send_finished(
+        self, job: int, known: _Job, pictures: list[Painted], recipe: dict[str, Any], answer: Answer
+    ) -> None:
+        kept: list[Picture] = []
+        end: Finished | Failed
+        try:
+            for picture in pictures:
+                if known.state == "cancelling":
+                    break
+                kept.append(self._outputs.keep(picture))
+        except NotKept as error:
+            log.error("job %d: the result cannot be kept: %s", job, error.__cause__)
+            end = Failed(job, error.kind, str(error))
+        except Exception:
+            log.exception("the pictures of job %d cannot be encoded", job)
+            end = Failed(job, "internal", "The pictures could not be encoded. Please try again.")
+        else:
+            seconds = time.monotonic() - known.began_s
+            end = Finished(job=job, pictures=tuple(kept), recipe=recipe, seconds=seconds, answer=answer)
+        if not self._end(known, end) or isinstance(end, Failed):
+            for each in kept:
+                self._outputs.drop(each)
+
+    def _end(self, known: _Job, end: Finished | Failed) -> bool:
+        """End a job whose result was being written. False where nothing came of that after all."""
+        with self._lock:
+            # By itself, not by its number, which may have been given anew.
+            if self._jobs.get(end.job) is not known:
+                return False
+            del self._jobs[end.job]
+            cancelled = known.state == "cancelling"
+        # Not under the lock: packing a long answer takes a while, and no step waits for it.
+        if cancelled:
+            self._try_to_send(_cancelled(end.job))
+            return False
+        try:
+            self._try_to_send(end)
+        except FrameTooLarge as error:
+            log.error("job %d: its result cannot be sent: %s", end.job, error)
+            text = "The answer is too large to be sent; ask for less at once, or give a simpler picture."
+            self._try_to_send(Failed(end.job, "invalid_input", text))
+            return False
+        return True
+
+    # On the thread that owns the device.
+
+    def _show_life(self, loading: bool) -> None:
+        now_s = time.monotonic()
+        if loading is self._loading and now_s - self._shown_alive_s < ALIVE_INTERVAL_S:
+            return
+        self._loading, self._shown_alive_s = loading, now_s
+        self._send(Alive(loading))
+
+    # Under the lock.
+
+    def _is_wanted(self, job: int) -> bool:
+        """Whether a job runs and nobody has cancelled it; a cancelled one ends here."""
+        known = self._jobs.get(job)
+        if known is not None and known.state == "cancelling":
+            self._close(_cancelled(job))
+        return known is not None and known.state == "running"
+
+    def _close(self, event: Failed) -> None:
+        del self._jobs[event.job]
+        self._try_to_send(event)
+
+    # Anywhere.
+
+    def _try_to_send(self, event: Event) -> None:
+        try:
+            self._send(event)
+        except PeerGone:
+            # The thread that owns the device learns it by itself, from the next step that it reports.
+            log.debug("%s for nobody", type(event).__name__)
+
+
+def _cancelled(job: int) -> Failed:
+    return Failed(job, "cancelled", "Cancelled.")

@@ -1,0 +1,1 @@
+"""How pictures say where they come from: a watermark, metadata, a signature."""

@@ -1,0 +1,198 @@
+"""What runs on the device once loaded, a class for each kind. Use it only within the task that got it from `store`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import torch
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
+
+from inference.catalog.entries import (
+    AnnotatorEntry,
+    CheckerEntry,
+    ClassifierEntry,
+    ControlEntry,
+    DescriberEntry,
+    ModelEntry,
+    RefinerEntry,
+    UpscalerEntry,
+)
+from inference.device import Device
+from inference.models.adapters import Adapters
+from inference.models.policy import Policy
+from inference.models.prompts import PromptEncoder
+from inference.networks.annotator import Annotator
+from inference.networks.checker import Checker
+from inference.networks.classifier import Classifier
+from inference.networks.describer import Describer
+
+if TYPE_CHECKING:
+    from inference.networks.upscaler import Upscaler
+
+
+def networks(pipeline: Any) -> dict[str, torch.nn.Module]:
+    """The parts of a pipeline that have weights, by their names."""
+    return {name: part for name, part in pipeline.components.items() if isinstance(part, torch.nn.Module)}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PictureModel:
+    """A loaded pipeline."""
+
+    name: str
+    entry: ModelEntry
+    pipeline: Any
+    dtype: torch.dtype
+    scheduler_config: dict[str, Any]
+    """As published; `samplers.build` derives every sampler from it."""
+    prompts: PromptEncoder
+    adapters: Adapters
+    revision: str | None
+    """The hub's commit that the weights are of; None for a folder of the operator's own."""
+    hashes: dict[str, str]
+    """Short SHA-256 of each component's weights."""
+    policy: Policy
+    thrifty: bool = False
+    """Whether the policy is another than the first one, because the memory ran out under that."""
+
+    @property
+    def denoiser(self) -> Any:
+        """The UNet or transformer."""
+        return self.pipeline.unet if hasattr(self.pipeline, "unet") else self.pipeline.transformer
+
+    @property
+    def parts(self) -> dict[str, torch.nn.Module]:
+        """The networks of the pipeline by their names."""
+        return networks(self.pipeline)
+
+    @property
+    def modules(self) -> Iterable[torch.nn.Module]:
+        """Everything that takes memory."""
+        return self.parts.values()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PictureRefiner:
+    """A loaded pipeline of SDXL's refiner, which goes on from latents."""
+
+    name: str
+    entry: RefinerEntry
+    pipeline: Any
+    prompts: PromptEncoder
+    revision: str | None
+    hashes: dict[str, str]
+
+    @property
+    def modules(self) -> Iterable[torch.nn.Module]:
+        """Everything that takes memory."""
+        return networks(self.pipeline).values()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PictureUpscaler:
+    """A loaded Real-ESRGAN network."""
+
+    name: str
+    entry: UpscalerEntry
+    network: Upscaler
+    dtype: torch.dtype
+    hash: str
+
+    @property
+    def modules(self) -> Iterable[torch.nn.Module]:
+        """Everything that takes memory."""
+        return (self.network.network,)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PictureDecoder:
+    """A loaded AutoencoderTiny. For previews alone, so no recipe names it."""
+
+    network: Any
+
+    @property
+    def modules(self) -> Iterable[torch.nn.Module]:
+        """Everything that takes memory."""
+        return (self.network,)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PictureControl:
+    """A loaded ControlNet."""
+
+    name: str
+    entry: ControlEntry
+    network: Any
+    revision: str | None
+    hash: str
+
+    @property
+    def modules(self) -> Iterable[torch.nn.Module]:
+        """Everything that takes memory."""
+        return (self.network,)
+
+
+ReaderEntry = TypeVar("ReaderEntry", bound=DescriberEntry | ClassifierEntry | CheckerEntry | AnnotatorEntry)
+Network = TypeVar("Network", bound=Describer | Classifier | Checker | Annotator)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Reader(Generic[ReaderEntry, Network]):
+    """A loaded model that reads pictures."""
+
+    name: str
+    entry: ReaderEntry
+    network: Network
+    dtype: torch.dtype
+    revision: str | None
+    hash: str
+
+    @property
+    def modules(self) -> Iterable[torch.nn.Module]:
+        """Everything that takes memory."""
+        return (self.network.model,)
+
+
+PictureDescriber = Reader[DescriberEntry, Describer]
+PictureClassifier = Reader[ClassifierEntry, Classifier]
+PictureChecker = Reader[CheckerEntry, Checker]
+PictureAnnotator = Reader[AnnotatorEntry, Annotator]
+
+
+def device_bytes(loaded: Any) -> int:
+    """How much of the device's memory the weights of what was loaded take at once."""
+    if isinstance(loaded, PictureModel):
+        return loaded.policy.device_bytes({name: module_bytes(part) for name, part in loaded.parts.items()})
+    return sum(module_bytes(module) for module in loaded.modules)
+
+
+def module_bytes(module: torch.nn.Module) -> int:
+    """The bytes of a network's parameters and buffers, shared ones once."""
+    tensors = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
+    return sum(_tensor_bytes(tensor) for tensor in tensors.values())
+
+
+def _tensor_bytes(tensor: torch.Tensor) -> int:
+    if is_traceable_wrapper_subclass(tensor):
+        # One with 8-bit weights says of itself that it is the tensor which it stands for.
+        names, _ = tensor.__tensor_flatten__()
+        return sum(_tensor_bytes(getattr(tensor, name)) for name in names)
+    return tensor.numel() * tensor.element_size()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """All that requests of one pass key are painted with; whatever of it changes a picture stands in its recipe."""
+
+    model: PictureModel
+    refiner: PictureRefiner | None = None
+    control: PictureControl | None = None
+    annotator: PictureAnnotator | None = None
+    """What the ControlNet names, unless that is built in."""
+    upscaler: PictureUpscaler | None = None
+    checker: PictureChecker | None = None
+    device: Device
+    batch: int
+    """The canonical number of pictures in a pass (`tasks.imagine.canonical_batch`)."""

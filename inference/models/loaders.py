@@ -1,0 +1,265 @@
+"""From an entry of the catalogue and its weights on disk to what runs on the device. `store` decides when.
+
+Each function returns a `Plan`: how much the weights will take, for whoever must make room, and what loads them. Whole
+pipelines are the matter of `pipelines`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+import torch
+from diffusers import (
+    AutoencoderTiny,
+    ControlNetModel,
+)
+from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoProcessor,
+    CLIPImageProcessor,
+    CLIPModel,
+    DepthAnythingForDepthEstimation,
+    Florence2ForConditionalGeneration,
+)
+
+from inference.catalog import hashes, layouts, weights
+from inference.catalog.entries import FolderEntry
+from inference.catalog.reading import Catalog
+from inference.device import Device, is_out_of_memory
+from inference.errors import WeightsError
+from inference.models.handles import (
+    Network,
+    PictureAnnotator,
+    PictureChecker,
+    PictureClassifier,
+    PictureControl,
+    PictureDecoder,
+    PictureDescriber,
+    PictureUpscaler,
+    Reader,
+    ReaderEntry,
+)
+from inference.networks.annotator import depth, detector
+from inference.networks.checker import Checker
+from inference.networks.classifier import Classifier
+from inference.networks.describer import Describer
+
+
+class _Measurable(Protocol):
+    @property
+    def modules(self) -> Iterable[torch.nn.Module]: ...
+
+
+Loaded = TypeVar("Loaded", bound=_Measurable)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan(Generic[Loaded]):
+    """How something will be loaded."""
+
+    expected_bytes: int
+    """Of the device's memory."""
+    host_bytes: int = 0
+    """Of the machine's own, where parts wait there for their work."""
+    load: Callable[[], Loaded]
+    """Raises WeightsError where the weights are not what the catalogue says."""
+
+
+def upscaler(catalog: Catalog, name: str, path: Path, device: Device) -> Plan[PictureUpscaler]:
+    """A Real-ESRGAN network from its .pth files."""
+    entry = catalog.upscalers[name]
+    dtype = device.dtype(entry.dtype, "upscaler")
+    files = weights.entry_files(catalog, entry)
+
+    def load() -> PictureUpscaler:
+        # Imported with the first upscaler: basicsr takes seconds that a start must not wait for.
+        from inference.networks.upscaler import Upscaler
+
+        for file, described in zip(files, entry.files, strict=True):
+            hashes.check(file, described, name)
+            _require_tensors(file)
+        return PictureUpscaler(
+            name=name,
+            entry=entry,
+            network=Upscaler(entry, files, device.where, dtype),
+            dtype=dtype,
+            hash=hashes.fingerprint(files),
+        )
+
+    return Plan(expected_bytes=path.stat().st_size, load=load)
+
+
+def describer(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[PictureDescriber]:
+    """A Florence-2 model from its transformers folder."""
+    entry = catalog.describers[name]
+    load = partial(_transformer, folder, Florence2ForConditionalGeneration)
+    return _reader(name, entry, folder, device, layouts.transformer_files(folder), load, Describer)
+
+
+def classifier(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[PictureClassifier]:
+    """A CLIP model from its transformers folder."""
+    entry = catalog.classifiers[name]
+    load = partial(_transformer, folder, CLIPModel)
+    return _reader(name, entry, folder, device, layouts.transformer_files(folder), load, Classifier)
+
+
+def checker(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[PictureChecker]:
+    """A safety checker from its folder, or its two."""
+    entry = catalog.checkers[name]
+    own, extractor = layouts.checker_folders(folder)
+    load = partial(_transformer, own, StableDiffusionSafetyChecker, of=extractor, processor=CLIPImageProcessor)
+    return _reader(name, entry, folder, device, layouts.checker_files(folder), load, Checker)
+
+
+def decoder(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[PictureDecoder]:
+    """An AutoencoderTiny from its diffusers folder."""
+    dtype = device.dtype(catalog.decoders[name].dtype, "decoder")
+
+    def load() -> PictureDecoder:
+        return PictureDecoder(network=_network(folder, AutoencoderTiny, dtype, "tiny decoder").to(device.where).eval())
+
+    return Plan(expected_bytes=layouts.parameter_count(layouts.diffusers_files(folder)) * dtype.itemsize, load=load)
+
+
+def control(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[PictureControl]:
+    """A ControlNet from its diffusers folder."""
+    entry = catalog.controls[name]
+    family = catalog.models[entry.models[0]].family
+    dtype = device.dtype(entry.dtype, family)
+    files = layouts.diffusers_files(folder)
+
+    def load() -> PictureControl:
+        network = _network(folder, ControlNetModel, dtype, "ControlNet").to(device.where).eval()
+        revision = revision_of(entry, folder)
+        return PictureControl(
+            name=name, entry=entry, network=network, revision=revision, hash=hashes.fingerprint(files)
+        )
+
+    return Plan(expected_bytes=layouts.parameter_count(files) * dtype.itemsize, load=load)
+
+
+def annotator(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[PictureAnnotator]:
+    """A Depth Anything model from its transformers folder, or a detector from its own files."""
+    entry = catalog.annotators[name]
+    files = layouts.annotator_files(folder, entry.kind)
+
+    def load() -> PictureAnnotator:
+        with opening(folder, f"detector of {entry.kind}"):
+            if entry.kind == "depth":
+                kind, processor = DepthAnythingForDepthEstimation, AutoImageProcessor
+                network = depth(*_transformer(folder, kind, torch.float32, processor=processor))
+            else:
+                for file in files:
+                    _require_tensors(file)
+                network = detector(folder, entry.kind)
+        network.model.to(device.where).eval()
+        return PictureAnnotator(
+            name=name,
+            entry=entry,
+            network=network,
+            dtype=torch.float32,
+            revision=revision_of(entry, folder),
+            hash=hashes.fingerprint(files),
+        )
+
+    return Plan(expected_bytes=sum(file.stat().st_size for file in files), load=load)
+
+
+def _reader(
+    name: str,
+    entry: ReaderEntry,
+    folder: Path,
+    device: Device,
+    files: list[Path],
+    transformer: Callable[[torch.dtype], tuple[Any, Any]],
+    network: Callable[[Any, Any], Network],
+) -> Plan[Reader[ReaderEntry, Network]]:
+    dtype = device.dtype(entry.dtype, "reader")
+
+    def load() -> Reader[ReaderEntry, Network]:
+        loaded, processor = transformer(dtype)
+        return Reader(
+            name=name,
+            entry=entry,
+            network=network(loaded.to(device.where).eval(), processor),
+            dtype=dtype,
+            revision=revision_of(entry, folder),
+            hash=hashes.fingerprint(files),
+        )
+
+    return Plan(expected_bytes=layouts.parameter_count(files) * dtype.itemsize, load=load)
+
+
+def revision_of(entry: FolderEntry, folder: Path) -> str | None:
+    """The hub's commit that the weights in this folder are of; None for a folder of the operator's own."""
+    # The hub's cache names a snapshot by its commit.
+    return None if entry.repo is None else folder.name
+
+
+def _transformer(
+    folder: Path, kind: Any, dtype: torch.dtype, of: Path | None = None, processor: Any = AutoProcessor
+) -> tuple[Any, Any]:
+    """A model and its processor, which may lie in another folder.
+
+    Unlike transformers, which fills gaps with chance, this wants every weight there.
+    """
+    what = "safety checker" if kind is StableDiffusionSafetyChecker else f"{kind.config_class.model_type} model"
+    with opening(folder, what):
+        found = AutoConfig.from_pretrained(folder, local_files_only=True).model_type
+        if found != kind.config_class.model_type:
+            raise ValueError(f"its config.json is of a {found} model")
+        loaded, report = kind.from_pretrained(
+            folder, dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True
+        )
+        _require_all(report)
+        return loaded, processor.from_pretrained(of or folder, local_files_only=True)
+
+
+def _network(folder: Path, kind: Any, dtype: torch.dtype, what: str) -> Any:
+    """A single network of diffusers, with every weight there as well."""
+    with opening(folder, what):
+        found = kind.load_config(folder, local_files_only=True).get("_class_name", kind.__name__)
+        if found != kind.__name__:
+            raise ValueError(f"its config.json is of a {found}")
+        loaded, report = kind.from_pretrained(
+            folder, torch_dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True
+        )
+        _require_all(report)
+        return loaded
+
+
+def _require_tensors(file: Path) -> None:
+    """Raise WeightsError where a pickle holds more than tensors, which could run code.
+
+    The libraries that load it leave `weights_only` out, so that a variable of the environment decides for them.
+    """
+    try:
+        torch.load(file, map_location="meta", weights_only=True)
+    except Exception as error:  # torch and the pickle machine raise half a dozen kinds for a wrong file
+        raise WeightsError(f"{file} is not loaded: it holds more than tensors, or is broken") from error
+
+
+def _require_all(report: dict[str, Any]) -> None:
+    if gaps := sorted([*report["missing_keys"], *(str(key) for key in report["mismatched_keys"])]):
+        raise ValueError(f"its weights have no fitting {gaps[0]}")
+
+
+@contextmanager
+def opening(folder: Path, what: str) -> Iterator[None]:
+    """Whatever the libraries raise over the files of this folder, but for a full memory, becomes a WeightsError."""
+    try:
+        yield
+    except WeightsError:
+        raise
+    except Exception as error:  # hostile and broken files make them raise a dozen kinds, AssertionError among them
+        if is_out_of_memory(error):
+            raise
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise WeightsError(f"{folder} does not load as a {what}: {reason}") from error

@@ -1,0 +1,181 @@
+"""Puts a pipeline where its policy says, by diffusers' own means: `policy` decides, `loaders` calls this.
+
+What runs a part of a placed pipeline outside the pipeline's own call asks it for the device (`_execution_device`), and
+lets the parts go home afterwards (`rest`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.quantizers.pipe_quant_config import PipelineQuantizationConfig
+
+from inference.catalog import layouts
+from inference.catalog.entries import ModelEntry
+from inference.device import Device, host_free_bytes, is_out_of_memory
+from inference.errors import CatalogError
+from inference.models import policy as policies
+from inference.models.policy import Needs, Policy
+from inference.silence import quietened
+
+LARGE_NUMBERS = 10**9
+"""A text encoder of more parameters is kept in 8 bits too, where the denoiser is."""
+COMPILING: dict[str, Any] = {"dynamic": False}
+"""Every size is compiled for itself: else the last bits of a picture would depend on the sizes painted before it."""
+COMPILED_SIZES = 64
+LIBRARIES = {"xformers": "xformers", "flash": "flash_attn", "8bit": "torchao"}
+"""What must be installed for a word of models.toml."""
+EXTRAS = {"xformers": "easel[xformers]", "flash_attn": "flash-attn --no-build-isolation", "torchao": "easel[eightbit]"}
+
+
+def require(models: Mapping[str, ModelEntry], device: Device) -> None:
+    """Raise CatalogError where one of these models asks for what is not installed. On a CPU none of it is used."""
+    if not device.is_cuda:
+        return
+    for name, entry in models.items():
+        for field in ("attention", "weights"):
+            wanted = getattr(entry, field)
+            library = LIBRARIES.get(wanted)
+            if library is not None and find_spec(library) is None:
+                raise CatalogError(
+                    f"models.{name}: {field}: {wanted!r} needs {library}: pip install {EXTRAS[library]!r}"
+                    f" with -c constraints.txt, or leave {field} out"
+                )
+        if entry.compile and not any(shutil.which(name) for name in (os.environ.get("CC", "cc"), "gcc", "clang")):
+            raise CatalogError(f"models.{name}: compile: needs a C compiler: install gcc, or leave compile out")
+
+
+def dtype(entry: ModelEntry, device: Device) -> torch.dtype:
+    """What the model computes in here."""
+    if device.is_cuda and entry.weights == "8bit" and entry.dtype == "auto":
+        return torch.bfloat16  # all that diffusers vouches for with 8-bit weights
+    return device.dtype(entry.dtype, entry.family)
+
+
+def measure(folder: Path, entry: ModelEntry, device: Device) -> Needs:
+    """What the model in this folder needs, from the headers of its weights."""
+    files = layouts.component_files(folder, entry.variant)
+    number_bytes = vae_number_bytes = dtype(entry, device).itemsize
+    numbers = {part: layouts.parameter_count(of) for part, of in files.items()}
+    parts = {part: count * number_bytes for part, count in numbers.items()}
+    if device.is_cuda and entry.weights == "8bit":
+        for part in _quantized(numbers):
+            # Linear layers become one byte a number; what is no matrix stays.
+            parts[part] -= layouts.parameter_count(files[part], matrices=True) * (number_bytes - 1)
+    if entry.family == "sdxl" and number_bytes == 2:
+        config = json.loads((folder / "vae" / "config.json").read_text())
+        vae_number_bytes = 4 if config.get("force_upcast", True) else 2
+    return policies.needs(entry, parts, number_bytes, vae_number_bytes)
+
+
+def choose(folder: Path, entry: ModelEntry, device: Device, budget_bytes: int) -> Policy:
+    """The policy to begin with: on a CPU the plain one, for there nothing can be moved out of its memory."""
+    if not device.is_cuda:
+        return Policy()
+    return policies.choose(entry, measure(folder, entry, device), budget_bytes, device.memory_bytes)
+
+
+def quantization(policy: Policy, files: Mapping[str, list[Path]]) -> PipelineQuantizationConfig | None:
+    """What `from_pretrained` is told of the components with these files, None where all is kept as it is."""
+    if policy.weights == "full":
+        return None
+    # Imported here: an optional library.
+    import diffusers
+    import transformers
+    from torchao.quantization import Int8WeightOnlyConfig
+
+    numbers = {part: layouts.parameter_count(of) for part, of in files.items()}
+    kinds = {part: diffusers if part in layouts.DENOISERS else transformers for part in _quantized(numbers)}
+    return PipelineQuantizationConfig(
+        quant_mapping={part: kind.TorchAoConfig(Int8WeightOnlyConfig()) for part, kind in kinds.items()}
+    )
+
+
+def _quantized(numbers: Mapping[str, int]) -> Iterable[str]:
+    return [
+        part
+        for part, count in numbers.items()
+        if part in layouts.DENOISERS or (part.startswith("text_encoder") and count > LARGE_NUMBERS)
+    ]
+
+
+def place(pipeline: Any, policy: Policy, device: Device) -> None:
+    """Put a pipeline that was just loaded where its policy says, ready to paint.
+
+    Once: another policy but for tiles needs another pipeline. Raises CatalogError where this device cannot follow it.
+    """
+    denoiser = pipeline.unet if hasattr(pipeline, "unet") else pipeline.transformer
+    tile(pipeline, policy)
+    with quietened("diffusers"):
+        try:
+            _attend(pipeline, denoiser, policy)
+        except (ImportError, RuntimeError, ValueError, NotImplementedError) as error:
+            if is_out_of_memory(error):
+                raise
+            reason = " ".join(str(error).split())[:300]
+            raise CatalogError(f"models.toml: attention = {policy.attention!r} does not work here: {reason}") from error
+        if policy.channels_last:
+            denoiser.to(memory_format=torch.channels_last)
+            pipeline.vae.to(memory_format=torch.channels_last)
+        if policy.compile:
+            torch._dynamo.config.recompile_limit = COMPILED_SIZES
+            denoiser.compile_repeated_blocks(**COMPILING)
+        if policy.offload == "none":
+            pipeline.to(device.where)
+        elif policy.offload == "model":
+            pipeline.enable_model_cpu_offload(device=device.where)
+        else:
+            _offload_layers(pipeline, device)
+
+
+def tile(pipeline: Any, policy: Policy) -> None:
+    """Have the VAE work in tiles, or whole."""
+    vae = pipeline.vae
+    if policy.vae_tiling:
+        side = min(vae.tile_sample_min_size, policies.TILE)
+        vae.tile_sample_min_size, vae.tile_latent_min_size = side, side // pipeline.vae_scale_factor
+        vae.enable_tiling()
+    else:
+        vae.disable_tiling()
+
+
+def rest(pipeline: Any) -> None:
+    """Let every part go home that is on the device for its work alone. Does nothing where all stay there."""
+    pipeline.maybe_free_model_hooks()
+
+
+def _attend(pipeline: Any, denoiser: Any, policy: Policy) -> None:
+    processors = (getattr(module, "processor", None) for module in denoiser.modules())
+    if any(hasattr(processor, "_attention_backend") for processor in processors):
+        # Always by name: what one model is given becomes diffusers' default for all that have none of their own.
+        denoiser.set_attention_backend("native" if policy.attention == "sdpa" else policy.attention)
+    elif policy.attention == "sliced":
+        pipeline.enable_attention_slicing("max")
+    elif policy.attention == "xformers":
+        denoiser.enable_xformers_memory_efficient_attention()
+
+
+def _offload_layers(pipeline: Any, device: Device) -> None:
+    on_gpu = device.where.type == "cuda"
+    size = sum(tensor.nbytes for part in pipeline.components.values() for tensor in _parameters(part))
+    pipeline.enable_group_offload(
+        onload_device=device.where,
+        # Layer by layer: blocks of a UNet, and the whole of a text encoder, would be too large for small cards.
+        offload_type="leaf_level",
+        use_stream=on_gpu,
+        # Memory that is pinned beforehand is faster, but torch rounds each piece of it up to a power of two.
+        low_cpu_mem_usage=on_gpu and host_free_bytes() < 2 * size,
+        # Small, and decoded in another precision than it is kept in, which offloaded layers cannot change.
+        exclude_modules=["vae"],
+    )
+
+
+def _parameters(part: Any) -> Iterable[torch.Tensor]:
+    return part.parameters() if isinstance(part, torch.nn.Module) else ()

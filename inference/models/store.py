@@ -1,0 +1,305 @@
+"""The sole owner of models and of the device's memory: loads what is asked for, drops what was used longest ago."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from inference.catalog import hashes, weights
+from inference.catalog.entries import BUILT_IN_ANNOTATORS, Kind
+from inference.catalog.reading import Catalog
+from inference.device import Device, host_free_bytes, is_out_of_memory
+from inference.errors import OutOfMemory, UnavailableModel, WeightsError
+from inference.models import loaders, pipelines, placement, policy
+from inference.models.adapters import Adapter
+from inference.models.handles import (
+    PictureAnnotator,
+    PictureChecker,
+    PictureClassifier,
+    PictureControl,
+    PictureDecoder,
+    PictureDescriber,
+    PictureModel,
+    PictureRefiner,
+    PictureUpscaler,
+    device_bytes,
+)
+from inference.models.loaders import Loaded, Plan
+from inference.models.policy import Policy
+from inference.protocol import Lora
+
+log = logging.getLogger(__name__)
+
+BUDGET_SHARE = 0.7
+"""Share of the device's memory for resident weights where the operator sets none; the rest is for painting."""
+
+Result = TypeVar("Result")
+
+
+@dataclass(kw_only=True, eq=False)
+class _Resident:
+    model: Any
+    vram_bytes: int
+    host_bytes: int
+
+
+@dataclass(kw_only=True, eq=False)
+class _Lease:
+    """What one task uses."""
+
+    kept: set[str] = field(default_factory=set)
+    painting: tuple[str, int] | None = None
+    """The picture model that it asked for last, and the pixels of its pictures."""
+
+
+@dataclass(kw_only=True, eq=False)
+class Store:
+    """What is loaded, by the names of the catalogue. Belongs to the thread that owns the device.
+
+    The `use` methods are one and the same for each kind: what they return is on the device, `on_load` is called first
+    where it must be loaded. They raise UnavailableModel where its weights are not on this machine, WeightsError where
+    they do not load, OutOfMemory where the device cannot hold them; `use_decoder` alone returns None instead.
+    """
+
+    catalog: Catalog
+    device: Device
+    vram_budget_bytes: int | None = None
+    _resident: OrderedDict[str, _Resident] = field(default_factory=OrderedDict)
+    _leases: list[_Lease] = field(default_factory=list)
+    _chosen: dict[str, Policy] = field(default_factory=dict)
+    """How each picture model is kept, to begin with."""
+    _economies: dict[str, list[tuple[int, Policy]]] = field(default_factory=dict)
+    """How, where the memory ran out: for pictures of so many pixels and more."""
+    _without: set[str] = field(default_factory=set)
+    """Decoders that are known not to load, so that it is said once."""
+
+    def use(self, name: str, on_load: Callable[[], None], pixels: int = 0) -> PictureModel:
+        """The named picture model, kept as pictures of so many pixels need it."""
+        if self._leases:
+            self._leases[-1].painting = name, pixels
+        key, kept_as = f"model {name}", self._policy(name, pixels)
+        if key in self._resident and not self._resident[key].model.policy.loads_like(kept_as):
+            self._drop(key)
+        model = self._use("model", name, on_load, partial(pipelines.model, policy=kept_as))
+        thrifty = kept_as != self._chosen[name]
+        if (model.policy, model.thrifty) != (kept_as, thrifty):
+            placement.tile(model.pipeline, kept_as)
+            model = self._resident[key].model = replace(model, policy=kept_as, thrifty=thrifty)
+        return model
+
+    def use_refiner(self, name: str, on_load: Callable[[], None]) -> PictureRefiner:
+        """The named refiner."""
+        return self._use("refiner", name, on_load, pipelines.refiner)
+
+    def use_upscaler(self, name: str, on_load: Callable[[], None]) -> PictureUpscaler:
+        """The named upscaler."""
+        return self._use("upscaler", name, on_load, loaders.upscaler)
+
+    def use_describer(self, name: str, on_load: Callable[[], None]) -> PictureDescriber:
+        """The named describer."""
+        return self._use("describer", name, on_load, loaders.describer)
+
+    def use_classifier(self, name: str, on_load: Callable[[], None]) -> PictureClassifier:
+        """The named classifier."""
+        return self._use("classifier", name, on_load, loaders.classifier)
+
+    def use_checker(self, name: str, on_load: Callable[[], None]) -> PictureChecker:
+        """The named checker."""
+        return self._use("checker", name, on_load, loaders.checker)
+
+    def use_control(self, name: str, on_load: Callable[[], None]) -> PictureControl:
+        """The named ControlNet."""
+        return self._use("control", name, on_load, loaders.control)
+
+    def use_annotator(self, name: str, on_load: Callable[[], None]) -> PictureAnnotator | None:
+        """The named annotator; None for one that is built in."""
+        return None if name in BUILT_IN_ANNOTATORS else self._use("annotator", name, on_load, loaders.annotator)
+
+    def adapt(self, model: PictureModel, loras: Sequence[Lora], on_load: Callable[[], None]) -> None:
+        """Let exactly these LoRAs work in a model that was got from here; it stays so until the next time.
+
+        Calls `on_load` first where they are others than before. Raises UnavailableModel where one of them cannot be
+        used as a whole, OutOfMemory as the `use` methods do. One that is wanted at weight 0 is left out.
+        """
+        if [(lora.name, lora.weight) for lora in loras] != [(one.name, one.weight) for one in model.adapters.active]:
+            on_load()
+        wanted = []
+        for lora in loras:
+            entry = self.catalog.loras[lora.name]
+            try:
+                file = self._located("lora", lora.name)
+                hashes.check(file, entry, lora.name)
+                if lora.weight:
+                    wanted.append(Adapter(lora.name, file, hashes.sha256(file), lora.weight))
+                    model.adapters.add(wanted[-1])
+            except WeightsError as error:
+                log.error("%s", error)
+                raise UnavailableModel(
+                    f"The LoRA {entry.title} cannot be used with {model.entry.title} here: leave it out."
+                    " The operator can see why in the log."
+                ) from error
+        if tuple(wanted) == model.adapters.active:
+            return
+        model.adapters.switch(wanted)
+        self._resident[f"model {model.name}"].vram_bytes = device_bytes(model)
+
+    def use_decoder(self, name: str, on_load: Callable[[], None]) -> PictureDecoder | None:
+        """The named decoder, or None where it is not to be had: previews can do without."""
+        if name in self._without:
+            return None
+        try:
+            return self._use("decoder", name, on_load, loaders.decoder)
+        except (UnavailableModel, WeightsError) as error:
+            self._without.add(name)
+            # That it was never fetched is no mistake.
+            level = logging.INFO if isinstance(error, UnavailableModel) else logging.WARNING
+            log.log(level, "previews do without the decoder %s: %s", name, error)
+        except OutOfMemory as error:
+            log.info("this time previews do without the decoder %s: %s", name, error)
+        return None
+
+    @contextmanager
+    def lease(self) -> Iterator[None]:
+        """Keep on the device what is used within, until the end. One lease for each running task.
+
+        Within the lease of another task, which waits, nothing is loaded that does not fit the budget beside that
+        task's models: they need the rest of the memory themselves. It raises OutOfMemory instead.
+        """
+        self._leases.append(_Lease())
+        try:
+            yield
+        finally:
+            self._leases.pop()
+
+    def let_go(self) -> None:
+        """Give up everything that no lease keeps, for who needs its memory."""
+        self._make_room(self.budget_bytes())
+
+    def economise(self) -> bool:
+        """Make do with less where memory ran out: all that this lease does not use leaves, and its picture model is
+        kept the next thriftier way, from this size of pictures on, as long as the process lives.
+
+        False where nothing is left to give up, so that trying again would end the same. Call it within the lease, when
+        the error that told of it, whose traceback holds tensors, is gone.
+        """
+        crowded = bool(self._droppable())
+        self.let_go()
+        painting = self._leases[-1].painting
+        if painting is None or painting[0] not in self._chosen:
+            return crowded
+        name, pixels = painting
+        if (resident := self._resident.get(f"model {name}")) is not None:
+            placement.rest(resident.model.pipeline)
+        entry, so_far = self.catalog.models[name], self._policy(name, pixels)
+        thriftier = policy.thriftier(so_far, entry, pixels, self.device.is_cuda)
+        if thriftier is None:
+            return crowded
+        log.warning("%s ran out of memory at %d pixels: from now on %s", name, pixels, policy.in_words(thriftier))
+        self._economies.setdefault(name, []).append((pixels, thriftier))
+        return True
+
+    def resident(self) -> dict[str, int]:
+        """What is on the device now and the bytes of its weights, least recently used first."""
+        return {key: resident.vram_bytes for key, resident in self._resident.items()}
+
+    def budget_bytes(self) -> int:
+        """How much resident weights may take together; a single model may take more, then it stays alone."""
+        if self.vram_budget_bytes is not None:
+            return self.vram_budget_bytes
+        return int(self.device.memory_bytes * BUDGET_SHARE)
+
+    def _use(
+        self,
+        kind: Kind,
+        name: str,
+        on_load: Callable[[], None],
+        plan: Callable[[Catalog, str, Path, Device], Plan[Loaded]],
+    ) -> Loaded:
+        key = f"{kind} {name}"
+        if key not in self._resident:
+            place = self._located(kind, name)
+            on_load()
+            self._admit(key, plan(self.catalog, name, place, self.device))
+        self._resident.move_to_end(key)
+        if self._leases:
+            self._leases[-1].kept.add(key)
+        loaded: Loaded = self._resident[key].model
+        return loaded
+
+    def _policy(self, name: str, pixels: int) -> Policy:
+        """How this model is kept for pictures of so many pixels."""
+        if name not in self._chosen:
+            entry, folder = self.catalog.models[name], self._located("model", name)
+            self._chosen[name] = placement.choose(folder, entry, self.device, self.budget_bytes())
+        economies = [kept_as for least, kept_as in self._economies.get(name, ()) if pixels >= least]
+        return max([self._chosen[name], *economies], key=lambda kept_as: kept_as.thrift)
+
+    def _located(self, kind: Kind, name: str) -> Path:
+        place = weights.locate(self.catalog, kind, name)
+        if place is None:
+            raise UnavailableModel(f"The {kind} {name} is not on this machine; choose another one.")
+        return place
+
+    def _admit(self, key: str, plan: Plan[Loaded]) -> None:
+        """Make room, load, and keep count of what the weights really take."""
+        self._make_room(plan.expected_bytes, plan.host_bytes)
+        if self._kept_by_others() and not self._fits(plan.expected_bytes):
+            raise OutOfMemory(f"The {key} does not fit beside what is being painted; try again later.")
+        loaded = _unless_full(plan.load)
+        if loaded is None and self._droppable():
+            log.warning("%s does not fit beside the others: letting go of all that are not in use", key)
+            self.let_go()
+            loaded = _unless_full(plan.load)
+        if loaded is None:
+            self.device.release_cache()
+            raise OutOfMemory(f"The {key} does not fit into the device's memory; choose another one.")
+        vram_bytes = device_bytes(loaded)
+        self._resident[key] = _Resident(model=loaded, vram_bytes=vram_bytes, host_bytes=plan.host_bytes)
+        log.info("%s is resident with %.1f MB", key, vram_bytes / 1e6)
+
+    def _make_room(self, needed_bytes: int, host_bytes: int = 0) -> None:
+        """Let go of the least recently used until this many bytes fit the budget, or all that is left is in use.
+
+        `host_bytes` are wanted of the machine's own memory, where models wait that are not on the device as a whole.
+        """
+        while not self._fits(needed_bytes) and (droppable := self._droppable()):
+            self._drop(droppable[0])
+        while host_bytes > host_free_bytes():
+            waiting = [key for key in self._droppable() if self._resident[key].host_bytes]
+            if not waiting:
+                break
+            self._drop(waiting[0])
+            self.device.release_cache()
+        self.device.release_cache()
+
+    def _drop(self, key: str) -> None:
+        del self._resident[key]
+        log.info("%s leaves the device", key)
+
+    def _fits(self, needed_bytes: int) -> bool:
+        return sum(self.resident().values()) + needed_bytes <= self.budget_bytes()
+
+    def _droppable(self) -> list[str]:
+        """What no lease keeps, least recently used first."""
+        kept = set().union(*(lease.kept for lease in self._leases))
+        return [key for key in self._resident if key not in kept]
+
+    def _kept_by_others(self) -> bool:
+        return any(lease.kept for lease in self._leases[:-1])
+
+
+def _unless_full(load: Callable[[], Result]) -> Result | None:
+    """What `load` returns, or None where the memory does not hold it."""
+    # Returning gives up the error, whose traceback would hold on to what was loaded in part.
+    try:
+        return load()
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        return None

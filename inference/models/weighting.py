@@ -1,0 +1,66 @@
+"""Weighed and long prompts as tensors: compel, with parts and weights that `protocol.weigh_words` has read.
+
+What fits into one window of the text encoders and weighs nothing never comes here (`prompts`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from compel import EmbeddingsProvider, ReturnedEmbeddingsType, SplitLongTextMode
+
+from inference.catalog.entries import Family
+from inference.protocol import WeighedWords
+
+
+class Weigher:
+    """The CLIP text encoders of one pipeline."""
+
+    def __init__(self, pipeline: Any, family: Family) -> None:
+        encoders = [(pipeline.tokenizer, pipeline.text_encoder)]
+        states = ReturnedEmbeddingsType.LAST_HIDDEN_STATES_NORMALIZED
+        if family == "sdxl":
+            encoders.append((pipeline.tokenizer_2, pipeline.text_encoder_2))
+            states = ReturnedEmbeddingsType.PENULTIMATE_HIDDEN_STATES_NON_NORMALIZED
+        self._providers = [
+            EmbeddingsProvider(
+                tokenizer,
+                encoder,
+                # Its own would be wrong for one that waits elsewhere until it works.
+                device=pipeline._execution_device,
+                truncate=False,
+                returned_embeddings_type=states,
+                split_long_text_mode=SplitLongTextMode.PHRASES,
+            )
+            for tokenizer, encoder in encoders
+            # SDXL's refiner has the second one alone.
+            if encoder is not None
+        ]
+
+    def encode(self, parts: Sequence[WeighedWords]) -> torch.Tensor:
+        """The states of a prompt's windows one after another: (1, windows x window, features)."""
+        states = [self._encode(provider, parts) for provider in self._providers]
+        # Tokenizers could cut the same words into different numbers of windows.
+        longest = max(each.shape[1] for each in states)
+        padded = [pad(each, provider.empty_z, longest) for each, provider in zip(states, self._providers, strict=True)]
+        return torch.cat(padded, dim=-1)
+
+    def empty(self) -> torch.Tensor:
+        """The states of a window that holds no words: (1, window, features)."""
+        return torch.cat([provider.empty_z for provider in self._providers], dim=-1)
+
+    def _encode(self, provider: EmbeddingsProvider, parts: Sequence[WeighedWords]) -> torch.Tensor:
+        # compel looks every part up among the tokens, and cannot find one that has none.
+        said = [part for part in parts if provider.get_token_ids([part.text], include_start_and_end_markers=False)[0]]
+        states: torch.Tensor = provider.get_embeddings_for_weighted_prompt_fragments(
+            [[part.text for part in said]], [[part.weight for part in said]], device=provider.device
+        )
+        return states
+
+
+def pad(states: torch.Tensor, window: torch.Tensor, length: int) -> torch.Tensor:
+    """The states followed by as many copies of a window as make them so long."""
+    missing = (length - states.shape[1]) // window.shape[1]
+    return torch.cat([states, *[window.to(states)] * missing], dim=1)

@@ -1,0 +1,1 @@
+"""Pictures as pixels: read and written, drawn on, masked. Nothing here imports torch."""

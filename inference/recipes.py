@@ -1,0 +1,225 @@
+"""What made a picture: its recipe, and the same in the words that Stable Diffusion tools read from a PNG."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import msgspec
+import torch
+
+from inference.catalog.entries import DETECTOR_FILES, ControlEntry, FolderEntry
+from inference.device import Device
+from inference.models.handles import (
+    PictureAnnotator,
+    PictureClassifier,
+    PictureControl,
+    PictureDescriber,
+    PictureModel,
+    PictureRefiner,
+    PictureUpscaler,
+    Setup,
+)
+from inference.protocol import Grid, Imagine, Request, SourceType
+
+LIBRARIES = ("torch", "diffusers", "transformers", "compel", "safetensors", "pillow", "peft", "realesrgan", "basicsr")
+
+
+def recipe(request: Imagine, setup: Setup, scheduler: Any) -> dict[str, Any]:
+    """Everything that decides the bytes of a job's pictures, as plain values that JSON and MessagePack can hold."""
+    model, upscaler, checker = setup.model, setup.upscaler, setup.checker
+    config = {key: _plain(value) for key, value in scheduler.config.items() if not key.startswith("_")}
+    return {
+        "request": _asked(request),
+        "model": {
+            "name": model.name,
+            **_source(model.entry),
+            "revision": model.revision,
+            "variant": model.entry.variant,
+            "hash": model_hash(model),
+            "components": model.hashes,
+        },
+        "refiner": None if setup.refiner is None else _refiner(setup.refiner),
+        "scheduler": {"class": type(scheduler).__name__, "config": config},
+        "loras": [
+            {"name": adapter.name, "weight": adapter.weight, "hash": adapter.sha256[:10]}
+            for adapter in model.adapters.active
+        ],
+        "control": None if setup.control is None else _control(setup.control),
+        "annotator": None if setup.annotator is None else _annotator(setup.annotator),
+        "upscaler": None
+        if upscaler is None
+        else {"name": upscaler.name, "hash": upscaler.hash, "scale": upscaler.entry.scale},
+        # It changes no picture, but it decides whether there is one.
+        "checker": None if checker is None else {"name": checker.name, "hash": checker.hash},
+        "device": _worked_on(setup.device, model.dtype),
+        "policy": msgspec.to_builtins(model.policy),
+        "batch": setup.batch,
+        "versions": versions(),
+    }
+
+
+def _refiner(refiner: PictureRefiner) -> dict[str, Any]:
+    source = {"revision": refiner.revision, "variant": refiner.entry.variant, "components": refiner.hashes}
+    return {"name": refiner.name, **_source(refiner.entry), **source}
+
+
+def _control(control: PictureControl) -> dict[str, Any]:
+    source = {"revision": control.revision, "hash": control.hash, "annotator": control.entry.annotator}
+    return {"name": control.name, **_source(control.entry), **source}
+
+
+def _annotator(annotator: PictureAnnotator) -> dict[str, Any]:
+    library = "controlnet-aux" if annotator.entry.kind in DETECTOR_FILES else "transformers"
+    source = {**_source(annotator.entry), "revision": annotator.revision, "hash": annotator.hash}
+    return {"name": annotator.name, "kind": annotator.entry.kind, **source, "library": f"{library} {_version(library)}"}
+
+
+def table(request: Grid, cells: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The same for a grid, from the recipes of its cells in their order."""
+    return {
+        "request": _asked(request),
+        "cells": [{name: value for name, value in made_of.items() if name != "request"} for made_of in cells],
+    }
+
+
+def enlargement(request: Request, upscaler: PictureUpscaler, tile: int, device: Device) -> dict[str, Any]:
+    """The same for a picture that was enlarged in tiles of this side, 0 for none."""
+    files = [{"path": file.place, "url": file.url} for file in upscaler.entry.files]
+    return {
+        "request": _asked(request),
+        "model": {"name": upscaler.name, "files": files, "hash": upscaler.hash, "scale": upscaler.entry.scale},
+        "tile": tile,
+        "device": _worked_on(device, upscaler.dtype),
+        "versions": versions(),
+    }
+
+
+def reading(request: Request, reader: PictureDescriber | PictureClassifier, device: Device) -> dict[str, Any]:
+    """The same for what was read from a picture."""
+    source = _source(reader.entry)
+    return {
+        "request": _asked(request),
+        "model": {"name": reader.name, **source, "revision": reader.revision, "hash": reader.hash},
+        "device": _worked_on(device, reader.dtype),
+        "versions": versions(),
+    }
+
+
+def comparison(
+    request: Request, control: ControlEntry, annotator: PictureAnnotator | None, device: Device
+) -> dict[str, Any]:
+    """The same for pictures that were put side by side."""
+    made_of = {"request": _asked(request), "annotator": control.annotator, "versions": versions()}
+    if annotator is None:
+        return made_of
+    return {**made_of, "annotator": _annotator(annotator), "device": _worked_on(device, annotator.dtype)}
+
+
+def png_texts(request: Imagine, seed: int, index: int, made_of: dict[str, Any]) -> dict[str, str]:
+    """The text chunks of one picture: `parameters` for other tools, `easel` with the whole recipe as JSON."""
+    return {"parameters": parameters(request, made_of, seed), **recipe_text({**made_of, "picture": index})}
+
+
+def source_of(request: Imagine) -> SourceType:
+    """Where a painted picture comes from."""
+    return "trainedAlgorithmicMedia" if request.image is None else "compositeWithTrainedAlgorithmicMedia"
+
+
+def recipe_text(made_of: dict[str, Any]) -> dict[str, str]:
+    """The text chunk that holds a whole recipe."""
+    return {"easel": json.dumps(made_of, ensure_ascii=False, separators=(",", ":"))}
+
+
+def parameters(request: Imagine, made_of: Mapping[str, Any], seed: int) -> str:
+    """A picture's recipe as AUTOMATIC1111 writes it and as every Stable Diffusion tool reads it.
+
+    `made_of` is the whole recipe; `seed` tells the picture from its neighbours (`protocol.Picture.seed`).
+    """
+    fields: dict[str, Any] = {
+        "Steps": request.steps,
+        "Sampler": request.sampler,
+        "CFG scale": request.guidance,
+        "Seed": request.seed if request.variations else seed,
+        "Size": f"{request.width}x{request.height}",
+        "Model hash": made_of["model"]["hash"],
+        "Model": request.model,
+    }
+    if request.image is not None:
+        fields["Denoising strength"] = request.strength
+    if request.hires is not None:
+        # As where a picture is the start: the format knows one such strength, that of the last pass.
+        fields["Denoising strength"] = request.hires.strength
+        fields["Hires resize"] = f"{request.hires.width}x{request.hires.height}"
+        fields["Hires upscaler"] = made_of["upscaler"]["name"] if made_of["upscaler"] else "Lanczos"
+    if refiner := made_of["refiner"]:
+        switch = 1 - request.steps_refined / request.steps
+        fields |= {"Refiner": f"{refiner['name']} [{refiner['components']['unet']}]", "Refiner switch at": switch}
+    if request.variations:
+        # The format has room for one variation; where there are several, the `easel` text holds them all.
+        fields |= {"Variation seed": seed, "Variation seed strength": request.variations[-1].strength}
+    if loras := made_of["loras"]:
+        fields["Lora hashes"] = ", ".join(f"{lora['name']}: {lora['hash']}" for lora in loras)
+    if control := made_of["control"]:
+        weight = request.control.weight if request.control else 0.0
+        fields["ControlNet 0"] = f"Module: {control['annotator']}, Model: {control['name']}, Weight: {weight:g}"
+    fields["Version"] = f"easel {versions()['easel']}"
+    prompt, negative = request.drawn(seed)
+    # So that who pastes it into another tool gets the LoRAs as well.
+    lines = [" ".join([prompt, *(f"<lora:{lora['name']}:{lora['weight']:g}>" for lora in loras)])]
+    if negative:
+        lines.append(f"Negative prompt: {negative}")
+    lines.append(", ".join(f"{name}: {_quoted(value)}" for name, value in fields.items()))
+    return "\n".join(lines)
+
+
+def model_hash(model: PictureModel) -> str:
+    """The short hash that stands for the model: that of its denoiser's weights."""
+    return model.hashes["unet"] if "unet" in model.hashes else model.hashes["transformer"]
+
+
+def versions() -> Mapping[str, str]:
+    """Versions of Easel and of the libraries that a picture's bytes depend on."""
+    return {"easel": _version("easel"), "python": platform.python_version()} | {
+        library: _version(library) for library in LIBRARIES
+    }
+
+
+def _asked(request: Request) -> dict[str, Any]:
+    asked: dict[str, Any] = msgspec.to_builtins(request)
+    # It belongs to the history of this community, not to the picture.
+    asked.pop("job")
+    return asked
+
+
+def _source(entry: FolderEntry) -> dict[str, str | None]:
+    return {"path": entry.path} if entry.repo is None else {"repo": entry.repo}
+
+
+def _worked_on(device: Device, dtype: torch.dtype) -> dict[str, Any]:
+    worked_on: dict[str, Any] = {"name": device.name, "dtype": str(dtype).removeprefix("torch.")}
+    if not device.is_cuda:
+        # The number of threads decides in which order sums are added up.
+        worked_on |= {"machine": platform.machine(), "threads": torch.get_num_threads()}
+    return worked_on
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON can hold it: JSON has no infinity, and some schedulers clip at it."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _quoted(value: Any) -> str:
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return json.dumps(text, ensure_ascii=False) if any(sign in text for sign in ",:\n") else text
