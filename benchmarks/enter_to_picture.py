@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.timings import Timing, timing
-from sandbox.bot_process import BotProcess
-from sandbox.member import Json, Member, media_of
+from sandbox.cli.bot_process import BotProcess
+from sandbox.client.member import Json, Member, media_of
 from sandbox.server import Sandbox
 
 COMMAND = "/imagine prompt:a red house on a meadow at night seed:{seed}"

@@ -7,10 +7,10 @@ import asyncio
 import sys
 from pathlib import Path
 
-from sandbox.beginning import MOST_MEMBERS
-from sandbox.demo import OPERATOR_ERROR, demo, serve
+from sandbox.cli.demo import OPERATOR_ERROR, demo, serve
+from sandbox.cli.say import say
+from sandbox.community.beginning import MOST_MEMBERS
 from sandbox.errors import OperatorError
-from sandbox.say import say
 from sandbox.server import DEFAULT_PORT, DEFAULT_TOKEN, Sandbox
 
 

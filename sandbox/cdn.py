@@ -11,8 +11,8 @@ from pathlib import Path
 from aiohttp import web
 from PIL import Image, ImageDraw, ImageFont
 
-from sandbox import snowflakes
 from sandbox.state import state_of
+from sandbox.storage import snowflakes
 
 routes = web.RouteTableDef()
 _FORMATS = {"png": "PNG", "jpeg": "JPEG", "jpg": "JPEG", "webp": "WEBP"}

@@ -9,26 +9,27 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from sandbox import cdn, member_api
-from sandbox.attachments import Files
-from sandbox.building import Building
+from sandbox import cdn
 from sandbox.clock import Clock
-from sandbox.command_permissions import CommandPermissions
-from sandbox.commands import Commands
+from sandbox.community.world import World
 from sandbox.errors import DiscordError, OperatorError, not_found
-from sandbox.faults import Faults, Settings
-from sandbox.gateway import Gateway
-from sandbox.hub import Hub
-from sandbox.interactions import Interactions
-from sandbox.journal import Journal
-from sandbox.messages import Messages
+from sandbox.gateway.serving import Gateway
+from sandbox.member import api
+from sandbox.platform.building import Building
+from sandbox.platform.command_permissions import CommandPermissions
+from sandbox.platform.commands import Commands
+from sandbox.platform.hub import Hub
+from sandbox.platform.interactions import Interactions
+from sandbox.platform.messages import Messages
 from sandbox.rest.payload import MOST_BYTES
 from sandbox.rest.routes import rest_application
 from sandbox.rest.serving import PREFIX, answer
-from sandbox.snowflakes import Snowflakes
 from sandbox.state import STATE, State
-from sandbox.storage import Storage
-from sandbox.world import World
+from sandbox.storage.attachments import Files
+from sandbox.storage.database import Storage
+from sandbox.storage.snowflakes import Snowflakes
+from sandbox.testing.faults import Faults, Settings
+from sandbox.testing.journal import Journal
 
 Json = dict[str, Any]
 DEFAULT_TOKEN = "MTEwMDAwMDAwMDAwMDAwMDEwMA.GEasel.opens-nothing-but-a-sandbox-on-this-m"  # in the shape of Discord's
@@ -141,7 +142,7 @@ class Sandbox:
         application[STATE] = self.state
         application.add_subapp(PREFIX, rest_application(self.state.clock))
         application.router.add_route("*", "/api/{rest:.*}", _refuse_version)
-        application.add_subapp("/sandbox", member_api.application())
+        application.add_subapp("/sandbox", api.application())
         application.router.add_routes(cdn.routes)
         application.router.add_get("/", self._page_or_gateway)
         application.router.add_get("/gateway", self.state.gateway.handle)

@@ -6,23 +6,23 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from sandbox.attachments import Files
-from sandbox.building import Building
 from sandbox.clock import Clock
-from sandbox.command_permissions import CommandPermissions
-from sandbox.commands import Commands
-from sandbox.faults import Faults
-from sandbox.gateway import Gateway
-from sandbox.hub import Hub
-from sandbox.interaction import Terms
-from sandbox.interactions import Interactions
-from sandbox.journal import Journal
-from sandbox.messages import Messages
-from sandbox.people import EASEL
-from sandbox.places import Channel
-from sandbox.snowflakes import Snowflakes
-from sandbox.storage import Storage
-from sandbox.world import World
+from sandbox.community.people import EASEL
+from sandbox.community.places import Channel
+from sandbox.community.world import World
+from sandbox.gateway.serving import Gateway
+from sandbox.platform.building import Building
+from sandbox.platform.command_permissions import CommandPermissions
+from sandbox.platform.commands import Commands
+from sandbox.platform.hub import Hub
+from sandbox.platform.interaction import Terms
+from sandbox.platform.interactions import Interactions
+from sandbox.platform.messages import Messages
+from sandbox.storage.attachments import Files
+from sandbox.storage.database import Storage
+from sandbox.storage.snowflakes import Snowflakes
+from sandbox.testing.faults import Faults
+from sandbox.testing.journal import Journal
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,18 @@ LAYERS = {
         {"app"},
         {"__main__"},
     ),
+    "sandbox": (
+        {"clock", "errors"},
+        {"community", "storage", "testing"},
+        {"limits"},
+        {"client", "platform"},
+        {"gateway"},
+        {"state"},
+        {"cdn", "member", "rest"},
+        {"server"},
+        {"cli"},
+        {"__main__"},
+    ),
 }
 
 
@@ -100,7 +112,7 @@ def test_no_imports_go_in_circles(package: str) -> None:
     list(TopologicalSorter(needs).static_order())
 
 
-@pytest.mark.parametrize("package", ["inference"])
+@pytest.mark.parametrize("package", ["inference", "sandbox"])
 def test_a_package_has_no_more_rooms_than_one_can_remember(package: str) -> None:
     assert len({room(name) for name, _ in modules(package)}) <= 20
 

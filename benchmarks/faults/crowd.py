@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from benchmarks.faults.painter import png
 from benchmarks.faults.trial import Trial
 from benchmarks.faults.witness import Shown, shown
-from sandbox.member import Json, Member, Refused, Reply, Unanswered
+from sandbox.client.member import Json, Member, Refused, Reply, Unanswered
 
 PEOPLE = ("Ada", "Linus", "Mei", "Grace", "Barbara")
 TRIES = 6

@@ -23,11 +23,11 @@ from msgspec.structs import replace
 from benchmarks.faults import victim
 from benchmarks.faults.victim import Order
 from benchmarks.faults.witness import Witness
-from sandbox.beginning import GUILD_ID
+from sandbox.client.member import Member
 from sandbox.clock import Clock
-from sandbox.commands import GLOBAL
-from sandbox.interaction import Interaction
-from sandbox.member import Member
+from sandbox.community.beginning import GUILD_ID
+from sandbox.platform.commands import GLOBAL
+from sandbox.platform.interaction import Interaction
 from sandbox.server import Sandbox
 
 START_WITHIN_S = 120.0

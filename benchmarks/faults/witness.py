@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.hub import Hub
-from sandbox.member import buttons_of, media_of, text_of
-from sandbox.people import EASEL_ID
+from sandbox.client.member import buttons_of, media_of, text_of
+from sandbox.community.people import EASEL_ID
+from sandbox.platform.hub import Hub
 
 Json = dict[str, Any]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 from sandbox.errors import DiscordError
-from sandbox.forms import Form, Json, Path
+from sandbox.limits.forms import Form, Json, Path
 
 CHAT_INPUT, USER_COMMAND, MESSAGE_COMMAND = 1, 2, 3
 SUB_COMMAND, SUB_COMMAND_GROUP, STRING, INTEGER, BOOLEAN = 1, 2, 3, 4, 5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sandbox.forms import Form, Json, Path
+from sandbox.limits.forms import Form, Json, Path
 from sandbox.limits.selects import OPTION_SELECT, SELECTS, check_select
 
 ACTION_ROW, BUTTON, TEXT_INPUT = 1, 2, 4

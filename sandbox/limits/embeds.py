@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sandbox.forms import Form, Json, Path
+from sandbox.limits.forms import Form, Json, Path
 
 MOST_EMBEDS = 10
 MOST_CHARACTERS = 6000

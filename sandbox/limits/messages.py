@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntFlag
 
-from sandbox import snowflakes
-from sandbox.attachments import safe_filename
-from sandbox.forms import Form, Json, Path
 from sandbox.limits.components import check_components
 from sandbox.limits.embeds import check_embeds
+from sandbox.limits.forms import Form, Json, Path
+from sandbox.storage import snowflakes
+from sandbox.storage.attachments import safe_filename
 
 MOST_CONTENT = 2000
 MOST_ATTACHMENTS = 10

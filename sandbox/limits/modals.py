@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sandbox.forms import Form, Json, Path
 from sandbox.limits.components import ACTION_ROW, TEXT_DISPLAY, TEXT_INPUT, Identities
+from sandbox.limits.forms import Form, Json, Path
 from sandbox.limits.selects import SELECTS, check_options, check_select
 
 LABEL, FILE_UPLOAD, RADIO_GROUP, CHECKBOX_GROUP, CHECKBOX = 18, 19, 21, 22, 23

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sandbox.forms import Form, Json, Path
 from sandbox.limits.commands import CHANNEL_TYPES
+from sandbox.limits.forms import Form, Json, Path
 
 OPTION_SELECT, USER_SELECT, ROLE_SELECT, MENTIONABLE_SELECT, CHANNEL_SELECT = 3, 5, 6, 7, 8
 SELECTS = (OPTION_SELECT, USER_SELECT, ROLE_SELECT, MENTIONABLE_SELECT, CHANNEL_SELECT)

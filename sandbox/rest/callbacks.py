@@ -6,9 +6,11 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox import snowflakes
-from sandbox.forms import Form
-from sandbox.interaction import (
+from sandbox.limits.commands import check_choices
+from sandbox.limits.forms import Form
+from sandbox.limits.messages import Flag, check_message
+from sandbox.limits.modals import check_modal
+from sandbox.platform.interaction import (
     AUTOCOMPLETE,
     COMMAND,
     COMPONENT,
@@ -18,13 +20,11 @@ from sandbox.interaction import (
     REPLIED,
     Interaction,
 )
-from sandbox.limits.commands import check_choices
-from sandbox.limits.messages import Flag, check_message
-from sandbox.limits.modals import check_modal
-from sandbox.message import Message
+from sandbox.platform.message import Message
 from sandbox.rest.payload import Payload, read_object
 from sandbox.rest.serving import answer, no_content
 from sandbox.state import State, state_of
+from sandbox.storage import snowflakes
 
 Json = dict[str, Any]
 routes = web.RouteTableDef()

@@ -7,17 +7,18 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox import errors, snowflakes
+from sandbox import errors
+from sandbox.community.people import EASEL, EASEL_ID
+from sandbox.community.permissions import Permission
+from sandbox.community.places import Channel
 from sandbox.errors import DiscordError
-from sandbox.forms import Form
+from sandbox.limits.forms import Form
 from sandbox.limits.messages import check_message
-from sandbox.message import REPLY, Message
-from sandbox.people import EASEL, EASEL_ID
-from sandbox.permissions import Permission
-from sandbox.places import Channel
+from sandbox.platform.message import REPLY, Message
 from sandbox.rest.payload import read_object
 from sandbox.rest.serving import answer, no_content
 from sandbox.state import State, state_of
+from sandbox.storage import snowflakes
 
 routes = web.RouteTableDef()
 Json = dict[str, Any]

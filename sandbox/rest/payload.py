@@ -9,10 +9,10 @@ from typing import Any
 
 from aiohttp import BodyPartReader, web
 
-from sandbox.attachments import Upload
 from sandbox.errors import invalid_json, too_large
-from sandbox.forms import Form
+from sandbox.limits.forms import Form
 from sandbox.state import state_of
+from sandbox.storage.attachments import Upload
 
 Json = dict[str, Any]
 _FILE_PART = re.compile(r"files?(?:\[(\d+)\])?")

@@ -6,13 +6,15 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox import beginning, errors, snowflakes
-from sandbox.guilds import Guild
-from sandbox.people import EASEL, EASEL_ID, Person
-from sandbox.places import TEXT
+from sandbox import errors
+from sandbox.community import beginning
+from sandbox.community.guilds import Guild
+from sandbox.community.people import EASEL, EASEL_ID, Person
+from sandbox.community.places import TEXT
 from sandbox.rest.payload import read_object
 from sandbox.rest.serving import answer
 from sandbox.state import State, state_of
+from sandbox.storage import snowflakes
 
 Json = dict[str, Any]
 routes = web.RouteTableDef()

@@ -6,14 +6,15 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox import errors, snowflakes
-from sandbox.commands import GLOBAL
-from sandbox.forms import Form
+from sandbox import errors
+from sandbox.community.people import EASEL_ID
 from sandbox.limits.commands import check_command, check_commands
-from sandbox.people import EASEL_ID
+from sandbox.limits.forms import Form
+from sandbox.platform.commands import GLOBAL
 from sandbox.rest.payload import read_object, read_payload
 from sandbox.rest.serving import answer, no_content
 from sandbox.state import state_of
+from sandbox.storage import snowflakes
 
 Json = dict[str, Any]
 routes = web.RouteTableDef()

@@ -10,10 +10,10 @@ from aiohttp import web
 
 from sandbox.clock import iso
 from sandbox.errors import DiscordError, method_not_allowed, not_found, planned, too_many_requests, unauthorized
-from sandbox.failures import Failure
 from sandbox.rest.payload import PAYLOAD
 from sandbox.rest.ratelimits import RateLimits, too_many_headers
 from sandbox.state import State, state_of
+from sandbox.testing.failures import Failure
 
 Json = dict[str, Any]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from sandbox import errors, snowflakes
-from sandbox.interaction import DEFERRED, REPLIED, Interaction
+from sandbox import errors
+from sandbox.community.people import EASEL_ID
 from sandbox.limits.messages import Flag, check_message
-from sandbox.message import Message
-from sandbox.people import EASEL_ID
+from sandbox.platform.interaction import DEFERRED, REPLIED, Interaction
+from sandbox.platform.message import Message
 from sandbox.rest.payload import read_object
 from sandbox.rest.serving import answer, no_content
 from sandbox.state import State, state_of
+from sandbox.storage import snowflakes
 
 routes = web.RouteTableDef()
 _WEBHOOK = "/webhooks/{webhook}/{token}"

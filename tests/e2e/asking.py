@@ -9,7 +9,7 @@ import re
 import pytest
 from PIL import Image
 
-from sandbox.member import Json, Member, Refused, Reply, buttons_of, text_of
+from sandbox.client.member import Json, Member, Refused, Reply, buttons_of, text_of
 from starter.world import Scene
 
 BOATS = Scene("boat", "blue", 2, "large", "sea", seed=5)

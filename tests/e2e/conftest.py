@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from sandbox.member import Member
+from sandbox.client.member import Member
 from sandbox.server import Sandbox
 from tests import openapi
 

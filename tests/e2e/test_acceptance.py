@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.member import Json, Member, text_of
+from sandbox.client.member import Json, Member, text_of
 from starter.render import render
 from tests.e2e.asking import BOATS, QUICK, finished, gone, has_button, is_private, number, painted, png
 from tests.e2e.conftest import Studio

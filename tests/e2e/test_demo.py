@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from sandbox.member import Member
+from sandbox.client.member import Member
 from tests.e2e.asking import QUICK, painted
 from tests.e2e.conftest import ROOT
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from inference.protocol import xmp
-from sandbox.member import Member, text_of
+from sandbox.client.member import Member, text_of
 from starter.answers import truth_of
 from starter.render import render
 from tests.e2e.asking import BOATS, has_button, number, painted, picture, png, refusal, said

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from sandbox.member import Json, Member, Refused, text_of
+from sandbox.client.member import Json, Member, Refused, text_of
 from starter.render import render, silhouettes
 from tests.e2e.asking import BOATS, has_button, painted, picture, png, refusal, said
 

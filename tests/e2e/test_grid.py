@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sandbox.member import Member, text_of
+from sandbox.client.member import Member, text_of
 from tests.e2e.asking import QUICK, finished, has_button, is_private, painted, picture
 from tests.e2e.conftest import Studio
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.member import Member, text_of
+from sandbox.client.member import Member, text_of
 from tests.e2e.asking import QUICK, finished, gone, has_button, is_private, number, painted, picture
 from tests.e2e.conftest import Studio
 

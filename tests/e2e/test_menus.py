@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.member import Member, text_of
+from sandbox.client.member import Member, text_of
 from starter.render import render
 from tests.e2e.asking import BOATS, QUICK, painted, picture, png
 from tests.e2e.conftest import Studio

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from sandbox.member import Member, text_of
+from sandbox.client.member import Member, text_of
 from sandbox.server import Sandbox
 from tests.e2e.asking import finished, has_button, painted
 from tests.e2e.conftest import ROOT, Studio

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from sandbox.member import Member, text_of
+from sandbox.client.member import Member, text_of
 from tests.e2e.asking import QUICK, finished, gone, has_button, painted
 from tests.e2e.conftest import Studio
 

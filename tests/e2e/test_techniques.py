@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
-from sandbox.member import Member, text_of
+from sandbox.client.member import Member, text_of
 from starter.control import edge_f1, edges_of
 from starter.judge import judge_pictures, load_judge
 from starter.render import render

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from sandbox.member import Json, Member, buttons_of, text_of
+from sandbox.client.member import Json, Member, buttons_of, text_of
 from sandbox.server import Sandbox
 from tests.e2e.asking import gone, has_button, painted
 from tests.e2e.conftest import ROOT, Studio

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sandbox.member import Json, Member, Reply, text_of
+from sandbox.client.member import Json, Member, Reply, text_of
 from starter.render import render
 from tests.e2e.asking import BOATS, QUICK, finished, is_private, number, painted, picture, png, refusal
 from tests.e2e.conftest import Studio

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from playwright.async_api import BrowserContext, expect
 
-from sandbox.member import Member
+from sandbox.client.member import Member
 from sandbox.server import Sandbox
 from tests.page.conftest import World
 from tests.page.driver import ChatPage, open_page

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from sandbox.client.member import Member
 from sandbox.clock import ManualClock
-from sandbox.member import Member
 from sandbox.server import Sandbox
 from tests.sandbox.rawbot import RawBot
 

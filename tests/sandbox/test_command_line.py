@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.bot_process import BotEnded, BotProcess
-from sandbox.demo import demo
-from sandbox.member import Member
-from sandbox.say import say
+from sandbox.cli.bot_process import BotEnded, BotProcess
+from sandbox.cli.demo import demo
+from sandbox.cli.say import say
+from sandbox.client.member import Member
 from sandbox.server import Sandbox
 from tests import openapi
 
@@ -74,7 +74,7 @@ async def test_demo_says_when_all_is_ready_and_stops_the_bot_when_told(
         started.append(BotProcess(sandbox, data, POCKET_BOT))
         return started[0]
 
-    monkeypatch.setattr("sandbox.demo.BotProcess", pocket_bot)
+    monkeypatch.setattr("sandbox.cli.demo.BotProcess", pocket_bot)
     monkeypatch.setenv("DISPLAY", ":0")
     opened = asyncio.Event()
     loop = asyncio.get_running_loop()

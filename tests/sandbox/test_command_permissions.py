@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from sandbox.command_permissions import ROLE, USER, Grant, _decided
-from sandbox.member import Member, Refused
-from sandbox.permissions import Permission
+from sandbox.client.member import Member, Refused
+from sandbox.community.permissions import Permission
+from sandbox.platform.command_permissions import ROLE, USER, Grant, _decided
 from sandbox.server import Sandbox
 from tests import openapi
 from tests.sandbox.rawbot import APPLICATION, GUILD, IMAGINE, RawBot

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from sandbox import commandbar
+from sandbox.client.member import Member, Refused
+from sandbox.community.world import Scene, World
 from sandbox.errors import MemberError
-from sandbox.member import Member, Refused
-from sandbox.world import Scene, World
+from sandbox.member import commandbar
 from tests import openapi
 from tests.sandbox.rawbot import APPLICATION, DIRECT_WITH_ADA, GUILD, IMAGINE, PICTURES, RawBot
 

@@ -8,12 +8,12 @@ from typing import Any
 import aiohttp
 import pytest
 
-from sandbox.beginning import crowd
+from sandbox.client.member import Member, Refused
 from sandbox.clock import ManualClock
-from sandbox.hub import Hub
-from sandbox.journal import KEPT, Journal
-from sandbox.member import Member, Refused
+from sandbox.community.beginning import crowd
+from sandbox.platform.hub import Hub
 from sandbox.server import Sandbox
+from sandbox.testing.journal import KEPT, Journal
 from tests import openapi
 from tests.sandbox.rawbot import GUILD, IMAGINE, RawBot
 

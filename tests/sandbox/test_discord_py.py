@@ -17,7 +17,7 @@ import pytest
 import yarl
 from discord import app_commands
 
-from sandbox.member import Member, Reply
+from sandbox.client.member import Member, Reply
 from sandbox.server import Sandbox
 from tests import openapi
 from tests.sandbox.rawbot import GUILD

@@ -8,8 +8,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from sandbox.client.member import Member
 from sandbox.clock import ManualClock
-from sandbox.member import Member
 from sandbox.server import Sandbox
 from tests import openapi
 from tests.sandbox.rawbot import PICTURES, RawBot

@@ -7,8 +7,8 @@ import importlib.util
 import aiohttp
 import pytest
 
+from sandbox.client.member import Member
 from sandbox.clock import ManualClock
-from sandbox.member import Member
 from sandbox.server import DEFAULT_TOKEN, Sandbox
 from tests import openapi
 from tests.sandbox.rawbot import ALL_INTENTS, GUILD, RawBot

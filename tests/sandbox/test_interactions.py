@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from sandbox.client.member import Member, Refused, Reply
 from sandbox.clock import ManualClock
-from sandbox.member import Member, Refused, Reply
 from sandbox.server import Sandbox
 from tests import openapi
 from tests.sandbox.rawbot import IMAGINE, PICTURES, Gateway, RawBot

@@ -11,9 +11,9 @@ import aiohttp
 import pytest
 from PIL import Image
 
+from sandbox.client.member import Member, Refused, Unanswered, text_of
 from sandbox.clock import ManualClock
 from sandbox.errors import OperatorError
-from sandbox.member import Member, Refused, Unanswered, text_of
 from sandbox.server import Sandbox
 from tests.sandbox.rawbot import GUILD, IMAGINE, PICTURES, PRINT_ROOM, RawBot
 

@@ -7,10 +7,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from sandbox.attachments import safe_filename
+from sandbox.client.member import Member, media_of
 from sandbox.clock import ManualClock
-from sandbox.member import Member, media_of
 from sandbox.server import Sandbox
+from sandbox.storage.attachments import safe_filename
 from tests import openapi
 from tests.sandbox.rawbot import APPLICATION, PICTURES, RawBot
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.member import Member, Refused
-from sandbox.permissions import Permission
+from sandbox.client.member import Member, Refused
+from sandbox.community.permissions import Permission
 from sandbox.server import Sandbox
 from tests import openapi
 from tests.sandbox.rawbot import GUILD, IMAGINE, PICTURES, PRINT_ROOM, Gateway, RawBot

@@ -1,0 +1,1 @@
+"""What is kept: records and uploaded files, and the ids of everything."""
