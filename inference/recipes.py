@@ -179,7 +179,7 @@ def parameters(request: Imagine, made_of: Mapping[str, Any], seed: int) -> str:
 
 def model_hash(model: PictureModel) -> str:
     """The short hash that stands for the model: that of its denoiser's weights."""
-    return model.hashes["unet"] if "unet" in model.hashes else model.hashes["transformer"]
+    return model.hashes[model.family.denoiser.component]
 
 
 def versions() -> Mapping[str, str]:

@@ -89,7 +89,7 @@ class Store:
         model = self._use("model", name, on_load, partial(pipelines.model, policy=kept_as))
         thrifty = kept_as != self._chosen[name]
         if (model.policy, model.thrifty) != (kept_as, thrifty):
-            placement.tile(model.pipeline, kept_as)
+            placement.tile(model.pipeline, model.family, kept_as)
             model = self._resident[key].model = replace(model, policy=kept_as, thrifty=thrifty)
         return model
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from inference.errors import Unsafe
 from inference.pictures import images
-from inference.silence import quietened
+from inference.silence import silenced
 
 FLAGGED = "The safety checker held this back, and it errs at times. Try other words or another seed."
 
@@ -36,7 +36,7 @@ class Checker:
         seen = self._extractor(images=images.opaque(picture), return_tensors="pt")["pixel_values"]
         seen = seen.to(self.model.device, self.model.dtype)
         # It warns of every flagged picture: the member is told, and nothing is wrong here.
-        with quietened("diffusers.pipelines.stable_diffusion.safety_checker"):
+        with silenced("diffusers.pipelines.stable_diffusion.safety_checker"):
             # What it is given as the pictures it would blacken; the flags alone are of use here.
             _, (flagged,) = self.model(clip_input=seen, images=[np.zeros((1, 1, 3))])
         if flagged:

@@ -21,7 +21,7 @@ from inference.models import adapters, placement
 from inference.models.handles import Setup
 from inference.networks import finite
 from inference.painting import decoding
-from inference.painting.passes import Pass, Place
+from inference.painting.passes import Pass, Slot
 from inference.protocol import Imagine
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Session:
         sketch: Sketch | None,
     ) -> None:
         self._requests = {request.job: request for request in requests}
-        self._waiting = [Place(request, index) for request in requests for index in range(request.count)]
+        self._waiting = [Slot(request, index) for request in requests for index in range(request.count)]
         self._setup = setup
         self._report = report
         self._sketch = sketch
@@ -68,7 +68,7 @@ class Session:
         """What the first pass of the pictures ran with last."""
         return self._first.scheduler
 
-    def paint(self) -> Iterator[tuple[Place, Image.Image]]:
+    def paint(self) -> Iterator[tuple[Slot, Image.Image]]:
         """The pictures of all jobs that nobody cancels, one after the other."""
         for job in self._requests:
             self._tell(job)
@@ -89,7 +89,7 @@ class Session:
         """What was painted, in the place of a masked part where the job has one."""
         return self._first.put_back(job, picture)
 
-    def _next_places(self) -> list[Place]:
+    def _next_places(self) -> list[Slot]:
         """The pictures of the next pass, at most the canonical batch; none when all are painted or cancelled."""
         wanted = self._report.still_wanted({place.request.job: None for place in self._waiting})
         waiting = [place for place in self._waiting if place.request.job in wanted]
@@ -99,18 +99,18 @@ class Session:
         self._waiting = waiting[len(places) :]
         return places
 
-    def _paint_again(self, second: Pass, place: Place, picture: Image.Image) -> Image.Image | None:
+    def _paint_again(self, second: Pass, place: Slot, picture: Image.Image) -> Image.Image | None:
         """The picture at the size of the second pass; None where nobody wants it any more."""
         request = place.request.second
         assert request is not None
         if self._setup.upscaler is not None:
             picture = self._setup.upscaler.network.enlarge(picture, before_tile=self._report.alive)
         second.start_from(picture.resize((request.width, request.height), Image.Resampling.LANCZOS), request.job)
-        again = Place(request, place.index)
+        again = Slot(request, place.index)
         latents = self._denoise(second, [again])
         return self._decode(again, latents[0]) if len(latents) else None
 
-    def _denoise(self, taken: Pass, places: list[Place]) -> torch.Tensor:
+    def _denoise(self, taken: Pass, places: list[Slot]) -> torch.Tensor:
         """The finished latents of these places, in their order; none where all of their jobs were cancelled."""
 
         def after_step(step: int, estimate: torch.Tensor | None) -> None:
@@ -127,7 +127,7 @@ class Session:
             # diffusers does so itself, but not where it is broken off, nor for a pipeline that only shares the parts.
             placement.rest(self._setup.model.pipeline)
 
-    def _decode(self, place: Place, latent: torch.Tensor) -> Image.Image | None:
+    def _decode(self, place: Slot, latent: torch.Tensor) -> Image.Image | None:
         """The picture of these latents; None where nobody wants it any more."""
         job = place.request.job
         if not self._report.still_wanted([job]):
@@ -137,7 +137,7 @@ class Session:
         if self._steps_done[job] == self._requests[job].steps_together:
             self._tell(job, "finishing")
         model = self._setup.model
-        (picture,) = decoding.decode(model.pipeline, model.entry.family, latent.unsqueeze(0))
+        (picture,) = decoding.decode(model.pipeline, model.family, latent.unsqueeze(0))
         self._shown[job][place.index] = picture
         return picture
 
@@ -156,7 +156,7 @@ class Session:
     def _tell(self, job: int, stage: Literal["painting", "finishing"] = "painting") -> None:
         self._report.step(job, self._steps_done[job], self._requests[job].steps_together, stage)
 
-    def _after_step(self, places: list[Place], step: int, estimate: torch.Tensor | None) -> None:
+    def _after_step(self, places: list[Slot], step: int, estimate: torch.Tensor | None) -> None:
         for place in places:
             self._steps_done[place.request.job] += 1
         wanted = self._report.still_wanted({place.request.job: None for place in places})
@@ -170,7 +170,7 @@ class Session:
         if time.monotonic() >= self._preview_due_s:
             self._preview(places, self._sketch, estimate[: len(places)], wanted)
 
-    def _preview(self, places: list[Place], sketch: Sketch, estimate: torch.Tensor, wanted: list[int]) -> None:
+    def _preview(self, places: list[Slot], sketch: Sketch, estimate: torch.Tensor, wanted: list[int]) -> None:
         self._setup.device.settle()
         began_s = time.monotonic()
         try:

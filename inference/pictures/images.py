@@ -14,7 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from inference.errors import InvalidInput
 from inference.protocol import XMP_KEYWORD, Input
-from inference.silence import quietened
+from inference.silence import silenced
 
 PREVIEW_PIXELS = 512
 """The longer side of a preview. Discord shows it about this large."""
@@ -32,7 +32,7 @@ def read(files: Mapping[str, bytes], expected: Input) -> Image.Image:
         raise InvalidInput(f"A picture of {expected.width}x{expected.height} pixels is too large.")
     try:
         # Of sizes Pillow only warns, at a limit of its own; here they are known before, and compared.
-        with quietened(), Image.open(io.BytesIO(files[expected.sha256]), formats=("PNG",)) as picture:
+        with silenced(), Image.open(io.BytesIO(files[expected.sha256]), formats=("PNG",)) as picture:
             if picture.size != (expected.width, expected.height):
                 raise InvalidInput("The picture has another size than it was said to have. Please try again.")
             transparent = "A" in picture.getbands() or "transparency" in picture.info

@@ -263,7 +263,7 @@ def _sketcher(model: PictureModel, store: Store, loading: Callable[[], None]) ->
         decoder = None
     if decoder is None and model.policy.offload == "model":
         return None
-    return partial(decoding.sketch, model.pipeline, model.entry.family, decoder=decoder)
+    return partial(decoding.sketch, model.pipeline, model.family, decoder=decoder)
 
 
 def _notes(request: Imagine, model: PictureModel) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from inference.models.store import Store
 from inference.networks import annotator
 from inference.pictures import images
 from inference.protocol import Compare, Control
-from inference.silence import quietened
+from inference.silence import silenced
 from inference.tasks import compare
 from starter.render import render
 from starter.world import Scene
@@ -52,7 +52,7 @@ def with_annotator(known: Catalog, folder: Path, kind: AnnotatorKind, cpu: Devic
 
 def write_detector(folder: Path, kind: AnnotatorKind) -> None:
     """The files of a detector with random weights, as lllyasviel/Annotators has them."""
-    with quietened():
+    with silenced():
         from controlnet_aux.hed import ControlNetHED_Apache2
         from controlnet_aux.lineart import Generator
         from controlnet_aux.mlsd.models.mbv2_mlsd_large import MobileV2_MLSD_Large

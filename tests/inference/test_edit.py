@@ -12,9 +12,9 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from inference.catalog.entries import DIFFUSION_SAMPLERS
 from inference.catalog.reading import Catalog
 from inference.errors import InvalidInput
+from inference.families.samplers import DIFFUSION, FLOW
 from inference.models.store import Store
 from inference.painting import samplers
 from inference.protocol import Finished, Imagine, Input
@@ -84,14 +84,14 @@ def test_masks_without_a_picture_or_of_another_size_are_refused(known: Catalog) 
         imagine.check(edit("sd15", known, image=Input("0" * 64, 10, 10)), known)
 
 
-@pytest.mark.parametrize("name", [*DIFFUSION_SAMPLERS, "FlowMatch Euler"])
+@pytest.mark.parametrize("name", [*DIFFUSION, "FlowMatch Euler"])
 @pytest.mark.parametrize("taken", [6, 3])
 def test_what_is_kept_is_under_the_noise_that_a_perfect_run_would_have_left(name: str, taken: int) -> None:
     flow, draws = name == "FlowMatch Euler", name in ("Euler a", "DDPM", "LCM")
     betas = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
     # Where the steps divide the schedule evenly: elsewhere DDIM and DDPM round to the next of the thousand times.
     config: dict[str, Any] = {"shift": 3.0} if flow else {"timestep_spacing": "leading", **betas}
-    scheduler = samplers.build(name, config, 8, begin=8 - taken)
+    scheduler = samplers.build((DIFFUSION | FLOW)[name], config, 8, begin=8 - taken)
     chance = torch.Generator().manual_seed(0)
     clean, noise = (torch.randn(1, 4, 64, 64, generator=chance) for _ in range(2))
     latents = samplers.noised(scheduler, clean, noise, 8) * getattr(scheduler, "init_noise_sigma", 1.0)

@@ -95,7 +95,7 @@ def test_a_vae_that_overflows_in_half_precision_works_in_float32_and_goes_back(
     name: str, own: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = own.use(name, lambda: None)
-    pipeline, family = model.pipeline, model.entry.family
+    pipeline, family = model.pipeline, model.family
     overflow_in_half(pipeline.vae.to(torch.float16))
     kept = {key: value.clone() for key, value in pipeline.vae.state_dict().items()}
     latents = decoding.encode(pipeline, family, tiny.picture(32, 32))
@@ -201,4 +201,4 @@ def test_the_entry_of_an_upscaler_says_what_it_computes_in(models_toml: Path, tm
     toml.write_text(models_toml.read_text().replace('arch = "rrdb"', 'arch = "rrdb"\ndtype = "bfloat16"'))
     entry = reading.load(toml).upscalers["x2"]
     gpu = replace(cpu, where=torch.device("cuda"))
-    assert (cpu.dtype(entry.dtype, "upscaler"), gpu.dtype(entry.dtype, "upscaler")) == (torch.float32, torch.bfloat16)
+    assert (cpu.dtype(entry.dtype), gpu.dtype(entry.dtype)) == (torch.float32, torch.bfloat16)

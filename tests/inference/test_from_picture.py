@@ -14,10 +14,10 @@ import torch
 from PIL import Image
 
 from inference.catalog import reading
-from inference.catalog.entries import DIFFUSION_SAMPLERS
 from inference.catalog.reading import Catalog
 from inference.device import Device
 from inference.errors import InvalidInput
+from inference.families.samplers import DIFFUSION
 from inference.models.store import Store
 from inference.painting import samplers
 from inference.protocol import Imagine, Input, Picture, Progress, Variation
@@ -73,7 +73,7 @@ def test_every_family_paints_from_a_picture_and_repeats_itself(name: str, known:
     assert len({pixels(picture).tobytes() for picture in (first, other, freely)}) == 3
 
 
-@pytest.mark.parametrize("sampler", DIFFUSION_SAMPLERS)
+@pytest.mark.parametrize("sampler", DIFFUSION)
 def test_less_strength_stays_nearer_to_the_picture(sampler: str, starter: Store) -> None:
     truth = np.asarray(Image.open(io.BytesIO(HOUSE))).astype(float)
     distances = []
@@ -143,10 +143,10 @@ def test_strength_out_of_bounds_is_refused(strength: float, known: Catalog) -> N
         imagine.check(msgspec.structs.replace(for_model("sd15", known), strength=strength), known)
 
 
-@pytest.mark.parametrize("sampler", DIFFUSION_SAMPLERS)
+@pytest.mark.parametrize("sampler", DIFFUSION)
 def test_run_starts_under_as_much_noise_as_its_first_step_expects(sampler: str, known: Catalog, store: Store) -> None:
     config = store.use("sd15", on_load=lambda: None).scheduler_config
-    scheduler = samplers.build(sampler, config, 10, begin=6)
+    scheduler = samplers.build(DIFFUSION[sampler], config, 10, begin=6)
     clean, noise = torch.zeros(2, 4, 4, 4), torch.ones(2, 4, 4, 4)
     level = samplers.noised(scheduler, clean, noise, 10) * getattr(scheduler, "init_noise_sigma", 1.0)
     assert len(scheduler.timesteps) == 4

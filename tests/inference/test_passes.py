@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 
 from inference.catalog import reading
-from inference.catalog.entries import DIFFUSION_SAMPLERS
 from inference.catalog.reading import Catalog
 from inference.errors import CatalogError, InvalidInput
+from inference.families.samplers import DIFFUSION
 from inference.models.store import Store
 from inference.painting import samplers
 from inference.protocol import Finished, Hires, Imagine, Input, Preview, Progress, Refiner
@@ -171,7 +171,7 @@ def test_refiner_takes_the_last_steps_and_repeats(
     assert first.pictures != paint(store, msgspec.structs.replace(request, refiner=None)).pictures
 
 
-@pytest.mark.parametrize("sampler", DIFFUSION_SAMPLERS)
+@pytest.mark.parametrize("sampler", DIFFUSION)
 def test_every_sampler_can_hand_over_to_the_refiner(sampler: str, known: Catalog, store: Store) -> None:
     request = for_model(known, "sdxl", steps=8, sampler=sampler, refiner=REFINER)
     first, again = paint(store, request), paint(store, request)
@@ -179,7 +179,7 @@ def test_every_sampler_can_hand_over_to_the_refiner(sampler: str, known: Catalog
     assert np.asarray(opened(first)).std() > 0
 
 
-@pytest.mark.parametrize("sampler", DIFFUSION_SAMPLERS)
+@pytest.mark.parametrize("sampler", DIFFUSION)
 def test_two_stretches_of_a_schedule_end_where_one_run_ends(sampler: str, known: Catalog, store: Store) -> None:
     config = store.use("sdxl", on_load=lambda: None).scheduler_config
     chance = torch.Generator().manual_seed(0)
@@ -188,7 +188,7 @@ def test_two_stretches_of_a_schedule_end_where_one_run_ends(sampler: str, known:
     def after(*stretches: tuple[int, int | None]) -> torch.Tensor:
         latents = None
         for begin, end in stretches:
-            scheduler = samplers.build(sampler, config, 10, begin, end)
+            scheduler = samplers.build(DIFFUSION[sampler], config, 10, begin, end)
             if latents is None:
                 latents = samplers.noised(scheduler, clean, noise, 10) * getattr(scheduler, "init_noise_sigma", 1.0)
             scheduler.set_timesteps(10)

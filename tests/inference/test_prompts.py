@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 
 from inference.catalog.reading import Catalog
+from inference.families.words import POOLED
 from inference.models import prompts
-from inference.models.prompts import ARGUMENTS, Encoded, PromptEncoder
+from inference.models.prompts import Encoded, PromptEncoder
 from inference.models.store import Store
 from inference.protocol import Imagine
 from inference.tasks import imagine
@@ -33,7 +34,7 @@ def pipeline(store: Store, name: str) -> Any:
 def encoder(store: Store, name: str) -> PromptEncoder:
     """An encoder that has encoded nothing yet."""
     model = store.use(name, lambda: None)
-    return PromptEncoder(model.pipeline, model.entry.family)
+    return PromptEncoder(model.pipeline, model.family.words)
 
 
 def of_diffusers(store: Store, name: str, prompt: str, negative: str | None) -> Encoded:
@@ -45,7 +46,7 @@ def of_diffusers(store: Store, name: str, prompt: str, negative: str | None) -> 
             num_images_per_prompt=1,
             do_classifier_free_guidance=True,
         )
-    return dict(zip(ARGUMENTS, encoded, strict=False))
+    return dict(zip(POOLED, encoded, strict=False))
 
 
 def same(first: Encoded, second: Encoded) -> bool:

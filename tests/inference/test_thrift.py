@@ -13,6 +13,7 @@ from diffusers import UNet2DConditionModel
 
 from inference.catalog.reading import Catalog
 from inference.device import Device
+from inference.families.record import Family
 from inference.models import placement, policy
 from inference.models.policy import Policy
 from inference.models.store import Store
@@ -112,10 +113,10 @@ def test_a_second_full_memory_names_the_size_that_fits_and_the_next_picture_begi
 def test_a_model_that_does_not_load_whole_is_loaded_in_parts(known: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     place = placement.place
 
-    def place_unless_whole(pipeline: Any, kept_as: Policy, device: Device) -> None:
+    def place_unless_whole(pipeline: Any, family: Family, kept_as: Policy, device: Device) -> None:
         if kept_as.offload == "none":
             raise torch.OutOfMemoryError("CUDA out of memory")
-        place(pipeline, kept_as, device)
+        place(pipeline, family, kept_as, device)
 
     with served(known, card()) as (serving, _):
         monkeypatch.setattr(placement, "place", place_unless_whole)
