@@ -21,6 +21,7 @@ from inference.protocol import Finished, Imagine, Input
 from inference.tasks import imagine
 from tests.inference.conftest import ask_for, paint_from, uploaded
 from tests.inference.folders import bytes_of, hashes
+from tests.inference.test_samplers import DRAWING
 from tests.inference.tiny import picture
 
 OLD = picture(90, 60, seed=3)
@@ -84,10 +85,10 @@ def test_masks_without_a_picture_or_of_another_size_are_refused(known: Catalog) 
         imagine.check(edit("sd15", known, image=Input("0" * 64, 10, 10)), known)
 
 
-@pytest.mark.parametrize("name", [*DIFFUSION, "FlowMatch Euler"])
+@pytest.mark.parametrize("name", DIFFUSION | FLOW)
 @pytest.mark.parametrize("taken", [6, 3])
 def test_what_is_kept_is_under_the_noise_that_a_perfect_run_would_have_left(name: str, taken: int) -> None:
-    flow, draws = name == "FlowMatch Euler", name in ("Euler a", "DDPM", "LCM")
+    flow, draws = name in FLOW, name in DRAWING
     betas = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
     # Where the steps divide the schedule evenly: elsewhere DDIM and DDPM round to the next of the thousand times.
     config: dict[str, Any] = {"shift": 3.0} if flow else {"timestep_spacing": "leading", **betas}

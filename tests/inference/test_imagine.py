@@ -80,16 +80,6 @@ def test_a_picture_has_the_same_bytes_alone_in_a_job_of_four_and_beside_another_
     assert alone.sha256 == beside.sha256
 
 
-def test_samplers_that_draw_noise_are_seeded_per_picture_in_a_batch(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(imagine, "canonical_batch", lambda *_: 2)
-    for sampler in ("DDPM", "Euler a", "LCM"):
-        alone = paint(store, ask_for(seed=8, sampler=sampler))[1].pictures[0]
-        beside = paint(store, ask_for(seed=7, sampler=sampler, count=2))[1].pictures[1]
-        assert np.array_equal(pixels(alone), pixels(beside)), sampler
-
-
 def test_a_variation_of_strength_0_is_its_original_bit_for_bit(store: Store) -> None:
     for sampler in ("DPM++ 2M", "Euler a"):
         original = paint(store, ask_for(sampler=sampler))[1].pictures[0]

@@ -1,17 +1,25 @@
-"""The samplers: each paints, each repeats itself, each knows what it is heading for."""
+"""The samplers: each is one of diffusers, paints, repeats itself and knows what it is heading for."""
 
 from __future__ import annotations
+
+import inspect
 
 import numpy as np
 import pytest
 import torch
+from diffusers import SchedulerMixin
 
 from inference.families import FAMILIES
-from inference.families.samplers import DIFFUSION
+from inference.families.record import load_class
+from inference.families.samplers import DIFFUSION, FLOW
 from inference.models.store import Store
 from inference.painting import samplers
+from inference.tasks import imagine
 from tests.inference.conftest import ask_for
 from tests.inference.test_imagine import paint, pixels
+
+DRAWING = ("Euler a", "DDPM", "LCM")
+"""Those that draw noise between their steps, from each picture's own generator."""
 
 
 @pytest.mark.parametrize("model", ["sd15", "sd21", "sdxl"])
@@ -23,9 +31,30 @@ def test_each_sampler_paints_and_repeats_itself_bit_for_bit(sampler: str, model:
     assert first.std() > 1
 
 
-def test_there_are_eight_and_flow_matching_has_its_own() -> None:
-    assert len(DIFFUSION) == 8
-    assert list(FAMILIES["sd3"].samplers) == list(FAMILIES["flux"].samplers) == ["FlowMatch Euler"]
+@pytest.mark.parametrize("sampler", DRAWING)
+def test_samplers_that_draw_noise_are_seeded_per_picture_in_a_batch(
+    sampler: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imagine, "canonical_batch", lambda *_: 2)
+    alone = paint(store, ask_for(seed=8, sampler=sampler))[1].pictures[0]
+    beside = paint(store, ask_for(seed=7, sampler=sampler, count=2))[1].pictures[1]
+    assert np.array_equal(pixels(alone), pixels(beside))
+
+
+@pytest.mark.parametrize("sampler", DIFFUSION | FLOW)
+def test_each_is_a_scheduler_of_diffusers_that_takes_one_step_for_each_evaluation(sampler: str) -> None:
+    made_of = (DIFFUSION | FLOW)[sampler]
+    kind = load_class(made_of.scheduler)
+    assert issubclass(kind, SchedulerMixin)
+    assert kind.order == 1
+    # diffusers would leave out what it does not know.
+    assert made_of.changes.keys() <= inspect.signature(kind).parameters.keys()
+
+
+def test_noise_is_taken_away_and_flow_followed_by_samplers_of_their_own() -> None:
+    assert not DIFFUSION.keys() & FLOW.keys()
+    assert [list(FAMILIES[name].samplers) for name in ("sd1", "sd2", "sdxl")] == [list(DIFFUSION)] * 3
+    assert [list(FAMILIES[name].samplers) for name in ("sd3", "flux")] == [list(FLOW)] * 2
 
 
 def test_different_samplers_paint_differently(store: Store) -> None:
@@ -34,7 +63,7 @@ def test_different_samplers_paint_differently(store: Store) -> None:
         for sampler in DIFFUSION
         if sampler not in ("DDIM", "DDPM")  # which are Euler and Euler a in other variables
     }
-    assert len(set(painted.values())) == len(painted) == 6
+    assert len(set(painted.values())) == len(painted) == len(DIFFUSION) - 2
 
 
 def test_lcm_takes_more_steps_than_it_was_distilled_with(store: Store) -> None:
