@@ -22,6 +22,7 @@ from inference.protocol import Finished, Hires, Imagine, Input, Preview, Progres
 from inference.tasks import imagine
 from tests.inference.conftest import Record, ask_for, uploaded, with_model
 from tests.inference.folders import bytes_of, hashes
+from tests.inference.test_samplers import DRAWING
 from tests.inference.tiny import picture
 
 HIRES = Hires(width=64, height=48, strength=0.5)
@@ -180,19 +181,19 @@ def test_every_sampler_can_hand_over_to_the_refiner(sampler: str, known: Catalog
 
 
 @pytest.mark.parametrize("sampler", DIFFUSION)
-def test_two_stretches_of_a_schedule_end_where_one_run_ends(sampler: str, known: Catalog, store: Store) -> None:
+def test_two_segments_of_a_schedule_end_where_one_run_ends(sampler: str, known: Catalog, store: Store) -> None:
     config = store.use("sdxl", on_load=lambda: None).scheduler_config
     chance = torch.Generator().manual_seed(0)
     clean, noise = (torch.randn(1, 4, 16, 16, generator=chance) for _ in range(2))
 
-    def after(*stretches: tuple[int, int | None]) -> torch.Tensor:
+    def after(*segments: tuple[int, int | None]) -> torch.Tensor:
         latents = None
-        for begin, end in stretches:
+        for begin, end in segments:
             scheduler = samplers.build(DIFFUSION[sampler], config, 10, begin, end)
             if latents is None:
                 latents = samplers.noised(scheduler, clean, noise, 10) * getattr(scheduler, "init_noise_sigma", 1.0)
             scheduler.set_timesteps(10)
-            own = {"generator": torch.Generator().manual_seed(1)} if sampler in ("Euler a", "DDPM", "LCM") else {}
+            own = {"generator": torch.Generator().manual_seed(1)} if sampler in DRAWING else {}
             for time in scheduler.timesteps.clone():
                 latents = scheduler.step(noise, time, latents, **own).prev_sample
         assert latents is not None
@@ -200,7 +201,7 @@ def test_two_stretches_of_a_schedule_end_where_one_run_ends(sampler: str, known:
 
     one, two = after((0, None)), after((0, 8), (8, None))
     # What is predicted is the noise itself, so both ways lead to the clean latents, whatever the order of the solver.
-    if sampler in ("Euler a", "DDPM", "LCM"):
+    if sampler in DRAWING:
         assert one.std() == pytest.approx(float(two.std()), rel=0.2)
     else:
         assert torch.allclose(one, two, atol=0.05)
