@@ -36,6 +36,9 @@ DIFFUSION: dict[str, Sampler] = {
     "DPM++ 2M Karras": Sampler(
         "DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++", "use_karras_sigmas": True}
     ),
+    "DPM++ 2M SDE": Sampler(
+        "DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++", "use_karras_sigmas": False}
+    ),
     "Euler": Sampler("EulerDiscreteScheduler", {"use_karras_sigmas": False}),
     "Euler a": Sampler("EulerAncestralDiscreteScheduler"),
     "DDIM": Sampler("DDIMScheduler", _UNCLIPPED),

@@ -18,7 +18,7 @@ from inference.tasks import imagine
 from tests.inference.conftest import ask_for
 from tests.inference.test_imagine import paint, pixels
 
-DRAWING = ("Euler a", "DDPM", "LCM")
+DRAWING = ("Euler a", "DDPM", "LCM", "DPM++ 2M SDE")
 """Those that draw noise between their steps, from each picture's own generator."""
 
 
