@@ -83,6 +83,8 @@ class Latents:
     """The other way round, from latents of any type."""
     tile: Callable[[Any, int, int], None] = tile
     """Has the VAE of this factor work in tiles of at most so many pixels, until its `disable_tiling` is called."""
+    channels: str = "latent_channels"
+    """What the VAE's configuration calls the number of channels."""
     upcast: bool = False
     """Whether its numbers overflow in float16, unless the VAE's configuration says that they do not
     (`force_upcast`)."""

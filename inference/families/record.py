@@ -61,6 +61,8 @@ class Family:
     """What its pipelines are told beside their components when they are made."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
     """What its pipeline is told beside words, size and steps when it is called."""
+    guidance: str = "guidance_scale"
+    """What its pipeline calls how far it is guided."""
     control: Control | None = None
     """None where no ControlNet can be used."""
     refiner: str | None = None

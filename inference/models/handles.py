@@ -65,6 +65,12 @@ class PictureModel:
         return getattr(self.pipeline, self.family.denoiser.component)
 
     @property
+    def latent_channels(self) -> int:
+        """How many channels its latents have."""
+        channels: int = self.pipeline.vae.config[self.family.latents.channels]
+        return channels
+
+    @property
     def parts(self) -> dict[str, torch.nn.Module]:
         """The networks of the pipeline by their names."""
         return networks(self.pipeline)

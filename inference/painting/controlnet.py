@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 from PIL import Image
@@ -24,9 +23,7 @@ def pipeline(model: PictureModel, control: PictureControl | None) -> Any:
         return model.pipeline
     assert model.family.control is not None, "the catalogue was checked"
     kind = load_class(model.family.control.pipeline)
-    parts = {**model.pipeline.components, "controlnet": control.network}
-    # What the model was published with, such as what SDXL reads for an empty prompt.
-    known = {name: value for name, value in model.pipeline.config.items() if name in inspect.signature(kind).parameters}
-    following: Any = kind(**{**known, **model.family.settings, **parts})
+    components = model.pipeline.components
+    following: Any = kind(**components, controlnet=control.network, **model.family.settings)
     following.set_progress_bar_config(disable=True)
     return following

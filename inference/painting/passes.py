@@ -5,7 +5,7 @@ Whose turn is next and what is told of it meanwhile is the session's (`session`)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,9 +65,9 @@ class Pass:
         self._starts = {request.job: self._start(request, files) for request in requests}
         self._followed = {request.job: self._to_follow(request, files) for request in requests}
 
-    def length(self, slot: Slot) -> int:
-        """How many tokens the words of a picture take; only those with equally many can share a run."""
-        return self._words(slot)["prompt_embeds"].shape[1]
+    def length(self, slot: Slot) -> Hashable:
+        """How many tokens the words of a picture take, on each side; only those with equally many can share a run."""
+        return tuple((name, tensor.shape[1]) for name, tensor in self._words(slot).items())
 
     def start_from(self, picture: Image.Image, job: int) -> None:
         """Let the next run of a job start from this RGB picture."""
@@ -81,11 +81,10 @@ class Pass:
         first = slots[0].request
         filled = slots + [slots[0]] * (self.size - len(slots))
         family, config = self._model.family, self._model.scheduler_config
-        channels = self._model.pipeline.vae.config.latent_channels
         factor = self._model.pipeline.vae_scale_factor
         size = first.height // factor, first.width // factor
         sampler, spacing = family.samplers[first.sampler], family.spacing(config, first.steps, *size)
-        shape = 1, channels, *size
+        shape = 1, self._model.latent_channels, *size
         drawn, generators = zip(*(noise.draw(slot.request, slot.index, shape) for slot in filled), strict=True)
         noises = torch.cat(drawn)
         latents: torch.Tensor | None = None
@@ -95,13 +94,12 @@ class Pass:
             latents = self._under_noise(filled, noises) if latents is None else latents
             packed = segment.pipeline(
                 num_inference_steps=first.steps,
-                guidance_scale=first.guidance,
                 latents=family.latents.pack(latents).to(device=self._device.where, dtype=self._model.dtype),
                 generator=list(generators),
                 callback_on_step_end=self._between_steps(segment, filled, noises, after_step),
                 output_type="latent",
                 return_dict=False,
-                **segment.arguments,
+                **{family.guidance: first.guidance, **segment.arguments},
             )[0]
             latents = self._unpacked(packed, noises)
         assert latents is not None

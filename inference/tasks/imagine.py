@@ -258,7 +258,7 @@ def _sketcher(model: PictureModel, store: Store, loading: Callable[[], None]) ->
     """
     loaded = None if model.entry.decoder is None else store.use_decoder(model.entry.decoder, loading)
     decoder = None if loaded is None else loaded.network
-    if decoder is not None and decoder.config.latent_channels != model.pipeline.vae.config.latent_channels:
+    if decoder is not None and decoder.config.latent_channels != model.latent_channels:
         log.warning("%s: the decoder %s is of another family and shows nothing", model.name, model.entry.decoder)
         decoder = None
     if decoder is None and model.policy.offload == "model":

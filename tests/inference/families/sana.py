@@ -35,7 +35,8 @@ def _encode_pixels(vae: Any, pixels: torch.Tensor) -> torch.Tensor:
     return scaled(vae.encode(pixels).latent, vae.config)
 
 
-def _tile(vae: Any, side: int, factor: int) -> None:
+def tile(vae: Any, side: int, factor: int) -> None:
+    """Tiles of so many pixels that overlap by an eighth."""
     overlap = max(factor, side // 8)
     vae.enable_tiling(side, side, side - overlap, side - overlap)
 
@@ -55,7 +56,7 @@ FAMILY = Family(
         ),
         encode=_encode_words,
     ),
-    latents=Latents(encode=_encode_pixels, tile=_tile, preview=8),
+    latents=Latents(encode=_encode_pixels, tile=tile, preview=8),
     # Those that know flow's sigmas, for which its scheduler's configuration asks (`use_flow_sigmas`).
     samplers={name: DIFFUSION[name] for name in ("DPM++ 2M", "UniPC")},
     size_multiple=32,

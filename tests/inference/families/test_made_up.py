@@ -1,4 +1,4 @@
-"""A family in one file and one line: it paints through everything that Easel has, and nothing else knows of it."""
+"""Families in one file and one line: they paint through everything that Easel has, and nothing else knows of them."""
 
 from __future__ import annotations
 
@@ -12,109 +12,50 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderDC, DPMSolverMultistepScheduler, SanaPipeline, SanaTransformer2DModel
+from msgspec import structs
 from PIL import Image, ImageDraw
-from transformers import Gemma2Config, Gemma2Model, GemmaTokenizer
 
 from inference.catalog import reading
 from inference.catalog.reading import Catalog
 from inference.device import Device
 from inference.errors import CatalogError
 from inference.families import FAMILIES
-from inference.models import placement, policy
+from inference.models import placement
+from inference.models.policy import Policy
 from inference.models.store import Store
 from inference.painting import decoding
 from inference.protocol import Finished, Hires, Imagine, Preview
 from inference.tasks import imagine
-from tests.inference.cards import card
 from tests.inference.conftest import Record, ask_for, paint_from, uploaded
-from tests.inference.families import sana
+from tests.inference.families import making, qwen, sana
 from tests.inference.folders import bytes_of, hashes
 from tests.inference.serving import Serving
 from tests.inference.tiny import picture
 
-WIDTH = 16
-ENTRY = """
-default = "sana"
-
-[models.sana]
-title = "Tiny Sana"
-family = "sana"
-path = "sana"
-width = 128
-height = 128
-size_multiple = 32
-min_size = 64
-max_size = 256
-max_pixels = 65536
-steps = 4
-guidance = 4.5
-sampler = "DPM++ 2M"
-"""
+MADE_UP = {"sana": sana.FAMILY, "qwen": qwen.FAMILY}
+SAMPLERS = [(name, sampler) for name, family in MADE_UP.items() for sampler in family.samplers]
 OLD, FILES = uploaded(picture(128, 64, seed=3))
 
-
-def write(folder: Path) -> None:
-    """A tiny Sana with random weights, in the layout of the published ones."""
-    torch.manual_seed(0)
-    letters = " abcdefghijklmnopqrstuvwxyz0123456789.,"
-    pieces = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", *(letter.replace(" ", "▁") for letter in letters)]
-    tokenizer = GemmaTokenizer(vocab={piece: number for number, piece in enumerate(pieces)}, merges=[])
-    words = Gemma2Config(
-        vocab_size=len(pieces),
-        hidden_size=WIDTH,
-        intermediate_size=WIDTH,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        head_dim=8,
-    )
-    blocks: dict[str, Any] = {"layers_per_block": (1,) * 6, "qkv_multiscales": ((),) * 5 + ((5,),)}
-    kinds = ("ResBlock",) * 5 + ("EfficientViTBlock",)
-    vae = AutoencoderDC(
-        latent_channels=4,
-        attention_head_dim=4,
-        encoder_block_types=kinds,
-        decoder_block_types=kinds,
-        **{f"{side}_{name}": value for side in ("encoder", "decoder") for name, value in blocks.items()},
-        encoder_block_out_channels=(8,) * 6,
-        decoder_block_out_channels=(8,) * 6,
-        scaling_factor=0.41407,
-    )
-    transformer = SanaTransformer2DModel(
-        in_channels=4,
-        out_channels=4,
-        num_attention_heads=2,
-        attention_head_dim=8,
-        num_layers=1,
-        num_cross_attention_heads=2,
-        cross_attention_head_dim=8,
-        cross_attention_dim=WIDTH,
-        caption_channels=WIDTH,
-        sample_size=4,
-    )
-    scheduler = DPMSolverMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0)
-    SanaPipeline(tokenizer, Gemma2Model(words), vae, transformer, scheduler).save_pretrained(folder)
-
-
-@pytest.fixture(scope="module")
-def sana_toml(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sana")
-    write(folder / "sana")
-    (folder / "models.toml").write_text(ENTRY)
-    return folder / "models.toml"
+each = pytest.mark.parametrize("name", MADE_UP)
+paint = partial(paint_from, FILES)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _registered() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(FAMILIES, "sana", sana.FAMILY)
+        for name, family in MADE_UP.items():
+            patch.setitem(FAMILIES, name, family)
         yield
 
 
 @pytest.fixture(scope="module")
-def catalog(sana_toml: Path) -> Catalog:
-    return reading.load(sana_toml)
+def toml(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return making.write(tmp_path_factory.mktemp("made-up"))
+
+
+@pytest.fixture(scope="module")
+def catalog(toml: Path) -> Catalog:
+    return reading.load(toml)
 
 
 @pytest.fixture(scope="module")
@@ -122,125 +63,132 @@ def store(catalog: Catalog, cpu: Device) -> Store:
     return Store(catalog=catalog, device=cpu)
 
 
-paint = partial(paint_from, FILES)
-
-
-def ask(job: int = 1, **changes: Any) -> Imagine:
-    defaults = {"model": "sana", "steps": 4, "guidance": 4.5, "width": 128, "height": 64}
+def ask(name: str, job: int = 1, **changes: Any) -> Imagine:
+    (sampler, *_) = MADE_UP[name].samplers
+    defaults = {"model": name, "sampler": sampler, "steps": 4, "guidance": 4.5, "width": 128, "height": 64}
     return ask_for(job, **{**defaults, **changes})
 
 
-def pixels(finished: Finished, index: int = 0) -> np.ndarray[Any, Any]:
-    return np.asarray(Image.open(io.BytesIO(bytes_of(finished.pictures[index]))))
+def pixels(finished: Finished) -> np.ndarray[Any, Any]:
+    return np.asarray(Image.open(io.BytesIO(bytes_of(finished.pictures[0]))))
 
 
-def test_the_engine_offers_it_and_paints_with_it(catalog: Catalog, store: Store) -> None:
+def test_the_engine_offers_them_and_paints_with_them(catalog: Catalog, store: Store) -> None:
     serving = Serving(catalog, store)
-    (offered,) = serving.peer.ready().models
-    assert (offered.family, offered.samplers, offered.negative) == ("sana", ("DPM++ 2M", "UniPC"), True)
-    first = serving.peer.paint(ask(1))[1]
-    assert hashes(serving.peer.paint(ask(2))[2].pictures) == hashes(first.pictures)
-    assert hashes(serving.peer.paint(ask(3, seed=8))[3].pictures) != hashes(first.pictures)
+    offered = {model.family: (model.samplers, model.negative) for model in serving.peer.ready().models}
+    assert offered == {"sana": (("DPM++ 2M", "UniPC"), True), "qwen": (("FlowMatch Euler",), True)}
+    for name in MADE_UP:
+        first, again, other = (serving.peer.paint(ask(name, seed=seed))[1] for seed in (7, 7, 8))
+        assert hashes(first.pictures) == hashes(again.pictures) != hashes(other.pictures)
+        assert pixels(first).shape == (64, 128, 3)
+        assert pixels(first).std() > 1
+        assert first.recipe["model"]["hash"] == first.recipe["model"]["components"]["transformer"]
     serving.peer.socket.close()
     assert serving.ended()
-    assert pixels(first).shape == (64, 128, 3)
-    assert pixels(first).std() > 1
-    assert first.recipe["model"]["hash"] == first.recipe["model"]["components"]["transformer"]
-    assert first.recipe["scheduler"]["config"]["use_flow_sigmas"] is True
 
 
+@each
 @pytest.mark.parametrize("guidance", [1.0, 4.5])
-def test_the_engine_paints_what_the_bare_pipeline_paints(guidance: float, store: Store) -> None:
-    request = ask(negative="blue", guidance=guidance)
+def test_the_engine_paints_what_the_bare_pipeline_paints(name: str, guidance: float, store: Store) -> None:
+    request = ask(name, negative="blue", guidance=guidance)
     ours = pixels(paint(store, request)[1])
-    bare = store.use("sana", lambda: None).pipeline(
+    own: dict[str, dict[str, Any]] = {
+        "sana": {"guidance_scale": guidance, "use_resolution_binning": False, "complex_human_instruction": None},
+        "qwen": {"true_cfg_scale": guidance},
+    }
+    bare = store.use(name, lambda: None).pipeline(
         prompt=request.prompt,
         negative_prompt="blue",
         width=128,
         height=64,
         num_inference_steps=4,
-        guidance_scale=guidance,
         generator=torch.Generator().manual_seed(request.seed),
-        use_resolution_binning=False,
-        complex_human_instruction=None,
+        **own[name],
     )
     assert np.array_equal(ours, np.asarray(bare.images[0]))
 
 
-@pytest.mark.parametrize("sampler", sana.FAMILY.samplers)
-def test_it_starts_from_a_picture_and_goes_as_far_as_it_is_asked(sampler: str, store: Store) -> None:
-    model, start = store.use("sana", lambda: None), Image.open(io.BytesIO(FILES[OLD.sha256]))
+@pytest.mark.parametrize(("name", "sampler"), SAMPLERS)
+def test_they_start_from_a_picture_and_go_as_far_as_they_are_asked(name: str, sampler: str, store: Store) -> None:
+    model, start = store.use(name, lambda: None), Image.open(io.BytesIO(FILES[OLD.sha256]))
     latents = decoding.encode(model.pipeline, model.family, start)
-    # All that its autoencoder, whose weights are chance, leaves of it.
-    (old,) = (np.asarray(each).astype(int) for each in decoding.decode(model.pipeline, model.family, latents))
+    # All that an autoencoder whose weights are chance leaves of it.
+    old = np.asarray(decoding.decode(model.pipeline, model.family, latents)[0]).astype(int)
 
     def painted(strength: float) -> Finished:
-        return paint(store, ask(sampler=sampler, image=OLD, strength=strength, steps=20))[1]
+        return paint(store, ask(name, sampler=sampler, image=OLD, strength=strength, steps=20))[1]
 
     near, far = (abs(pixels(painted(strength)) - old).mean() for strength in (0.1, 0.9))
     assert near < far
     assert hashes(painted(0.5).pictures) == hashes(painted(0.5).pictures)
 
 
-def test_what_is_not_masked_stays_bit_for_bit(store: Store) -> None:
+@each
+def test_what_is_not_masked_stays_bit_for_bit(name: str, store: Store) -> None:
     mask = Image.new("L", (128, 64))
     ImageDraw.Draw(mask).rectangle((0, 0, 63, 63), fill=255)
     given, data = uploaded(mask)
-    files = {**FILES, **data}
-    request = ask(image=OLD, mask=given, strength=0.8)
-    first, second = (paint_from(files, store, request)[1] for _ in range(2))
+    request = ask(name, image=OLD, mask=given, strength=0.8)
+    first, second = (paint_from({**FILES, **data}, store, request)[1] for _ in range(2))
     assert hashes(first.pictures) == hashes(second.pictures)
     old = np.asarray(Image.open(io.BytesIO(FILES[OLD.sha256])))
     assert np.array_equal(pixels(first)[:, 64:], old[:, 64:])
     assert (pixels(first)[:, :48] != old[:, :48]).any()
 
 
+@each
 @pytest.mark.usefixtures("many_previews")
-def test_it_shows_previews_of_its_own_size(store: Store) -> None:
+def test_they_show_previews_no_larger_than_their_autoencoder_paints_cheaply(name: str, store: Store) -> None:
     record = Record()
-    request = ask(width=256, height=128, count=2)
+    request = ask(name, width=256, height=128, count=2)
     record.begin(request)
     imagine.run([request], {}, store, record.report)
     assert record.finished()
-    previews = [event for event in record if isinstance(event, Preview)]
-    assert len(previews) == 2 * (request.steps - 1)
-    assert np.asarray(Image.open(io.BytesIO(previews[-1].image))).std() > 1
+    shown = [Image.open(io.BytesIO(event.image)) for event in record if isinstance(event, Preview)]
+    assert len(shown) == 2 * (request.steps - 1)
+    assert np.asarray(shown[-1]).std() > 1
+    model = store.use(name, lambda: None)
+    large = torch.zeros((1, model.latent_channels, 64, 64))
+    side = MADE_UP[name].latents.preview * model.pipeline.vae_scale_factor
+    assert decoding.sketch(model.pipeline, model.family, large)[0].size == (side, side) == (256, 256)
 
 
-def test_pictures_are_the_same_alone_and_beside_others(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+@each
+def test_words_of_other_lengths_beside_a_picture_leave_it_its_bytes(
+    name: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(imagine, "canonical_batch", lambda *_: 2)
-    alone = paint(store, ask(seed=8))[1]
-    beside = paint(store, ask(2, seed=100, prompt="a blue boat", negative="red"), ask(1, seed=8))[1]
-    assert hashes(alone.pictures) == hashes(beside.pictures)
+    alone = paint(store, ask(name, seed=8))[1]
+    for words in ({"prompt": "a blue boat"}, {"prompt": "a boat at sea"}, {"negative": "red and green"}):
+        beside = paint(store, ask(name, 2, seed=100, **words), ask(name, seed=8))
+        assert hashes(beside[1].pictures) == hashes(alone.pictures), words
 
 
-def test_it_looks_away_from_words_and_weighs_none(store: Store) -> None:
-    plain = paint(store, ask())[1]
-    assert hashes(paint(store, ask(negative="a blue boat"))[1].pictures) != hashes(plain.pictures)
-    weighed = paint(store, ask(prompt="a (red:1.3) house"))[1]
+@each
+def test_they_look_away_from_words_and_weigh_none(name: str, store: Store) -> None:
+    plain = paint(store, ask(name))[1]
+    assert hashes(paint(store, ask(name, negative="a blue boat"))[1].pictures) != hashes(plain.pictures)
+    weighed = paint(store, ask(name, prompt="a (red:1.3) house"))[1]
     assert np.array_equal(pixels(weighed), pixels(plain))
-    assert weighed.answer.notes == ("Tiny Sana does not weigh words: the weights were left out.",)
+    assert weighed.answer.notes[0].endswith("does not weigh words: the weights were left out.")
 
 
-def test_a_second_pass_paints_it_larger(store: Store) -> None:
-    finished = paint(store, ask(hires=Hires(width=192, height=96, strength=0.5)))[1]
+@each
+def test_a_second_pass_paints_larger(name: str, store: Store) -> None:
+    finished = paint(store, ask(name, hires=Hires(width=192, height=96, strength=0.5)))[1]
     assert pixels(finished).shape == (96, 192, 3)
 
 
-def test_tiles_follow_one_another_and_whole_pictures_come_back(
-    sana_toml: Path, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(policy, "TILE", 64)
-    known = reading.load(sana_toml)
-    model = store.use("sana", lambda: None)
-    whole = paint(store, ask(width=256))[1]
-    placement.tile(model.pipeline, model.family, policy.Policy(vae_tiling=True))
-    tiled = paint(store, ask(width=256))[1]
+@each
+def test_tiles_are_a_switch(name: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inference.models.policy.TILE", 64)
+    model = store.use(name, lambda: None)
+    whole = paint(store, ask(name, width=256))[1]
+    placement.tile(model.pipeline, model.family, Policy(vae_tiling=True))
+    tiled = paint(store, ask(name, width=256))[1]
+    placement.tile(model.pipeline, model.family, Policy())
     assert not np.array_equal(pixels(tiled), pixels(whole))
-    placement.tile(model.pipeline, model.family, policy.Policy())
-    assert hashes(paint(store, ask(width=256))[1].pictures) == hashes(whole.pictures)
-    on_card = Store(catalog=known, device=card())
-    assert np.array_equal(pixels(paint(on_card, ask(width=256))[1]), pixels(whole))
+    assert hashes(paint(store, ask(name, width=256))[1].pictures) == hashes(whole.pictures)
 
 
 @pytest.mark.parametrize(
@@ -259,8 +207,9 @@ def test_tiles_follow_one_another_and_whole_pictures_come_back(
         ),
     ],
 )
-def test_what_it_cannot_is_told_at_the_start(line: str, message: str, tmp_path: Path) -> None:
-    kept = [other for other in ENTRY.splitlines() if other.split(" =")[0] != line.split(" =")[0]]
+def test_what_a_family_cannot_is_told_at_the_start(line: str, message: str, tmp_path: Path) -> None:
+    text = making.CATALOG.partition("[models.qwen]")[0]
+    kept = [other for other in text.splitlines() if other.split(" =")[0] != line.split(" =")[0]]
     path = tmp_path / "models.toml"
     path.write_text("\n".join([*kept, line]))
     with pytest.raises(CatalogError) as refused:
@@ -268,22 +217,33 @@ def test_what_it_cannot_is_told_at_the_start(line: str, message: str, tmp_path: 
     assert str(refused.value).startswith(f"{path}: {message}")
 
 
-def test_styles_may_speak_to_it(sana_toml: Path, tmp_path: Path) -> None:
-    (tmp_path / "models.toml").write_text(ENTRY)
+@each
+def test_styles_may_speak_to_them(name: str, tmp_path: Path) -> None:
+    (tmp_path / "models.toml").write_text(making.CATALOG)
     (tmp_path / "styles.toml").write_text(
-        '[styles.ink]\ntitle = "Ink"\nprompt = "{prompt}"\n[styles.ink.for.sana]\nprompt = "ink of {prompt}"'
+        f'[styles.ink]\ntitle = "Ink"\nprompt = "{{prompt}}"\n[styles.ink.for.{name}]\nprompt = "ink of {{prompt}}"'
     )
-    (style,) = reading.load(tmp_path / "models.toml").info("sana").styles
+    (style,) = reading.load(tmp_path / "models.toml").info(name).styles
     assert style.prompt == "ink of {prompt}"
 
 
-def test_who_has_not_registered_it_is_told_what_there_is(sana_toml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(FAMILIES, "sana")
+def test_who_has_not_registered_one_is_told_what_there_is(toml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in MADE_UP:
+        monkeypatch.delitem(FAMILIES, name)
     known = "sd1, sd2, sdxl, sd3, flux"
     with pytest.raises(CatalogError, match=f"models.sana: family: must be one of {known}, not 'sana'"):
-        reading.load(sana_toml)
+        reading.load(toml)
 
 
-def test_its_type_on_a_card_is_its_own(cpu: Device) -> None:
+@pytest.mark.parametrize(
+    ("family", "dtype"),
+    [("sd1", torch.float16), ("sdxl", torch.float16), ("sd3", torch.bfloat16), ("flux", torch.bfloat16)]
+    + [(name, torch.bfloat16) for name in MADE_UP],
+)
+def test_weights_are_kept_on_a_card_in_what_the_family_bears(
+    family: str, dtype: torch.dtype, catalog: Catalog, cpu: Device
+) -> None:
     gpu = replace(cpu, where=torch.device("cuda"))
-    assert gpu.dtype("auto", sana.FAMILY.dtype) == torch.bfloat16
+    entry = catalog.models["sana"]
+    assert placement.dtype(structs.replace(entry, family=family), gpu) == dtype
+    assert placement.dtype(structs.replace(entry, family=family), cpu) == torch.float32
