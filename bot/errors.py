@@ -4,7 +4,7 @@ EaselError
 ├── MemberError      one sentence for the member who asked, shown to them alone
 │   └── WorkFailed   a child process could not do it; where it was no member's file, it is the caller's to go on
 ├── OperatorError    one line on stderr for whoever runs the bot; the process ends with status 2
-└── EngineDied       the inference process is gone; its jobs go back to the queue
+└── EngineDied       what ran some jobs is gone; they go back to the queue
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class OperatorError(EaselError):
 
 
 class EngineDied(EaselError):
-    """The inference process is gone. `at_work` are the jobs that it was working on: one of them may have ended it."""
+    """What ran some jobs is gone. `at_work` are those that it was working on: one of them may have ended it."""
 
     def __init__(self, message: str, at_work: frozenset[int] = frozenset()) -> None:
         super().__init__(message)

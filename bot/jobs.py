@@ -145,19 +145,15 @@ class Jobs:
                 await self._drop_unused(left.sha256 for left in lefts)
         return await self.find(result.job) if finished else None
 
-    async def discard(self, result: Finished) -> None:
-        """Remove the pictures of a result that nobody wants any more."""
-        for picture in result.pictures:
-            await self._pictures.drop_left(Left(picture.file, picture.sha256))
-
     async def fail(self, job_id: int, kind: FailureKind, message: str) -> Job | None:
-        """Write down why a job ended without pictures; one that was cancelled ends as cancelled."""
+        """Write down why a job ended without pictures. One that was cancelled ends as that, whatever the reason."""
         return await self._change(
             job_id,
-            "UPDATE job SET state = ?, ended_at = ?, failure_kind = ?, failure_message = ?"
+            "UPDATE job SET ended_at = ?, state = iif(cancelling, 'cancelled', ?),"
+            " failure_kind = iif(cancelling, failure_kind, ?), failure_message = iif(cancelling, failure_message, ?)"
             " WHERE id = ? AND state NOT IN ('finished', 'failed', 'cancelled')",
-            "cancelled" if kind == "cancelled" else "failed",
             self._clock(),
+            "cancelled" if kind == "cancelled" else "failed",
             kind,
             message,
         )

@@ -24,7 +24,6 @@ from bot.admission import Admission
 from bot.background import Background
 from bot.delivery import Delivery
 from bot.dispatcher import Dispatcher
-from bot.engine import LocalEngine
 from bot.errors import MemberError
 from bot.job import Job
 from bot.jobs import Jobs
@@ -32,10 +31,10 @@ from bot.pictures import attachments
 from bot.pictures.decoding import Upload
 from bot.pictures.workers import Workshop
 from bot.posting import Posting, Unknown
-from bot.queue import Queue
 from inference.protocol import INCOMING, Input, Request, Upscale, leave
-from tests.bot.conftest import queued, ready, reply, request
+from tests.bot.conftest import queued, reply, request
 from tests.bot.test_delivery import refusal
+from tests.bot.test_dispatcher import ScriptedEngine, paint
 
 
 class Gate:
@@ -43,8 +42,6 @@ class Gate:
 
     def __init__(self, jobs: Jobs, data: Path, **limits: int) -> None:
         self.jobs = jobs
-        engine = create_autospec(LocalEngine, instance=True)
-        engine.ready = ready()
         self.posting = create_autospec(Posting, spec_set=True, instance=True)
         self.answers = Posting(create_autospec(discord.Client, instance=True))
         self.posting.answering.side_effect = self.answers.answering
@@ -54,8 +51,7 @@ class Gate:
         self.delivered: list[Job] = []
         self.delivery.deliver.side_effect = self.delivered.append
         self.background = Background()
-        self.queue = Queue(lambda _: 1)
-        self.dispatcher = Dispatcher(jobs, self.queue, Queue(lambda _: 1), engine, self.delivery)
+        self.dispatcher = Dispatcher(jobs, ScriptedEngine(paint, data), self.delivery)
         values = {"max_waiting": 100, "max_waiting_per_member": 5} | limits
         self.admission = Admission(
             jobs,
@@ -71,7 +67,7 @@ class Gate:
 
     @property
     def waiting(self) -> list[int]:
-        return [job.id for job in self.queue.in_order()]
+        return [job.id for line in self.dispatcher._lines for job in line.queue.in_order()]
 
     async def settled(self) -> None:
         """Wait for what goes on in the background."""
