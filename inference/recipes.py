@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import platform
@@ -213,6 +214,7 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
+@functools.cache  # of those that are loaded, and looking one up takes a millisecond
 def _version(library: str) -> str:
     try:
         return version(library)

@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock
 from typing import Any, Literal
 
 from PIL import Image
 
 from inference.errors import NotKept, PeerGone
-from inference.exchange.outputs import Outputs, Painted
+from inference.exchange.outputs import Files, Painted
 from inference.marks.marking import Marks
 from inference.pictures import images
 from inference.protocol import (
@@ -52,7 +53,7 @@ class _Job:
 class Reporter:
     """The engine's open jobs and the events about them. Safe from any thread; close it to flush it."""
 
-    def __init__(self, send: Callable[[Event], None], outputs: Outputs, give_way: Callable[[], None] = lambda: None):
+    def __init__(self, send: Callable[[Event], None], outputs: Files, give_way: Callable[[], None] = lambda: None):
         """`send` puts an event on the wire without waiting, or raises PeerGone or FrameTooLarge; `give_way` runs a
         quick job that waits.
         """
@@ -185,7 +186,11 @@ class Reporter:
 
     def preview(self, job: int, pictures: Sequence[Image.Image | None], width: int, height: int) -> None:
         """Show what a job's pictures look like so far; None stands for one not begun, proportions in pixels."""
-        self._encoding.submit(self._send_preview, job, list(pictures), width, height)
+        self.show(job, partial(images.grid, list(pictures), width, height))
+
+    def show(self, job: int, draw: Callable[[], Image.Image]) -> None:
+        """Show what a job has come to so far, as one small picture; `draw` is called later, on the encoding thread."""
+        self._encoding.submit(self._send_preview, job, draw)
 
     def finish(
         self, job: int, pictures: Sequence[Painted], recipe: dict[str, Any], answer: Answer = NOTHING_SAID
@@ -200,8 +205,8 @@ class Reporter:
 
     # On the encoding thread.
 
-    def _send_preview(self, job: int, pictures: list[Image.Image | None], width: int, height: int) -> None:
-        data = images.webp(images.grid(pictures, width, height))
+    def _send_preview(self, job: int, draw: Callable[[], Image.Image]) -> None:
+        data = images.webp(draw())
         with self._lock:
             if job in self._jobs and self._jobs[job].state == "running":
                 self._try_to_send(Preview(job, data))

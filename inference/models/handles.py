@@ -193,6 +193,8 @@ class Setup:
     """What the ControlNet names, unless that is built in."""
     upscaler: PictureUpscaler | None = None
     checker: PictureChecker | None = None
+    decoder: PictureDecoder | None = None
+    """For previews; without one the model's own VAE makes them."""
     device: Device
     batch: int
-    """The canonical number of pictures in a pass (`tasks.imagine.canonical_batch`)."""
+    """The canonical number of pictures in a pass (`painting.setups.canonical_batch`)."""

@@ -1,16 +1,10 @@
 """Words, and perhaps a picture to start from, to pictures. Requests that share a model and its settings are painted
 together, step by step.
-
-The bytes of a picture depend on its own request alone: its noise comes from its own seed, its words are encoded
-alone, every pass of the denoiser has the model's one canonical batch size (a smaller one is filled up with copies,
-a larger one is split), and it is decoded, checked and enlarged alone.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -19,18 +13,13 @@ from PIL import Image
 from inference import recipes
 from inference.catalog.entries import AddOnEntry, Kind, ModelEntry
 from inference.catalog.reading import Catalog
-from inference.device import Device
-from inference.errors import InvalidInput, NotFinite, UnavailableModel, Unsafe
+from inference.errors import InvalidInput, UnavailableModel
 from inference.exchange.outputs import Painted
 from inference.exchange.reports import Reporter
-from inference.models import policy
-from inference.models.handles import PictureModel, Setup
 from inference.models.store import Store
-from inference.painting import decoding
-from inference.painting.session import Session, Sketch
-from inference.protocol import MAX_SEED, MAX_STYLE_CHARS, Answer, Hires, Imagine, ModelInfo, weigh_words, weight_problem
-
-log = logging.getLogger(__name__)
+from inference.painting import session, setups
+from inference.painting.session import Failure
+from inference.protocol import MAX_SEED, MAX_STYLE_CHARS, Answer, Hires, Imagine, ModelInfo, weight_problem
 
 REQUEST = Imagine
 MAX_COUNT = 4
@@ -166,115 +155,29 @@ def _check_size(width: int, height: int, entry: ModelEntry) -> None:
         )
 
 
-def canonical_batch(entry: ModelEntry, width: int, height: int, device: Device) -> int:
-    """How many pictures every pass paints at this size on this device, always.
-
-    On a CPU it is 1, where filling up costs as much as painting; so it is for pictures larger than the model's own.
-    """
-    return entry.batch if device.is_cuda and width * height <= entry.width * entry.height else 1
-
-
 def too_large(request: Imagine, catalog: Catalog) -> str:
-    """A sentence for who asked for more than the memory holds, naming a size of about half as many pixels."""
-    entry = catalog.models[request.model]
-    largest = request.second or request
-    least = entry.min_size if largest is request else 0
-    sizes = [
-        max(least, int(size * 0.7) // entry.size_multiple * entry.size_multiple)
-        for size in (largest.width, largest.height)
-    ]
-    asked = f"{largest.width}x{largest.height}"
-    if largest is not request:
-        fits = sizes[0] >= request.width and sizes[1] >= request.height
-        instead = f"try {sizes[0]}x{sizes[1]}" if fits else "leave it out"
-        return f"A second pass at {asked} does not fit into the device's memory; {instead}."
-    if sizes == [request.width, request.height]:
-        return f"The device's memory is full and {asked} is the smallest size of {entry.title}; try again later."
-    return f"{asked} does not fit into the device's memory; try {sizes[0]}x{sizes[1]}."
+    """A sentence for who asked for more than the memory holds, naming a smaller size."""
+    return setups.too_large(request, catalog)
 
 
 def run(requests: Sequence[Imagine], files: Mapping[str, bytes], store: Store, report: Reporter) -> None:
     """Paint requests of one `pass_key` that have been checked and begun; each ends through `report`.
 
-    Where the model has a safety checker, a job of which one picture is flagged ends there, with nothing to show.
+    Of a job one picture of which comes to nothing, nothing is shown.
     """
-    first = requests[0]
-
-    def loading() -> None:
-        for request in requests:
-            report.step(request.job, 0, request.steps_together, "loading")
-
-    largest = first.second or first
-    model = store.use(first.model, loading, largest.width * largest.height)
-    refiner = None if first.refiner is None else store.use_refiner(first.refiner.name, loading)
-    upscaler = None if model.entry.upscaler is None else store.use_upscaler(model.entry.upscaler, loading)
-    checker = None if model.entry.checker is None else store.use_checker(model.entry.checker, loading)
-    # A preview would show what has not been checked.
-    sketch = None if checker is not None else _sketcher(model, store, loading)
-    control = annotator = None
-    if first.control is not None and first.control.weight:
-        control = store.use_control(first.control.name, loading)
-        annotator = store.use_annotator(control.entry.annotator, loading)
-    store.adapt(model, first.loras, report.loading)
-    setup = Setup(
-        model=model,
-        refiner=refiner,
-        control=control,
-        annotator=annotator,
-        upscaler=upscaler,
-        checker=checker,
-        device=store.device,
-        batch=canonical_batch(model.entry, first.width, first.height, store.device),
-    )
-    session = Session(requests, files, setup, report, sketch)
     pictures: dict[int, list[Image.Image]] = {request.job: [] for request in requests}
-    for place, picture in session.paint():
-        request, job = place.request, place.request.job
-        if not report.still_wanted([job]):
-            continue
-        try:
-            # Before it is enlarged: the checker looks at a small copy anyway, and what is flagged needs no more.
-            if checker is not None:
-                checker.network.check(picture)
-            if upscaler is not None:
-                picture = upscaler.network.enlarge(picture, before_tile=report.alive)
-        except (Unsafe, NotFinite) as error:
+    for made in session.paint(requests, files, store, report):
+        request, job = made.request, made.request.job
+        if isinstance(made, Failure):
             # All of it, for the buttons under a result know its pictures by their places.
-            report.fail(job, error.kind, str(error))
+            report.fail(job, made.error.kind, str(made.error))
             continue
-        pictures[job].append(session.put_back(job, picture))
+        pictures[job].append(made.image)
         if len(pictures[job]) == request.count:
-            made_of = recipes.recipe(request, setup, session.scheduler)
             # Where a part of a picture was painted, the watermark would change the rest.
-            made_of["watermark"] = None if request.mask else report.marks.watermark_of(picture)
-            painted = _painted(request, pictures[job], made_of)
-            report.finish(job, painted, made_of, Answer(notes=_notes(request, model)))
-
-
-def _sketcher(model: PictureModel, store: Store, loading: Callable[[], None]) -> Sketch | None:
-    """What makes previews: the decoder that the model names, or its own VAE where that is not to be had.
-
-    None where the VAE would have to change places with the denoiser for each of them.
-    """
-    loaded = None if model.entry.decoder is None else store.use_decoder(model.entry.decoder, loading)
-    decoder = None if loaded is None else loaded.network
-    if decoder is not None and decoder.config.latent_channels != model.pipeline.vae.config.latent_channels:
-        log.warning("%s: the decoder %s is of another family and shows nothing", model.name, model.entry.decoder)
-        decoder = None
-    if decoder is None and model.policy.offload == "model":
-        return None
-    return partial(decoding.sketch, model.pipeline, model.entry.family, decoder=decoder)
-
-
-def _notes(request: Imagine, model: PictureModel) -> tuple[str, ...]:
-    """What the member shall know of how the words were read and the picture was made."""
-    notes = []
-    weighed = any(part.weight != 1 for text in request.styled for part in weigh_words(text))
-    if weighed and not model.prompts.weighs:
-        notes.append(f"{model.entry.title} does not weigh words: the weights were left out.")
-    if model.thrifty:
-        notes.append(f"The memory was full, so this was painted thriftily: {policy.in_words(model.policy)}.")
-    return tuple(notes)
+            watermark = None if request.mask else report.marks.watermark_of(made.image)
+            made_of = {**made.recipe, "watermark": watermark}
+            report.finish(job, _painted(request, pictures[job], made_of), made_of, Answer(notes=made.notes))
 
 
 def _painted(request: Imagine, pictures: Sequence[Image.Image], made_of: dict[str, Any]) -> list[Painted]:

@@ -133,13 +133,13 @@ def with_model(known: Catalog, name: str = "sd15", **changes: object) -> Catalog
 @pytest.fixture
 def many_previews(monkeypatch: pytest.MonkeyPatch) -> None:
     """A preview after every step but the last, whatever it costs, and none that comes too late to be sent."""
-    preview = Reporter.preview
+    show = Reporter.show
 
-    def preview_and_wait(self: Reporter, *shown: Any) -> None:
-        preview(self, *shown)
+    def show_and_wait(self: Reporter, *shown: Any) -> None:
+        show(self, *shown)
         self._encoding.submit(lambda: None).result()
 
-    monkeypatch.setattr(Reporter, "preview", preview_and_wait)
+    monkeypatch.setattr(Reporter, "show", show_and_wait)
     monkeypatch.setattr(session, "FIRST_PREVIEW_S", 0.0)
     monkeypatch.setattr(session, "PREVIEW_INTERVAL_S", 0.0)
     monkeypatch.setattr(session, "PREVIEW_SHARE", 1e9)

@@ -18,6 +18,7 @@ from inference.errors import CatalogError, InvalidInput, UnavailableModel
 from inference.models.adapters import KEPT, Adapter
 from inference.models.store import Store
 from inference.networks import annotator
+from inference.painting import setups
 from inference.protocol import Control, Imagine, Lora
 from inference.tasks import imagine
 from starter.render import render
@@ -117,7 +118,7 @@ def test_control_a_start_and_a_lora_go_together(store: Store) -> None:
 def test_a_controlled_picture_has_the_same_bytes_alone_and_beside_others(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(imagine, "canonical_batch", lambda *_: 4)
+    monkeypatch.setattr(setups, "canonical_batch", lambda *_: 4)
     alone = paint(store, ask_for(control=Control("canny", HOUSE)))[1].pictures[0]
     other = ask_for(job=2, seed=99, control=Control("canny", BOAT))
     assert paint(store, other, ask_for(control=Control("canny", HOUSE)))[1].pictures[0].sha256 == alone.sha256

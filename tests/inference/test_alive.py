@@ -148,7 +148,7 @@ def test_other_loras_and_compiling_count_as_loading(
     store.adapt(model, (), lambda: None)
     compiled = replace(model, policy=msgspec.structs.replace(model.policy, compile=True))
     again.begin(ask_for(steps=3))
-    session = Session([ask_for(steps=3)], {}, Setup(model=compiled, device=cpu, batch=1), again.report, None)
+    session = Session([ask_for(steps=3)], {}, Setup(model=compiled, device=cpu, batch=1), again.report)
     assert len(list(session.paint())) == 1
     assert signs(again) == [False, True, False]
 

@@ -19,6 +19,7 @@ from inference.device import Device
 from inference.errors import UnavailableModel, Unsafe, WeightsError
 from inference.models.store import Store
 from inference.networks.checker import Checker
+from inference.painting import setups
 from inference.protocol import Alive, Finished, Imagine, Preview, Progress
 from inference.tasks import imagine
 from tests.inference import tiny
@@ -94,7 +95,7 @@ def test_what_passes_is_the_picture_without_a_checker_never_shown_before_it_is_d
 def test_one_flagged_picture_fails_its_whole_job_and_no_other(
     known: Catalog, cpu: Device, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(imagine, "canonical_batch", lambda *_: 2)
+    monkeypatch.setattr(setups, "canonical_batch", lambda *_: 2)
     requests = [ask_for(1, count=3), ask_for(2, seed=30), ask_for(3, seed=40, count=2)]
     ends = paint(store, *requests).finished()
     first, flagged, *harmless = [picture for job in (1, 2, 3) for picture in pictures(ends[job])]

@@ -16,7 +16,7 @@ from inference.catalog.entries import DIFFUSION_SAMPLERS
 from inference.catalog.reading import Catalog
 from inference.errors import InvalidInput
 from inference.models.store import Store
-from inference.painting import samplers
+from inference.painting import samplers, setups
 from inference.protocol import Finished, Imagine, Input
 from inference.tasks import imagine
 from tests.inference.conftest import ask_for, paint_from, uploaded
@@ -63,7 +63,7 @@ def test_in_every_family_the_masked_part_changes_and_no_other_bit(known: Catalog
 def test_every_picture_of_a_job_and_its_neighbours_keep_to_their_own_masks(
     known: Catalog, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(imagine, "canonical_batch", lambda *_: 4)
+    monkeypatch.setattr(setups, "canonical_batch", lambda *_: 4)
     alone = paint(store, edit("sd15", known))[1].pictures[0]
     other = msgspec.structs.replace(edit("sd15", known, seed=90, count=2), job=2, mask=mask_of((60, 30, 80, 50)))
     beside = paint(store, other, edit("sd15", known))

@@ -18,7 +18,7 @@ from inference.device import Device
 from inference.errors import NotFinite
 from inference.models.store import Store
 from inference.networks.upscaler import Upscaler
-from inference.painting import decoding
+from inference.painting import decoding, setups
 from inference.protocol import Failed, Finished, Lora, Preview, Upscale
 from inference.tasks import imagine, upscale
 from tests.inference import tiny
@@ -49,7 +49,7 @@ def ends(record: Record) -> dict[int, Finished | Failed]:
 def test_latents_that_are_no_numbers_end_their_own_job_with_a_sentence(
     own: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(imagine, "canonical_batch", lambda *_: 2)
+    monkeypatch.setattr(setups, "canonical_batch", lambda *_: 2)
     unet = own.use("sd15", lambda: None).pipeline.unet
     forward = unet.forward
 

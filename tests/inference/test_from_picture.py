@@ -19,7 +19,7 @@ from inference.catalog.reading import Catalog
 from inference.device import Device
 from inference.errors import InvalidInput
 from inference.models.store import Store
-from inference.painting import samplers
+from inference.painting import samplers, setups
 from inference.protocol import Imagine, Input, Picture, Progress, Variation
 from inference.tasks import imagine
 from starter.render import render
@@ -92,7 +92,7 @@ def test_less_strength_stays_nearer_to_the_picture(sampler: str, starter: Store)
 def test_a_picture_from_a_picture_has_the_same_bytes_alone_and_beside_others(
     known: Catalog, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(imagine, "canonical_batch", lambda *_: 4)
+    monkeypatch.setattr(setups, "canonical_batch", lambda *_: 4)
     alone = paint(store, for_model("sd15", known, seed=8))[1].pictures[0]
     of_three = paint(store, for_model("sd15", known, seed=6, count=3))[1].pictures[2]
     other = for_model("sd15", known, job=2, seed=100, image=start(BOAT))

@@ -13,6 +13,7 @@ from inference.device import Device
 from inference.errors import DeviceLost, InvalidInput, OutOfMemory
 from inference.models.store import Store
 from inference.networks import describer
+from inference.painting import setups
 from inference.pictures import images
 from inference.protocol import (
     PICTURES,
@@ -29,7 +30,7 @@ from inference.protocol import (
     place,
     sha256_of,
 )
-from inference.tasks import classify, imagine
+from inference.tasks import classify
 from tests.inference import tiny
 from tests.inference.conftest import ask_for, uploaded
 from tests.inference.folders import data_folder, hashes, put
@@ -213,7 +214,7 @@ def test_a_device_lost_in_a_quick_job_ends_everything(
 
     lost = Lost(where=cpu.where, name="a GPU", memory_bytes=10**12)
     monkeypatch.setattr(classify, "run", fault)
-    monkeypatch.setattr(imagine, "canonical_batch", lambda *_: 1)
+    monkeypatch.setattr(setups, "canonical_batch", lambda *_: 1)
     monkeypatch.setattr(Lost, "dtype", lambda *_: torch.float32)
     serving = Serving(known, Store(catalog=known, device=lost))
     serving.peer.ready()

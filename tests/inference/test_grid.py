@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +16,10 @@ from PIL import Image
 
 from inference.catalog.reading import Catalog
 from inference.errors import TaskError
+from inference.exchange import reports
 from inference.marks.marking import Marks
 from inference.models.store import Store
-from inference.pictures import drawing
+from inference.pictures import drawing, images
 from inference.protocol import Alive, Grid, Imagine, Lora, Preview, Progress
 from inference.tasks import grid, imagine
 from tests.inference.conftest import Record, ask_for, with_model
@@ -124,6 +128,23 @@ def test_previews_show_the_table_so_far(store: Store) -> None:
     assert Image.open(io.BytesIO(previews[-1].image)).format == "WEBP"
 
 
+@pytest.mark.usefixtures("many_previews")
+def test_nothing_is_encoded_but_what_is_sent(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[str] = []
+    for kind in ("png", "webp"):
+        encode = getattr(images, kind)
+
+        def count(*args: object, _encode: Any = encode, _kind: str = kind) -> bytes:
+            encoded.append(_kind)
+            return _encode(*args)
+
+        monkeypatch.setattr(images, kind, count)
+    record = run(store, grid_of(SIX, 3))
+    record.finished()
+    assert encoded.count("webp") == sum(isinstance(event, Preview) for event in record)
+    assert encoded.count("png") == 1
+
+
 def test_what_a_checker_might_flag_is_not_shown_on_the_way(known: Catalog, store: Store) -> None:
     checked = Store(catalog=with_model(known, checker="lax"), device=store.device)
     record = run(checked, grid_of(SIX, 3))
@@ -131,12 +152,38 @@ def test_what_a_checker_might_flag_is_not_shown_on_the_way(known: Catalog, store
     assert not [event for event in record if isinstance(event, Preview)]
 
 
+@pytest.fixture
+def every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Progress after every step, however soon it comes."""
+    monkeypatch.setattr(reports, "PROGRESS_INTERVAL_S", 0.0)
+
+
+@pytest.mark.usefixtures("every_step")
 def test_a_flagged_cell_ends_the_grid_with_nothing_to_show(known: Catalog, store: Store) -> None:
     checked = Store(catalog=with_model(known, checker="strict"), device=store.device)
     record = run(checked, grid_of(SIX, 3))
     assert not record.finished()
     assert record.failed()[9].kind == "unsafe"
-    assert max(event.step for event in record if isinstance(event, Progress)) < 12
+    # Nothing that cannot share its pass with the flagged one is begun.
+    assert max(event.step for event in record if isinstance(event, Progress)) == 1
+
+
+@pytest.mark.usefixtures("every_step")
+def test_a_cell_of_which_nothing_comes_ends_the_grid_with_its_reason(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unet = store.use("sd15", on_load=lambda: None).pipeline.unet
+    forward, calls = unet.forward, itertools.count(1)
+
+    def spoil_the_third_cell(*args: object, **kwargs: object) -> object:
+        (noise,) = forward(*args, **kwargs)
+        return (noise * math.nan if next(calls) == 6 else noise,)
+
+    monkeypatch.setattr(unet, "forward", spoil_the_third_cell)
+    record = run(store, grid_of(SIX, 3))
+    assert not record.finished()
+    assert record.failed()[9].message.startswith("Nothing came of it: the numbers of Tiny 1.5")
+    assert max(event.step for event in record if isinstance(event, Progress)) == 6
 
 
 def test_cancelling_stops_the_whole_grid(store: Store) -> None:

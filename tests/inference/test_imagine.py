@@ -16,7 +16,7 @@ from inference.catalog.reading import Catalog
 from inference.device import Device
 from inference.errors import TaskError
 from inference.models.store import Store
-from inference.painting import noise
+from inference.painting import noise, setups
 from inference.protocol import MAX_SEED, Imagine, Picture, Preview, Progress, Variation
 from inference.tasks import imagine
 from tests.inference.conftest import Record, ask_for, paint_from
@@ -71,7 +71,7 @@ def test_the_engine_paints_what_the_bare_pipeline_paints(name: str, known: Catal
 def test_a_picture_has_the_same_bytes_alone_in_a_job_of_four_and_beside_another_job(
     name: str, size: int, known: Catalog, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(imagine, "canonical_batch", lambda *_: size)
+    monkeypatch.setattr(setups, "canonical_batch", lambda *_: size)
     alone = paint(store, for_model(name, known, seed=8))[1].pictures[0]
     of_four = paint(store, for_model(name, known, seed=6, count=4))[1].pictures[2]
     other = for_model(name, known, job=2, seed=100, prompt="a blue boat at night", count=3)
@@ -83,7 +83,7 @@ def test_a_picture_has_the_same_bytes_alone_in_a_job_of_four_and_beside_another_
 def test_samplers_that_draw_noise_are_seeded_per_picture_in_a_batch(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(imagine, "canonical_batch", lambda *_: 2)
+    monkeypatch.setattr(setups, "canonical_batch", lambda *_: 2)
     for sampler in ("DDPM", "Euler a", "LCM"):
         alone = paint(store, ask_for(seed=8, sampler=sampler))[1].pictures[0]
         beside = paint(store, ask_for(seed=7, sampler=sampler, count=2))[1].pictures[1]
@@ -149,7 +149,7 @@ def test_previews_change_no_picture(name: str, known: Catalog, store: Store, req
 def test_a_job_cancelled_in_a_shared_batch_leaves_the_others_their_bytes(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(imagine, "canonical_batch", lambda *_: 2)
+    monkeypatch.setattr(setups, "canonical_batch", lambda *_: 2)
     alone = paint(store, ask_for(seed=8))[1].pictures
     record = cancelling_record(job=2, at_step=1)
     requests = [ask_for(2, seed=1), ask_for(1, seed=8)]
@@ -274,6 +274,6 @@ def test_large_pictures_and_cpus_are_painted_one_by_one(known: Catalog, cpu: Dev
     entry = known.models["sd15"]
     gpu = Device(where=torch.device("cuda"), name="a GPU", memory_bytes=1)
     of_four = msgspec.structs.replace(entry, batch=4)
-    assert imagine.canonical_batch(of_four, 32, 32, gpu) == 4
-    assert imagine.canonical_batch(of_four, 64, 32, gpu) == 1
-    assert imagine.canonical_batch(of_four, 32, 32, cpu) == 1
+    assert setups.canonical_batch(of_four, 32, 32, gpu) == 4
+    assert setups.canonical_batch(of_four, 64, 32, gpu) == 1
+    assert setups.canonical_batch(of_four, 32, 32, cpu) == 1

@@ -17,7 +17,7 @@ from inference.catalog.entries import DIFFUSION_SAMPLERS
 from inference.catalog.reading import Catalog
 from inference.errors import CatalogError, InvalidInput
 from inference.models.store import Store
-from inference.painting import samplers
+from inference.painting import samplers, setups
 from inference.protocol import Finished, Hires, Imagine, Input, Preview, Progress, Refiner
 from inference.tasks import imagine
 from tests.inference.conftest import Record, ask_for, uploaded, with_model
@@ -76,7 +76,7 @@ def test_second_pass_goes_on_from_the_first_ones_picture(store: Store) -> None:
 def test_every_picture_of_a_job_has_its_second_pass_whatever_paints_beside_it(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(imagine, "canonical_batch", lambda *_: 4)
+    monkeypatch.setattr(setups, "canonical_batch", lambda *_: 4)
     alone = paint(store, ask_for(hires=HIRES, seed=8))
     both = run(store, ask_for(hires=HIRES, count=2), ask_for(2, hires=HIRES, seed=30)).finished()
     assert [opened(both[1], index).size for index in (0, 1)] == [(64, 48), (64, 48)]

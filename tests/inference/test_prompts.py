@@ -13,8 +13,8 @@ from inference.catalog.reading import Catalog
 from inference.models import prompts
 from inference.models.prompts import ARGUMENTS, Encoded, PromptEncoder
 from inference.models.store import Store
+from inference.painting import setups
 from inference.protocol import Imagine
-from inference.tasks import imagine
 from tests.inference.conftest import ask_for
 from tests.inference.folders import bytes_of, hashes
 from tests.inference.test_imagine import for_model, paint, pixels
@@ -179,7 +179,7 @@ def test_weights_change_the_picture(name: str, known: Catalog, store: Store) -> 
 def test_prompts_of_different_lengths_in_one_pass_leave_each_other_their_bytes(
     name: str, known: Catalog, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(imagine, "canonical_batch", lambda *_: 4)
+    monkeypatch.setattr(setups, "canonical_batch", lambda *_: 4)
 
     def request(job: int, prompt: str) -> Imagine:
         return for_model(name, known, job=job, prompt=prompt, count=2)
