@@ -186,7 +186,8 @@ def test_a_cell_of_which_nothing_comes_ends_the_grid_with_its_reason(
     assert max(event.step for event in record if isinstance(event, Progress)) == 6
 
 
-def test_cancelling_stops_the_whole_grid(store: Store) -> None:
+@pytest.mark.usefixtures("every_step")
+def test_cancelling_stops_the_whole_grid_at_the_next_step(store: Store) -> None:
     record = Record()
     step = record.report.step
 
@@ -200,8 +201,7 @@ def test_cancelling_stops_the_whole_grid(store: Store) -> None:
     run(store, grid_of(cells, 3, rows=("",)), record)
     assert not record.finished()
     assert record.failed()[9].kind == "cancelled"
-    # Reports come at most twenty times a second, so it is not always the very next step that is seen.
-    assert max(event.step for event in record if isinstance(event, Progress)) < 100
+    assert max(event.step for event in record if isinstance(event, Progress)) == 20
 
 
 @pytest.mark.parametrize(
