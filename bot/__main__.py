@@ -21,6 +21,7 @@ from bot.errors import EngineDied, OperatorError
 from bot.job import Job
 from bot.jobs import Jobs
 from bot.pictures.kept import Pictures
+from bot.pictures.posted import Cdn
 from bot.pictures.workers import Workshop
 from bot.posting import Posting
 from bot.queue import Queue
@@ -82,8 +83,9 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
                 Workshop(pictures.incoming.resolve()) as workshop,
                 Easel(jobs, background, read.discord_api_base) as client,
             ):
+                slices = commands.load()
                 posting = Posting(client)
-                delivery = Delivery(posting, background, jobs, commands.looks(), workshop)
+                delivery = Delivery(posting, background, jobs, slices.looks, workshop)
                 dispatcher = Dispatcher(jobs, queue, quick_queue, engine, delivery)
                 admission = Admission(
                     jobs,
@@ -93,11 +95,12 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
                     client.access,
                     workshop,
                     background,
-                    commands.commands_of_kinds(),
+                    Cdn(read.discord_api_base),
+                    slices.commands_of_kinds,
                     max_waiting=read.easel_max_waiting,
                     max_waiting_per_member=read.easel_max_waiting_per_member,
                 )
-                client.add(commands.load(admission), admission)
+                client.add(slices, admission)
                 # Before anybody can send more.
                 unsettled = await jobs.unsettled()
                 try:

@@ -141,6 +141,16 @@ def result(
     return _card(_DONE, text, print_, [*others, [*last, *whole]], files(job, pictures), shorten(alt, ALT_CHARS))
 
 
+def choice(job: Job, action: str) -> ui.LayoutView:
+    """The question which of a job's pictures is meant, with a button for each that does this action to it."""
+    view = ui.LayoutView(timeout=None)
+    view.add_item(ui.TextDisplay(f"Which picture of #{job.id}?"))
+    buttons = [JobButton(action, job.id, index, label=str(index + 1)) for index in range(len(job.pictures))]
+    view.add_item(ui.ActionRow(*buttons))
+    view.stop()
+    return view
+
+
 def files(job: Job, pictures: Sequence[Shown]) -> list[tuple[str, Content]]:
     """The pictures of a finished job as files of a card."""
     return [(f"easel-{job.id}-{index + 1}.{shown.suffix}", shown.file) for index, shown in enumerate(pictures)]

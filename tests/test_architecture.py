@@ -28,7 +28,7 @@ LAYERS = {
         {"__main__"},
     ),
     "bot": (
-        {"environment", "errors", "waits"},
+        {"custom_ids", "environment", "errors", "waits"},
         {"background", "database", "engine", "folder", "job", "pace", "pictures", "requests", "settings"},
         {"buttons", "jobs", "queue"},
         {"cards"},
@@ -37,7 +37,7 @@ LAYERS = {
         {"delivery"},
         {"dispatcher"},
         {"admission"},
-        {"sources"},
+        {"completions", "sources"},
         {"commands"},
         {"app"},
         {"__main__"},

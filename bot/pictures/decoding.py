@@ -61,6 +61,7 @@ def read(file: Path, folder: Path) -> Upload:
         data = file.read_bytes()
         containers.check(data)
         with _opened(data) as picture:
+            _check_size(*picture.size)
             source = declared_source(data) or _source_by_recipe(_texts(picture, data))
             # The first of several; the others are never decoded.
             picture.load()
@@ -74,6 +75,7 @@ def texts(file: Path, keywords: tuple[str, ...]) -> dict[str, str]:
     JPEG and WebP carry what a PNG has under `parameters`. Raises MemberError where it is no picture."""
     with _in_words():
         data = file.read_bytes()
+        # Of any size: no pixel of it is decoded.
         with _opened(data) as picture:
             found = _texts(picture, data)
     return {keyword: found[keyword] for keyword in keywords if keyword in found}
@@ -92,13 +94,12 @@ def saved(picture: Image.Image, folder: Path, source: SourceType | None = None) 
 
 @contextlib.contextmanager
 def _opened(data: bytes) -> Iterator[Image.Image]:
-    """What these bytes hold, its size checked and nothing decoded."""
+    """What these bytes hold, nothing decoded yet."""
     with warnings.catch_warnings():
         # Sizes are checked here, for every format alike.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         picture = Image.open(io.BytesIO(containers.bare(data)), formats=tuple(FORMATS))
     with picture:
-        _check_size(*picture.size)
         yield picture
 
 

@@ -85,8 +85,7 @@ def settle(wish: Wish, ready: Ready) -> Imagine:
     model = model_of(wish.model, ready)
     if wish.strength is not None and wish.image is None:
         raise MemberError("Strength says how far to go from a picture: give one as `image`, or leave it out.")
-    width, height = (model.width, model.height) if wish.image is None else _like(wish.image, model)
-    width, height = wish.width or width, wish.height or height
+    width, height = _size_of(wish, model)
     strength = 1.0 if wish.image is None else STRENGTH if wish.strength is None else wish.strength
     words, tags = adapters.without_tags(wish.prompt)
     named = [part for part in (wish.loras or "").split(",") if part.strip()]
@@ -258,15 +257,28 @@ def _style(name: str, model: ModelInfo) -> Style:
     raise MemberError(f"{model.title} has no style called {echo(name)}: choose one of {names}.")
 
 
+def _size_of(wish: Wish, model: ModelInfo) -> tuple[int, int]:
+    """As asked for; what is left out is the model's own or, with a picture to start from, of its proportions."""
+    if wish.image is None:
+        return wish.width or model.width, wish.height or model.height
+    if wish.width and wish.height:
+        return wish.width, wish.height
+    if wish.width:
+        return wish.width, _side(wish.width * wish.image.height / wish.image.width, model)
+    if wish.height:
+        return _side(wish.height * wish.image.width / wish.image.height, model), wish.height
+    return _like(wish.image, model)
+
+
+def _side(pixels: float, model: ModelInfo) -> int:
+    fitting = round(pixels / model.size_multiple) * model.size_multiple
+    return min(max(fitting, model.min_size), model.max_size)
+
+
 def _like(image: Input, model: ModelInfo) -> tuple[int, int]:
     """The model's size in the proportions of a picture, as near as its limits allow."""
     scale = math.sqrt(model.width * model.height / (image.width * image.height))
-
-    def side(pixels: int) -> int:
-        fitting = round(pixels * scale / model.size_multiple) * model.size_multiple
-        return min(max(fitting, model.min_size), model.max_size)
-
-    width, height = side(image.width), side(image.height)
+    width, height = _side(image.width * scale, model), _side(image.height * scale, model)
     while width * height > model.max_pixels:
         if width >= height:
             width -= model.size_multiple

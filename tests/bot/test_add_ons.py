@@ -7,7 +7,6 @@ import pytest
 from bot.errors import MemberError
 from bot.requests.adapters import without_tags
 from bot.requests.painting import Wish, check, edited, settle
-from bot.sources import more_loras
 from inference.protocol import AddOnInfo, Control, Input, Lora, Ready
 from tests.bot.conftest import ready, request
 
@@ -89,14 +88,3 @@ def test_an_edit_keeps_them_unless_the_words_name_others() -> None:
     assert (after.loras, after.control) == (before.loras, before.control)
     other = edited(before, {**fields, "prompt": "a boat <lora:neon:0.3>"}, able())
     assert other.loras == (Lora("neon", 0.3),)
-
-
-def test_choices_go_on_after_the_last_comma() -> None:
-    offered = more_loras([INK, NEON], "")
-    assert [(choice.name, choice.value) for choice in offered] == [
-        ("Ink · say “ink drawing”", "ink:0.8"),
-        ("Neon lights", "neon:1"),
-    ]
-    [more] = more_loras([INK, NEON], "ink:1.2, ne")
-    assert (more.name, more.value) == ("ink:1.2, Neon lights", "ink:1.2, neon:1")
-    assert more_loras([INK, NEON], "ink:1, in") == []

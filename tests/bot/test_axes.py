@@ -8,7 +8,6 @@ from bot.errors import MemberError
 from bot.requests import grids
 from bot.requests.grids import Axis
 from bot.requests.painting import Wish
-from bot.sources import starting
 from inference.protocol import AddOnInfo, Grid, Lora, Ready
 from tests.bot.conftest import ready
 
@@ -102,12 +101,6 @@ def test_two_axes_of_loras_and_the_prompts_own_tags_add_up() -> None:
     table = settled("lora ink:0, ink:1", "lora neon:0, neon:1")
     assert [tuple(lora.weight for lora in cell.loras) for cell in table.cells] == [(0, 0), (0, 1), (1, 0), (1, 1)]
     assert {tuple(lora.name for lora in cell.loras) for cell in table.cells} == {("neon", "ink")}
-
-
-def test_an_example_is_offered_for_every_lora_that_goes_with_the_model() -> None:
-    offered = [choice.value for choice in starting(grids.examples([INK, NEON]), "Lora")]
-    assert offered == ["lora ink:0, ink:0.4, ink:0.8", "lora neon:0, neon:0.5, neon:1"]
-    assert [choice.value for choice in starting(grids.examples([]), "")] == list(grids.EXAMPLES)
 
 
 @pytest.mark.parametrize(
