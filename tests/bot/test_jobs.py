@@ -69,7 +69,8 @@ async def test_job_whose_uploads_are_read_is_queued_on_them(jobs: Jobs, tmp_path
 
 
 async def test_uploads_of_a_job_that_was_cancelled_meanwhile_are_not_kept(jobs: Jobs, tmp_path: Path) -> None:
-    arrived = await jobs.arrive(enlarge(b"one"), reply(), reading=True)
+    unread = Upscale(job=0, model="plain", image=Input("", 64, 64), factor=2)
+    arrived = await jobs.arrive(unread, reply(), reading=True)
     cancelled = await jobs.cancel(arrived.id)
     assert cancelled is not None
     assert cancelled.state == "cancelled"
