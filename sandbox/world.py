@@ -12,7 +12,7 @@ from operator import or_
 from sandbox import beginning
 from sandbox.errors import MemberError
 from sandbox.guilds import Guild
-from sandbox.people import EASEL, Person
+from sandbox.people import EASEL, OTHER_APP, Person
 from sandbox.permissions import ALL, EVERYONE, Permission
 from sandbox.places import DIRECT, MEMBER, PRIVATE_THREAD, TEXT, Channel
 
@@ -23,7 +23,7 @@ class World:
     def __init__(self, *, members: int = 0) -> None:
         many = beginning.crowd(members)
         self.members = (*beginning.PEOPLE, *many)
-        self.people = {person.id: person for person in (*self.members, EASEL)}
+        self.people = {person.id: person for person in (*self.members, EASEL, OTHER_APP)}
         self.guilds = {guild.id: guild for guild in beginning.guilds(many)}
         self.channels = {channel.id: channel for channel in beginning.channels()}
         self._direct = {

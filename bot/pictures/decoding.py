@@ -121,7 +121,8 @@ def _in_words() -> Iterator[None]:
 def _texts(picture: Image.Image, data: bytes) -> dict[str, str]:
     found = {str(key): str(value) for key, value in picture.info.items() if isinstance(value, str)}
     found |= containers.texts(data)
-    comment = picture.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment)
+    # Not the PNG's own, which decodes the whole picture to look behind it.
+    comment = Image.Image.getexif(picture).get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment)
     if isinstance(comment, bytes) and comment.startswith(b"UNICODE\0"):
         # Its byte order is nowhere written down; the tools that write recipes there use the big end first.
         found.setdefault("parameters", comment[8:].decode("utf-16-be", errors="replace"))

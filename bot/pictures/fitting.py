@@ -1,7 +1,7 @@
 """Makes pictures fit what Discord carries: first by a lossy format, then by size, and the original in lossless parts.
 
 Runs in the child processes of `workers`, on our own PNG files, and leaves what it makes in a folder. What the PNG says
-in XMP of the picture's origin goes with every file; the recipe stays with the original.
+in XMP of the picture's origin goes with every file, and so does its recipe as other tools read it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
+from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
 
 from inference.protocol import XMP_KEYWORD
@@ -24,6 +24,9 @@ QUALITIES = (95, 88, 78, 65)
 
 HOPELESS = 6
 """So many times too large at the first quality, a picture is too large at the last: that has about a quarter."""
+
+COMMENT_MAX_BYTES = 60_000
+"""What the EXIF of a JPEG holds."""
 
 WEBP_MAX_SIDE = 16_383
 LOSSLESS_WEBP_MAX_PIXELS = 60_000_000
@@ -117,15 +120,26 @@ def _lossy(picture: Image.Image, quality: int, folder: Path) -> tuple[Path, str]
 
 def _saved(picture: Image.Image, kind: str, folder: Path, **options: object) -> Path:
     # Pillow hands a picture's info on to what is made of it, but writes none of it by itself.
-    if xmp := picture.info.get("xmp"):
-        if kind == "PNG":
-            options["pnginfo"] = texts = PngInfo()
+    xmp, recipe = picture.info.get("xmp"), picture.info.get("parameters", "")
+    if kind == "PNG":
+        options["pnginfo"] = texts = PngInfo()
+        if xmp:
             texts.add_itxt(XMP_KEYWORD, xmp.decode())
-        else:
-            options["xmp"] = xmp
+        if recipe:
+            texts.add_itxt("parameters", recipe)
+    else:
+        options |= {"xmp": xmp} if xmp else {}
+        options |= {"exif": _commented(recipe)} if 0 < 2 * len(recipe) < COMMENT_MAX_BYTES else {}
     file = folder / f"{secrets.token_hex(8)}.{kind.lower()}"
     picture.save(file, format=kind, **options)
     return file
+
+
+def _commented(recipe: str) -> Image.Exif:
+    """Where tools look for a recipe in a WebP or JPEG."""
+    exif = Image.Exif()
+    exif[ExifTags.IFD.Exif] = {ExifTags.Base.UserComment: b"UNICODE\0" + recipe.encode("utf-16-be")}
+    return exif
 
 
 @contextlib.contextmanager

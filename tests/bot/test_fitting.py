@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from bot.pictures import decoding
 from bot.pictures.fitting import _opened, fit, parts, whole
 from inference.protocol import xmp
 
@@ -140,3 +141,25 @@ def test_large_result_is_opened_with_pillows_limit_as_it_is(png: Keep) -> None:
     with _opened(png(Image.new("1", (10_000, 9_000)))) as picture:  # more than Pillow takes without a warning
         assert picture.size == (10_000, 9_000)
     assert before == Image.MAX_IMAGE_PIXELS
+
+
+@pytest.mark.parametrize(("side", "suffix"), [((256, 256), "webp"), ((16_400, 8), "jpg")])
+def test_recipe_goes_with_what_is_shown_instead(png: Keep, folder: Path, side: tuple[int, int], suffix: str) -> None:
+    texts = PngInfo()
+    texts.add_itxt("parameters", RECIPE)
+    original = png(noise(*side), pnginfo=texts)
+    shown = fit(original, size(original) // 2, folder)
+    assert shown.suffix == suffix
+    assert decoding.texts(shown.file, ("parameters", "easel")) == {"parameters": RECIPE}
+    for part in parts(original, size(original) // 2, folder):
+        assert decoding.texts(part.file, ("parameters",)) == {"parameters": RECIPE}
+
+
+def test_recipe_that_fits_no_file_keeps_no_picture_back(png: Keep, folder: Path) -> None:
+    texts = PngInfo()
+    texts.add_itxt("parameters", "x" * 70_000)
+    original = png(noise(16_400, 8), pnginfo=texts)
+    assert fit(original, size(original) // 4, folder).suffix == "jpg"
+
+
+RECIPE = "a 红色 house 🏠 by (night:1.2)\nSteps: 8, Sampler: Euler, Seed: 7"
