@@ -31,7 +31,7 @@ from bot.delivery import Delivery
 from bot.dispatcher import Dispatcher
 from bot.engine import LocalEngine
 from bot.jobs import Jobs
-from bot.pictures import attachments
+from bot.pictures import downloads
 from bot.pictures.kept import Pictures
 from bot.posting import Posting
 from inference.protocol import Batch, Finished, Progress
@@ -44,7 +44,7 @@ STAGES: dict[str, tuple[Any, str, Callable[..., bool]]] = {
     "row": (Jobs, "arrive", lambda *_, **__: True),
     "acknowledged": (discord.InteractionResponse, "send_message", lambda *_, **__: True),
     "message known": (Jobs, "acknowledge", lambda *_, **__: True),
-    "upload read": (attachments, "read", lambda *_, **__: True),
+    "upload read": (downloads, "read", lambda *_, **__: True),
     "upload settled": (Jobs, "settle", lambda *_, **__: True),
     "started": (Jobs, "start", lambda *_, **__: True),
     "sent": (LocalEngine, "_send", lambda _, message: isinstance(message, Batch)),

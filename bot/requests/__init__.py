@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.requests import grids, painting, tools
-from inference.protocol import Grid, Imagine, Ready, Request
+from inference.protocol import Classify, Compare, Describe, Grid, Imagine, Mask, Ready, Request, Upscale
 
 
 def require_possible(request: Request, ready: Ready) -> None:
@@ -13,5 +13,5 @@ def require_possible(request: Request, ready: Ready) -> None:
             painting.check(request, ready)
         case Grid():
             grids.check(request, ready)
-        case _:
+        case Upscale() | Describe() | Classify() | Compare() | Mask():
             tools.check(request, ready)
