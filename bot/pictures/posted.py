@@ -19,6 +19,9 @@ from inference.protocol import Input
 SERVERS = re.compile(r"(cdn\.discordapp\.com|media\.discordapp\.net|images-ext-\d+\.discordapp\.net)")
 """Of Discord's: for uploads, for smaller copies of them, and for copies of what links lead to."""
 
+UPLOADS = ("/attachments/", "/ephemeral-attachments/")
+"""What it calls them, and so does a server that stands in for all of it, where the API is beside them."""
+
 SIDE = 512
 """Of a picture of which Discord does not say how large it is."""
 
@@ -48,7 +51,7 @@ class Posted:
 
 @dataclass(frozen=True, slots=True)
 class Cdn:
-    """From where pictures are fetched: Discord's servers, and the one that stands in for all of Discord."""
+    """From where pictures are fetched: Discord's servers, or the one that stands in for all of Discord."""
 
     api_base: str
 
@@ -59,7 +62,7 @@ class Cdn:
             if asked.username or asked.password:
                 return False
             if (asked.scheme, asked.hostname, asked.port) == (own.scheme, own.hostname, own.port):
-                return True
+                return asked.path.startswith(UPLOADS)
             return asked.scheme == "https" and asked.port is None and bool(SERVERS.fullmatch(asked.hostname or ""))
         except ValueError:
             return False

@@ -41,6 +41,7 @@ def test_discords_own_servers_are_read(url: str) -> None:
         "https://evilcdn.discordapp.com/a.png",
         "https://images-ext-x.discordapp.net/a.png",
         "https://example.org/a.png",
+        "https://discord.com/api/v10/gateway",
         "http://169.254.169.254/latest",
         "file:///etc/passwd",
         "attachment://a.png",
@@ -56,6 +57,7 @@ def test_no_other_link_is_followed(url: str) -> None:
 def test_server_that_stands_in_for_discord_serves_its_own_pictures() -> None:
     sandbox = Cdn("http://127.0.0.1:8080/api/v10")
     assert sandbox.serves("http://127.0.0.1:8080/attachments/1/2/a.png")
+    assert not sandbox.serves("http://127.0.0.1:8080/api/v10/users/@me")
     assert not sandbox.serves("http://127.0.0.1:9090/attachments/1/2/a.png")
     assert not sandbox.serves("http://127.0.0.2:8080/attachments/1/2/a.png")
     assert not CDN.serves("http://127.0.0.1:8080/attachments/1/2/a.png")

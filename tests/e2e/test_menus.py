@@ -144,6 +144,25 @@ async def test_recipe_of_our_own_is_found_wherever_the_picture_goes(ada: Member,
         assert "Seed: 901" in both
 
 
+async def test_what_is_not_to_be_seen_here_is_no_more_than_what_stands_here(
+    studio: Studio, ada: Member, linus: Member
+) -> None:
+    async with Member(studio.sandbox.url, "Ada", "after-dark") as ada_after_dark:
+        reply = await ada_after_dark.command(f"/imagine prompt:a red house {QUICK} seed:55")
+        message, [data] = await painted(ada_after_dark, reply)
+    forwarded = await ada.forward(message)
+    uploaded = await ada.write("mine", ("saved.png", data))
+    for shown in (forwarded, uploaded):
+        reply = await linus.menu_command("Show recipe", message=shown)
+        recipe = await linus.wait_for(reply.message, lambda message: "Seed: 55" in text_of(message))
+        # What the file itself says, and nothing of the job.
+        assert [name for name, _ in await linus.files(recipe)] == ["recipe.json"]
+    answer, _ = await said(linus, await linus.menu_command("Describe", message=forwarded))
+    assert number(answer) != number(message)
+    refused = await linus.command("upscale", {"job": number(message)})
+    assert "There is no job" in text_of(refused.message)
+
+
 async def test_recipe_goes_with_a_picture_that_had_to_be_made_smaller(ada: Member, linus: Member) -> None:
     await ada.faults(attachment_size_limit=30_000)
     try:
