@@ -46,7 +46,7 @@ types: setup
 	$(BIN)/mypy
 
 unit: setup chromium
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # The chat page is tested in a real browser.
 chromium:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bot.engine import LocalEngine
+from bot.engine.process import InferenceProcess
 from inference.protocol import INCOMING, PICTURES
 
 THREADS = 1
@@ -16,14 +16,14 @@ SILENCE_S = 300.0
 
 
 @asynccontextmanager
-async def local_engine(**changes: str) -> AsyncIterator[tuple[LocalEngine, Path]]:
+async def local_engine(**changes: str) -> AsyncIterator[tuple[InferenceProcess, Path]]:
     """A started engine, and the folder in which it leaves what it made."""
     with TemporaryDirectory() as folder:
         data = Path(folder)
         for name in (PICTURES, INCOMING):
             (data / name).mkdir()
         environ = os.environ | {"EASEL_DEVICE": "cpu", "EASEL_THREADS": str(THREADS)} | changes
-        engine = LocalEngine(environ, data, SILENCE_S)
+        engine = InferenceProcess(environ, data, SILENCE_S)
         await engine.start()
         try:
             yield engine, data / INCOMING

@@ -24,12 +24,13 @@ from benchmarks import timings
 from benchmarks.timings import Timing, timing
 from inference import device, settings
 from inference.catalog import reading, weights
-from inference.catalog.entries import UNET_FAMILIES, ModelEntry
+from inference.catalog.entries import ModelEntry
 from inference.catalog.reading import Catalog
 from inference.device import Device, is_out_of_memory
 from inference.errors import OperatorError, OutOfMemory
 from inference.exchange.outputs import Files
 from inference.exchange.reports import Reporter
+from inference.families import FAMILIES
 from inference.models.store import Store
 from inference.protocol import Event, Failed, Imagine
 from inference.tasks import imagine
@@ -89,14 +90,16 @@ def ways(entry: ModelEntry) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "one part at a time", {"offload": "model", "vae_tiling": False}
     yield "one layer at a time", {"offload": "group", "vae_tiling": False}
     yield "one layer at a time, in tiles", {"offload": "group", "vae_tiling": True}
-    if entry.family in UNET_FAMILIES:
+    denoiser = FAMILIES[entry.family].denoiser
+    if denoiser.channels_last:
         yield "channels last", {**WHOLE, "channels_last": True}
+    if denoiser.sliced_attention:
         yield "sliced attention", {**WHOLE, "attention": "sliced"}
-    if entry.family != "sd3":
+    if denoiser.compiles:
         yield "compiled", {**WHOLE, "compile": True}
     if find_spec("xformers"):
         yield "xformers", {**WHOLE, "attention": "xformers"}
-    if find_spec("flash_attn") and entry.family == "flux":
+    if find_spec("flash_attn") and denoiser.attention_backends:
         yield "flash attention", {**WHOLE, "attention": "flash"}
     if find_spec("torchao"):
         yield "8-bit weights", {**WHOLE, "weights": "8bit"}
@@ -139,7 +142,7 @@ def _painting_s(entry: ModelEntry, name: str, number: int, store: Store, incomin
         imagine.run([request], {}, store, report)
     report.close()
     if failed := [event for event in events if isinstance(event, Failed)]:
-        raise RuntimeError(failed[0].message)
+        raise RuntimeError(f"it was not painted: {failed[0].reason}")
     return time.perf_counter() - began_s
 
 

@@ -42,7 +42,7 @@ async def measure(pairs: int, steps: int) -> Sequence[Timing]:
             began = time.perf_counter()
             async for event in engine.run([request]):
                 if isinstance(event, Failed):
-                    raise RuntimeError(event.message)
+                    raise RuntimeError(f"it was not painted: {event.reason}")
                 if isinstance(event, Finished):
                     inside = event.seconds
             job = time.perf_counter() - began

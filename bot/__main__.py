@@ -9,23 +9,23 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 
-from bot import commands, folder, settings
+from bot import commands, folder, settings, words
 from bot.admission import Admission
 from bot.app import Easel
 from bot.background import Background
 from bot.database import UNWRITTEN, open_database
 from bot.delivery import Delivery
 from bot.dispatcher import Dispatcher
-from bot.engine import Engine, LocalEngine
+from bot.engine import factory
+from bot.engine.interface import Engine
 from bot.errors import EngineDied, OperatorError
 from bot.job import Job
 from bot.jobs import Jobs
 from bot.pictures.kept import Pictures
+from bot.pictures.posted import Cdn
 from bot.pictures.workers import Workshop
 from bot.posting import Posting
-from bot.queue import Queue
 from bot.settings import Settings
-from inference.protocol import Ready, Request
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def main() -> int:
         environ = settings.environment()
         read = settings.read(environ)
         logging.basicConfig(level=read.easel_log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-        with folder.held(read.easel_data):
+        with folder.held(read.easel_data), words.speaking(read.easel_language):
             asyncio.run(_until_stopped(read, environ))
     except OperatorError as error:
         if str(error):
@@ -72,19 +72,18 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
         raise OperatorError(f"cannot write the pictures in {read.easel_data}: {error.strerror or error}") from error
     async with open_database(read.easel_data / "easel.sqlite3") as database:
         jobs = Jobs(database, pictures)
-        engine = LocalEngine(environ, read.easel_data, read.easel_engine_silence_s)
+        engine = factory.build(read, environ)
         background = Background()
         try:
             await _start(engine)
-            served = await jobs.last_served()
-            queue, quick_queue = (Queue(lambda request: _capacity(engine.ready, request), served) for _ in range(2))
             async with (
                 Workshop(pictures.incoming.resolve()) as workshop,
-                Easel(jobs, background, read.discord_api_base) as client,
+                Easel(jobs, background, read.discord_api_base, read.easel_language) as client,
             ):
+                slices = commands.load()
                 posting = Posting(client)
-                delivery = Delivery(posting, background, jobs, commands.looks(), workshop)
-                dispatcher = Dispatcher(jobs, queue, quick_queue, engine, delivery)
+                delivery = Delivery(posting, background, jobs, slices.looks, workshop)
+                dispatcher = Dispatcher(jobs, engine, delivery, await jobs.last_served())
                 admission = Admission(
                     jobs,
                     dispatcher,
@@ -93,15 +92,17 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
                     client.access,
                     workshop,
                     background,
-                    commands.commands_of_kinds(),
+                    Cdn(read.discord_api_base),
+                    slices.commands_of_kinds,
                     max_waiting=read.easel_max_waiting,
                     max_waiting_per_member=read.easel_max_waiting_per_member,
                 )
-                client.add(commands.load(admission), admission)
+                client.add(slices, admission)
                 # Before anybody can send more.
                 unsettled = await jobs.unsettled()
                 try:
                     async with asyncio.TaskGroup() as tasks:
+                        tasks.create_task(engine.keep())
                         tasks.create_task(background.broken())
                         tasks.create_task(client.stay_connected(read.discord_token.get_secret_value()))
                         tasks.create_task(_serve(client, dispatcher, admission, unsettled))
@@ -127,12 +128,6 @@ async def _tidy(jobs: Jobs) -> None:
         await jobs.tidy()
     except UNWRITTEN as error:
         log.warning("pictures that nobody uses could not be removed: %s", error)
-
-
-def _capacity(ready: Ready, request: Request) -> int:
-    """How many pictures like this request's share a forward pass."""
-    model = ready.model(request.model)
-    return model.batch if model is not None else 1
 
 
 async def _start(engine: Engine) -> None:

@@ -87,11 +87,11 @@ class Access:
         if interaction.permissions.administrator or guild.owner_id == interaction.user.id:
             return
         if command.nsfw and not is_age_restricted(interaction.channel):
-            raise MemberError(f"/{name} is for age-restricted channels: use it there.")
+            raise MemberError("/{command} is for age-restricted channels: use it there.", command=name)
         channel = interaction.channel
         place = channel.parent_id if isinstance(channel, discord.Thread) else interaction.channel_id or 0
         if not _allows(await self._of(guild, command), guild, command, interaction, place):
-            raise MemberError(f"You may not use /{name} here: ask the moderators of this server.")
+            raise MemberError("You may not use /{command} here: ask the moderators of this server.", command=name)
 
     async def _of(self, guild: discord.Guild, command: AppCommand) -> Overrides:
         """What this server's moderators said of a command, or else of all commands of this bot."""

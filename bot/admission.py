@@ -11,6 +11,8 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol, cast
 
 import discord
 
@@ -24,13 +26,17 @@ from bot.dispatcher import Dispatcher
 from bot.errors import MemberError
 from bot.job import Job
 from bot.jobs import Jobs
-from bot.pictures import attachments
+from bot.pictures import decoding, downloads
 from bot.pictures.decoding import Upload
+from bot.pictures.posted import Cdn, Posted, Seen
 from bot.pictures.workers import Workshop
 from bot.posting import ALREADY_ACKNOWLEDGED, UNREACHED, Posting, Unknown, reply_of
+from bot.requests import require_possible
+from bot.requests.drafts import Build, draft
 from bot.speaking import tell
 from bot.waits import growing
-from inference.protocol import Input, Left, Ready, Request
+from bot.words import N_, why
+from inference.protocol import Input, Left, Ready, Reason, Request, because
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +46,19 @@ WRITTEN_WITHIN_S = 1.5
 ASK_AFTER_S = (0.5, 2.0, 10.0, 30.0)
 """Waits between the questions whether Discord has made a reply; the last one repeats."""
 
-SOME_PICTURE = Input("", 64, 64)
+Prepare = Callable[..., Awaitable[Mapping[str, Upload]]]
+"""Makes the pictures that are worked on of those that were given, in the folder where they lie, by name as well."""
+
+
+class Client(Protocol):
+    """The client that interactions come to."""
+
+    admission: Admission
+
+
+def admission_of(interaction: discord.Interaction) -> Admission:
+    """What takes the jobs that are asked for in this interaction."""
+    return cast(Client, interaction.client).admission
 
 
 class Admission:
@@ -55,6 +73,7 @@ class Admission:
         access: Access,
         workshop: Workshop,
         background: Background,
+        cdn: Cdn,
         commands: Mapping[str, str],
         *,
         max_waiting: int,
@@ -63,6 +82,8 @@ class Admission:
         """`commands` names, for each kind of request, the command that a member must be allowed to use for it."""
         self.jobs = jobs
         self.workshop = workshop
+        self.cdn = cdn
+        self.seen = Seen()
         self._dispatcher = dispatcher
         self._posting = posting
         self._delivery = delivery
@@ -82,72 +103,81 @@ class Admission:
     async def submit(self, interaction: discord.Interaction, request: Request, parent_id: int | None = None) -> None:
         """Accept a request whose inputs are kept: from here on it is answered in a reply of its own.
 
-        Raises MemberError instead where too many wait already, or where this member may not ask for it.
+        Raises MemberError instead where the engine cannot run it, where too many wait already, or where this member
+        may not ask for it.
         """
+        require_possible(request, self.ready)
         await self._access.require(interaction, self._commands[request.kind])
         with self._room(interaction.user.id):
             job = await self._write_down(interaction, request, parent_id)
-            told = await self._tell(interaction, job, self._dispatcher.card(job))
-            if told is not None and told.state == "queued":
-                self._dispatcher.put(told)
+            acknowledged = await self._acknowledge(interaction, job, self._dispatcher.card(job))
+            if acknowledged is not None and acknowledged.state == "queued":
+                self._dispatcher.put(acknowledged)
 
-    async def submit_uploads(
+    async def submit_on(
         self,
         interaction: discord.Interaction,
-        uploads: Mapping[str, discord.Attachment],
-        settle: Callable[..., Request],
-        prepare: Callable[..., Awaitable[Mapping[str, Upload]]] | None = None,
+        pictures: Mapping[str, Posted | Input],
+        build: Build,
+        *,
+        prepare: Prepare | None = None,
+        parent_id: int | None = None,
     ) -> None:
-        """Accept a request on uploads, which are read first; `settle` makes it of them, by their names.
+        """Accept a request on pictures; those that are not kept yet are read first.
 
-        `prepare` makes the pictures that are worked on of those that were uploaded, in the folder where they lie, by
-        names as well. Where an upload cannot be read, its member is told, and the reply is taken back. Raises
-        MemberError as `submit` does.
+        Where one cannot be read, its member is told, and the reply is taken back. Raises MemberError as `submit` does.
         """
-        # What is wrong whatever the pictures are gets said at once.
-        draft = settle(**dict.fromkeys(uploads, SOME_PICTURE))
-        await self._access.require(interaction, self._commands[draft.kind])
+        kept = {name: picture for name, picture in pictures.items() if isinstance(picture, Input)}
+        if len(kept) == len(pictures) and prepare is None:
+            return await self.submit(interaction, build(**kept), parent_id)
+        unread = {name: picture.unread for name, picture in pictures.items() if isinstance(picture, Posted)}
+        drafted = draft(kept | unread, build, self.ready)
+        await self._access.require(interaction, self._commands[drafted.kind])
         with self._room(interaction.user.id):
-            job = await self._write_down(interaction, draft, reading=True)
-            told = await self._tell(interaction, job, cards.arriving(job, self._delivery.headline(job)))
-            if told is None or told.state != "reading":
-                return
+            job = await self._write_down(interaction, drafted, parent_id, reading=True)
+            card = cards.arriving(job, self._delivery.headline(job))
+            acknowledged = await self._acknowledge(interaction, job, card)
+            if acknowledged is None or acknowledged.state != "reading":
+                return None
             try:
-                settled = await self._settled(told, uploads, settle, prepare)
+                complete = await self._read(acknowledged, pictures, build, prepare)
             except MemberError as error:
-                await self._withdraw(interaction, told, str(error))
-                return
+                return await self._withdraw(interaction, acknowledged, error.reason)
             except Exception:
-                await self._fail(told, "Something went wrong inside Easel: try again.")
+                await self._fail(acknowledged, because(N_("Something went wrong inside Easel: try again.")))
                 raise
-            if settled is not None:
-                self._dispatcher.put(settled)
+            if complete is not None:
+                self._dispatcher.put(complete)
+        return None
 
-    async def _settled(
-        self,
-        job: Job,
-        uploads: Mapping[str, discord.Attachment],
-        settle: Callable[..., Request],
-        prepare: Callable[..., Awaitable[Mapping[str, Upload]]] | None,
+    async def _read(
+        self, job: Job, pictures: Mapping[str, Posted | Input], build: Build, prepare: Prepare | None
     ) -> Job | None:
-        """The job with its uploads, None where it was cancelled meanwhile. Raises MemberError as the reading does."""
+        """The job with its pictures, None where it was cancelled meanwhile. Raises MemberError as the reading does."""
         try:
             async with self.workshop.turn(job.reply.member_id) as folder:
                 read: Mapping[str, Upload] = {
-                    name: await attachments.read(self.workshop.uploads, upload, folder)
-                    for name, upload in uploads.items()
+                    name: await self._into(folder, picture)
+                    for name, picture in pictures.items()
+                    if prepare is not None or isinstance(picture, Posted)
                 }
                 if prepare is not None:
                     read = await prepare(folder, **read)
-                request = settle(
-                    **{name: Input(upload.sha256, upload.width, upload.height) for name, upload in read.items()}
-                )
+                inputs = {name: Input(upload.sha256, upload.width, upload.height) for name, upload in read.items()}
+                request = build(**{**pictures, **inputs})
+                require_possible(request, self.ready)
                 lefts = [Left(f"{folder.name}/{upload.file}", upload.sha256) for upload in read.values()]
                 # Before the folder goes.
                 return await insist(f"the uploads of job {job.id}", self.jobs.settle, job.id, request, lefts)
         except OSError as error:
             log.error("job %s: its uploads cannot be kept: %s", job.id, error.strerror or error)
             raise MemberError("There is no room for uploads at the moment: try again later.") from error
+
+    async def _into(self, folder: Path, picture: Posted | Input) -> Upload:
+        """The picture in this folder, to be worked on there."""
+        if isinstance(picture, Posted):
+            return await downloads.read(self.workshop.uploads, picture, folder)
+        return await self.workshop.uploads.run(decoding.read, self.jobs.path(picture.sha256), folder)
 
     async def cancel(self, job: Job) -> bool:
         """Stop a job that has not ended; False where it has."""
@@ -171,7 +201,7 @@ class Admission:
             if job.state == "arriving":
                 self._background.start(self._take_up(job))
                 continue
-            await self._fail(job, "Easel was stopped while it read your picture: send the command again.")
+            await self._fail(job, because(N_("Easel was stopped while it read your picture: send the command again.")))
 
     async def _take_up(self, job: Job) -> None:
         """Go on with a complete job of which it is not known whether its member was told."""
@@ -214,7 +244,7 @@ class Admission:
                 "Easel cannot write your job down at the moment: try again in a few minutes, or tell whoever runs it."
             ) from error
 
-    async def _tell(self, interaction: discord.Interaction, job: Job, card: Card) -> Job | None:
+    async def _acknowledge(self, interaction: discord.Interaction, job: Job, card: Card) -> Job | None:
         """Answer the interaction with the job's first card; the job as it is then, or None where it is no more.
 
         Where Discord refuses the answer there is no job, and its refusal is raised. Where its own answer is lost it is
@@ -256,22 +286,22 @@ class Admission:
             await asyncio.sleep(wait_s)
         raise AssertionError("the waits have no end")
 
-    async def _withdraw(self, interaction: discord.Interaction, job: Job, sentence: str) -> None:
+    async def _withdraw(self, interaction: discord.Interaction, job: Job, reason: Reason) -> None:
         """Take a job back whose uploads cannot be read: why is for its member alone, where Discord lets that be said.
 
         It is said first: the bot may be killed at any moment, and nothing vanishes without a word.
         """
-        if not await tell(interaction, sentence):
-            return await self._fail(job, sentence)
+        if not await tell(interaction, why(reason)):
+            return await self._fail(job, reason)
         try:
             await self._posting.remove(job.reply)
         except (*UNREACHED, Unknown) as unreached:
             # Then its own card says it, as soon as Discord can be reached.
             log.warning("job %s: its reply could not be taken back: %s", job.id, unreached)
-            return await self._fail(job, sentence)
+            return await self._fail(job, reason)
         return await insist(f"the end of job {job.id}", self.jobs.delete, job.id)
 
-    async def _fail(self, job: Job, sentence: str) -> None:
-        ended = await insist(f"the end of job {job.id}", self.jobs.fail, job.id, "invalid_input", sentence)
+    async def _fail(self, job: Job, reason: Reason) -> None:
+        ended = await insist(f"the end of job {job.id}", self.jobs.fail, job.id, "invalid_input", reason)
         if ended is not None:
             self._delivery.deliver(ended)

@@ -15,18 +15,21 @@ from discord import app_commands
 from discord.gateway import DiscordWebSocket
 from discord.http import Route
 
-from bot.access import Access, may_see
+from bot import custom_ids
+from bot.access import Access
 from bot.admission import Admission
 from bot.background import Background
 from bot.buttons import JobButton
-from bot.commands import Form, MessageForm, NewForm, Press, Slice
+from bot.commands import Slices
+from bot.custom_ids import OfJob
 from bot.errors import MemberError, OperatorError
-from bot.job import Job
 from bot.jobs import Jobs
+from bot.localisation import Localisation
 from bot.posting import ALREADY_ACKNOWLEDGED, UNKNOWN_INTERACTION
-from bot.requests.choices import echo
 from bot.settings import DISCORD_API
-from bot.speaking import take_away, tell
+from bot.speaking import tell
+from bot.words.catalogues import ENGLISH
+from bot.words.facts import echo
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +43,9 @@ OFFLINE_S = 40.0
 class Easel(discord.Client):
     """Easel's connection to Discord. `add` the commands, then `stay_connected`."""
 
-    def __init__(self, jobs: Jobs, background: Background, api_base: str = DISCORD_API) -> None:
+    def __init__(
+        self, jobs: Jobs, background: Background, api_base: str = DISCORD_API, language: str = ENGLISH
+    ) -> None:
         # Easel does not speak: the libraries for voice are not missing.
         discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
         super().__init__(
@@ -54,24 +59,24 @@ class Easel(discord.Client):
         self._background = background
         self._admission: Admission | None = None
         self._offline_since: float | None = None
+        self._localisation = Localisation(language)
         self._api_base = api_base.rstrip("/")
-        self._presses: dict[str, Press] = {}
-        self._forms: dict[str, Form] = {}
-        self._message_forms: dict[str, MessageForm] = {}
-        self._new_forms: dict[str, NewForm] = {}
+        self._slices = Slices({})
         self.tree = Tree(self)
         self.add_dynamic_items(JobButton)
 
-    def add(self, slices: Iterable[Slice], admission: Admission) -> None:
-        """Add what the command files bring, and who is told of deleted messages."""
+    @property
+    def admission(self) -> Admission:
+        """What takes the jobs that members ask for here."""
+        assert self._admission is not None, "commands are added with it"
+        return self._admission
+
+    def add(self, slices: Slices, admission: Admission) -> None:
+        """Add what the command files bring, and what takes the jobs that come of it."""
         self._admission = admission
-        for slice_ in slices:
-            for command in slice_.commands:
-                self.tree.add_command(command)
-            self._presses.update(slice_.presses)
-            self._forms.update(slice_.forms)
-            self._message_forms.update(slice_.message_forms)
-            self._new_forms.update(slice_.new_forms)
+        self._slices = slices
+        for command in slices.commands.values():
+            self.tree.add_command(command)
 
     async def stay_connected(self, token: str) -> None:
         """Log in, register the commands and keep the connection until cancelled. Raises OperatorError."""
@@ -103,6 +108,7 @@ class Easel(discord.Client):
         if self._api_base != DISCORD_API:
             _, gateway, _ = await self.http.get_bot_gateway()
             DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(gateway)
+        await self.tree.set_translator(self._localisation)
         self.access.learn(await self.tree.sync())
 
     async def on_connect(self) -> None:
@@ -146,41 +152,26 @@ class Easel(discord.Client):
         if interaction.type is not discord.InteractionType.modal_submit:
             return
         data: Mapping[str, Any] = interaction.data or {}
-        fields = _fields(data["components"])
-        match str(data["custom_id"]).split(":"):
-            case ["easel", "message", action, message_id] if action in self._message_forms:
-                await self._answer(interaction, self._message_forms[action](interaction, int(message_id), fields))
-            case ["easel", "new", action, about] if action in self._new_forms:
-                await self._answer(interaction, self._new_forms[action](interaction, about, fields))
-            case ["easel", action, job_id] if job_id.isdecimal():
-                form = self._forms.get(action)
-                await self._act(interaction, int(job_id), form and (lambda job: form(interaction, job, fields)))
+        parsed = custom_ids.parse(str(data["custom_id"]))
+        if parsed is None:
+            return
+        action, target = parsed
+        form = self._slices.forms.get(action)
+        submit = form.submit if form is not None and isinstance(target, form.about) else None
+        await self._do(interaction, submit, target, _fields(data["components"]))
 
-    async def press(self, interaction: discord.Interaction, action: str, job_id: int, index: int) -> None:
+    async def press(self, interaction: discord.Interaction, action: str, target: OfJob) -> None:
         """Do what a button says and answer the interaction, errors included."""
-        press = self._presses.get(action)
-        gone = take_away if action == "delete" and _is_of(interaction) else None
-        await self._act(interaction, job_id, press and (lambda job: press(interaction, job, index)), gone)
+        await self._do(interaction, self._slices.presses.get(action), target)
 
-    async def _act(
-        self,
-        interaction: discord.Interaction,
-        job_id: int,
-        act: Callable[[Job], Awaitable[None]] | None,
-        gone: Callable[[discord.Interaction], Awaitable[None]] | None = None,
+    async def _do(
+        self, interaction: discord.Interaction, act: Callable[..., Awaitable[None]] | None, *about: object
     ) -> None:
-        """Do something with a job, or else what is to be done where it is `gone`; whatever goes wrong is said to the
-        member."""
+        """Do what a button or form is for; whatever goes wrong is said to the member."""
         try:
             if act is None:
                 raise MemberError("This is from another version of Easel: ask for a new picture with /imagine.")
-            job = await self._jobs.find(job_id) if 0 < job_id < 2**63 else None
-            if job is None and gone is not None:
-                await gone(interaction)
-            elif job is None or not await may_see(interaction, job):
-                raise MemberError("This job was deleted, or is not to be seen here: ask for a new one with /imagine.")
-            else:
-                await act(job)
+            await act(interaction, *about)
         except Exception as error:
             await self.answer_error(interaction, error)
 
@@ -208,13 +199,6 @@ class Easel(discord.Client):
                     interaction,
                     f"Something went wrong inside Easel: try again, or give whoever runs it the word {reference}.",
                 )
-
-    async def _answer(self, interaction: discord.Interaction, answering: Awaitable[None]) -> None:
-        """Do what a form asks for; whatever goes wrong is said to the member."""
-        try:
-            await answering
-        except Exception as error:
-            await self.answer_error(interaction, error)
 
     async def _log_in(self, token: str) -> None:
         try:
@@ -248,12 +232,6 @@ class Tree(app_commands.CommandTree[Easel]):
     async def on_error(self, interaction: discord.Interaction, error: app_commands.AppCommandError, /) -> None:
         """Answer a command that failed."""
         await self.client.answer_error(interaction, error)
-
-
-def _is_of(interaction: discord.Interaction) -> bool:
-    """Whether the message that was pressed answers this member, or they look after the channel."""
-    asked = interaction.message and interaction.message.interaction_metadata
-    return interaction.permissions.manage_messages or bool(asked and asked.user.id == interaction.user.id)
 
 
 def _fields(components: Iterable[Mapping[str, Any]]) -> dict[str, str]:

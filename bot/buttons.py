@@ -8,15 +8,18 @@ from typing import Any, Protocol, Self, cast
 import discord
 from discord import ui
 
+from bot import custom_ids
+from bot.custom_ids import OF_JOB, OfJob
+
 
 class Pressable(Protocol):
     """The client, as a button sees it."""
 
-    async def press(self, interaction: discord.Interaction, action: str, job_id: int, index: int) -> None:
+    async def press(self, interaction: discord.Interaction, action: str, target: OfJob) -> None:
         """Do what the button says and answer the interaction, errors included."""
 
 
-class JobButton(ui.DynamicItem[ui.Button[Any]], template=r"easel:(?P<action>[a-z]+):(?P<job>\d+)(?::(?P<index>\d+))?"):
+class JobButton(ui.DynamicItem[ui.Button[Any]], template=OF_JOB):
     """A button under a job's reply; `index` picks one of its pictures, from 0."""
 
     def __init__(
@@ -29,10 +32,8 @@ class JobButton(ui.DynamicItem[ui.Button[Any]], template=r"easel:(?P<action>[a-z
         style: discord.ButtonStyle = discord.ButtonStyle.secondary,
     ) -> None:
         self._action = action
-        self._job_id = job_id
-        self._index = index
-        custom_id = f"easel:{action}:{job_id}" + (f":{index}" if index else "")
-        super().__init__(ui.Button(label=label, style=style, custom_id=custom_id))
+        self._target = OfJob(job_id, index)
+        super().__init__(ui.Button(label=label, style=style, custom_id=custom_ids.make(action, self._target)))
 
     @classmethod
     async def from_custom_id(
@@ -51,4 +52,4 @@ class JobButton(ui.DynamicItem[ui.Button[Any]], template=r"easel:(?P<action>[a-z
     async def callback(self, interaction: discord.Interaction) -> None:
         """Hand the press to the client, which knows every action."""
         client = cast(Pressable, interaction.client)
-        await client.press(interaction, self._action, self._job_id, self._index)
+        await client.press(interaction, self._action, self._target)

@@ -13,6 +13,7 @@ from discord import ui
 from bot.buttons import JobButton
 from bot.job import Job
 from bot.pictures.fitting import Shown
+from bot.words import say, why
 from inference.protocol import Progress
 
 ALT_CHARS = 1024
@@ -20,6 +21,9 @@ ALT_CHARS = 1024
 
 PROMPT_CHARS = 300
 """What a card shows of a prompt; the whole of it stands in Edit."""
+
+ANSWER_CHARS = 1500
+"""What a card shows of an answer."""
 
 TEXT_CHARS = 4000
 """The most that Discord takes of all the text of one message."""
@@ -61,6 +65,13 @@ class Look(Protocol):
 def plain(text: str) -> str:
     """What a member wrote, shortened to a card's length and shown as written: no markdown, no mentions."""
     return discord.utils.escape_mentions(discord.utils.escape_markdown(shorten(text, PROMPT_CHARS)))
+
+
+def found(job: Job) -> str:
+    """What a job found out in words, or that there is nothing; shown as it was said: no markdown, no mentions."""
+    nothing = job.answer.nothing
+    said = job.answer.text[:ANSWER_CHARS] if nothing is None else why(nothing)
+    return discord.utils.escape_mentions(discord.utils.escape_markdown(said))
 
 
 def shorten(text: str, most: int) -> str:
@@ -109,7 +120,7 @@ def running(job: Job, headline: str, progress: Progress | None, preview: bytes |
 
 def ended(job: Job, headline: str, ways_on: Sequence[JobButton]) -> Card:
     """A job that was cancelled or failed, in one sentence, with the ways on from here."""
-    sentence = "Cancelled." if job.state == "cancelled" else (job.failure_message or "It failed.")
+    sentence = say("Cancelled.") if job.state == "cancelled" or job.failure is None else why(job.failure)
     colour = _WAITING if job.state == "cancelled" else _FAILED
     return _card(colour, f"{headline}\n{discord.utils.escape_markdown(sentence)}", f"#{job.id}", [ways_on])
 
@@ -134,11 +145,21 @@ def result(
     job: Job, text: str, facts: str, pictures: Sequence[Shown], alt: str, rows: Sequence[Sequence[ui.Item[Any]]]
 ) -> Card:
     """A finished job: its pictures as a grid, the text and the small print under them, rows of buttons under that."""
-    notes = dict.fromkeys(shown.note for shown in pictures if shown.note)
-    print_ = " · ".join([f"#{job.id}", facts, f"{job.seconds or 0:.1f} s", *notes, *job.answer.notes])
+    notes = dict.fromkeys(why(shown.note) for shown in pictures if shown.note is not None)
+    print_ = " · ".join([f"#{job.id}", facts, f"{job.seconds or 0:.1f} s", *notes, *map(why, job.answer.notes)])
     whole: list[ui.Item[Any]] = [original(job)] if notes else []
     *others, last = rows
     return _card(_DONE, text, print_, [*others, [*last, *whole]], files(job, pictures), shorten(alt, ALT_CHARS))
+
+
+def choice(job: Job, action: str) -> ui.LayoutView:
+    """The question which of a job's pictures is meant, with a button for each that does this action to it."""
+    view = ui.LayoutView(timeout=None)
+    view.add_item(ui.TextDisplay(f"Which picture of #{job.id}?"))
+    buttons = [JobButton(action, job.id, index, label=str(index + 1)) for index in range(len(job.pictures))]
+    view.add_item(ui.ActionRow(*buttons))
+    view.stop()
+    return view
 
 
 def files(job: Job, pictures: Sequence[Shown]) -> list[tuple[str, Content]]:

@@ -4,10 +4,15 @@ EaselError
 ├── MemberError      one sentence for the member who asked, shown to them alone
 │   └── WorkFailed   a child process could not do it; where it was no member's file, it is the caller's to go on
 ├── OperatorError    one line on stderr for whoever runs the bot; the process ends with status 2
-└── EngineDied       the inference process is gone; its jobs go back to the queue
+└── EngineDied       what ran some jobs is gone; they go back to the queue
 """
 
 from __future__ import annotations
+
+from typing import Self
+
+from bot import words
+from inference.protocol import Fact, Reason
 
 
 class EaselError(Exception):
@@ -15,7 +20,21 @@ class EaselError(Exception):
 
 
 class MemberError(EaselError):
-    """The request cannot be met; the message says what the member can do."""
+    """The request cannot be met; the text says what the member can do."""
+
+    def __init__(self, text: str, /, **facts: Fact) -> None:
+        """A text of the source with the names of its facts in braces, or the name of one of `words.reasons`."""
+        self.reason = Reason(text, facts)
+        super().__init__(text)
+
+    @classmethod
+    def of(cls, reason: Reason) -> Self:
+        """The error of a reason that is known already."""
+        return cls(reason.name, **reason.facts)
+
+    def __str__(self) -> str:
+        """The sentence, in the language that is spoken here."""
+        return words.why(self.reason)
 
 
 class WorkFailed(MemberError):
@@ -27,7 +46,7 @@ class OperatorError(EaselError):
 
 
 class EngineDied(EaselError):
-    """The inference process is gone. `at_work` are the jobs that it was working on: one of them may have ended it."""
+    """What ran some jobs is gone. `at_work` are those that it was working on: one of them may have ended it."""
 
     def __init__(self, message: str, at_work: frozenset[int] = frozenset()) -> None:
         super().__init__(message)

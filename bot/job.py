@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from inference.protocol import Answer, FailureKind, Request, Task
+from inference.protocol import Answer, FailureKind, Reason, Request, Task
 
 State = Literal["arriving", "reading", "queued", "running", "finished", "failed", "cancelled"]
 """`arriving`: written down, and Discord has not confirmed yet that the member was told. `reading`: the same of a job
@@ -25,6 +25,7 @@ NOTHING_SAID = Answer()
 
 _request_decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 _answer_decoder = msgspec.json.Decoder(Answer)
+_reason_decoder = msgspec.json.Decoder(Reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Job:
     created_at: float
     seconds: float | None = None
     failure_kind: FailureKind | None = None
-    failure_message: str | None = None
+    failure: Reason | None = None
     pictures: tuple[StoredPicture, ...] = ()
     answer: Answer = NOTHING_SAID
     cancelling: bool = False
@@ -103,7 +104,7 @@ def of_row(row: sqlite3.Row, pictures: Sequence[sqlite3.Row]) -> Job:
         created_at=row["created_at"],
         seconds=row["seconds"],
         failure_kind=row["failure_kind"],
-        failure_message=row["failure_message"],
+        failure=_reason_decoder.decode(row["failure"]) if row["failure"] else None,
         pictures=tuple(
             StoredPicture(
                 picture["sha256"],

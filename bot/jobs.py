@@ -15,7 +15,7 @@ import msgspec
 from bot.database import Database
 from bot.job import Job, Reply, State, Way, of_row, request_of, seed_text
 from bot.pictures.kept import Pictures
-from inference.protocol import FailureKind, Finished, Left, Request
+from inference.protocol import FailureKind, Finished, Left, Reason, Request
 
 MAX_ATTEMPTS = 2
 """A job that ended the engine this often is set aside: a third try would most likely end it again."""
@@ -45,7 +45,8 @@ class Jobs:
     async def arrive(
         self, request: Request, reply: Reply, parent_id: int | None = None, *, reading: bool = False
     ) -> Job:
-        """Write a new job down, before its member is told; `reading` where its uploads are still to be read."""
+        """Write a new job down, before its member is told; `reading` where its uploads are still to be read, for which
+        inputs without a hash stand in."""
         values = (
             request.kind,
             msgspec.json.encode(request).decode(),
@@ -61,7 +62,7 @@ class Jobs:
             reply.attachment_size_limit,
             self._clock(),
         )
-        if reading or not request.inputs:
+        if not any(image.sha256 for image in request.inputs):
             [row] = await self._database.change(ARRIVE, values)
         else:
             async with self._database.transaction() as connection:
@@ -95,7 +96,9 @@ class Jobs:
         return await self.find(job_id) if settled else None
 
     async def find(self, job_id: int) -> Job | None:
-        """The job of this number, or None where there is none."""
+        """The job of this number, or None where there is none, be it beyond all numbers."""
+        if not 0 < job_id < 2**63:
+            return None
         row = await self._database.row("SELECT * FROM job WHERE id = ?", (job_id,))
         return await self._job(row) if row else None
 
@@ -145,21 +148,17 @@ class Jobs:
                 await self._drop_unused(left.sha256 for left in lefts)
         return await self.find(result.job) if finished else None
 
-    async def discard(self, result: Finished) -> None:
-        """Remove the pictures of a result that nobody wants any more."""
-        for picture in result.pictures:
-            await self._pictures.drop_left(Left(picture.file, picture.sha256))
-
-    async def fail(self, job_id: int, kind: FailureKind, message: str) -> Job | None:
-        """Write down why a job ended without pictures; one that was cancelled ends as cancelled."""
+    async def fail(self, job_id: int, kind: FailureKind, reason: Reason) -> Job | None:
+        """Write down why a job ended without pictures. One that was cancelled ends as that, whatever the reason."""
         return await self._change(
             job_id,
-            "UPDATE job SET state = ?, ended_at = ?, failure_kind = ?, failure_message = ?"
+            "UPDATE job SET ended_at = ?, state = iif(cancelling, 'cancelled', ?),"
+            " failure_kind = iif(cancelling, failure_kind, ?), failure = iif(cancelling, failure, ?)"
             " WHERE id = ? AND state NOT IN ('finished', 'failed', 'cancelled')",
-            "cancelled" if kind == "cancelled" else "failed",
             self._clock(),
+            "cancelled" if kind == "cancelled" else "failed",
             kind,
-            message,
+            msgspec.json.encode(reason).decode(),
         )
 
     async def cancel(self, job_id: int) -> Job | None:
@@ -167,7 +166,7 @@ class Jobs:
         return await self._change(
             job_id,
             "UPDATE job SET cancelling = 1, ended_at = iif(state = 'running', NULL, ?),"
-            " failure_kind = 'cancelled', failure_message = 'Cancelled.',"
+            " failure_kind = 'cancelled',"
             " state = iif(state = 'running', state, 'cancelled')"
             " WHERE id = ? AND state IN ('arriving', 'reading', 'queued', 'running')",
             self._clock(),
@@ -254,7 +253,11 @@ class Jobs:
 
     def paths(self, job: Job) -> list[Path]:
         """Where the job's pictures lie, in order, unless somebody removed them by hand."""
-        return [self._pictures.path(picture.sha256) for picture in job.pictures]
+        return [self.path(picture.sha256) for picture in job.pictures]
+
+    def path(self, sha256: str) -> Path:
+        """Where the picture of this hash lies, on the same terms."""
+        return self._pictures.path(sha256)
 
     async def recipe(self, job_id: int) -> dict[str, Any] | None:
         """What made a job's pictures, or None where it has made none."""
@@ -266,16 +269,20 @@ class Jobs:
         row = await self._database.row("SELECT * FROM job WHERE message_id = ? ORDER BY id DESC LIMIT 1", (message_id,))
         return await self._job(row) if row else None
 
+    async def of_picture(self, sha256: str) -> list[Job]:
+        """The jobs that made exactly this file, oldest first."""
+        return await self._jobs("id IN (SELECT job_id FROM picture WHERE sha256 = ?) ORDER BY id", sha256)
+
     async def _change(self, job_id: int, statement: str, *values: object) -> Job | None:
         rows = await self._database.change(f"{statement} RETURNING *", (*values, job_id))
         return await self._job(rows[0]) if rows else None
 
     @staticmethod
     async def _use(connection: aiosqlite.Connection, job_id: int, request: Request) -> None:
-        """Write down which pictures a job works on."""
+        """Write down which of the pictures that are kept a job works on."""
         await connection.executemany(
-            "INSERT INTO input VALUES (?, ?, ?)",
-            [(job_id, position, image.sha256) for position, image in enumerate(request.inputs)],
+            "INSERT OR REPLACE INTO input VALUES (?, ?, ?)",
+            [(job_id, position, image.sha256) for position, image in enumerate(request.inputs) if image.sha256],
         )
 
     async def _drop_unused(self, hashes: Iterable[str]) -> None:

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bot.errors import OperatorError
+from bot.words.catalogues import ENGLISH, languages
 
 DISCORD_API = "https://discord.com/api/v10"
 
@@ -27,6 +28,7 @@ class Settings(BaseSettings):
     easel_engine: Literal["local"] = "local"
     easel_log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = "INFO"
     easel_engine_silence_s: Annotated[float, Field(gt=0)] = 300.0
+    easel_language: str = ENGLISH
     easel_max_waiting: Annotated[int, Field(ge=1)] = 200
     easel_max_waiting_per_member: Annotated[int, Field(ge=1)] = 5
 
@@ -69,6 +71,9 @@ def read(environ: Mapping[str, str]) -> Settings:
         first = error.errors()[0]
         name = str(first["loc"][0]).upper()
         raise OperatorError(f"{name} is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}") from error
+    if settings.easel_language not in languages():
+        known = ", ".join(languages())
+        raise OperatorError(f"EASEL_LANGUAGE is {settings.easel_language!r}: choose one of {known}")
     if not settings.discord_api_base.startswith(("http://", "https://")):
         raise OperatorError(
             f"DISCORD_API_BASE is {settings.discord_api_base!r}: it must begin with http:// or https://"

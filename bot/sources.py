@@ -1,121 +1,124 @@
-"""Where a command's picture comes from: an upload, a message, or what a job of this server made."""
+"""Where a command's picture comes from: an upload, a message, or what a job of this server made.
+
+Numbers of jobs come from members, and so do custom_ids, which a changed client can forge: here it is decided what they
+may see of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import discord
-from discord.app_commands import Choice
 
 from bot import cards
 from bot.access import may_see
-from bot.admission import Admission
+from bot.admission import admission_of
+from bot.custom_ids import OfJob
 from bot.errors import MemberError
 from bot.job import Job
-from inference.protocol import AddOnInfo, Input, ModelInfo, Ready, Request, Style, ToolInfo
-
-CHOICES = 25
-"""The most that Discord shows under an option."""
-
-CHOICE_CHARS = 100
-"""The longest name that Discord takes of one."""
-
-Settle = Callable[[Input], Request]
-"""Makes the request of its picture. Raises MemberError where it cannot be met."""
+from bot.pictures.posted import Posted
+from inference.protocol import Imagine, Input
 
 
-async def find(admission: Admission, interaction: discord.Interaction, number: int) -> Job:
-    """The job of this number. Raises MemberError where this member cannot see one here."""
-    job = await admission.jobs.find(number) if 0 < number < 2**63 else None
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A picture to work on."""
+
+    picture: Posted | Input
+    made_by: OfJob | None = None
+    """The job that made it, if one did, and which of its pictures it is."""
+
+    @property
+    def parent_id(self) -> int | None:
+        """The number of that job."""
+        return None if self.made_by is None else self.made_by.number
+
+
+async def find(interaction: discord.Interaction, number: int) -> Job:
+    """The job of a number that a member typed. Raises MemberError where they cannot see one here."""
+    job = await admission_of(interaction).jobs.find(number)
     if job is None or not await may_see(interaction, job):
         raise MemberError(f"There is no job {number} here: the number stands after the # under the pictures.")
     return job
 
 
-async def recent(
-    admission: Admission, interaction: discord.Interaction, typed: object, *, kind: str | None = None
-) -> list[Choice[int]]:
-    """The member's newest jobs whose number or words hold what was typed, to choose from."""
-    choices = []
-    for job in await admission.jobs.recent_of(interaction.user.id):
-        title = f"#{job.id} {getattr(job.request, 'prompt', None) or job.request.kind}"
-        if kind in (None, job.request.kind) and str(typed) in title and await may_see(interaction, job):
-            choices.append(Choice(name=cards.shorten(title, CHOICE_CHARS), value=job.id))
-    return choices[:CHOICES]
+async def job_of(interaction: discord.Interaction, target: OfJob) -> Job:
+    """The job of a button or form. Raises MemberError where this member cannot see it here."""
+    return await _seen(interaction, await admission_of(interaction).jobs.find(target.number))
 
 
-def choices(tools: Sequence[ModelInfo | ToolInfo | AddOnInfo | Style], typed: str) -> list[Choice[str]]:
-    """The models, tools, ControlNets or styles whose title or name holds what was typed, to choose from."""
-    return [
-        Choice(name=cards.shorten(f"{tool.title} ({tool.name})", CHOICE_CHARS), value=tool.name)
-        for tool in tools
-        if typed.lower() in f"{tool.title} {tool.name}".lower()
-    ][:CHOICES]
+async def of_target(interaction: discord.Interaction, target: OfJob) -> Source:
+    """The picture of a button or form. Raises MemberError where this member cannot see it here."""
+    return _made(await job_of(interaction, target), target.index)
 
 
-def starting(texts: Sequence[str], typed: str) -> list[Choice[str]]:
-    """Those of these texts that begin with what was typed, to choose from."""
-    fit = [text for text in texts if text.startswith(typed.lower()) and len(text) <= CHOICE_CHARS]
-    return [Choice(name=text, value=text) for text in fit[:CHOICES]]
-
-
-def more_loras(loras: Sequence[AddOnInfo], typed: str) -> list[Choice[str]]:
-    """What can stand after the last comma of a list of LoRAs, each choice the whole list; with its trigger words."""
-    head, comma, last = typed.rpartition(",")
-    named = {part.partition(":")[0].strip() for part in head.split(",")}
-    start = f"{head.strip()}, " if comma else ""
-    choices = []
-    for lora in loras:
-        whole = f"{start}{lora.name}:{lora.weight:g}"
-        fits = last.partition(":")[0].strip().lower() in f"{lora.title} {lora.name}".lower()
-        if fits and lora.name not in named and len(whole) <= CHOICE_CHARS:
-            trigger = f" · say “{lora.trigger}”" if lora.trigger else ""
-            choices.append(Choice(name=cards.shorten(f"{start}{lora.title}{trigger}", CHOICE_CHARS), value=whole))
-    return choices[:CHOICES]
-
-
-def styles(ready: Ready, interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
-    """Those styles of the model chosen so far, to choose from."""
-    model = model_so_far(ready, interaction)
-    return [] if model is None else choices(model.styles, typed)
-
-
-def samplers(ready: Ready, interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
-    """Those samplers of the model chosen so far, to choose from."""
-    model = model_so_far(ready, interaction)
-    names = () if model is None else model.samplers
-    return [Choice(name=name, value=name) for name in names if typed.lower() in name.lower()][:CHOICES]
-
-
-def model_so_far(ready: Ready, interaction: discord.Interaction) -> ModelInfo | None:
-    """The model in the command that is being typed, or the default one."""
-    return ready.model(getattr(interaction.namespace, "model", None) or "") or ready.model(ready.default_model)
-
-
-async def submit(
-    admission: Admission,
-    interaction: discord.Interaction,
-    settle: Settle,
-    *,
-    image: discord.Attachment | None,
-    job: int | None,
-    picture: int | None,
-) -> None:
-    """Submit a request on an upload or, by its number, on a job's picture (counted from 1)."""
-    if image is not None and job is None:
-        await admission.submit_uploads(interaction, {"image": image}, lambda image: settle(image))
-    elif job is not None and image is None:
-        await submit_on(admission, interaction, settle, await find(admission, interaction, job), (picture or 1) - 1)
-    else:
+async def of_options(
+    interaction: discord.Interaction, image: discord.Attachment | None, job: int | None, picture: int | None
+) -> Source | None:
+    """The picture that these options of a command name: an upload, or a job's, counted from 1; None where they name
+    none. Raises MemberError where they do not go together, or where there is no such picture here."""
+    if job is None and picture is not None:
+        raise MemberError("`picture` says which of a job's pictures is meant: give the job's number as `job` as well.")
+    if job is not None and image is not None:
         raise MemberError("Give either a picture as `image`, or the number of a job as `job`.")
+    if job is not None:
+        return _made(await find(interaction, job), (picture or 1) - 1)
+    return None if image is None else Source(Posted.of(image))
 
 
-async def submit_on(
-    admission: Admission, interaction: discord.Interaction, settle: Settle, job: Job, index: int
-) -> None:
-    """Submit a request on a picture that a job made, counted from 0."""
+async def needed(
+    interaction: discord.Interaction, image: discord.Attachment | None, job: int | None, picture: int | None
+) -> Source:
+    """The same, for a command that does nothing without. Raises MemberError where they name none as well."""
+    source = await of_options(interaction, image, job, picture)
+    if source is None:
+        raise MemberError("Give either a picture as `image`, or the number of a job as `job`.")
+    return source
+
+
+async def of_message(interaction: discord.Interaction, message: discord.Message, action: str) -> Source | None:
+    """The picture that a message shows: of one that answers a job the job's own, as it is kept.
+
+    None where a job has several: then the member has been asked which is meant, by buttons that do this action. Raises
+    MemberError where the message shows no picture.
+    """
+    job = await job_shown(interaction, message)
+    if job is None:
+        return Source(admission_of(interaction).cdn.pictures_of(message)[0])
+    if not job.pictures:
+        raise MemberError(f"#{job.id} shows no picture of its own (yet): choose a message that does.")
+    # Of all others a message shows the first.
+    if len(job.pictures) > 1 and isinstance(job.request, Imagine):
+        await interaction.response.send_message(view=cards.choice(job, action), ephemeral=True)
+        return None
+    return _made(job, 0)
+
+
+async def job_shown(interaction: discord.Interaction, message: discord.Message) -> Job | None:
+    """The job that a message answers, or whose answer it forwards; None where it does neither.
+
+    Raises MemberError where it answers one that this member cannot see here.
+    """
+    jobs = admission_of(interaction).jobs
+    if (job := await jobs.of_message(message.id)) is not None:
+        return await _seen(interaction, job)
+    origin = message.reference
+    if origin is None or origin.type is not discord.MessageReferenceType.forward or origin.message_id is None:
+        return None
+    job = await jobs.of_message(origin.message_id)
+    # What is not to be seen here is what the message itself shows of it, and no more.
+    return job if job is not None and await may_see(interaction, job) else None
+
+
+async def _seen(interaction: discord.Interaction, job: Job | None) -> Job:
+    if job is None or not await may_see(interaction, job):
+        raise MemberError("This job was deleted, or is not to be seen here: ask for a new one with /imagine.")
+    return job
+
+
+def _made(job: Job, index: int) -> Source:
     if not 0 <= index < len(job.pictures):
         many = len(job.pictures)
         raise MemberError(f"Job {job.id} has {many} picture{'s' * (many != 1)}: there is no number {index + 1}.")
     made = job.pictures[index]
-    await admission.submit(interaction, settle(Input(made.sha256, made.width, made.height)), job.id)
+    return Source(Input(made.sha256, made.width, made.height), OfJob(job.id, index))

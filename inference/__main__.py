@@ -150,6 +150,10 @@ def _quieten_libraries(level: str) -> None:
         library.disable_progress_bar()
         if level != "DEBUG":
             library.set_verbosity_error()
+    if level != "DEBUG":
+        # By which the hub's library asks: they tell of every single request.
+        for name in ("httpx", "httpx2"):
+            logging.getLogger(name).setLevel(logging.WARNING)
 
 
 if __name__ == "__main__":

@@ -14,9 +14,6 @@ from inference.errors import DeviceError
 
 DtypeName = Literal["auto", "float32", "float16", "bfloat16"]
 
-BFLOAT16_FAMILIES = frozenset({"sd3", "flux"})
-"""Those whose transformer and T5 were trained in bfloat16 and overflow in float16."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Device:
@@ -29,13 +26,12 @@ class Device:
     def is_cuda(self) -> bool:
         return self.where.type == "cuda"
 
-    def dtype(self, wanted: DtypeName, family: str) -> torch.dtype:
-        """What a model's weights are kept in here: float32 on a CPU; on a GPU as wanted, or what its family bears."""
+    def dtype(self, wanted: DtypeName, auto: Literal["float16", "bfloat16"] = "float16") -> torch.dtype:
+        """What a network's weights are kept in here: float32 on a CPU; on a GPU as wanted, where that is `auto` so."""
         if not self.is_cuda:
             return torch.float32
-        if wanted == "auto":
-            return torch.bfloat16 if family in BFLOAT16_FAMILIES else torch.float16
-        return {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}[wanted]
+        dtypes = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+        return dtypes[auto if wanted == "auto" else wanted]
 
     def free_bytes(self) -> int:
         """How much memory is there for whoever asks for it now, cached blocks of dropped tensors included."""

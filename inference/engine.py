@@ -26,7 +26,7 @@ from inference.exchange.reports import Reporter
 from inference.marks import marking
 from inference.marks.marking import Marks
 from inference.models.store import Store
-from inference.protocol import INCOMING, PICTURES, Batch, Ready, Request
+from inference.protocol import INCOMING, PICTURES, Batch, FailureKind, Ready, Request, because, limits
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def readiness(catalog: Catalog, here: Mapping[Kind, Sequence[str]], device: Devi
     """What an engine can do on whose machine these entries of the catalogue can be used (`weights.inventory`)."""
     abilities: dict[str, Any] = {"device": device.name}
     for task in tasks.discover().values():
-        abilities |= task.abilities(catalog, here)
+        abilities |= task.abilities(catalog, here, device)
     return Ready(**abilities)
 
 
@@ -55,13 +55,17 @@ class Engine:
         self._tasks = tasks.discover()
         self._giving_way = False
         self._at_work: tuple[int, ...] = ()
+        self._ready: Ready
 
     def serve(self, ready: Ready) -> None:
         """Say Ready, then work until the bot sends no more and all that it asked for is answered.
 
+        Every request is measured by what Ready says.
+
         Returns early where the bot has hung up. Raises PeerBroken where it sent what is not our protocol, and
         DeviceLost, after every open job has failed, where only a new process can go on.
         """
+        self._ready = ready
         threading.Thread(target=self._read, name="reader", daemon=True).start()
         try:
             self._channel.send(ready)
@@ -149,10 +153,10 @@ class Engine:
         """The batch's sound requests, those that may run together in one list; the others fail here."""
         groups: dict[Hashable, list[Request]] = {}
         for request in batch.requests:
-            try:
-                self._tasks[type(request)].check(request, self._catalog)
-            except TaskError as error:
-                self._report.fail(request.job, error.kind, str(error))
+            reason = limits.problem(request, self._ready)
+            if reason is not None:
+                kind: FailureKind = "unavailable_model" if reason.name in limits.UNAVAILABLE else "invalid_input"
+                self._report.fail(request.job, kind, reason)
             else:
                 groups.setdefault((type(request), request.pass_key), []).append(request)
         return list(groups.values())
@@ -165,7 +169,7 @@ class Engine:
             try:
                 files |= inputs.read(self._pictures, request)
             except TaskError as error:
-                self._report.fail(request.job, error.kind, str(error))
+                self._report.fail(request.job, error.kind, error.reason)
             else:
                 sound.append(request)
         return sound, files
@@ -188,31 +192,31 @@ class Engine:
             again = tuple(request for request in requests if self._report.postpone(request.job))
             self._inbox.put_back(Batch(again))
         elif full is not None:
-            self._fail(requests, OutOfMemory(full))
+            self._fail(requests, full)
         if self._store.device.is_cuda and not self._store.device.is_alive():
             self._lose_device()
 
-    def _attempt(self, requests: list[Request], files: Mapping[str, bytes]) -> str | None:
+    def _attempt(self, requests: list[Request], files: Mapping[str, bytes]) -> OutOfMemory | None:
         """Run requests of one group. What to tell them, where the memory was full; else they are answered."""
         task = self._tasks[type(requests[0])]
-        full: str | None = None
+        full: OutOfMemory | None = None
         try:
             task.run(requests, files, self._store, self._report)
         except (PeerGone, DeviceLost):
             raise
         except OutOfMemory as error:
-            full = str(error)
+            full = OutOfMemory.of(error.reason)
         except TaskError as error:
             self._fail(requests, error)
         except OperatorError as error:
             log.error("%s", error)
-            self._fail(requests, TaskError("This model does not load here; the operator can see why in the log."))
+            self._fail(requests, TaskError("not_loaded"))
         except Exception as error:
             if is_out_of_memory(error):
-                full = task.too_large(requests[0], self._catalog)
+                full = OutOfMemory.of(task.too_large(requests[0], self._catalog))
             else:
                 log.exception("jobs %s failed", [request.job for request in requests])
-                self._fail(requests, TaskError("Something broke inside the engine. Please try again."))
+                self._fail(requests, TaskError("engine_broke"))
         if full is not None:
             # Outside the handler, whose traceback would keep the memory.
             self._store.device.release_cache()
@@ -220,9 +224,9 @@ class Engine:
 
     def _fail(self, requests: Sequence[Request], error: TaskError) -> None:
         for job in self._report.still_wanted([request.job for request in requests]):
-            self._report.fail(job, error.kind, str(error))
+            self._report.fail(job, error.kind, error.reason)
 
     def _lose_device(self) -> None:
         for job in self._report.open_jobs():
-            self._report.fail(job, "internal", "The graphics card failed and is being started again. Please try again.")
+            self._report.fail(job, "internal", because("card_failed"))
         raise DeviceLost(f"{self._store.device.name} answers no more")

@@ -6,7 +6,7 @@ Exception
 │   ├── CatalogError       models.toml
 │   ├── DeviceError        the processor asked for is not there
 │   └── WeightsError       weights that are not on this machine, or that do not load
-├── TaskError              one job ends badly, the engine goes on; `kind` and text go into `protocol.Failed`
+├── TaskError              one job ends badly, the engine goes on; `kind` and reason go into `protocol.Failed`
 │   ├── InvalidInput
 │   ├── UnavailableModel
 │   ├── OutOfMemory
@@ -22,9 +22,9 @@ Anything else that is raised is a bug: the job fails as `internal` and the trace
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from inference.protocol import FailureKind
+from inference.protocol import Fact, FailureKind, Reason, because
 
 
 class OperatorError(Exception):
@@ -48,9 +48,19 @@ class WeightsError(OperatorError):
 
 
 class TaskError(Exception):
-    """One job ends here. The text is a sentence that may be shown to the member."""
+    """One job ends here. Why is for the member, who is told it in words of theirs."""
 
     kind: ClassVar[FailureKind] = "internal"
+
+    def __init__(self, name: str, /, **facts: Fact) -> None:
+        """`name` and facts of a `protocol.Reason`."""
+        self.reason = because(name, **facts)
+        super().__init__(f"{name} {facts}" if facts else name)
+
+    @classmethod
+    def of(cls, reason: Reason) -> Self:
+        """The error of a reason that is known already."""
+        return cls(reason.name, **reason.facts)
 
 
 class InvalidInput(TaskError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import platform
@@ -179,7 +180,7 @@ def parameters(request: Imagine, made_of: Mapping[str, Any], seed: int) -> str:
 
 def model_hash(model: PictureModel) -> str:
     """The short hash that stands for the model: that of its denoiser's weights."""
-    return model.hashes["unet"] if "unet" in model.hashes else model.hashes["transformer"]
+    return model.hashes[model.family.denoiser.component]
 
 
 def versions() -> Mapping[str, str]:
@@ -213,6 +214,7 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
+@functools.cache  # of those that are loaded, and looking one up takes a millisecond
 def _version(library: str) -> str:
     try:
         return version(library)

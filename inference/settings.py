@@ -10,6 +10,8 @@ from pathlib import Path
 from inference.errors import SettingsError
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+LOG_LEVEL = "INFO"
+"""Unless the operator says another: the bot's own as well."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +39,7 @@ def read(environment: Mapping[str, str]) -> Settings:
     device = environment.get("EASEL_DEVICE") or "auto"
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
         raise SettingsError(f"EASEL_DEVICE={device!r} names no device: set auto, cpu, cuda or cuda:0, cuda:1 …")
-    log_level = (environment.get("EASEL_LOG_LEVEL") or "WARNING").upper()
+    log_level = (environment.get("EASEL_LOG_LEVEL") or LOG_LEVEL).upper()
     if log_level not in LOG_LEVELS:
         raise SettingsError(f"EASEL_LOG_LEVEL={log_level!r} is no level: set one of {', '.join(LOG_LEVELS)}")
     watermark = (environment.get("EASEL_WATERMARK") or "on").lower()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def quietened(*names: str, below: int = logging.ERROR) -> Iterator[None]:
+def silenced(*names: str, below: int = logging.ERROR) -> Iterator[None]:
     """Leave out what these loggers and their children say below an error, or another level, and Python's warnings."""
     loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]

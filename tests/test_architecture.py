@@ -12,32 +12,37 @@ from pathlib import Path
 
 import pytest
 
+from inference.families import FAMILIES
+
 ROOT = Path(__file__).parents[1]
 
 # From the ground up. A room is a file or a folder of its package: it imports rooms of lower layers and none beside it.
 LAYERS = {
     "inference": (
         {"protocol"},
-        {"errors", "silence"},
+        {"errors", "families", "silence"},
         {"catalog", "device", "pictures", "settings"},
         {"marks", "networks"},
         {"exchange", "models"},
-        {"painting", "recipes"},
+        {"recipes"},
+        {"painting"},
         {"tasks"},
         {"engine"},
         {"__main__"},
     ),
     "bot": (
-        {"environment", "errors", "waits"},
-        {"background", "database", "engine", "folder", "job", "pace", "pictures", "requests", "settings"},
-        {"buttons", "jobs", "queue"},
+        {"custom_ids", "environment", "waits", "words"},
+        {"errors", "localisation"},
+        {"background", "database", "folder", "job", "pace", "pictures", "requests", "settings"},
+        {"buttons", "engine", "jobs", "queue"},
         {"cards"},
         {"posting"},
         {"access", "speaking"},
         {"delivery"},
+        {"lines"},
         {"dispatcher"},
         {"admission"},
-        {"sources"},
+        {"completions", "sources"},
         {"commands"},
         {"app"},
         {"__main__"},
@@ -148,7 +153,7 @@ def test_the_bot_knows_only_the_contract_and_the_inference_process_knows_no_bot(
     of_inference = {
         other for _, file in modules("bot") for other in imported(file, KNOWN) if other.startswith("inference.")
     }
-    assert of_inference <= {"inference.protocol"}
+    assert not [other for other in of_inference if not f"{other}.".startswith("inference.protocol.")]
     for name, file in modules("inference"):
         assert not [other for other in imported(file, KNOWN) if other.startswith("bot.")], name
 
@@ -162,10 +167,30 @@ def test_the_contract_needs_msgspec_and_nothing_else() -> None:
                 assert allowed or name.startswith("inference.protocol."), f"{file}: {name}"
 
 
+def test_only_a_familys_own_file_knows_it_by_its_name() -> None:
+    """Elsewhere its record is asked: no table, no comparison and no class of diffusers that belongs to one."""
+    owned = {family.pipeline for family in FAMILIES.values()}
+    owned |= {family.refiner for family in FAMILIES.values() if family.refiner}
+    owned |= {family.control.pipeline for family in FAMILIES.values() if family.control}
+    for name, file in modules("inference"):
+        if room(name) == "families":
+            continue
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Constant(value=str(text)):
+                    assert text not in FAMILIES, f"{name}:{node.lineno} names the family {text}"
+                case ast.alias(name=text):
+                    of_family = text in owned or text.endswith("LoraLoaderMixin")
+                    assert not of_family, f"{name}:{node.lineno} imports {text}"
+
+
 @pytest.mark.parametrize(
     ("module", "blocked"),
     [
         ("inference.engine", ["discord", "aiosqlite", "bot"]),
+        ("inference.families", ["torch", "diffusers", "transformers", "numpy"]),
+        ("inference.catalog.reading", ["torch", "diffusers", "transformers", "numpy"]),
+        ("inference.catalog.weights", ["torch", "diffusers", "transformers", "numpy"]),
         ("bot.pictures.child", ["discord", "aiosqlite", "aiohttp", "torch"]),
         ("bot.pictures.masks", ["discord", "aiosqlite", "aiohttp", "torch"]),
         ("bot.pictures.fitting", ["discord", "aiosqlite", "aiohttp", "torch"]),

@@ -47,7 +47,7 @@ class Verdict:
 def judge(trial: Trial, tried: int | None = None) -> Verdict:
     """Look at everything, once all is quiet."""
     verdict = Verdict(tried=trial.kills if tried is None else tried, told=len(trial.witness.told))
-    rows = {row[0]: row for row in trial.rows("SELECT id, state, request, failure_message, delivered_at FROM job")}
+    rows = {row[0]: row for row in trial.rows("SELECT id, state, request, failure, delivered_at FROM job")}
     made: Counter[int] = Counter(dict(trial.rows("SELECT job_id, count(*) FROM picture GROUP BY job_id")))
     for job in sorted(trial.witness.told):
         fault, words = _of_job(trial, job, rows.get(job), made[job])
@@ -83,7 +83,7 @@ def _of_job(trial: Trial, job: int, row: Any, made: int) -> tuple[str, str]:
         if not cards and _has_sentence(trial, job):
             return "", ""
         return "lost", f"it has no row; cards: {[card.text[-60:] for card in cards]}"
-    _, state, request, sentence, delivered_at = row
+    _, state, request, failure, delivered_at = row
     if state not in ENDS or delivered_at is None:
         return "stuck", f"its row is {state}, delivered at {delivered_at}"
     if not ends:
@@ -95,19 +95,19 @@ def _of_job(trial: Trial, job: int, row: Any, made: int) -> tuple[str, str]:
         return "lost", f"its row is {state}, and it is shown nowhere"
     if len(cards) > 1:
         return "stuck", "another card of it is still open"
-    return _of_end(trial, job, ends[0], (state, json.loads(request), sentence), made)
+    return _of_end(trial, job, ends[0], (state, json.loads(request), failure), made)
 
 
 def _of_end(trial: Trial, job: int, end: Shown, row: tuple[str, Any, str | None], made: int) -> tuple[str, str]:
-    state, request, sentence = row
+    state, request, failure = row
     if state == "cancelled":
         return ("", "") if job in trial.pressed_cancel else ("lost", "cancelled, and nobody wanted that")
     if job in trial.cancelled:
         return "wrong", f"its cancellation was said and ignored: it is {state}"
     if state == "failed":
-        if job in trial.may_fail or any(words in str(sentence) for words in trial.excuses):
+        if job in trial.may_fail or any(words in str(failure) for words in trial.excuses):
             return "", ""
-        return "lost", f"failed: {sentence}"
+        return "lost", f"failed: {failure}"
     wanted = {"imagine": request.get("count", 1), "upscale": 1}.get(request["type"], 0)
     if end.pictures < wanted or made != wanted:
         return "lost", f"{end.pictures} of {wanted} pictures are shown, {made} are kept: {end.text[-100:]!r}"

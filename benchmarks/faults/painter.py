@@ -39,6 +39,7 @@ from inference.protocol import (
     Ready,
     Request,
     ToolInfo,
+    because,
     frame_bytes,
     leave,
     pack,
@@ -50,7 +51,8 @@ POISON = "poison"
 HANG = "hang"
 """One with this lets it go on for ever, without a sign of life."""
 
-NOT_KEPT = "The result could not be kept:"
+NOT_KEPT = "disk_failed"
+"""Why a job fails whose picture cannot be left."""
 
 SIDE = 64
 ALIVE_EVERY_S = 0.5
@@ -98,6 +100,8 @@ def ready(plan: Plan) -> Ready:
         max_hires_pixels=512 * 512,
         batch=plan.batch,
         upscale=1,
+        refiner=None,
+        styles=(),
     )
     return Ready(
         models=(model,),
@@ -106,8 +110,14 @@ def ready(plan: Plan) -> Ready:
         device="none",
         max_count=4,
         max_prompt_chars=2000,
-        upscalers=(ToolInfo(name="big", title="Big", scale=4),),
-        describers=(ToolInfo(name="eye", title="Eye", tasks=("caption", "detailed caption")),),
+        upscalers=(ToolInfo(name="big", title="Big", scale=4, denoise=False, tasks=()),),
+        describers=(ToolInfo(name="eye", title="Eye", scale=1, denoise=False, tasks=("caption", "detailed caption")),),
+        classifiers=(),
+        label_sets={},
+        max_labels=0,
+        loras=(),
+        controls=(),
+        max_loras=0,
     )
 
 
@@ -165,7 +175,7 @@ class Painter:
                 case Cancel(job):
                     if job in self._open and not self._plan.deaf:
                         self._open.discard(job)
-                        await self.say(Failed(job, "cancelled", "Cancelled."))
+                        await self.say(Failed(job, "cancelled", because("cancelled")))
 
     async def work(self) -> None:
         """Run batch after batch for ever."""
@@ -198,9 +208,9 @@ class Painter:
             self.pass_by("writing")
             try:
                 pictures = tuple(self._paint(request))
-            except OSError as error:
+            except OSError:
                 self._open.discard(request.job)
-                await self.say(Failed(request.job, "internal", f"{NOT_KEPT} {error.strerror}."))
+                await self.say(Failed(request.job, "internal", because(NOT_KEPT)))
                 continue
             self.pass_by("written")
             # Nothing is awaited from here on: what is cancelled now comes too late.

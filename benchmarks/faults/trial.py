@@ -70,7 +70,7 @@ class Trial:
         self.reply_closed = False
         """Whether Discord lets nobody edit replies: what they say at last is no fault of the bot's then."""
         self.excuses: tuple[str, ...] = ("send the command again",)
-        """Words of sentences in which any job may end here: at first, of an upload that was being read at a kill."""
+        """Words of reasons for which any job may end here: at first, of an upload that was being read at a kill."""
         self._folder = TemporaryDirectory(prefix="easel-faults-")
         self.data = data or Path(self._folder.name) / "data"
         self.log = Path(self._folder.name) / "bot.log"

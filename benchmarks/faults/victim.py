@@ -29,9 +29,9 @@ from bot.admission import Admission
 from bot.database import Database
 from bot.delivery import Delivery
 from bot.dispatcher import Dispatcher
-from bot.engine import LocalEngine
+from bot.engine.process import InferenceProcess
 from bot.jobs import Jobs
-from bot.pictures import attachments
+from bot.pictures import downloads
 from bot.pictures.kept import Pictures
 from bot.posting import Posting
 from inference.protocol import Batch, Finished, Progress
@@ -44,12 +44,12 @@ STAGES: dict[str, tuple[Any, str, Callable[..., bool]]] = {
     "row": (Jobs, "arrive", lambda *_, **__: True),
     "acknowledged": (discord.InteractionResponse, "send_message", lambda *_, **__: True),
     "message known": (Jobs, "acknowledge", lambda *_, **__: True),
-    "upload read": (attachments, "read", lambda *_, **__: True),
+    "upload read": (downloads, "read", lambda *_, **__: True),
     "upload settled": (Jobs, "settle", lambda *_, **__: True),
     "started": (Jobs, "start", lambda *_, **__: True),
-    "sent": (LocalEngine, "_send", lambda _, message: isinstance(message, Batch)),
-    "step": (LocalEngine, "_note", lambda _, event: isinstance(event, Progress)),
-    "output written": (LocalEngine, "_note", lambda _, event: isinstance(event, Finished)),
+    "sent": (InferenceProcess, "_send", lambda _, message: isinstance(message, Batch)),
+    "step": (InferenceProcess, "_note", lambda _, event: isinstance(event, Progress)),
+    "output written": (InferenceProcess, "_note", lambda _, event: isinstance(event, Finished)),
     "file taken over": (Pictures, "_take_over", lambda *_, **__: True),
     "row finished": (Jobs, "finish", lambda *_, **__: True),
     "end written": (Jobs, "fail", lambda *_, **__: True),

@@ -1,65 +1,92 @@
 """The commands, one file each: found here by themselves, so that a new one is a new file and nothing else.
 
-Every file has `build(admission) -> Slice`.
+Every file ends in `SLICE`, all that it adds to the bot.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import discord
 from discord import app_commands
 
-from bot.admission import Admission
 from bot.cards import Look
-from bot.job import Job
+from bot.custom_ids import OfJob, Target
 
-Press = Callable[[discord.Interaction, Job, int], Awaitable[None]]
-"""What a button does: the interaction, the job it stands under, the index of the picture it means."""
+Fields = Mapping[str, str]
+"""What was typed and chosen in a form, by the custom_ids of its fields; "" where nothing was."""
 
-Form = Callable[[discord.Interaction, Job, Mapping[str, str]], Awaitable[None]]
-"""What a submitted modal does: the interaction, the job it is about, its fields by custom_id."""
+Command = app_commands.Command[Any, ..., Any] | app_commands.ContextMenu
 
-MessageForm = Callable[[discord.Interaction, int, Mapping[str, str]], Awaitable[None]]
-"""The same for a modal about a message: its id stands for the job."""
+Press = Callable[[discord.Interaction, OfJob], Awaitable[None]]
+"""What a button does with its target, which anybody can forge: `sources` says what this member may see of it."""
 
-NewForm = Callable[[discord.Interaction, str, Mapping[str, str]], Awaitable[None]]
-"""The same for a modal about nothing that there is: the word that it was opened with stands for the job."""
+About = TypeVar("About", bound=Target)
+Value = TypeVar("Value")
 
 FORM_LIFE_S = 15 * 60
 """How long discord.py remembers a form that was opened; a later answer to it is understood all the same."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class Form(Generic[About]):
+    """What a submitted modal does, on the same terms, and what it can be about."""
+
+    about: tuple[type[About], ...]
+    submit: Callable[[discord.Interaction, About, Fields], Awaitable[None]]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Slice:
-    """What one file adds to the bot; `kind` is the tag of the requests that `look` shows."""
+    """What one file adds to the bot; custom_ids name its presses and forms."""
 
-    commands: Sequence[app_commands.Command[Any, ..., Any] | app_commands.ContextMenu] = ()
+    kind: str | None = None
+    """The tag of the requests that are its own."""
+    look: Look | None = None
+    """How they look. Both or neither."""
+    command: str | None = None
+    """Which command a member must be allowed to use for them, where that is not called as the kind is."""
+    commands: Sequence[Command] = ()
     presses: Mapping[str, Press] = field(default_factory=dict)
-    forms: Mapping[str, Form] = field(default_factory=dict)
-    message_forms: Mapping[str, MessageForm] = field(default_factory=dict)
-    new_forms: Mapping[str, NewForm] = field(default_factory=dict)
+    forms: Mapping[str, Form[Any]] = field(default_factory=dict)
 
 
-def looks() -> dict[str, Look]:
-    """How each kind of request looks: every file that has a kind of its own names its `LOOK`."""
-    return {module.KIND: module.LOOK for module in _modules() if hasattr(module, "KIND")}
+class Slices:
+    """What all the files add to the bot."""
+
+    def __init__(self, slices: Mapping[str, Slice]) -> None:
+        """Raises ValueError where two of them claim the same, or where a kind has no look."""
+        self.commands: dict[tuple[type[Command], str], Command] = {}
+        self.looks: dict[str, Look] = {}
+        self.commands_of_kinds: dict[str, str] = {}
+        """Which command a member must be allowed to use for each kind of request."""
+        self.presses: dict[str, Press] = {}
+        self.forms: dict[str, Form[Any]] = {}
+        for name, slice_ in slices.items():
+            if (slice_.kind is None) != (slice_.look is None):
+                raise ValueError(f"{name}: a kind and its look belong together")
+            if slice_.kind is not None and slice_.look is not None:
+                _claim(self.looks, slice_.kind, slice_.look, name)
+                self.commands_of_kinds[slice_.kind] = slice_.command or slice_.kind
+            for command in slice_.commands:
+                _claim(self.commands, (type(command), command.name), command, name)
+            for action, press in slice_.presses.items():
+                _claim(self.presses, action, press, name)
+            for action, form in slice_.forms.items():
+                _claim(self.forms, action, form, name)
 
 
-def commands_of_kinds() -> dict[str, str]:
-    """Which command a member must be allowed to use for each kind of request: the file's own, unless it names one."""
-    return {module.KIND: getattr(module, "COMMAND", module.KIND) for module in _modules() if hasattr(module, "KIND")}
-
-
-def load(admission: Admission) -> list[Slice]:
-    """Every file's slice."""
-    return [module.build(admission) for module in _modules()]
-
-
-def _modules() -> list[Any]:
+def load() -> Slices:
+    """What the files here add to the bot."""
     names = sorted(module.name for module in pkgutil.iter_modules(__path__))
-    return [importlib.import_module(f"{__name__}.{name}") for name in names]
+    return Slices({name: importlib.import_module(f"{__name__}.{name}").SLICE for name in names})
+
+
+def _claim(claimed: MutableMapping[Any, Value], what: object, value: Value, name: str) -> None:
+    if what in claimed:
+        raise ValueError(f"{name}: {what!r} is another file's already")
+    claimed[what] = value

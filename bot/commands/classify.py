@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import discord
 from discord import app_commands, ui
-from discord.app_commands import Choice
 
-from bot import cards, sources
-from bot.admission import Admission
+from bot import cards, completions, custom_ids, sources
+from bot.admission import Admission, admission_of
 from bot.buttons import JobButton
 from bot.cards import Card
-from bot.commands import FORM_LIFE_S, Slice
+from bot.commands import FORM_LIFE_S, Fields, Form, Slice
+from bot.custom_ids import OfJob
 from bot.job import Job, asked
-from bot.pictures import attachments
 from bot.pictures.fitting import Shown
 from bot.requests import tools
-from inference.protocol import Classify
-
-KIND = "classify"
+from bot.sources import Source
+from inference.protocol import Classify, Input
 
 SHOWN_LABELS = 5
 """More of them are drawn as a picture."""
@@ -52,13 +50,11 @@ class Looks:
         return cards.result(job, "\n".join(lines), facts, pictures, alt, [buttons])
 
 
-LOOK = Looks()
-
-
 def relabel_form(job: Job) -> ui.Modal:
     """The form that asks for other labels, filled in with the job's."""
     request = asked(job, Classify)
-    form = ui.Modal(title=f"Other labels for #{job.id}", custom_id=f"easel:relabel:{job.id}", timeout=FORM_LIFE_S)
+    custom_id = custom_ids.make("relabel", OfJob(job.id))
+    form = ui.Modal(title=f"Other labels for #{job.id}", custom_id=custom_id, timeout=FORM_LIFE_S)
     field: ui.TextInput[Any] = ui.TextInput(
         custom_id="labels", default=", ".join(request.labels), style=discord.TextStyle.paragraph, max_length=3500
     )
@@ -66,78 +62,83 @@ def relabel_form(job: Job) -> ui.Modal:
     return form
 
 
-def build(admission: Admission) -> Slice:
-    """The command, its form and the menu."""
+@app_commands.command(description="Say which label fits a picture best")
+@app_commands.describe(
+    image="The picture",
+    labels="The labels, with commas between them: boat, house, cat",
+    label_set="Or ready-made labels",
+    job="Instead of a picture, the number of a job, from under its pictures",
+    picture="Which of the job's pictures",
+    classifier="Which model looks at it",
+)
+@app_commands.rename(label_set="set")
+@app_commands.autocomplete(label_set=completions.label_sets, classifier=completions.classifiers)
+@app_commands.autocomplete(job=completions.jobs_with_pictures)
+async def classify(
+    interaction: discord.Interaction,
+    image: discord.Attachment | None = None,
+    labels: str | None = None,
+    label_set: str | None = None,
+    job: int | None = None,
+    picture: app_commands.Range[int, 1, 4] | None = None,
+    classifier: str | None = None,
+) -> None:
+    """/classify."""
+    source = await sources.needed(interaction, image, job, picture)
+    await _weigh(interaction, source, labels, label_set, classifier)
 
-    @app_commands.command(name="classify", description="Say which label fits a picture best")
-    @app_commands.describe(
-        image="The picture",
-        labels="The labels, with commas between them: boat, house, cat",
-        label_set="Or ready-made labels",
-        job="Instead of a picture, the number of a job, from under its pictures",
-        picture="Which of the job's pictures",
-        classifier="Which model looks at it",
-    )
-    @app_commands.rename(label_set="set")
-    async def classify(
-        interaction: discord.Interaction,
-        image: discord.Attachment | None = None,
-        labels: str | None = None,
-        label_set: str | None = None,
-        job: int | None = None,
-        picture: app_commands.Range[int, 1, 4] | None = None,
-        classifier: str | None = None,
-    ) -> None:
-        await sources.submit(
-            admission,
-            interaction,
-            lambda taken: tools.classify(
-                taken,
-                admission.ready,
-                labels=labels or "",
-                label_set=label_set if label_set or labels else _first_set(admission),
-                classifier=classifier,
-            ),
-            image=image,
-            job=job,
-            picture=picture,
-        )
 
-    @classify.autocomplete("label_set")
-    async def label_sets(_: discord.Interaction, typed: str) -> list[Choice[str]]:
-        return [
-            Choice(name=cards.shorten(f"{name}: {', '.join(labels)}", sources.CHOICE_CHARS), value=name)
-            for name, labels in admission.ready.label_sets.items()
-            if typed.lower() in name.lower()
-        ][: sources.CHOICES]
+async def weigh(interaction: discord.Interaction, target: OfJob) -> None:
+    """The buttons that say which of several pictures is meant."""
+    await _weigh(interaction, await sources.of_target(interaction, target))
 
-    @classify.autocomplete("job")
-    async def jobs(interaction: discord.Interaction, typed: int | str) -> list[Choice[int]]:
-        return await sources.recent(admission, interaction, typed)
 
-    @classify.autocomplete("classifier")
-    async def classifiers(_: discord.Interaction, typed: str) -> list[Choice[str]]:
-        return sources.choices(admission.ready.classifiers, typed)
+@app_commands.context_menu(name="Classify")
+async def weigh_shown(interaction: discord.Interaction, message: discord.Message) -> None:
+    """The menu of a message."""
+    if (source := await sources.of_message(interaction, message, "classify")) is not None:
+        await _weigh(interaction, source)
 
-    async def relabel(interaction: discord.Interaction, job: Job, _: int) -> None:
-        await interaction.response.send_modal(relabel_form(job))
 
-    async def relabelled(interaction: discord.Interaction, job: Job, fields: Mapping[str, str]) -> None:
-        request = asked(job, Classify)
-        request = tools.classify(request.image, admission.ready, labels=fields["labels"], classifier=request.model)
-        await admission.submit(interaction, request, job.id)
+async def _weigh(
+    interaction: discord.Interaction,
+    source: Source,
+    labels: str | None = None,
+    label_set: str | None = None,
+    classifier: str | None = None,
+) -> None:
+    admission = admission_of(interaction)
+    if not labels and not label_set:
+        label_set = _first_set(admission)
 
-    async def of_message(interaction: discord.Interaction, message: discord.Message) -> None:
-        await admission.submit_uploads(
-            interaction,
-            {"image": attachments.first_picture(message)},
-            lambda image: tools.classify(image, admission.ready, label_set=_first_set(admission)),
-        )
+    def build(image: Input) -> Classify:
+        return tools.classify(image, admission.ready, labels=labels or "", label_set=label_set, classifier=classifier)
 
-    menu = app_commands.ContextMenu(name="Classify", callback=of_message)
-    return Slice(commands=[classify, menu], presses={"relabel": relabel}, forms={"relabel": relabelled})
+    await admission.submit_on(interaction, {"image": source.picture}, build, parent_id=source.parent_id)
+
+
+async def ask_for_labels(interaction: discord.Interaction, target: OfJob) -> None:
+    """The button Other labels."""
+    await interaction.response.send_modal(relabel_form(await sources.job_of(interaction, target)))
+
+
+async def relabel(interaction: discord.Interaction, target: OfJob, fields: Fields) -> None:
+    """Its form."""
+    job = await sources.job_of(interaction, target)
+    admission, before = admission_of(interaction), asked(job, Classify)
+    request = tools.classify(before.image, admission.ready, labels=fields["labels"], classifier=before.model)
+    await admission.submit(interaction, request, job.id)
 
 
 def _first_set(admission: Admission) -> str | None:
     """The labels of who names none."""
     return next(iter(admission.ready.label_sets), None)
+
+
+SLICE = Slice(
+    kind="classify",
+    look=Looks(),
+    commands=[classify, weigh_shown],
+    presses={"classify": weigh, "relabel": ask_for_labels},
+    forms={"relabel": Form((OfJob,), relabel)},
+)

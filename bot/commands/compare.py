@@ -6,19 +6,16 @@ from collections.abc import Sequence
 
 import discord
 
-from bot import cards
-from bot.admission import Admission
+from bot import cards, sources
+from bot.admission import admission_of
 from bot.buttons import JobButton
 from bot.cards import Card
 from bot.commands import Slice
+from bot.custom_ids import OfJob
 from bot.errors import MemberError
 from bot.job import Job, asked
 from bot.pictures.fitting import Shown
-from bot.requests import tools
 from inference.protocol import Compare, Imagine, Input
-
-KIND = "compare"
-COMMAND = "imagine"
 
 
 class Looks:
@@ -39,26 +36,21 @@ class Looks:
         return cards.result(job, text, "given, seen, painted", pictures, text.strip("*"), [[cards.delete(job)]])
 
 
-LOOK = Looks()
-
-
-def build(admission: Admission) -> Slice:
+async def compare(interaction: discord.Interaction, target: OfJob) -> None:
     """The button."""
+    job = await sources.job_of(interaction, target)
+    request = asked(job, Imagine)
+    if request.control is None:
+        raise MemberError("These pictures followed no other: there is nothing to compare.")
+    comparison = Compare(
+        job=0,
+        model=request.control.name,
+        image=request.control.image,
+        width=request.width,
+        height=request.height,
+        painted=tuple(Input(made.sha256, made.width, made.height) for made in job.pictures),
+    )
+    await admission_of(interaction).submit(interaction, comparison, job.id)
 
-    async def compare(interaction: discord.Interaction, job: Job, _: int) -> None:
-        request = asked(job, Imagine)
-        if request.control is None:
-            raise MemberError("These pictures followed no other: there is nothing to compare.")
-        painted = tuple(Input(made.sha256, made.width, made.height) for made in job.pictures)
-        comparison = Compare(
-            job=0,
-            model=request.control.name,
-            image=request.control.image,
-            width=request.width,
-            height=request.height,
-            painted=painted,
-        )
-        tools.check(comparison, admission.ready)
-        await admission.submit(interaction, comparison, job.id)
 
-    return Slice(presses={"compare": compare})
+SLICE = Slice(kind="compare", look=Looks(), command="imagine", presses={"compare": compare})

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import discord
 from discord import app_commands, ui
-from discord.app_commands import Choice
 
-from bot import cards, sources
-from bot.admission import Admission
-from bot.commands import FORM_LIFE_S, Slice
+from bot import cards, completions, custom_ids
+from bot.admission import admission_of
+from bot.commands import FORM_LIFE_S, Fields, Form, Slice
+from bot.custom_ids import OfWord
 from bot.requests.painting import Wish, model_of, settle
 from inference.protocol import ModelInfo
 
@@ -21,7 +20,8 @@ OFFERED_STYLES = 25
 
 def form(model: ModelInfo) -> ui.Modal:
     """The form that asks for the layers, with the styles of this model."""
-    modal = ui.Modal(title="Compose a picture", custom_id=f"easel:new:compose:{model.name}", timeout=FORM_LIFE_S)
+    custom_id = custom_ids.make("compose", OfWord(model.name))
+    modal = ui.Modal(title="Compose a picture", custom_id=custom_id, timeout=FORM_LIFE_S)
     for name, label, example, required in (
         ("subject", "Subject: what the picture shows", "a red house", True),
         ("environment", "Environment: where, when, in which light", "on a meadow at night", False),
@@ -49,22 +49,21 @@ def form(model: ModelInfo) -> ui.Modal:
     return modal
 
 
-def build(admission: Admission) -> Slice:
-    """The command and its form."""
+@app_commands.command(description="Paint a picture in layers: subject, environment, style")
+@app_commands.describe(model="Which model paints; the styles are those that it knows")
+@app_commands.autocomplete(model=completions.models)
+async def compose(interaction: discord.Interaction, model: str | None = None) -> None:
+    """/compose."""
+    await interaction.response.send_modal(form(model_of(model, admission_of(interaction).ready)))
 
-    @app_commands.command(name="compose", description="Paint a picture in layers: subject, environment, style")
-    @app_commands.describe(model="Which model paints; the styles are those that it knows")
-    async def compose(interaction: discord.Interaction, model: str | None = None) -> None:
-        await interaction.response.send_modal(form(model_of(model, admission.ready)))
 
-    @compose.autocomplete("model")
-    async def models(_: discord.Interaction, typed: str) -> list[Choice[str]]:
-        return sources.choices(admission.ready.models, typed)
+async def paint(interaction: discord.Interaction, target: OfWord, fields: Fields) -> None:
+    """Its form; the word is the model's name."""
+    admission = admission_of(interaction)
+    layers = (fields[name].strip().rstrip(",") for name in ("subject", "environment"))
+    prompt = ", ".join(layer for layer in layers if layer)
+    wish = Wish(prompt=prompt, style=fields.get("style") or None, model=target.word)
+    await admission.submit(interaction, settle(wish, admission.ready))
 
-    async def composed(interaction: discord.Interaction, model: str, fields: Mapping[str, str]) -> None:
-        layers = (fields[name].strip().rstrip(",") for name in ("subject", "environment"))
-        prompt = ", ".join(layer for layer in layers if layer)
-        wish = Wish(prompt=prompt, style=fields.get("style") or None, model=model)
-        await admission.submit(interaction, settle(wish, admission.ready))
 
-    return Slice(commands=[compose], new_forms={"compose": composed})
+SLICE = Slice(commands=[compose], forms={"compose": Form((OfWord,), paint)})

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import get_args
+from typing import cast, get_args
 
 import discord
 from discord import app_commands
 from discord.app_commands import Choice
 
-from bot import cards, sources
-from bot.admission import Admission
+from bot import cards, completions, sources
+from bot.admission import admission_of
 from bot.buttons import JobButton
 from bot.cards import Card
 from bot.commands import Slice
+from bot.custom_ids import OfJob
 from bot.job import Job, asked
-from bot.pictures import attachments
 from bot.pictures.fitting import Shown
 from bot.requests import painting, tools
 from bot.requests.painting import Wish
-from inference.protocol import Describe, DescribeTask, Origin
-
-KIND = "describe"
+from bot.sources import Source
+from inference.protocol import Describe, DescribeTask, Input, Origin
 
 CAPTIONS: tuple[DescribeTask, ...] = ("caption", "detailed caption", "more detailed caption")
 ALSO: tuple[tuple[DescribeTask, str], ...] = (
@@ -37,7 +36,6 @@ ORIGINS: Mapping[Origin, str] = {
 }
 
 SHOWN_REGIONS = 20
-ANSWER_CHARS = 1500
 
 
 class Looks:
@@ -56,8 +54,8 @@ class Looks:
         """The answer in words, its places as a list, and the picture with them drawn in."""
         request = asked(job, Describe)
         lines = [self.headline(request)]
-        if job.answer.text:
-            lines.append(discord.utils.escape_mentions(discord.utils.escape_markdown(job.answer.text[:ANSWER_CHARS])))
+        if said := cards.found(job):
+            lines.append(said)
         for number, region in enumerate(job.answer.regions[:SHOWN_REGIONS], start=1):
             left, top, right, bottom = (round(side) for side in region.box)
             lines.append(f"{number}. {cards.plain(region.label)} · {left}, {top} to {right}, {bottom}")
@@ -66,7 +64,7 @@ class Looks:
         if job.answer.origin in ORIGINS:
             lines.append(ORIGINS[job.answer.origin])
         facts = f"{request.image.width}x{request.image.height} · {request.model}"
-        alt = job.answer.text or ", ".join(region.label for region in job.answer.regions)
+        alt = said or ", ".join(region.label for region in job.answer.regions)
         imagine = request.task in CAPTIONS and job.answer.text
         rows = [
             [
@@ -85,71 +83,80 @@ class Looks:
         return cards.result(job, "\n".join(lines), facts, pictures, alt, rows)
 
 
-LOOK = Looks()
+@app_commands.command(description="Say what a picture shows, read its text, find things in it")
+@app_commands.describe(
+    image="The picture",
+    job="Or the number of a job, from under its pictures",
+    picture="Which of the job's pictures",
+    task="What to ask about it",
+    text="What to find or segment, or a caption whose phrases to ground",
+    describer="Which model looks at it",
+)
+@app_commands.choices(task=[Choice(name=task, value=task) for task in get_args(DescribeTask)])
+@app_commands.autocomplete(describer=completions.describers)
+@app_commands.autocomplete(job=completions.jobs_with_pictures)
+async def describe(
+    interaction: discord.Interaction,
+    image: discord.Attachment | None = None,
+    job: int | None = None,
+    picture: app_commands.Range[int, 1, 4] | None = None,
+    task: str | None = None,
+    text: str | None = None,
+    describer: str | None = None,
+) -> None:
+    """/describe."""
+    # What to look for is task enough.
+    chosen = cast(DescribeTask, task or ("find" if text else "detailed caption"))
+    await _ask(interaction, await sources.needed(interaction, image, job, picture), chosen, text, describer)
 
 
-def build(admission: Admission) -> Slice:
-    """The command, the buttons and the menu."""
+async def ask(interaction: discord.Interaction, target: OfJob) -> None:
+    """The button Describe."""
+    await _ask(interaction, await sources.of_target(interaction, target))
 
-    @app_commands.command(name="describe", description="Say what a picture shows, read its text, find things in it")
-    @app_commands.describe(
-        image="The picture",
-        job="Or the number of a job, from under its pictures",
-        picture="Which of the job's pictures",
-        task="What to ask about it",
-        text="What to find or segment, or a caption whose phrases to ground",
-        describer="Which model looks at it",
-    )
-    @app_commands.choices(task=[Choice(name=task, value=task) for task in get_args(DescribeTask)])
-    async def describe(
-        interaction: discord.Interaction,
-        image: discord.Attachment | None = None,
-        job: int | None = None,
-        picture: app_commands.Range[int, 1, 4] | None = None,
-        task: str | None = None,
-        text: str | None = None,
-        describer: str | None = None,
-    ) -> None:
-        # What to look for is task enough.
-        chosen: DescribeTask = task or ("find" if text else "detailed caption")  # type: ignore[assignment]
-        await sources.submit(
-            admission,
-            interaction,
-            lambda taken: tools.describe(taken, admission.ready, task=chosen, text=text or "", describer=describer),
-            image=image,
-            job=job,
-            picture=picture,
-        )
 
-    @describe.autocomplete("job")
-    async def jobs(interaction: discord.Interaction, typed: int | str) -> list[Choice[int]]:
-        return await sources.recent(admission, interaction, typed)
+@app_commands.context_menu(name="Describe")
+async def ask_of_shown(interaction: discord.Interaction, message: discord.Message) -> None:
+    """The menu of a message."""
+    if (source := await sources.of_message(interaction, message, "describe")) is not None:
+        await _ask(interaction, source)
 
-    @describe.autocomplete("describer")
-    async def describers(_: discord.Interaction, typed: str) -> list[Choice[str]]:
-        return sources.choices(admission.ready.describers, typed)
 
-    async def press(interaction: discord.Interaction, job: Job, index: int) -> None:
-        await sources.submit_on(
-            admission, interaction, lambda taken: tools.describe(taken, admission.ready), job, index
-        )
+async def _ask(
+    interaction: discord.Interaction,
+    source: Source,
+    task: DescribeTask = "detailed caption",
+    text: str | None = None,
+    describer: str | None = None,
+) -> None:
+    admission = admission_of(interaction)
 
-    async def also(interaction: discord.Interaction, job: Job, index: int) -> None:
-        request = asked(job, Describe)
-        task = ALSO[index % len(ALSO)][0]
-        request = tools.describe(request.image, admission.ready, task=task, describer=request.model)
-        await admission.submit(interaction, request, job.id)
+    def build(image: Input) -> Describe:
+        return tools.describe(image, admission.ready, task=task, text=text or "", describer=describer)
 
-    async def realise(interaction: discord.Interaction, job: Job, _: int) -> None:
-        wish = Wish(prompt=job.answer.text[: admission.ready.max_prompt_chars])
-        await admission.submit(interaction, painting.settle(wish, admission.ready), job.id)
+    await admission.submit_on(interaction, {"image": source.picture}, build, parent_id=source.parent_id)
 
-    async def of_message(interaction: discord.Interaction, message: discord.Message) -> None:
-        await admission.submit_uploads(
-            interaction,
-            {"image": attachments.first_picture(message)},
-            lambda image: tools.describe(image, admission.ready),
-        )
 
-    menu = app_commands.ContextMenu(name="Describe", callback=of_message)
-    return Slice(commands=[describe, menu], presses={"describe": press, "also": also, "realise": realise})
+async def ask_more(interaction: discord.Interaction, target: OfJob) -> None:
+    """The buttons that ask something else of the same picture."""
+    job = await sources.job_of(interaction, target)
+    admission, before = admission_of(interaction), asked(job, Describe)
+    task, _ = ALSO[target.index % len(ALSO)]
+    request = tools.describe(before.image, admission.ready, task=task, describer=before.model)
+    await admission.submit(interaction, request, job.id)
+
+
+async def imagine(interaction: discord.Interaction, target: OfJob) -> None:
+    """The button Imagine this."""
+    job = await sources.job_of(interaction, target)
+    admission = admission_of(interaction)
+    wish = Wish(prompt=job.answer.text[: admission.ready.max_prompt_chars])
+    await admission.submit(interaction, painting.settle(wish, admission.ready), job.id)
+
+
+SLICE = Slice(
+    kind="describe",
+    look=Looks(),
+    commands=[describe, ask_of_shown],
+    presses={"describe": ask, "also": ask_more, "realise": imagine},
+)

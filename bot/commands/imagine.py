@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import discord
 from discord import app_commands, ui
-from discord.app_commands import Choice
 
-from bot import cards, sources
-from bot.admission import Admission
+from bot import cards, completions, custom_ids, sources
+from bot.admission import admission_of
 from bot.buttons import JobButton
 from bot.cards import Card
-from bot.commands import FORM_LIFE_S, Slice
-from bot.errors import MemberError
+from bot.commands import FORM_LIFE_S, Fields, Form, Slice
+from bot.custom_ids import OfJob, OfMessage
 from bot.job import Job, asked
-from bot.pictures import attachments
 from bot.pictures.fitting import Shown
-from bot.requests import adapters
+from bot.pictures.posted import Posted
 from bot.requests.numbers import number
-from bot.requests.painting import STRENGTH, Wish, check, edited, new_seed, rerolled, settle, varied
-from inference.protocol import Imagine, ModelInfo
-
-KIND = "imagine"
+from bot.requests.painting import STRENGTH, Wish, edited, new_seed, rerolled, settle, varied
+from bot.sources import Source
+from inference.protocol import Imagine, Input
 
 VARIATIONS = 4
 """How many variations one press paints, where the engine allows as many."""
-
-OPEN_FORMS = 1000
-"""How many Reimagine forms may be open at a time."""
 
 
 class Looks:
@@ -79,9 +72,6 @@ def _edit(job: Job) -> JobButton:
     return JobButton("edit", job.id, label="Edit")
 
 
-LOOK = Looks()
-
-
 def facts(request: Imagine) -> str:
     """What a Stable Diffusion user wants to know of a picture, in a line."""
     hires, refiner, control = request.hires, request.refiner, request.control
@@ -105,7 +95,8 @@ def facts(request: Imagine) -> str:
 def edit_form(job: Job) -> ui.Modal:
     """The Edit form of a job, filled in with its request."""
     request = asked(job, Imagine)
-    form = ui.Modal(title=f"Edit #{job.id}", custom_id=f"easel:edit:{job.id}", timeout=FORM_LIFE_S)
+    custom_id = custom_ids.make("edit", OfJob(job.id))
+    form = ui.Modal(title=f"Edit #{job.id}", custom_id=custom_id, timeout=FORM_LIFE_S)
     long, short = discord.TextStyle.paragraph, discord.TextStyle.short
     for name, label, value, style, length in (
         ("prompt", "Prompt", request.prompt, long, 4000),
@@ -121,9 +112,9 @@ def edit_form(job: Job) -> ui.Modal:
     return form
 
 
-def reimagine_form(message: discord.Message, prompt: str | None) -> ui.Modal:
-    """The form that asks what to make of a message's picture."""
-    form = ui.Modal(title="Reimagine", custom_id=f"easel:message:reimagine:{message.id}", timeout=FORM_LIFE_S)
+def reimagine_form(target: OfJob | OfMessage, prompt: str | None = None) -> ui.Modal:
+    """The form that asks what to make of a picture."""
+    form = ui.Modal(title="Reimagine", custom_id=custom_ids.make("reimagine", target), timeout=FORM_LIFE_S)
     words: ui.TextInput[Any] = ui.TextInput(
         custom_id="prompt", default=prompt, style=discord.TextStyle.paragraph, max_length=4000
     )
@@ -135,148 +126,170 @@ def reimagine_form(message: discord.Message, prompt: str | None) -> ui.Modal:
     return form
 
 
-def build(admission: Admission) -> Slice:
-    """The command, its buttons and its form."""
-
-    @app_commands.command(name="imagine", description="Paint pictures from your words")
-    @app_commands.describe(
-        prompt="What the picture shows",
-        negative="What should not be there",
-        style="Ready-made words around your own",
-        model="Which model paints",
-        seed="The same seed paints the same picture; leave it out for a new one",
-        steps="How many steps: more is slower, and finer up to a point",
-        guidance="How closely to follow the prompt",
-        sampler="How each step is computed",
-        width="Width in pixels",
-        height="Height in pixels",
-        count="How many pictures",
-        image="A picture to start from",
-        strength="How far to go from that picture: 0.3 is a touch, 0.6 keeps the composition, 0.9 little of it",
-        hires="Paint it once more this many times as wide and high, for finer details: 1.5 or 2",
-        hires_strength="How much of it to paint anew then: 0.3 keeps it, 0.6 changes it",
-        refine="Whether the model's refiner takes the last steps, where it has one",
-        lora="LoRAs, each with its weight: ink:0.8, neon",
-        control_image="A picture whose lines to follow",
-        control="How to follow it",
-        control_weight="How closely to follow it: 0 not at all, 1 as trained",
+@app_commands.command(description="Paint pictures from your words")
+@app_commands.describe(
+    prompt="What the picture shows",
+    negative="What should not be there",
+    style="Ready-made words around your own",
+    model="Which model paints",
+    seed="The same seed paints the same picture; leave it out for a new one",
+    steps="How many steps: more is slower, and finer up to a point",
+    guidance="How closely to follow the prompt",
+    sampler="How each step is computed",
+    width="Width in pixels",
+    height="Height in pixels",
+    count="How many pictures",
+    image="A picture to start from",
+    job="Or the number of a job to start from, from under its pictures",
+    picture="Which of the job's pictures",
+    strength="How far to go from that picture: 0.3 is a touch, 0.6 keeps the composition, 0.9 little of it",
+    hires="Paint it once more this many times as wide and high, for finer details: 1.5 or 2",
+    hires_strength="How much of it to paint anew then: 0.3 keeps it, 0.6 changes it",
+    refine="Whether the model's refiner takes the last steps, where it has one",
+    lora="LoRAs, each with its weight: ink:0.8, neon",
+    control_image="A picture whose lines to follow",
+    control="How to follow it",
+    control_weight="How closely to follow it: 0 not at all, 1 as trained",
+)
+@app_commands.autocomplete(
+    style=completions.styles,
+    model=completions.models,
+    sampler=completions.samplers,
+    lora=completions.loras,
+    control=completions.controls,
+)
+@app_commands.autocomplete(job=completions.jobs_with_pictures)
+async def imagine(
+    interaction: discord.Interaction,
+    prompt: str,
+    negative: str | None = None,
+    style: str | None = None,
+    model: str | None = None,
+    seed: str | None = None,
+    steps: int | None = None,
+    guidance: float | None = None,
+    sampler: str | None = None,
+    width: int | None = None,
+    height: int | None = None,
+    count: int | None = None,
+    image: discord.Attachment | None = None,
+    job: int | None = None,
+    picture: app_commands.Range[int, 1, 4] | None = None,
+    strength: float | None = None,
+    hires: float | None = None,
+    hires_strength: float | None = None,
+    refine: bool | None = None,
+    lora: str | None = None,
+    control_image: discord.Attachment | None = None,
+    control: str | None = None,
+    control_weight: float | None = None,
+) -> None:
+    """/imagine."""
+    wish = Wish(
+        prompt=prompt,
+        negative=negative,
+        style=style,
+        model=model,
+        seed=seed,
+        steps=steps,
+        guidance=guidance,
+        sampler=sampler,
+        width=width,
+        height=height,
+        count=count,
+        strength=strength,
+        hires=hires,
+        hires_strength=hires_strength,
+        refine=refine,
+        loras=lora,
+        control=control,
+        control_weight=control_weight,
     )
-    async def imagine(
-        interaction: discord.Interaction,
-        prompt: str,
-        negative: str | None = None,
-        style: str | None = None,
-        model: str | None = None,
-        seed: str | None = None,
-        steps: int | None = None,
-        guidance: float | None = None,
-        sampler: str | None = None,
-        width: int | None = None,
-        height: int | None = None,
-        count: int | None = None,
-        image: discord.Attachment | None = None,
-        strength: float | None = None,
-        hires: float | None = None,
-        hires_strength: float | None = None,
-        refine: bool | None = None,
-        lora: str | None = None,
-        control_image: discord.Attachment | None = None,
-        control: str | None = None,
-        control_weight: float | None = None,
-    ) -> None:
-        wish = Wish(
-            prompt=prompt,
-            negative=negative,
-            style=style,
-            model=model,
-            seed=seed,
-            steps=steps,
-            guidance=guidance,
-            sampler=sampler,
-            width=width,
-            height=height,
-            count=count,
-            strength=strength,
-            hires=hires,
-            hires_strength=hires_strength,
-            refine=refine,
-            loras=lora,
-            control=control,
-            control_weight=control_weight,
-        )
-        given = {"image": image, "control_image": control_image}
-        uploads = {name: upload for name, upload in given.items() if upload is not None}
-        if not uploads:
-            await admission.submit(interaction, settle(wish, admission.ready))
-        else:
-            await admission.submit_uploads(
-                interaction, uploads, lambda **taken: settle(replace(wish, **taken), admission.ready)
-            )
+    source = await sources.of_options(interaction, image, job, picture)
+    await _paint(interaction, wish, source, control_image)
 
-    @imagine.autocomplete("model")
-    async def models(_: discord.Interaction, typed: str) -> list[Choice[str]]:
-        return sources.choices(admission.ready.models, typed)
 
-    def model_so_far(interaction: discord.Interaction) -> ModelInfo | None:
-        return sources.model_so_far(admission.ready, interaction)
+async def _paint(
+    interaction: discord.Interaction,
+    wish: Wish,
+    source: Source | None,
+    control_image: discord.Attachment | None = None,
+) -> None:
+    admission = admission_of(interaction)
+    pictures: dict[str, Posted | Input] = {}
+    if source is not None:
+        pictures["image"] = source.picture
+    if control_image is not None:
+        pictures["control_image"] = Posted.of(control_image)
 
-    @imagine.autocomplete("style")
-    async def styles(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
-        return sources.styles(admission.ready, interaction, typed)
+    def build(image: Input | None = None, control_image: Input | None = None) -> Imagine:
+        return settle(replace(wish, image=image, control_image=control_image), admission.ready)
 
-    @imagine.autocomplete("lora")
-    async def loras(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
-        return sources.more_loras(adapters.fitting(admission.ready.loras, model_so_far(interaction)), typed)
+    parent_id = None if source is None else source.parent_id
+    await admission.submit_on(interaction, pictures, build, parent_id=parent_id)
 
-    @imagine.autocomplete("control")
-    async def controls(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
-        return sources.choices(adapters.fitting(admission.ready.controls, model_so_far(interaction)), typed)
 
-    @imagine.autocomplete("sampler")
-    async def samplers(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
-        return sources.samplers(admission.ready, interaction, typed)
+async def vary(interaction: discord.Interaction, target: OfJob) -> None:
+    """The V buttons."""
+    job = await sources.job_of(interaction, target)
+    admission = admission_of(interaction)
+    count = min(VARIATIONS, admission.ready.max_count)
+    await admission.submit(interaction, varied(asked(job, Imagine), target.index, new_seed(), count), job.id)
 
-    async def submit(interaction: discord.Interaction, request: Imagine, parent: Job) -> None:
-        check(request, admission.ready)
-        await admission.submit(interaction, request, parent.id)
 
-    async def vary(interaction: discord.Interaction, job: Job, index: int) -> None:
-        count = min(VARIATIONS, admission.ready.max_count)
-        await submit(interaction, varied(asked(job, Imagine), index, new_seed(), count), job)
+async def reroll(interaction: discord.Interaction, target: OfJob) -> None:
+    """The button Re-roll."""
+    job = await sources.job_of(interaction, target)
+    await admission_of(interaction).submit(interaction, rerolled(asked(job, Imagine)), job.id)
 
-    async def reroll(interaction: discord.Interaction, job: Job, _: int) -> None:
-        await submit(interaction, rerolled(asked(job, Imagine)), job)
 
-    async def edit(interaction: discord.Interaction, job: Job, _: int) -> None:
-        await interaction.response.send_modal(edit_form(job))
+async def open_edit(interaction: discord.Interaction, target: OfJob) -> None:
+    """The button Edit."""
+    await interaction.response.send_modal(edit_form(await sources.job_of(interaction, target)))
 
-    async def edit_done(interaction: discord.Interaction, job: Job, fields: Mapping[str, str]) -> None:
-        await submit(interaction, edited(asked(job, Imagine), fields, admission.ready), job)
 
-    # Without Discord's leave to read messages, an attachment is known only while its menu is open.
-    opened: OrderedDict[int, discord.Attachment] = OrderedDict()
+async def edit(interaction: discord.Interaction, target: OfJob, fields: Fields) -> None:
+    """Its form."""
+    job = await sources.job_of(interaction, target)
+    admission = admission_of(interaction)
+    await admission.submit(interaction, edited(asked(job, Imagine), fields, admission.ready), job.id)
 
-    async def of_message(interaction: discord.Interaction, message: discord.Message) -> None:
-        opened[message.id] = attachments.first_picture(message)
-        if len(opened) > OPEN_FORMS:
-            opened.popitem(last=False)
-        job = await admission.jobs.of_message(message.id)
-        prompt = job.request.prompt if job is not None and isinstance(job.request, Imagine) else None
-        await interaction.response.send_modal(reimagine_form(message, prompt))
 
-    async def reimagine(interaction: discord.Interaction, message_id: int, fields: Mapping[str, str]) -> None:
-        if message_id not in opened:
-            raise MemberError("This form was opened too long ago: open it again from the picture's menu.")
-        strength = number("Strength", fields["strength"].strip())
-        await admission.submit_uploads(
-            interaction,
-            {"image": opened[message_id]},
-            lambda image: settle(Wish(prompt=fields["prompt"], image=image, strength=strength), admission.ready),
-        )
+@app_commands.context_menu(name="Reimagine")
+async def reimagine_shown(interaction: discord.Interaction, message: discord.Message) -> None:
+    """The menu of a message."""
+    source = await sources.of_message(interaction, message, "reimagine")
+    if source is None:
+        return
+    if source.made_by is not None:
+        await open_reimagine(interaction, source.made_by)
+    elif isinstance(source.picture, Posted):
+        admission_of(interaction).seen.remember(message.id, source.picture)
+        await interaction.response.send_modal(reimagine_form(OfMessage(message.id)))
 
-    return Slice(
-        commands=[imagine, app_commands.ContextMenu(name="Reimagine", callback=of_message)],
-        presses={"vary": vary, "reroll": reroll, "edit": edit},
-        forms={"edit": edit_done},
-        message_forms={"reimagine": reimagine},
-    )
+
+async def open_reimagine(interaction: discord.Interaction, target: OfJob) -> None:
+    """The buttons that say which of several pictures is meant."""
+    job = await sources.job_of(interaction, target)
+    prompt = job.request.prompt if isinstance(job.request, Imagine) else None
+    await interaction.response.send_modal(reimagine_form(target, prompt))
+
+
+async def reimagine(interaction: discord.Interaction, target: OfJob | OfMessage, fields: Fields) -> None:
+    """Their form."""
+    match target:
+        case OfJob():
+            source = await sources.of_target(interaction, target)
+        case OfMessage():
+            source = Source(admission_of(interaction).seen.of(target.id))
+    strength = number("Strength", fields["strength"].strip())
+    await _paint(interaction, Wish(prompt=fields["prompt"], strength=strength), source)
+
+
+SLICE = Slice(
+    kind="imagine",
+    look=Looks(),
+    commands=[imagine, reimagine_shown],
+    presses={"vary": vary, "reroll": reroll, "edit": open_edit, "reimagine": open_reimagine},
+    forms={"edit": Form((OfJob,), edit), "reimagine": Form((OfJob, OfMessage), reimagine)},
+)

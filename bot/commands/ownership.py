@@ -6,72 +6,84 @@ from pathlib import Path
 
 import discord
 
+from bot import sources
 from bot.access import may_change
-from bot.admission import Admission
+from bot.admission import Admission, admission_of
 from bot.commands import Slice
+from bot.custom_ids import OfJob
 from bot.errors import MemberError, WorkFailed
-from bot.job import Job
 from bot.pictures import fitting
 from bot.pictures.fitting import Shown
-from bot.requests import grids, painting, tools
 from bot.speaking import take_away
-from inference.protocol import Grid, Imagine
 
 FILES_PER_MESSAGE = 10
 """The most that Discord takes."""
 
 
-def build(admission: Admission) -> Slice:
-    """The buttons."""
+async def cancel(interaction: discord.Interaction, target: OfJob) -> None:
+    """The button Cancel."""
+    job = await sources.job_of(interaction, target)
+    if not may_change(interaction, job):
+        raise MemberError("This is not your job: only its member or a moderator can cancel it.")
+    # First it holds, then it is said.
+    if not await admission_of(interaction).cancel(job):
+        raise MemberError("This job has ended already: there is nothing left to cancel.")
+    await interaction.response.defer()
 
-    async def cancel(interaction: discord.Interaction, job: Job, _: int) -> None:
-        if not may_change(interaction, job):
-            raise MemberError("This is not your job: only its member or a moderator can cancel it.")
-        # First it holds, then it is said.
-        if not await admission.cancel(job):
-            raise MemberError("This job has ended already: there is nothing left to cancel.")
-        await interaction.response.defer()
 
-    async def again(interaction: discord.Interaction, job: Job, _: int) -> None:
-        # What ran once may not run here any more: models come and go.
-        match job.request:
-            case Imagine():
-                painting.check(job.request, admission.ready)
-            case Grid():
-                grids.check(job.request, admission.ready)
-            case _:
-                tools.check(job.request, admission.ready)
-        await admission.submit(interaction, job.request, job.id)
+async def again(interaction: discord.Interaction, target: OfJob) -> None:
+    """The button Try again."""
+    job = await sources.job_of(interaction, target)
+    await admission_of(interaction).submit(interaction, job.request, job.id)
 
-    async def delete(interaction: discord.Interaction, job: Job, _: int) -> None:
-        if not may_change(interaction, job):
-            raise MemberError("These are not your pictures: only their member or a moderator can delete them.")
-        await admission.delete(job)
-        await take_away(interaction)
 
-    async def parts_of(picture: Path, limit: int, folder: Path) -> list[Shown]:
-        try:
-            if (whole := fitting.whole(picture, limit)) is not None:
-                return [whole]
-            return await admission.workshop.results.run(fitting.parts, picture, limit, folder)
-        except FileNotFoundError as error:
-            raise MemberError("The picture was removed from disk: make it again with Try again.") from error
-        except WorkFailed as error:
-            raise MemberError("The original could not be made ready: try again in a few minutes.") from error
+async def delete(interaction: discord.Interaction, target: OfJob) -> None:
+    """The button Delete."""
+    admission = admission_of(interaction)
+    if await admission.jobs.find(target.number) is None and _answers(interaction):
+        # The message alone is left.
+        return await take_away(interaction)
+    job = await sources.job_of(interaction, target)
+    if not may_change(interaction, job):
+        raise MemberError("These are not your pictures: only their member or a moderator can delete them.")
+    await admission.delete(job)
+    return await take_away(interaction)
 
-    async def original(interaction: discord.Interaction, job: Job, _: int) -> None:
-        await interaction.response.defer(ephemeral=True, thinking=True)
-        for index, picture in enumerate(admission.jobs.paths(job), start=1):
-            async with admission.workshop.turn(interaction.user.id) as folder:
-                parts = await parts_of(picture, interaction.filesize_limit, folder)
-                across = round(len(parts) ** 0.5)
-                order = f" in {across} rows of {across} parts, row by row" if len(parts) > 1 else ""
-                said = f"Picture {index} of #{job.id} without any loss{order}"
-                for start in range(0, len(parts), FILES_PER_MESSAGE):
-                    files = [
-                        discord.File(part.file, filename=f"easel-{job.id}-{index}-{number}.{part.suffix}")
-                        for number, part in enumerate(parts[start : start + FILES_PER_MESSAGE], start=start + 1)
-                    ]
-                    await interaction.followup.send(said if start == 0 else "", files=files, ephemeral=True)
 
-    return Slice(presses={"cancel": cancel, "again": again, "delete": delete, "original": original})
+async def original(interaction: discord.Interaction, target: OfJob) -> None:
+    """The button Original."""
+    job = await sources.job_of(interaction, target)
+    admission = admission_of(interaction)
+    await interaction.response.defer(ephemeral=True, thinking=True)
+    for index, picture in enumerate(admission.jobs.paths(job), start=1):
+        async with admission.workshop.turn(interaction.user.id) as folder:
+            parts = await _parts_of(admission, picture, interaction.filesize_limit, folder)
+            across = round(len(parts) ** 0.5)
+            order = f" in {across} rows of {across} parts, row by row" if len(parts) > 1 else ""
+            said = f"Picture {index} of #{job.id} without any loss{order}"
+            for start in range(0, len(parts), FILES_PER_MESSAGE):
+                files = [
+                    discord.File(part.file, filename=f"easel-{job.id}-{index}-{number}.{part.suffix}")
+                    for number, part in enumerate(parts[start : start + FILES_PER_MESSAGE], start=start + 1)
+                ]
+                await interaction.followup.send(said if start == 0 else "", files=files, ephemeral=True)
+
+
+async def _parts_of(admission: Admission, picture: Path, limit: int, folder: Path) -> list[Shown]:
+    try:
+        if (whole := fitting.whole(picture, limit)) is not None:
+            return [whole]
+        return await admission.workshop.results.run(fitting.parts, picture, limit, folder)
+    except FileNotFoundError as error:
+        raise MemberError("The picture was removed from disk: make it again with Try again.") from error
+    except WorkFailed as error:
+        raise MemberError("The original could not be made ready: try again in a few minutes.") from error
+
+
+def _answers(interaction: discord.Interaction) -> bool:
+    """Whether the message that was pressed answers this member, or they look after the channel."""
+    asked = interaction.message and interaction.message.interaction_metadata
+    return interaction.permissions.manage_messages or bool(asked and asked.user.id == interaction.user.id)
+
+
+SLICE = Slice(presses={"cancel": cancel, "again": again, "delete": delete, "original": original})

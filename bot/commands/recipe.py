@@ -2,76 +2,106 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import discord
 from discord import app_commands
 
+from bot import sources
 from bot.access import may_see
-from bot.admission import Admission
+from bot.admission import Admission, admission_of
 from bot.commands import Slice
 from bot.errors import MemberError, WorkFailed
 from bot.job import Job
-from bot.pictures import attachments, decoding
+from bot.pictures import decoding, downloads
+from bot.pictures.posted import Posted
+from inference.protocol import sha256_of
 
 SHOWN_CHARS = 1800
 """Discord takes 2000 in a message; the rest of a longer recipe is in the file."""
 
+READ = 10
+"""Of so many pictures of a message one may carry it."""
+
 CARRIERS: Mapping[str, str] = {
+    "easel": "Easel",
     "prompt": "ComfyUI",
     "workflow": "ComfyUI",
     "invokeai_metadata": "InvokeAI",
     "sd-metadata": "InvokeAI",
     "Comment": "NovelAI",
 }
-"""Under which keyword which tool leaves its recipe, where it is not `parameters`."""
+"""Under which keyword which tool leaves its recipe, beside or instead of `parameters`."""
 
 
-def build(admission: Admission) -> Slice:
-    """The menu."""
-
-    async def show(interaction: discord.Interaction, message: discord.Message) -> None:
-        job = await admission.jobs.of_message(message.id)
-        if job is not None and await may_see(interaction, job):
-            await interaction.response.defer(ephemeral=True, thinking=True)
-            said, files = await _of_job(admission, job)
-        else:
-            attachment = attachments.first_picture(message)
-            await interaction.response.defer(ephemeral=True, thinking=True)
-            async with admission.workshop.turn(interaction.user.id) as folder:
-                file = await attachments.fetch(attachment, folder)
-                texts = await admission.workshop.uploads.run(decoding.texts, file, ("parameters", *CARRIERS))
-            said, files = _of_texts(texts)
-        await interaction.followup.send(said, files=files, ephemeral=True)
-
-    return Slice(commands=[app_commands.ContextMenu(name="Show recipe", callback=show)])
+@app_commands.context_menu(name="Show recipe")
+async def show_recipe(interaction: discord.Interaction, message: discord.Message) -> None:
+    """The menu of a message."""
+    admission = admission_of(interaction)
+    job = await sources.job_shown(interaction, message)
+    pictures = [] if job is not None else admission.cdn.pictures_of(message)
+    await interaction.response.defer(ephemeral=True, thinking=True)
+    said, files = await (_of_job(admission, job) if job is not None else _of_pictures(interaction, pictures))
+    await interaction.followup.send(said, files=files, ephemeral=True)
 
 
-async def _of_job(admission: Admission, job: Job) -> tuple[str, list[discord.File]]:
+async def _of_job(admission: Admission, job: Job, index: int = 0) -> tuple[str, list[discord.File]]:
+    """The recipe of a job: what its picture says in words, and all that is known in a file."""
     recipe = await admission.jobs.recipe(job.id)
     if recipe is None:
         raise MemberError(f"Job {job.id} has made nothing yet: its recipe comes with its result.")
-    whole = _file(f"easel-{job.id}-recipe.json", recipe)
-    for picture in admission.jobs.paths(job):
-        try:
+    files = [_file(f"easel-{job.id}-recipe.json", recipe)]
+    words: dict[int, str] = {}
+    for number, picture in enumerate(admission.jobs.paths(job)):
+        with contextlib.suppress(WorkFailed):  # the file says it all
             texts = await admission.workshop.results.run(decoding.texts, picture, ("parameters",))
-        except WorkFailed:
-            continue  # the file says it all
-        if "parameters" in texts:
-            return _block(texts["parameters"]), [whole]
-    return f"#{job.id} is of /{job.request.kind}: everything that made it is in the file.", [whole]
+            if "parameters" in texts:
+                words[number] = texts["parameters"]
+    if not words:
+        return f"#{job.id} is of /{job.request.kind}: everything that made it is in the file.", files
+    if len(words) > 1:
+        each = "\n\n".join(f"Picture {number + 1}\n{text}" for number, text in words.items())
+        files.append(_file(f"easel-{job.id}-parameters.txt", each))
+    return _block(words.get(index) or next(iter(words.values()))), files
+
+
+async def _of_pictures(interaction: discord.Interaction, pictures: Sequence[Posted]) -> tuple[str, list[discord.File]]:
+    """The recipe of the first of these pictures that has one. Raises MemberError where none has."""
+    problems: list[MemberError] = []
+    for picture in pictures[:READ]:
+        try:
+            return await _of_picture(interaction, picture)
+        except MemberError as error:
+            problems.append(error)
+    raise problems[0]
+
+
+async def _of_picture(interaction: discord.Interaction, picture: Posted) -> tuple[str, list[discord.File]]:
+    """The recipe of a picture that somebody posted: its job's where it is one of ours, else what its file says."""
+    admission = admission_of(interaction)
+    async with admission.workshop.turn(interaction.user.id) as folder:
+        file = await downloads.fetch(picture, folder)
+        sha256 = sha256_of(await asyncio.to_thread(file.read_bytes))
+        for job in await admission.jobs.of_picture(sha256):
+            if await may_see(interaction, job):
+                return await _of_job(admission, job, [made.sha256 for made in job.pictures].index(sha256))
+        return _of_texts(await admission.workshop.uploads.run(decoding.texts, file, ("parameters", *CARRIERS)))
 
 
 def _of_texts(texts: Mapping[str, str]) -> tuple[str, list[discord.File]]:
+    whole = next((keyword for keyword in CARRIERS if keyword in texts), None)
     if "parameters" in texts:
         files = [_file("recipe.txt", texts["parameters"])] if len(texts["parameters"]) > SHOWN_CHARS else []
+        if whole == "easel":
+            files.append(_file("recipe.json", texts[whole]))
         return _block(texts["parameters"]), files
-    for keyword, tool in CARRIERS.items():
-        if keyword in texts:
-            return f"Made with {tool}, whose recipe is in the file.", [_file("recipe.json", texts[keyword])]
+    if whole is not None:
+        return f"Made with {CARRIERS[whole]}, whose recipe is in the file.", [_file("recipe.json", texts[whole])]
     raise MemberError(
         "This picture carries no recipe: the tool that made it left none, or somebody's program removed it."
     )
@@ -86,3 +116,6 @@ def _block(text: str) -> str:
 def _file(name: str, content: object) -> discord.File:
     text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False, indent=1)
     return discord.File(io.BytesIO(text.encode()), filename=name)
+
+
+SLICE = Slice(commands=[show_recipe])

@@ -1,4 +1,4 @@
-"""/reroll: run a job again by its number, however old it is."""
+"""/reroll: paint a job again by its number, however old it is."""
 
 from __future__ import annotations
 
@@ -6,35 +6,34 @@ import discord
 from discord import app_commands
 from discord.app_commands import Choice
 
-from bot import sources
-from bot.admission import Admission
+from bot import completions, sources
+from bot.admission import admission_of
 from bot.commands import Slice
 from bot.errors import MemberError
-from bot.requests.painting import check, rerolled
-from inference.protocol import Imagine
+from bot.requests import grids, painting
+from inference.protocol import Grid, Imagine
 
 
-def build(admission: Admission) -> Slice:
-    """The command."""
+@app_commands.command(description="Paint a job again, with its own seed or a new one")
+@app_commands.describe(job="The number under the pictures, without the #", seed="Which seed to paint from")
+@app_commands.choices(
+    seed=[
+        Choice(name="the same seed: the same picture", value="same"),
+        Choice(name="a new seed", value="new"),
+    ]
+)
+@app_commands.autocomplete(job=completions.jobs_that_paint)
+async def reroll(interaction: discord.Interaction, job: int, seed: str = "same") -> None:
+    """/reroll."""
+    found = await sources.find(interaction, job)
+    match found.request:
+        case Imagine() as request:
+            again: Imagine | Grid = request if seed == "same" else painting.rerolled(request)
+        case Grid() as request:
+            again = request if seed == "same" else grids.rerolled(request)
+        case _:
+            raise MemberError(f"Job {job} is of /{found.request.kind}: /reroll is for /imagine and /grid.")
+    await admission_of(interaction).submit(interaction, again, found.id)
 
-    @app_commands.command(name="reroll", description="Paint a job again, with its own seed or a new one")
-    @app_commands.describe(job="The number under the pictures, without the #", seed="Which seed to paint from")
-    @app_commands.choices(
-        seed=[
-            Choice(name="the same seed: the same picture", value="same"),
-            Choice(name="a new seed", value="new"),
-        ]
-    )
-    async def reroll(interaction: discord.Interaction, job: int, seed: str = "same") -> None:
-        found = await sources.find(admission, interaction, job)
-        if not isinstance(found.request, Imagine):
-            raise MemberError(f"Job {job} painted nothing: /reroll is for the pictures of /imagine.")
-        request = found.request if seed == "same" else rerolled(found.request)
-        check(request, admission.ready)
-        await admission.submit(interaction, request, found.id)
 
-    @reroll.autocomplete("job")
-    async def jobs(interaction: discord.Interaction, typed: int | str) -> list[Choice[int]]:
-        return await sources.recent(admission, interaction, typed, kind="imagine")
-
-    return Slice(commands=[reroll])
+SLICE = Slice(commands=[reroll])

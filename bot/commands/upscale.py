@@ -8,18 +8,17 @@ import discord
 from discord import app_commands
 from discord.app_commands import Choice
 
-from bot import cards, sources
-from bot.admission import Admission
+from bot import cards, completions, sources
+from bot.admission import admission_of
 from bot.buttons import JobButton
 from bot.cards import Card
 from bot.commands import Slice
+from bot.custom_ids import OfJob
 from bot.job import Job, asked
-from bot.pictures import attachments
 from bot.pictures.fitting import Shown
 from bot.requests import tools
-from inference.protocol import FACTORS, Upscale
-
-KIND = "upscale"
+from bot.sources import Source
+from inference.protocol import FACTORS, Input, Upscale
 
 
 class Looks:
@@ -47,57 +46,62 @@ def _describe(job: Job) -> list[JobButton]:
     return [JobButton("describe", job.id, label="Describe")]
 
 
-LOOK = Looks()
+@app_commands.command(description="Make a picture larger, and finer where it was coarse")
+@app_commands.describe(
+    image="The picture",
+    job="Or the number of a job, from under its pictures",
+    picture="Which of the job's pictures",
+    factor="How many times as wide and high",
+    upscaler="Which upscaler",
+    denoise="How much of the picture's grain to smooth away, 0 to 1 (some upscalers only)",
+)
+@app_commands.choices(factor=[Choice(name=f"{factor}x", value=factor) for factor in FACTORS])
+@app_commands.autocomplete(upscaler=completions.upscalers)
+@app_commands.autocomplete(job=completions.jobs_with_pictures)
+async def upscale(
+    interaction: discord.Interaction,
+    image: discord.Attachment | None = None,
+    job: int | None = None,
+    picture: app_commands.Range[int, 1, 4] | None = None,
+    factor: int | None = None,
+    upscaler: str | None = None,
+    denoise: app_commands.Range[float, 0.0, 1.0] | None = None,
+) -> None:
+    """/upscale."""
+    source = await sources.needed(interaction, image, job, picture)
+    await _enlarge(interaction, source, upscaler, factor, denoise)
 
 
-def build(admission: Admission) -> Slice:
-    """The command, the buttons and the menu."""
+async def enlarge(interaction: discord.Interaction, target: OfJob) -> None:
+    """The U buttons."""
+    await _enlarge(interaction, await sources.of_target(interaction, target))
 
-    @app_commands.command(name="upscale", description="Make a picture larger, and finer where it was coarse")
-    @app_commands.describe(
-        image="The picture",
-        job="Or the number of a job, from under its pictures",
-        picture="Which of the job's pictures",
-        factor="How many times as wide and high",
-        upscaler="Which upscaler",
-        denoise="How much of the picture's grain to smooth away, 0 to 1 (some upscalers only)",
-    )
-    @app_commands.choices(factor=[Choice(name=f"{factor}x", value=factor) for factor in FACTORS])
-    async def upscale(
-        interaction: discord.Interaction,
-        image: discord.Attachment | None = None,
-        job: int | None = None,
-        picture: app_commands.Range[int, 1, 4] | None = None,
-        factor: int | None = None,
-        upscaler: str | None = None,
-        denoise: app_commands.Range[float, 0.0, 1.0] | None = None,
-    ) -> None:
-        await sources.submit(
-            admission,
-            interaction,
-            lambda taken: tools.upscale(taken, admission.ready, upscaler=upscaler, factor=factor, denoise=denoise),
-            image=image,
-            job=job,
-            picture=picture,
-        )
 
-    @upscale.autocomplete("job")
-    async def jobs(interaction: discord.Interaction, typed: int | str) -> list[Choice[int]]:
-        return await sources.recent(admission, interaction, typed)
+@app_commands.context_menu(name="Upscale")
+async def enlarge_shown(interaction: discord.Interaction, message: discord.Message) -> None:
+    """The menu of a message."""
+    if (source := await sources.of_message(interaction, message, "upscale")) is not None:
+        await _enlarge(interaction, source)
 
-    @upscale.autocomplete("upscaler")
-    async def upscalers(_: discord.Interaction, typed: str) -> list[Choice[str]]:
-        return sources.choices(admission.ready.upscalers, typed)
 
-    async def press(interaction: discord.Interaction, job: Job, index: int) -> None:
-        await sources.submit_on(admission, interaction, lambda taken: tools.upscale(taken, admission.ready), job, index)
+async def _enlarge(
+    interaction: discord.Interaction,
+    source: Source,
+    upscaler: str | None = None,
+    factor: int | None = None,
+    denoise: float | None = None,
+) -> None:
+    admission = admission_of(interaction)
 
-    async def of_message(interaction: discord.Interaction, message: discord.Message) -> None:
-        await admission.submit_uploads(
-            interaction,
-            {"image": attachments.first_picture(message)},
-            lambda image: tools.upscale(image, admission.ready),
-        )
+    def build(image: Input) -> Upscale:
+        return tools.upscale(image, admission.ready, upscaler=upscaler, factor=factor, denoise=denoise)
 
-    menu = app_commands.ContextMenu(name="Upscale", callback=of_message)
-    return Slice(commands=[upscale, menu], presses={"upscale": press})
+    await admission.submit_on(interaction, {"image": source.picture}, build, parent_id=source.parent_id)
+
+
+SLICE = Slice(
+    kind="upscale",
+    look=Looks(),
+    commands=[upscale, enlarge_shown],
+    presses={"upscale": enlarge},
+)

@@ -13,6 +13,8 @@ from typing import Any, Literal, get_type_hints
 
 import msgspec
 
+from inference.protocol import Reason
+
 MAX_FRAME_BYTES = 16 * 2**20
 """No honest answer is larger: the longest are the recipes that tools leave in pictures."""
 
@@ -47,7 +49,7 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
     """It raised a MemberError."""
 
-    sentence: str
+    reason: Reason
     cause: str
 
 

@@ -81,7 +81,7 @@ def _answer(payload: bytes) -> Answer:
     try:
         return Done(perform(payload))
     except MemberError as error:
-        return Refused(str(error), _in_a_line(error.__cause__))
+        return Refused(error.reason, _in_a_line(error.__cause__))
     except MemoryError as error:
         return Fell("memory", _in_a_line(error))
     except OSError as error:

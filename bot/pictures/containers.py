@@ -21,9 +21,6 @@ MAX_TEXT_BYTES = 4 * 2**20
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
-_NEEDED = (b"tRNS", b"eXIf")
-"""Of a PNG's further chunks: which colour is transparent, and how the camera was held."""
-
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd8]")
 _SCAN, _END = 0xDA, 0xD9
 
@@ -39,20 +36,25 @@ def check(data: bytes) -> None:
         raise MemberError("This file holds more than its picture: save the picture again and upload that.")
     if data.startswith(b"\xff\xd8") and _too_many_scans(data):
         raise MemberError(
-            f"This JPEG is drawn in more than {MAX_SCANS} passes: save it again, not progressive, and upload that."
+            "This JPEG is drawn in more than {most} passes: save it again, not progressive, and upload that.",
+            most=MAX_SCANS,
         )
 
 
 def bare(data: bytes) -> bytes:
     """The file without what no pixel needs, where that could keep it from being read: a PNG without its texts, its
-    colour profile and its further frames. Browsers show such pictures whatever is wrong in there."""
+    colour profile and its further frames. Browsers show such pictures whatever is wrong in there. Which colour is
+    transparent, and how the camera was held, stays."""
     if not data.startswith(PNG):
         return data
     kept = [PNG]
     rest = len(PNG)
     for kind, start, end in _chunks(data):
         # The case of the first letter says whether a picture can be shown without the chunk.
-        if kind[:1].isupper() or (kind in _NEEDED and _sound(data, start, end)):
+        if kind == b"eXIf" and _sound(data, start, end):
+            # Behind the header, wherever it stood: there it is read without decoding a pixel.
+            kept.insert(2, data[start:end])
+        elif kind[:1].isupper() or (kind == b"tRNS" and _sound(data, start, end)):
             kept.append(data[start:end])
         rest = end
     # What is no whole chunk is the decoder's to judge.

@@ -19,6 +19,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from bot.errors import MemberError
 from bot.pictures import containers
+from bot.words import N_
 from inference.protocol import XMP_KEYWORD, SourceType, declared_source, leave, xmp
 
 MAX_PIXELS = 36_000_000
@@ -32,7 +33,7 @@ FORMATS = {"PNG": "PNG", "JPEG": "JPEG", "WEBP": "WebP", "GIF": "GIF", "BMP": "B
 RECIPE_KEYWORDS = frozenset({"easel", "workflow", "invokeai_metadata", "sd-metadata"})
 """Under which Easel, ComfyUI and InvokeAI leave their recipes, beside the `parameters` of all others."""
 
-DAMAGED = "This picture is damaged or cut short: save it again and upload that."
+DAMAGED = N_("This picture is damaged or cut short: save it again and upload that.")
 
 with contextlib.suppress(ImportError):  # an optional library: without it, HEIC is refused in a sentence
     import pillow_heif  # type: ignore[import-not-found, unused-ignore]
@@ -61,6 +62,7 @@ def read(file: Path, folder: Path) -> Upload:
         data = file.read_bytes()
         containers.check(data)
         with _opened(data) as picture:
+            _check_size(*picture.size)
             source = declared_source(data) or _source_by_recipe(_texts(picture, data))
             # The first of several; the others are never decoded.
             picture.load()
@@ -74,6 +76,7 @@ def texts(file: Path, keywords: tuple[str, ...]) -> dict[str, str]:
     JPEG and WebP carry what a PNG has under `parameters`. Raises MemberError where it is no picture."""
     with _in_words():
         data = file.read_bytes()
+        # Of any size: no pixel of it is decoded.
         with _opened(data) as picture:
             found = _texts(picture, data)
     return {keyword: found[keyword] for keyword in keywords if keyword in found}
@@ -92,13 +95,12 @@ def saved(picture: Image.Image, folder: Path, source: SourceType | None = None) 
 
 @contextlib.contextmanager
 def _opened(data: bytes) -> Iterator[Image.Image]:
-    """What these bytes hold, its size checked and nothing decoded."""
+    """What these bytes hold, nothing decoded yet."""
     with warnings.catch_warnings():
         # Sizes are checked here, for every format alike.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         picture = Image.open(io.BytesIO(containers.bare(data)), formats=tuple(FORMATS))
     with picture:
-        _check_size(*picture.size)
         yield picture
 
 
@@ -110,9 +112,15 @@ def _in_words() -> Iterator[None]:
     except (MemberError, MemoryError):
         raise
     except Image.DecompressionBombError as error:
-        raise MemberError(_too_many_pixels()) from error
+        raise MemberError(
+            "This picture is larger than it says: {most} million pixels are the most, so make it smaller.",
+            most=MAX_PIXELS // 1_000_000,
+        ) from error
     except UnidentifiedImageError as error:
-        raise MemberError(f"This file holds no picture that can be read: upload it as {choices()}.") from error
+        raise MemberError(
+            "This file holds no picture that can be read: upload it as one of {formats}.",
+            formats=tuple(FORMATS.values()),
+        ) from error
     except Exception as error:
         raise MemberError(DAMAGED) from error
 
@@ -120,7 +128,8 @@ def _in_words() -> Iterator[None]:
 def _texts(picture: Image.Image, data: bytes) -> dict[str, str]:
     found = {str(key): str(value) for key, value in picture.info.items() if isinstance(value, str)}
     found |= containers.texts(data)
-    comment = picture.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment)
+    # Not the PNG's own, which decodes the whole picture to look behind it.
+    comment = Image.Image.getexif(picture).get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment)
     if isinstance(comment, bytes) and comment.startswith(b"UNICODE\0"):
         # Its byte order is nowhere written down; the tools that write recipes there use the big end first.
         found.setdefault("parameters", comment[8:].decode("utf-16-be", errors="replace"))
@@ -136,15 +145,23 @@ def _source_by_recipe(texts: Mapping[str, str]) -> SourceType | None:
 
 def _check_size(width: int, height: int) -> None:
     if min(width, height) < MIN_SIDE:
-        raise MemberError(f"This picture has {width}x{height} pixels and {MIN_SIDE} a side is the least: enlarge it.")
+        raise MemberError(
+            "This picture has {width}x{height} pixels and {least} a side is the least: enlarge it.",
+            width=width,
+            height=height,
+            least=MIN_SIDE,
+        )
     if width * height > MAX_PIXELS:
-        raise MemberError(_too_many_pixels(f"This picture has {width}x{height} pixels"))
+        raise MemberError(
+            "This picture has {width}x{height} pixels and {most} million are the most: make it smaller.",
+            width=width,
+            height=height,
+            most=MAX_PIXELS // 1_000_000,
+        )
     if max(width, height) > min(MAX_SIDE, MAX_RATIO * min(width, height)):
-        raise MemberError(f"This picture has {width}x{height} pixels, which is too long and thin: crop it.")
-
-
-def _too_many_pixels(what: str = "This picture is larger than it says") -> str:
-    return f"{what}: {MAX_PIXELS // 1_000_000} million pixels are the most, so make it smaller."
+        raise MemberError(
+            "This picture has {width}x{height} pixels, which is too long and thin: crop it.", width=width, height=height
+        )
 
 
 def _bare(picture: Image.Image) -> Image.Image:

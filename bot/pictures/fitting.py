@@ -1,7 +1,7 @@
 """Makes pictures fit what Discord carries: first by a lossy format, then by size, and the original in lossless parts.
 
 Runs in the child processes of `workers`, on our own PNG files, and leaves what it makes in a folder. What the PNG says
-in XMP of the picture's origin goes with every file; the recipe stays with the original.
+in XMP of the picture's origin goes with every file, and so does its recipe as other tools read it.
 """
 
 from __future__ import annotations
@@ -14,16 +14,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
+from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
 
-from inference.protocol import XMP_KEYWORD
+from bot.words import N_
+from inference.protocol import XMP_KEYWORD, Reason, because
 
 QUALITIES = (95, 88, 78, 65)
 """Tried in this order; below the last, a smaller picture looks better than a coarser one."""
 
 HOPELESS = 6
 """So many times too large at the first quality, a picture is too large at the last: that has about a quarter."""
+
+SHOWN_AS = N_("shown as {format}: the original, {megabytes} MB, is too large for Discord here")
+SHOWN_SMALLER = N_("shown as {format} and {size}: the original, {megabytes} MB, is too large for Discord here")
+COMMENT_MAX_BYTES = 60_000
+"""What the EXIF of a JPEG holds."""
 
 WEBP_MAX_SIDE = 16_383
 LOSSLESS_WEBP_MAX_PIXELS = 60_000_000
@@ -37,8 +43,8 @@ class Shown:
     file: Path
     suffix: str
     """Of its file name: png, webp or jpg."""
-    note: str = ""
-    """What was changed to make it fit, for the member; empty for the original."""
+    note: Reason | None = None
+    """What was changed to make it fit, for the member; None for the original."""
 
 
 def whole(png: Path, limit: int) -> Shown | None:
@@ -54,10 +60,11 @@ def fit(png: Path, limit: int, folder: Path) -> Shown:
             for quality in QUALITIES if size == picture.size else QUALITIES[-2:]:
                 file, suffix = _lossy(candidate, quality, folder)
                 if file.stat().st_size <= limit:
-                    smaller = "" if size == picture.size else f" and {size[0]}x{size[1]}"
-                    name = {"webp": "WebP", "jpg": "JPEG"}[suffix]
-                    reason = f"the original, {original / 1e6:.1f} MB, is too large for Discord here"
-                    return Shown(file, suffix, f"shown as {name}{smaller}: {reason}")
+                    name, megabytes = {"webp": "WebP", "jpg": "JPEG"}[suffix], round(original / 1e6, 1)
+                    if size == picture.size:
+                        return Shown(file, suffix, because(SHOWN_AS, format=name, megabytes=megabytes))
+                    across = f"{size[0]}x{size[1]}"
+                    return Shown(file, suffix, because(SHOWN_SMALLER, format=name, size=across, megabytes=megabytes))
                 too_large = file.stat().st_size / limit
                 file.unlink()
                 if too_large > HOPELESS:
@@ -67,19 +74,16 @@ def fit(png: Path, limit: int, folder: Path) -> Shown:
 
 def parts(png: Path, limit: int, folder: Path) -> list[Shown]:
     """A picture of more than `limit` bytes without any loss in files of at most so many: one where that is possible,
-    else tiles of it, row by row, whose note says where each belongs."""
+    else tiles of it, row by row."""
     with _opened(png) as picture:
         if max(picture.size) <= WEBP_MAX_SIDE and picture.width * picture.height <= LOSSLESS_WEBP_MAX_PIXELS:
             file = _saved(picture, "WEBP", folder, lossless=True, quality=50, method=2)
             if file.stat().st_size <= limit:
-                return [Shown(file, "webp", "lossless WebP")]
+                return [Shown(file, "webp")]
             file.unlink()
         across = math.ceil(math.sqrt(png.stat().st_size / limit))
         while True:
-            tiles = [
-                Shown(_saved(picture.crop(box), "PNG", folder), "png", f"row {row + 1}, column {column + 1}")
-                for row, column, box in _grid(picture.size, across)
-            ]
+            tiles = [Shown(_saved(picture.crop(box), "PNG", folder), "png") for box in _grid(picture.size, across)]
             if max(tile.file.stat().st_size for tile in tiles) <= limit:
                 return tiles
             for tile in tiles:
@@ -100,13 +104,13 @@ def _candidates(picture: Image.Image, excess: float) -> Iterator[tuple[Image.Ima
         scale *= 0.75
 
 
-def _grid(size: tuple[int, int], across: int) -> Iterator[tuple[int, int, tuple[int, int, int, int]]]:
-    """Row, column and box of the tiles that cut a picture into `across` times `across`."""
+def _grid(size: tuple[int, int], across: int) -> Iterator[tuple[int, int, int, int]]:
+    """The tiles that cut a picture into `across` times `across`, row by row."""
     xs = [size[0] * number // across for number in range(across + 1)]
     ys = [size[1] * number // across for number in range(across + 1)]
     for row in range(across):
         for column in range(across):
-            yield row, column, (xs[column], ys[row], xs[column + 1], ys[row + 1])
+            yield xs[column], ys[row], xs[column + 1], ys[row + 1]
 
 
 def _lossy(picture: Image.Image, quality: int, folder: Path) -> tuple[Path, str]:
@@ -117,15 +121,26 @@ def _lossy(picture: Image.Image, quality: int, folder: Path) -> tuple[Path, str]
 
 def _saved(picture: Image.Image, kind: str, folder: Path, **options: object) -> Path:
     # Pillow hands a picture's info on to what is made of it, but writes none of it by itself.
-    if xmp := picture.info.get("xmp"):
-        if kind == "PNG":
-            options["pnginfo"] = texts = PngInfo()
+    xmp, recipe = picture.info.get("xmp"), picture.info.get("parameters", "")
+    if kind == "PNG":
+        options["pnginfo"] = texts = PngInfo()
+        if xmp:
             texts.add_itxt(XMP_KEYWORD, xmp.decode())
-        else:
-            options["xmp"] = xmp
+        if recipe:
+            texts.add_itxt("parameters", recipe)
+    else:
+        options |= {"xmp": xmp} if xmp else {}
+        options |= {"exif": _commented(recipe)} if 0 < 2 * len(recipe) < COMMENT_MAX_BYTES else {}
     file = folder / f"{secrets.token_hex(8)}.{kind.lower()}"
     picture.save(file, format=kind, **options)
     return file
+
+
+def _commented(recipe: str) -> Image.Exif:
+    """Where tools look for a recipe in a WebP or JPEG."""
+    exif = Image.Exif()
+    exif[ExifTags.IFD.Exif] = {ExifTags.Base.UserComment: b"UNICODE\0" + recipe.encode("utf-16-be")}
+    return exif
 
 
 @contextlib.contextmanager

@@ -47,10 +47,6 @@ class Pictures:
         """Remove the picture; one that is not there is no error."""
         await asyncio.to_thread(self.path(sha256).unlink, missing_ok=True)
 
-    async def drop_left(self, left: Left) -> None:
-        """Remove a file that was left in `incoming` and that nobody wants; one that is not there is no error."""
-        await asyncio.to_thread((self.incoming / left.file).unlink, missing_ok=True)
-
     def folders(self) -> Iterator[Path]:
         """The folders of what is kept, each of some hundredth of it."""
         yield from (folder for folder in self._kept.iterdir() if folder.is_dir())

@@ -61,7 +61,9 @@ def extended(folder: Path, picture: Upload, side: str) -> tuple[Upload, Upload]:
     up, below = ((side in (name, "all")) * down for name in ("up", "down"))
     width, height = picture.width + left + right, picture.height + up + below
     if width * height > MAX_PIXELS:
-        raise MemberError(f"{width}x{height} would be too large: extend a smaller picture, or fewer sides.")
+        raise MemberError(
+            "{width}x{height} would be too large: extend a smaller picture, or fewer sides.", width=width, height=height
+        )
     with Image.open(folder / picture.file) as opened:
         old = opened.convert("RGBA")
     # The edge goes on into the new room, so that where little is changed it is no hole.

@@ -24,6 +24,7 @@ import msgspec
 from bot.errors import MemberError, WorkFailed
 from bot.pictures.calls import Answer, Call, Done, Fault, Fell, Limits, Refused, answer_of, frame_bytes, pack
 from bot.pictures.decoding import DAMAGED
+from bot.words import N_
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +42,6 @@ CALLS_OF_A_CHILD = 200
 TURNS_AT_ONCE = 8
 """How many members may have files that are worked on: that bounds how much of the disk they take."""
 
-SENTENCE_CHARS = 500
-
 END_WITHIN_S = 1.0
 """A child that hangs up has ended; one that has not by then is killed."""
 
@@ -53,11 +52,11 @@ KEPT_VARIABLES = ("LD_LIBRARY_PATH",)
 
 SENTENCES: dict[Fault, str] = {
     "damaged": DAMAGED,
-    "memory": "This picture takes more memory to read than it may: make it smaller, or save it again as PNG or JPEG.",
-    "time": "This picture takes too long to read: make it smaller, or save it again as PNG or JPEG.",
-    "size": "What came of this picture is too large to keep: make it smaller.",
-    "disk": "There is no room for pictures at the moment: try again later, or tell whoever runs this bot.",
-    "crashed": "This picture could not be read: save it again as PNG or JPEG and upload that.",
+    "memory": N_("This picture takes too much memory to read: make it smaller, or save it again as PNG or JPEG."),
+    "time": N_("This picture takes too long to read: make it smaller, or save it again as PNG or JPEG."),
+    "size": N_("What came of this picture is too large to keep: make it smaller."),
+    "disk": N_("There is no room for pictures at the moment: try again later, or tell whoever runs this bot."),
+    "crashed": N_("This picture could not be read: save it again as PNG or JPEG and upload that."),
 }
 
 
@@ -85,8 +84,8 @@ class Workers:
                 result: Result = answer.value
                 return result
             case Refused():
-                log.debug("%s: %s (%s)", function.__name__, answer.sentence, answer.cause)
-                raise MemberError(answer.sentence[:SENTENCE_CHARS])
+                log.debug("%s: %s (%s)", function.__name__, answer.reason, answer.cause)
+                raise MemberError.of(answer.reason)
             case Fell():
                 level = logging.ERROR if answer.fault == "disk" else logging.DEBUG
                 log.log(level, "%s came to no end (%s): %s", function.__name__, answer.fault, answer.cause)

@@ -9,12 +9,9 @@ import re
 from collections.abc import Sequence
 
 from bot.errors import MemberError
-from bot.requests.choices import echo, nearest
-from bot.requests.numbers import number, within
-from inference.protocol import AddOnInfo, Control, Imagine, Input, Lora, ModelInfo, Ready
-
-LORA_WEIGHT, CONTROL_WEIGHT = 2.0, 2.0
-"""The most of each; a LoRA's may be as far below 0."""
+from bot.requests.numbers import number
+from bot.words import say
+from inference.protocol import AddOnInfo, Control, Input, Lora, ModelInfo, Ready, limits
 
 TAG = re.compile(r"<lora:([^:<>]+)(?::([^:<>]*))?>")
 """As Stable Diffusion tools write a LoRA into a prompt."""
@@ -36,8 +33,8 @@ def loras(texts: Sequence[str], model: ModelInfo, ready: Ready) -> tuple[Lora, .
     chosen = []
     for text in texts:
         name, _, written = (part.strip() for part in text.partition(":"))
-        known = _known(name, ready.loras, model, "LoRA", "lora")
-        weight = number(f"The weight of {known.name}", written)
+        known = _known(name, ready.loras, model, "lora")
+        weight = number(say("The weight of {lora}", lora=known.name), written)
         chosen.append(Lora(known.name, known.weight if weight is None else weight))
     return tuple(chosen)
 
@@ -53,33 +50,15 @@ def control(
     if name is None:
         fit = fitting(ready.controls, model)
         if not fit:
-            raise MemberError(f"There is no ControlNet for {model.title} here: leave `control_image` out.")
+            raise MemberError.of(limits.unknown_add_on("control", "", (), model))
         known = fit[0]
     else:
-        known = _known(name, ready.controls, model, "ControlNet", "control_image")
+        known = _known(name, ready.controls, model, "control")
     return Control(known.name, image, known.weight if weight is None else weight)
 
 
-def check(request: Imagine, model: ModelInfo, ready: Ready) -> None:
-    """Raise MemberError where the engine, as it is now, does not have these or cannot put them together."""
-    if len(request.loras) > ready.max_loras:
-        raise MemberError(f"{len(request.loras)} LoRAs are too many: choose up to {ready.max_loras}.")
-    for lora in request.loras:
-        _known(lora.name, ready.loras, model, "LoRA", "lora")
-        if [other.name for other in request.loras].count(lora.name) > 1:
-            raise MemberError(f"The LoRA {lora.name} comes twice: name it once.")
-        within(f"The weight of {lora.name}", lora.weight, -LORA_WEIGHT, LORA_WEIGHT)
-    if request.control is not None:
-        _known(request.control.name, ready.controls, model, "ControlNet", "control_image")
-        within("Control weight", request.control.weight, 0, CONTROL_WEIGHT)
-
-
-def _known(name: str, known: Sequence[AddOnInfo], model: ModelInfo, what: str, option: str) -> AddOnInfo:
-    fit = fitting(known, model)
-    for one in fit:
+def _known(name: str, known: Sequence[AddOnInfo], model: ModelInfo, kind: limits.AddOnKind) -> AddOnInfo:
+    for one in fitting(known, model):
         if name.lower() in (one.name.lower(), one.title.lower()):
             return one
-    instead = f"choose one of {nearest(name, (one.name for one in fit))}" if fit else f"leave `{option}` out"
-    if any(name == one.name for one in known):
-        raise MemberError(f"The {what} {name} does not go with {model.title}: {instead}.")
-    raise MemberError(f"There is no {what} called {echo(name)} here: {instead}.")
+    raise MemberError.of(limits.unknown_add_on(kind, name, known, model))

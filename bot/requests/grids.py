@@ -14,10 +14,10 @@ from msgspec import structs
 
 from bot.errors import MemberError
 from bot.requests import painting
-from bot.requests.choices import echo
 from bot.requests.numbers import number, whole
 from bot.requests.painting import Wish
-from inference.protocol import MAX_CELLS, MAX_OUTPUT_PIXELS, AddOnInfo, Grid, Ready
+from bot.words import say
+from inference.protocol import MAX_CELLS, AddOnInfo, Grid, Ready
 
 NAMES = ("steps", "guidance", "sampler", "seed", "style", "lora", "prompt")
 
@@ -61,28 +61,32 @@ def parse(text: str) -> Axis:
     name = match[1].lower() if match else ""
     if match is None or name not in NAMES:
         raise MemberError(
-            f"{echo(text)} is no axis: begin with {', '.join(NAMES[:-1])} or {NAMES[-1]}, for example `{EXAMPLES[0]}`."
+            "{typed} is no axis: begin with one of {names}, for example `{example}`.",
+            typed=text,
+            names=NAMES,
+            example=EXAMPLES[0],
         )
     [row] = csv.reader([" ".join(match[2].split())], skipinitialspace=True)
     found = tuple(value.strip() for value in row if value.strip())
     if not found:
-        raise MemberError(f"The axis {name} has no values: write some with commas between them.")
+        raise MemberError("The axis {axis} has no values: write some with commas between them.", axis=name)
     return Axis(name, found)
 
 
 def settle(wish: Wish, x: Axis, y: Axis | None, ready: Ready) -> Grid:
     """The request that a wish comes to along these axes, which change nothing but what they name.
 
-    Raises MemberError where a cell of it cannot be painted.
+    Raises MemberError where what was typed makes no grid.
     """
     # Words and LoRAs can stand beside others of their kind; of everything else a picture has one.
     if y is not None and x.name == y.name and x.name not in ("prompt", "lora"):
-        raise MemberError(f"Both axes change the {x.name}: choose something else for one of them.")
+        raise MemberError("Both axes change the {axis}: choose something else for one of them.", axis=x.name)
     for axis in (x, y):
         if axis is not None and axis.name == "prompt" and axis.values[0] not in wish.prompt:
             raise MemberError(
-                f"The prompt does not hold {echo(axis.values[0])}: begin the values with words that stand in it;"
-                " the others take their place."
+                "The prompt does not hold {typed}: begin the values with words that stand in it; the others take their"
+                " place.",
+                typed=axis.values[0],
             )
     first = painting.settle(wish, ready)
     # One noise for all of them, unless the seed is an axis.
@@ -90,29 +94,14 @@ def settle(wish: Wish, x: Axis, y: Axis | None, ready: Ready) -> Grid:
     rows = [wish] if y is None else [_changed(wish, y, value) for value in y.values]
     many = len(x.values) * len(rows)
     if many > MAX_CELLS:
-        raise MemberError(f"This grid has {many} pictures and {MAX_CELLS} is the most: name fewer values.")
-    grid = Grid(
+        raise MemberError("cells", count=many, most=MAX_CELLS)
+    return Grid(
         job=0,
         model=first.model,
         cells=tuple(painting.settle(_changed(row, x, value), ready) for row in rows for value in x.values),
         columns=x.labels,
         rows=("",) if y is None else y.labels,
     )
-    check(grid, ready)
-    return grid
-
-
-def check(request: Grid, ready: Ready) -> None:
-    """Raise MemberError where the engine, as it is now, cannot run this request: it may be years old."""
-    pixels = 0
-    for cell in request.cells:
-        painting.check(cell, ready)
-        pixels += cell.width * cell.height * painting.model_of(cell.model, ready).upscale ** 2
-    if pixels > MAX_OUTPUT_PIXELS:
-        raise MemberError(
-            f"This grid would have {pixels // 1_000_000} million pixels and {MAX_OUTPUT_PIXELS // 1_000_000} is the"
-            " most: name fewer values, or choose a smaller size."
-        )
 
 
 def rerolled(request: Grid) -> Grid:
@@ -127,9 +116,9 @@ def _changed(wish: Wish, axis: Axis, value: str) -> Wish:
     """The wish with one value of an axis."""
     match axis.name:
         case "steps":
-            return replace(wish, steps=whole("Steps", value))
+            return replace(wish, steps=whole(say("Steps"), value))
         case "guidance":
-            return replace(wish, guidance=number("Guidance", value))
+            return replace(wish, guidance=number(say("Guidance"), value))
         case "sampler":
             return replace(wish, sampler=value)
         case "seed":

@@ -1,11 +1,10 @@
-"""Numbers as members type them into a form, and whether they are within their limits."""
+"""Numbers as members type them into a form."""
 
 from __future__ import annotations
 
 import re
 
 from bot.errors import MemberError
-from bot.requests.choices import echo
 
 
 def whole(name: str, text: str) -> int | None:
@@ -13,7 +12,7 @@ def whole(name: str, text: str) -> int | None:
     if not text:
         return None
     if not re.fullmatch(r"-?[0-9]{1,9}", text):
-        raise MemberError(f"{name} {echo(text)} is not a whole number: write digits only.")
+        raise MemberError("{name} {typed} is not a whole number: write digits only.", name=name, typed=text)
     return int(text)
 
 
@@ -22,11 +21,5 @@ def number(name: str, text: str) -> float | None:
     if not text:
         return None
     if not re.fullmatch(r"-?[0-9]{0,9}[.,]?[0-9]{1,9}", text):
-        raise MemberError(f"{name} {echo(text)} is not a number: write one like 0.6.")
+        raise MemberError("{name} {typed} is not a number: write one like 0.6.", name=name, typed=text)
     return float(text.replace(",", "."))
-
-
-def within(name: str, value: float, least: float, most: float) -> None:
-    """Raise MemberError where the value is not from `least` to `most`."""
-    if not least <= value <= most:
-        raise MemberError(f"{name} {value:g} does not fit: choose a number from {least:g} to {most:g}.")

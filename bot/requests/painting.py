@@ -1,6 +1,6 @@
-"""From what a member typed to a request that the engine can run, and from one request to its like.
+"""From what a member typed to a request to paint, and from one request to its like. Knows nothing of Discord.
 
-Every limit comes from the engine's `Ready`; a wish that cannot be met is a MemberError. Knows nothing of Discord.
+Names are looked up here, in the engine's `Ready`; whether the request can be met says the one rule, `protocol.limits`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from msgspec.structs import replace
 
 from bot.errors import MemberError
 from bot.requests import adapters
-from bot.requests.choices import echo, nearest
-from bot.requests.numbers import whole, within
+from bot.requests.numbers import whole
+from bot.words import say
 from inference.protocol import (
     MAX_SEED,
     Hires,
@@ -28,10 +28,10 @@ from inference.protocol import (
     Style,
     Variation,
     enough_steps,
-    weight_problem,
+    limits,
 )
 
-STRENGTH, LEAST_STRENGTH = 0.6, 0.05
+STRENGTH = 0.6
 """How far to go from a picture where the member does not say: its composition stays, its manner changes."""
 
 HIRES_STRENGTH = 0.45
@@ -84,20 +84,19 @@ def settle(wish: Wish, ready: Ready) -> Imagine:
     """The request a wish comes to, the model's defaults filled in. Raises MemberError where it cannot be met."""
     model = model_of(wish.model, ready)
     if wish.strength is not None and wish.image is None:
-        raise MemberError("Strength says how far to go from a picture: give one as `image`, or leave it out.")
-    width, height = (model.width, model.height) if wish.image is None else _like(wish.image, model)
-    width, height = wish.width or width, wish.height or height
+        raise MemberError("strength_of_nothing")
+    width, height = _size_of(wish, model)
     strength = 1.0 if wish.image is None else STRENGTH if wish.strength is None else wish.strength
     words, tags = adapters.without_tags(wish.prompt)
     named = [part for part in (wish.loras or "").split(",") if part.strip()]
-    request = Imagine(
+    return Imagine(
         job=0,
         model=model.name,
-        prompt=_prompt(words, "prompt", ready),
-        negative=_prompt(wish.negative, "negative prompt", ready) if wish.negative else "",
+        prompt=words.strip(),
+        negative=(wish.negative or "").strip(),
         style=_style(wish.style, model) if wish.style else None,
         seed=new_seed() if wish.seed is None else _seed(wish.seed),
-        steps=enough_steps(model.steps, max(strength, LEAST_STRENGTH)) if wish.steps is None else wish.steps,
+        steps=enough_steps(model.steps, max(strength, limits.LEAST_STRENGTH)) if wish.steps is None else wish.steps,
         guidance=model.guidance if wish.guidance is None else wish.guidance,
         sampler=wish.sampler or model.sampler,
         width=width,
@@ -111,43 +110,6 @@ def settle(wish: Wish, ready: Ready) -> Imagine:
         loras=adapters.loras([*named, *tags], model, ready),
         control=adapters.control(wish.control_image, wish.control, wish.control_weight, model, ready),
     )
-    check(request, ready)
-    return request
-
-
-def check(request: Imagine, ready: Ready) -> None:
-    """Raise MemberError where the engine, as it is now, cannot run this request: it may be years old."""
-    model = model_of(request.model, ready)
-    if request.sampler not in model.samplers:
-        raise MemberError(
-            f"{model.title} has no sampler called {echo(request.sampler)}:"
-            f" choose one of {nearest(request.sampler, model.samplers)}."
-        )
-    within("Steps", request.steps, 1, model.max_steps)
-    if request.guidance > model.max_guidance and not model.guided:
-        raise MemberError(f"{model.title} takes no guidance: leave it out, or choose another model.")
-    within("Guidance", request.guidance, 0, model.max_guidance)
-    within("Count", request.count, 1, ready.max_count)
-    within("Strength", request.strength, LEAST_STRENGTH, 1)
-    for name, size in (("Width", request.width), ("Height", request.height)):
-        if size % model.size_multiple or not model.min_size <= size <= model.max_size:
-            near = min(max(round(size / model.size_multiple) * model.size_multiple, model.min_size), model.max_size)
-            raise MemberError(
-                f"{name} {size} does not fit {model.title}: choose a multiple of {model.size_multiple}"
-                f" from {model.min_size} to {model.max_size}, for example {near}."
-            )
-    if request.width * request.height > model.max_pixels:
-        raise MemberError(
-            f"{request.width}x{request.height} is too large for {model.title}, which paints up to"
-            f" {model.max_pixels} pixels in all: choose a smaller width or height."
-        )
-    if request.hires is not None:
-        _check_hires(request.hires, request, model)
-    if request.refiner is not None and (model.refiner is None or model.refiner.name != request.refiner.name):
-        raise MemberError(f"The refiner {request.refiner.name} is not here any more: ask for a new picture instead.")
-    if request.negative and not model.negative:
-        raise MemberError(f"{model.title} takes no negative prompt: leave it out, or choose another model.")
-    adapters.check(request, model, ready)
 
 
 def edited(request: Imagine, fields: Mapping[str, str], ready: Ready) -> Imagine:
@@ -159,7 +121,7 @@ def edited(request: Imagine, fields: Mapping[str, str], ready: Ready) -> Imagine
         negative=fields["negative"].strip() or None,
         model=request.model,
         seed=seed or None,
-        steps=whole("Steps", fields["steps"].strip()),
+        steps=whole(say("Steps"), fields["steps"].strip()),
         guidance=request.guidance,
         sampler=request.sampler,
         width=width,
@@ -174,7 +136,7 @@ def edited(request: Imagine, fields: Mapping[str, str], ready: Ready) -> Imagine
     # The variations belong to the noise of the old seed.
     variations = request.variations if seed == str(request.seed) else ()
     settled = settle(wish, ready)
-    kept = replace(
+    return replace(
         settled,
         style=request.style,
         variations=variations,
@@ -182,8 +144,6 @@ def edited(request: Imagine, fields: Mapping[str, str], ready: Ready) -> Imagine
         control=request.control,
         mask=request.mask,
     )
-    check(kept, ready)
-    return kept
 
 
 def rerolled(request: Imagine) -> Imagine:
@@ -208,16 +168,9 @@ def varied(request: Imagine, index: int, seed: int, count: int) -> Imagine:
 def model_of(name: str | None, ready: Ready) -> ModelInfo:
     """The model of this name, the default one without a name. Raises MemberError where there is none."""
     name = name or ready.default_model
-    model = ready.model(name)
-    if model is not None:
-        return model
-    if name in ready.missing:
-        raise MemberError(
-            f"The weights of {echo(name)} are not on this machine yet: ask whoever runs this bot to fetch them,"
-            " or choose another model."
-        )
-    names = nearest(name, (model.name for model in ready.models))
-    raise MemberError(f"There is no model called {echo(name)}: choose one of {names}.")
+    if (model := ready.model(name)) is None:
+        raise MemberError.of(limits.unknown_model(name, ready))
+    return model
 
 
 def _hires(wish: Wish, width: int, height: int, model: ModelInfo) -> Hires | None:
@@ -225,48 +178,55 @@ def _hires(wish: Wish, width: int, height: int, model: ModelInfo) -> Hires | Non
         if wish.hires_strength is not None:
             raise MemberError("The hires strength is for a second pass: say how large as `hires`, or leave it out.")
         return None
-    within("Hires", wish.hires, 1, MAX_HIRES)
+    if not 1 <= wish.hires <= MAX_HIRES:
+        text = "Hires {value} does not fit: choose a number from {least} to {most}."
+        raise MemberError(text, value=wish.hires, least=1, most=MAX_HIRES)
     wide, high = (round(side * wish.hires / model.size_multiple) * model.size_multiple for side in (width, height))
     return Hires(wide, high, HIRES_STRENGTH if wish.hires_strength is None else wish.hires_strength)
 
 
-def _check_hires(hires: Hires, request: Imagine, model: ModelInfo) -> None:
-    within("Hires strength", hires.strength, LEAST_STRENGTH, 1)
-    if request.mask is not None:
-        raise MemberError("Where a part of a picture is painted there is no second pass: leave `hires` out.")
-    if hires.width * hires.height > model.max_hires_pixels:
-        most = math.sqrt(model.max_hires_pixels / (request.width * request.height))
-        raise MemberError(
-            f"A second pass at {hires.width}x{hires.height} is too large for {model.title}:"
-            f" choose a hires of {math.floor(most * 10) / 10:g} or less, or a smaller width or height."
-        )
-
-
 def _refiner(wanted: bool | None, model: ModelInfo) -> Refiner | None:
     if wanted and model.refiner is None:
-        raise MemberError(f"{model.title} has no refiner here: leave it out.")
+        raise MemberError("{model} has no refiner here: leave it out.", model=model.title)
     return None if wanted is False else model.refiner
 
 
 def _style(name: str, model: ModelInfo) -> Style:
     if not model.styles:
-        raise MemberError(f"{model.title} has no styles: leave it out, or choose another model.")
+        raise MemberError("{model} has no styles: leave it out, or choose another model.", model=model.title)
     for style in model.styles:
         if style.name == name:
             return style
-    names = nearest(name, (style.name for style in model.styles))
-    raise MemberError(f"{model.title} has no style called {echo(name)}: choose one of {names}.")
+    raise MemberError(
+        "{model} has no style called {typed}: choose one of {choices}.",
+        model=model.title,
+        typed=name,
+        choices=tuple(style.name for style in model.styles),
+    )
+
+
+def _size_of(wish: Wish, model: ModelInfo) -> tuple[int, int]:
+    """As asked for; what is left out is the model's own or, with a picture to start from, of its proportions."""
+    if wish.image is None:
+        return wish.width or model.width, wish.height or model.height
+    if wish.width and wish.height:
+        return wish.width, wish.height
+    if wish.width:
+        return wish.width, _side(wish.width * wish.image.height / wish.image.width, model)
+    if wish.height:
+        return _side(wish.height * wish.image.width / wish.image.height, model), wish.height
+    return _like(wish.image, model)
+
+
+def _side(pixels: float, model: ModelInfo) -> int:
+    fitting = round(pixels / model.size_multiple) * model.size_multiple
+    return min(max(fitting, model.min_size), model.max_size)
 
 
 def _like(image: Input, model: ModelInfo) -> tuple[int, int]:
     """The model's size in the proportions of a picture, as near as its limits allow."""
     scale = math.sqrt(model.width * model.height / (image.width * image.height))
-
-    def side(pixels: int) -> int:
-        fitting = round(pixels * scale / model.size_multiple) * model.size_multiple
-        return min(max(fitting, model.min_size), model.max_size)
-
-    width, height = side(image.width), side(image.height)
+    width, height = _side(image.width * scale, model), _side(image.height * scale, model)
     while width * height > model.max_pixels:
         if width >= height:
             width -= model.size_multiple
@@ -275,22 +235,10 @@ def _like(image: Input, model: ModelInfo) -> tuple[int, int]:
     return width, height
 
 
-def _prompt(text: str, name: str, ready: Ready) -> str:
-    if not any(letter.isprintable() and not letter.isspace() for letter in text):
-        raise MemberError(f"The {name} is empty: say what the picture should show.")
-    if len(text) > ready.max_prompt_chars:
-        raise MemberError(
-            f"The {name} has {len(text)} characters and {ready.max_prompt_chars} is the most: shorten it."
-        )
-    if problem := weight_problem(text):
-        raise MemberError(problem)
-    return text.strip()
-
-
 def _seed(text: str) -> int:
     seed = int(text) if re.fullmatch(r"[0-9]{1,20}", text.strip()) else -1
     if not 0 <= seed <= MAX_SEED:
-        raise MemberError(f"Seed {echo(text)} is not a whole number from 0 to {MAX_SEED}: leave it out for a new one.")
+        raise MemberError("seed", typed=text, most=str(MAX_SEED))
     return seed
 
 
@@ -299,5 +247,5 @@ def _size(text: str) -> tuple[int | None, int | None]:
         return None, None
     match = re.fullmatch(r"([0-9]{1,6})\s*[xX×*]\s*([0-9]{1,6})", text)
     if match is None:
-        raise MemberError(f"Size {echo(text)} is not a width and a height: write it like 512x768.")
+        raise MemberError("Size {typed} is not a width and a height: write it like 512x768.", typed=text)
     return int(match[1]), int(match[2])

@@ -10,48 +10,22 @@ from typing import Annotated, Literal, get_args
 
 import msgspec
 
+from inference.families import FAMILIES
 from inference.protocol import DescribeTask
+from inference.protocol.limits import MAX_LABEL_CHARS, MAX_LABELS
 
 Kind = Literal[
     "model", "refiner", "upscaler", "describer", "classifier", "decoder", "checker", "lora", "control", "annotator"
 ]
 """What an entry is. Its table in models.toml is called the same, in the plural."""
 
-Family = Literal["sd1", "sd2", "sdxl", "sd3", "flux"]
-Sampler = Literal["DPM++ 2M", "DPM++ 2M Karras", "Euler", "Euler a", "DDIM", "DDPM", "UniPC", "LCM", "FlowMatch Euler"]
-"""What members type. `samplers` knows what each is made of."""
-
-DIFFUSION_SAMPLERS: tuple[Sampler, ...] = tuple(name for name in get_args(Sampler) if name != "FlowMatch Euler")
-FAMILY_SAMPLERS: dict[Family, tuple[Sampler, ...]] = {
-    "sd1": DIFFUSION_SAMPLERS,
-    "sd2": DIFFUSION_SAMPLERS,
-    "sdxl": DIFFUSION_SAMPLERS,
-    # Rectified flow: the samplers above integrate another process and would paint noise.
-    "sd3": ("FlowMatch Euler",),
-    "flux": ("FlowMatch Euler",),
-}
-FAMILY_MULTIPLES: dict[Family, int] = {"sd1": 8, "sd2": 8, "sdxl": 8, "sd3": 16, "flux": 16}
-"""What sizes are multiples of, in pixels: the autoencoder's factor, and twice that where latents go in patches of 2."""
-
-NEGATIVE_FAMILIES: tuple[Family, ...] = ("sd1", "sd2", "sdxl", "sd3")
-"""Those that can look away from words. Flux is told its guidance as a number, there is no second side."""
-
-UNET_FAMILIES: tuple[Family, ...] = ("sd1", "sd2", "sdxl")
-"""Those whose denoiser is a UNet; the others have transformers."""
-
 Offload = Literal["none", "model", "group"]
 """What of a model waits in the machine's own memory: nothing, every part but the one at work, every layer but a few."""
 Attention = Literal["sdpa", "sliced", "xformers", "flash"]
 Precision = Literal["full", "8bit"]
 
-MAX_LABELS = 50
-MAX_LABEL_CHARS = 100
 WEIGHTS = "weights"
 """The folder beside models.toml where files lie that were fetched from a url."""
-
-CONTROL_FAMILIES: tuple[Family, ...] = ("sd1", "sd2", "sdxl")
-"""Those whose ControlNets can be used. The pipelines of SD 3 and Flux draw noise of their own for the picture that they
-follow."""
 
 BUILT_IN_ANNOTATORS = ("canny", "none")
 """Those that need no weights: edges, and `none` where a member's picture is already what a ControlNet follows."""
@@ -116,7 +90,8 @@ class PipelineEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_field
 class ModelEntry(PipelineEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One `[models.NAME]`: a diffusers folder. Sizes in pixels; docs/models.md explains each field to the operator."""
 
-    family: Family
+    family: str
+    """One of `families.FAMILIES`, which `reading` sees to."""
     width: Pixels
     height: Pixels
     size_multiple: Count = 8
@@ -129,8 +104,9 @@ class ModelEntry(PipelineEntry, frozen=True, kw_only=True, forbid_unknown_fields
     max_steps: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 150
     guidance: Guidance
     max_guidance: Guidance = 30.0
-    sampler: Sampler
-    samplers: tuple[Sampler, ...] | None = None
+    sampler: str
+    samplers: tuple[str, ...] | None = None
+    """Those of its family that members may choose; None for all."""
     negative: bool = True
     styles: tuple[str, ...] | None = None
     """Those of styles.toml that it knows; None for all."""
@@ -175,9 +151,9 @@ class ModelEntry(PipelineEntry, frozen=True, kw_only=True, forbid_unknown_fields
         """The most pixels that a second pass paints."""
         return self.max_hires_pixels or max(self.max_pixels, 4 * self.width * self.height)
 
-    def admitted_samplers(self) -> tuple[Sampler, ...]:
+    def admitted_samplers(self) -> tuple[str, ...]:
         """The samplers that members may choose for this model."""
-        return FAMILY_SAMPLERS[self.family] if self.samplers is None else self.samplers
+        return tuple(FAMILIES[self.family].samplers) if self.samplers is None else self.samplers
 
 
 class RefinerEntry(PipelineEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):

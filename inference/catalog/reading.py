@@ -13,11 +13,6 @@ from typing import Any, TypeVar, get_args
 from inference.catalog import styles, tables
 from inference.catalog.entries import (
     BUILT_IN_ANNOTATORS,
-    CONTROL_FAMILIES,
-    FAMILY_MULTIPLES,
-    FAMILY_SAMPLERS,
-    NEGATIVE_FAMILIES,
-    UNET_FAMILIES,
     AddOnEntry,
     AnnotatorEntry,
     CheckerEntry,
@@ -35,6 +30,8 @@ from inference.catalog.entries import (
     UpscalerEntry,
 )
 from inference.errors import CatalogError
+from inference.families import FAMILIES
+from inference.families.record import Denoiser
 from inference.protocol import AddOnInfo, ModelInfo, Refiner, Style, ToolInfo
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -78,8 +75,11 @@ class Catalog:
         }
         return tables[kind]
 
-    def info(self, name: str) -> ModelInfo:
-        """What members may ask of this model."""
+    def info(self, name: str, on_gpu: bool) -> ModelInfo:
+        """What members may ask of this model on a GPU, or on a CPU.
+
+        There every picture has a pass to itself: filling a batch up costs as much as painting.
+        """
         entry = self.models[name]
         return ModelInfo(
             name=name,
@@ -99,6 +99,7 @@ class Catalog:
             max_size=entry.max_size,
             max_pixels=entry.max_pixels,
             max_hires_pixels=entry.hires_pixels,
+            batch=entry.batch if on_gpu else 1,
             refiner=self._refiner(entry),
             upscale=self.upscalers[entry.upscaler].scale if entry.upscaler else 1,
             styles=self.styles[name],
@@ -110,13 +111,14 @@ class Catalog:
     def tool_info(self, kind: Kind, name: str) -> ToolInfo:
         """What members may ask of this upscaler, describer or classifier."""
         entry = self.entries(kind)[name]
-        match entry:
-            case UpscalerEntry():
-                return ToolInfo(name=name, title=entry.title, scale=entry.scale, denoise=entry.grain is not None)
-            case DescriberEntry():
-                return ToolInfo(name=name, title=entry.title, tasks=entry.tasks)
-            case _:
-                return ToolInfo(name=name, title=entry.title)
+        upscaler = entry if isinstance(entry, UpscalerEntry) else None
+        return ToolInfo(
+            name=name,
+            title=entry.title,
+            scale=1 if upscaler is None else upscaler.scale,
+            denoise=upscaler is not None and upscaler.grain is not None,
+            tasks=entry.tasks if isinstance(entry, DescriberEntry) else (),
+        )
 
     def add_on_info(self, name: str, entry: AddOnEntry) -> AddOnInfo:
         """What members may ask of this LoRA or ControlNet."""
@@ -224,10 +226,13 @@ def _label_sets(path: Path, document: dict[str, Any]) -> dict[str, tuple[str, ..
 
 
 def _check_model(where: str, entry: ModelEntry, partners: Mapping[Kind, Mapping[str, Entry]]) -> None:
-    if entry.size_multiple % FAMILY_MULTIPLES[entry.family]:
-        least = FAMILY_MULTIPLES[entry.family]
+    if entry.family not in FAMILIES:
+        raise CatalogError(f"{where}: family: must be one of {', '.join(FAMILIES)}, not {entry.family!r}")
+    family = FAMILIES[entry.family]
+    if entry.size_multiple % family.size_multiple:
+        least = family.size_multiple
         raise CatalogError(f"{where}: size_multiple: the {entry.family} family needs {least} or a multiple of it")
-    if entry.negative and entry.family not in NEGATIVE_FAMILIES:
+    if entry.negative and not family.words.negative:
         raise CatalogError(f"{where}: negative: must be false, the {entry.family} family takes no negative prompts")
     for field in ("width", "height"):
         size = getattr(entry, field)
@@ -243,30 +248,29 @@ def _check_model(where: str, entry: ModelEntry, partners: Mapping[Kind, Mapping[
     if entry.guidance > entry.max_guidance:
         raise CatalogError(f"{where}: guidance: {entry.guidance} is over max_guidance ({entry.max_guidance})")
     for name in entry.samplers or ():
-        if name not in FAMILY_SAMPLERS[entry.family]:
+        if name not in family.samplers:
             raise CatalogError(f"{where}: samplers: the {entry.family} family does not admit {name!r}")
     if entry.sampler not in entry.admitted_samplers():
         raise CatalogError(f"{where}: sampler: {entry.sampler!r} is not one of {', '.join(entry.admitted_samplers())}")
-    if entry.refiner is not None and entry.family != "sdxl":
+    if entry.refiner is not None and family.refiner is None:
         raise CatalogError(f"{where}: refiner: the {entry.family} family has none")
-    _check_speed(where, entry)
+    _check_speed(where, entry, family.denoiser)
     for kind, partner in entry.partners.items():
         if partner not in partners[kind]:
             raise CatalogError(f"{where}: {kind}: there is no [{kind}s.{partner}]")
 
 
-def _check_speed(where: str, entry: ModelEntry) -> None:
+def _check_speed(where: str, entry: ModelEntry, denoiser: Denoiser) -> None:
     """What diffusers cannot do for a family is told at the start, not at the first picture."""
-    unet = entry.family in UNET_FAMILIES
-    if entry.channels_last and not unet:
+    if entry.channels_last and not denoiser.channels_last:
         raise CatalogError(f"{where}: channels_last: the {entry.family} family has no convolutions that gain from it")
-    if entry.attention == "sliced" and not unet:
+    if entry.attention == "sliced" and not denoiser.sliced_attention:
         raise CatalogError(f"{where}: attention: attention cannot be sliced in the {entry.family} family")
-    if entry.attention == "flash" and (unet or entry.family == "sd3"):
+    if entry.attention == "flash" and not denoiser.attention_backends:
         raise CatalogError(
             f"{where}: attention: the {entry.family} family takes no other kernels; sdpa uses torch's own flash ones"
         )
-    if entry.compile and entry.family == "sd3":
+    if entry.compile and not denoiser.compiles:
         raise CatalogError(f"{where}: compile: diffusers names no repeated blocks in the {entry.family} family")
 
 
@@ -278,7 +282,7 @@ def _check_add_on(where: str, entry: AddOnEntry, models: Mapping[str, ModelEntry
         families = sorted({models[name].family for name in entry.models})
         if len(families) > 1:
             raise CatalogError(f"{where}: models: a ControlNet is of one family, these are of {', '.join(families)}")
-        if families[0] not in CONTROL_FAMILIES:
+        if FAMILIES[families[0]].control is None:
             raise CatalogError(f"{where}: models: no ControlNet can be used with the {families[0]} family")
     if isinstance(entry, LoraEntry) and not entry.place.endswith(".safetensors"):
         raise CatalogError(f"{where}: path: a LoRA is a .safetensors file")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 import msgspec
 
 from inference.catalog import tables
-from inference.catalog.entries import Family, ModelEntry
+from inference.catalog.entries import ModelEntry
 from inference.errors import CatalogError
+from inference.families import FAMILIES
 from inference.protocol import MAX_STYLE_CHARS, PLACE, Style, weight_problem
 
 FILE = "styles.toml"
@@ -71,9 +72,10 @@ def _check(
         if isinstance(words, Words) and PLACE not in words.prompt:
             raise CatalogError(f"{path}: {where}: prompt: write {PLACE} where the member's words shall stand")
         if problem := weight_problem(words.prompt) or weight_problem(words.negative):
-            raise CatalogError(f"{path}: {where}: {problem}")
+            facts = ", ".join(f"{name} {fact}" for name, fact in problem.facts.items())
+            raise CatalogError(f"{path}: {where}: no model can weigh words so: {facts}")
     for where, reader in read_by.items():
-        if reader not in (*models, *get_args(Family)):
+        if reader not in (*models, *FAMILIES):
             raise CatalogError(f"{path}: {where}: there is no model or family called {reader}")
     for name, model in models.items():
         for chosen in model.styles or ():

@@ -21,11 +21,11 @@ def read(pictures: Path, request: Request) -> dict[str, bytes]:
         try:
             data = place(pictures, sha256).read_bytes()
         except FileNotFoundError as error:
-            raise InvalidInput("The picture did not arrive. Please try again.") from error
+            raise InvalidInput("input_lost") from error
         except (OSError, ValueError) as error:
             log.error("job %d: the picture %s cannot be read: %s", request.job, sha256[:64], error)
-            raise TaskError("The picture cannot be read from this machine's disk. Try again later.") from error
+            raise TaskError("input_unreadable") from error
         if sha256_of(data) != sha256:
-            raise InvalidInput("The picture was damaged on its way. Please try again.")
+            raise InvalidInput("input_lost")
         files[sha256] = data
     return files

@@ -9,7 +9,6 @@ import contextlib
 import errno
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from PIL import Image
 
@@ -35,24 +34,11 @@ class Painted:
     """Whether it is to bear the invisible watermark; its recipe says the same."""
 
 
-class Outputs(Protocol):
-    """Where finished pictures go."""
-
-    @property
-    def marks(self) -> Marks:
-        """How they are marked."""
-
-    def keep(self, painted: Painted) -> Picture:
-        """Put a picture there, and say what it is called. Raises NotKept where there is no room for it."""
-
-    def drop(self, picture: Picture) -> None:
-        """Take back a picture that nobody was told of."""
-
-
 class Files:
     """PNG files in a folder that the bot takes them over from."""
 
     def __init__(self, incoming: Path, marks: Marks = marking.ALL) -> None:
+        """`marks` is how they are marked."""
         self._incoming = incoming
         self.marks = marks
 
@@ -63,11 +49,10 @@ class Files:
         try:
             left = leave(self._incoming, data)
         except OSError as error:
-            reason = "the disk of the machine is full" if error.errno in FULL else "the machine cannot write its files"
-            raise NotKept(f"The result could not be kept: {reason}. Try again later.") from error
+            raise NotKept("disk_full" if error.errno in FULL else "disk_failed") from error
         return Picture(file=left.file, sha256=left.sha256, width=image.width, height=image.height, seed=painted.seed)
 
     def drop(self, picture: Picture) -> None:
-        """Remove the file. One that cannot be removed is the bot's to sweep at its next start."""
+        """Remove the file of a picture that nobody was told of; one that stays is swept at the bot's next start."""
         with contextlib.suppress(OSError):
             (self._incoming / picture.file).unlink()

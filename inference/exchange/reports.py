@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock
 from typing import Any, Literal
 
 from PIL import Image
 
 from inference.errors import NotKept, PeerGone
-from inference.exchange.outputs import Outputs, Painted
+from inference.exchange.outputs import Files, Painted
 from inference.marks.marking import Marks
 from inference.pictures import images
 from inference.protocol import (
@@ -32,6 +33,8 @@ from inference.protocol import (
     Picture,
     Preview,
     Progress,
+    Reason,
+    because,
 )
 
 log = logging.getLogger(__name__)
@@ -52,7 +55,7 @@ class _Job:
 class Reporter:
     """The engine's open jobs and the events about them. Safe from any thread; close it to flush it."""
 
-    def __init__(self, send: Callable[[Event], None], outputs: Outputs, give_way: Callable[[], None] = lambda: None):
+    def __init__(self, send: Callable[[Event], None], outputs: Files, give_way: Callable[[], None] = lambda: None):
         """`send` puts an event on the wire without waiting, or raises PeerGone or FrameTooLarge; `give_way` runs a
         quick job that waits.
         """
@@ -111,12 +114,12 @@ class Reporter:
             self._jobs[job].state = "queued"
             return True
 
-    def fail(self, job: int, kind: FailureKind, message: str) -> None:
+    def fail(self, job: int, kind: FailureKind, reason: Reason) -> None:
         """End a job badly. Does nothing to a job that has ended; one that was cancelled ends as that."""
         with self._lock:
             known = self._jobs.get(job)
             if known is not None:
-                self._close(_cancelled(job) if known.state == "cancelling" else Failed(job, kind, message))
+                self._close(_cancelled(job) if known.state == "cancelling" else Failed(job, kind, reason))
 
     def took_up(self, jobs: Sequence[int]) -> None:
         """Say which jobs the thread that owns the device is at work on from now on, those of them that are open."""
@@ -185,7 +188,11 @@ class Reporter:
 
     def preview(self, job: int, pictures: Sequence[Image.Image | None], width: int, height: int) -> None:
         """Show what a job's pictures look like so far; None stands for one not begun, proportions in pixels."""
-        self._encoding.submit(self._send_preview, job, list(pictures), width, height)
+        self.show(job, partial(images.grid, list(pictures), width, height))
+
+    def show(self, job: int, draw: Callable[[], Image.Image]) -> None:
+        """Show what a job has come to so far, as one small picture; `draw` is called later, on the encoding thread."""
+        self._encoding.submit(self._send_preview, job, draw)
 
     def finish(
         self, job: int, pictures: Sequence[Painted], recipe: dict[str, Any], answer: Answer = NOTHING_SAID
@@ -200,8 +207,8 @@ class Reporter:
 
     # On the encoding thread.
 
-    def _send_preview(self, job: int, pictures: list[Image.Image | None], width: int, height: int) -> None:
-        data = images.webp(images.grid(pictures, width, height))
+    def _send_preview(self, job: int, draw: Callable[[], Image.Image]) -> None:
+        data = images.webp(draw())
         with self._lock:
             if job in self._jobs and self._jobs[job].state == "running":
                 self._try_to_send(Preview(job, data))
@@ -218,10 +225,10 @@ class Reporter:
                 kept.append(self._outputs.keep(picture))
         except NotKept as error:
             log.error("job %d: the result cannot be kept: %s", job, error.__cause__)
-            end = Failed(job, error.kind, str(error))
+            end = Failed(job, error.kind, error.reason)
         except Exception:
             log.exception("the pictures of job %d cannot be encoded", job)
-            end = Failed(job, "internal", "The pictures could not be encoded. Please try again.")
+            end = Failed(job, "internal", because("not_encoded"))
         else:
             seconds = time.monotonic() - known.began_s
             end = Finished(job=job, pictures=tuple(kept), recipe=recipe, seconds=seconds, answer=answer)
@@ -245,8 +252,7 @@ class Reporter:
             self._try_to_send(end)
         except FrameTooLarge as error:
             log.error("job %d: its result cannot be sent: %s", end.job, error)
-            text = "The answer is too large to be sent; ask for less at once, or give a simpler picture."
-            self._try_to_send(Failed(end.job, "invalid_input", text))
+            self._try_to_send(Failed(end.job, "invalid_input", because("answer_too_large")))
             return False
         return True
 
@@ -283,4 +289,4 @@ class Reporter:
 
 
 def _cancelled(job: int) -> Failed:
-    return Failed(job, "cancelled", "Cancelled.")
+    return Failed(job, "cancelled", because("cancelled"))

@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from diffusers.loaders.lora_pipeline import FluxLoraLoaderMixin
 from safetensors import safe_open
 
 from inference.catalog import headers
 from inference.device import is_out_of_memory
 from inference.errors import WeightsError
 from inference.networks.finite import is_finite
-from inference.silence import quietened
+from inference.silence import silenced
 
 KEPT = 8
 """How many stay beside a pipeline for whoever wants them next, the active ones among them."""
@@ -50,8 +49,10 @@ class Adapter:
 class Adapters:
     """The LoRAs of one pipeline."""
 
-    def __init__(self, pipeline: Any) -> None:
+    def __init__(self, pipeline: Any, check: Callable[[Any, Mapping[str, Any]], None] | None) -> None:
+        """`check` is what its family wants to see of a LoRA first (`Family.check_lora`)."""
         self._pipeline = pipeline
+        self._check = check
         self._known: OrderedDict[tuple[Path, str], str] = OrderedDict()
         """What peft calls each file with these bytes, least recently used first."""
         self._added = 0
@@ -97,12 +98,11 @@ class Adapters:
                 raise ValueError(OTHERS["dora_scale"])
             # Most LoRAs leave the text encoders alone, and others may be there already: both are as it should be. What
             # goes wrong is told here, in one line.
-            with quietened("diffusers", "transformers", "peft", below=logging.CRITICAL):
+            with silenced("diffusers", "transformers", "peft", below=logging.CRITICAL):
                 source: dict[str, Any] = {"weight_name": adapter.file.name, "local_files_only": True}
                 source["use_safetensors"] = True  # else diffusers tries next whether it is a pickle
-                of_flux = isinstance(self._pipeline, FluxLoraLoaderMixin)
-                if of_flux:
-                    self._require_fit(self._pipeline.lora_state_dict(adapter.file.parent, **source))
+                if self._check is not None:
+                    self._check(self._pipeline, self._pipeline.lora_state_dict(adapter.file.parent, **source))
                 self._pipeline.load_lora_weights(adapter.file.parent, adapter_name=name, **source)
             self._require_all(name, names)
         except Exception as error:  # each converter has its own: KeyError, AssertionError, whatever a file leads it to
@@ -115,18 +115,6 @@ class Adapters:
             # diffusers takes its hooks off while it adds a LoRA, and leaves them off where that fails.
             self._pipeline.maybe_free_model_hooks()
         return name
-
-    def _require_fit(self, tensors: Mapping[str, Any]) -> None:
-        """Raise ValueError where diffusers would make over a Flux for good for this LoRA: wider layers, other norms."""
-        layers = dict(self._pipeline.transformer.named_modules())
-        for name, tensor in tensors.items():
-            path, _, half = name.removeprefix("transformer.").rpartition(".lora_")
-            if half not in ("A.weight", "B.weight"):
-                raise ValueError(f"it has {name} in it, which is no part of a LoRA")
-            layer = layers.get(path)
-            wide = getattr(layer, "in_features", None) if half.startswith("A") else getattr(layer, "out_features", None)
-            if wide != tensor.shape[half.startswith("A")]:
-                raise ValueError(f"its weights for {path} do not fit the model")
 
     def _require_all(self, name: str, tensors: Iterable[str]) -> None:
         """Raise ValueError where less of a LoRA works than its file holds."""

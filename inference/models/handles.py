@@ -20,6 +20,7 @@ from inference.catalog.entries import (
     UpscalerEntry,
 )
 from inference.device import Device
+from inference.families.record import Family
 from inference.models.adapters import Adapters
 from inference.models.policy import Policy
 from inference.models.prompts import PromptEncoder
@@ -43,6 +44,7 @@ class PictureModel:
 
     name: str
     entry: ModelEntry
+    family: Family
     pipeline: Any
     dtype: torch.dtype
     scheduler_config: dict[str, Any]
@@ -60,7 +62,13 @@ class PictureModel:
     @property
     def denoiser(self) -> Any:
         """The UNet or transformer."""
-        return self.pipeline.unet if hasattr(self.pipeline, "unet") else self.pipeline.transformer
+        return getattr(self.pipeline, self.family.denoiser.component)
+
+    @property
+    def latent_channels(self) -> int:
+        """How many channels its latents have."""
+        channels: int = self.pipeline.vae.config[self.family.latents.channels]
+        return channels
 
     @property
     def parts(self) -> dict[str, torch.nn.Module]:
@@ -75,7 +83,7 @@ class PictureModel:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PictureRefiner:
-    """A loaded pipeline of SDXL's refiner, which goes on from latents."""
+    """A loaded pipeline of a refiner, which goes on from latents."""
 
     name: str
     entry: RefinerEntry
@@ -193,6 +201,8 @@ class Setup:
     """What the ControlNet names, unless that is built in."""
     upscaler: PictureUpscaler | None = None
     checker: PictureChecker | None = None
+    decoder: PictureDecoder | None = None
+    """For previews; without one the model's own VAE makes them."""
     device: Device
     batch: int
-    """The canonical number of pictures in a pass (`tasks.imagine.canonical_batch`)."""
+    """The canonical number of pictures in a pass (`painting.setups.canonical_batch`)."""

@@ -14,10 +14,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import torch
-from diffusers import (
-    AutoencoderTiny,
-    ControlNetModel,
-)
+from diffusers import AutoencoderTiny
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
 from transformers import (
     AutoConfig,
@@ -34,6 +31,8 @@ from inference.catalog.entries import FolderEntry
 from inference.catalog.reading import Catalog
 from inference.device import Device, is_out_of_memory
 from inference.errors import WeightsError
+from inference.families import FAMILIES
+from inference.families.record import load_class
 from inference.models.handles import (
     Network,
     PictureAnnotator,
@@ -75,7 +74,7 @@ class Plan(Generic[Loaded]):
 def upscaler(catalog: Catalog, name: str, path: Path, device: Device) -> Plan[PictureUpscaler]:
     """A Real-ESRGAN network from its .pth files."""
     entry = catalog.upscalers[name]
-    dtype = device.dtype(entry.dtype, "upscaler")
+    dtype = device.dtype(entry.dtype)
     files = weights.entry_files(catalog, entry)
 
     def load() -> PictureUpscaler:
@@ -120,7 +119,7 @@ def checker(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[P
 
 def decoder(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[PictureDecoder]:
     """An AutoencoderTiny from its diffusers folder."""
-    dtype = device.dtype(catalog.decoders[name].dtype, "decoder")
+    dtype = device.dtype(catalog.decoders[name].dtype)
 
     def load() -> PictureDecoder:
         return PictureDecoder(network=_network(folder, AutoencoderTiny, dtype, "tiny decoder").to(device.where).eval())
@@ -131,12 +130,14 @@ def decoder(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[P
 def control(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[PictureControl]:
     """A ControlNet from its diffusers folder."""
     entry = catalog.controls[name]
-    family = catalog.models[entry.models[0]].family
-    dtype = device.dtype(entry.dtype, family)
+    family = FAMILIES[catalog.models[entry.models[0]].family]
+    dtype = device.dtype(entry.dtype, family.dtype)
     files = layouts.diffusers_files(folder)
 
     def load() -> PictureControl:
-        network = _network(folder, ControlNetModel, dtype, "ControlNet").to(device.where).eval()
+        assert family.control is not None, "the catalogue was checked"
+        kind = load_class(family.control.network)
+        network = _network(folder, kind, dtype, "ControlNet").to(device.where).eval()
         revision = revision_of(entry, folder)
         return PictureControl(
             name=name, entry=entry, network=network, revision=revision, hash=hashes.fingerprint(files)
@@ -181,7 +182,7 @@ def _reader(
     transformer: Callable[[torch.dtype], tuple[Any, Any]],
     network: Callable[[Any, Any], Network],
 ) -> Plan[Reader[ReaderEntry, Network]]:
-    dtype = device.dtype(entry.dtype, "reader")
+    dtype = device.dtype(entry.dtype)
 
     def load() -> Reader[ReaderEntry, Network]:
         loaded, processor = transformer(dtype)

@@ -8,19 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import (
-    FluxPipeline,
-    StableDiffusion3Pipeline,
-    StableDiffusionPipeline,
-    StableDiffusionXLImg2ImgPipeline,
-    StableDiffusionXLPipeline,
-)
 from transformers import PreTrainedModel
 
 from inference.catalog import hashes, headers, layouts
-from inference.catalog.entries import Family, PipelineEntry
+from inference.catalog.entries import PipelineEntry
 from inference.catalog.reading import Catalog
 from inference.device import Device
+from inference.families import FAMILIES
+from inference.families.record import Family, load_class
 from inference.models import placement
 from inference.models.adapters import Adapters
 from inference.models.handles import PictureModel, PictureRefiner, networks
@@ -28,33 +23,27 @@ from inference.models.loaders import Plan, opening, revision_of
 from inference.models.policy import Policy
 from inference.models.prompts import PromptEncoder
 
-PIPELINES: dict[Family, type[Any]] = {
-    "sd1": StableDiffusionPipeline,
-    "sd2": StableDiffusionPipeline,
-    "sdxl": StableDiffusionXLPipeline,
-    "sd3": StableDiffusion3Pipeline,
-    "flux": FluxPipeline,
-}
-
 
 def model(catalog: Catalog, name: str, folder: Path, device: Device, policy: Policy) -> Plan[PictureModel]:
     """A picture model from its diffusers folder, kept as the policy says."""
     entry = catalog.models[name]
+    family = FAMILIES[entry.family]
     dtype = placement.dtype(entry, device)
     files = layouts.component_files(folder, entry.variant)
 
     def load() -> PictureModel:
         quantization = placement.quantization(policy, files)
-        pipeline = _pipeline(folder, entry, PIPELINES[entry.family], f"{entry.family} model", dtype, quantization)
-        placement.place(pipeline, policy, device)
+        pipeline = _pipeline(folder, entry, family, family.pipeline, f"{entry.family} model", dtype, quantization)
+        placement.place(pipeline, family, policy, device)
         return PictureModel(
             name=name,
             entry=entry,
+            family=family,
             pipeline=pipeline,
             dtype=dtype,
             scheduler_config=dict(pipeline.scheduler.config),
-            prompts=PromptEncoder(pipeline, entry.family),
-            adapters=Adapters(pipeline),
+            prompts=PromptEncoder(pipeline, family.words),
+            adapters=Adapters(pipeline, family.check_lora),
             revision=revision_of(entry, folder),
             hashes=hashes.fingerprints(files),
             policy=policy,
@@ -66,19 +55,21 @@ def model(catalog: Catalog, name: str, folder: Path, device: Device, policy: Pol
 
 
 def refiner(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[PictureRefiner]:
-    """SDXL's refiner from its diffusers folder."""
+    """A refiner from its diffusers folder."""
     entry = catalog.refiners[name]
-    dtype = device.dtype(entry.dtype, "sdxl")
+    family = next(FAMILIES[refined.family] for refined in catalog.models.values() if refined.refiner == name)
+    dtype = device.dtype(entry.dtype, family.dtype)
     files = layouts.component_files(folder, entry.variant)
 
     def load() -> PictureRefiner:
-        pipeline = _pipeline(folder, entry, StableDiffusionXLImg2ImgPipeline, "SDXL refiner", dtype)
+        assert family.refiner is not None, "the catalogue was checked"
+        pipeline = _pipeline(folder, entry, family, family.refiner, f"refiner of {family.name} models", dtype)
         pipeline.to(device.where)
         return PictureRefiner(
             name=name,
             entry=entry,
             pipeline=pipeline,
-            prompts=PromptEncoder(pipeline, "sdxl"),
+            prompts=PromptEncoder(pipeline, family.words),
             revision=revision_of(entry, folder),
             hashes=hashes.fingerprints(files),
         )
@@ -88,11 +79,16 @@ def refiner(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[P
 
 
 def _pipeline(
-    folder: Path, entry: PipelineEntry, kind: type[Any], what: str, dtype: torch.dtype, quantization: Any | None = None
+    folder: Path,
+    entry: PipelineEntry,
+    family: Family,
+    name: str,
+    what: str,
+    dtype: torch.dtype,
+    quantization: Any | None = None,
 ) -> Any:
+    kind = load_class(name)
     absent: dict[str, Any] = dict.fromkeys(layouts.UNUSED & set(kind._optional_components))
-    if kind is StableDiffusionPipeline:
-        absent["requires_safety_checker"] = False
     with opening(folder, what):
         pipeline = kind.from_pretrained(
             folder,
@@ -102,9 +98,10 @@ def _pipeline(
             local_files_only=True,
             quantization_config=quantization,
             **absent,
+            **family.settings,
         )
-        for name, part in networks(pipeline).items():
-            _require_all(name, part, layouts.component_files(folder, entry.variant)[name])
+        for component, part in networks(pipeline).items():
+            _require_all(component, part, layouts.component_files(folder, entry.variant)[component])
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 

@@ -21,9 +21,11 @@ from inference.catalog import layouts
 from inference.catalog.entries import ModelEntry
 from inference.device import Device, host_free_bytes, is_out_of_memory
 from inference.errors import CatalogError
+from inference.families import FAMILIES
+from inference.families.record import Denoiser, Family
 from inference.models import policy as policies
 from inference.models.policy import Needs, Policy
-from inference.silence import quietened
+from inference.silence import silenced
 
 LARGE_NUMBERS = 10**9
 """A text encoder of more parameters is kept in 8 bits too, where the denoiser is."""
@@ -56,7 +58,7 @@ def dtype(entry: ModelEntry, device: Device) -> torch.dtype:
     """What the model computes in here."""
     if device.is_cuda and entry.weights == "8bit" and entry.dtype == "auto":
         return torch.bfloat16  # all that diffusers vouches for with 8-bit weights
-    return device.dtype(entry.dtype, entry.family)
+    return device.dtype(entry.dtype, FAMILIES[entry.family].dtype)
 
 
 def measure(folder: Path, entry: ModelEntry, device: Device) -> Needs:
@@ -69,7 +71,7 @@ def measure(folder: Path, entry: ModelEntry, device: Device) -> Needs:
         for part in _quantized(numbers):
             # Linear layers become one byte a number; what is no matrix stays.
             parts[part] -= layouts.parameter_count(files[part], matrices=True) * (number_bytes - 1)
-    if entry.family == "sdxl" and number_bytes == 2:
+    if FAMILIES[entry.family].latents.upcast and number_bytes == 2:
         config = json.loads((folder / "vae" / "config.json").read_text())
         vae_number_bytes = 4 if config.get("force_upcast", True) else 2
     return policies.needs(entry, parts, number_bytes, vae_number_bytes)
@@ -106,16 +108,16 @@ def _quantized(numbers: Mapping[str, int]) -> Iterable[str]:
     ]
 
 
-def place(pipeline: Any, policy: Policy, device: Device) -> None:
+def place(pipeline: Any, family: Family, policy: Policy, device: Device) -> None:
     """Put a pipeline that was just loaded where its policy says, ready to paint.
 
     Once: another policy but for tiles needs another pipeline. Raises CatalogError where this device cannot follow it.
     """
-    denoiser = pipeline.unet if hasattr(pipeline, "unet") else pipeline.transformer
-    tile(pipeline, policy)
-    with quietened("diffusers"):
+    denoiser = getattr(pipeline, family.denoiser.component)
+    tile(pipeline, family, policy)
+    with silenced("diffusers"):
         try:
-            _attend(pipeline, denoiser, policy)
+            _attend(pipeline, family.denoiser, policy)
         except (ImportError, RuntimeError, ValueError, NotImplementedError) as error:
             if is_out_of_memory(error):
                 raise
@@ -135,15 +137,12 @@ def place(pipeline: Any, policy: Policy, device: Device) -> None:
             _offload_layers(pipeline, device)
 
 
-def tile(pipeline: Any, policy: Policy) -> None:
+def tile(pipeline: Any, family: Family, policy: Policy) -> None:
     """Have the VAE work in tiles, or whole."""
-    vae = pipeline.vae
     if policy.vae_tiling:
-        side = min(vae.tile_sample_min_size, policies.TILE)
-        vae.tile_sample_min_size, vae.tile_latent_min_size = side, side // pipeline.vae_scale_factor
-        vae.enable_tiling()
+        family.latents.tile(pipeline.vae, policies.TILE, pipeline.vae_scale_factor)
     else:
-        vae.disable_tiling()
+        pipeline.vae.disable_tiling()
 
 
 def rest(pipeline: Any) -> None:
@@ -151,9 +150,9 @@ def rest(pipeline: Any) -> None:
     pipeline.maybe_free_model_hooks()
 
 
-def _attend(pipeline: Any, denoiser: Any, policy: Policy) -> None:
-    processors = (getattr(module, "processor", None) for module in denoiser.modules())
-    if any(hasattr(processor, "_attention_backend") for processor in processors):
+def _attend(pipeline: Any, known: Denoiser, policy: Policy) -> None:
+    denoiser = getattr(pipeline, known.component)
+    if known.attention_backends:
         # Always by name: what one model is given becomes diffusers' default for all that have none of their own.
         denoiser.set_attention_backend("native" if policy.attention == "sdpa" else policy.attention)
     elif policy.attention == "sliced":

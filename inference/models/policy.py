@@ -124,7 +124,7 @@ def thriftier(policy: Policy, entry: ModelEntry, pixels: int, on_gpu: bool) -> P
 
 
 def in_words(policy: Policy) -> str:
-    """What a thrifty policy does, for a member."""
+    """What a thrifty policy does, for the operator."""
     moved = {"none": "", "model": "one part of the model at a time", "group": "one layer of the model at a time"}
     return " and ".join(filter(None, ("in tiles" if policy.vae_tiling else "", moved[policy.offload])))
 

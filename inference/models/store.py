@@ -89,7 +89,7 @@ class Store:
         model = self._use("model", name, on_load, partial(pipelines.model, policy=kept_as))
         thrifty = kept_as != self._chosen[name]
         if (model.policy, model.thrifty) != (kept_as, thrifty):
-            placement.tile(model.pipeline, kept_as)
+            placement.tile(model.pipeline, model.family, kept_as)
             model = self._resident[key].model = replace(model, policy=kept_as, thrifty=thrifty)
         return model
 
@@ -140,10 +140,7 @@ class Store:
                     model.adapters.add(wanted[-1])
             except WeightsError as error:
                 log.error("%s", error)
-                raise UnavailableModel(
-                    f"The LoRA {entry.title} cannot be used with {model.entry.title} here: leave it out."
-                    " The operator can see why in the log."
-                ) from error
+                raise UnavailableModel("lora_unusable", lora=entry.title, model=model.entry.title) from error
         if tuple(wanted) == model.adapters.active:
             return
         model.adapters.switch(wanted)
@@ -243,14 +240,14 @@ class Store:
     def _located(self, kind: Kind, name: str) -> Path:
         place = weights.locate(self.catalog, kind, name)
         if place is None:
-            raise UnavailableModel(f"The {kind} {name} is not on this machine; choose another one.")
+            raise UnavailableModel("not_here", kind=kind, name=name)
         return place
 
     def _admit(self, key: str, plan: Plan[Loaded]) -> None:
         """Make room, load, and keep count of what the weights really take."""
         self._make_room(plan.expected_bytes, plan.host_bytes)
         if self._kept_by_others() and not self._fits(plan.expected_bytes):
-            raise OutOfMemory(f"The {key} does not fit beside what is being painted; try again later.")
+            raise OutOfMemory("no_room_beside", name=key)
         loaded = _unless_full(plan.load)
         if loaded is None and self._droppable():
             log.warning("%s does not fit beside the others: letting go of all that are not in use", key)
@@ -258,7 +255,7 @@ class Store:
             loaded = _unless_full(plan.load)
         if loaded is None:
             self.device.release_cache()
-            raise OutOfMemory(f"The {key} does not fit into the device's memory; choose another one.")
+            raise OutOfMemory("no_room", name=key)
         vram_bytes = device_bytes(loaded)
         self._resident[key] = _Resident(model=loaded, vram_bytes=vram_bytes, host_bytes=plan.host_bytes)
         log.info("%s is resident with %.1f MB", key, vram_bytes / 1e6)

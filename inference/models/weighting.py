@@ -11,32 +11,26 @@ from typing import Any
 import torch
 from compel import EmbeddingsProvider, ReturnedEmbeddingsType, SplitLongTextMode
 
-from inference.catalog.entries import Family
+from inference.families.words import Weighing
 from inference.protocol import WeighedWords
 
 
 class Weigher:
-    """The CLIP text encoders of one pipeline."""
+    """The text encoders of one pipeline whose states are weighed."""
 
-    def __init__(self, pipeline: Any, family: Family) -> None:
-        encoders = [(pipeline.tokenizer, pipeline.text_encoder)]
-        states = ReturnedEmbeddingsType.LAST_HIDDEN_STATES_NORMALIZED
-        if family == "sdxl":
-            encoders.append((pipeline.tokenizer_2, pipeline.text_encoder_2))
-            states = ReturnedEmbeddingsType.PENULTIMATE_HIDDEN_STATES_NON_NORMALIZED
+    def __init__(self, pipeline: Any, weighing: Weighing) -> None:
         self._providers = [
             EmbeddingsProvider(
-                tokenizer,
-                encoder,
+                getattr(pipeline, tokenizer),
+                getattr(pipeline, encoder),
                 # Its own would be wrong for one that waits elsewhere until it works.
                 device=pipeline._execution_device,
                 truncate=False,
-                returned_embeddings_type=states,
+                returned_embeddings_type=ReturnedEmbeddingsType[weighing.states],
                 split_long_text_mode=SplitLongTextMode.PHRASES,
             )
-            for tokenizer, encoder in encoders
-            # SDXL's refiner has the second one alone.
-            if encoder is not None
+            for tokenizer, encoder in weighing.encoders
+            if getattr(pipeline, encoder) is not None
         ]
 
     def encode(self, parts: Sequence[WeighedWords]) -> torch.Tensor:

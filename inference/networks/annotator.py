@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from inference.catalog.entries import DETECTOR_FILES, AnnotatorKind
-from inference.silence import quietened
+from inference.silence import silenced
 
 CANNY_LOW, CANNY_HIGH = 100, 200
 """Thresholds of the gradient, as the ControlNets on canny edges were trained with (Zhang et al., 2023)."""
@@ -91,7 +91,7 @@ def detector(folder: Path, kind: AnnotatorKind) -> Annotator:
     """
     try:
         # The library warns of all that it could do besides, and tells on stdout what it builds.
-        with quietened(), redirect_stdout(None):
+        with silenced(), redirect_stdout(None):
             network, detect = _detector(folder, kind)
     except (ImportError, UnpicklingError, EOFError) as error:
         raise ValueError(str(error)) from error

@@ -13,9 +13,7 @@ from PIL import Image
 
 from inference.errors import Unsafe
 from inference.pictures import images
-from inference.silence import quietened
-
-FLAGGED = "The safety checker held this back, and it errs at times. Try other words or another seed."
+from inference.silence import silenced
 
 
 class Checker:
@@ -29,18 +27,18 @@ class Checker:
 
     @torch.no_grad()
     def check(self, picture: Image.Image) -> None:
-        """Raise Unsafe, in a sentence for the member, where this picture is flagged.
+        """Raise Unsafe where this picture is flagged.
 
         One at a time and without chance: the same picture is always flagged or never.
         """
         seen = self._extractor(images=images.opaque(picture), return_tensors="pt")["pixel_values"]
         seen = seen.to(self.model.device, self.model.dtype)
         # It warns of every flagged picture: the member is told, and nothing is wrong here.
-        with quietened("diffusers.pipelines.stable_diffusion.safety_checker"):
+        with silenced("diffusers.pipelines.stable_diffusion.safety_checker"):
             # What it is given as the pictures it would blacken; the flags alone are of use here.
             _, (flagged,) = self.model(clip_input=seen, images=[np.zeros((1, 1, 3))])
         if flagged:
-            raise Unsafe(FLAGGED)
+            raise Unsafe("flagged")
 
 
 def _require_numbers(_: torch.nn.Module, __: Any, seen: torch.Tensor) -> None:

@@ -13,10 +13,8 @@ from typing import Any
 import torch
 from PIL import Image
 
-from inference.catalog.reading import Catalog
-from inference.errors import InvalidInput, UnavailableModel
 from inference.pictures import images
-from inference.protocol import MAX_TEXT_CHARS, TASKS_WITH_TEXT, DescribeTask, Region
+from inference.protocol import DescribeTask, Region
 
 TOKENS: dict[DescribeTask, str] = {
     "caption": "<CAPTION>",
@@ -42,24 +40,6 @@ MAX_PLACING_TOKENS = 1024
 MAX_ANSWER_CHARS = 4000
 MAX_LABEL_CHARS = 200
 MAX_REGIONS = 100
-
-
-def check_question(model: str, task: DescribeTask, text: str, catalog: Catalog) -> None:
-    """Raise InvalidInput or UnavailableModel, in a sentence for the member, where this describer cannot be asked so."""
-    if model not in catalog.describers:
-        raise UnavailableModel(f"There is no describer called {model}.")
-    entry = catalog.describers[model]
-    if task not in entry.tasks:
-        raise InvalidInput(f"{entry.title} cannot be asked for “{task}”; choose one of {', '.join(entry.tasks)}.")
-    if task in TASKS_WITH_TEXT and not text.strip():
-        raise InvalidInput(f"“{task}” needs words: say what to look for.")
-    if task not in TASKS_WITH_TEXT and text:
-        raise InvalidInput(f"“{task}” takes no words; leave them out.")
-    if len(text) > MAX_TEXT_CHARS:
-        raise InvalidInput(f"The words have {len(text)} characters; at most {MAX_TEXT_CHARS} are read.")
-    if "<" in text or ">" in text:
-        # The model's own marks look like this, and transformers takes them out of the text as such.
-        raise InvalidInput("The words cannot have < or > in them.")
 
 
 class Describer:

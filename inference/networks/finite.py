@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import torch
 
-ADVICE = "Try another sampler, less guidance, or another model."
-"""For the member whose picture came to nothing: what makes numbers grow beyond all bounds, most often."""
-
 
 def is_finite(tensor: torch.Tensor) -> bool:
     """Whether all of it are numbers. Waits for the device."""

@@ -187,4 +187,4 @@ class Upscaler:
                 log.warning("%s makes what is no number in %s: such tiles are made again in float32", title, dtype)
                 self._overflows = True
         log.error("%s makes what is no number, in float32 too", title)
-        raise NotFinite(f"{title} makes nothing of this picture; choose another upscaler.")
+        raise NotFinite("upscaler_makes_nothing", model=title)

@@ -13,18 +13,18 @@ from typing import Any
 import torch
 from PIL import Image
 
-from inference.catalog.entries import Family
 from inference.errors import NotFinite
+from inference.families.latents import decoded
+from inference.families.record import Family
 from inference.models import placement
-from inference.networks.finite import ADVICE, is_finite
+from inference.networks.finite import is_finite
 
 log = logging.getLogger(__name__)
 
-PREVIEW_LATENTS = 32
-"""The longer side that latents are pooled to before the VAE decodes a preview."""
 TINY_LATENTS = 64
-"""The same for a tiny decoder, which costs about a tenth of the VAE: at the usual factor of 8 this is all that a
-preview shows (`images.PREVIEW_PIXELS`), and still cheaper than the VAE's quarter of it."""
+"""The longer side that latents are pooled to before a tiny decoder shows them, which costs about a tenth of the VAE: at
+the usual factor of 8 this is all that a preview shows (`images.PREVIEW_PIXELS`), and still cheaper than the VAE's
+quarter of it."""
 
 
 @torch.no_grad()
@@ -35,7 +35,7 @@ def decode(pipeline: Any, family: Family, latents: torch.Tensor) -> list[Image.I
     Raises NotFinite where nothing comes of them in float32 either.
     """
     latents = latents.to(pipeline._execution_device)
-    return _as_pictures(pipeline, _by_vae(pipeline, family, lambda vae: _decoded(vae, latents)))
+    return _as_pictures(pipeline, _by_vae(pipeline, family, lambda vae: family.latents.decode(vae, latents)))
 
 
 @torch.no_grad()
@@ -47,8 +47,7 @@ def encode(pipeline: Any, family: Family, picture: Image.Image) -> torch.Tensor:
     pixels = pipeline.image_processor.preprocess(picture).to(pipeline._execution_device)
 
     def encoded(vae: Any) -> torch.Tensor:
-        latents = vae.encode(pixels.to(vae.dtype)).latent_dist.mode()
-        return _scaled(latents, vae.config).float().cpu()
+        return family.latents.encode(vae, pixels.to(vae.dtype)).float().cpu()
 
     return _by_vae(pipeline, family, encoded)
 
@@ -61,17 +60,17 @@ def sketch(pipeline: Any, family: Family, latents: torch.Tensor, decoder: Any | 
     NotFinite where they show nothing.
     """
     if not is_finite(latents):
-        raise NotFinite("There is nothing to be seen.")
+        raise NotFinite("nothing_to_see")
     height, width = latents.shape[-2:]
-    factor = -(-max(height, width) // (PREVIEW_LATENTS if decoder is None else TINY_LATENTS))
+    factor = -(-max(height, width) // (family.latents.preview if decoder is None else TINY_LATENTS))
     if factor > 1:
         size = (max(1, height // factor), max(1, width // factor))
         latents = torch.nn.functional.interpolate(latents.float(), size=size, mode="area")
     if decoder is None:
         return decode(pipeline, family, latents)
-    image = _decoded(decoder, latents.to(decoder.device))
+    image = decoded(decoder, latents.to(decoder.device))
     if not is_finite(image):
-        raise NotFinite("There is nothing to be seen.")
+        raise NotFinite("nothing_to_see")
     return _as_pictures(pipeline, image)
 
 
@@ -80,21 +79,13 @@ def _as_pictures(pipeline: Any, image: torch.Tensor) -> list[Image.Image]:
     return pictures
 
 
-def _decoded(autoencoder: Any, latents: torch.Tensor) -> torch.Tensor:
-    """What an autoencoder of either kind shows: both give -1 to 1, and say in their configuration what they expect."""
-    latents = _unscaled(latents.to(autoencoder.dtype), autoencoder.config)
-    image: torch.Tensor = autoencoder.decode(latents, return_dict=False)[0]
-    return image
-
-
 def _by_vae(pipeline: Any, family: Family, work: Callable[[Any], torch.Tensor]) -> torch.Tensor:
     """What the VAE makes in the precision that it works in, or else in float32, which holds larger numbers.
 
     Raises NotFinite where that is not enough.
     """
     vae = pipeline.vae
-    # SDXL's VAE overflows in float16, as a rule.
-    expected = family == "sdxl" and vae.dtype == torch.float16 and vae.config.force_upcast
+    expected = family.latents.upcast and vae.dtype == torch.float16 and vae.config.force_upcast
     dtype = torch.float32 if expected else vae.dtype
     for precision in dict.fromkeys((dtype, torch.float32)):
         with _in_precision(pipeline, precision):
@@ -104,7 +95,7 @@ def _by_vae(pipeline: Any, family: Family, work: Callable[[Any], torch.Tensor]) 
         if precision != torch.float32:
             _warn_once(pipeline.name_or_path, precision)
     log.error("the VAE of %s makes what is no number, in float32 too", pipeline.name_or_path)
-    raise NotFinite(f"Nothing came of it: the model's numbers grew beyond all bounds. {ADVICE}")
+    raise NotFinite("no_numbers")
 
 
 @contextmanager
@@ -125,33 +116,3 @@ def _in_precision(pipeline: Any, dtype: torch.dtype) -> Iterator[None]:
 @functools.cache
 def _warn_once(name: str, dtype: torch.dtype) -> None:
     log.warning("the VAE of %s makes what is no number in %s: such pictures are made again in float32", name, dtype)
-
-
-def _scaled(latents: torch.Tensor, config: Any) -> torch.Tensor:
-    """Latents as the denoiser knows them, from the VAE's own range: `_unscaled` the other way round."""
-    spread = _spread(latents, config)
-    if spread is not None:
-        mean, std = spread
-        return (latents - mean) * float(config.scaling_factor) / std
-    shift = config.get("shift_factor")
-    return (latents if shift is None else latents - float(shift)) * float(config.scaling_factor)
-
-
-def _unscaled(latents: torch.Tensor, config: Any) -> torch.Tensor:
-    """Latents in the VAE's own range. A family leaves what it does not use out of its VAE's configuration."""
-    spread = _spread(latents, config)
-    if spread is not None:
-        mean, std = spread
-        return latents * std / float(config.scaling_factor) + mean
-    latents = latents / float(config.scaling_factor)
-    shift = config.get("shift_factor")
-    return latents if shift is None else latents + float(shift)
-
-
-def _spread(latents: torch.Tensor, config: Any) -> tuple[torch.Tensor, torch.Tensor] | None:
-    """Mean and standard deviation of each latent channel, where the VAE's configuration has them."""
-    mean, std = (
-        None if values is None else torch.tensor(values, device=latents.device, dtype=latents.dtype).view(1, -1, 1, 1)
-        for values in (config.get("latents_mean"), config.get("latents_std"))
-    )
-    return None if mean is None or std is None else (mean, std)

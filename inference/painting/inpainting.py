@@ -1,4 +1,4 @@
-"""Painting a part of a picture anew: which stretch of it the model sees, and how what it painted is put back.
+"""Painting a part of a picture anew: which crop of it the model sees, and how what it painted is put back.
 
 Outside the mask every pixel stays as it was, bit for bit: the model's autoencoder never touches it.
 """
@@ -17,40 +17,40 @@ SURROUNDINGS = 0.5
 """What the model sees around the masked part, on each side, as a share of it: enough to go on from."""
 
 FEATHER = 0.015
-"""How far inside the mask old and new pixels mix, as a share of the stretch."""
+"""How far inside the mask old and new pixels mix, as a share of the crop."""
 
 PAINTED = 128
 """From this lightness on a pixel of a mask is painted."""
 
 
 @dataclass(frozen=True)
-class Patch:
-    """A picture, the part of it that is painted anew, and the stretch around that part which the model sees."""
+class InpaintArea:
+    """A picture, the part of it that is painted anew, and the crop around that part which the model sees."""
 
     picture: Image.Image
     """RGB or RGBA."""
     mask: Image.Image
     """L, of the picture's size: white is painted, black stays."""
-    stretch: tuple[int, int, int, int]
+    crop: tuple[int, int, int, int]
     """Left, top, right and bottom in pixels."""
 
     def seen(self, width: int, height: int) -> Image.Image:
-        """The stretch at the size that the model paints, RGB."""
+        """The crop at the size that the model paints, RGB."""
         # On grey, not on white: what is transparent is what is to be painted, most often.
         ground = Image.new("RGBA", self.picture.size, "grey")
         opaque = Image.alpha_composite(ground, self.picture.convert("RGBA")).convert("RGB")
-        return opaque.crop(self.stretch).resize((width, height), Image.Resampling.LANCZOS)
+        return opaque.crop(self.crop).resize((width, height), Image.Resampling.LANCZOS)
 
     def painted_cells(self, rows: int, columns: int) -> torch.Tensor:
         """Which cells of the latent grid are painted, if only in part: float, (1, 1, rows, columns)."""
-        cells = self.mask.crop(self.stretch).resize((columns, rows), Image.Resampling.BOX)
+        cells = self.mask.crop(self.crop).resize((columns, rows), Image.Resampling.BOX)
         return torch.from_numpy(np.array(cells) > 0).float()[None, None]
 
     def put_back(self, painted: Image.Image) -> Image.Image:
-        """The picture with what was painted of the stretch in the place of what the mask names."""
-        left, top, right, bottom = self.stretch
+        """The picture with what was painted of the crop in the place of what the mask names."""
+        left, top, right, bottom = self.crop
         new = painted.convert(self.picture.mode).resize((right - left, bottom - top), Image.Resampling.LANCZOS)
-        mask = self.mask.crop(self.stretch)
+        mask = self.mask.crop(self.crop)
         soft = mask.filter(ImageFilter.GaussianBlur(max(1.0, FEATHER * max(mask.size))))
         whole = self.picture.copy()
         # Mixed inwards only. Paste computes with rounding: where the share is 0 it leaves the bits alone.
@@ -58,21 +58,21 @@ class Patch:
         return whole
 
 
-def patch(picture: Image.Image, mask: Image.Image, aspect: float, least_width: int) -> Patch:
-    """What is to be painted of a picture, seen in a stretch of this aspect (width by height) that is no narrower.
+def area(picture: Image.Image, mask: Image.Image, aspect: float, least_width: int) -> InpaintArea:
+    """What is to be painted of a picture, seen in a crop of this aspect (width by height) that is no narrower.
 
     Raises InvalidInput where the mask is of another size, or nothing of it is white.
     """
     if mask.size != picture.size:
-        raise InvalidInput("The mask has another size than the picture.")
+        raise InvalidInput("mask_size")
     mask = mask.convert("L").point(lambda lightness: 255 if lightness >= PAINTED else 0)
     box = mask.getbbox()
     if box is None:
-        raise InvalidInput("Nothing is marked to be painted: name something else, or give another mask.")
-    return Patch(picture, mask, _stretch(box, picture.size, aspect, least_width))
+        raise InvalidInput("nothing_marked")
+    return InpaintArea(picture, mask, _crop(box, picture.size, aspect, least_width))
 
 
-def _stretch(
+def _crop(
     box: tuple[int, int, int, int], size: tuple[int, int], aspect: float, least_width: int
 ) -> tuple[int, int, int, int]:
     left, top, right, bottom = box
@@ -80,7 +80,7 @@ def _stretch(
     wanted_height = max((bottom - top) * (1 + 2 * SURROUNDINGS), wanted_width / aspect)
     width = min(round(max(wanted_width, wanted_height * aspect)), size[0])
     height = min(round(wanted_height), size[1])
-    # Where the picture ends, the stretch ends: a few pixels squeezed are better than something made up beyond it.
+    # Where the picture ends, the crop ends: a few pixels squeezed are better than something made up beyond it.
     x = min(max(0, (left + right - width) // 2), size[0] - width)
     y = min(max(0, (top + bottom - height) // 2), size[1] - height)
     return x, y, x + width, y + height

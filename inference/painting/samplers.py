@@ -1,4 +1,4 @@
-"""Samplers: from the names of `entries.Sampler` to the diffusers scheduler that runs, and its running estimate."""
+"""Samplers at work: the diffusers scheduler that runs, which of its steps it takes, and its running estimate."""
 
 from __future__ import annotations
 
@@ -7,76 +7,31 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import torch
-from diffusers import (
-    DDIMScheduler,
-    DDPMScheduler,
-    DPMSolverMultistepScheduler,
-    EulerAncestralDiscreteScheduler,
-    EulerDiscreteScheduler,
-    FlowMatchEulerDiscreteScheduler,
-    LCMScheduler,
-    UniPCMultistepScheduler,
-)
-from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 
-from inference.catalog.entries import Family
-
-# Latents are no pixels: clipping them to -1..1, the default of these classes, would flatten the picture.
-_UNCLIPPED = {"clip_sample": False}
-
-SCHEDULERS: dict[str, tuple[type[Any], dict[str, Any]]] = {
-    "DDPM": (DDPMScheduler, _UNCLIPPED),
-    "DDIM": (DDIMScheduler, _UNCLIPPED),
-    "DPM++ 2M": (DPMSolverMultistepScheduler, {"algorithm_type": "dpmsolver++", "use_karras_sigmas": False}),
-    "DPM++ 2M Karras": (DPMSolverMultistepScheduler, {"algorithm_type": "dpmsolver++", "use_karras_sigmas": True}),
-    "Euler": (EulerDiscreteScheduler, {"use_karras_sigmas": False}),
-    "Euler a": (EulerAncestralDiscreteScheduler, {}),
-    "UniPC": (UniPCMultistepScheduler, {"use_karras_sigmas": False}),
-    "LCM": (LCMScheduler, _UNCLIPPED),
-    "FlowMatch Euler": (FlowMatchEulerDiscreteScheduler, {}),
-}
+from inference.families.record import load_class
+from inference.families.samplers import Sampler
 
 
 def build(
-    name: str,
+    sampler: Sampler,
     config: Mapping[str, Any],
     steps: int,
     begin: int = 0,
     end: int | None = None,
-    told: Mapping[str, Any] = MappingProxyType({}),
+    spacing: Mapping[str, Any] = MappingProxyType({}),
 ) -> Any:
-    """A fresh scheduler: the named sampler on the noise schedule that this model was trained with.
+    """A fresh scheduler: the sampler on the noise schedule that this model was trained with.
 
-    `config` is the model's own scheduler configuration as it was published, `told` what its pipeline will say of the
-    steps (`timing`). Of these those from `begin` up to `end` are run, counted from 0; `noised` gives what the first of
-    them starts from.
+    `config` is the model's own scheduler configuration as it was published, `spacing` what its pipeline will say of the
+    steps (`Family.spacing`). Of these those from `begin` up to `end` are run, counted from 0; `noised` gives what the
+    first of them starts from.
     """
-    kind, changes = SCHEDULERS[name]
-    if kind is LCMScheduler:
-        # Its steps are picked from this many, 50 as it was distilled; more steps need more to pick from.
-        changes = {**changes, "original_inference_steps": max(50, steps)}
-    scheduler = kind.from_config(config, **changes)
-    scheduler.set_timesteps = functools.partial(scheduler.set_timesteps, **told)
+    further = {} if sampler.changes_for is None else sampler.changes_for(steps)
+    scheduler = load_class(sampler.scheduler).from_config(config, **sampler.changes, **further)
+    scheduler.set_timesteps = functools.partial(scheduler.set_timesteps, **spacing)
     _run_only(scheduler, begin, end)
     return scheduler
-
-
-def timing(family: Family, config: Mapping[str, Any], steps: int, height: int, width: int) -> dict[str, Any]:
-    """What the pipeline of a family tells a scheduler's `set_timesteps` beside the number of steps.
-
-    Height and width are those of the latents: rectified flow spends more of its steps on noise where a picture is
-    large, if its configuration says so.
-    """
-    told: dict[str, Any] = {}
-    if config.get("use_dynamic_shifting"):
-        names = ("base_image_seq_len", "max_image_seq_len", "base_shift", "max_shift")
-        # A transformer reads a patch of 2 by 2 as one.
-        told["mu"] = calculate_shift(height // 2 * (width // 2), *(config[name] for name in names))
-    if family == "flux":
-        told["sigmas"] = np.linspace(1.0, 1 / steps, steps)
-    return told
 
 
 def noised(scheduler: Any, clean: torch.Tensor, noise: torch.Tensor, steps: int) -> torch.Tensor:

@@ -1,28 +1,34 @@
 """Requests of one pass key on their way to pictures: whose turn it is, what is told meanwhile, when a preview is due.
 
-How latents become clean is the pass's (`passes`), what becomes of the pictures the task's (`tasks.imagine`).
+How latents become clean is the pass's (`passes`); what becomes of the pictures, and who hears of them, is the task's.
+
+The bytes of a picture depend on its own request alone: its noise comes from its own seed, its words are encoded
+alone, every pass of the denoiser has the model's one canonical batch size (a smaller one is filled up with copies,
+a larger one is split), and it is decoded, checked and enlarged alone.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import takewhile
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from PIL import Image
 
-from inference.errors import NotFinite
-from inference.exchange.reports import Reporter
+from inference import recipes
+from inference.errors import NotFinite, TaskError, Unsafe
 from inference.models import adapters, placement
-from inference.models.handles import Setup
+from inference.models.handles import PictureModel, Setup
+from inference.models.store import Store
 from inference.networks import finite
-from inference.painting import decoding
-from inference.painting.passes import Pass, Place
-from inference.protocol import Imagine
+from inference.painting import decoding, setups
+from inference.painting.passes import Pass, Slot
+from inference.protocol import Imagine, Reason, because, weigh_words
 
 log = logging.getLogger(__name__)
 
@@ -31,67 +37,137 @@ PREVIEW_INTERVAL_S = 0.7
 PREVIEW_SHARE = 0.05
 """Previews may take at most this share of the time: the next one waits until the last has been paid for."""
 
+Stage = Literal["loading", "painting", "finishing"]
+
 Sketch = Callable[[torch.Tensor], list[Image.Image]]
 """From estimated latents to small pictures (`decoding.sketch`)."""
+
+
+class Callbacks(Protocol):
+    """What a session calls while it paints, as `exchange.reports.Reporter` has it; jobs are named by their numbers.
+
+    Whatever these raise ends the session.
+    """
+
+    def alive(self) -> None:
+        """The session gets on. Called often, before what takes time."""
+
+    def loading(self) -> None:
+        """Something begins that may take minutes without a call."""
+
+    def still_wanted(self, jobs: Iterable[int]) -> list[int]:
+        """Those of these jobs whose pictures somebody wants; what is painted of the others stops at the next step."""
+
+    def give_way(self) -> None:
+        """Between two steps: the device is free for who is quick."""
+
+    def step(self, job: int, step: int, steps: int, stage: Stage = "painting") -> None:
+        """A job has done so many of the steps of all its pictures."""
+
+    def preview(self, job: int, pictures: Sequence[Image.Image | None], width: int, height: int) -> None:
+        """What a job's pictures look like so far; None for one not begun, proportions in pixels. Never what a checker
+        has not seen."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Painting:
+    """A finished picture."""
+
+    request: Imagine
+    index: int
+    """Which of its request's pictures it is."""
+    image: Image.Image
+    recipe: dict[str, Any]
+    """Everything that made it but how it is marked: one for all pictures of the request."""
+    notes: tuple[Reason, ...]
+    """What was done otherwise than asked."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A picture of which nothing came."""
+
+    request: Imagine
+    error: TaskError
 
 
 class _Abandoned(Exception):
     """Every job of the running pass has been cancelled."""
 
 
+def paint(
+    requests: Sequence[Imagine], files: Mapping[str, bytes], store: Store, callbacks: Callbacks
+) -> Iterator[Painting | Failure]:
+    """Paint requests of one `pass_key` that have been checked, each called by another job number.
+
+    `files` holds the bytes of their inputs. The pictures of a request come in their order, one after the other, for as
+    long as it is wanted. Raises as `store` does, and what the memory raises where it is full.
+    """
+
+    def loading() -> None:
+        for request in requests:
+            callbacks.step(request.job, 0, request.steps_together, "loading")
+
+    setup = setups.load(requests[0], store, loading, callbacks.loading)
+    yield from Session(requests, files, setup, callbacks).paint()
+
+
 class Session:
     """Requests that are painted together."""
 
     def __init__(
-        self,
-        requests: Sequence[Imagine],
-        files: Mapping[str, bytes],
-        setup: Setup,
-        report: Reporter,
-        sketch: Sketch | None,
+        self, requests: Sequence[Imagine], files: Mapping[str, bytes], setup: Setup, callbacks: Callbacks
     ) -> None:
         self._requests = {request.job: request for request in requests}
-        self._waiting = [Place(request, index) for request in requests for index in range(request.count)]
+        self._waiting = [Slot(request, index) for request in requests for index in range(request.count)]
         self._setup = setup
-        self._report = report
-        self._sketch = sketch
+        self._callbacks = callbacks
+        self._sketch = _sketch(setup)
         self._preview_due_s = time.monotonic() + FIRST_PREVIEW_S
         self._shown: dict[int, list[Image.Image | None]] = {request.job: [None] * request.count for request in requests}
         self._steps_done = dict.fromkeys(self._requests, 0)
-        self._first = Pass(requests, files, setup, report.alive)
+        self._first = Pass(requests, files, setup, callbacks.alive)
         # Larger than what the model was made for, so it has each picture to itself.
         seconds = [second for request in requests if (second := request.second) is not None]
-        self._second = Pass(seconds, files, replace(setup, batch=1), report.alive) if seconds else None
+        self._second = Pass(seconds, files, replace(setup, batch=1), callbacks.alive) if seconds else None
 
-    @property
-    def scheduler(self) -> Any:
-        """What the first pass of the pictures ran with last."""
-        return self._first.scheduler
-
-    def paint(self) -> Iterator[tuple[Place, Image.Image]]:
-        """The pictures of all jobs that nobody cancels, one after the other."""
+    def paint(self) -> Iterator[Painting | Failure]:
+        """The pictures of all jobs that are wanted to the end, one after the other."""
         for job in self._requests:
             self._tell(job)
         while places := self._next_places():
             latents = self._denoise(self._first, places)
             for place, latent in zip(places, latents, strict=False):
-                try:
-                    picture = self._decode(place, latent)
-                    if picture is not None and self._second is not None:
-                        picture = self._paint_again(self._second, place, picture)
-                except NotFinite as error:
-                    self._report.fail(place.request.job, error.kind, str(error))
-                    continue
-                if picture is not None:
-                    yield place, picture
+                if (made := self._finish(place, latent)) is not None:
+                    yield made
 
-    def put_back(self, job: int, picture: Image.Image) -> Image.Image:
-        """What was painted, in the place of a masked part where the job has one."""
-        return self._first.put_back(job, picture)
+    def _finish(self, place: Slot, latent: torch.Tensor) -> Painting | Failure | None:
+        """What becomes of these latents; None where nobody wants it any more."""
+        request, setup = place.request, self._setup
+        try:
+            picture = self._decode(place, latent)
+            if picture is not None and self._second is not None:
+                picture = self._paint_again(self._second, place, picture)
+            if picture is None or not self._callbacks.still_wanted([request.job]):
+                return None
+            # Before it is enlarged: the checker looks at a small copy anyway, and what is flagged needs no more.
+            if setup.checker is not None:
+                setup.checker.network.check(picture)
+            if setup.upscaler is not None:
+                picture = setup.upscaler.network.enlarge(picture, before_tile=self._callbacks.alive)
+        except (Unsafe, NotFinite) as error:
+            return Failure(request=request, error=error)
+        return Painting(
+            request=request,
+            index=place.index,
+            image=self._first.put_back(request.job, picture),
+            recipe=recipes.recipe(request, setup, self._first.scheduler),
+            notes=_notes(request, setup.model),
+        )
 
-    def _next_places(self) -> list[Place]:
+    def _next_places(self) -> list[Slot]:
         """The pictures of the next pass, at most the canonical batch; none when all are painted or cancelled."""
-        wanted = self._report.still_wanted({place.request.job: None for place in self._waiting})
+        wanted = self._callbacks.still_wanted({place.request.job: None for place in self._waiting})
         waiting = [place for place in self._waiting if place.request.job in wanted]
         # Prompts of different lengths cannot share a pass, and filling the shorter up would change its picture.
         first = self._first
@@ -99,18 +175,18 @@ class Session:
         self._waiting = waiting[len(places) :]
         return places
 
-    def _paint_again(self, second: Pass, place: Place, picture: Image.Image) -> Image.Image | None:
+    def _paint_again(self, second: Pass, place: Slot, picture: Image.Image) -> Image.Image | None:
         """The picture at the size of the second pass; None where nobody wants it any more."""
         request = place.request.second
         assert request is not None
         if self._setup.upscaler is not None:
-            picture = self._setup.upscaler.network.enlarge(picture, before_tile=self._report.alive)
+            picture = self._setup.upscaler.network.enlarge(picture, before_tile=self._callbacks.alive)
         second.start_from(picture.resize((request.width, request.height), Image.Resampling.LANCZOS), request.job)
-        again = Place(request, place.index)
+        again = Slot(request, place.index)
         latents = self._denoise(second, [again])
         return self._decode(again, latents[0]) if len(latents) else None
 
-    def _denoise(self, taken: Pass, places: list[Place]) -> torch.Tensor:
+    def _denoise(self, taken: Pass, places: list[Slot]) -> torch.Tensor:
         """The finished latents of these places, in their order; none where all of their jobs were cancelled."""
 
         def after_step(step: int, estimate: torch.Tensor | None) -> None:
@@ -118,7 +194,7 @@ class Session:
 
         if self._setup.model.policy.compile:
             # The first step at a new size takes minutes.
-            self._report.loading()
+            self._callbacks.loading()
         try:
             return taken.denoise(places, after_step)
         except _Abandoned:
@@ -127,17 +203,17 @@ class Session:
             # diffusers does so itself, but not where it is broken off, nor for a pipeline that only shares the parts.
             placement.rest(self._setup.model.pipeline)
 
-    def _decode(self, place: Place, latent: torch.Tensor) -> Image.Image | None:
+    def _decode(self, place: Slot, latent: torch.Tensor) -> Image.Image | None:
         """The picture of these latents; None where nobody wants it any more."""
         job = place.request.job
-        if not self._report.still_wanted([job]):
+        if not self._callbacks.still_wanted([job]):
             return None
         if not finite.is_finite(latent):
             raise self._spoilt(place.request)
         if self._steps_done[job] == self._requests[job].steps_together:
             self._tell(job, "finishing")
         model = self._setup.model
-        (picture,) = decoding.decode(model.pipeline, model.entry.family, latent.unsqueeze(0))
+        (picture,) = decoding.decode(model.pipeline, model.family, latent.unsqueeze(0))
         self._shown[job][place.index] = picture
         return picture
 
@@ -149,20 +225,19 @@ class Session:
         loras = f"; the LoRA {broken[0]} holds what is no number" if broken else ""
         log.error("job %d: steps of %s in %s led to no number: %s%s", request.job, model.name, model.dtype, what, loras)
         if broken:
-            return NotFinite(f"The LoRA {broken[0]} is broken: it holds what is no number. Leave it out.")
-        title = model.entry.title
-        return NotFinite(f"Nothing came of it: the numbers of {title} grew beyond all bounds. {finite.ADVICE}")
+            return NotFinite("lora_broken", lora=broken[0])
+        return NotFinite("no_numbers")
 
-    def _tell(self, job: int, stage: Literal["painting", "finishing"] = "painting") -> None:
-        self._report.step(job, self._steps_done[job], self._requests[job].steps_together, stage)
+    def _tell(self, job: int, stage: Stage = "painting") -> None:
+        self._callbacks.step(job, self._steps_done[job], self._requests[job].steps_together, stage)
 
-    def _after_step(self, places: list[Place], step: int, estimate: torch.Tensor | None) -> None:
+    def _after_step(self, places: list[Slot], step: int, estimate: torch.Tensor | None) -> None:
         for place in places:
             self._steps_done[place.request.job] += 1
-        wanted = self._report.still_wanted({place.request.job: None for place in places})
+        wanted = self._callbacks.still_wanted({place.request.job: None for place in places})
         if not wanted:
             raise _Abandoned
-        self._report.give_way()
+        self._callbacks.give_way()
         for job in wanted:
             self._tell(job)
         if estimate is None or self._sketch is None or step == places[0].request.steps_taken:
@@ -170,7 +245,7 @@ class Session:
         if time.monotonic() >= self._preview_due_s:
             self._preview(places, self._sketch, estimate[: len(places)], wanted)
 
-    def _preview(self, places: list[Place], sketch: Sketch, estimate: torch.Tensor, wanted: list[int]) -> None:
+    def _preview(self, places: list[Slot], sketch: Sketch, estimate: torch.Tensor, wanted: list[int]) -> None:
         self._setup.device.settle()
         began_s = time.monotonic()
         try:
@@ -183,4 +258,27 @@ class Session:
             self._shown[place.request.job][place.index] = picture
         for job in wanted:
             request = self._requests[job]
-            self._report.preview(job, self._shown[job], request.width, request.height)
+            self._callbacks.preview(job, self._shown[job], request.width, request.height)
+
+
+def _sketch(setup: Setup) -> Sketch | None:
+    """What makes previews; None where there are none."""
+    model, decoder = setup.model, setup.decoder
+    # A preview would show what has not been checked; or the VAE would have to change places with the denoiser for it.
+    if setup.checker is not None or (decoder is None and model.policy.offload == "model"):
+        return None
+    network = None if decoder is None else decoder.network
+    return partial(decoding.sketch, model.pipeline, model.family, decoder=network)
+
+
+def _notes(request: Imagine, model: PictureModel) -> tuple[Reason, ...]:
+    """What the member shall know of how the words were read and the picture was made."""
+    notes = []
+    weighed = any(part.weight != 1 for text in request.styled for part in weigh_words(text))
+    if weighed and not model.prompts.weighs:
+        notes.append(because("weights_left_out", model=model.entry.title))
+    if model.thrifty and model.policy.vae_tiling:
+        notes.append(because("painted_in_tiles"))
+    if model.thrifty and model.policy.offload != "none":
+        notes.append(because("painted_by_parts" if model.policy.offload == "model" else "painted_by_layers"))
+    return tuple(notes)

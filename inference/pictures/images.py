@@ -14,7 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from inference.errors import InvalidInput
 from inference.protocol import XMP_KEYWORD, Input
-from inference.silence import quietened
+from inference.silence import silenced
 
 PREVIEW_PIXELS = 512
 """The longer side of a preview. Discord shows it about this large."""
@@ -29,18 +29,18 @@ def read(files: Mapping[str, bytes], expected: Input) -> Image.Image:
     Raises InvalidInput where it is not the PNG it was said to be, larger than MAX_PIXELS or broken.
     """
     if expected.width * expected.height > MAX_PIXELS:
-        raise InvalidInput(f"A picture of {expected.width}x{expected.height} pixels is too large.")
+        raise InvalidInput("input_pixels", width=expected.width, height=expected.height)
     try:
         # Of sizes Pillow only warns, at a limit of its own; here they are known before, and compared.
-        with quietened(), Image.open(io.BytesIO(files[expected.sha256]), formats=("PNG",)) as picture:
+        with silenced(), Image.open(io.BytesIO(files[expected.sha256]), formats=("PNG",)) as picture:
             if picture.size != (expected.width, expected.height):
-                raise InvalidInput("The picture has another size than it was said to have. Please try again.")
+                raise InvalidInput("input_size")
             transparent = "A" in picture.getbands() or "transparency" in picture.info
             return picture.convert("RGBA" if transparent else "RGB")
     except UnidentifiedImageError as error:
-        raise InvalidInput("The picture is no PNG.") from error
+        raise InvalidInput("input_broken") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InvalidInput("The picture is broken.") from error
+        raise InvalidInput("input_broken") from error
 
 
 def opaque(picture: Image.Image) -> Image.Image:

@@ -2,7 +2,8 @@
 
 Requests go from the bot to the inference process, events come back. Every message is a frozen, tagged struct.
 
-This is the only part of `inference` that `bot` imports, so it imports msgspec and the standard library alone.
+`limits` says what can be asked. This is the only part of `inference` that `bot` imports, so it imports msgspec and the
+standard library alone.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ from inference.protocol.pictures import (
     Variation,
     enough_steps,
 )
+from inference.protocol.reasons import Fact, Reason, because
 from inference.protocol.requests import (
     FACTORS,
     MAX_GROWN,
@@ -123,6 +125,7 @@ __all__ = [
     "Describe",
     "DescribeTask",
     "Event",
+    "Fact",
     "Failed",
     "FailureKind",
     "Finished",
@@ -142,6 +145,7 @@ __all__ = [
     "Preview",
     "Progress",
     "Ready",
+    "Reason",
     "Refiner",
     "Region",
     "Request",
@@ -152,6 +156,7 @@ __all__ = [
     "Upscale",
     "Variation",
     "WeighedWords",
+    "because",
     "declared_source",
     "digital_source_type",
     "draw_words",

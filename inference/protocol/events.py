@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from inference.protocol.pictures import Refiner, Style
+from inference.protocol.reasons import Reason
 from inference.protocol.requests import DescribeTask
 
 FailureKind = Literal["invalid_input", "unsafe", "out_of_memory", "unavailable_model", "cancelled", "internal"]
@@ -35,18 +36,22 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     max_pixels: int
     max_hires_pixels: int
     """Of a second pass."""
-    batch: int = 1
+    batch: int
     """How many pictures of the default size share one forward pass; jobs that fill one ride along together."""
     upscale: int
     """The factor by which the model's upscaler enlarges what it paints before it is delivered; 1 without one."""
-    refiner: Refiner | None = None
+    refiner: Refiner | None
     """What takes the last steps where the member does not say otherwise."""
-    styles: tuple[Style, ...] = ()
+    styles: tuple[Style, ...]
 
     @property
     def guided(self) -> bool:
         """Whether members may ask for any guidance: at 1 there is none yet."""
         return self.max_guidance > 1
+
+    def canonical_batch(self, width: int, height: int) -> int:
+        """How many pictures of this size every pass paints, always; 1 where they are larger than the model's own."""
+        return self.batch if width * height <= self.width * self.height else 1
 
 
 class ToolInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,11 +60,11 @@ class ToolInfo(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     """The key in models.toml, which members type."""
     title: str
-    scale: int = 1
-    """By which an upscaler enlarges by itself; other factors are made from that."""
-    denoise: bool = False
+    scale: int
+    """By which an upscaler enlarges by itself; other factors are made from that. 1 for every other tool."""
+    denoise: bool
     """Whether an upscaler takes `Upscale.denoise`."""
-    tasks: tuple[DescribeTask, ...] = ()
+    tasks: tuple[DescribeTask, ...]
     """What a describer can be asked."""
 
 
@@ -72,8 +77,8 @@ class AddOnInfo(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[str, ...]
     weight: float
     """Where the member names none."""
-    trigger: str = ""
-    """Words that a LoRA was trained to answer to."""
+    trigger: str
+    """Words that a LoRA was trained to answer to; none for a ControlNet."""
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
@@ -86,17 +91,17 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
     device: str
     max_count: int
     max_prompt_chars: int
-    upscalers: tuple[ToolInfo, ...] = ()
+    upscalers: tuple[ToolInfo, ...]
     """Those whose weights are on this machine, the default one first; so for the next two."""
-    describers: tuple[ToolInfo, ...] = ()
-    classifiers: tuple[ToolInfo, ...] = ()
-    label_sets: dict[str, tuple[str, ...]] = {}
+    describers: tuple[ToolInfo, ...]
+    classifiers: tuple[ToolInfo, ...]
+    label_sets: dict[str, tuple[str, ...]]
     """Ready-made labels for `Classify`, by name."""
-    max_labels: int = 0
-    loras: tuple[AddOnInfo, ...] = ()
+    max_labels: int
+    loras: tuple[AddOnInfo, ...]
     """Those whose weights are on this machine; so for the next."""
-    controls: tuple[AddOnInfo, ...] = ()
-    max_loras: int = 0
+    controls: tuple[AddOnInfo, ...]
+    max_loras: int
     """How many of them one picture can have."""
 
     def model(self, name: str) -> ModelInfo | None:
@@ -145,7 +150,7 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     """Of its bytes, as 64 hex digits."""
     width: int
     height: int
-    seed: int | None = None
+    seed: int | None
     """The seed that alone tells a painted picture from its neighbours (see `Imagine`)."""
 
 
@@ -155,7 +160,7 @@ class Region(msgspec.Struct, frozen=True):
     label: str
     box: tuple[float, float, float, float]
     """Left, top, right, bottom."""
-    polygons: tuple[tuple[tuple[float, float], ...], ...] = ()
+    polygons: tuple[tuple[tuple[float, float], ...], ...]
     """The outline, where it was asked for: corners (x, y); several where the thing is in several pieces."""
 
 
@@ -171,16 +176,19 @@ Origin = Literal["unknown", "easel", "model"]
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What a job found out, beside the pictures that it made."""
+    """What a job found out, beside the pictures that it made. It is kept for years: what is added has a default."""
 
     text: str = ""
+    """In a model's own words."""
+    nothing: Reason | None = None
+    """What the model has not found, where that is all."""
     regions: tuple[Region, ...] = ()
     labels: tuple[LabelShare, ...] = ()
     """Best first."""
     origin: Origin = "unknown"
     """Of the picture that was asked about, as far as its marks tell."""
-    notes: tuple[str, ...] = ()
-    """Sentences about what was done otherwise than asked."""
+    notes: tuple[Reason | str, ...] = ()
+    """What was done otherwise than asked; jobs of older versions have sentences."""
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):
@@ -192,15 +200,15 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):
     """Everything that made the pictures: request, model and revision, scheduler, versions, dtype, batch size."""
     seconds: float
     """Time the engine spent on this job, from its turn to its last byte."""
-    answer: Answer = Answer()
+    answer: Answer
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
-    """The one bad end of a job. `message` is a sentence that may be shown to the member."""
+    """The one bad end of a job."""
 
     job: int
     kind: FailureKind
-    message: str
+    reason: Reason
 
 
 Event = Ready | Began | Alive | Progress | Preview | Finished | Failed

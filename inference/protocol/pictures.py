@@ -28,6 +28,18 @@ def enough_steps(steps: int, strength: float) -> int:
     return max(steps, math.ceil(1 / strength))
 
 
+ANY_PICTURE = Input("", 0, 0)
+"""In the place of one, where it does not matter which."""
+
+OF_ONE_PICTURE = frozenset(
+    {"job", "prompt", "negative", "style", "seed", "count", "variations", "image", "mask", "control"}
+)
+"""What of a request may differ within one forward pass: words, seeds, how many, and inputs.
+
+Whatever else there is, or will be, must be the same: so nobody's picture is painted with another member's setting.
+"""
+
+
 class Variation(msgspec.Struct, frozen=True):
     """One step aside from a picture's noise: spherical interpolation towards the noise of another seed."""
 
@@ -168,11 +180,11 @@ class Imagine(Task, frozen=True, kw_only=True, tag="imagine"):
 
     @property
     def pass_key(self) -> tuple[object, ...]:
-        """Equal for requests that can share one forward pass."""
-        start = None if self.image is None else (self.strength, self.mask is None)
-        follow = None if self.control is None else (self.control.name, self.control.weight)
-        how = (self.width, self.height, self.steps, self.sampler, self.guidance)
-        return (self.model, self.loras, follow, *how, start, self.hires, self.refiner)
+        """Equal for requests that can share one forward pass: all that they say but for OF_ONE_PICTURE."""
+        shared = [getattr(self, name) for name in self.__struct_fields__ if name not in OF_ONE_PICTURE]
+        # Of the pictures among it only whether there are any: one run starts from noise, another from pictures.
+        follows = None if self.control is None else replace(self.control, image=ANY_PICTURE)
+        return (*shared, self.image is None, self.mask is None, follows)
 
     @property
     def work(self) -> float:

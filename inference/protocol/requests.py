@@ -127,6 +127,8 @@ class Compare(Task, frozen=True, kw_only=True, tag="compare"):
     """The size at which it was followed, in pixels."""
     height: int
     painted: tuple[Input, ...]
+    captions: tuple[str, str, str] = ("given", "seen", "painted")
+    """What is written under each kind of them."""
 
     @property
     def inputs(self) -> tuple[Input, ...]:

@@ -14,6 +14,8 @@ import re
 
 import msgspec
 
+from inference.protocol.reasons import Reason, because
+
 STRONGER, WEAKER = 1.1, 1 / 1.1
 
 MAX_WEIGHT = 10.0
@@ -62,17 +64,14 @@ def plain_words(text: str) -> str:
     return "".join(part.text for part in weigh_words(text))
 
 
-def weight_problem(text: str) -> str | None:
-    """A sentence for who has weighed words as no model can, else None."""
+def weight_problem(text: str) -> Reason | None:
+    """Why no model can read words that are weighed so; None where one can."""
     parts = [part for part in weigh_words(text) if part.weight != 1]
     if len(parts) > MAX_WEIGHED_PARTS:
-        return f"{len(parts)} parts of the prompt are weighed and {MAX_WEIGHED_PARTS} is the most: weigh fewer."
+        return because("weighed_parts", count=len(parts), most=MAX_WEIGHED_PARTS)
     for part in parts:
         if not 0 <= part.weight <= MAX_WEIGHT:
-            return (
-                f"The weight {part.weight:.4g} of {part.text.strip()[:40]!r} does not fit: choose 0 to"
-                f" {MAX_WEIGHT:g}, or write \\( and \\) where you mean brackets."
-            )
+            return because("word_weight", value=part.weight, typed=part.text.strip(), most=MAX_WEIGHT)
     return None
 
 

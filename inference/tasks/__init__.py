@@ -3,14 +3,13 @@
 Each has
 
 - `REQUEST`, the struct of the protocol that it answers;
-- `check(request, catalog)`, which raises a TaskError in words for the member;
-- `run(requests, files, store, report)`, which gets requests of one `pass_key` that have been checked and begun, and
-  the bytes of their inputs by SHA-256, which are there and right; it ends each through `report`, or raises a
-  TaskError for all of them. Between two steps of longer work it asks `report.still_wanted` and calls
+- `run(requests, files, store, report)`, which gets requests of one `pass_key` that have begun, sound by
+  `protocol.limits`, and the bytes of their inputs by SHA-256, which are there and right; it ends each through `report`,
+  or raises a TaskError for all of them. Between two steps of longer work it asks `report.still_wanted` and calls
   `report.give_way`;
-- `too_large(request, catalog)`, the sentence for who asked for more than the memory holds;
-- `abilities(catalog, here)`, the fields of `protocol.Ready` that it knows, where `here` says what can be used on this
-  machine (`weights.inventory`).
+- `too_large(request, catalog)`, the reason for who asked for more than the memory holds;
+- `abilities(catalog, here, device)`, the fields of `protocol.Ready` that it knows, where `here` says what can be used
+  on this machine (`weights.inventory`).
 """
 
 from __future__ import annotations
@@ -22,9 +21,10 @@ from typing import Any, Protocol
 
 from inference.catalog.entries import Kind
 from inference.catalog.reading import Catalog
+from inference.device import Device
 from inference.exchange.reports import Reporter
 from inference.models.store import Store
-from inference.protocol import Request
+from inference.protocol import Reason, Request
 
 
 class Task(Protocol):
@@ -32,10 +32,9 @@ class Task(Protocol):
 
     REQUEST: type[Any]
 
-    def check(self, request: Any, catalog: Catalog) -> None: ...
     def run(self, requests: Sequence[Any], files: Mapping[str, bytes], store: Store, report: Reporter) -> None: ...
-    def too_large(self, request: Any, catalog: Catalog) -> str: ...
-    def abilities(self, catalog: Catalog, here: Mapping[Kind, Sequence[str]]) -> dict[str, Any]: ...
+    def too_large(self, request: Any, catalog: Catalog) -> Reason: ...
+    def abilities(self, catalog: Catalog, here: Mapping[Kind, Sequence[str]], device: Device) -> dict[str, Any]: ...
 
 
 def discover() -> dict[type[Request], Task]:

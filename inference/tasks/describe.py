@@ -12,35 +12,31 @@ from PIL import Image
 from inference import recipes
 from inference.catalog.entries import Kind
 from inference.catalog.reading import Catalog
+from inference.device import Device
 from inference.exchange.outputs import Painted
 from inference.exchange.reports import Reporter
 from inference.marks import marking
 from inference.models.handles import PictureDescriber
 from inference.models.store import Store
-from inference.networks.describer import TELLING, check_question
+from inference.networks.describer import TELLING
 from inference.pictures import drawing, images
-from inference.protocol import Answer, Describe, SourceType
+from inference.protocol import Answer, Describe, Reason, SourceType, because
 
 REQUEST = Describe
 
 
-def abilities(catalog: Catalog, here: Mapping[Kind, Sequence[str]]) -> dict[str, Any]:
+def abilities(catalog: Catalog, here: Mapping[Kind, Sequence[str]], device: Device) -> dict[str, Any]:
     """What `protocol.Ready` says about describing."""
     return {"describers": tuple(catalog.tool_info("describer", name) for name in here["describer"])}
 
 
-def check(request: Describe, catalog: Catalog) -> None:
-    """Raise InvalidInput or UnavailableModel, in a sentence for the member, where this cannot be asked."""
-    check_question(request.model, request.task, request.text, catalog)
-
-
-def too_large(request: Describe, catalog: Catalog) -> str:
-    """A sentence for whom the memory was full; the size of the picture makes no difference."""
-    return f"The device's memory is full: {catalog.describers[request.model].title} does not run now; try again later."
+def too_large(request: Describe, catalog: Catalog) -> Reason:
+    """For whom the memory was full; the size of the picture makes no difference."""
+    return because("memory_for_tool", model=catalog.describers[request.model].title)
 
 
 def run(requests: Sequence[Describe], files: Mapping[str, bytes], store: Store, report: Reporter) -> None:
-    """Answer requests that have been checked and begun; each ends through `report`."""
+    """Answer requests that may be run and have begun; each ends through `report`."""
     for request in requests:
         picture = images.opaque(images.read(files, request.image))
         describer = store.use_describer(request.model, functools.partial(report.step, request.job, 0, 1, "loading"))
@@ -57,23 +53,25 @@ def run(requests: Sequence[Describe], files: Mapping[str, bytes], store: Store, 
 
 
 def answered(said: str, request: Describe, describer: PictureDescriber) -> Answer:
-    """What the model's text means; a sentence where it found nothing."""
+    """What the model's text means, or why there is no answer."""
     network, text = describer.network, request.text.strip()
     if request.task in TELLING:
-        none = "There is no text to be read." if request.task == "read text" else "The model found no words for it."
-        return Answer(text=network.words(said, request.task) or none)
+        words = network.words(said, request.task)
+        return Answer(text=words) if words else Answer(nothing=_nothing(request, text))
     regions = network.regions(said, request.task, text, request.image.width, request.image.height)
-    return Answer(regions=regions) if regions else Answer(text=_nothing(request, text))
+    return Answer(regions=regions) if regions else Answer(nothing=_nothing(request, text))
 
 
-def _nothing(request: Describe, text: str) -> str:
+def _nothing(request: Describe, text: str) -> Reason:
     match request.task:
-        case "locate text":
-            return "There is no text to be read."
+        case "read text" | "locate text":
+            return because("no_text_there")
         case "find" | "segment" | "ground phrases":
-            return f"Nothing like “{text}” was found."
+            return because("nothing_like_it", typed=text)
+        case "detect objects" | "caption regions":
+            return because("nothing_there")
         case _:
-            return "Nothing was found."
+            return because("no_words_for_it")
 
 
 def _drawn(picture: Image.Image, source: SourceType, answer: Answer, made_of: dict[str, Any]) -> list[Painted]:

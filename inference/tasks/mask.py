@@ -9,36 +9,28 @@ from typing import Any
 from inference import recipes
 from inference.catalog.entries import Kind
 from inference.catalog.reading import Catalog
-from inference.errors import InvalidInput
+from inference.device import Device
 from inference.exchange.outputs import Painted
 from inference.exchange.reports import Reporter
 from inference.models.store import Store
-from inference.networks.describer import check_question
 from inference.pictures import drawing, images, masking
-from inference.protocol import MAX_GROWN, Answer, Mask
+from inference.protocol import Answer, Mask, Reason, because
 
 REQUEST = Mask
 
 
-def abilities(catalog: Catalog, here: Mapping[Kind, Sequence[str]]) -> dict[str, Any]:
+def abilities(catalog: Catalog, here: Mapping[Kind, Sequence[str]], device: Device) -> dict[str, Any]:
     """What `protocol.Ready` says about masks: nothing that `tasks.describe` does not."""
     return {}
 
 
-def check(request: Mask, catalog: Catalog) -> None:
-    """Raise InvalidInput or UnavailableModel, in a sentence for the member, where this cannot be asked."""
-    check_question(request.model, "segment", request.text, catalog)
-    if abs(request.grow) > MAX_GROWN:
-        raise InvalidInput(f"A mask grows or shrinks by up to {MAX_GROWN} steps, not {request.grow}.")
-
-
-def too_large(request: Mask, catalog: Catalog) -> str:
-    """A sentence for whom the memory was full; the size of the picture makes no difference."""
-    return f"The device's memory is full: {catalog.describers[request.model].title} does not run now; try again later."
+def too_large(request: Mask, catalog: Catalog) -> Reason:
+    """For whom the memory was full; the size of the picture makes no difference."""
+    return because("memory_for_tool", model=catalog.describers[request.model].title)
 
 
 def run(requests: Sequence[Mask], files: Mapping[str, bytes], store: Store, report: Reporter) -> None:
-    """Find what requests mean that have been checked and begun; each ends through `report`.
+    """Find what requests mean that may be run and have begun; each ends through `report`.
 
     Two pictures come of one: what to look at, and the mask. None where nothing was found.
     """
@@ -57,7 +49,7 @@ def run(requests: Sequence[Mask], files: Mapping[str, bytes], store: Store, repo
         regions = describer.network.regions(said, "segment", text, *picture.size)
         made_of = recipes.reading(request, describer, store.device)
         if not regions:
-            report.finish(request.job, [], made_of, Answer(text=f"Nothing like “{text}” was found."))
+            report.finish(request.job, [], made_of, Answer(nothing=because("nothing_like_it", typed=text)))
             continue
         mask = masking.drawn(regions, picture.size, grow=request.grow, invert=request.invert)
         texts = recipes.recipe_text(made_of)

@@ -15,7 +15,7 @@ from inference import recipes
 from inference.catalog.entries import Kind
 from inference.catalog.reading import Catalog
 from inference.device import Device, host_free_bytes
-from inference.errors import InvalidInput, OutOfMemory, UnavailableModel
+from inference.errors import OutOfMemory
 from inference.exchange.outputs import Painted
 from inference.exchange.reports import Reporter
 from inference.marks import marking
@@ -23,12 +23,9 @@ from inference.models.handles import PictureUpscaler
 from inference.models.store import Store
 from inference.networks import tiles
 from inference.pictures import images
-from inference.protocol import FACTORS, MAX_OUTPUT_PIXELS, Upscale
+from inference.protocol import Reason, Upscale, because
 
 REQUEST = Upscale
-MAX_NETWORK_PIXELS = 300_000_000
-"""Of the network's own result, before it is brought to the factor that was asked for."""
-
 RESULT_BYTES = 64
 """What RealESRGANer takes of the machine's own memory for a pixel of the result, in several float32 copies."""
 
@@ -36,45 +33,19 @@ LARGEST_ON_CPU = 256
 """A slow CPU takes a minute for a tile of this side with the largest networks: nobody waits longer to cancel."""
 
 
-def abilities(catalog: Catalog, here: Mapping[Kind, Sequence[str]]) -> dict[str, Any]:
+def abilities(catalog: Catalog, here: Mapping[Kind, Sequence[str]], device: Device) -> dict[str, Any]:
     """What `protocol.Ready` says about enlarging."""
     return {"upscalers": tuple(catalog.tool_info("upscaler", name) for name in here["upscaler"])}
 
 
-def check(request: Upscale, catalog: Catalog) -> None:
-    """Raise InvalidInput or UnavailableModel, in a sentence for the member, where this cannot be enlarged."""
-    if request.model not in catalog.upscalers:
-        raise UnavailableModel(f"There is no upscaler called {request.model}.")
-    entry = catalog.upscalers[request.model]
-    if request.factor not in FACTORS:
-        raise InvalidInput(f"A picture can be made {_either(FACTORS)} times larger, not {request.factor} times.")
-    if request.denoise is not None:
-        if entry.grain is None:
-            raise InvalidInput(f"{entry.title} has no denoise strength; leave it out or choose another upscaler.")
-        if not 0 <= request.denoise <= 1:
-            raise InvalidInput(f"The denoise strength is 0 to 1, not {request.denoise:g}.")
-    if request.image.width < 1 or request.image.height < 1:
-        raise InvalidInput("The picture has no pixels.")
-    pixels = request.image.width * request.image.height
-    if pixels * request.factor**2 > MAX_OUTPUT_PIXELS:
-        smaller = [factor for factor in FACTORS if pixels * factor**2 <= MAX_OUTPUT_PIXELS]
-        advice = f"choose {max(smaller)} times" if smaller else "choose a smaller picture"
-        raise InvalidInput(f"{_size(request)} is too large to become {request.factor} times larger; {advice}.")
-    if pixels * entry.scale**2 > MAX_NETWORK_PIXELS:
-        raise InvalidInput(
-            f"{_size(request)} is too large for {entry.title}, which first makes every picture {entry.scale} times"
-            " larger; choose another upscaler or a smaller picture."
-        )
-
-
-def too_large(request: Upscale, catalog: Catalog) -> str:
-    """A sentence for who asked for more than the memory holds."""
-    title = catalog.upscalers[request.model].title
-    return f"{_size(request)} does not fit into this machine's memory with {title}; try a smaller picture."
+def too_large(request: Upscale, catalog: Catalog) -> Reason:
+    """For who asked for more than the memory holds."""
+    width, height, title = request.image.width, request.image.height, catalog.upscalers[request.model].title
+    return because("memory_for_upscale", width=width, height=height, model=title)
 
 
 def run(requests: Sequence[Upscale], files: Mapping[str, bytes], store: Store, report: Reporter) -> None:
-    """Enlarge pictures of requests that have been checked and begun; each ends through `report`."""
+    """Enlarge pictures of requests that may be run and have begun; each ends through `report`."""
     for request in requests:
         picture = images.read(files, request.image)
         upscaler = store.use_upscaler(request.model, functools.partial(report.step, request.job, 0, 1, "loading"))
@@ -114,7 +85,7 @@ def _enlarged(
 
     scale = max(request.factor, upscaler.entry.scale)
     if picture.width * picture.height * scale**2 * RESULT_BYTES > host_free_bytes():
-        raise OutOfMemory(too_large(request, store.catalog))
+        raise OutOfMemory.of(too_large(request, store.catalog))
     tile = first_tile(picture, upscaler, store.device)
     alone = False
     while True:
@@ -135,7 +106,7 @@ def _enlarged(
             store.let_go()
             alone = True
         else:
-            raise OutOfMemory(too_large(request, store.catalog))
+            raise OutOfMemory.of(too_large(request, store.catalog))
 
 
 def first_tile(picture: Image.Image, upscaler: PictureUpscaler, device: Device) -> int:
@@ -163,11 +134,3 @@ class _Progress:
             self._report.give_way()
         self._report.step(self._job, self._done, self._passes)
         self._done += 1
-
-
-def _size(request: Upscale) -> str:
-    return f"{request.image.width}x{request.image.height}"
-
-
-def _either(choices: Sequence[int]) -> str:
-    return f"{', '.join(map(str, choices[:-1]))} or {choices[-1]}"

@@ -178,6 +178,11 @@ class Member(Director):
         answer = await self._post("/sandbox/messages", body, {"file": list(files)})
         return dict(answer["message"])
 
+    async def forward(self, message: Json, *, channel: str | None = None) -> Json:
+        """Forward a message into a channel, or into one's own, and return the message that forwards it."""
+        body = {"member": self._name, "channel": channel or self._channel, "message": message["id"]}
+        return dict((await self._post("/sandbox/messages/forward", body))["message"])
+
     async def delete(self, message: Json) -> None:
         """Delete a message, or dismiss an ephemeral one."""
         path = f"/sandbox/messages/{message['channel_id']}/{message['id']}"
@@ -229,6 +234,8 @@ def buttons_of(message: Json) -> list[Json]:
 def media_of(message: Json) -> list[Json]:
     """Return the files of a message, in its attachments, embeds and components."""
     found: list[Json] = list(message["attachments"])
+    for snapshot in message.get("message_snapshots", ()):
+        found += media_of(snapshot["message"])
     found += [embed[part] for embed in message["embeds"] for part in ("image", "thumbnail") if part in embed]
     for component in walk(message["components"]):
         found += [item["media"] for item in component.get("items") or []]

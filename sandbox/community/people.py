@@ -73,3 +73,4 @@ class Person:
 
 
 EASEL = Person(EASEL_ID, "Easel", bot=True)
+OTHER_APP = Person(EASEL_ID + 99, "Palette", bot=True)  # of whom there are messages and nothing else

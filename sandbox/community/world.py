@@ -11,7 +11,7 @@ from operator import or_
 
 from sandbox.community import beginning
 from sandbox.community.guilds import Guild
-from sandbox.community.people import EASEL, Person
+from sandbox.community.people import EASEL, OTHER_APP, Person
 from sandbox.community.permissions import ALL, EVERYONE, Permission
 from sandbox.community.places import DIRECT, MEMBER, PRIVATE_THREAD, TEXT, Channel
 from sandbox.errors import MemberError
@@ -23,7 +23,7 @@ class World:
     def __init__(self, *, members: int = 0) -> None:
         many = beginning.crowd(members)
         self.members = (*beginning.PEOPLE, *many)
-        self.people = {person.id: person for person in (*self.members, EASEL)}
+        self.people = {person.id: person for person in (*self.members, EASEL, OTHER_APP)}
         self.guilds = {guild.id: guild for guild in beginning.guilds(many)}
         self.channels = {channel.id: channel for channel in beginning.channels()}
         self._direct = {

@@ -7,14 +7,14 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox.community.people import EASEL_ID, Person
+from sandbox.community.people import EASEL_ID, OTHER_APP, Person
 from sandbox.community.permissions import Permission
 from sandbox.community.places import Channel
 from sandbox.community.world import Scene
 from sandbox.errors import MemberError
 from sandbox.limits.commands import MESSAGE_COMMAND, USER, USER_COMMAND
 from sandbox.limits.components import BUTTON
-from sandbox.limits.messages import MOST_ATTACHMENTS, MOST_CONTENT, Draft, Flag, NewFile
+from sandbox.limits.messages import MOST_ATTACHMENTS, MOST_CONTENT, Draft, Flag, NewFile, check_message
 from sandbox.limits.selects import OPTION_SELECT, SELECTS
 from sandbox.member import commandbar
 from sandbox.member.filling import fill_modal, forge_component, forge_modal, use_component
@@ -137,8 +137,25 @@ async def write_message(request: web.Request) -> web.Response:
         raise MemberError(f"{member.name} may not write here.", 403)
     uploads = dict(enumerate(upload for _, upload in asked.files))
     files = [NewFile(index, upload.filename) for index, upload in uploads.items()]
-    message = state.messages.new(channel.id, member)
-    state.messages.create(message, Draft(content=content, new_files=files), uploads)
+    draft, author = Draft(content=content, new_files=files), member
+    if "app_message" in asked.body:
+        filenames = {index: upload.filename for index, upload in uploads.items()}
+        draft, author = check_message(asked.mapping("app_message"), filenames), OTHER_APP
+    message = state.messages.new(channel.id, author)
+    state.messages.create(message, draft, uploads)
+    return web.json_response({"message": state.messages.member_view(message)})
+
+
+@routes.post("/messages/forward")
+async def forward_message(request: web.Request) -> web.Response:
+    state = state_of(request)
+    asked = await read_request(request, state)
+    original = visible_message(state, asked.member, None, snowflakes.parse(asked.body.get("message")))
+    if original.flags & Flag.EPHEMERAL or original.pending:
+        raise MemberError("This message cannot be forwarded.")
+    if original.snapshot is not None:
+        original = original.snapshot
+    message = state.messages.forward(state.messages.new(asked.channel.id, asked.member), original)
     return web.json_response({"message": state.messages.member_view(message)})
 
 

@@ -170,7 +170,7 @@ function contextLine(message, answered, context) {
       true,
     );
   }
-  if (!message.message_reference?.message_id) return null;
+  if (!message.message_reference?.message_id || message.message_snapshots) return null;
   if (!answered)
     return h(
       "div",
@@ -243,6 +243,7 @@ function content(message, context) {
   );
   const attachments = (message.attachments ?? []).filter((attachment) => !shown.has(pathOf(attachment.url)));
   return [
+    (message.message_snapshots ?? []).map(({ message: original }) => forwarded(original, context)),
     message.content && prose(message.content, context.names, "message-content"),
     edited,
     pictureGrid(attachments.filter(isPicture).map(pictureOfAttachment), context.actions.openLightbox),
@@ -252,6 +253,17 @@ function content(message, context) {
     (message.embeds ?? []).map((embed) => embedView(embed, message, context)),
     components.length > 0 && h("div", { class: "components" }, components),
   ];
+}
+
+/** What a message forwards. Its buttons stand there, and do nothing. */
+function forwarded(original, context) {
+  return h(
+    "blockquote",
+    { class: "forwarded" },
+    h("em", null, icon("forward"), "Forwarded"),
+    h("div", { inert: true }, content({ ...original, edited_timestamp: null }, context)),
+    h("time", { datetime: original.timestamp }, messageTime(original.timestamp)),
+  );
 }
 
 function toolbar(message, context, openMenu) {

@@ -37,6 +37,15 @@ def ids_in(embeds: list[Json], components: list[Json]) -> set[int]:
     return {int(url.removeprefix(_BY_ID)) for url in urls if url.startswith(_BY_ID)}
 
 
+def moved(embeds: list[Json], components: list[Json], ids: dict[int, int]) -> tuple[list[Json], list[Json]]:
+    """Return stored embeds and components that show other files, by the ids of those that they show."""
+    embeds, components = copy.deepcopy(embeds), copy.deepcopy(components)
+    for holder, key in _addresses(embeds, components):
+        if holder[key].startswith(_BY_ID):
+            holder[key] = f"{_BY_ID}{ids[int(holder[key].removeprefix(_BY_ID))]}"
+    return embeds, components
+
+
 def show(
     embeds: list[Json], components: list[Json], files: Files, known: dict[int, Attachment]
 ) -> tuple[list[Json], list[Json]]:

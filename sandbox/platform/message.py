@@ -34,6 +34,7 @@ class Message(msgspec.Struct, kw_only=True):
     visible_to: int | None = None
     revision: int = 0
     changed: float = 0.0
+    snapshot: Message | None = None  # what it forwards, as that was then; with copies of its files
 
     @property
     def pending(self) -> bool:
@@ -47,7 +48,11 @@ class Message(msgspec.Struct, kw_only=True):
     def empty(self) -> bool:
         if self.version_2:
             return not self.components
-        return not (self.content.strip() or self.embeds or self.attachments or self.components)
+        return not (self.content.strip() or self.embeds or self.attachments or self.components or self.snapshot)
+
+    def all_attachments(self) -> list[Attachment]:
+        """Return its files, and those of what it forwards."""
+        return [*self.attachments, *(self.snapshot.all_attachments() if self.snapshot else ())]
 
     def files(self) -> dict[int, str]:
         """Return the names of its files by id."""

@@ -23,6 +23,10 @@ from sandbox.storage.snowflakes import Snowflakes
 
 Json = dict[str, Any]
 _MENTION = re.compile(r"<@!?(\d+)>")
+_SNAPSHOT = (
+    *("type", "content", "mentions", "mention_roles", "attachments", "embeds"),
+    *("timestamp", "edited_timestamp", "flags", "components"),
+)
 _SETTABLE = Flag.SUPPRESS_EMBEDS | Flag.SUPPRESS_NOTIFICATIONS | Flag.COMPONENTS_V2
 
 
@@ -42,7 +46,7 @@ class Messages:
             self._place(message)
         self._revision = max((message.revision for message in self._messages.values()), default=0)
         self._attachments = {
-            attachment.id: attachment for message in self._messages.values() for attachment in message.attachments
+            attachment.id: attachment for message in self._messages.values() for attachment in message.all_attachments()
         }
 
     def get(self, channel_id: int, message_id: int | None) -> Message | None:
@@ -76,6 +80,20 @@ class Messages:
     def placeholder(self, message: Message) -> Message:
         """Keep and announce a message that a bot has promised (*Easel is thinking…*)."""
         message.flags |= Flag.LOADING
+        self._place(message)
+        self._announce(message, "MESSAGE_CREATE", "message_create")
+        return message
+
+    def forward(self, message: Message, original: Message) -> Message:
+        """Let a new message forward another, as that is now."""
+        copies = {one.id: self._files.copy(one, self._ids.next(), message.channel_id) for one in original.attachments}
+        ids = {old: kept.id for old, kept in copies.items()}
+        embeds, components = media.moved(original.embeds, original.components, ids)
+        self._attachments |= {kept.id: kept for kept in copies.values()}
+        message.flags |= Flag.HAS_SNAPSHOT
+        message.snapshot = msgspec.structs.replace(
+            original, embeds=embeds, components=components, attachments=list(copies.values())
+        )
         self._place(message)
         self._announce(message, "MESSAGE_CREATE", "message_create")
         return message
@@ -160,7 +178,12 @@ class Messages:
         if message.interaction_metadata is not None:
             body["webhook_id"] = str(EASEL_ID)
             body["interaction_metadata"] = message.interaction_metadata
-        if message.reference_id is not None:
+        if message.snapshot is not None:
+            original_place = {"channel_id": str(message.snapshot.channel_id), "message_id": str(message.snapshot.id)}
+            body["message_reference"] = {"type": 1} | original_place | self._where(message.snapshot)
+            shown = self.view(message.snapshot, with_reference=False)
+            body["message_snapshots"] = [{"message": {key: shown[key] for key in _SNAPSHOT}}]
+        elif message.reference_id is not None:
             body["message_reference"] = {
                 "type": 0,
                 "channel_id": str(message.channel_id),
@@ -188,7 +211,7 @@ class Messages:
         del self._messages[message.id]
         del self._channels[message.channel_id][message.id]
         self._storage.forget("message", message.id)
-        for attachment in message.attachments:
+        for attachment in message.all_attachments():
             self._discard(attachment)
         gone = {"type": "message_delete", "id": str(message.id), "channel_id": str(message.channel_id)}
         self._hub.tell_members(gone, self._audience(message))

@@ -87,6 +87,12 @@ class Files:
         path.write_bytes(upload.data)
         return kept
 
+    def copy(self, attachment: Attachment, attachment_id: int, channel_id: int) -> Attachment:
+        """Keep a file once more, for another message."""
+        data = self._path(attachment.channel_id, attachment.id, attachment.filename).read_bytes()
+        upload = Upload(attachment.filename, attachment.content_type, data)
+        return self.keep(upload, attachment_id, channel_id, description=attachment.description)
+
     def discard(self, attachment: Attachment) -> None:
         """Let go of a file that no message shows any more; it is removed after a while, or by `close`."""
         now = self._clock.now()

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
+from bot import words
 from bot.database import Database, open_database
 from bot.job import Job, Reply
 from bot.jobs import Jobs
 from bot.pictures.kept import Pictures
+from bot.requests import require_possible
 from inference.protocol import (
     INCOMING,
     PICTURES,
+    AddOnInfo,
+    Answer,
+    DescribeTask,
     Finished,
     Imagine,
     Left,
@@ -23,6 +29,7 @@ from inference.protocol import (
     Refiner,
     Request,
     Style,
+    ToolInfo,
     leave,
 )
 
@@ -77,7 +84,7 @@ def finished(data: Path, job_id: int, *contents: bytes, seed: int = 7, **changes
     """The end of a job that made pictures of these bytes."""
     lefts = [left(data, content) for content in contents]
     pictures = tuple(Picture(file=one.file, sha256=one.sha256, width=64, height=64, seed=seed) for one in lefts)
-    values: dict[str, object] = {"job": job_id, "pictures": pictures, "recipe": {}, "seconds": 0.5}
+    values: dict[str, object] = {"job": job_id, "pictures": pictures, "recipe": {}, "seconds": 0.5, "answer": Answer()}
     return Finished(**(values | changes))  # type: ignore[arg-type]
 
 
@@ -97,6 +104,15 @@ def request(prompt: str = "a red house", **changes: object) -> Imagine:
     return Imagine(**(values | changes))  # type: ignore[arg-type]
 
 
+Possible = TypeVar("Possible", bound=Request)
+
+
+def possible(wanted: Possible, told: Ready) -> Possible:
+    """The request, where an engine that told this of itself can run it."""
+    require_possible(wanted, told)
+    return wanted
+
+
 def reply(member_id: int = 1, message_id: int = 100) -> Reply:
     """Where the job of a member is answered."""
     return Reply(member_id, 5, 6, message_id, "token", 4_000_000_000.0, 10 * 2**20)
@@ -105,6 +121,23 @@ def reply(member_id: int = 1, message_id: int = 100) -> Reply:
 def job(number: int, member_id: int = 1, created_at: float = 0.0, attempts: int = 0, **changes: object) -> Job:
     """A waiting job that is in no database."""
     return Job(number, request(**changes), "queued", attempts, reply(member_id), created_at)
+
+
+def tool(
+    name: str, title: str, *, scale: int = 1, denoise: bool = False, tasks: tuple[DescribeTask, ...] = ()
+) -> ToolInfo:
+    """An upscaler, a describer or a classifier."""
+    return ToolInfo(name=name, title=title, scale=scale, denoise=denoise, tasks=tasks)
+
+
+def add_on(name: str, title: str, models: tuple[str, ...], *, weight: float = 1.0, trigger: str = "") -> AddOnInfo:
+    """A LoRA or a ControlNet."""
+    return AddOnInfo(name=name, title=title, models=models, weight=weight, trigger=trigger)
+
+
+def failure(ended: Job) -> str:
+    """What is said of a job that failed."""
+    return "" if ended.failure is None else words.why(ended.failure)
 
 
 def ready(**changes: object) -> Ready:
@@ -127,7 +160,9 @@ def ready(**changes: object) -> Ready:
         max_size=256,
         max_pixels=128 * 128,
         max_hires_pixels=160 * 160,
+        batch=1,
         upscale=4,
+        refiner=None,
         styles=(Style("oil", "Oil painting", "oil painting of {prompt}", "photograph"),),
     )
     turbo = ModelInfo(
@@ -148,8 +183,10 @@ def ready(**changes: object) -> Ready:
         max_size=1024,
         max_pixels=1024 * 1024,
         max_hires_pixels=1536 * 1536,
+        batch=1,
         upscale=1,
         refiner=Refiner("turbo-refiner", 0.2),
+        styles=(),
     )
     values: dict[str, object] = {
         "models": (starter, turbo),
@@ -158,5 +195,13 @@ def ready(**changes: object) -> Ready:
         "device": "cpu",
         "max_count": 4,
         "max_prompt_chars": 2000,
+        "upscalers": (),
+        "describers": (),
+        "classifiers": (),
+        "label_sets": {},
+        "max_labels": 0,
+        "loras": (),
+        "controls": (),
+        "max_loras": 0,
     }
     return Ready(**(values | changes))  # type: ignore[arg-type]

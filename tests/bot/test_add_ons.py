@@ -5,16 +5,25 @@ from __future__ import annotations
 import pytest
 
 from bot.errors import MemberError
+from bot.requests import painting
 from bot.requests.adapters import without_tags
-from bot.requests.painting import Wish, check, edited, settle
-from bot.sources import more_loras
-from inference.protocol import AddOnInfo, Control, Input, Lora, Ready
-from tests.bot.conftest import ready, request
+from bot.requests.painting import Wish
+from inference.protocol import Control, Imagine, Input, Lora, Ready
+from tests.bot.conftest import add_on, possible, ready, request
 
-INK = AddOnInfo(name="ink", title="Ink", models=("starter",), weight=0.8, trigger="ink drawing")
-NEON = AddOnInfo(name="neon", title="Neon lights", models=("starter", "turbo"), weight=1.0)
-XL = AddOnInfo(name="xl", title="For XL", models=("turbo",), weight=1.0)
-CANNY = AddOnInfo(name="canny", title="Canny", models=("starter",), weight=0.7)
+
+def settle(wish: Wish, told: Ready) -> Imagine:
+    return possible(painting.settle(wish, told), told)
+
+
+def edited(before: Imagine, fields: dict[str, str], told: Ready) -> Imagine:
+    return possible(painting.edited(before, fields, told), told)
+
+
+INK = add_on("ink", "Ink", ("starter",), weight=0.8, trigger="ink drawing")
+NEON = add_on("neon", "Neon lights", ("starter", "turbo"), weight=1.0)
+XL = add_on("xl", "For XL", ("turbo",), weight=1.0)
+CANNY = add_on("canny", "Canny", ("starter",), weight=0.7)
 PICTURE = Input("0" * 64, 64, 64)
 
 
@@ -52,11 +61,11 @@ def test_a_picture_to_follow_takes_the_first_controlnet_that_goes_with_the_model
     ("wish", "sentence"),
     [
         (Wish(prompt="x", loras="oil"), "There is no LoRA called 'oil' here: choose one of ink, neon."),
-        (Wish(prompt="x", loras="xl"), "The LoRA xl does not go with Starter: choose one of ink, neon."),
+        (Wish(prompt="x", loras="xl"), "The LoRA 'xl' does not go with Starter: leave `lora` out"),
         (Wish(prompt="x", loras="ink:much"), "The weight of ink 'much' is not a number"),
-        (Wish(prompt="x", loras="ink:3"), "The weight of ink 3 does not fit: choose a number from -2 to 2."),
-        (Wish(prompt="x", loras="ink, ink:0.5"), "The LoRA ink comes twice: name it once."),
-        (Wish(prompt="x <lora:ink:1> <lora:neon:1>", loras="ink"), "The LoRA ink comes twice"),
+        (Wish(prompt="x", loras="ink:3"), "The weight 3 of a LoRA does not fit: choose a number from -2 to 2."),
+        (Wish(prompt="x", loras="ink, ink:0.5"), "The LoRA 'ink' comes twice: name it once."),
+        (Wish(prompt="x <lora:ink:1> <lora:neon:1>", loras="ink"), "The LoRA 'ink' comes twice"),
         (Wish(prompt="<lora:ink:1>"), "The prompt is empty"),
         (Wish(prompt="x", control="canny"), "give one as `control_image`"),
         (Wish(prompt="x", control_weight=1.0), "give one as `control_image`"),
@@ -79,7 +88,7 @@ def test_too_many_loras_are_refused() -> None:
 
 def test_an_old_request_whose_lora_is_gone_is_refused() -> None:
     with pytest.raises(MemberError, match="There is no LoRA called 'gone' here"):
-        check(request(loras=(Lora("gone", 1.0),)), able())
+        possible(request(loras=(Lora("gone", 1.0),)), able())
 
 
 def test_an_edit_keeps_them_unless_the_words_name_others() -> None:
@@ -89,14 +98,3 @@ def test_an_edit_keeps_them_unless_the_words_name_others() -> None:
     assert (after.loras, after.control) == (before.loras, before.control)
     other = edited(before, {**fields, "prompt": "a boat <lora:neon:0.3>"}, able())
     assert other.loras == (Lora("neon", 0.3),)
-
-
-def test_choices_go_on_after_the_last_comma() -> None:
-    offered = more_loras([INK, NEON], "")
-    assert [(choice.name, choice.value) for choice in offered] == [
-        ("Ink · say “ink drawing”", "ink:0.8"),
-        ("Neon lights", "neon:1"),
-    ]
-    [more] = more_loras([INK, NEON], "ink:1.2, ne")
-    assert (more.name, more.value) == ("ink:1.2, Neon lights", "ink:1.2, neon:1")
-    assert more_loras([INK, NEON], "ink:1, in") == []

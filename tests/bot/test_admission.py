@@ -15,6 +15,7 @@ from unittest.mock import AsyncMock, create_autospec
 
 import discord
 import pytest
+from msgspec import structs
 
 from bot import admission as admission_module
 from bot import commands
@@ -24,18 +25,18 @@ from bot.admission import Admission
 from bot.background import Background
 from bot.delivery import Delivery
 from bot.dispatcher import Dispatcher
-from bot.engine import LocalEngine
 from bot.errors import MemberError
 from bot.job import Job
 from bot.jobs import Jobs
-from bot.pictures import attachments
+from bot.pictures import downloads
 from bot.pictures.decoding import Upload
+from bot.pictures.posted import Cdn, Posted
 from bot.pictures.workers import Workshop
 from bot.posting import Posting, Unknown
-from bot.queue import Queue
-from inference.protocol import INCOMING, Input, Request, Upscale, leave
-from tests.bot.conftest import queued, ready, reply, request
+from inference.protocol import INCOMING, Control, Input, Request, Upscale, leave, sha256_of
+from tests.bot.conftest import add_on, failure, finished, kept, queued, ready, reply, request, tool
 from tests.bot.test_delivery import refusal
+from tests.bot.test_dispatcher import ScriptedEngine, paint
 
 
 class Gate:
@@ -43,8 +44,6 @@ class Gate:
 
     def __init__(self, jobs: Jobs, data: Path, **limits: int) -> None:
         self.jobs = jobs
-        engine = create_autospec(LocalEngine, instance=True)
-        engine.ready = ready()
         self.posting = create_autospec(Posting, spec_set=True, instance=True)
         self.answers = Posting(create_autospec(discord.Client, instance=True))
         self.posting.answering.side_effect = self.answers.answering
@@ -54,8 +53,11 @@ class Gate:
         self.delivered: list[Job] = []
         self.delivery.deliver.side_effect = self.delivered.append
         self.background = Background()
-        self.queue = Queue(lambda _: 1)
-        self.dispatcher = Dispatcher(jobs, self.queue, Queue(lambda _: 1), engine, self.delivery)
+        engine = ScriptedEngine(paint, data)
+        engine.ready = ready(
+            upscalers=(tool("plain", "Plain", scale=4),), controls=(add_on("canny", "Canny", ("starter",), weight=0.7),)
+        )
+        self.dispatcher = Dispatcher(jobs, engine, self.delivery)
         values = {"max_waiting": 100, "max_waiting_per_member": 5} | limits
         self.admission = Admission(
             jobs,
@@ -65,13 +67,14 @@ class Gate:
             self.access,
             Workshop(data / INCOMING),
             self.background,
-            commands.commands_of_kinds(),
+            Cdn("http://127.0.0.1/api/v10"),
+            commands.load().commands_of_kinds,
             **values,
         )
 
     @property
     def waiting(self) -> list[int]:
-        return [job.id for job in self.queue.in_order()]
+        return [job.id for line in self.dispatcher._lines for job in line.queue.in_order()]
 
     async def settled(self) -> None:
         """Wait for what goes on in the background."""
@@ -271,9 +274,9 @@ async def test_member_who_may_not_use_the_command_is_refused_first(gate: Gate) -
 
 def test_every_request_has_a_command_that_must_be_allowed() -> None:
     kinds = {kind.__struct_config__.tag for kind in Request.__args__}
-    assert set(commands.commands_of_kinds()) == kinds
-    assert commands.commands_of_kinds()["mask"] == "edit"
-    assert commands.commands_of_kinds()["compare"] == "imagine"
+    commands_of_kinds = commands.load().commands_of_kinds
+    assert set(commands_of_kinds) == kinds
+    assert (commands_of_kinds["mask"], commands_of_kinds["compare"]) == ("edit", "imagine")
 
 
 def enlarged(image: Input) -> Upscale:
@@ -287,6 +290,7 @@ class Reading:
         self.begun: list[str] = []
         self.came, self.go_on = asyncio.Event(), asyncio.Event()
         self.problem: Exception | None = None
+        self.size = 64
         self.at_once = self.most_at_once = 0
 
     async def until(self, count: int) -> None:
@@ -295,8 +299,8 @@ class Reading:
             self.came.clear()
             await self.came.wait()
 
-    async def read(self, _: object, attachment: Any, folder: Path) -> Upload:
-        self.begun.append(attachment)
+    async def read(self, _: object, picture: Posted, folder: Path) -> Upload:
+        self.begun.append(picture.name)
         self.came.set()
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
@@ -304,14 +308,14 @@ class Reading:
         self.at_once -= 1
         if self.problem is not None:
             raise self.problem
-        one = leave(folder, str(attachment).encode())
-        return Upload(one.file, one.sha256, 64, 64)
+        one = leave(folder, picture.name.encode())
+        return Upload(one.file, one.sha256, self.size, self.size)
 
 
 @pytest.fixture
 def reading(monkeypatch: pytest.MonkeyPatch) -> Reading:
     made = Reading()
-    monkeypatch.setattr(attachments, "read", made.read)
+    monkeypatch.setattr(downloads, "read", made.read)
     return made
 
 
@@ -321,7 +325,7 @@ async def begun(reading: Reading, count: int = 1) -> None:
 
 
 def submit_upload(gate: Gate, asked: Any, name: str = "boat") -> asyncio.Task[None]:
-    return asyncio.create_task(gate.admission.submit_uploads(asked, {"image": name}, enlarged))  # type: ignore[dict-item]
+    return asyncio.create_task(gate.admission.submit_on(asked, {"image": Posted("", name)}, enlarged))
 
 
 async def test_upload_is_a_row_while_it_is_read(gate: Gate, reading: Reading) -> None:
@@ -343,7 +347,7 @@ async def test_upload_that_was_being_read_when_the_bot_was_killed_is_withdrawn_i
     await gate.admission.resume(await gate.jobs.unsettled())
     [job] = gate.delivered
     assert job.state == "failed"
-    assert "send the command again" in (job.failure_message or "")
+    assert "send the command again" in failure(job)
 
 
 async def test_upload_that_cannot_be_read_leaves_no_job_and_no_reply(gate: Gate, reading: Reading) -> None:
@@ -381,7 +385,7 @@ async def test_upload_of_which_discord_lets_nothing_be_said_says_so_in_its_card(
     failing.side_effect = refusal(500)
     await submit_upload(gate, asked)
     [job] = gate.delivered
-    assert (job.state, job.failure_message) == ("failed", "This picture is damaged.")
+    assert (job.state, failure(job)) == ("failed", "This picture is damaged.")
 
 
 async def test_upload_that_fails_for_reasons_of_our_own_says_so_in_its_card(gate: Gate, reading: Reading) -> None:
@@ -390,7 +394,7 @@ async def test_upload_that_fails_for_reasons_of_our_own_says_so_in_its_card(gate
     with pytest.raises(RuntimeError):
         await submit_upload(gate, interaction())
     [job] = gate.delivered
-    assert "went wrong inside Easel" in (job.failure_message or "")
+    assert "went wrong inside Easel" in failure(job)
     gate.posting.remove.assert_not_awaited()
 
 
@@ -443,3 +447,66 @@ async def test_first_answers_go_before_everything_else(gate: Gate) -> None:
     await gate.admission.submit(interaction(says=look), request())
     assert before == [False]
     assert gate.answers._calm.is_set()
+
+
+async def made_picture(gate: Gate, tmp_path: Path, content: bytes = b"made") -> Input:
+    """A picture that a job has made, as what another can work on."""
+    job = await queued(gate.jobs)
+    await gate.jobs.start([job.id])
+    done = await gate.jobs.finish(finished(tmp_path, job.id, content))
+    assert done is not None
+    return Input(done.pictures[0].sha256, 64, 64)
+
+
+def followed(image: Input, control_image: Input) -> Request:
+    return request(image=image, strength=0.6, control=Control("canny", control_image))
+
+
+async def test_every_request_is_checked_on_its_way_in(gate: Gate, reading: Reading) -> None:
+    gone = request(model="retired")
+    with pytest.raises(MemberError, match="no model called 'retired'"):
+        await gate.admission.submit(interaction(), gone)
+    with pytest.raises(MemberError, match="no model called 'retired'"):
+        await gate.admission.submit_on(interaction(), {"image": Posted("", "boat")}, lambda image: gone)
+    assert await gate.rows() == []
+
+
+async def test_kept_picture_needs_no_reading(gate: Gate, tmp_path: Path, reading: Reading) -> None:
+    picture = await made_picture(gate, tmp_path)
+    await gate.admission.submit_on(interaction(), {"image": picture}, enlarged, parent_id=1)
+    assert reading.begun == []
+    assert (await gate.jobs.get(2)).request == structs.replace(enlarged(picture), job=2)
+    rows = await gate.jobs._database.rows("SELECT parent_id FROM job WHERE id = 2")
+    assert [row["parent_id"] for row in rows] == [1]
+
+
+async def test_uploads_and_kept_pictures_mix_and_what_is_kept_stays_while_others_are_read(
+    gate: Gate, tmp_path: Path, reading: Reading
+) -> None:
+    picture = await made_picture(gate, tmp_path)
+    mixed = {"image": picture, "control_image": Posted("", "lines")}
+    submission = asyncio.create_task(gate.admission.submit_on(interaction(), mixed, followed, parent_id=1))
+    await begun(reading)
+    await gate.jobs.delete(1)
+    assert kept(tmp_path) == [b"made"]
+    reading.go_on.set()
+    await submission
+    assert reading.begun == ["lines"]
+    assert kept(tmp_path) == [b"lines", b"made"]
+    job = await gate.jobs.get(2)
+    assert [image.sha256 for image in job.request.inputs] == [sha256_of(b"made"), sha256_of(b"lines")]
+    await gate.jobs.delete(2)
+    assert kept(tmp_path) == []
+
+
+async def test_size_of_an_upload_counts_once_it_was_read(gate: Gate, reading: Reading) -> None:
+    huge = {"image": Posted("", "boat", width=9000, height=9000)}
+    reading.go_on.set()
+    asked = interaction()
+    # Discord was wrong.
+    await gate.admission.submit_on(asked, huge, enlarged)
+    assert gate.waiting == [1]
+    reading.size = 9000
+    await gate.admission.submit_on(asked := interaction(), {"image": Posted("", "boat")}, enlarged)
+    assert "million pixels" in asked.followup.send.call_args.args[0]
+    assert gate.waiting == [1]

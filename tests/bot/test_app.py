@@ -14,7 +14,9 @@ from bot.__main__ import _for_the_operator
 from bot.admission import Admission
 from bot.app import Easel
 from bot.background import Background
-from bot.errors import MemberError, OperatorError
+from bot.commands import Form, Slice, Slices
+from bot.custom_ids import OfJob, OfMessage, OfWord
+from bot.errors import OperatorError
 from bot.jobs import Jobs
 from tests.bot.conftest import queued, reply
 from tests.bot.test_admission import interaction
@@ -78,7 +80,7 @@ async def test_connection_that_ends_for_good_is_the_operators(easel: Easel, monk
 
 async def test_deleted_message_deletes_its_job(easel: Easel, jobs: Jobs) -> None:
     admission = create_autospec(Admission, instance=True)
-    easel.add([], admission)
+    easel.add(Slices({}), admission)
     job = await queued(jobs, of=reply(message_id=4711))
     payload: Any = create_autospec(discord.RawMessageDeleteEvent, instance=True, message_id=4711)
     await easel.on_raw_message_delete(payload)
@@ -95,25 +97,41 @@ async def test_error_that_must_stop_the_bot_stops_it_from_a_command_too(easel: E
         await asyncio.wait_for(easel._background.broken(), 5)
 
 
-async def test_forged_button_or_form_of_a_job_that_is_hidden_does_nothing(
-    easel: Easel, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hidden = AsyncMock(return_value=False)
-    monkeypatch.setattr(app_module, "may_see", hidden)
-    said: list[Exception] = []
-    monkeypatch.setattr(easel, "answer_error", AsyncMock(side_effect=lambda _, error: said.append(error)))
-    done = AsyncMock()
-    easel._presses["vary"] = done
-    easel._forms["edit"] = done
-    job = await queued(jobs)
-    await easel.press(interaction(), "vary", job.id, 0)
+def submitted(custom_id: str, **fields: str) -> Any:
+    """A form that a member sends."""
     form = interaction()
     form.type = discord.InteractionType.modal_submit
-    form.data = {"custom_id": f"easel:edit:{job.id}", "components": []}
-    await easel.on_interaction(form)
-    await easel.press(interaction(), "vary", 2**70, 0)
-    done.assert_not_awaited()
-    assert [type(error) for error in said] == [MemberError] * 3
+    components = [{"component": {"custom_id": name, "value": value}} for name, value in fields.items()]
+    form.data = {"custom_id": custom_id, "components": components}
+    return form
+
+
+async def test_forms_and_presses_go_to_their_actions_with_what_they_are_about(easel: Easel) -> None:
+    vary, edit, compose = AsyncMock(), AsyncMock(), AsyncMock()
+    forms: Any = {"edit": Form((OfJob, OfMessage), edit), "compose": Form((OfWord,), compose)}
+    easel.add(Slices({"imagine": Slice(presses={"vary": vary}, forms=forms)}), create_autospec(Admission))
+    await easel.press(pressed := interaction(), "vary", OfJob(7, 2))
+    vary.assert_awaited_once_with(pressed, OfJob(7, 2))
+    await easel.on_interaction(sent := submitted("easel:edit:7:1", prompt="a boat"))
+    edit.assert_awaited_once_with(sent, OfJob(7, 1), {"prompt": "a boat"})
+    await easel.on_interaction(sent := submitted("easel:message:edit:99"))
+    edit.assert_awaited_with(sent, OfMessage(99), {})
+    await easel.on_interaction(sent := submitted("easel:new:compose:a:b"))
+    compose.assert_awaited_once_with(sent, OfWord("a:b"), {})
+
+
+@pytest.mark.parametrize("custom_id", ["easel:retired:7", "easel:message:compose:7", "easel:compose:7"])
+async def test_form_that_nobody_knows_or_that_is_about_something_else_is_refused(easel: Easel, custom_id: str) -> None:
+    compose = AsyncMock()
+    easel.add(Slices({"compose": Slice(forms={"compose": Form((OfWord,), compose)})}), create_autospec(Admission))
+    await easel.on_interaction(sent := submitted(custom_id))
+    compose.assert_not_awaited()
+    assert "another version of Easel" in sent.response.send_message.call_args.args[0]
+
+
+async def test_form_of_another_bots_making_is_left_alone(easel: Easel) -> None:
+    await easel.on_interaction(sent := submitted("other:7"))
+    sent.response.send_message.assert_not_awaited()
 
 
 def test_what_the_operator_must_hear_of_is_found_at_any_depth() -> None:

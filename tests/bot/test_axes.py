@@ -8,14 +8,13 @@ from bot.errors import MemberError
 from bot.requests import grids
 from bot.requests.grids import Axis
 from bot.requests.painting import Wish
-from bot.sources import starting
-from inference.protocol import AddOnInfo, Grid, Lora, Ready
-from tests.bot.conftest import ready
+from inference.protocol import Grid, Lora, Ready
+from tests.bot.conftest import add_on, possible, ready
 
 WISH = Wish(prompt="a red house", seed="7")
-INK = AddOnInfo(name="ink", title="Ink", models=("starter",), weight=0.8)
-NEON = AddOnInfo(name="neon", title="Neon", models=("starter", "turbo"), weight=1.0)
-XL = AddOnInfo(name="xl", title="For XL", models=("turbo",), weight=1.0)
+INK = add_on("ink", "Ink", ("starter",), weight=0.8)
+NEON = add_on("neon", "Neon", ("starter", "turbo"), weight=1.0)
+XL = add_on("xl", "For XL", ("turbo",), weight=1.0)
 
 
 def able() -> Ready:
@@ -23,7 +22,7 @@ def able() -> Ready:
 
 
 def settled(x: str, y: str | None = None, wish: Wish = WISH) -> Grid:
-    return grids.settle(wish, grids.parse(x), None if y is None else grids.parse(y), able())
+    return possible(grids.settle(wish, grids.parse(x), None if y is None else grids.parse(y), able()), able())
 
 
 @pytest.mark.parametrize(
@@ -47,7 +46,7 @@ def test_an_axis_is_a_name_and_its_values(text: str, axis: Axis) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("hats 1, 2", "'hats 1, 2' is no axis: begin with steps, guidance, .*, for example `steps 4, 8, 12`."),
+        ("hats 1, 2", "'hats 1, 2' is no axis: begin with one of steps, guidance, .*, for example `steps 4, 8, 12`."),
         ("4, 8", "'4, 8' is no axis"),
         ("", "'' is no axis"),
         ("steps", "The axis steps has no values: write some with commas between them."),
@@ -104,12 +103,6 @@ def test_two_axes_of_loras_and_the_prompts_own_tags_add_up() -> None:
     assert {tuple(lora.name for lora in cell.loras) for cell in table.cells} == {("neon", "ink")}
 
 
-def test_an_example_is_offered_for_every_lora_that_goes_with_the_model() -> None:
-    offered = [choice.value for choice in starting(grids.examples([INK, NEON]), "Lora")]
-    assert offered == ["lora ink:0, ink:0.4, ink:0.8", "lora neon:0, neon:0.5, neon:1"]
-    assert [choice.value for choice in starting(grids.examples([]), "")] == list(grids.EXAMPLES)
-
-
 @pytest.mark.parametrize(
     ("x", "y", "sentence"),
     [
@@ -124,11 +117,11 @@ def test_an_example_is_offered_for_every_lora_that_goes_with_the_model() -> None
         ("seed lucky", None, "Seed 'lucky' is not a whole number"),
         ("prompt red, (red:99)", None, "The weight 99"),
         ("lora neon, chalk:1", None, "There is no LoRA called 'chalk' here: choose one of ink, neon."),
-        ("lora xl", None, "The LoRA xl does not go with Starter: choose one of ink, neon."),
-        ("lora neon:3", None, "The weight of neon 3 does not fit: choose a number from -2 to 2."),
+        ("lora xl", None, "The LoRA 'xl' does not go with Starter: leave `lora` out"),
+        ("lora neon:3", None, "The weight 3 of a LoRA does not fit: choose a number from -2 to 2."),
         ("lora neon:much", None, "The weight of neon 'much' is not a number"),
-        ("lora neon:1 + neon:0.5", None, "The LoRA neon comes twice: name it once."),
-        ("lora neon:1", "lora none, neon:0.5", "The LoRA neon comes twice"),
+        ("lora neon:1 + neon:0.5", None, "The LoRA 'neon' comes twice: name it once."),
+        ("lora neon:1", "lora none, neon:0.5", "The LoRA 'neon' comes twice"),
     ],
 )
 def test_a_grid_that_cannot_be_painted_gets_a_sentence(x: str, y: str | None, sentence: str) -> None:
@@ -140,12 +133,9 @@ def test_a_grid_of_too_many_pixels_gets_a_sentence() -> None:
     engine = ready()
     large = [type(model)(**{**_fields(model), "upscale": 32}) for model in engine.models]
     with pytest.raises(MemberError, match="This grid would have 268 million pixels and 140 is the most"):
-        grids.settle(
-            Wish(prompt="x", width=128, height=128),
-            grids.parse("seed " + ",".join("123456789"[:8] * 2)),
-            None,
-            ready(models=tuple(large)),
-        )
+        told = ready(models=tuple(large))
+        seeds = grids.parse("seed " + ",".join("123456789"[:8] * 2))
+        possible(grids.settle(Wish(prompt="x", width=128, height=128), seeds, None, told), told)
 
 
 def _fields(struct: object) -> dict[str, object]:
@@ -162,4 +152,4 @@ def test_reroll_gives_all_cells_one_new_seed_unless_the_seed_is_an_axis() -> Non
 
 def test_old_grid_is_checked_against_todays_engine() -> None:
     with pytest.raises(MemberError, match="no model called 'starter'"):
-        grids.check(settled("steps 4, 8"), ready(models=(), default_model="turbo"))
+        possible(settled("steps 4, 8"), ready(models=(), default_model="turbo"))

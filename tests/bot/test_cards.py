@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bot import cards
-from bot.commands.imagine import LOOK
+from bot.commands.imagine import Looks
 from bot.job import StoredPicture, asked
 from bot.pictures.fitting import Shown
 from inference.protocol import Answer, Imagine, Progress
@@ -23,7 +23,7 @@ def test_markdown_and_mentions_are_disarmed() -> None:
 
 def test_long_prompt_is_shortened_where_it_is_shown() -> None:
     assert cards.shorten("x" * 400, 300) == "x" * 299 + "…"
-    assert len(LOOK.headline(job(1, prompt="x" * 2000).request)) == cards.PROMPT_CHARS + 4
+    assert len(Looks().headline(job(1, prompt="x" * 2000).request)) == cards.PROMPT_CHARS + 4
 
 
 def test_progress_bar_fills_from_empty_to_full() -> None:
@@ -44,15 +44,15 @@ def test_words_that_wildcards_drew_are_shown_for_each_picture() -> None:
     wild = replace(job(3, prompt="a {red|blue} *house*", negative="{fog|rain}", count=2), pictures=pictures)
     request = asked(wild, Imagine)
     shown = [Shown(Path("made.png"), "png")] * 2
-    text = str(LOOK.finished(wild, shown).view.to_components())
+    text = str(Looks().finished(wild, shown).view.to_components())
     for number, seed in ((1, 7), (2, 8)):
         prompt, negative = request.drawn(seed)
         assert f"{number}. {cards.plain(prompt)} · without {negative}" in text.replace("\\\\", "\\")
     plain = replace(job(3, prompt="a {red} house", count=2), pictures=pictures)
-    assert "1. " not in str(LOOK.finished(plain, shown).view.to_components())
+    assert "1. " not in str(Looks().finished(plain, shown).view.to_components())
 
 
 def test_what_was_done_otherwise_than_asked_stands_in_the_small_print() -> None:
     done = replace(job(3), answer=Answer(notes=("Tiny does not weigh words: the weights were left out.",)))
-    shown = json.dumps(LOOK.finished(done, []).view.to_components())
+    shown = json.dumps(Looks().finished(done, []).view.to_components())
     assert "the weights were left out" in shown

@@ -25,7 +25,7 @@ from bot.job import Job, Reply, Way
 from bot.jobs import Jobs
 from bot.pictures.workers import Workshop
 from bot.posting import Posting, Unknown
-from inference.protocol import INCOMING, Answer, Describe, Input, Region
+from inference.protocol import INCOMING, Answer, Describe, Input, Reason, Region
 from tests.bot.conftest import finished, queued, reply, request
 from tests.bot.test_fitting import noise
 
@@ -77,7 +77,7 @@ async def delivery(
     posting.put.side_effect = discord_.answer
     background = Background()
     workshop = Workshop(tmp_path / INCOMING)
-    opened = Delivery(posting, background, jobs, commands.looks(), workshop)
+    opened = Delivery(posting, background, jobs, commands.load().looks, workshop)
     yield opened
     opened.close()
     await background.close()
@@ -229,7 +229,7 @@ async def test_look_that_raises_ends_in_a_plain_card(
     def stumble(*_: object) -> Card:
         raise KeyError("a request of years ago")
 
-    monkeypatch.setattr(type(commands.looks()["imagine"]), "finished", stumble)
+    monkeypatch.setattr(type(commands.load().looks["imagine"]), "finished", stumble)
     job = await ended(jobs, tmp_path, b"a picture")
     delivery.deliver(job)
     await arrived(jobs, delivery, job)
@@ -285,7 +285,7 @@ async def test_headline_that_raises_is_replaced(
     def stumble(*_: object) -> str:
         raise KeyError("a request of years ago")
 
-    monkeypatch.setattr(type(commands.looks()["imagine"]), "headline", stumble)
+    monkeypatch.setattr(type(commands.load().looks["imagine"]), "headline", stumble)
     assert delivery.headline(await queued(jobs)) == "**imagine**"
 
 
@@ -330,14 +330,14 @@ def size_of(data: bytes | Path) -> int:
 
 @pytest.mark.parametrize("sign", ["*", "_", "`", "\\", "|", "~", "#", "x", "画"])
 async def test_no_card_is_longer_than_discord_takes(jobs: Jobs, tmp_path: Path, sign: str) -> None:
-    looks = commands.looks()
+    looks = commands.load().looks
     image = Input("0" * 64, 64, 64)
-    regions = tuple(Region(sign * 200, (0.0, 0.0, 64.0, 64.0)) for _ in range(20))
+    regions = tuple(Region(sign * 200, (0.0, 0.0, 64.0, 64.0), ()) for _ in range(20))
     asked = Describe(job=1, model="m", image=image, task="detailed caption")
     answered = Job(1, asked, "finished", 0, reply(), 0.0, answer=Answer(text=sign * 5000, regions=regions))
     wild = "{" + "|".join([sign * 400, sign * 500]) + "}"
     painted = await ended(jobs, tmp_path, *([b"x"] * 4), prompt=wild, negative=wild, count=4)
-    failed = replace(painted, state="failed", failure_message=sign * 9000)
+    failed = replace(painted, state="failed", failure=Reason(sign * 9000, {}))
     cards_ = [
         looks["describe"].finished(answered, []),
         looks["imagine"].finished(painted, [delivery_module.Shown(tmp_path, "png", note=sign * 3000)] * 4),

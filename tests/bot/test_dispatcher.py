@@ -8,19 +8,20 @@ import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from unittest.mock import create_autospec
 
 import pytest
 
 from bot import database as database_module
 from bot import dispatcher as dispatcher_module
+from bot import lines as lines_module
 from bot.cards import Card
 from bot.delivery import Delivery
 from bot.dispatcher import Dispatcher
 from bot.errors import EngineDied, OperatorError
 from bot.job import Job, asked
 from bot.jobs import Jobs
-from bot.queue import Queue
 from inference.protocol import (
     Answer,
     Classify,
@@ -31,57 +32,90 @@ from inference.protocol import (
     Input,
     LabelShare,
     Progress,
-    Ready,
     Request,
+    because,
     sha256_of,
 )
-from tests.bot.conftest import finished, kept, on_uploads, queued, ready, reply, request
+from tests.bot.conftest import failure, finished, kept, on_uploads, queued, ready, reply, request
 
 Script = Callable[["ScriptedEngine", Request], AsyncIterator[Event]]
+
+
+class ScriptedLane:
+    """A lane in this process, which takes what it is told to."""
+
+    def __init__(
+        self, engine: ScriptedEngine, name: str, takes: Callable[[Request, bool], bool], capacity: int = 1
+    ) -> None:
+        self.name = name
+        self.batches: list[list[int]] = []
+        self._engine = engine
+        self._takes = takes
+        self._capacity = capacity
+        self._up, self._down = asyncio.Event(), asyncio.Event()
+        self.come_back()
+
+    def takes(self, request: Request, *, alone: bool) -> bool:
+        return self._takes(request, alone)
+
+    def capacity(self, request: Request) -> int:
+        return self._capacity
+
+    async def up(self) -> None:
+        await self._up.wait()
+
+    async def down(self) -> None:
+        await self._down.wait()
+
+    def go_away(self) -> None:
+        self._up.clear()
+        self._down.set()
+
+    def come_back(self) -> None:
+        self._up.set()
+        self._down.clear()
+
+    async def run(self, requests: Sequence[Request]) -> AsyncGenerator[Event, None]:
+        self.batches.append([request.job for request in requests])
+        for wanted in requests:
+            async for event in self._engine.script(self._engine, wanted):
+                yield event
 
 
 class ScriptedEngine:
     """An engine in this process: what it does with a request is up to the test."""
 
-    def __init__(self, script: Script, data: Path) -> None:
+    def __init__(self, script: Script, data: Path, capacity: int = 1) -> None:
         self.script = script
         self.data = data
-        self.starts = 0
-        self.batches: list[list[int]] = []
+        self.lanes = [
+            ScriptedLane(self, "slow", lambda request, alone: alone or not request.quick, capacity),
+            ScriptedLane(self, "quick", lambda request, alone: request.quick and not alone, capacity),
+        ]
+        self.ready = ready()
+        self.deaths = 0
+        self.comes_back = True
         self.cancelled: set[int] = set()
         self.cancellation = asyncio.Event()
-        self._up = asyncio.Event()
-        self._up.set()
-        self._death: asyncio.Future[EngineDied] = asyncio.get_running_loop().create_future()
 
     @property
-    def ready(self) -> Ready:
-        return ready()
-
-    async def start(self) -> None:
-        self.starts += 1
-        self._death = asyncio.get_running_loop().create_future()
-        self._up.set()
-
-    async def up(self) -> None:
-        await self._up.wait()
-
-    async def ended(self) -> EngineDied:
-        return await asyncio.shield(self._death)
+    def batches(self) -> list[list[int]]:
+        return [batch for lane in self.lanes for batch in lane.batches]
 
     def die(self, *at_work: int) -> EngineDied:
-        """End; returns what to raise."""
-        death = EngineDied("gone", frozenset(at_work))
-        self._up.clear()
-        if not self._death.done():
-            self._death.set_result(death)
-        return death
+        """End, and come back a little later; returns what to raise."""
+        self.deaths += 1
+        for lane in self.lanes:
+            lane.go_away()
+            if self.comes_back:
+                asyncio.get_running_loop().call_later(0.01, lane.come_back)
+        return EngineDied("gone", frozenset(at_work))
 
-    async def run(self, requests: Sequence[Request]) -> AsyncGenerator[Event, None]:
-        self.batches.append([request.job for request in requests])
-        for wanted in requests:
-            async for event in self.script(self, wanted):
-                yield event
+    async def start(self) -> None:
+        pass
+
+    async def keep(self) -> None:
+        pass
 
     async def cancel(self, job_id: int) -> None:
         self.cancelled.add(job_id)
@@ -100,10 +134,9 @@ async def paint(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]
 class Studio:
     """A dispatcher with everything around it, and what it has delivered."""
 
-    def __init__(self, jobs: Jobs, script: Script, data: Path) -> None:
+    def __init__(self, jobs: Jobs, engine: ScriptedEngine) -> None:
         self.jobs = jobs
-        self.engine = ScriptedEngine(script, data)
-        self.queue, self.quick_queue = Queue(lambda _: 1), Queue(lambda _: 1)
+        self.engine = engine
         self.delivery = create_autospec(Delivery, spec_set=True, instance=True)
         self.delivery.headline.return_value = "a red house"
         self.delivered: list[Job] = []
@@ -111,7 +144,7 @@ class Studio:
         self.arrival = asyncio.Event()
         self.delivery.deliver.side_effect = self._deliver
         self.delivery.show.side_effect = self._show
-        self.dispatcher = Dispatcher(jobs, self.queue, self.quick_queue, self.engine, self.delivery)
+        self.dispatcher = Dispatcher(jobs, engine, self.delivery)
 
     def _deliver(self, job: Job) -> None:
         self.delivered.append(job)
@@ -142,18 +175,17 @@ class Studio:
             await self.arrival.wait()
 
 
-Open = Callable[[Script], Studio]
+Open = Callable[..., Studio]
 
 
 @pytest.fixture
 def studio_of(jobs: Jobs, tmp_path: Path) -> Open:
-    return lambda script: Studio(jobs, script, tmp_path)
+    return lambda script, capacity=1: Studio(jobs, ScriptedEngine(script, tmp_path, capacity))
 
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatcher_module, "RESTART_AFTER_S", (0.0,))
-    monkeypatch.setattr(dispatcher_module, "SHOW_EVERY_S", 0.0)
+    monkeypatch.setattr(lines_module, "SHOW_EVERY_S", 0.0)
     monkeypatch.setattr(dispatcher_module, "REST_S", 0.0)
 
 
@@ -179,11 +211,11 @@ async def test_job_that_was_running_when_the_bot_was_killed_runs_again_with_the_
 
 async def test_finished_but_undelivered_job_is_delivered_at_the_next_start(jobs: Jobs, studio_of: Open) -> None:
     job = await queued(jobs, request(), reply())
-    await jobs.fail(job.id, "out_of_memory", "Too large.")
+    await jobs.fail(job.id, "out_of_memory", because("Too large."))
     studio = studio_of(paint)
     async with studio.open():
         [late] = await studio.deliveries(1)
-    assert (late.id, late.failure_message) == (job.id, "Too large.")
+    assert (late.id, failure(late)) == (job.id, "Too large.")
     assert studio.engine.batches == []
 
 
@@ -204,7 +236,7 @@ async def test_job_that_stops_the_engine_twice_is_set_aside_and_the_others_go_on
         delivered = {asked(job, Imagine).prompt: job for job in await studio.deliveries(2)}
     assert delivered["a blue boat"].state == "finished"
     assert delivered["poison"].state == "failed"
-    assert "stopped the engine 2 times" in (delivered["poison"].failure_message or "")
+    assert "stopped the engine 2 times" in failure(delivered["poison"])
     assert sum(poison.id in batch for batch in studio.engine.batches) == 2
     assert f"job {poison.id} ended the engine 2 times" in caplog.text
 
@@ -240,7 +272,7 @@ async def test_running_job_is_cancelled_by_the_engine(jobs: Jobs, studio_of: Ope
     async def paint_until_cancelled(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
         started.set()
         await engine.cancellation.wait()
-        yield Failed(wanted.job, "cancelled", "Cancelled.")
+        yield Failed(wanted.job, "cancelled", because("cancelled"))
 
     job = await queued(jobs, request(), reply())
     studio = studio_of(paint_until_cancelled)
@@ -281,17 +313,15 @@ async def test_quick_job_does_not_wait_for_a_slow_one(jobs: Jobs, studio_of: Ope
         assert [job.id for job in await studio.deliveries(2)] == [quick.id, slow.id]
 
 
-async def test_death_under_both_queues_starts_the_engine_once_and_loses_nothing(
-    jobs: Jobs, studio_of: Open, tmp_path: Path
-) -> None:
+async def test_death_under_both_lanes_loses_nothing(jobs: Jobs, studio_of: Open, tmp_path: Path) -> None:
     waiting = asyncio.Barrier(2)
 
     async def die_once(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
-        if not engine.starts:
+        if not engine.deaths:
             await waiting.wait()
             raise engine.die()
         if isinstance(wanted, Classify):
-            yield Finished(job=wanted.job, pictures=(), recipe={}, seconds=0.1)
+            yield Finished(job=wanted.job, pictures=(), recipe={}, seconds=0.1, answer=Answer())
         else:
             async for event in paint(engine, wanted):
                 yield event
@@ -302,29 +332,81 @@ async def test_death_under_both_queues_starts_the_engine_once_and_loses_nothing(
     async with studio.open():
         delivered = await studio.deliveries(2)
     assert {job.state for job in delivered} == {"finished"}
-    assert studio.engine.starts == 1
+    assert [len(lane.batches) for lane in studio.engine.lanes] == [2, 2]
 
 
-async def test_quick_job_that_stopped_the_engine_runs_again_among_the_slow_ones(
-    jobs: Jobs, studio_of: Open, tmp_path: Path
-) -> None:
+async def test_quick_job_that_stopped_the_engine_runs_again_alone(jobs: Jobs, studio_of: Open, tmp_path: Path) -> None:
+    async def answer(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
+        yield Finished(job=wanted.job, pictures=(), recipe={}, seconds=0.1)
+
     job = await on_uploads(jobs, tmp_path, question(), b"boat")
     await jobs.start([job.id])
     await jobs.requeue([job.id], {job.id})
-    studio = studio_of(paint)
-    await studio.dispatcher.resume()
-    assert (len(studio.queue), len(studio.quick_queue)) == (1, 0)
+    studio = studio_of(answer)
+    async with studio.open():
+        await studio.deliveries(1)
+    assert [lane.batches for lane in studio.engine.lanes] == [[[job.id]], []]
+
+
+def engine_of_two_cards(script: Script, data: Path) -> ScriptedEngine:
+    engine = ScriptedEngine(script, data)
+    engine.lanes = [ScriptedLane(engine, name, lambda *_: True) for name in ("cuda:0", "cuda:1")]
+    return engine
+
+
+async def test_jobs_go_to_the_lane_with_the_least_to_do(jobs: Jobs, tmp_path: Path) -> None:
+    both = asyncio.Barrier(2)
+
+    async def wait_for_each_other(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
+        await both.wait()
+        async for event in paint(engine, wanted):
+            yield event
+
+    for member in range(4):
+        await queued(jobs, request(), reply(member))
+    studio = Studio(jobs, engine_of_two_cards(wait_for_each_other, tmp_path))
+    async with studio.open():
+        assert {job.state for job in await studio.deliveries(4)} == {"finished"}
+    assert [len(lane.batches) for lane in studio.engine.lanes] == [2, 2]
+
+
+async def test_lane_that_goes_away_costs_only_its_own_jobs_a_try(jobs: Jobs, tmp_path: Path) -> None:
+    both, dead = asyncio.Barrier(2), asyncio.Event()
+
+    async def lose_a_card(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
+        first, second = engine.lanes
+        if [wanted.job] not in second.batches and not dead.is_set():
+            await both.wait()
+            first.go_away()
+            dead.set()
+            raise EngineDied("gone", frozenset([wanted.job]))
+        if not dead.is_set():
+            await both.wait()
+            await dead.wait()
+        async for event in paint(engine, wanted):
+            yield event
+
+    unlucky, other = await queued(jobs), await queued(jobs)
+    studio = Studio(jobs, engine_of_two_cards(lose_a_card, tmp_path))
+    async with studio.open():
+        done = {job.id: (job.state, job.attempts) for job in await studio.deliveries(2)}
+    assert done == {unlucky.id: ("finished", 1), other.id: ("finished", 0)}
+    assert [lane.batches for lane in studio.engine.lanes] == [[[unlucky.id]], [[other.id], [unlucky.id]]]
 
 
 async def test_engine_failure_reaches_the_member_in_words(jobs: Jobs, studio_of: Open) -> None:
     async def fail(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
-        yield Failed(wanted.job, "out_of_memory", "Try 64x64.")
+        yield Failed(wanted.job, "out_of_memory", because("memory_for_size", width=512, height=512, smaller="64x64"))
 
     await queued(jobs, request(), reply())
     studio = studio_of(fail)
     async with studio.open():
         [job] = await studio.deliveries(1)
-    assert (job.state, job.failure_kind, job.failure_message) == ("failed", "out_of_memory", "Try 64x64.")
+    assert (job.state, job.failure_kind, failure(job)) == (
+        "failed",
+        "out_of_memory",
+        "512x512 does not fit into the device's memory: try 64x64.",
+    )
 
 
 async def never_end(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
@@ -336,7 +418,7 @@ def says(studio: Studio, job: Job, words: str) -> Callable[[], bool]:
     return lambda: any(number == job.id and words in card for number, card in studio.shown)
 
 
-async def test_engine_that_dies_idle_is_started_again_and_nobody_is_blamed(jobs: Jobs, studio_of: Open) -> None:
+async def test_nobody_is_blamed_for_an_engine_that_dies_idle(jobs: Jobs, studio_of: Open) -> None:
     studio = studio_of(paint)
     async with studio.open():
         await asyncio.sleep(0)
@@ -344,7 +426,6 @@ async def test_engine_that_dies_idle_is_started_again_and_nobody_is_blamed(jobs:
         job = await queued(jobs)
         studio.dispatcher.put(job)
         [done] = await studio.deliveries(1)
-    assert studio.engine.starts == 1
     assert (done.state, done.attempts) == ("finished", 0)
 
 
@@ -354,7 +435,7 @@ async def test_only_who_was_at_work_is_blamed_for_the_engines_death(
     both = asyncio.Barrier(2)
 
     async def die_of_the_question(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
-        if not engine.starts:
+        if not engine.deaths:
             await both.wait()
             raise engine.die(quick.id)
         yield finished(engine.data, wanted.job)
@@ -367,11 +448,9 @@ async def test_only_who_was_at_work_is_blamed_for_the_engines_death(
     assert done == {slow.id: 0, quick.id: 1}
 
 
-async def test_cards_say_that_the_engine_is_being_started_again(
-    jobs: Jobs, studio_of: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(dispatcher_module, "RESTART_AFTER_S", (60.0,))
+async def test_cards_say_that_the_engine_is_being_started_again(jobs: Jobs, studio_of: Open) -> None:
     studio = studio_of(paint)
+    studio.engine.comes_back = False
     async with studio.open():
         await asyncio.sleep(0)
         studio.engine.die()
@@ -379,6 +458,9 @@ async def test_cards_say_that_the_engine_is_being_started_again(
         studio.dispatcher.put(job)
         await studio.until(says(studio, job, "the engine is being started again"))
         assert "being started again" in str(studio.dispatcher.card(job).view.to_components())
+        for lane in studio.engine.lanes:
+            lane.come_back()
+        await studio.deliveries(1)
 
 
 async def test_cancel_between_the_queue_and_the_engine_holds(
@@ -406,6 +488,54 @@ async def test_cancel_between_the_queue_and_the_engine_holds(
     assert studio.engine.batches == [[other.id]]
 
 
+async def test_cancel_while_a_neighbour_is_ended_holds_without_being_painted(
+    jobs: Jobs, studio_of: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starting, go_on = asyncio.Event(), asyncio.Event()
+    start, fail = jobs.start, jobs.fail
+
+    async def start_slowly(job_ids: list[int]) -> None:
+        starting.set()
+        await go_on.wait()
+        await start(job_ids)
+
+    async def cancel_the_first_meanwhile(job_id: int, *given: Any) -> Job | None:
+        if job_id == second.id:
+            assert await studio.dispatcher.cancel(first)
+        return await fail(job_id, *given)
+
+    monkeypatch.setattr(jobs, "start", start_slowly)
+    monkeypatch.setattr(jobs, "fail", cancel_the_first_meanwhile)
+    first, second, third = await queued(jobs), await queued(jobs), await queued(jobs)
+    studio = studio_of(paint, capacity=3)
+    async with studio.open():
+        await starting.wait()
+        assert await studio.dispatcher.cancel(second)
+        go_on.set()
+        delivered = await studio.deliveries(3)
+    assert {one.id: one.state for one in delivered} == {
+        first.id: "cancelled",
+        second.id: "cancelled",
+        third.id: "finished",
+    }
+    assert studio.engine.batches == [[third.id]]
+
+
+async def test_cancelled_job_that_fails_in_the_engine_ends_as_cancelled(jobs: Jobs, studio_of: Open) -> None:
+    async def fail_when_asked_to_stop(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
+        yield Progress(wanted.job, 0, 8)
+        await engine.cancellation.wait()
+        yield Failed(wanted.job, "out_of_memory", "Try 64x64.")
+
+    job = await queued(jobs)
+    studio = studio_of(fail_when_asked_to_stop)
+    async with studio.open():
+        await studio.until(says(studio, job, "0/8"))
+        assert await studio.dispatcher.cancel(job)
+        [ended] = await studio.deliveries(1)
+    assert (ended.state, ended.failure_kind) == ("cancelled", "cancelled")
+
+
 @pytest.mark.parametrize("end", ["cancel", "delete"])
 async def test_job_that_comes_into_its_queue_while_it_is_ended_does_not_wait(
     jobs: Jobs, studio_of: Open, monkeypatch: pytest.MonkeyPatch, end: str
@@ -421,7 +551,7 @@ async def test_job_that_comes_into_its_queue_while_it_is_ended_does_not_wait(
 
     monkeypatch.setattr(jobs, end, put_meanwhile)
     await getattr(studio.dispatcher, end)(job)
-    assert job.id not in studio.queue
+    assert studio.dispatcher.waiting() == 0
     assert studio.engine.cancelled == {job.id}
 
 
@@ -572,7 +702,7 @@ async def test_error_that_nobody_foresaw_fails_the_job_and_not_the_bot(jobs: Job
     async with studio.open():
         ended = {job.id: job for job in await studio.deliveries(2)}
     assert ended[first.id].state == "failed"
-    assert "try again" in (ended[first.id].failure_message or "")
+    assert "try again" in failure(ended[first.id])
     assert ended[second.id].state == "finished"
 
 
@@ -587,7 +717,7 @@ async def test_result_that_somebody_removed_fails_the_job_in_words(jobs: Jobs, s
     studio = studio_of(lose)
     async with studio.open():
         [ended] = await studio.deliveries(1)
-    assert (ended.state, ended.failure_message) == ("failed", "The result got lost on its way: try again.")
+    assert (ended.state, failure(ended)) == ("failed", "The result got lost on its way: try again.")
 
 
 async def test_places_and_estimates_are_told_to_the_next_ones(jobs: Jobs, studio_of: Open, tmp_path: Path) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from unittest.mock import create_autospec
 
 import pytest
 from discord import app_commands
 
 from bot import commands
-from bot.dispatcher import Dispatcher
 from bot.settings import Settings
+from inference import settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,8 +22,7 @@ def sections() -> dict[str, str]:
 
 
 def test_every_command_and_each_of_its_options_is_documented() -> None:
-    dispatcher = create_autospec(Dispatcher, spec_set=True, instance=True)
-    found = [command for slice_ in commands.load(dispatcher) for command in slice_.commands]
+    found = list(commands.load().commands.values())
     assert {command.name for command in found} >= {"imagine", "reroll", "upscale", "describe", "classify"}
     for command in found:
         if isinstance(command, app_commands.ContextMenu):
@@ -34,6 +32,14 @@ def test_every_command_and_each_of_its_options_is_documented() -> None:
         for parameter in command.parameters:
             assert f"`{parameter.display_name}`" in section, f"/{command.name} {parameter.name}"
             assert parameter.description != "…", f"/{command.name} {parameter.name} has no description"
+
+
+def test_both_processes_log_alike_and_it_stands_in_one_place() -> None:
+    assert settings.read({}).log_level == Settings.model_fields["easel_log_level"].default == "INFO"
+    rows = [line for file in (ROOT / "docs").glob("*.md") for line in file.read_text().splitlines()]
+    [row] = [line for line in rows if line.startswith("| `EASEL_LOG_LEVEL`")]
+    assert row.endswith("| `INFO` |")
+    assert "#EASEL_LOG_LEVEL=INFO\n" in (ROOT / ".env.example").read_text()
 
 
 @pytest.mark.parametrize("file", ["docs/deployment.md", ".env.example"])

@@ -1,4 +1,4 @@
-"""The bot's end of the inference process, against processes that speak the protocol and misbehave."""
+"""The bot's engine of one process, against processes that speak the protocol and misbehave."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from bot import engine as engine_module
-from bot import environment
-from bot.engine import LocalEngine
+from bot import environment, settings
+from bot.engine import factory
+from bot.engine import process as process_module
+from bot.engine.process import InferenceProcess
 from bot.errors import EngineDied, OperatorError
 from inference.protocol import Classify, Event, Finished, Imagine, Input, Request
 from tests.bot.conftest import request
@@ -37,36 +38,47 @@ def receive():
         return data
     return unpack_message(exactly(frame_bytes(exactly(4))))
 def finish(job):
-    send(Finished(job=job, pictures=(), recipe={{}}, seconds=0.1))
+    send(Finished(job=job, pictures=(), recipe={{}}, seconds=0.1, answer=Answer()))
 """
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def engine_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., LocalEngine]:
-    """An engine whose process runs this script; `{starts}` counts how often it was started."""
+def engine_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., InferenceProcess]:
+    """A process that runs this script, as every other one does that is started in the test."""
 
-    def make(script: str, silence_s: float = 60.0, **environ: str) -> LocalEngine:
+    def make(script: str, silence_s: float = 60.0, **environ: str) -> InferenceProcess:
         file = tmp_path / "engine.py"
         file.write_text(PRELUDE.format(root=str(ROOT)) + script)
         python = tmp_path / "python"
         python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{file}" "$@"\n')
         python.chmod(0o700)
-        monkeypatch.setattr(engine_module.sys, "executable", str(python))
-        monkeypatch.setattr(engine_module, "WATCH_EVERY_S", 0.05)
-        return LocalEngine({**os.environ, **environ}, tmp_path, silence_s)
+        monkeypatch.setattr(process_module.sys, "executable", str(python))
+        monkeypatch.setattr(process_module, "WATCH_EVERY_S", 0.05)
+        return InferenceProcess({**os.environ, **environ}, tmp_path, silence_s)
 
     return make
 
 
 @asynccontextmanager
-async def running(engine: LocalEngine) -> AsyncIterator[LocalEngine]:
+async def running(engine: InferenceProcess) -> AsyncIterator[InferenceProcess]:
     await engine.start()
     try:
         yield engine
     finally:
         await engine.close()
+
+
+@asynccontextmanager
+async def kept(engine: InferenceProcess) -> AsyncIterator[None]:
+    """Start it again whenever it dies meanwhile."""
+    keeping = asyncio.create_task(engine.keep())
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
 
 
 def slow(number: int) -> Imagine:
@@ -77,11 +89,11 @@ def quick(number: int) -> Classify:
     return Classify(job=number, model="clip", image=Input("0" * 64, 64, 64), labels=("a", "b"), templates=("{}",))
 
 
-async def events(engine: LocalEngine, *requests: Request) -> list[Event]:
+async def events(engine: InferenceProcess, *requests: Request) -> list[Event]:
     return [event async for event in engine.run(requests)]
 
 
-async def test_events_reach_the_run_that_waits_for_them(engine_of: Callable[..., LocalEngine]) -> None:
+async def test_events_reach_the_run_that_waits_for_them(engine_of: Callable[..., InferenceProcess]) -> None:
     script = """
 send(ready())
 first, second = receive(), receive()
@@ -97,7 +109,7 @@ receive()
     assert [event.job for event in of_second if isinstance(event, Finished)] == [2]
 
 
-async def test_only_what_was_at_work_is_blamed_for_the_death(engine_of: Callable[..., LocalEngine]) -> None:
+async def test_only_what_was_at_work_is_blamed_for_the_death(engine_of: Callable[..., InferenceProcess]) -> None:
     script = """
 send(ready())
 batches = [receive(), receive()]
@@ -116,7 +128,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert "exit status -9" in str(death)
 
 
-async def test_job_that_had_not_begun_is_not_blamed(engine_of: Callable[..., LocalEngine]) -> None:
+async def test_job_that_had_not_begun_is_not_blamed(engine_of: Callable[..., InferenceProcess]) -> None:
     script = "send(ready())\nreceive()\nsys.exit(1)\n"
     async with running(engine_of(script)) as engine:
         with pytest.raises(EngineDied) as raised:
@@ -124,12 +136,12 @@ async def test_job_that_had_not_begun_is_not_blamed(engine_of: Callable[..., Loc
     assert raised.value.at_work == frozenset()
 
 
-async def test_job_that_has_ended_is_not_blamed(engine_of: Callable[..., LocalEngine]) -> None:
+async def test_job_that_has_ended_is_not_blamed(engine_of: Callable[..., InferenceProcess]) -> None:
     script = """
 send(ready())
 [one, two] = receive().requests
 send(Began((one.job,)))
-send(Failed(one.job, "invalid_input", "No."))
+send(Failed(one.job, "invalid_input", because("no_prompt")))
 send(Began((two.job,)))
 sys.exit(1)
 """
@@ -139,7 +151,7 @@ sys.exit(1)
     assert raised.value.at_work == {2}
 
 
-async def test_death_of_an_idle_engine_is_heard_of(engine_of: Callable[..., LocalEngine]) -> None:
+async def test_death_of_an_idle_engine_is_heard_of(engine_of: Callable[..., InferenceProcess]) -> None:
     async with running(engine_of("send(ready())\nsys.exit(1)\n")) as engine:
         death = await engine.ended()
         assert death.at_work == frozenset()
@@ -150,7 +162,7 @@ async def test_death_of_an_idle_engine_is_heard_of(engine_of: Callable[..., Loca
 
 
 async def test_engine_that_hangs_is_ended(
-    engine_of: Callable[..., LocalEngine], caplog: pytest.LogCaptureFixture
+    engine_of: Callable[..., InferenceProcess], caplog: pytest.LogCaptureFixture
 ) -> None:
     script = """
 send(ready())
@@ -167,7 +179,7 @@ while True:
     assert "gave no sign of life" in caplog.text
 
 
-async def test_engine_that_gives_signs_of_life_may_take_its_time(engine_of: Callable[..., LocalEngine]) -> None:
+async def test_engine_that_gives_signs_of_life_may_take_its_time(engine_of: Callable[..., InferenceProcess]) -> None:
     script = """
 send(ready())
 [request] = receive().requests
@@ -182,7 +194,7 @@ receive()
         assert await events(engine, slow(1))
 
 
-async def test_engine_that_loads_may_be_silent_for_longer(engine_of: Callable[..., LocalEngine]) -> None:
+async def test_engine_that_loads_may_be_silent_for_longer(engine_of: Callable[..., InferenceProcess]) -> None:
     script = """
 send(ready())
 [request] = receive().requests
@@ -196,7 +208,7 @@ receive()
         assert await events(engine, slow(1))
 
 
-async def test_idle_engine_may_be_silent_for_ever(engine_of: Callable[..., LocalEngine]) -> None:
+async def test_idle_engine_may_be_silent_for_ever(engine_of: Callable[..., InferenceProcess]) -> None:
     script = """
 send(ready())
 send(Alive(False))
@@ -209,19 +221,140 @@ receive()
         assert await events(engine, slow(1))
 
 
-async def test_engine_that_speaks_nonsense_is_dead(engine_of: Callable[..., LocalEngine]) -> None:
+async def test_engine_that_speaks_nonsense_is_dead(engine_of: Callable[..., InferenceProcess]) -> None:
     async with running(engine_of('send(ready())\nsock.sendall(b"HTTP/1.1 200 OK")\nreceive()\n')) as engine:
         assert "nobody can read" in str(await engine.ended())
 
 
-async def test_operators_mistake_ends_the_start(engine_of: Callable[..., LocalEngine]) -> None:
+async def test_operators_mistake_ends_the_start(engine_of: Callable[..., InferenceProcess]) -> None:
     engine = engine_of("sys.exit(2)\n")
     with pytest.raises(OperatorError):
         await engine.start()
     await engine.close()
 
 
-async def test_engine_gets_no_secrets(engine_of: Callable[..., LocalEngine], tmp_path: Path) -> None:
+COUNT_STARTS = """
+open("starts", "a").write(".")
+starts = len(open("starts").read())
+"""
+
+
+async def test_process_that_dies_is_started_again_once_however_many_runs_it_had(
+    engine_of: Callable[..., InferenceProcess], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = (
+        f"os.chdir({str(tmp_path)!r})\n{COUNT_STARTS}"
+        + """
+send(ready())
+for _ in range(2):
+    [request] = receive().requests
+    if starts > 1:
+        finish(request.job)
+if starts > 1:
+    receive()
+"""
+    )
+    monkeypatch.setattr(process_module, "RESTART_AFTER_S", (0.0,))
+    async with running(engine_of(script)) as engine, kept(engine):
+        results = await asyncio.gather(events(engine, slow(1)), events(engine, quick(2)), return_exceptions=True)
+        assert all(isinstance(result, EngineDied) for result in results)
+        await engine.up()
+        await asyncio.gather(events(engine, slow(1)), events(engine, quick(2)))
+    assert (tmp_path / "starts").read_text() == ".."
+
+
+async def test_process_that_does_not_start_is_tried_again_and_that_is_said(
+    engine_of: Callable[..., InferenceProcess],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    script = (
+        f"os.chdir({str(tmp_path)!r})\n{COUNT_STARTS}"
+        + """
+if starts in (2, 3):
+    sys.exit(1)
+send(ready())
+if starts == 1:
+    sys.exit(1)
+receive()
+"""
+    )
+    monkeypatch.setattr(process_module, "RESTART_AFTER_S", (0.0, 0.01))
+    async with running(engine_of(script)) as engine, kept(engine):
+        await engine.ended()
+        await engine.up()
+    assert (tmp_path / "starts").read_text() == "...."
+    assert caplog.text.count("next try in 0.01 s") == 2
+
+
+async def test_operators_mistake_ends_the_keeping(
+    engine_of: Callable[..., InferenceProcess], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = (
+        f"os.chdir({str(tmp_path)!r})\n{COUNT_STARTS}"
+        + """
+if starts > 1:
+    sys.exit(2)
+send(ready())
+sys.exit(1)
+"""
+    )
+    monkeypatch.setattr(process_module, "RESTART_AFTER_S", (0.0,))
+    async with running(engine_of(script)) as engine:
+        with pytest.raises(OperatorError):
+            await engine.keep()
+
+
+async def test_local_engine_has_one_way_for_each_request(
+    engine_of: Callable[..., InferenceProcess], tmp_path: Path
+) -> None:
+    engine_of("send(ready())\nreceive()\n")
+    engine = factory.build(settings.read({"DISCORD_TOKEN": "a", "EASEL_DATA": str(tmp_path)}), os.environ)
+    ways = {
+        (request.quick, alone): [lane.name for lane in engine.lanes if lane.takes(request, alone=alone)]
+        for request in (slow(1), quick(2))
+        for alone in (False, True)
+    }
+    assert ways == {
+        (False, False): ["slow"],
+        (False, True): ["slow"],
+        (True, False): ["quick"],
+        # Between the steps of a slow one it would not be alone.
+        (True, True): ["slow"],
+    }
+
+
+async def test_lanes_of_the_local_engine_come_and_go_with_its_process(
+    engine_of: Callable[..., InferenceProcess], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine_of("""
+send(ready())
+[request] = receive().requests
+send(Began((request.job,)))
+sys.exit(1)
+""")
+    monkeypatch.setattr(process_module, "RESTART_AFTER_S", (0.0,))
+    engine = factory.build(settings.read({"DISCORD_TOKEN": "a", "EASEL_DATA": str(tmp_path)}), os.environ)
+    await engine.start()
+    try:
+        one, other = engine.lanes
+        assert one.capacity(slow(1)) == engine.ready.models[0].batch
+        assert other.capacity(quick(1)) == 1
+        await asyncio.gather(one.up(), other.up())
+        with pytest.raises(EngineDied) as raised:
+            async for _ in one.run([slow(1)]):
+                pass
+        assert raised.value.at_work == {1}
+        await asyncio.gather(one.down(), other.down())
+        keeping = asyncio.create_task(engine.keep())
+        await asyncio.gather(one.up(), other.up())
+        keeping.cancel()
+    finally:
+        await engine.close()
+
+
+async def test_engine_gets_no_secrets(engine_of: Callable[..., InferenceProcess], tmp_path: Path) -> None:
     script = """
 import json
 open("seen.json", "w").write(json.dumps(dict(os.environ)))

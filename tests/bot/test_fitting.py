@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from bot.pictures import decoding
 from bot.pictures.fitting import _opened, fit, parts, whole
+from bot.words import why
 from inference.protocol import xmp
 
 Keep = Callable[..., Path]
@@ -55,7 +57,7 @@ def test_what_fits_goes_out_as_it_is(png: Keep) -> None:
     file = png(noise(32, 32))
     shown = whole(file, size(file))
     assert shown is not None
-    assert (shown.file, shown.suffix, shown.note) == (file, "png", "")
+    assert (shown.file, shown.suffix, shown.note) == (file, "png", None)
     assert whole(file, size(file) - 1) is None
 
 
@@ -64,7 +66,8 @@ def test_what_does_not_fit_goes_out_as_webp_of_the_same_size_and_says_so(png: Ke
     shown = fit(file, size(file) // 2, folder)
     assert size(shown.file) <= size(file) // 2
     assert (shown.suffix, opened(shown.file).format, opened(shown.file).size) == ("webp", "WEBP", (200, 100))
-    assert shown.note == "shown as WebP: the original, 0.1 MB, is too large for Discord here"
+    assert shown.note is not None
+    assert why(shown.note) == "shown as WebP: the original, 0.1 MB, is too large for Discord here"
 
 
 def test_best_quality_that_fits_is_taken(png: Keep, folder: Path) -> None:
@@ -80,7 +83,8 @@ def test_what_fits_at_no_quality_goes_out_smaller(limit: int, png: Keep, folder:
     small = opened(shown.file)
     assert size(shown.file) <= limit
     assert small.width < 300
-    assert f"and {small.width}x{small.height}" in shown.note
+    assert shown.note is not None
+    assert f"and {small.width}x{small.height}" in why(shown.note)
     assert list(folder.iterdir()) == [shown.file], "what did not fit is gone"
 
 
@@ -130,7 +134,6 @@ def test_original_comes_in_tiles_that_make_it_up_again(png: Keep, folder: Path) 
     again = Image.new("RGB", picture.size)
     for number, tile in enumerate(tiles):
         row, column = divmod(number, across)
-        assert tile.note == f"row {row + 1}, column {column + 1}"
         again.paste(opened(tile.file), (130 * column // across, 90 * row // across))
     assert again.tobytes() == picture.tobytes()
 
@@ -140,3 +143,25 @@ def test_large_result_is_opened_with_pillows_limit_as_it_is(png: Keep) -> None:
     with _opened(png(Image.new("1", (10_000, 9_000)))) as picture:  # more than Pillow takes without a warning
         assert picture.size == (10_000, 9_000)
     assert before == Image.MAX_IMAGE_PIXELS
+
+
+@pytest.mark.parametrize(("side", "suffix"), [((256, 256), "webp"), ((16_400, 8), "jpg")])
+def test_recipe_goes_with_what_is_shown_instead(png: Keep, folder: Path, side: tuple[int, int], suffix: str) -> None:
+    texts = PngInfo()
+    texts.add_itxt("parameters", RECIPE)
+    original = png(noise(*side), pnginfo=texts)
+    shown = fit(original, size(original) // 2, folder)
+    assert shown.suffix == suffix
+    assert decoding.texts(shown.file, ("parameters", "easel")) == {"parameters": RECIPE}
+    for part in parts(original, size(original) // 2, folder):
+        assert decoding.texts(part.file, ("parameters",)) == {"parameters": RECIPE}
+
+
+def test_recipe_that_fits_no_file_keeps_no_picture_back(png: Keep, folder: Path) -> None:
+    texts = PngInfo()
+    texts.add_itxt("parameters", "x" * 70_000)
+    original = png(noise(16_400, 8), pnginfo=texts)
+    assert fit(original, size(original) // 4, folder).suffix == "jpg"
+
+
+RECIPE = "a 红色 house 🏠 by (night:1.2)\nSteps: 8, Sampler: Euler, Seed: 7"

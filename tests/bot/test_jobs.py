@@ -23,6 +23,7 @@ from inference.protocol import (
     Region,
     Upscale,
     Variation,
+    because,
     sha256_of,
 )
 from tests.bot.conftest import finished, kept, left, on_uploads, queued, reply, request
@@ -57,7 +58,7 @@ async def test_job_is_queued_when_its_member_was_told(jobs: Jobs) -> None:
 
 async def test_job_that_is_gone_is_told_from_one_that_changed(jobs: Jobs) -> None:
     assert await jobs.acknowledge(99, 1) is None
-    assert await jobs.fail(99, "internal", "x") is None
+    assert await jobs.fail(99, "internal", because("x")) is None
     assert await jobs.cancel(99) is None
 
 
@@ -69,7 +70,8 @@ async def test_job_whose_uploads_are_read_is_queued_on_them(jobs: Jobs, tmp_path
 
 
 async def test_uploads_of_a_job_that_was_cancelled_meanwhile_are_not_kept(jobs: Jobs, tmp_path: Path) -> None:
-    arrived = await jobs.arrive(enlarge(b"one"), reply(), reading=True)
+    unread = Upscale(job=0, model="plain", image=Input("", 64, 64), factor=2)
+    arrived = await jobs.arrive(unread, reply(), reading=True)
     cancelled = await jobs.cancel(arrived.id)
     assert cancelled is not None
     assert cancelled.state == "cancelled"
@@ -119,7 +121,7 @@ async def test_damaged_file_of_the_same_name_is_replaced(jobs: Jobs, pictures: P
 async def test_cancelled_job_is_not_a_failed_one(jobs: Jobs) -> None:
     first, second = await queued(jobs), await queued(jobs)
     for job, kind, state in ((first, "cancelled", "cancelled"), (second, "out_of_memory", "failed")):
-        ended = await jobs.fail(job.id, kind, "It ended.")  # type: ignore[arg-type]
+        ended = await jobs.fail(job.id, kind, because("It ended."))  # type: ignore[arg-type]
         assert ended is not None
         assert ended.state == state
 
@@ -127,7 +129,7 @@ async def test_cancelled_job_is_not_a_failed_one(jobs: Jobs) -> None:
 async def test_job_ends_once(jobs: Jobs, tmp_path: Path) -> None:
     job = await running(jobs)
     assert await jobs.finish(finished(tmp_path, job.id, b"one"))
-    assert await jobs.fail(job.id, "internal", "x") is None
+    assert await jobs.fail(job.id, "internal", because("x")) is None
     assert await jobs.cancel(job.id) is None
     assert (await jobs.get(job.id)).state == "finished"
 
@@ -254,7 +256,7 @@ async def test_answer_and_recipe_come_back_as_they_were(jobs: Jobs, tmp_path: Pa
     await jobs.start([job.id])
     assert await jobs.recipe(job.id) is None
     answer = Answer(
-        text="two boats", regions=(Region("boat", (1.0, 2.0, 3.0, 4.5)),), labels=(LabelShare("boat", 0.75),)
+        text="two boats", regions=(Region("boat", (1.0, 2.0, 3.0, 4.5), ()),), labels=(LabelShare("boat", 0.75),)
     )
     done = await jobs.finish(finished(tmp_path, job.id, recipe={"model": "x"}, answer=answer))
     assert done is not None
@@ -270,9 +272,9 @@ async def test_job_is_found_by_the_message_that_answers_it(jobs: Jobs) -> None:
 
 async def test_result_whose_file_is_missing_is_no_result(jobs: Jobs) -> None:
     job = await running(jobs)
-    gone = Picture(file="gone.png", sha256=sha256_of(b"gone"), width=64, height=64)
+    gone = Picture(file="gone.png", sha256=sha256_of(b"gone"), width=64, height=64, seed=None)
     with pytest.raises(FileNotFoundError):
-        await jobs.finish(Finished(job=job.id, pictures=(gone,), recipe={}, seconds=1))
+        await jobs.finish(Finished(job=job.id, pictures=(gone,), recipe={}, seconds=1, answer=Answer()))
     assert (await jobs.get(job.id)).state == "running"
 
 
@@ -291,7 +293,7 @@ async def test_nothing_that_happens_to_one_job_reads_through_all_of_them(
     await jobs.start([job.id])
     await jobs.cancel(job.id)
     await jobs.finish(finished(tmp_path, job.id, b"one"))
-    await jobs.fail((await queued(jobs)).id, "internal", "x")
+    await jobs.fail((await queued(jobs)).id, "internal", because("x"))
     for state in ("arriving", "reading", "queued", "running"):
         await jobs.in_state(state)  # type: ignore[arg-type]
     await jobs.undelivered()

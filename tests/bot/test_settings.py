@@ -28,6 +28,7 @@ def test_token_is_not_shown_by_accident() -> None:
         ({"DISCORD_TOKEN": "t", "EASEL_MAX_WAITING": "many"}, "EASEL_MAX_WAITING is 'many'"),
         ({"DISCORD_TOKEN": "t", "EASEL_MAX_WAITING": "0"}, "EASEL_MAX_WAITING is '0'"),
         ({"DISCORD_TOKEN": "t", "EASEL_LOG_LEVEL": "LOUD"}, "EASEL_LOG_LEVEL is 'LOUD'"),
+        ({"DISCORD_TOKEN": "t", "EASEL_LANGUAGE": "xx"}, "EASEL_LANGUAGE is .xx.: choose one of en, en-XA"),
         ({"DISCORD_TOKEN": "t", "EASEL_ENGINE": "steam"}, "EASEL_ENGINE is 'steam'"),
         ({"DISCORD_TOKEN": "t", "DISCORD_API_BASE": "discord.com"}, "DISCORD_API_BASE is 'discord.com'"),
     ],

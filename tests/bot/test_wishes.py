@@ -6,9 +6,18 @@ import pytest
 from msgspec import structs
 
 from bot.errors import MemberError
-from bot.requests.painting import VARIATION_STRENGTH, Wish, check, edited, rerolled, settle, varied
-from inference.protocol import MAX_SEED, Hires, Input, Refiner, Style, Variation
-from tests.bot.conftest import ready, request
+from bot.requests import painting
+from bot.requests.painting import VARIATION_STRENGTH, Wish, rerolled, varied
+from inference.protocol import MAX_SEED, Hires, Imagine, Input, Ready, Refiner, Style, Variation
+from tests.bot.conftest import possible, ready, request
+
+
+def settle(wish: Wish, told: Ready) -> Imagine:
+    return possible(painting.settle(wish, told), told)
+
+
+def edited(before: Imagine, fields: dict[str, str], told: Ready) -> Imagine:
+    return possible(painting.edited(before, fields, told), told)
 
 
 def test_silent_options_are_the_models_own() -> None:
@@ -84,7 +93,7 @@ def test_guidance_is_refused_plainly_by_a_model_that_takes_none() -> None:
 
 def test_old_request_is_checked_against_todays_engine() -> None:
     with pytest.raises(MemberError, match="no model called 'retired'"):
-        check(request(model="retired"), ready())
+        possible(request(model="retired"), ready())
 
 
 def test_variation_steps_aside_from_the_picture_it_stands_under() -> None:
@@ -127,6 +136,14 @@ def test_variation_of_a_style_with_wildcards_keeps_all_its_words() -> None:
     wild = request("a {red|blue} house", style=style)
     near = varied(wild, 2, 55, 4)
     assert near.drawn(55) == near.styled == wild.drawn(wild.seed_of(2))
+
+
+def test_picture_of_a_long_prompt_in_a_style_can_be_varied() -> None:
+    style = Style("any", "Any", "{oil|ink|chalk} painting of {prompt}, in fine detail")
+    long = request("a {red|blue} house ".ljust(1990, "x"), style=style)
+    near = varied(possible(long, ready()), 0, 55, 4)
+    assert len(near.prompt) > ready().max_prompt_chars
+    assert possible(near, ready()).styled == long.drawn(long.seed)
 
 
 def test_second_pass_is_as_many_times_larger_as_was_asked_for() -> None:

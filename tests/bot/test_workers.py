@@ -114,7 +114,7 @@ async def test_full_disk_is_told_to_the_operator(workers: Workers, caplog: pytes
 
 
 async def test_four_gigabytes_die_in_the_child(workers: Workers) -> None:
-    with pytest.raises(WorkFailed, match="more memory"):
+    with pytest.raises(WorkFailed, match="too much memory"):
         await workers.run(work.take_memory, 4 * 2**30)
     assert await workers.run(work.number, 7) == 7
 

@@ -10,7 +10,7 @@ from PIL import Image, ImageFilter
 
 from sandbox.client.member import Json, Member, Refused, text_of
 from starter.render import render, silhouettes
-from tests.e2e.asking import BOATS, has_button, painted, picture, png, refusal, said
+from tests.e2e.asking import BOATS, has_button, number, painted, picture, png, refusal, said
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -62,7 +62,7 @@ def _near(marked: np.ndarray, reach: int) -> np.ndarray:
 async def test_what_is_not_there_is_said_not_painted(ada: Member) -> None:
     reply = await ada.command("edit", {**ASKED, "what": "the red rocket"}, files={"image": boats()})
     message, text = await said(ada, reply)
-    assert "Nothing like “the red rocket” was found." in text
+    assert "Nothing like 'the red rocket' was found." in text
     assert not has_button(message, "Go")
 
 
@@ -108,3 +108,37 @@ async def test_who_does_not_say_which_part_is_told(ada: Member) -> None:
     Image.new("L", (64, 64)).save(buffer, format="PNG")
     empty = {"image": boats(), "mask": ("mask.png", buffer.getvalue())}
     assert "mark" in await refusal(ada, await ada.command("edit", ASKED, files=empty))
+
+
+async def test_picture_of_a_job_is_edited_and_started_from_by_its_number(ada: Member) -> None:
+    message, [old] = await painted(ada, await ada.command("/imagine prompt:two blue boats at sea steps:4 seed:3"))
+    by_number = {**ASKED, "job": number(message)}
+    mask = Image.new("L", (128, 128))
+    mask.paste(255, (0, 0, 64, 64))
+    reply = await ada.command("edit", by_number, files={"mask": ("mask.png", png(mask))})
+    _, [edited] = await painted(ada, reply)
+    new = changed(edited, picture(old).convert("RGB"))
+    assert new[:128, :128].mean() > 0.9
+    assert not new[128:].any()
+    _, [wide] = await painted(ada, await ada.command("edit", {**by_number, "extend": "left"}))
+    assert picture(wide).crop((128, 0, 384, 256)).convert("RGB").tobytes() == picture(old).convert("RGB").tobytes()
+    found, _ = await said(ada, await ada.command("edit", {**by_number, "what": "the boats"}))
+    assert 0 < (await mask_of_shown(ada, found, old)) < 0.9
+    again, _ = await painted(ada, await ada.command("imagine", {**ASKED, "job": number(message), "width": 128}))
+    assert "128x128" in text_of(again)
+    assert "from a picture, strength 0.6" in text_of(again)
+    for options, sentence in (
+        (ASKED, "Give either a picture"),
+        ({**ASKED, "picture": 2}, "give the job's number"),
+        ({**by_number, "picture": 2}, "has 1 picture"),
+    ):
+        refused = await ada.command("edit", options)
+        assert sentence in text_of(refused.message)
+    both = await ada.command("imagine", by_number, files={"image": boats()})
+    assert "Give either a picture" in text_of(both.message)
+
+
+async def mask_of_shown(ada: Member, message: Json, old: bytes) -> float:
+    """The share of a painted picture that a mask's card shows tinted."""
+    [shown] = await ada.pictures(message)
+    return float(changed(shown, picture(old).convert("RGB")).mean())

@@ -49,7 +49,7 @@ async def test_running_grid_shows_previews_and_can_be_cancelled_and_tried_again(
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ("x:hats 1, 2", "'hats 1, 2' is no axis: begin with steps"),
+        ("x:hats 1, 2", "'hats 1, 2' is no axis: begin with one of steps"),
         ("x:steps 4, 900", "Steps 900 does not fit"),
         ("x:steps 1,2,3,4,5 y:seed 1,2,3,4", "This grid has 20 pictures and 16 is the most"),
         ("x:prompt cat, dog", "The prompt does not hold 'cat'"),

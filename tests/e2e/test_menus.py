@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
+import asyncio
 
-from sandbox.client.member import Member, text_of
+import numpy as np
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from PIL import Image
+
+from sandbox.client.member import Member, Reply, buttons_of, text_of
 from starter.render import render
-from tests.e2e.asking import BOATS, QUICK, painted, picture, png
+from tests.e2e.asking import BOATS, QUICK, is_private, number, painted, picture, png, said
 from tests.e2e.conftest import Studio
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -50,6 +56,124 @@ async def test_picture_is_reimagined_from_its_menu_and_from_the_command(ada: Mem
     assert first != second
     reply = await ada.command("/imagine prompt:a boat strength:0.3")
     assert "give one as `image`" in text_of(reply.message)
+
+
+async def test_menus_work_on_easels_own_pictures_and_ask_which_of_several(ada: Member, linus: Member) -> None:
+    one, _ = await painted(ada, await ada.command(f"/imagine prompt:a red house {QUICK} seed:7"))
+    larger, text = await said(linus, await linus.menu_command("Upscale", message=one))
+    assert "256x256 → 1024x1024" in text
+    # Of the kept picture itself: the same bytes as by its number.
+    by_number, _ = await said(linus, await linus.command("upscale", {"job": number(one)}))
+    assert await linus.pictures(larger) == await linus.pictures(by_number)
+    two, pictures = await painted(ada, await ada.command(f"/imagine prompt:a red house {QUICK} seed:8 count:2"))
+    for menu, shown in (("Upscale", "→"), ("Describe", "Detailed caption"), ("Classify", "labels")):
+        asked = await linus.menu_command(menu, message=two)
+        assert is_private(asked)
+        assert [button["label"] for button in buttons_of(asked.message)] == ["1", "2"]
+        answer, text = await said(linus, await linus.click(asked.message, "2"))
+        assert shown in text
+        assert not is_private(Reply({"messages": [answer]}))
+    asked = await linus.menu_command("Reimagine", message=two)
+    form = await linus.click(asked.message, "2")
+    assert form.modal is not None
+    assert form.modal["components"][0]["component"]["value"] == "a red house"
+    message, [data] = await painted(linus, await linus.submit(form, {"prompt": "a blue house", "strength": "0.05"}))
+    assert "strength 0.05" in text_of(message)
+    near, far = (distance(picture(data), picture(pictures[index])) for index in (1, 0))
+    assert near < far
+    empty, _ = await said(linus, await linus.command("describe", {"job": number(one)}))
+    refused = await linus.menu_command("Upscale", message=empty)
+    assert is_private(refused)
+    assert "shows no picture of its own" in text_of(refused.message)
+
+
+def distance(one: Image.Image, other: Image.Image) -> float:
+    return float(np.abs(np.asarray(one.convert("RGB"), float) - np.asarray(other.convert("RGB"), float)).mean())
+
+
+async def test_menus_find_the_pictures_of_other_apps_of_forwards_and_of_embeds(ada: Member, linus: Member) -> None:
+    gallery = {"type": 12, "items": [{"media": {"url": "attachment://boats.png"}}]}
+    app = await ada.post_as_app({"flags": 1 << 15, "components": [{"type": 17, "components": [gallery]}]}, boats())
+    embed = {"title": "Boats", "image": {"url": "attachment://boats.png"}}
+    embedded = await ada.post_as_app({"embeds": [embed]}, boats())
+    forwarded = await ada.forward(await ada.write("look", boats()))
+    for message in (app, embedded, forwarded, await ada.forward(app)):
+        _, text = await said(linus, await linus.menu_command("Upscale", message=message))
+        assert "256x256 → 1024x1024" in text
+    form = await linus.menu_command("Reimagine", message=app)
+    message, _ = await painted(linus, await linus.submit(form, {"prompt": "a red boat at sea"}))
+    assert "from a picture, strength 0.6" in text_of(message)
+
+
+async def test_what_a_link_leads_to_is_never_fetched(ada: Member, linus: Member) -> None:
+    asked = asyncio.Event()
+
+    async def served(_: web.Request) -> web.Response:
+        asked.set()
+        return web.Response(body=boats()[1], content_type="image/png")
+
+    application = web.Application()
+    application.router.add_get("/boats.png", served)
+    async with TestServer(application) as elsewhere:
+        link = str(elsewhere.make_url("/boats.png"))
+        gallery = {"type": 12, "items": [{"media": {"url": link}}]}
+        for body in (
+            {"embeds": [{"image": {"url": link}, "thumbnail": {"url": link}}]},
+            {"flags": 1 << 15, "components": [gallery]},
+        ):
+            message = await ada.post_as_app(body)
+            for menu in ("Upscale", "Show recipe"):
+                refused = await linus.menu_command(menu, message=message)
+                assert is_private(refused)
+                assert "has no picture that can be read" in text_of(refused.message)
+    assert not asked.is_set()
+
+
+async def test_recipe_of_our_own_is_found_wherever_the_picture_goes(ada: Member, linus: Member) -> None:
+    message, pictures = await painted(ada, await ada.command(f"/imagine prompt:a red house {QUICK} seed:900 count:2"))
+    forwarded = await ada.forward(message)
+    uploaded = await ada.write("mine", ("saved.png", pictures[1]))
+    for shown, seed in ((message, 900), (forwarded, 900), (uploaded, 901)):
+        reply = await linus.menu_command("Show recipe", message=shown)
+        recipe = await linus.wait_for(reply.message, lambda message: "Seed: " in text_of(message))
+        assert f"Seed: {seed}" in text_of(recipe)
+        files = dict(await linus.files(recipe))
+        assert f"easel-{number(message)}-recipe.json" in files
+        both = files[f"easel-{number(message)}-parameters.txt"].decode()
+        assert "Seed: 900" in both
+        assert "Seed: 901" in both
+
+
+async def test_what_is_not_to_be_seen_here_is_no_more_than_what_stands_here(
+    studio: Studio, ada: Member, linus: Member
+) -> None:
+    async with Member(studio.sandbox.url, "Ada", "after-dark") as ada_after_dark:
+        reply = await ada_after_dark.command(f"/imagine prompt:a red house {QUICK} seed:55")
+        message, [data] = await painted(ada_after_dark, reply)
+    forwarded = await ada.forward(message)
+    uploaded = await ada.write("mine", ("saved.png", data))
+    for shown in (forwarded, uploaded):
+        reply = await linus.menu_command("Show recipe", message=shown)
+        recipe = await linus.wait_for(reply.message, lambda message: "Seed: 55" in text_of(message))
+        # What the file itself says, and nothing of the job.
+        assert [name for name, _ in await linus.files(recipe)] == ["recipe.json"]
+    answer, _ = await said(linus, await linus.menu_command("Describe", message=forwarded))
+    assert number(answer) != number(message)
+    refused = await linus.command("upscale", {"job": number(message)})
+    assert "There is no job" in text_of(refused.message)
+
+
+async def test_recipe_goes_with_a_picture_that_had_to_be_made_smaller(ada: Member, linus: Member) -> None:
+    await ada.faults(attachment_size_limit=30_000)
+    try:
+        message, [data] = await painted(ada, await ada.command(f"/imagine prompt:a red house {QUICK} seed:31"))
+        assert picture(data).format == "WEBP"
+        uploaded = await ada.write("mine", ("saved.webp", data))
+        for shown in (message, uploaded):
+            reply = await linus.menu_command("Show recipe", message=shown)
+            await linus.wait_for(reply.message, lambda message: "Seed: 31" in text_of(message))
+    finally:
+        await ada.faults(attachment_size_limit=10 * 2**20)
 
 
 async def test_everything_said_to_discord_fits_its_own_description(studio: Studio) -> None:

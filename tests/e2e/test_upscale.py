@@ -76,7 +76,7 @@ async def test_picture_of_any_message_is_enlarged_from_its_menu(ada: Member, lin
     assert large.size == (256, 256)
     refused = await linus.menu_command("Upscale", message=await ada.write("no picture here"))
     assert is_private(refused)
-    assert "has no picture attached" in text_of(refused.message)
+    assert "has no picture that can be read" in text_of(refused.message)
 
 
 async def test_bad_upload_is_refused_in_a_private_sentence_and_leaves_nothing_behind(ada: Member) -> None:

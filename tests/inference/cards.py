@@ -12,7 +12,7 @@ class Card(Device):
 
     is_cuda = True
 
-    def dtype(self, wanted: str, family: str) -> torch.dtype:
+    def dtype(self, wanted: str, auto: str = "float16") -> torch.dtype:
         return torch.float32
 
     def settle(self) -> None:

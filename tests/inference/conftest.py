@@ -15,8 +15,8 @@ import torch
 import transformers.utils.logging
 from PIL import Image
 
-from inference import device
-from inference.catalog import layouts, reading
+from inference import device, engine
+from inference.catalog import layouts, reading, weights
 from inference.catalog.entries import FolderEntry
 from inference.catalog.reading import Catalog
 from inference.device import Device
@@ -27,7 +27,7 @@ from inference.marks.marking import Marks
 from inference.models.store import Store
 from inference.painting import session
 from inference.pictures import images
-from inference.protocol import INCOMING, Event, Failed, Finished, Imagine, Input, Task, sha256_of
+from inference.protocol import INCOMING, Event, Failed, Finished, Imagine, Input, Ready, Task, sha256_of
 from inference.tasks import imagine
 from tests.inference import tiny
 from tests.inference.folders import data_folder
@@ -58,6 +58,12 @@ def known(models_toml: Path) -> Catalog:
 def store(known: Catalog, cpu: Device) -> Store:
     """One store for all tests, so that each tiny model loads once."""
     return Store(catalog=known, device=cpu)
+
+
+@pytest.fixture(scope="session")
+def ready(known: Catalog, cpu: Device) -> Ready:
+    """What an engine on this catalogue says of itself."""
+    return engine.readiness(known, weights.inventory(known), cpu)
 
 
 @pytest.fixture
@@ -133,13 +139,13 @@ def with_model(known: Catalog, name: str = "sd15", **changes: object) -> Catalog
 @pytest.fixture
 def many_previews(monkeypatch: pytest.MonkeyPatch) -> None:
     """A preview after every step but the last, whatever it costs, and none that comes too late to be sent."""
-    preview = Reporter.preview
+    show = Reporter.show
 
-    def preview_and_wait(self: Reporter, *shown: Any) -> None:
-        preview(self, *shown)
+    def show_and_wait(self: Reporter, *shown: Any) -> None:
+        show(self, *shown)
         self._encoding.submit(lambda: None).result()
 
-    monkeypatch.setattr(Reporter, "preview", preview_and_wait)
+    monkeypatch.setattr(Reporter, "show", show_and_wait)
     monkeypatch.setattr(session, "FIRST_PREVIEW_S", 0.0)
     monkeypatch.setattr(session, "PREVIEW_INTERVAL_S", 0.0)
     monkeypatch.setattr(session, "PREVIEW_SHARE", 1e9)

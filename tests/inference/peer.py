@@ -119,5 +119,6 @@ def environment(catalog: Path, **changes: str) -> dict[str, str]:
         "EASEL_MODELS": str(catalog),
         "EASEL_DEVICE": "cpu",
         "EASEL_THREADS": "1",
+        "EASEL_LOG_LEVEL": "WARNING",
         **changes,
     }

@@ -14,12 +14,12 @@ from PIL import Image
 
 from inference.catalog import hashes, reading
 from inference.catalog.reading import Catalog
-from inference.errors import CatalogError, InvalidInput, UnavailableModel
+from inference.errors import CatalogError, UnavailableModel
 from inference.models.adapters import KEPT, Adapter
 from inference.models.store import Store
 from inference.networks import annotator
-from inference.protocol import Control, Imagine, Lora
-from inference.tasks import imagine
+from inference.painting import setups
+from inference.protocol import Control, Imagine, Lora, because
 from starter.render import render
 from starter.world import Scene
 from tests.inference.conftest import ask_for, paint_from, uploaded
@@ -86,14 +86,16 @@ def test_swapping_loras_keeps_the_model_and_never_more_than_a_few(store: Store) 
 
 def test_a_lora_for_another_model_is_refused_and_the_base_still_paints(store: Store) -> None:
     base = painted(store, ask_for())
-    with pytest.raises(UnavailableModel, match=r"^The LoRA For XL, said to be for 1.5 cannot be used with Tiny 1.5"):
+    with pytest.raises(UnavailableModel) as refused:
         paint(store, ask_for(loras=(Lora("misnamed", 1.0),)))
+    assert refused.value.reason == because("lora_unusable", lora="For XL, said to be for 1.5", model="Tiny 1.5")
     assert painted(store, ask_for()) == base
 
 
 def test_a_lora_file_that_is_not_what_it_says_is_refused(store: Store, caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(UnavailableModel, match="The LoRA Another file than it says cannot be used with Tiny 1.5 here"):
+    with pytest.raises(UnavailableModel) as refused:
         paint(store, ask_for(loras=(Lora("forged", 1.0),)))
+    assert refused.value.reason == because("lora_unusable", lora="Another file than it says", model="Tiny 1.5")
     assert "another file than sha256 in models.toml says: fetch forged again" in caplog.text
 
 
@@ -117,7 +119,7 @@ def test_control_a_start_and_a_lora_go_together(store: Store) -> None:
 def test_a_controlled_picture_has_the_same_bytes_alone_and_beside_others(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(imagine, "canonical_batch", lambda *_: 4)
+    monkeypatch.setattr(setups, "canonical_batch", lambda *_: 4)
     alone = paint(store, ask_for(control=Control("canny", HOUSE)))[1].pictures[0]
     other = ask_for(job=2, seed=99, control=Control("canny", BOAT))
     assert paint(store, other, ask_for(control=Control("canny", HOUSE)))[1].pictures[0].sha256 == alone.sha256
@@ -148,30 +150,14 @@ def test_the_recipe_names_them_by_hash(store: Store) -> None:
     assert 'ControlNet 0: "Module: canny, Model: canny, Weight: 0.7"' in words
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"loras": (Lora("xl", 1.0),)}, "The LoRA For XL does not go with Tiny 1.5; leave it out."),
-        ({"loras": (Lora("ink", 3.0),)}, "The weight of a LoRA is -2 to 2, not 3."),
-        ({"loras": (Lora("ink", 1.0), Lora("ink", 0.5))}, "A LoRA comes twice; name each once."),
-        ({"loras": tuple(Lora(f"l{n}", 1.0) for n in range(4))}, "At most 3 LoRAs go together, not 4."),
-        ({"control": Control("canny-xl", HOUSE)}, "The ControlNet Tiny canny XL does not go with Tiny 1.5"),
-        ({"control": Control("canny", HOUSE, -1.0)}, "The weight of a ControlNet is 0 to 2, not -1."),
-    ],
-)  # fmt: skip
-def test_what_cannot_be_is_refused_in_a_sentence(known: Catalog, changes: dict[str, object], message: str) -> None:
-    with pytest.raises(InvalidInput) as refused:
-        imagine.check(ask_for(**changes), known)
-    assert message in str(refused.value)
-
-
-def test_unknown_and_unfetched_ones_are_unavailable(known: Catalog, store: Store) -> None:
-    for changes in ({"loras": (Lora("nobody", 1.0),)}, {"control": Control("nobody", HOUSE)}):
-        with pytest.raises(UnavailableModel, match="called nobody"):
-            imagine.check(ask_for(**changes), known)
-    for changes in ({"loras": (Lora("unfetched", 1.0),)}, {"control": Control("unfetched", HOUSE)}):
-        with pytest.raises(UnavailableModel, match="unfetched is not on this machine"):
+def test_those_that_are_not_here_are_not_used(store: Store) -> None:
+    for kind, changes in (
+        ("lora", {"loras": (Lora("unfetched", 1.0),)}),
+        ("control", {"control": Control("unfetched", HOUSE)}),
+    ):
+        with pytest.raises(UnavailableModel) as refused:
             paint(store, ask_for(**changes))
+        assert refused.value.reason == because("not_here", kind=kind, name="unfetched")
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ from inference.protocol import (
     Lora,
     Progress,
     Upscale,
+    because,
 )
 from inference.tasks import describe, imagine, upscale
 from tests.inference import tiny
@@ -84,7 +85,7 @@ def test_a_step_that_hangs_gives_no_sign_of_life_though_the_process_answers(
     before = serving.peer.until(lambda event: isinstance(event, Failed) and event.job == 2)
     assert signs(before)[-1] is False
     serving.peer.send(Cancel(3))
-    assert serving.peer.until(lambda event: isinstance(event, Failed)) == [Failed(3, "cancelled", "Cancelled.")]
+    assert serving.peer.until(lambda event: isinstance(event, Failed)) == [Failed(3, "cancelled", because("cancelled"))]
     freed.set()
     assert isinstance(serving.peer.ends(1)[1], Finished)
 
@@ -148,7 +149,7 @@ def test_other_loras_and_compiling_count_as_loading(
     store.adapt(model, (), lambda: None)
     compiled = replace(model, policy=msgspec.structs.replace(model.policy, compile=True))
     again.begin(ask_for(steps=3))
-    session = Session([ask_for(steps=3)], {}, Setup(model=compiled, device=cpu, batch=1), again.report, None)
+    session = Session([ask_for(steps=3)], {}, Setup(model=compiled, device=cpu, batch=1), again.report)
     assert len(list(session.paint())) == 1
     assert signs(again) == [False, True, False]
 

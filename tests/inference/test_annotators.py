@@ -25,8 +25,8 @@ from inference.errors import UnavailableModel, WeightsError
 from inference.models.store import Store
 from inference.networks import annotator
 from inference.pictures import images
-from inference.protocol import Compare, Control
-from inference.silence import quietened
+from inference.protocol import Compare, Control, because
+from inference.silence import silenced
 from inference.tasks import compare
 from starter.render import render
 from starter.world import Scene
@@ -52,7 +52,7 @@ def with_annotator(known: Catalog, folder: Path, kind: AnnotatorKind, cpu: Devic
 
 def write_detector(folder: Path, kind: AnnotatorKind) -> None:
     """The files of a detector with random weights, as lllyasviel/Annotators has them."""
-    with quietened():
+    with silenced():
         from controlnet_aux.hed import ControlNetHED_Apache2
         from controlnet_aux.lineart import Generator
         from controlnet_aux.mlsd.models.mbv2_mlsd_large import MobileV2_MLSD_Large
@@ -144,8 +144,9 @@ def test_a_controlnet_without_its_annotator_is_not_here(known: Catalog, store: S
     here = weights.available(known, "control")
     assert "depth" in here
     assert "blind" not in here
-    with pytest.raises(UnavailableModel, match="The annotator unfetched is not on this machine"):
+    with pytest.raises(UnavailableModel) as refused:
         paint(store, ask_for(control=Control("blind", HOUSE)))
+    assert refused.value.reason == because("not_here", kind="annotator", name="unfetched")
 
 
 def test_fetching_a_controlnet_wants_its_annotator_too(known: Catalog) -> None:

@@ -19,6 +19,7 @@ from inference.protocol import (
     Message,
     Preview,
     Progress,
+    because,
     frame_bytes,
     pack,
     unpack_event,
@@ -94,7 +95,7 @@ def test_sending_never_waits_for_a_bot_that_does_not_read_and_drops_what_is_stal
         channel.send(Progress(1, step, 100))
         channel.send(Preview(1, more_than_a_socket_holds))
         channel.send(Alive(loading=step < 50))
-    channel.send(Failed(1, "internal", "Broken."))
+    channel.send(Failed(1, "internal", because("engine_broke")))
     closing = threading.Thread(target=channel.close)
     closing.start()
     received = []
@@ -106,7 +107,7 @@ def test_sending_never_waits_for_a_bot_that_does_not_read_and_drops_what_is_stal
         Progress(1, 99, 100),
         Preview(1, more_than_a_socket_holds),
         Alive(loading=False),
-        Failed(1, "internal", "Broken."),
+        Failed(1, "internal", because("engine_broke")),
     ]
     assert len(received) < 20, "of what is told over and over only the newest waits"
 

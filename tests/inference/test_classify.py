@@ -11,8 +11,6 @@ import pytest
 import torch
 from PIL import Image
 
-from inference.catalog.reading import Catalog
-from inference.errors import TaskError
 from inference.models.store import Store
 from inference.networks.classifier import Classifier
 from inference.protocol import Classify, Finished
@@ -115,28 +113,3 @@ def test_many_labels_come_with_a_chart(store: Store) -> None:
     assert image.size == (picture.width, picture.height)
     assert json.loads(image.info["easel"])["request"]["model"] == "clip"
     assert np.asarray(image).std() > 5
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"model": "resnet"}, "no classifier called resnet"),
-        ({"labels": ()}, "at least two labels"),
-        ({"labels": ("cat",)}, "at least two labels"),
-        ({"labels": tuple(map(str, range(51)))}, "At most 50 labels"),
-        ({"labels": ("cat", " ")}, "A label is empty"),
-        ({"labels": ("cat", "x" * 101)}, "101 characters"),
-        ({"labels": ("cat", "cat")}, "comes twice"),
-        ({"templates": ()}, "1 to 8 templates"),
-        ({"templates": ("{}",) * 9}, "1 to 8 templates"),
-        ({"templates": ("a picture",)}, "has no {} in the label's place"),
-        ({"templates": ("{}" + "x" * 100,)}, "102 characters"),
-    ],
-)
-def test_what_cannot_be_classified_is_refused_in_a_sentence(
-    changes: dict[str, object], words: str, known: Catalog
-) -> None:
-    with pytest.raises(TaskError) as refused:
-        classify.check(ask(**changes)[0], known)
-    assert words in str(refused.value)
-    assert str(refused.value).endswith(".")

@@ -6,11 +6,8 @@ import io
 
 import msgspec
 import numpy as np
-import pytest
 from PIL import Image
 
-from inference.catalog.reading import Catalog
-from inference.errors import InvalidInput, UnavailableModel
 from inference.models.store import Store
 from inference.networks import annotator
 from inference.pictures import images
@@ -52,12 +49,3 @@ def test_maps_that_were_given_as_such_are_shown_as_such(store: Store) -> None:
     band, gap = whole.height - 256, (whole.width - 3 * 256) // 2
     first, second = (whole.crop((left, band, left + 256, band + 256)) for left in (0, 256 + gap))
     assert first.tobytes() == second.tobytes()
-
-
-def test_nonsense_is_refused(known: Catalog) -> None:
-    with pytest.raises(UnavailableModel, match="no ControlNet called nobody"):
-        compare.check(msgspec.structs.replace(REQUEST, model="nobody"), known)
-    with pytest.raises(InvalidInput, match="1 to 4 pictures are compared, not 0"):
-        compare.check(msgspec.structs.replace(REQUEST, painted=()), known)
-    with pytest.raises(InvalidInput, match="No picture was painted at 0x32"):
-        compare.check(msgspec.structs.replace(REQUEST, width=0), known)

@@ -58,9 +58,9 @@ def test_the_decoder_paints_previews_and_never_what_is_kept(known: Catalog, cpu:
 
 
 def test_a_sketch_is_what_the_decoder_makes_of_the_latents_as_they_are_painted(store: Store) -> None:
-    pipeline, decoder = store.use("sd15", nothing).pipeline, decoder_of(store)
+    model, decoder = store.use("sd15", nothing), decoder_of(store)
     latents = torch.randn((2, 4, 16, 8), generator=torch.Generator().manual_seed(0))
-    sketches = decoding.sketch(pipeline, "sd1", latents, decoder)
+    sketches = decoding.sketch(model.pipeline, model.family, latents, decoder)
     with torch.no_grad():
         own = ((decoder.decode(latents).sample + 1) / 2).clamp(0, 1).permute(0, 2, 3, 1).numpy()
     assert [sketch.size for sketch in sketches] == [(32, 64)] * 2
@@ -70,10 +70,10 @@ def test_a_sketch_is_what_the_decoder_makes_of_the_latents_as_they_are_painted(s
 
 
 def test_the_decoder_gets_more_of_large_latents_than_the_vae(store: Store) -> None:
-    pipeline, decoder = store.use("sd15", nothing).pipeline, decoder_of(store)
+    model, decoder = store.use("sd15", nothing), decoder_of(store)
     latents = torch.zeros((1, 4, 128, 96))
-    assert decoding.sketch(pipeline, "sd1", latents)[0].size == (24 * 8, 32 * 8)
-    assert decoding.sketch(pipeline, "sd1", latents, decoder)[0].size == (48 * 4, 64 * 4)
+    assert decoding.sketch(model.pipeline, model.family, latents)[0].size == (24 * 8, 32 * 8)
+    assert decoding.sketch(model.pipeline, model.family, latents, decoder)[0].size == (48 * 4, 64 * 4)
 
 
 @pytest.mark.usefixtures("many_previews")

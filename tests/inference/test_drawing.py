@@ -21,7 +21,7 @@ def grey(width: int, height: int) -> Image.Image:
 
 def test_every_region_is_outlined_in_its_own_colour_and_named() -> None:
     boxes = [(10, 60, 200, 200), (220, 60, 400, 200), (60, 250, 500, 560)]
-    regions = [Region(f"thing {number}", box) for number, box in enumerate(boxes)]
+    regions = [Region(f"thing {number}", box, ()) for number, box in enumerate(boxes)]
     canvas = drawing.outlined(grey(600, 600), regions)
     assert canvas.size == (600, 600)
     pixels = np.asarray(canvas)
@@ -44,7 +44,7 @@ def test_outlines_are_tinted_inside_and_only_there() -> None:
 
 def test_a_small_picture_is_shown_large_with_its_own_pixels() -> None:
     small = tiny.picture(64, 48)
-    canvas = drawing.outlined(small, [Region("dot", (2, 2, 4, 4))])
+    canvas = drawing.outlined(small, [Region("dot", (2, 2, 4, 4), ())])
     assert canvas.size == (512, 384)
     assert tuple(np.asarray(canvas)[380, 508]) == tuple(np.asarray(small)[47, 63])
 
@@ -56,12 +56,12 @@ def test_many_regions_anywhere_never_break_the_drawing(size: tuple[int, int]) ->
     for number in range(60):
         xs, ys = (np.sort(chance.uniform(0, side, 2)) for side in size)
         label = "a very long label that goes on and on " * (number % 4) + "x"
-        regions.append(Region(label, (xs[0], ys[0], xs[1], ys[1])))
+        regions.append(Region(label, (xs[0], ys[0], xs[1], ys[1]), ()))
     assert drawing.outlined(tiny.picture(*size, mode="RGBA"), regions).mode == "RGB"
 
 
 def test_labels_of_regions_at_one_place_do_not_cover_each_other() -> None:
-    regions = [Region(f"name {number}", (100, 200, 300, 500)) for number in range(4)]
+    regions = [Region(f"name {number}", (100, 200, 300, 500), ()) for number in range(4)]
     colours = colours_in(drawing.outlined(grey(600, 600), regions))
     assert {ImageColor.getrgb(colour) for colour in drawing.COLOURS[:4]} <= colours
 

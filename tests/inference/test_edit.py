@@ -12,15 +12,14 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from inference.catalog.entries import DIFFUSION_SAMPLERS
 from inference.catalog.reading import Catalog
-from inference.errors import InvalidInput
+from inference.families.samplers import DIFFUSION, FLOW
 from inference.models.store import Store
-from inference.painting import samplers
+from inference.painting import samplers, setups
 from inference.protocol import Finished, Imagine, Input
-from inference.tasks import imagine
 from tests.inference.conftest import ask_for, paint_from, uploaded
 from tests.inference.folders import bytes_of, hashes
+from tests.inference.test_samplers import DRAWING
 from tests.inference.tiny import picture
 
 OLD = picture(90, 60, seed=3)
@@ -63,7 +62,7 @@ def test_in_every_family_the_masked_part_changes_and_no_other_bit(known: Catalog
 def test_every_picture_of_a_job_and_its_neighbours_keep_to_their_own_masks(
     known: Catalog, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(imagine, "canonical_batch", lambda *_: 4)
+    monkeypatch.setattr(setups, "canonical_batch", lambda *_: 4)
     alone = paint(store, edit("sd15", known))[1].pictures[0]
     other = msgspec.structs.replace(edit("sd15", known, seed=90, count=2), job=2, mask=mask_of((60, 30, 80, 50)))
     beside = paint(store, other, edit("sd15", known))
@@ -77,21 +76,14 @@ def test_the_recipe_names_picture_and_mask_and_no_watermark(known: Catalog, stor
     assert finished.recipe["watermark"] is None
 
 
-def test_masks_without_a_picture_or_of_another_size_are_refused(known: Catalog) -> None:
-    with pytest.raises(InvalidInput, match="give the picture too"):
-        imagine.check(ask_for(mask=mask_of(BOX)), known)
-    with pytest.raises(InvalidInput, match="another size"):
-        imagine.check(edit("sd15", known, image=Input("0" * 64, 10, 10)), known)
-
-
-@pytest.mark.parametrize("name", [*DIFFUSION_SAMPLERS, "FlowMatch Euler"])
+@pytest.mark.parametrize("name", DIFFUSION | FLOW)
 @pytest.mark.parametrize("taken", [6, 3])
 def test_what_is_kept_is_under_the_noise_that_a_perfect_run_would_have_left(name: str, taken: int) -> None:
-    flow, draws = name == "FlowMatch Euler", name in ("Euler a", "DDPM", "LCM")
+    flow, draws = name in FLOW, name in DRAWING
     betas = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
     # Where the steps divide the schedule evenly: elsewhere DDIM and DDPM round to the next of the thousand times.
     config: dict[str, Any] = {"shift": 3.0} if flow else {"timestep_spacing": "leading", **betas}
-    scheduler = samplers.build(name, config, 8, begin=8 - taken)
+    scheduler = samplers.build((DIFFUSION | FLOW)[name], config, 8, begin=8 - taken)
     chance = torch.Generator().manual_seed(0)
     clean, noise = (torch.randn(1, 4, 64, 64, generator=chance) for _ in range(2))
     latents = samplers.noised(scheduler, clean, noise, 8) * getattr(scheduler, "init_noise_sigma", 1.0)

@@ -31,6 +31,7 @@ from inference.protocol import (
     Progress,
     Upscale,
     Variation,
+    because,
     pack,
 )
 from inference.tasks import imagine
@@ -80,10 +81,10 @@ def test_a_waiting_job_is_cancelled_at_once_and_a_running_one_at_its_next_step(s
     peer.until(lambda event: isinstance(event, Progress) and event.job == 1 and event.step > 2)
     peer.send(Cancel(2))
     waiting = peer.until(lambda event: isinstance(event, Failed))
-    assert waiting[-1] == Failed(2, "cancelled", "Cancelled.")
+    assert waiting[-1] == Failed(2, "cancelled", because("cancelled"))
     peer.send(Cancel(1))
     running = peer.until(lambda event: isinstance(event, Failed))
-    assert running[-1] == Failed(1, "cancelled", "Cancelled.")
+    assert running[-1] == Failed(1, "cancelled", because("cancelled"))
     assert isinstance(peer.ends(1)[3], Finished)
     peer.send(Cancel(3), Cancel(99), Batch((ask_for(1),)))
     assert isinstance(peer.ends(1)[1], Finished), "a number can be used again when its job has ended"
@@ -141,7 +142,8 @@ def test_a_full_memory_names_a_smaller_size_and_the_engine_goes_on(
     monkeypatch.setattr(unet, "forward", full_when_large)
     peer.send(Batch((ask_for(1, width=64, height=64), ask_for(2))))
     ends = peer.ends(2)
-    assert ends[1] == Failed(1, "out_of_memory", "64x64 does not fit into the device's memory; try 40x40.")
+    smaller = because("memory_for_size", width=64, height=64, smaller="40x40")
+    assert ends[1] == Failed(1, "out_of_memory", smaller)
     assert isinstance(ends[2], Finished)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from inference.protocol import MAX_FRAME_BYTES, Alive, Failed, FrameTooLarge, leave, pack, place, sha256_of
+from inference.protocol import MAX_FRAME_BYTES, Alive, Failed, FrameTooLarge, because, leave, pack, place, sha256_of
 
 DATA = b"what a picture is made of" * 1000
 
@@ -98,4 +98,4 @@ def test_pictures_lie_in_folders_by_the_first_of_their_hash(tmp_path: Path) -> N
 def test_a_message_that_no_peer_takes_is_not_packed() -> None:
     assert pack(Alive(loading=False))
     with pytest.raises(FrameTooLarge):
-        pack(Failed(1, "internal", "x" * MAX_FRAME_BYTES))
+        pack(Failed(1, "internal", because("x" * MAX_FRAME_BYTES)))

@@ -18,8 +18,8 @@ from inference.device import Device
 from inference.errors import NotFinite
 from inference.models.store import Store
 from inference.networks.upscaler import Upscaler
-from inference.painting import decoding
-from inference.protocol import Failed, Finished, Lora, Preview, Upscale
+from inference.painting import decoding, setups
+from inference.protocol import Failed, Finished, Lora, Preview, Upscale, because
 from inference.tasks import imagine, upscale
 from tests.inference import tiny
 from tests.inference.conftest import Record, ask_for, uploaded, with_model
@@ -49,7 +49,7 @@ def ends(record: Record) -> dict[int, Finished | Failed]:
 def test_latents_that_are_no_numbers_end_their_own_job_with_a_sentence(
     own: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(imagine, "canonical_batch", lambda *_: 2)
+    monkeypatch.setattr(setups, "canonical_batch", lambda *_: 2)
     unet = own.use("sd15", lambda: None).pipeline.unet
     forward = unet.forward
 
@@ -61,8 +61,7 @@ def test_latents_that_are_no_numbers_end_their_own_job_with_a_sentence(
     monkeypatch.setattr(unet, "forward", second_is_broken)
     record = painted(own, ask_for(1), ask_for(2, seed=8))
     assert isinstance(ends(record)[1], Finished)
-    said = "Nothing came of it: the numbers of Tiny 1.5 grew beyond all bounds."
-    assert ends(record)[2] == Failed(2, "internal", f"{said} Try another sampler, less guidance, or another model.")
+    assert ends(record)[2] == Failed(2, "internal", because("no_numbers"))
     (line,) = [record.getMessage() for record in caplog.records]
     assert line == "job 2: steps of sd15 in torch.float32 led to no number: DPM++ 2M, 2 steps, guidance 4"
 
@@ -74,7 +73,7 @@ def test_a_lora_of_what_is_no_number_is_named(known: Catalog, cpu: Device, tmp_p
     store = Store(catalog=replace(known, loras={**known.loras, "nan": broken}), device=cpu)
     with_nan = ask_for(loras=(Lora("ink", 0.7), Lora("nan", 1.0)))
     end = ends(painted(store, with_nan))[1]
-    assert end == Failed(1, "internal", "The LoRA nan is broken: it holds what is no number. Leave it out.")
+    assert end == Failed(1, "internal", because("lora_broken", lora="nan"))
     assert isinstance(ends(painted(store, ask_for()))[1], Finished), "the base is as it was"
 
 
@@ -95,7 +94,7 @@ def test_a_vae_that_overflows_in_half_precision_works_in_float32_and_goes_back(
     name: str, own: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = own.use(name, lambda: None)
-    pipeline, family = model.pipeline, model.entry.family
+    pipeline, family = model.pipeline, model.family
     overflow_in_half(pipeline.vae.to(torch.float16))
     kept = {key: value.clone() for key, value in pipeline.vae.state_dict().items()}
     latents = decoding.encode(pipeline, family, tiny.picture(32, 32))
@@ -117,8 +116,7 @@ def test_a_vae_without_numbers_fails_the_job_and_previews_do_not(
     model.pipeline.vae.decoder.conv_in.bias.data[0] = NAN
     record = painted(own, ask_for(steps=3))
     end = ends(record)[1]
-    assert isinstance(end, Failed)
-    assert end.message.startswith("Nothing came of it: the model's numbers grew beyond all bounds.")
+    assert end == Failed(1, "internal", because("no_numbers"))
     assert "makes what is no number, in float32 too" in caplog.text
     assert not [event for event in record if isinstance(event, Preview)]
 
@@ -182,8 +180,9 @@ def test_an_upscaler_whose_weights_are_no_numbers_ends_in_a_sentence(
     image, files = uploaded(tiny.picture(40, 30))
     request, record = Upscale(job=1, model="x2", image=image, factor=2), Record()
     record.begin(request)
-    with pytest.raises(NotFinite, match="Tiny x2 makes nothing of this picture; choose another upscaler."):
+    with pytest.raises(NotFinite) as refused:
         upscale.run([request], files, own, record.report)
+    assert refused.value.reason == because("upscaler_makes_nothing", model="Tiny x2")
     assert "Tiny x2 makes what is no number, in float32 too" in caplog.text
 
 
@@ -192,8 +191,7 @@ def test_the_upscaler_behind_a_model_fails_its_job_alone(known: Catalog, cpu: De
     network: Any = store.use_upscaler("x2", lambda: None).network.network
     network.conv_last.bias.data[0] = NAN
     end = ends(painted(store, ask_for()))[1]
-    assert isinstance(end, Failed)
-    assert end.message.startswith("Tiny x2 makes nothing of this picture")
+    assert end == Failed(1, "internal", because("upscaler_makes_nothing", model="Tiny x2"))
 
 
 def test_the_entry_of_an_upscaler_says_what_it_computes_in(models_toml: Path, tmp_path: Path, cpu: Device) -> None:
@@ -201,4 +199,4 @@ def test_the_entry_of_an_upscaler_says_what_it_computes_in(models_toml: Path, tm
     toml.write_text(models_toml.read_text().replace('arch = "rrdb"', 'arch = "rrdb"\ndtype = "bfloat16"'))
     entry = reading.load(toml).upscalers["x2"]
     gpu = replace(cpu, where=torch.device("cuda"))
-    assert (cpu.dtype(entry.dtype, "upscaler"), gpu.dtype(entry.dtype, "upscaler")) == (torch.float32, torch.bfloat16)
+    assert (cpu.dtype(entry.dtype), gpu.dtype(entry.dtype)) == (torch.float32, torch.bfloat16)

@@ -14,12 +14,11 @@ import torch
 from PIL import Image
 
 from inference.catalog import reading
-from inference.catalog.entries import DIFFUSION_SAMPLERS
 from inference.catalog.reading import Catalog
 from inference.device import Device
-from inference.errors import InvalidInput
+from inference.families.samplers import DIFFUSION
 from inference.models.store import Store
-from inference.painting import samplers
+from inference.painting import samplers, setups
 from inference.protocol import Imagine, Input, Picture, Progress, Variation
 from inference.tasks import imagine
 from starter.render import render
@@ -73,7 +72,7 @@ def test_every_family_paints_from_a_picture_and_repeats_itself(name: str, known:
     assert len({pixels(picture).tobytes() for picture in (first, other, freely)}) == 3
 
 
-@pytest.mark.parametrize("sampler", DIFFUSION_SAMPLERS)
+@pytest.mark.parametrize("sampler", DIFFUSION)
 def test_less_strength_stays_nearer_to_the_picture(sampler: str, starter: Store) -> None:
     truth = np.asarray(Image.open(io.BytesIO(HOUSE))).astype(float)
     distances = []
@@ -92,7 +91,7 @@ def test_less_strength_stays_nearer_to_the_picture(sampler: str, starter: Store)
 def test_a_picture_from_a_picture_has_the_same_bytes_alone_and_beside_others(
     known: Catalog, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(imagine, "canonical_batch", lambda *_: 4)
+    monkeypatch.setattr(setups, "canonical_batch", lambda *_: 4)
     alone = paint(store, for_model("sd15", known, seed=8))[1].pictures[0]
     of_three = paint(store, for_model("sd15", known, seed=6, count=3))[1].pictures[2]
     other = for_model("sd15", known, job=2, seed=100, image=start(BOAT))
@@ -137,16 +136,10 @@ def test_its_recipe_names_the_picture_and_the_strength(known: Catalog, store: St
     assert "Denoising strength: 0.6" in parameters
 
 
-@pytest.mark.parametrize("strength", [0.0, -1.0, 1.5])
-def test_strength_out_of_bounds_is_refused(strength: float, known: Catalog) -> None:
-    with pytest.raises(InvalidInput, match="strength"):
-        imagine.check(msgspec.structs.replace(for_model("sd15", known), strength=strength), known)
-
-
-@pytest.mark.parametrize("sampler", DIFFUSION_SAMPLERS)
+@pytest.mark.parametrize("sampler", DIFFUSION)
 def test_run_starts_under_as_much_noise_as_its_first_step_expects(sampler: str, known: Catalog, store: Store) -> None:
     config = store.use("sd15", on_load=lambda: None).scheduler_config
-    scheduler = samplers.build(sampler, config, 10, begin=6)
+    scheduler = samplers.build(DIFFUSION[sampler], config, 10, begin=6)
     clean, noise = torch.zeros(2, 4, 4, 4), torch.ones(2, 4, 4, 4)
     level = samplers.noised(scheduler, clean, noise, 10) * getattr(scheduler, "init_noise_sigma", 1.0)
     assert len(scheduler.timesteps) == 4

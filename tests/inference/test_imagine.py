@@ -16,10 +16,10 @@ from inference.catalog.reading import Catalog
 from inference.device import Device
 from inference.errors import TaskError
 from inference.models.store import Store
-from inference.painting import noise
-from inference.protocol import MAX_SEED, Imagine, Picture, Preview, Progress, Variation
+from inference.painting import noise, setups
+from inference.protocol import MAX_SEED, Imagine, Picture, Preview, Progress, Ready, Variation, because, limits
 from inference.tasks import imagine
-from tests.inference.conftest import Record, ask_for, paint_from
+from tests.inference.conftest import Record, ask_for, paint_from, with_model
 from tests.inference.folders import bytes_of, hashes
 
 FAMILIES = ["sd15", "sd21", "sdxl", "sdxl-turbo", "sd35", "flux-schnell", "flux-dev"]
@@ -71,23 +71,13 @@ def test_the_engine_paints_what_the_bare_pipeline_paints(name: str, known: Catal
 def test_a_picture_has_the_same_bytes_alone_in_a_job_of_four_and_beside_another_job(
     name: str, size: int, known: Catalog, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(imagine, "canonical_batch", lambda *_: size)
+    monkeypatch.setattr(setups, "canonical_batch", lambda *_: size)
     alone = paint(store, for_model(name, known, seed=8))[1].pictures[0]
     of_four = paint(store, for_model(name, known, seed=6, count=4))[1].pictures[2]
     other = for_model(name, known, job=2, seed=100, prompt="a blue boat at night", count=3)
     beside = paint(store, other, for_model(name, known, seed=8))[1].pictures[0]
     assert np.array_equal(pixels(alone), pixels(of_four))
     assert alone.sha256 == beside.sha256
-
-
-def test_samplers_that_draw_noise_are_seeded_per_picture_in_a_batch(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(imagine, "canonical_batch", lambda *_: 2)
-    for sampler in ("DDPM", "Euler a", "LCM"):
-        alone = paint(store, ask_for(seed=8, sampler=sampler))[1].pictures[0]
-        beside = paint(store, ask_for(seed=7, sampler=sampler, count=2))[1].pictures[1]
-        assert np.array_equal(pixels(alone), pixels(beside)), sampler
 
 
 def test_a_variation_of_strength_0_is_its_original_bit_for_bit(store: Store) -> None:
@@ -149,7 +139,7 @@ def test_previews_change_no_picture(name: str, known: Catalog, store: Store, req
 def test_a_job_cancelled_in_a_shared_batch_leaves_the_others_their_bytes(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(imagine, "canonical_batch", lambda *_: 2)
+    monkeypatch.setattr(setups, "canonical_batch", lambda *_: 2)
     alone = paint(store, ask_for(seed=8))[1].pictures
     record = cancelling_record(job=2, at_step=1)
     requests = [ask_for(2, seed=1), ask_for(1, seed=8)]
@@ -184,58 +174,21 @@ def cancelling_record(job: int, at_step: int) -> Record:
     return record
 
 
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"width": 37}, "width"),
-        ({"height": 8}, "height"),
-        ({"width": 4096}, "width"),
-        ({"steps": 0}, "steps"),
-        ({"steps": 900}, "steps"),
-        ({"guidance": -1.0}, "guidance"),
-        ({"guidance": float("nan")}, "guidance"),
-        ({"model": "sdxl-turbo", "sampler": "Euler a"}, "Tiny XL Turbo takes no guidance: leave it out."),
-        ({"model": "flux-schnell", "sampler": "FlowMatch Euler"}, "schnell takes no guidance: leave it out."),
-        ({"model": "flux-dev", "sampler": "FlowMatch Euler", "negative": "x"}, "no negative prompt: leave it out."),
-        ({"sampler": "Heun"}, "no sampler Heun"),
-        ({"sampler": "FlowMatch Euler"}, "no sampler"),
-        ({"prompt": "  "}, "empty"),
-        ({"prompt": "x" * 5000}, "5000 characters"),
-        ({"negative": "x" * 5000}, "negative prompt"),
-        ({"prompt": "a (red:99) house"}, "weight 99"),
-        ({"negative": "[a] " * 41}, "weigh fewer"),
-        ({"seed": -1}, "seed"),
-        ({"seed": 2**64}, "seed"),
-        ({"count": 0}, "1 to 4"),
-        ({"count": 5}, "1 to 4"),
-        ({"variations": (Variation(1, 1.5),)}, "strength"),
-        ({"variations": (Variation(-1, 0.5),)}, "seed"),
-        ({"variations": (Variation(1, 0.5),) * 17}, "At most 16"),
-        ({"model": "dall-e"}, "no model called dall-e"),
-    ],
-)
-def test_what_cannot_be_painted_is_refused_in_a_sentence(
-    changes: dict[str, object], words: str, known: Catalog
-) -> None:
-    with pytest.raises(TaskError) as refused:
-        imagine.check(ask_for(**changes), known)
-    assert words in str(refused.value)
-    assert str(refused.value).endswith(".")
-
-
 def test_a_model_in_the_catalogue_without_weights_is_unavailable(store: Store, record: Record) -> None:
     request = ask_for(model="absent", sampler="DDIM")
     record.begin(request)
     with pytest.raises(TaskError) as refused:
         imagine.run([request], {}, store, record.report)
     assert refused.value.kind == "unavailable_model"
+    assert refused.value.reason == because("not_here", kind="model", name="absent")
 
 
-def test_the_smaller_size_that_is_named_can_be_asked_for(known: Catalog) -> None:
-    request = ask_for(width=64, height=64)
-    assert "try 40x40" in imagine.too_large(request, known)
-    imagine.check(ask_for(width=40, height=40), known)
-    assert "try again later" in imagine.too_large(ask_for(width=16, height=16), known)
+def test_the_smaller_size_that_is_named_can_be_asked_for(known: Catalog, ready: Ready) -> None:
+    smaller = because("memory_for_size", width=64, height=64, smaller="40x40")
+    assert imagine.too_large(ask_for(width=64, height=64), known) == smaller
+    assert limits.problem(ask_for(width=40, height=40), ready) is None
+    smallest = because("memory_full", width=16, height=16, model="Tiny 1.5")
+    assert imagine.too_large(ask_for(width=16, height=16), known) == smallest
 
 
 def test_the_recipe_names_everything_and_travels_in_the_png(store: Store) -> None:
@@ -271,9 +224,8 @@ def test_slerp_keeps_the_length_of_noise_and_its_ends() -> None:
 
 
 def test_large_pictures_and_cpus_are_painted_one_by_one(known: Catalog, cpu: Device) -> None:
-    entry = known.models["sd15"]
     gpu = Device(where=torch.device("cuda"), name="a GPU", memory_bytes=1)
-    of_four = msgspec.structs.replace(entry, batch=4)
-    assert imagine.canonical_batch(of_four, 32, 32, gpu) == 4
-    assert imagine.canonical_batch(of_four, 64, 32, gpu) == 1
-    assert imagine.canonical_batch(of_four, 32, 32, cpu) == 1
+    of_four = with_model(known, batch=4)
+    assert setups.canonical_batch(of_four, "sd15", 32, 32, gpu) == 4
+    assert setups.canonical_batch(of_four, "sd15", 64, 32, gpu) == 1
+    assert setups.canonical_batch(of_four, "sd15", 32, 32, cpu) == 1

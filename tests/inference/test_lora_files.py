@@ -21,7 +21,7 @@ from inference.catalog.reading import Catalog
 from inference.device import Device
 from inference.errors import UnavailableModel
 from inference.models.store import Store
-from inference.protocol import Batch, Failed, Imagine, Lora
+from inference.protocol import Batch, Failed, Imagine, Lora, because
 from tests.inference import broken
 from tests.inference.conftest import ask_for, paint_from
 from tests.inference.folders import bytes_of
@@ -58,9 +58,7 @@ def refused(store: Store, caplog: pytest.LogCaptureFixture, name: str = "odd") -
     with caplog.at_level(logging.WARNING), pytest.raises(UnavailableModel) as told:
         paint(store, replace_loras(plain, name))
     title = store.catalog.models[model].title
-    assert str(told.value) == (
-        f"The LoRA Odd one cannot be used with {title} here: leave it out. The operator can see why in the log."
-    )
+    assert told.value.reason == because("lora_unusable", lora="Odd one", model=title)
     [record] = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert "\n" not in record.getMessage()
     assert pixels(store, plain) == before
@@ -221,7 +219,7 @@ def test_a_file_that_was_replaced_is_read_again(own: Store, folder: Path) -> Non
 
 
 def test_the_engine_says_so_and_goes_on(own: Store, folder: Path) -> None:
-    (folder / "odd.safetensors").write_bytes(broken.PAGE)
+    shutil.copy(own.catalog.folder / "words.safetensors", folder / "odd.safetensors")
     serving = Serving(own.catalog, own)
     serving.peer.ready()
     try:
@@ -230,7 +228,7 @@ def test_the_engine_says_so_and_goes_on(own: Store, folder: Path) -> None:
         ended = serving.peer.ends(1)[1]
         assert isinstance(ended, Failed)
         assert ended.kind == "unavailable_model"
-        assert ended.message.startswith("The LoRA Odd one cannot be used with Tiny 1.5 here: leave it out.")
+        assert ended.reason == because("lora_unusable", lora="Odd one", model="Tiny 1.5")
         serving.peer.paint(ask_for(job=2))
     finally:
         serving.peer.socket.close()

@@ -13,15 +13,17 @@ import torch
 from PIL import Image
 
 from inference.catalog import reading
-from inference.catalog.entries import DIFFUSION_SAMPLERS
 from inference.catalog.reading import Catalog
-from inference.errors import CatalogError, InvalidInput
+from inference.device import Device
+from inference.errors import CatalogError
+from inference.families.samplers import DIFFUSION
 from inference.models.store import Store
-from inference.painting import samplers
-from inference.protocol import Finished, Hires, Imagine, Input, Preview, Progress, Refiner
+from inference.painting import samplers, setups
+from inference.protocol import Finished, Hires, Imagine, Preview, Progress, Ready, Refiner, because, limits
 from inference.tasks import imagine
 from tests.inference.conftest import Record, ask_for, uploaded, with_model
 from tests.inference.folders import bytes_of, hashes
+from tests.inference.test_samplers import DRAWING
 from tests.inference.tiny import picture
 
 HIRES = Hires(width=64, height=48, strength=0.5)
@@ -57,9 +59,9 @@ def opened(finished: Finished, index: int = 0) -> Image.Image:
 
 
 @pytest.mark.parametrize("model", FAMILIES)
-def test_second_pass_paints_at_its_own_size_and_repeats(model: str, known: Catalog, store: Store) -> None:
+def test_second_pass_paints_at_its_own_size_and_repeats(model: str, known: Catalog, store: Store, ready: Ready) -> None:
     request = for_model(known, model, hires=Hires(64, 48, 0.5))
-    imagine.check(request, known)
+    assert limits.problem(request, ready) is None
     first, again = paint(store, request), paint(store, request)
     assert opened(first).size == (64, 48)
     assert hashes(first.pictures) == hashes(again.pictures)
@@ -76,7 +78,7 @@ def test_second_pass_goes_on_from_the_first_ones_picture(store: Store) -> None:
 def test_every_picture_of_a_job_has_its_second_pass_whatever_paints_beside_it(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(imagine, "canonical_batch", lambda *_: 4)
+    monkeypatch.setattr(setups, "canonical_batch", lambda *_: 4)
     alone = paint(store, ask_for(hires=HIRES, seed=8))
     both = run(store, ask_for(hires=HIRES, count=2), ask_for(2, hires=HIRES, seed=30)).finished()
     assert [opened(both[1], index).size for index in (0, 1)] == [(64, 48), (64, 48)]
@@ -125,33 +127,18 @@ def test_other_tools_read_what_the_second_pass_was(store: Store) -> None:
     assert "Hires upscaler: Lanczos" in said
 
 
-@pytest.mark.parametrize(
-    ("hires", "changes", "problem"),
-    [
-        (Hires(64, 64, 0.0), {}, "strength"),
-        (Hires(16, 64, 0.5), {}, "no smaller"),
-        (Hires(60, 60, 0.5), {}, "steps of 8"),
-        (Hires(128, 64, 0.5), {}, "4096 at most"),
-        (HIRES, {"image": Input("0" * 64, 32, 32), "mask": Input("1" * 64, 32, 32)}, "leave hires out"),
-    ],
-)
-def test_second_passes_that_cannot_be_are_refused(
-    hires: Hires, changes: dict[str, Any], problem: str, known: Catalog
-) -> None:
-    with pytest.raises(InvalidInput, match=problem):
-        imagine.check(ask_for(hires=hires, **changes), known)
-
-
 def test_full_memory_names_a_smaller_second_pass_or_none(known: Catalog) -> None:
-    assert "try 40x40" in imagine.too_large(ask_for(hires=Hires(64, 64, 0.5)), known)
-    assert "leave it out" in imagine.too_large(ask_for(hires=Hires(40, 40, 0.5)), known)
+    smaller = because("memory_for_hires", width=64, height=64, smaller="40x40")
+    assert imagine.too_large(ask_for(hires=Hires(64, 64, 0.5)), known) == smaller
+    none = because("memory_for_any_hires", width=40, height=40)
+    assert imagine.too_large(ask_for(hires=Hires(40, 40, 0.5)), known) == none
 
 
 def test_refiner_takes_the_last_steps_and_repeats(
-    known: Catalog, store: Store, monkeypatch: pytest.MonkeyPatch
+    known: Catalog, store: Store, ready: Ready, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request = for_model(known, "sdxl", steps=8, refiner=REFINER)
-    imagine.check(request, known)
+    assert limits.problem(request, ready) is None
     model, refiner = (use("sdxl", lambda: None) for use in (store.use, store.use_refiner))
     seen: list[tuple[str, float]] = []
     for name, unet in (("base", model.denoiser), ("refiner", refiner.pipeline.unet)):
@@ -171,7 +158,7 @@ def test_refiner_takes_the_last_steps_and_repeats(
     assert first.pictures != paint(store, msgspec.structs.replace(request, refiner=None)).pictures
 
 
-@pytest.mark.parametrize("sampler", DIFFUSION_SAMPLERS)
+@pytest.mark.parametrize("sampler", DIFFUSION)
 def test_every_sampler_can_hand_over_to_the_refiner(sampler: str, known: Catalog, store: Store) -> None:
     request = for_model(known, "sdxl", steps=8, sampler=sampler, refiner=REFINER)
     first, again = paint(store, request), paint(store, request)
@@ -179,20 +166,20 @@ def test_every_sampler_can_hand_over_to_the_refiner(sampler: str, known: Catalog
     assert np.asarray(opened(first)).std() > 0
 
 
-@pytest.mark.parametrize("sampler", DIFFUSION_SAMPLERS)
-def test_two_stretches_of_a_schedule_end_where_one_run_ends(sampler: str, known: Catalog, store: Store) -> None:
+@pytest.mark.parametrize("sampler", DIFFUSION)
+def test_two_segments_of_a_schedule_end_where_one_run_ends(sampler: str, known: Catalog, store: Store) -> None:
     config = store.use("sdxl", on_load=lambda: None).scheduler_config
     chance = torch.Generator().manual_seed(0)
     clean, noise = (torch.randn(1, 4, 16, 16, generator=chance) for _ in range(2))
 
-    def after(*stretches: tuple[int, int | None]) -> torch.Tensor:
+    def after(*segments: tuple[int, int | None]) -> torch.Tensor:
         latents = None
-        for begin, end in stretches:
-            scheduler = samplers.build(sampler, config, 10, begin, end)
+        for begin, end in segments:
+            scheduler = samplers.build(DIFFUSION[sampler], config, 10, begin, end)
             if latents is None:
                 latents = samplers.noised(scheduler, clean, noise, 10) * getattr(scheduler, "init_noise_sigma", 1.0)
             scheduler.set_timesteps(10)
-            own = {"generator": torch.Generator().manual_seed(1)} if sampler in ("Euler a", "DDPM", "LCM") else {}
+            own = {"generator": torch.Generator().manual_seed(1)} if sampler in DRAWING else {}
             for time in scheduler.timesteps.clone():
                 latents = scheduler.step(noise, time, latents, **own).prev_sample
         assert latents is not None
@@ -200,7 +187,7 @@ def test_two_stretches_of_a_schedule_end_where_one_run_ends(sampler: str, known:
 
     one, two = after((0, None)), after((0, 8), (8, None))
     # What is predicted is the noise itself, so both ways lead to the clean latents, whatever the order of the solver.
-    if sampler in ("Euler a", "DDPM", "LCM"):
+    if sampler in DRAWING:
         assert one.std() == pytest.approx(float(two.std()), rel=0.2)
     else:
         assert torch.allclose(one, two, atol=0.05)
@@ -247,15 +234,10 @@ def test_the_recipe_names_the_refiner(known: Catalog, store: Store) -> None:
     assert json.loads(said["easel"])["request"]["refiner"] == {"name": "sdxl", "share": 0.25}
 
 
-def test_a_refiner_of_another_model_is_refused(known: Catalog) -> None:
-    with pytest.raises(InvalidInput, match="does not go with the refiner"):
-        imagine.check(ask_for(refiner=REFINER), known)
-
-
-def test_members_are_told_of_a_refiner_only_where_it_is_here(known: Catalog) -> None:
+def test_members_are_told_of_a_refiner_only_where_it_is_here(known: Catalog, cpu: Device) -> None:
     here = dict.fromkeys(("model", "lora", "control", "refiner"), ()) | {"model": ("sdxl",)}
-    (without,) = imagine.abilities(known, here)["models"]  # type: ignore[arg-type]
-    (beside,) = imagine.abilities(known, here | {"refiner": ("sdxl",)})["models"]  # type: ignore[arg-type]
+    (without,) = imagine.abilities(known, here, cpu)["models"]  # type: ignore[arg-type]
+    (beside,) = imagine.abilities(known, here | {"refiner": ("sdxl",)}, cpu)["models"]  # type: ignore[arg-type]
     assert without.refiner is None
     assert beside.refiner == Refiner("sdxl", 0.2)
 

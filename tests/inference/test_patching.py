@@ -1,4 +1,4 @@
-"""Which stretch of a picture is painted anew, and that everything outside the mask stays bit for bit."""
+"""Which part of a picture is painted anew, and that everything outside the mask stays bit for bit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from inference.errors import InvalidInput
-from inference.painting.inpainting import patch
+from inference.painting.inpainting import area
 from inference.pictures.masking import drawn
 from inference.protocol import Region
 from tests.inference.tiny import picture
@@ -23,7 +23,7 @@ def marked(size: tuple[int, int], box: tuple[int, int, int, int]) -> Image.Image
 def test_what_is_not_masked_keeps_every_bit(mode: str) -> None:
     old = picture(200, 120, mode)
     mask = marked(old.size, (30, 40, 70, 90))
-    new = patch(old, mask, aspect=1.0, least_width=64).put_back(Image.new("RGB", (64, 64), "red"))
+    new = area(old, mask, aspect=1.0, least_width=64).put_back(Image.new("RGB", (64, 64), "red"))
     assert (new.mode, new.size) == (mode, old.size)
     inside = np.asarray(mask) > 0
     before, after = np.asarray(old), np.asarray(new)
@@ -31,24 +31,24 @@ def test_what_is_not_masked_keeps_every_bit(mode: str) -> None:
     assert (after[55:75, 45:55, :3] == (255, 0, 0)).all()
 
 
-def test_the_stretch_holds_the_mask_and_its_surroundings_in_the_asked_aspect() -> None:
-    chosen = patch(picture(400, 300), marked((400, 300), (180, 140, 219, 159)), aspect=1.0, least_width=16)
-    left, top, right, bottom = chosen.stretch
+def test_the_crop_holds_the_mask_and_its_surroundings_in_the_asked_aspect() -> None:
+    chosen = area(picture(400, 300), marked((400, 300), (180, 140, 219, 159)), aspect=1.0, least_width=16)
+    left, top, right, bottom = chosen.crop
     assert left <= 160
     assert right >= 240
     assert right - left == bottom - top
 
 
-def test_the_stretch_is_no_narrower_than_the_model_paints_and_stays_in_the_picture() -> None:
-    chosen = patch(picture(400, 300), marked((400, 300), (390, 0, 399, 9)), aspect=2.0, least_width=200)
-    left, top, right, bottom = chosen.stretch
+def test_the_crop_is_no_narrower_than_the_model_paints_and_stays_in_the_picture() -> None:
+    chosen = area(picture(400, 300), marked((400, 300), (390, 0, 399, 9)), aspect=2.0, least_width=200)
+    left, top, right, bottom = chosen.crop
     assert (right - left, bottom - top) == (200, 100)
     assert (right, top) == (400, 0)
-    assert patch(picture(80, 60), marked((80, 60), (0, 0, 9, 9)), 1.0, 500).stretch == (0, 0, 80, 60)
+    assert area(picture(80, 60), marked((80, 60), (0, 0, 9, 9)), 1.0, 500).crop == (0, 0, 80, 60)
 
 
 def test_every_cell_that_is_masked_in_part_is_painted() -> None:
-    chosen = patch(picture(64, 64), marked((64, 64), (15, 15, 16, 16)), aspect=1.0, least_width=64)
+    chosen = area(picture(64, 64), marked((64, 64), (15, 15, 16, 16)), aspect=1.0, least_width=64)
     cells = chosen.painted_cells(8, 8)
     assert cells.shape == (1, 1, 8, 8)
     assert [tuple(place) for place in cells[0, 0].nonzero().tolist()] == [(1, 1), (1, 2), (2, 1), (2, 2)]
@@ -57,15 +57,15 @@ def test_every_cell_that_is_masked_in_part_is_painted() -> None:
 def test_what_hides_behind_transparency_is_not_seen() -> None:
     secret = picture(32, 32, "RGBA")
     secret.putalpha(Image.new("L", secret.size, 0))
-    seen = patch(secret, Image.new("L", secret.size, 255), 1.0, 32).seen(32, 32)
+    seen = area(secret, Image.new("L", secret.size, 255), 1.0, 32).seen(32, 32)
     assert seen.getcolors() == [(32 * 32, (128, 128, 128))]
 
 
 def test_masks_that_mark_nothing_or_another_picture_are_refused() -> None:
-    with pytest.raises(InvalidInput, match="Nothing is marked"):
-        patch(picture(32, 32), Image.new("L", (32, 32), 100), 1.0, 16)
-    with pytest.raises(InvalidInput, match="another size"):
-        patch(picture(32, 32), Image.new("L", (16, 32), 255), 1.0, 16)
+    with pytest.raises(InvalidInput, match="nothing_marked"):
+        area(picture(32, 32), Image.new("L", (32, 32), 100), 1.0, 16)
+    with pytest.raises(InvalidInput, match="mask_size"):
+        area(picture(32, 32), Image.new("L", (16, 32), 255), 1.0, 16)
 
 
 def test_masks_are_drawn_turned_round_grown_and_shrunk() -> None:

@@ -10,11 +10,12 @@ import torch
 from PIL import Image
 
 from inference.catalog.reading import Catalog
+from inference.families.words import POOLED
 from inference.models import prompts
-from inference.models.prompts import ARGUMENTS, Encoded, PromptEncoder
+from inference.models.prompts import Encoded, PromptEncoder
 from inference.models.store import Store
-from inference.protocol import Imagine
-from inference.tasks import imagine
+from inference.painting import setups
+from inference.protocol import Imagine, because
 from tests.inference.conftest import ask_for
 from tests.inference.folders import bytes_of, hashes
 from tests.inference.test_imagine import for_model, paint, pixels
@@ -33,7 +34,7 @@ def pipeline(store: Store, name: str) -> Any:
 def encoder(store: Store, name: str) -> PromptEncoder:
     """An encoder that has encoded nothing yet."""
     model = store.use(name, lambda: None)
-    return PromptEncoder(model.pipeline, model.entry.family)
+    return PromptEncoder(model.pipeline, model.family.words)
 
 
 def of_diffusers(store: Store, name: str, prompt: str, negative: str | None) -> Encoded:
@@ -45,7 +46,7 @@ def of_diffusers(store: Store, name: str, prompt: str, negative: str | None) -> 
             num_images_per_prompt=1,
             do_classifier_free_guidance=True,
         )
-    return dict(zip(ARGUMENTS, encoded, strict=False))
+    return dict(zip(POOLED, encoded, strict=False))
 
 
 def same(first: Encoded, second: Encoded) -> bool:
@@ -179,7 +180,7 @@ def test_weights_change_the_picture(name: str, known: Catalog, store: Store) -> 
 def test_prompts_of_different_lengths_in_one_pass_leave_each_other_their_bytes(
     name: str, known: Catalog, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(imagine, "canonical_batch", lambda *_: 4)
+    monkeypatch.setattr(setups, "canonical_batch", lambda *_: 4)
 
     def request(job: int, prompt: str) -> Imagine:
         return for_model(name, known, job=job, prompt=prompt, count=2)
@@ -195,7 +196,7 @@ def test_a_model_that_cannot_weigh_reads_the_plain_words_and_says_so(known: Cata
     weighed = paint(store, for_model("sd35", known, prompt="a (red:1.4) [house]", negative="((blue))"))[1]
     assert (pixels(plain.pictures[0]) == pixels(weighed.pictures[0])).all()
     assert plain.answer.notes == ()
-    assert weighed.answer.notes == ("Tiny 3.5 does not weigh words: the weights were left out.",)
+    assert weighed.answer.notes == (because("weights_left_out", model="Tiny 3.5"),)
 
 
 def test_the_parameters_keep_the_weights_as_they_were_typed(store: Store) -> None:

@@ -89,7 +89,7 @@ def test_file_says_whether_it_was_painted_from_words_or_from_a_picture(store: St
 def test_enlarging_and_drawing_change_no_picture_s_origin(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     network = store.use_describer("florence", on_load=lambda: None).network
     monkeypatch.setattr(network, "say", lambda *_: "")
-    monkeypatch.setattr(network, "regions", lambda *_: (Region("house", (1, 1, 9, 9)),))
+    monkeypatch.setattr(network, "regions", lambda *_: (Region("house", (1, 1, 9, 9), ()),))
     for texts, source in (
         ({}, "algorithmicallyEnhanced"),
         ({XMP_KEYWORD: xmp("trainedAlgorithmicMedia")}, "trainedAlgorithmicMedia"),

@@ -24,6 +24,7 @@ from inference.protocol import (
     Picture,
     Progress,
     Region,
+    because,
     pack,
 )
 from tests.inference import tiny
@@ -118,7 +119,7 @@ def test_a_job_cancelled_while_its_result_is_written_ends_as_cancelled_and_leave
     report.cancel(1)
     outputs.let.set()
     report.close()
-    assert events == [Failed(1, "cancelled", "Cancelled.")]
+    assert events == [Failed(1, "cancelled", because("cancelled"))]
     assert not list(tmp_path.iterdir())
 
 
@@ -134,10 +135,10 @@ def test_a_number_given_anew_while_the_old_result_is_written_gets_an_end_of_its_
     running(report, 1)
     outputs.let.set()
     report.close()
-    report.fail(1, "internal", "Broken.")
+    report.fail(1, "internal", because("engine_broke"))
     assert [event for event in events if isinstance(event, Failed | Finished)] == [
-        Failed(1, "cancelled", "Cancelled."),
-        Failed(1, "internal", "Broken."),
+        Failed(1, "cancelled", because("cancelled")),
+        Failed(1, "internal", because("engine_broke")),
     ]
     assert not list(tmp_path.iterdir())
 
@@ -146,7 +147,7 @@ def test_a_number_given_anew_while_the_old_result_is_written_gets_an_end_of_its_
     "end",
     [
         lambda report: report.finish(1, [PAINTED], {}),
-        lambda report: report.fail(1, "unsafe", "Held back."),
+        lambda report: report.fail(1, "unsafe", because("flagged")),
         lambda report: report.postpone(1),
         lambda report: report.still_wanted([1]),
     ],
@@ -161,7 +162,7 @@ def test_a_cancelled_job_ends_as_cancelled_whatever_else_comes_of_it(
     report.cancel(1)
     assert not end(report)
     report.close()
-    assert [event for event in events if not isinstance(event, Alive)] == [Failed(1, "cancelled", "Cancelled.")]
+    assert [event for event in events if not isinstance(event, Alive)] == [Failed(1, "cancelled", because("cancelled"))]
     assert not list(tmp_path.iterdir())
 
 
@@ -182,7 +183,7 @@ def test_an_answer_that_fits_no_frame_fails_with_a_sentence_and_leaves_no_file(
     report.close()
     (end,) = events
     assert isinstance(end, Failed)
-    assert "too large to be sent" in end.message
+    assert end.reason == because("answer_too_large")
     assert "over the frame limit" in caplog.text
     assert not list(tmp_path.iterdir())
 
@@ -194,8 +195,7 @@ def test_a_full_disk_fails_the_job_with_a_sentence_and_the_engine_goes_on(
     with full_disk(100), caplog.at_level(logging.ERROR):
         serving.peer.send(Batch((ask_for(1),)))
         end = serving.peer.ends(1)[1]
-    said = "The result could not be kept: the disk of the machine is full. Try again later."
-    assert end == Failed(1, "internal", said)
+    assert end == Failed(1, "internal", because("disk_full"))
     assert set((data_folder() / "incoming").iterdir()) == before
     (line,) = [record.getMessage() for record in caplog.records]
     assert line.startswith("job 1: the result cannot be kept: [Errno 27] File too large")
@@ -208,8 +208,7 @@ def test_a_folder_that_is_gone_fails_the_job_with_a_sentence(tmp_path: Path) -> 
     running(report, 1)
     report.finish(1, [PAINTED], {})
     report.close()
-    said = "The result could not be kept: the machine cannot write its files. Try again later."
-    assert events == [Failed(1, "internal", said)]
+    assert events == [Failed(1, "internal", because("disk_failed"))]
 
 
 def test_input_and_result_larger_than_any_frame_pass_as_files(serving: Serving) -> None:
@@ -217,7 +216,7 @@ def test_input_and_result_larger_than_any_frame_pass_as_files(serving: Serving) 
     small, more = uploaded(tiny.picture(48, 48))
     request = Compare(job=1, model="canny", image=noise, width=2400, height=2400, painted=(small,))
     with pytest.raises(ValueError, match="over the frame limit"):
-        pack(Failed(1, "internal", files[noise.sha256].hex()))
+        pack(Failed(1, "internal", because(files[noise.sha256].hex())))
     (picture,) = serving.peer.paint(request, files=files | more)[1].pictures
     data = bytes_of(picture)
     assert len(data) > 16 * 2**20
@@ -229,8 +228,8 @@ def test_the_bot_hears_what_is_worked_on_and_of_nothing_that_has_ended(tmp_path:
     report = Reporter(events.append, Files(tmp_path))
     running(report, 1, 2)
     report.took_up([1, 2])
-    report.fail(1, "internal", "Broken.")
+    report.fail(1, "internal", because("engine_broke"))
     report.took_up([1, 2])
-    report.fail(2, "internal", "Broken.")
+    report.fail(2, "internal", because("engine_broke"))
     report.took_up([1, 2])
     assert [event for event in events if isinstance(event, Began)] == [Began((1, 2)), Began((2,))]

@@ -26,7 +26,7 @@ def test_the_starters_weights_are_in_this_checkout() -> None:
 @pytest.fixture(scope="module")
 def painted() -> list[Finished]:
     """One request, painted by two fresh processes; in the second one beside another job."""
-    known = reading.load(MODELS).info("starter")
+    known = reading.load(MODELS).info("starter", on_gpu=False)
     request = Imagine(
         job=1,
         model="starter",
@@ -60,7 +60,7 @@ def test_the_same_seed_gives_the_same_bytes_in_another_process_and_beside_anothe
 
 
 def test_pictures_come_enlarged_and_differ_by_seed(painted: list[Finished]) -> None:
-    known = reading.load(MODELS).info("starter")
+    known = reading.load(MODELS).info("starter", on_gpu=False)
     first, second = (Image.open(io.BytesIO(bytes_of(picture))) for picture in painted[0].pictures)
     assert first.size == (known.width * known.upscale, known.height * known.upscale)
     assert np.asarray(first).std() > 10

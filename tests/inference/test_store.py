@@ -16,6 +16,7 @@ from inference.device import Device
 from inference.errors import OutOfMemory, UnavailableModel, WeightsError
 from inference.models.handles import module_bytes
 from inference.models.store import Store
+from inference.protocol import because
 
 
 def nothing() -> None:
@@ -83,8 +84,9 @@ def test_a_model_that_does_not_fit_at_all_says_so_to_the_member(
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(torch.nn.Module, "to", full)
-    with pytest.raises(OutOfMemory, match="The model sd15 does not fit"):
+    with pytest.raises(OutOfMemory) as refused:
         Store(catalog=known, device=cpu).use("sd15", nothing)
+    assert refused.value.reason == because("no_room", name="model sd15")
 
 
 def test_absent_and_broken_weights_are_told_apart(models_toml: Path, cpu: Device, tmp_path: Path) -> None:
@@ -101,8 +103,9 @@ def test_absent_and_broken_weights_are_told_apart(models_toml: Path, cpu: Device
     with pytest.raises(WeightsError, match="sd15 is not whole: it has no unet/diffusion_pytorch_model.safetensors"):
         store.use("sd15", nothing)
     shutil.rmtree(tmp_path / "sd15")
-    with pytest.raises(UnavailableModel, match="not on this machine"):
+    with pytest.raises(UnavailableModel) as absent:
         store.use("sd15", nothing)
+    assert absent.value.reason == because("not_here", kind="model", name="sd15")
 
 
 def test_a_prompt_is_encoded_once_and_forgotten_with_its_model(known: Catalog, cpu: Device) -> None:
@@ -132,8 +135,9 @@ def test_every_kind_is_used_on_the_same_terms(known: Catalog, cpu: Device) -> No
         assert loaded.name == name
     assert loads == ["sd15", "x2", "florence", "clip"]
     assert list(store.resident()) == ["model sd15", "upscaler x2", "describer florence", "classifier clip"]
-    with pytest.raises(UnavailableModel, match="The upscaler unfetched is not on this machine"):
+    with pytest.raises(UnavailableModel) as refused:
         store.use_upscaler("unfetched", nothing)
+    assert refused.value.reason == because("not_here", kind="upscaler", name="unfetched")
 
 
 def test_a_folder_of_another_model_or_with_a_gap_is_refused(models_toml: Path, cpu: Device, tmp_path: Path) -> None:

@@ -13,11 +13,12 @@ from diffusers import UNet2DConditionModel
 
 from inference.catalog.reading import Catalog
 from inference.device import Device
+from inference.families.record import Family
 from inference.models import placement, policy
 from inference.models.policy import Policy
 from inference.models.store import Store
 from inference.painting import decoding
-from inference.protocol import Batch, Cancel, Failed, Finished, Grid
+from inference.protocol import Batch, Cancel, Failed, Finished, Grid, because
 from tests.inference.cards import card
 from tests.inference.conftest import ask_for
 from tests.inference.serving import Serving
@@ -60,7 +61,7 @@ def test_a_picture_that_ran_out_of_memory_is_painted_again_thriftily_and_says_so
     monkeypatch.setattr(UNet2DConditionModel, "forward", full(1, UNet2DConditionModel.forward))
     with served(known, cpu) as (serving, _):
         ended = serving.peer.paint(ask_for(1))[1]
-        assert ended.answer.notes == ("The memory was full, so this was painted thriftily: in tiles.",)
+        assert ended.answer.notes == (because("painted_in_tiles"),)
         assert ended.recipe["policy"]["vae_tiling"] is True
         again = serving.peer.paint(ask_for(1))[1]
         assert again.pictures[0].sha256 == ended.pictures[0].sha256, "the same request, the same bytes"
@@ -99,11 +100,11 @@ def test_a_second_full_memory_names_the_size_that_fits_and_the_next_picture_begi
         monkeypatch.setattr(UNet2DConditionModel, "forward", full(3, UNet2DConditionModel.forward))
         # Reloaded after this, so that its hooks are put over what was replaced.
         serving.peer.send(Batch((ask_for(1, width=64, height=64),)))
-        message = "64x64 does not fit into the device's memory; try 40x40."
-        assert serving.peer.ends(1)[1] == Failed(1, "out_of_memory", message)
+        smaller = because("memory_for_size", width=64, height=64, smaller="40x40")
+        assert serving.peer.ends(1)[1] == Failed(1, "out_of_memory", smaller)
         ended = serving.peer.paint(ask_for(2, width=64, height=64))[2]
         assert ended.recipe["policy"] | {"offload": "model", "vae_tiling": True} == ended.recipe["policy"]
-        assert "in tiles and one part of the model at a time" in ended.answer.notes[0]
+        assert ended.answer.notes == (because("painted_in_tiles"), because("painted_by_parts"))
         assert store.resident()["model sd15"] < whole
         assert serving.peer.paint(ask_for(3))[3].recipe["policy"]["offload"] == "none"
         assert store.resident()["model sd15"] == whole
@@ -112,10 +113,10 @@ def test_a_second_full_memory_names_the_size_that_fits_and_the_next_picture_begi
 def test_a_model_that_does_not_load_whole_is_loaded_in_parts(known: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     place = placement.place
 
-    def place_unless_whole(pipeline: Any, kept_as: Policy, device: Device) -> None:
+    def place_unless_whole(pipeline: Any, family: Family, kept_as: Policy, device: Device) -> None:
         if kept_as.offload == "none":
             raise torch.OutOfMemoryError("CUDA out of memory")
-        place(pipeline, kept_as, device)
+        place(pipeline, family, kept_as, device)
 
     with served(known, card()) as (serving, _):
         monkeypatch.setattr(placement, "place", place_unless_whole)
@@ -138,7 +139,7 @@ def test_a_job_that_is_cancelled_as_the_memory_fills_ends_once(
         monkeypatch.setattr(UNet2DConditionModel, "forward", cancelled_and_full)
         serving.peer.send(Batch((ask_for(1), ask_for(2, seed=8))), Cancel(99))
         ends = serving.peer.ends(2)
-        assert ends[1] == Failed(1, "cancelled", "Cancelled.")
+        assert ends[1] == Failed(1, "cancelled", because("cancelled"))
         assert isinstance(ends[2], Finished)
 
 

@@ -17,8 +17,8 @@ from inference.catalog.entries import UpscalerEntry
 from inference.catalog.reading import Catalog
 from inference.errors import WeightsError
 from inference.models.store import Store
-from inference.networks import tiles, upscaler
-from inference.networks.upscaler import TileTooLarge, Upscaler
+from inference.networks import tiles
+from inference.networks.upscaler import NetworkFailed, RealESRGANer, TileTooLarge, Upscaler
 from inference.tasks import imagine
 from tests.inference import tiny
 from tests.inference.conftest import Record, ask_for
@@ -38,7 +38,7 @@ def ours(entry: UpscalerEntry, folder: Path) -> Upscaler:
 def theirs(entry: UpscalerEntry, folder: Path, picture: Image.Image, factor: int, tile: int = 0) -> np.ndarray:
     """What RealESRGANer itself makes of a picture."""
     path = str(folder / str(entry.path))
-    bare = upscaler.RealESRGANer(
+    bare = RealESRGANer(
         entry.scale, path, model=tiny.network(entry), tile=tile, tile_pad=tiles.PADDING, pre_pad=0, device=CPU
     )
     order = [2, 1, 0, 3][: len(picture.mode)]
@@ -98,9 +98,7 @@ def test_denoise_mixes_the_two_networks_and_leaves_no_trace(known: Catalog, mode
     for share in (0.0, 0.3):
         mixed = tiny.network(entry)
         mixed.load_state_dict({name: share * own[name] + (1 - share) * grain[name] for name in own})
-        bare = upscaler.RealESRGANer(
-            4, [str(file) for file in files], [share, 1 - share], model=mixed, pre_pad=0, device=CPU
-        )
+        bare = RealESRGANer(4, [str(file) for file in files], [share, 1 - share], model=mixed, pre_pad=0, device=CPU)
         expected, _ = bare.enhance(np.asarray(picture)[:, :, ::-1])
         made = np.asarray(upscaler.enlarge(picture, denoise=share))
         assert np.array_equal(made, expected[:, :, ::-1])
@@ -141,7 +139,7 @@ def test_a_full_memory_and_a_broken_network_are_told_apart(
         with pytest.raises(TileTooLarge):
             upscaler.enlarge(picture, tile=tile)
         failing(RuntimeError("shapes do not match"))
-        with pytest.raises(upscaler.NetworkFailed, match="shapes do not match"):
+        with pytest.raises(NetworkFailed, match="shapes do not match"):
             upscaler.enlarge(picture, tile=tile)
     assert capsys.readouterr().out == ""
 
@@ -176,7 +174,7 @@ def test_a_model_with_an_upscaler_delivers_enlarged_pictures(models_toml: Path, 
     toml = tmp_path / "models.toml"
     toml.write_text(text.replace('sampler = "DPM++ 2M"', 'sampler = "DPM++ 2M"\nupscaler = "x4"'))
     known = reading.load(toml)
-    assert known.info("sd15").upscale == 4
+    assert known.info("sd15", on_gpu=False).upscale == 4
     store = Store(catalog=known, device=device.choose("cpu", 1))
     record, request = Record(), ask_for()
     record.begin(request)

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from inference.models.store import Store
+from inference.painting import setups
 from inference.protocol import MAX_SEED, Imagine, Picture, Variation
-from inference.tasks import imagine
 from tests.inference.conftest import ask_for
 from tests.inference.folders import bytes_of, hashes
 from tests.inference.test_imagine import paint, pixels
@@ -32,7 +32,7 @@ def plain_like(request: Imagine, index: int) -> Imagine:
 def test_each_picture_is_painted_from_the_words_that_its_own_seed_drew(
     size: int, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(imagine, "canonical_batch", lambda *_: size)
+    monkeypatch.setattr(setups, "canonical_batch", lambda *_: size)
     request = ask_for(prompt=WILD, negative="{fog|rain}", seed=MAX_SEED - 1, count=4)
     finished = paint(store, request)[1]
     drawn = [request.drawn(request.seed_of(index)) for index in range(4)]
@@ -47,7 +47,7 @@ def test_each_picture_is_painted_from_the_words_that_its_own_seed_drew(
 def test_pictures_keep_their_places_where_their_words_differ_in_length(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(imagine, "canonical_batch", lambda *_: 4)
+    monkeypatch.setattr(setups, "canonical_batch", lambda *_: 4)
     request = ask_for(prompt="a {red|very very very long and red} house", seed=1, count=4)
     lengths = [len(request.drawn(request.seed_of(index))[0]) for index in range(4)]
     # The first kind comes again after the second.

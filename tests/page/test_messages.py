@@ -8,6 +8,7 @@ import re
 import pytest
 from playwright.async_api import Browser, BrowserContext, expect
 
+from sandbox.member import Member
 from sandbox.server import Sandbox
 from tests.page.conftest import World
 from tests.page.driver import ChatPage, open_page
@@ -155,6 +156,20 @@ async def test_embed_shows_all_its_parts(ada: ChatPage, bot: ScriptedBot, world:
     assert len({box["y"] for box in boxes if box}) == 1, "inline fields stand side by side"
     await expect(embed.locator(".picture img")).to_have_count(2)
     await expect(ada.newest.locator(".picture img")).to_have_count(2)  # not again beneath the embed
+
+
+async def test_forwarded_message_shows_what_it_forwards(
+    ada: ChatPage, sandbox: Sandbox, bot: ScriptedBot, world: World
+) -> None:
+    await bot.send(world.channels["pictures"], {"cat.png": png(128, 96)}, content="a **cat**")
+    async with Member(sandbox.url, "Ada") as member:
+        [sent] = (await member.state())["messages"]
+        await member.forward(sent)
+    forwarded = ada.newest.locator(".forwarded")
+    await expect(forwarded).to_contain_text("Forwarded")
+    await expect(forwarded.locator("strong")).to_have_text("cat")
+    await expect(forwarded.locator(".picture img")).to_have_count(1)
+    await expect(ada.newest).not_to_contain_text("The original message was deleted")
 
 
 async def test_small_picture_is_shown_at_a_size_to_look_at(ada: ChatPage, bot: ScriptedBot, world: World) -> None:

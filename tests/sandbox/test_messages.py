@@ -7,12 +7,12 @@ from typing import Any
 import aiohttp
 import pytest
 
-from sandbox.client.member import Member, media_of
+from sandbox.client.member import Member, Refused, media_of
 from sandbox.clock import ManualClock
 from sandbox.server import Sandbox
 from sandbox.storage.attachments import safe_filename
 from tests import openapi
-from tests.sandbox.rawbot import APPLICATION, PICTURES, RawBot
+from tests.sandbox.rawbot import APPLICATION, GUILD, PICTURES, RawBot
 
 Json = dict[str, Any]
 
@@ -430,3 +430,43 @@ async def test_file_without_an_ascii_name_can_be_fetched(bot: RawBot, ada: Membe
     message = await ada.write("look", ("画.png", b"x"))
     assert message["attachments"][0]["content_type"] == "image/png"
     assert await ada.files(message) == [("unknown.png", b"x")]
+
+
+async def test_forwarded_message_holds_a_copy_of_what_it_forwards(sandbox: Sandbox, bot: RawBot, ada: Member) -> None:
+    gallery = {"type": 12, "items": [{"media": {"url": "attachment://a.png"}}]}
+    _, sent = await bot.call(
+        "POST",
+        f"/channels/{PICTURES}/messages",
+        {"flags": 1 << 15, "components": [{"type": 10, "content": "hello"}, gallery]},
+        files={"a.png": b"the picture"},
+    )
+    forwarded = await ada.forward(sent, channel="general")
+    assert (forwarded["content"], forwarded["attachments"], forwarded["flags"]) == ("", [], 1 << 14)
+    assert forwarded["message_reference"] == {
+        "type": 1,
+        "channel_id": PICTURES,
+        "message_id": sent["id"],
+        "guild_id": GUILD,
+    }
+    [snapshot] = forwarded["message_snapshots"]
+    assert snapshot["message"]["components"][0] == sent["components"][0]
+    assert snapshot["message"]["timestamp"] == sent["timestamp"]
+    # It stays when the original goes.
+    await bot.call("DELETE", f"/channels/{PICTURES}/messages/{sent['id']}")
+    await ada.advance(3600)
+    assert await ada.files(forwarded) == [("a.png", b"the picture")]
+    again = await ada.forward(forwarded)
+    assert again["message_reference"]["message_id"] == sent["id"]
+    status, read = await bot.call("GET", f"/channels/{PICTURES}/messages/{again['id']}")
+    assert (status, read["message_snapshots"][0]["message"]["flags"]) == (200, 1 << 15)
+    assert openapi.problems(await ada.log()) == []
+
+
+async def test_another_app_sends_what_discord_takes(ada: Member) -> None:
+    embed = {"title": "T", "image": {"url": "attachment://a.png"}}
+    sent = await ada.post_as_app({"content": "look", "embeds": [embed]}, ("a.png", b"x"))
+    assert (sent["author"]["username"], sent["author"]["bot"]) == ("Palette", True)
+    assert "application_id" not in sent
+    assert sent["embeds"][0]["image"]["url"].startswith(ada._url)
+    with pytest.raises(Refused):
+        await ada.post_as_app({"content": "look", "flags": 1 << 15})

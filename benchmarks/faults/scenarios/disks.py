@@ -21,7 +21,7 @@ from benchmarks.faults.painter import NOT_KEPT, Plan
 from benchmarks.faults.trial import Trial
 
 FULL = (NOT_KEPT, "no room for uploads", "no room for pictures")
-"""How jobs may end in words while the disk is full."""
+"""Words of the reasons for which jobs may end while the disk is full."""
 
 DISK_MB = 24
 

@@ -1,4 +1,4 @@
-"""The bot's end of the inference process: starts it, speaks with it, notices its death. Knows nothing of Discord."""
+"""The bot's end of an inference process: starts it, speaks with it, notices its death. Knows nothing of Discord."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import socket
 import sys
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 
 from bot import environment
 from bot.errors import EngineDied, OperatorError
+from bot.waits import growing
 from inference.protocol import (
     Alive,
     Batch,
@@ -40,43 +40,21 @@ READY_WITHIN_S = 300
 STOP_WITHIN_S = 10
 """How long an engine that was hung up on, or hung up itself, may take to end before it is killed."""
 
+RESTART_AFTER_S = (1.0, 5.0, 30.0)
+"""Waits before a process that has died is started again; the last one repeats."""
+
 WATCH_EVERY_S = 1.0
 
 LOADING_PATIENCE = 6
 """While it loads or compiles, an engine may be silent so many times as long as while it works."""
 
 
-class Engine(Protocol):
-    """Where requests are run. Either it answers or it is dead: `run` raises EngineDied and `start` begins anew."""
+class InferenceProcess:
+    """One inference process on this machine, on the other end of a socket pair.
 
-    @property
-    def ready(self) -> Ready:
-        """What the engine can do, as it said when it was started last."""
-
-    async def start(self) -> None:
-        """Start, and return once it is ready. Raises OperatorError where it never will be, else EngineDied."""
-
-    async def up(self) -> None:
-        """Wait until the engine is ready."""
-
-    async def ended(self) -> EngineDied:
-        """Wait until the engine that was started last is dead; returns why, also where it died long ago."""
-
-    def run(self, requests: Sequence[Request]) -> AsyncGenerator[Event, None]:
-        """Run the requests; ends after the one final event of each. Raises EngineDied.
-
-        Several runs may be under way at a time; what is quick then does not wait for what is slow.
-        """
-
-    async def cancel(self, job_id: int) -> None:
-        """Ask for a job to be stopped; its final event tells whether that came in time."""
-
-    async def close(self) -> None:
-        """Stop, and return once it is gone."""
-
-
-class LocalEngine:
-    """One inference process on this machine, on the other end of a socket pair."""
+    Either it answers or it is dead: `run` raises EngineDied and `start` begins anew. Several runs may be under way at a
+    time; what is quick does not wait then for what is slow.
+    """
 
     def __init__(self, environ: Mapping[str, str], data: Path, silence_s: float) -> None:
         """`data` is the folder in which pictures are exchanged. An engine that works and gives no sign of life for
@@ -99,23 +77,23 @@ class LocalEngine:
 
     @property
     def ready(self) -> Ready:
-        """What the engine can do, as it said when it was started last."""
+        """What it can do, as it said when it was started last."""
         if self._ready is None:
-            raise RuntimeError("the engine has not been started")
+            raise RuntimeError("the inference process has not been started")
         return self._ready
 
     async def up(self) -> None:
-        """Wait until the engine is ready."""
+        """Wait until the process is ready."""
         await self._up.wait()
 
     async def ended(self) -> EngineDied:
-        """Wait until the engine that was started last is dead; returns why."""
+        """Wait until the process that was started last is dead; returns why, also where it died long ago."""
         if self._ended is None:
-            raise RuntimeError("the engine has not been started")
+            raise RuntimeError("the inference process has not been started")
         return await asyncio.shield(self._ended)
 
     async def start(self) -> None:
-        """Start the process and wait for its `Ready`.
+        """Start the process and wait for its `Ready`. Raises EngineDied where it dies before.
 
         Raises OperatorError without a message where it ended with status 2: it has said why on stderr itself.
         """
@@ -156,6 +134,13 @@ class LocalEngine:
         self._up.set()
         log.info("engine ready on %s: %s", event.device, ", ".join(model.name for model in event.models))
 
+    async def keep(self) -> None:
+        """Start it again whenever it has died, be it at work or idle, until cancelled. Raises as `start` where that
+        will never do."""
+        while True:
+            log.error("%s; starting it again", await self.ended())
+            await self._start_again()
+
     async def run(self, requests: Sequence[Request]) -> AsyncGenerator[Event, None]:
         """Run the requests; ends after the one final event of each. Raises EngineDied, after which `start` again."""
         unfinished = {request.job for request in requests}
@@ -188,6 +173,17 @@ class LocalEngine:
         for task in self._tasks:
             task.cancel()
         await self._reap()
+
+    async def _start_again(self) -> None:
+        waits = growing(RESTART_AFTER_S)
+        wait_s = next(waits)
+        while True:
+            await asyncio.sleep(wait_s)
+            try:
+                return await self.start()
+            except EngineDied as error:
+                wait_s = next(waits)
+                log.error("%s; next try in %s s", error, wait_s)
 
     async def _listen(self, ended: asyncio.Future[EngineDied]) -> None:
         """Bring every event to the run that waits for it, until the process ends; all runs hear of that."""

@@ -11,12 +11,13 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from inference.catalog.entries import Family
 from inference.catalog.reading import Catalog
 from inference.device import Device
+from inference.families import FAMILIES
+from inference.families.record import Family
+from inference.families.samplers import FLOW
 from inference.models.store import Store
 from inference.painting import decoding, noise, samplers
-from inference.painting.packing import Packing
 from inference.protocol import Imagine, Lora, Preview
 from inference.tasks import imagine
 from tests.inference.conftest import Record, uploaded, with_model
@@ -70,17 +71,17 @@ def finished_latents(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
 
 def test_latents_are_packed_in_patches_of_2_by_2_and_come_back_as_they_were() -> None:
     latents = torch.arange(2 * 16 * 4 * 6.0).view(2, 16, 4, 6)
-    flux = Packing("flux", 4, 6)
+    flux = FAMILIES["flux"].latents
     packed = flux.pack(latents)
     assert packed.shape == (2, 2 * 3, 16 * 4)
     assert torch.equal(packed[1, 4].view(16, 2, 2), latents[1, :, 2:4, 2:4])
-    assert torch.equal(flux.unpack(packed), latents)
+    assert torch.equal(flux.unpack(packed, 4, 6), latents)
 
 
 def test_other_families_take_them_as_they_are() -> None:
     latents = torch.zeros(1, 16, 4, 6)
-    other = Packing("sd3", 4, 6)
-    assert other.pack(latents) is other.unpack(latents) is latents
+    other = FAMILIES["sd3"].latents
+    assert other.pack(latents) is other.unpack(latents, 4, 6) is latents
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -97,9 +98,9 @@ def test_a_perfect_model_finds_the_way_back_to_the_picture_at_every_step(
     request = edit(name, known, guidance=1.0)
     model = store.use(name, nothing)
     old = Image.open(io.BytesIO(FILES[OLD.sha256]))
-    clean = decoding.encode(model.pipeline, model.entry.family, old)
-    told = Packing(model.entry.family, 4, 8).pack(noise.draw(request, 0, clean.shape)[0] - clean)
-    monkeypatch.setattr(model.denoiser, "forward", lambda **_: (told,))
+    clean = decoding.encode(model.pipeline, model.family, old)
+    found = model.family.latents.pack(noise.draw(request, 0, clean.shape)[0] - clean)
+    monkeypatch.setattr(model.denoiser, "forward", lambda **_: (found,))
     sketched: list[torch.Tensor] = []
     sketch = decoding.sketch
 
@@ -120,7 +121,7 @@ def test_latents_that_are_kept_end_as_they_began(
     request = edit(name, known)
     paint(store, request)
     model = store.use(name, nothing)
-    clean = decoding.encode(model.pipeline, model.entry.family, Image.open(io.BytesIO(FILES[OLD.sha256])))
+    clean = decoding.encode(model.pipeline, model.family, Image.open(io.BytesIO(FILES[OLD.sha256])))
     assert torch.equal(finished_latents[0][..., 4:], clean[..., 4:])
     assert not torch.isclose(finished_latents[0][..., :4], clean[..., :4]).any()
 
@@ -132,27 +133,27 @@ def test_the_steps_are_known_before_the_pipeline_sets_them(
 ) -> None:
     width, height = size
     request = for_model(name, known, width=width, height=height, steps=5)
-    config = store.use(name, nothing).scheduler_config
-    told = samplers.timing(known.models[name].family, config, 5, height // 8, width // 8)
-    ours = samplers.build(request.sampler, config, 5, told=told)
+    model = store.use(name, nothing)
+    spacing = model.family.spacing(model.scheduler_config, 5, height // 8, width // 8)
+    ours = samplers.build(FLOW[request.sampler], model.scheduler_config, 5, spacing=spacing)
     ours.set_timesteps(5)
     built: list[Any] = []
     build = samplers.build
 
-    def without_being_told(*args: Any, told: Any, **kwargs: Any) -> Any:
-        built.append(build(*args, **kwargs))
+    def build_unspaced(*args: Any) -> Any:
+        built.append(build(*args[:-1]))
         return built[-1]
 
-    monkeypatch.setattr(samplers, "build", without_being_told)
+    monkeypatch.setattr(samplers, "build", build_unspaced)
     paint(store, request)
     assert torch.equal(ours.sigmas, built[0].sigmas)
 
 
 def test_dev_spends_more_of_its_steps_on_noise_where_pictures_are_large(store: Store) -> None:
-    config = store.use("flux-dev", nothing).scheduler_config
+    config, spacing = store.use("flux-dev", nothing).scheduler_config, FAMILIES["flux"].spacing
     sigmas = []
     for side in (64, 128):
-        scheduler = samplers.build("FlowMatch Euler", config, 4, told=samplers.timing("flux", config, 4, side, side))
+        scheduler = samplers.build(FLOW["FlowMatch Euler"], config, 4, spacing=spacing(config, 4, side, side))
         scheduler.set_timesteps(4)
         sigmas.append(scheduler.sigmas[1:4])
     assert (sigmas[0] < sigmas[1]).all()

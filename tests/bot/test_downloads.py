@@ -1,4 +1,4 @@
-"""Attachments are brought here from Discord, bounded whatever it says about them, and read in a child process."""
+"""Pictures are brought here from Discord, bounded whatever it says about them, and read in a child process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from aiohttp.test_utils import TestServer
 from PIL import Image
 
 from bot.errors import MemberError
-from bot.pictures import attachments
+from bot.pictures import downloads
+from bot.pictures.downloads import fetch
+from bot.pictures.posted import Posted
 from bot.pictures.workers import UPLOADS, Workers
 
 
@@ -24,11 +26,8 @@ def png() -> bytes:
     return stream.getvalue()
 
 
-class Attachment:
-    """As much of discord.Attachment as is read here."""
-
-    def __init__(self, url: str, content_type: str | None = "image/png", size: int = 100) -> None:
-        self.url, self.content_type, self.size, self.filename = url, content_type, size, "cat_*.png"
+def posted(url: str, content_type: str | None = "image/png", size_bytes: int | None = 100) -> Posted:
+    return Posted(url, "cat_*.png", content_type, size_bytes)
 
 
 async def _picture(_: web.Request) -> web.Response:
@@ -95,33 +94,29 @@ async def cdn() -> AsyncIterator[str]:
         yield str(server.make_url("/"))
 
 
-async def fetch(attachment: Attachment, folder: Path) -> Path:
-    return await attachments.fetch(attachment, folder)  # type: ignore[arg-type]
-
-
 async def test_good_attachment_is_read_and_what_was_fetched_is_gone(cdn: str, tmp_path: Path) -> None:
     workers = Workers(UPLOADS, at_once=1)
-    upload = await attachments.read(workers, Attachment(f"{cdn}picture"), tmp_path)  # type: ignore[arg-type]
+    upload = await downloads.read(workers, posted(f"{cdn}picture"), tmp_path)
     assert (upload.width, upload.height) == (40, 30)
     assert [entry.name for entry in os.scandir(tmp_path)] == [upload.file]
     await workers.close()
 
 
 async def test_attachment_that_declares_no_type_is_judged_by_its_bytes(cdn: str, tmp_path: Path) -> None:
-    file = await fetch(Attachment(f"{cdn}picture", content_type=None), tmp_path)
+    file = await fetch(posted(f"{cdn}picture", content_type=None), tmp_path)
     assert await asyncio.to_thread(file.read_bytes) == png()
 
 
 @pytest.mark.parametrize(
-    ("attachment", "sentence"),
+    ("picture", "sentence"),
     [
-        (Attachment("http://not.fetched.invalid/", content_type="video/mp4"), "is no picture"),
-        (Attachment("http://not.fetched.invalid/", size=51 * 2**20), "50 MiB is the most"),
+        (posted("http://not.fetched.invalid/", content_type="video/mp4"), "is no picture"),
+        (posted("http://not.fetched.invalid/", size_bytes=51 * 2**20), "50 MiB is the most"),
     ],
 )
-async def test_what_cannot_be_read_is_not_even_fetched(attachment: Attachment, sentence: str, tmp_path: Path) -> None:
+async def test_what_cannot_be_read_is_not_even_fetched(picture: Posted, sentence: str, tmp_path: Path) -> None:
     with pytest.raises(MemberError, match=sentence):
-        await fetch(attachment, tmp_path)
+        await fetch(picture, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -139,14 +134,14 @@ async def test_whatever_discord_sends_is_bounded_and_told(
     name: str, sentence: str, cdn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if name == "slow":
-        monkeypatch.setattr(attachments, "FETCH_WITHIN_S", 0.3)
+        monkeypatch.setattr(downloads, "FETCH_WITHIN_S", 0.3)
     with pytest.raises(MemberError, match=sentence):
-        await fetch(Attachment(f"{cdn}{name}"), tmp_path)
-    assert sum(entry.stat().st_size for entry in os.scandir(tmp_path)) <= attachments.MAX_BYTES
+        await fetch(posted(f"{cdn}{name}"), tmp_path)
+    assert sum(entry.stat().st_size for entry in os.scandir(tmp_path)) <= downloads.MAX_BYTES
 
 
 async def test_nothing_is_unpacked_on_its_way(cdn: str, tmp_path: Path) -> None:
-    file = await fetch(Attachment(f"{cdn}packed"), tmp_path)
+    file = await fetch(posted(f"{cdn}packed"), tmp_path)
     assert await asyncio.to_thread(file.read_bytes) == b"\x1f\x8b not unpacked"
 
 
@@ -154,18 +149,10 @@ async def test_full_disk_is_told_to_the_member_and_to_the_operator(
     cdn: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(MemberError, match="no room"):
-        await fetch(Attachment(f"{cdn}picture"), tmp_path / "missing")
+        await fetch(posted(f"{cdn}picture"), tmp_path / "missing")
     assert [record.levelname for record in caplog.records] == ["ERROR"]
 
 
 async def test_unreachable_discord_is_told(tmp_path: Path) -> None:
     with pytest.raises(MemberError, match="try again in a moment"):
-        await fetch(Attachment("http://127.0.0.1:1/"), tmp_path)
-
-
-def test_only_a_picture_counts_as_a_messages_picture() -> None:
-    class Message:
-        attachments = ()
-
-    with pytest.raises(MemberError, match="no picture attached"):
-        attachments.first_picture(Message())  # type: ignore[arg-type]
+        await fetch(posted("http://127.0.0.1:1/"), tmp_path)

@@ -1,0 +1,1 @@
+"""Where requests are run: what the bot needs of an engine, and the engines that there are."""

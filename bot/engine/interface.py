@@ -1,0 +1,62 @@
+"""What the bot needs of whoever runs its requests: lanes to send them through. No process and no socket here."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Protocol
+
+from inference.protocol import Event, Ready, Request
+
+
+class Lane(Protocol):
+    """One way through the engine: what goes this way does not wait for what goes another.
+
+    Either it answers or it is away; then it comes back by itself, and the other lanes need not have noticed.
+    """
+
+    @property
+    def name(self) -> str:
+        """What the log calls it; no other lane of its engine is called so."""
+
+    def takes(self, request: Request, *, alone: bool) -> bool:
+        """Whether this is a way for the request; `alone` where nothing else may be at work beside it: it has ended
+        an engine before."""
+
+    def capacity(self, request: Request) -> int:
+        """How many places the forward pass of a request like this one has here."""
+
+    async def up(self) -> None:
+        """Wait until requests can be run."""
+
+    async def down(self) -> None:
+        """Wait until none can; returns at once while the lane is away."""
+
+    def run(self, requests: Sequence[Request]) -> AsyncGenerator[Event, None]:
+        """Run the requests; ends after the one final event of each. One run at a time.
+
+        Raises EngineDied where the lane went away before, which names those of the jobs that may have been the reason.
+        """
+
+
+class Engine(Protocol):
+    """Some lanes, and one answer for all of them to what can be asked for."""
+
+    @property
+    def lanes(self) -> Sequence[Lane]:
+        """The ways through it, always the same ones. Every request has one at least, also where it runs alone."""
+
+    @property
+    def ready(self) -> Ready:
+        """What the engine can do, as it said when it was started last."""
+
+    async def start(self) -> None:
+        """Start, and return once it is ready. Raises OperatorError where it never will be, else EngineDied."""
+
+    async def keep(self) -> None:
+        """Bring back each lane that goes away, until cancelled. Raises OperatorError where that will never do."""
+
+    async def cancel(self, job_id: int) -> None:
+        """Ask for a job to be stopped; its final event tells whether that came in time. An unknown one is no error."""
+
+    async def close(self) -> None:
+        """Stop, and return once all of it is gone."""

@@ -1,0 +1,58 @@
+"""Every word that members read. English stands in the source; other languages are gettext catalogues of it.
+
+`say` puts a text into the language that is spoken here, `why` a reason of the contract. A text that is written
+down in one place and said in another is marked with `N_`, so that it is found for the catalogues.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from bot.words.catalogues import ENGLISH, catalogue
+from bot.words.facts import shown
+from bot.words.reasons import TEXTS
+from inference.protocol import Fact, Reason
+
+_language = ContextVar("language", default=ENGLISH)
+
+
+def N_(text: str) -> str:
+    """The text as it is, to be said later."""
+    return text
+
+
+def say(text: str, /, **facts: Fact) -> str:
+    """A text of the source in the language that is spoken here, with facts in the place of their names in braces."""
+    return _filled(catalogue(_language.get()).gettext(text), facts)
+
+
+def say_many(one: str, many: str, count: int, /, **facts: Fact) -> str:
+    """The same where the text depends on a number, which is the fact `count`."""
+    return _filled(catalogue(_language.get()).ngettext(one, many, count), {"count": count, **facts})
+
+
+def why(reason: Reason | str) -> str:
+    """A reason in the language that is spoken here. Jobs of older versions have whole sentences, which stay."""
+    if isinstance(reason, str):
+        return reason
+    # What the bot finds wrong by itself is called by its text.
+    return say(TEXTS.get(reason.name, reason.name), **reason.facts)
+
+
+@contextmanager
+def speaking(language: str) -> Iterator[None]:
+    """Speak this language within, and in all that is begun there: one of `catalogues.languages()`."""
+    token = _language.set(language)
+    try:
+        yield
+    finally:
+        _language.reset(token)
+
+
+def _filled(text: str, facts: Mapping[str, Fact]) -> str:
+    as_shown = shown(facts)
+    # Nothing but names: what str.format could do besides would be done with whatever stands in an old row.
+    return re.sub(r"\{(\w+)\}", lambda name: as_shown.get(name[1], name[0]), text)

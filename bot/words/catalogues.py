@@ -1,0 +1,59 @@
+"""The languages that can be spoken: English, as the source has it, for every other a gettext catalogue `LANGUAGE.po` in
+this folder, and one that nobody speaks.
+
+In `PSEUDO` every letter of a text bears an accent, so that whatever is shown without one has not come this way.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import re
+from gettext import GNUTranslations, NullTranslations
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+
+ENGLISH, PSEUDO = "en", "en-XA"
+"""The second as Android and Chromium call theirs."""
+
+_ACCENTED = str.maketrans(
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
+    "àƀćđéƒĝĥíĵķłɱñóþɋŕšťúṽŵẋýžÀɃĆĐÉƑĜĤÍĴĶŁṀÑÓÞɊŔŠŤÚṼŴẊÝŽ",
+)
+
+# What is no word: facts in braces, code, marks of Discord, commands.
+_NO_WORD = re.compile(r"(\{[^{}]*\}|`[^`]*`|<[^<> ]*>|/[a-z]+\b)")
+
+
+def languages() -> tuple[str, ...]:
+    """What can be spoken."""
+    return (ENGLISH, PSEUDO, *sorted(file.stem for file in FOLDER.glob("*.po")))
+
+
+@functools.cache
+def catalogue(language: str) -> NullTranslations:
+    """The texts of one of the `languages`; those that nobody has translated are English."""
+    if language == ENGLISH:
+        return NullTranslations()
+    if language == PSEUDO:
+        return _Pseudo()
+    # Imported here: English needs none of it, and neither do child processes.
+    from babel.messages.mofile import write_mo
+    from babel.messages.pofile import read_po
+
+    with (FOLDER / f"{language}.po").open("rb") as file:
+        messages = read_po(file, locale=language.replace("-", "_"), abort_invalid=True)
+    compiled = io.BytesIO()
+    write_mo(compiled, messages)
+    compiled.seek(0)
+    return GNUTranslations(compiled)
+
+
+class _Pseudo(NullTranslations):
+    def gettext(self, message: str) -> str:
+        parts = _NO_WORD.split(message)
+        return "".join(part if place % 2 else part.translate(_ACCENTED) for place, part in enumerate(parts))
+
+    def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
+        return self.gettext(msgid1 if n == 1 else msgid2)

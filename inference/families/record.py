@@ -1,0 +1,85 @@
+"""What is known of one family of picture models: plain facts, and the few functions that it alone needs.
+
+Whoever checks, loads, places or paints asks the record and knows no family by its name. Nothing here imports torch:
+classes of diffusers are named, and functions use what they are given or import what they need when they are called.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from inference.families.latents import Latents
+from inference.families.samplers import Sampler, evenly
+from inference.families.words import Words
+
+
+def load_class(name: str) -> Any:
+    """The class of diffusers that is called so, or of another library, as `module:Class`. Imports it."""
+    module, _, called = name.rpartition(":")
+    return getattr(importlib.import_module(module or "diffusers"), called)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Denoiser:
+    """The network that takes the steps, and what diffusers can do for it."""
+
+    component: Literal["unet", "transformer"]
+    """What the pipeline calls it."""
+    sliced_attention: bool = False
+    attention_backends: bool = False
+    """Whether other kernels than torch's are chosen for it by name (diffusers' attention dispatcher)."""
+    channels_last: bool = False
+    """Whether it has convolutions that gain from it."""
+    compiles: bool = True
+    """Whether diffusers names its repeated blocks, which are compiled alone."""
+
+
+UNET = Denoiser(component="unet", sliced_attention=True, channels_last=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Control:
+    """ControlNets, as far as they can be used: not with pipelines that draw noise for the picture that they follow."""
+
+    pipeline: str
+    """The pipeline that takes one beside the family's own components."""
+    network: str = "ControlNetModel"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """Models that are loaded, placed and painted with in the same way."""
+
+    name: str
+    """As models.toml calls it."""
+    pipeline: str
+    """The class of its pipeline (`load_class`)."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """What its pipelines are told beside their components when they are made."""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """What its pipeline is told beside words, size and steps when it is called."""
+    guidance: str = "guidance_scale"
+    """What its pipeline calls how far it is guided."""
+    control: Control | None = None
+    """None where no ControlNet can be used."""
+    refiner: str | None = None
+    """The pipeline of its refiner, which goes on from latents; None where there is none."""
+    denoiser: Denoiser
+    words: Words
+    latents: Latents = field(default_factory=Latents)
+    samplers: Mapping[str, Sampler]
+    """Those that members may choose, by their names."""
+    spacing: Callable[[Mapping[str, Any], int, int, int], dict[str, Any]] = evenly
+    """From the configuration of its scheduler, the steps, and height and width of the latents to what its pipeline
+    tells the scheduler's `set_timesteps` beside the number of steps."""
+    size_multiple: int
+    """What sizes are multiples of, in pixels: the autoencoder's factor, times the patches that latents go in."""
+    dtype: Literal["float16", "bfloat16"] = "float16"
+    """What its weights are kept in on a GPU where nothing else is asked for: what was trained in bfloat16 can overflow
+    in float16."""
+    check_lora: Callable[[Any, Mapping[str, Any]], None] | None = None
+    """From the pipeline and the tensors of a LoRA, by diffusers' names: raises ValueError where diffusers would make
+    over the model for good for it. None where it never does."""

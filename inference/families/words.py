@@ -1,0 +1,51 @@
+"""How the pipelines of a family read words. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+POOLED = ("prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds")
+"""`Words.embeds` where a denoiser is told the gist of all words as well."""
+
+
+def encode_both_sides(pipeline: Any, prompt: str, negative: str, guided: bool, **further: Any) -> Sequence[Any]:
+    """What `encode_prompt` returns; where it is guided, of the negative prompt too. `further` is what it is told
+    besides."""
+    encoded: Sequence[Any] = pipeline.encode_prompt(
+        prompt=prompt,
+        # None, not "": SDXL replaces an absent negative prompt by zeros, as it was trained.
+        negative_prompt=negative or None,
+        do_classifier_free_guidance=guided,
+        num_images_per_prompt=1,
+        device=pipeline._execution_device,
+        **further,
+    )
+    return encoded
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weighing:
+    """Text encoders whose states a denoiser reads token by token, so that a word can be given a weight."""
+
+    encoders: tuple[tuple[str, str], ...]
+    """Of each its tokenizer and itself, by the names of the pipeline's components; what is not there is left out."""
+    states: str
+    """Which of their states are read: a name of compel's `ReturnedEmbeddingsType`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Words:
+    """How words become what a pipeline is told."""
+
+    embeds: tuple[str | None, ...]
+    """What the pipeline calls what `encode` returns, in order, None where it makes that again by itself. Those that
+    begin with `negative` are of the negative side. `prompt_embeds`, (1, tokens, features), is always among them."""
+    encode: Callable[[Any, str, str, bool], Sequence[Any]] = encode_both_sides
+    """From the pipeline, a prompt, a negative one, which may be empty, and whether the negative side is run as well
+    to tensors with a batch of 1, or None for what is not there."""
+    negative: bool = True
+    """Whether it can look away from words. One that is told its guidance as a number has no second side."""
+    weighing: Weighing | None = None
+    """None where words cannot be weighed."""

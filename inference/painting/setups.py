@@ -1,0 +1,80 @@
+"""What requests are painted with: the networks that they name, loaded; and what to say where those do not fit."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from inference.catalog.reading import Catalog
+from inference.device import Device
+from inference.models.handles import PictureDecoder, PictureModel, Setup
+from inference.models.store import Store
+from inference.protocol import Fact, Imagine, Reason, because
+
+log = logging.getLogger(__name__)
+
+
+def load(request: Imagine, store: Store, on_load: Callable[[], None], on_adapt: Callable[[], None]) -> Setup:
+    """All that requests of this one's pass key are painted with, on the device.
+
+    Calls `on_load` before each network that must be loaded, `on_adapt` where other LoRAs must work than before. Raises
+    as `store` does.
+    """
+    largest = request.second or request
+    model = store.use(request.model, on_load, largest.width * largest.height)
+    entry = model.entry
+    refiner = None if request.refiner is None else store.use_refiner(request.refiner.name, on_load)
+    upscaler = None if entry.upscaler is None else store.use_upscaler(entry.upscaler, on_load)
+    checker = None if entry.checker is None else store.use_checker(entry.checker, on_load)
+    decoder = _decoder(model, store, on_load) if checker is None else None
+    control = annotator = None
+    if request.control is not None and request.control.weight:
+        control = store.use_control(request.control.name, on_load)
+        annotator = store.use_annotator(control.entry.annotator, on_load)
+    store.adapt(model, request.loras, on_adapt)
+    return Setup(
+        model=model,
+        refiner=refiner,
+        control=control,
+        annotator=annotator,
+        upscaler=upscaler,
+        checker=checker,
+        decoder=decoder,
+        device=store.device,
+        batch=canonical_batch(store.catalog, model.name, request.width, request.height, store.device),
+    )
+
+
+def canonical_batch(catalog: Catalog, name: str, width: int, height: int, device: Device) -> int:
+    """How many pictures of this size every pass of a model paints on this device, always: as its `Ready` says."""
+    return catalog.info(name, on_gpu=device.is_cuda).canonical_batch(width, height)
+
+
+def too_large(request: Imagine, catalog: Catalog) -> Reason:
+    """For who asked for more than the memory holds, with a size of about half as many pixels."""
+    entry = catalog.models[request.model]
+    largest = request.second or request
+    least = entry.min_size if largest is request else 0
+    width, height = (
+        max(least, int(size * 0.7) // entry.size_multiple * entry.size_multiple)
+        for size in (largest.width, largest.height)
+    )
+    asked: dict[str, Fact] = {"width": largest.width, "height": largest.height}
+    if largest is not request:
+        if width >= request.width and height >= request.height:
+            return because("memory_for_hires", **asked, smaller=f"{width}x{height}")
+        return because("memory_for_any_hires", **asked)
+    if (width, height) == (request.width, request.height):
+        return because("memory_full", **asked, model=entry.title)
+    return because("memory_for_size", **asked, smaller=f"{width}x{height}")
+
+
+def _decoder(model: PictureModel, store: Store, on_load: Callable[[], None]) -> PictureDecoder | None:
+    """What makes previews of a model's pictures: the decoder that it names, where that is to be had."""
+    decoder = None if model.entry.decoder is None else store.use_decoder(model.entry.decoder, on_load)
+    if decoder is None:
+        return None
+    if decoder.network.config.latent_channels != model.latent_channels:
+        log.warning("%s: the decoder %s is of another family and shows nothing", model.name, model.entry.decoder)
+        return None
+    return decoder

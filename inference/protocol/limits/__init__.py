@@ -1,0 +1,56 @@
+"""What an engine can be asked: one rule. The bot asks it before it accepts a request, the engine before it runs one.
+
+Whatever depends on a machine comes from the engine's own `Ready`; what depends on nothing stands in `bounds`.
+"""
+
+from __future__ import annotations
+
+from inference.protocol.events import Ready
+from inference.protocol.limits import painting, tools
+from inference.protocol.limits.bounds import (
+    LEAST_STRENGTH,
+    MAX_LABEL_CHARS,
+    MAX_LABELS,
+    UNAVAILABLE,
+    AddOnKind,
+    ToolKind,
+    unknown_add_on,
+    unknown_model,
+    unknown_tool,
+)
+from inference.protocol.pictures import Grid, Imagine
+from inference.protocol.reasons import Reason
+from inference.protocol.requests import Classify, Compare, Describe, Mask, Request, Upscale
+
+__all__ = [
+    "LEAST_STRENGTH",
+    "MAX_LABELS",
+    "MAX_LABEL_CHARS",
+    "UNAVAILABLE",
+    "AddOnKind",
+    "ToolKind",
+    "problem",
+    "unknown_add_on",
+    "unknown_model",
+    "unknown_tool",
+]
+
+
+def problem(request: Request, ready: Ready) -> Reason | None:
+    """Why an engine that said this of itself cannot run this request; None where it can."""
+    match request:
+        case Imagine():
+            problems = painting.of_imagine(request, ready)
+        case Grid():
+            problems = painting.of_grid(request, ready)
+        case Upscale():
+            problems = tools.of_upscale(request, ready)
+        case Describe():
+            problems = tools.of_describe(request, ready)
+        case Mask():
+            problems = tools.of_mask(request, ready)
+        case Classify():
+            problems = tools.of_classify(request, ready)
+        case Compare():
+            problems = tools.of_compare(request, ready)
+    return next(problems, None)

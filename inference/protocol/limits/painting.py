@@ -1,0 +1,169 @@
+"""The rule for what is painted: /imagine, /grid."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from inference.protocol.events import AddOnInfo, ModelInfo, Ready
+from inference.protocol.limits.bounds import (
+    LEAST_STRENGTH,
+    MAX_CONTROL_WEIGHT,
+    MAX_HEADING_CHARS,
+    MAX_LORA_WEIGHT,
+    MAX_STYLED_CHARS,
+    MAX_VARIATIONS,
+    is_blank,
+    outside,
+    unknown_add_on,
+    unknown_model,
+)
+from inference.protocol.pictures import MAX_CELLS, MAX_SEED, MAX_STYLE_CHARS, Grid, Hires, Imagine
+from inference.protocol.reasons import Reason, because
+from inference.protocol.requests import MAX_OUTPUT_PIXELS
+from inference.protocol.words import weight_problem
+
+
+def of_imagine(request: Imagine, ready: Ready) -> Iterator[Reason]:
+    """Why this cannot be painted."""
+    model = ready.model(request.model)
+    if model is None:
+        yield unknown_model(request.model, ready)
+        return
+    yield from _of_words(request, model, ready)
+    yield from _of_schedule(request, model, ready)
+    yield from _of_size(request.width, request.height, model)
+    for seed in (request.seed, *(variation.seed for variation in request.variations)):
+        if not 0 <= seed <= MAX_SEED:
+            yield because("seed", typed=str(seed), most=str(MAX_SEED))
+    if len(request.variations) > MAX_VARIATIONS:
+        yield because("variations", most=MAX_VARIATIONS)
+    for variation in request.variations:
+        yield from outside("variation_strength", variation.strength, 0, 1)
+    yield from outside("strength", request.strength, LEAST_STRENGTH, 1)
+    yield from _of_picture(request)
+    if request.hires is not None:
+        yield from _of_hires(request.hires, request, model)
+    yield from _of_add_ons(request, model, ready)
+
+
+def of_grid(request: Grid, ready: Ready) -> Iterator[Reason]:
+    """Why these cannot be painted as one table."""
+    if not 1 <= len(request.cells) <= MAX_CELLS:
+        yield because("cells", count=len(request.cells), most=MAX_CELLS)
+    if len(request.columns) * len(request.rows) != len(request.cells):
+        yield because("headings")
+    if any(len(heading) > MAX_HEADING_CHARS for heading in (*request.columns, *request.rows)):
+        yield because("heading_chars", most=MAX_HEADING_CHARS)
+    pixels = 0
+    for cell in request.cells:
+        yield from of_imagine(cell, ready)
+        if cell.count != 1 or cell.inputs:
+            yield because("cell")
+        if (model := ready.model(cell.model)) is not None:
+            pixels += cell.width * cell.height * model.upscale**2
+    if pixels > MAX_OUTPUT_PIXELS:
+        yield because("grid_pixels", millions=pixels // 1_000_000, most=MAX_OUTPUT_PIXELS // 1_000_000)
+
+
+def _of_words(request: Imagine, model: ModelInfo, ready: Ready) -> Iterator[Reason]:
+    if is_blank(request.prompt):
+        yield because("no_prompt")
+    if request.negative and not model.negative:
+        yield because("no_negative", model=model.title)
+    # The words of a variation are those of the picture that it comes from, its style's among them.
+    most = MAX_STYLED_CHARS if request.variations else ready.max_prompt_chars
+    for name, text in (("prompt_chars", request.prompt), ("negative_chars", request.negative)):
+        if len(text) > most:
+            yield because(name, chars=len(text), most=most)
+    style = request.style
+    if style is not None and max(len(style.prompt), len(style.negative)) > MAX_STYLE_CHARS:
+        yield because("style_chars", style=style.title, most=MAX_STYLE_CHARS)
+    for text in request.styled:
+        if len(text) > MAX_STYLED_CHARS:
+            yield because("styled_chars", chars=len(text), most=MAX_STYLED_CHARS)
+        if (wrong := weight_problem(text)) is not None:
+            yield wrong
+
+
+def _of_schedule(request: Imagine, model: ModelInfo, ready: Ready) -> Iterator[Reason]:
+    if request.sampler not in model.samplers:
+        yield because("no_sampler", model=model.title, typed=request.sampler, choices=model.samplers)
+    yield from outside("steps", request.steps, 1, model.max_steps)
+    if request.guidance > model.max_guidance and not model.guided:
+        yield because("no_guidance", model=model.title)
+    yield from outside("guidance", request.guidance, 0, model.max_guidance)
+    yield from outside("count", request.count, 1, ready.max_count)
+    if request.refiner is not None:
+        if model.refiner is None or model.refiner.name != request.refiner.name:
+            yield because("no_refiner", typed=request.refiner.name)
+        if not 0 < request.refiner.share < 1:
+            yield because("refiner_share", value=request.refiner.share)
+
+
+def _of_size(width: int, height: int, model: ModelInfo) -> Iterator[Reason]:
+    for which, size in (("width", width), ("height", height)):
+        if size % model.size_multiple or not model.min_size <= size <= model.max_size:
+            near = min(max(round(size / model.size_multiple) * model.size_multiple, model.min_size), model.max_size)
+            yield because(
+                which,
+                value=size,
+                model=model.title,
+                multiple=model.size_multiple,
+                least=model.min_size,
+                most=model.max_size,
+                near=near,
+            )
+    if width * height > model.max_pixels:
+        yield because("pixels", width=width, height=height, model=model.title, most=model.max_pixels)
+
+
+def _of_picture(request: Imagine) -> Iterator[Reason]:
+    image, mask = request.image, request.mask
+    if image is None and request.strength != 1:
+        yield because("strength_of_nothing")
+    if mask is None:
+        return
+    if image is None:
+        yield because("mask_of_nothing")
+    elif (mask.width, mask.height) != (image.width, image.height):
+        yield because("mask_size")
+    if request.hires is not None:
+        yield because("hires_of_mask")
+
+
+def _of_hires(hires: Hires, request: Imagine, model: ModelInfo) -> Iterator[Reason]:
+    yield from outside("hires_strength", hires.strength, LEAST_STRENGTH, 1)
+    if hires.width % model.size_multiple or hires.height % model.size_multiple:
+        yield because("hires_side", model=model.title, multiple=model.size_multiple)
+    if hires.width < request.width or hires.height < request.height:
+        yield because("hires_smaller")
+    if hires.width * hires.height > model.max_hires_pixels:
+        factor = math.sqrt(model.max_hires_pixels / (request.width * request.height))
+        yield because(
+            "hires_pixels",
+            width=hires.width,
+            height=hires.height,
+            model=model.title,
+            factor=math.floor(factor * 10) / 10,
+        )
+
+
+def _of_add_ons(request: Imagine, model: ModelInfo, ready: Ready) -> Iterator[Reason]:
+    names = [lora.name for lora in request.loras]
+    if len(names) > ready.max_loras:
+        yield because("loras", count=len(names), most=ready.max_loras)
+    for lora in request.loras:
+        if not _goes_with(lora.name, ready.loras, model):
+            yield unknown_add_on("lora", lora.name, ready.loras, model)
+        if names.count(lora.name) > 1:
+            yield because("lora_twice", typed=lora.name)
+        yield from outside("lora_weight", lora.weight, -MAX_LORA_WEIGHT, MAX_LORA_WEIGHT)
+    if request.control is not None:
+        if not _goes_with(request.control.name, ready.controls, model):
+            yield unknown_add_on("control", request.control.name, ready.controls, model)
+        yield from outside("control_weight", request.control.weight, 0, MAX_CONTROL_WEIGHT)
+
+
+def _goes_with(name: str, known: Sequence[AddOnInfo], model: ModelInfo) -> bool:
+    return any(name == one.name and model.name in one.models for one in known)
