@@ -10,7 +10,7 @@ PYTHON := $(shell for name in python3.12 python3.11 python3 python; do \
 	$$name -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
 	&& { echo $$name; break; }; done)
 
-.PHONY: setup demo test lint types unit bench bench-gpu faults sheet watermark-eval starter-eval starter clean chromium
+.PHONY: setup demo words test lint types unit bench bench-gpu faults sheet watermark-eval starter-eval starter clean chromium
 
 setup: $(VENV)/.ready
 
@@ -35,6 +35,10 @@ debian = if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 
 demo: setup
 	@exec $(BIN)/python -m sandbox demo
+
+# Every text that members read, for translators: see CONTRIBUTING.md.
+words: setup
+	@$(BIN)/python -m bot.words.template
 
 test: lint types unit
 

@@ -100,6 +100,10 @@ class Admission:
         """What the engine can do."""
         return self._dispatcher.ready
 
+    def command_of(self, request: Request) -> str:
+        """The command by which this is asked for."""
+        return self._commands[request.kind]
+
     async def submit(self, interaction: discord.Interaction, request: Request, parent_id: int | None = None) -> None:
         """Accept a request whose inputs are kept: from here on it is answered in a reply of its own.
 
@@ -107,7 +111,7 @@ class Admission:
         may not ask for it.
         """
         require_possible(request, self.ready)
-        await self._access.require(interaction, self._commands[request.kind])
+        await self._access.require(interaction, self.command_of(request))
         with self._room(interaction.user.id):
             job = await self._write_down(interaction, request, parent_id)
             acknowledged = await self._acknowledge(interaction, job, self._dispatcher.card(job))
@@ -132,7 +136,7 @@ class Admission:
             return await self.submit(interaction, build(**kept), parent_id)
         unread = {name: picture.unread for name, picture in pictures.items() if isinstance(picture, Posted)}
         drafted = draft(kept | unread, build, self.ready)
-        await self._access.require(interaction, self._commands[drafted.kind])
+        await self._access.require(interaction, self.command_of(drafted))
         with self._room(interaction.user.id):
             job = await self._write_down(interaction, drafted, parent_id, reading=True)
             card = cards.arriving(job, self._delivery.headline(job))
@@ -213,12 +217,9 @@ class Admission:
     def _room(self, member_id: int) -> Iterator[None]:
         """Hold a place in the queue from before the first await until the job is in it. Raises MemberError."""
         if self._dispatcher.waiting(member_id) + self._coming[member_id] >= self._max_waiting_per_member:
-            raise MemberError(
-                f"You have {self._max_waiting_per_member} jobs waiting, which is the most for one member:"
-                " wait for one to start, or cancel one."
-            )
+            raise MemberError.of(because("waiting_of_member", count=self._max_waiting_per_member))
         if (waiting := self._dispatcher.waiting() + self._coming.total()) >= self._max_waiting:
-            raise MemberError(f"{waiting} jobs are waiting already: try again in a few minutes.")
+            raise MemberError.of(because("waiting_of_all", count=waiting))
         self._coming[member_id] += 1
         try:
             yield

@@ -28,8 +28,8 @@ from bot.localisation import Localisation
 from bot.posting import ALREADY_ACKNOWLEDGED, UNKNOWN_INTERACTION
 from bot.settings import DISCORD_API
 from bot.speaking import tell
+from bot.words import say
 from bot.words.catalogues import ENGLISH
-from bot.words.facts import echo
 
 log = logging.getLogger(__name__)
 
@@ -181,24 +181,26 @@ class Easel(discord.Client):
         match cause:
             case OperatorError():
                 self._background.break_with(cause)
-                await tell(interaction, "Easel cannot go on and is being stopped: its operator was told why.")
+                await tell(interaction, say("Easel cannot go on and is being stopped: its operator was told why."))
             case MemberError():
                 await tell(interaction, str(cause))
             case discord.HTTPException(code=code) if code in (UNKNOWN_INTERACTION, ALREADY_ACKNOWLEDGED):
                 log.warning("an interaction came too late to be answered: %s", cause)
             case app_commands.CommandSignatureMismatch() | app_commands.CommandNotFound():
-                await tell(interaction, "This command has changed: reload Discord (Ctrl+R) and use it again.")
+                await tell(interaction, say("This command has changed: reload Discord (Ctrl+R) and use it again."))
             case app_commands.TransformerError():
+                typed = str(cause.value)
                 await tell(
-                    interaction, f"{echo(str(cause.value))} does not fit this option: choose one of those shown."
+                    interaction, say("{typed} does not fit this option: choose one of those shown.", typed=typed)
                 )
             case _:
                 reference = secrets.token_hex(3)
                 log.error("error %s", reference, exc_info=cause)
-                await tell(
-                    interaction,
-                    f"Something went wrong inside Easel: try again, or give whoever runs it the word {reference}.",
+                sentence = say(
+                    "Something went wrong inside Easel: try again, or give whoever runs it the word {reference}.",
+                    reference=reference,
                 )
+                await tell(interaction, sentence)
 
     async def _log_in(self, token: str) -> None:
         try:

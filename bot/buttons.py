@@ -11,6 +11,9 @@ from discord import ui
 from bot import custom_ids
 from bot.custom_ids import OF_JOB, OfJob
 
+LABEL_CHARS = 80
+"""The most that Discord takes."""
+
 
 class Pressable(Protocol):
     """The client, as a button sees it."""
@@ -33,6 +36,7 @@ class JobButton(ui.DynamicItem[ui.Button[Any]], template=OF_JOB):
     ) -> None:
         self._action = action
         self._target = OfJob(job_id, index)
+        label = label and label[:LABEL_CHARS]
         super().__init__(ui.Button(label=label, style=style, custom_id=custom_ids.make(action, self._target)))
 
     @classmethod

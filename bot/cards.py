@@ -91,50 +91,54 @@ def cut(text: str, most: int) -> str:
 
 def arriving(job: Job, headline: str) -> Card:
     """A job whose uploads are still being read."""
-    return _card(_WAITING, headline, f"#{job.id} · reading the picture", [_cancel(job)])
+    return _card(_WAITING, headline, _line(job, say("reading the picture")), [_cancel(job)])
 
 
 def waiting(job: Job, headline: str, place: int, ready_at: float | None) -> Card:
     """A job in the queue: `place` counts from 1, `ready_at` is the estimate where there is one."""
-    turn = "next in the queue" if place == 1 else f"place {place} in the queue"
-    estimate = f" · ready <t:{ready_at:.0f}:R>" if ready_at is not None else ""
-    return _card(_WAITING, headline, f"#{job.id} · {turn}{estimate}", [_cancel(job)])
+    turn = say("next in the queue") if place == 1 else say("place {place} in the queue", place=place)
+    said = [turn]
+    if ready_at is not None:
+        when = f"<t:{ready_at:.0f}:R>"
+        said.append(say("ready {when}", when=when))
+    return _card(_WAITING, headline, _line(job, *said), [_cancel(job)])
 
 
 def restarting(job: Job, headline: str) -> Card:
     """A job that waits for the engine, which ended and is being started again."""
-    return _card(_WAITING, headline, f"#{job.id} · the engine is being started again", [_cancel(job)])
+    return _card(_WAITING, headline, _line(job, say("the engine is being started again")), [_cancel(job)])
 
 
 def running(job: Job, headline: str, progress: Progress | None, preview: bytes | None) -> Card:
     """A job in the engine's hands, with a progress bar and what the pictures look like so far."""
     if progress is None:
-        line = "starting"
+        line = say("starting")
     elif progress.stage == "loading":
-        line = "loading the model"
+        line = say("loading the model")
     else:
         line = f"{bar(progress.step, progress.steps)} {progress.step}/{progress.steps}"
     files = (("preview.webp", preview),) if preview is not None else ()
-    return _card(_RUNNING, headline, f"#{job.id} · {line}", [_cancel(job)], files)
+    return _card(_RUNNING, headline, _line(job, line), [_cancel(job)], files)
 
 
 def ended(job: Job, headline: str, ways_on: Sequence[JobButton]) -> Card:
     """A job that was cancelled or failed, in one sentence, with the ways on from here."""
     sentence = say("Cancelled.") if job.state == "cancelled" or job.failure is None else why(job.failure)
     colour = _WAITING if job.state == "cancelled" else _FAILED
-    return _card(colour, f"{headline}\n{discord.utils.escape_markdown(sentence)}", f"#{job.id}", [ways_on])
+    return _card(colour, f"{headline}\n{discord.utils.escape_markdown(sentence)}", _line(job), [ways_on])
 
 
 def bare(job: Job, sentence: str, files: Sequence[tuple[str, Content]] = ()) -> Card:
     """How a job ended, where its own card cannot be made or Discord does not take it: nothing that could go wrong."""
     colour = _DONE if job.state == "finished" else _FAILED
     whole = [original(job)] if job.pictures else []
-    return _card(colour, sentence, f"#{job.id}", [[*whole, delete(job)]], files)
+    return _card(colour, sentence, _line(job), [[*whole, delete(job)]], files)
 
 
 def addressed(card: Card, member_id: int) -> Card:
     """The card as a message of its own: it says for whom it is."""
-    line = f"-# for <@{member_id}>"
+    member = f"<@{member_id}>"
+    line = "-# " + say("for {member}", member=member)
     [container] = (item for item in card.view.children if isinstance(item, ui.Container))
     if all(getattr(item, "content", None) != line for item in container.children):
         container.add_item(ui.TextDisplay(line))
@@ -146,7 +150,8 @@ def result(
 ) -> Card:
     """A finished job: its pictures as a grid, the text and the small print under them, rows of buttons under that."""
     notes = dict.fromkeys(why(shown.note) for shown in pictures if shown.note is not None)
-    print_ = " · ".join([f"#{job.id}", facts, f"{job.seconds or 0:.1f} s", *notes, *map(why, job.answer.notes)])
+    seconds = f"{job.seconds or 0:.1f}"
+    print_ = _line(job, facts, say("{seconds} s", seconds=seconds), *notes, *map(why, job.answer.notes))
     whole: list[ui.Item[Any]] = [original(job)] if notes else []
     *others, last = rows
     return _card(_DONE, text, print_, [*others, [*last, *whole]], files(job, pictures), shorten(alt, ALT_CHARS))
@@ -155,7 +160,7 @@ def result(
 def choice(job: Job, action: str) -> ui.LayoutView:
     """The question which of a job's pictures is meant, with a button for each that does this action to it."""
     view = ui.LayoutView(timeout=None)
-    view.add_item(ui.TextDisplay(f"Which picture of #{job.id}?"))
+    view.add_item(ui.TextDisplay(say("Which picture of #{job}?", job=job.id)))
     buttons = [JobButton(action, job.id, index, label=str(index + 1)) for index in range(len(job.pictures))]
     view.add_item(ui.ActionRow(*buttons))
     view.stop()
@@ -169,17 +174,17 @@ def files(job: Job, pictures: Sequence[Shown]) -> list[tuple[str, Content]]:
 
 def again(job: Job) -> JobButton:
     """The button that runs a job once more."""
-    return JobButton("again", job.id, label="Try again")
+    return JobButton("again", job.id, label=say("Try again"))
 
 
 def original(job: Job) -> JobButton:
     """The button that has a job's pictures without any loss."""
-    return JobButton("original", job.id, label="Original")
+    return JobButton("original", job.id, label=say("Original"))
 
 
 def delete(job: Job) -> JobButton:
     """The button that forgets a job."""
-    return JobButton("delete", job.id, label="Delete", style=discord.ButtonStyle.danger)
+    return JobButton("delete", job.id, label=say("Delete"), style=discord.ButtonStyle.danger)
 
 
 def bar(step: int, steps: int) -> str:
@@ -188,8 +193,13 @@ def bar(step: int, steps: int) -> str:
     return "▰" * filled + "▱" * (_BAR_CELLS - filled)
 
 
+def _line(job: Job, *said: str) -> str:
+    """The small print: the job's number, and what there is to say of it."""
+    return " · ".join([f"#{job.id}", *said])
+
+
 def _cancel(job: Job) -> list[ui.Item[Any]]:
-    return [JobButton("cancel", job.id, label="Cancel")]
+    return [JobButton("cancel", job.id, label=say("Cancel"))]
 
 
 def _card(

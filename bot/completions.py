@@ -12,6 +12,7 @@ from bot.access import may_see
 from bot.admission import admission_of
 from bot.job import Job
 from bot.requests import adapters, grids
+from bot.words import say
 from inference.protocol import AddOnInfo, ModelInfo, Ready, Style, ToolInfo
 
 CHOICES = 25
@@ -49,8 +50,9 @@ async def loras(interaction: discord.Interaction, typed: str) -> list[Choice[str
         whole = f"{start}{lora.name}:{lora.weight:g}"
         fits = last.partition(":")[0].strip().lower() in f"{lora.title} {lora.name}".lower()
         if fits and lora.name not in named and len(whole) <= CHOICE_CHARS:
-            trigger = f" · say “{lora.trigger}”" if lora.trigger else ""
-            choices.append(Choice(name=cards.shorten(f"{start}{lora.title}{trigger}", CHOICE_CHARS), value=whole))
+            trigger = [say("say “{words}”", words=lora.trigger)] if lora.trigger else []
+            name = " · ".join([f"{start}{lora.title}", *trigger])
+            choices.append(Choice(name=cards.shorten(name, CHOICE_CHARS), value=whole))
     return choices[:CHOICES]
 
 
@@ -111,7 +113,8 @@ async def _recent(interaction: discord.Interaction, typed: object, jobs: Collect
     """Those whose number or words hold what was typed."""
     choices = []
     for job in jobs:
-        title = f"#{job.id} {getattr(job.request, 'prompt', None) or job.request.kind}"
+        command = admission_of(interaction).command_of(job.request)
+        title = f"#{job.id} {getattr(job.request, 'prompt', None) or f'/{command}'}"
         if str(typed).lower() in title.lower() and await may_see(interaction, job):
             choices.append(Choice(name=cards.shorten(title, CHOICE_CHARS), value=job.id))
     return choices[:CHOICES]

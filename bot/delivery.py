@@ -27,6 +27,7 @@ from bot.pictures.fitting import Shown
 from bot.pictures.workers import Workshop
 from bot.posting import UNKNOWN_MESSAGE, WAYS, Posting, Unknown
 from bot.waits import growing
+from bot.words import say
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ class Delivery:
         except Exception:
             # An old request may look as no look expects; its job goes on all the same.
             log.exception("the headline of job %s cannot be made", job.id)
-            return f"**{job.request.kind}**"
+            return f"**#{job.id}**"
 
     def show(self, job: Job, card: Callable[[str], Card]) -> None:
         """Show this soon, unless something newer comes first; `card` makes it of the job's headline, then and not
@@ -215,10 +216,11 @@ class Delivery:
             return look.finished(job, pictures)
         except FileNotFoundError as error:
             log.error("job %s: its picture %s is gone", job.id, error.filename)
-            return cards.bare(job, "The picture of this job is no longer on this machine: ask for it again.")
+            return cards.bare(job, say("The picture of this job is no longer on this machine: ask for it again."))
         except WorkFailed as error:
             log.error("job %s: its pictures cannot be made small enough for Discord: %s", job.id, error)
-            return cards.bare(job, "This job is finished, and too large to be shown: Original has all of it.")
+            sentence = say("This job is finished, and too large to be shown: Original has all of it.")
+            return cards.bare(job, sentence)
         except OSError:
             raise
         except Exception:
@@ -236,7 +238,7 @@ class Delivery:
     def _plainer(job: Job) -> Iterator[_Plainer]:
         """What to try instead of a card that Discord does not take: the pictures alone, then a sentence alone."""
         yield lambda card: cards.bare(job, _outcome(job), card.files)
-        yield lambda _: cards.bare(job, f"{_outcome(job)} Discord did not take the rest.")
+        yield lambda _: cards.bare(job, " ".join((_outcome(job), say("Discord did not take the rest."))))
 
     def _look(self, job: Job) -> Look:
         return self._looks[job.request.kind]
@@ -258,5 +260,5 @@ def _size(content: Content) -> int:
 def _outcome(job: Job) -> str:
     """How the job ended, in a sentence of which nothing can be wrong."""
     if job.state == "finished":
-        return "This job is finished."
-    return "This job was cancelled." if job.state == "cancelled" else "This job failed."
+        return say("This job is finished.")
+    return say("This job was cancelled.") if job.state == "cancelled" else say("This job failed.")

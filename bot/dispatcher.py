@@ -28,10 +28,6 @@ log = logging.getLogger(__name__)
 
 BROKE = N_("Something went wrong inside Easel: try again in a moment.")
 LOST = N_("The result got lost on its way: try again.")
-SET_ASIDE = N_(
-    "This job stopped the engine {times} times and was set aside:"
-    " try a smaller picture or fewer of them, or tell whoever runs this bot."
-)
 
 REST_S = 1.0
 """After an error that nobody foresaw, so that it cannot repeat a thousand times a second."""
@@ -212,7 +208,7 @@ class Dispatcher:
                 continue
             elif job.attempts >= MAX_ATTEMPTS:
                 log.error("job %s ended the engine %d times and is set aside", job.id, job.attempts)
-                await self._end(Failed(job.id, "internal", because(SET_ASIDE, times=job.attempts)), line)
+                await self._end(Failed(job.id, "internal", because("set_aside", times=job.attempts)), line)
             else:
                 self.put(job)
         for job_id in back:

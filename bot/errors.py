@@ -23,7 +23,7 @@ class MemberError(EaselError):
     """The request cannot be met; the text says what the member can do."""
 
     def __init__(self, text: str, /, **facts: Fact) -> None:
-        """A text of the source with the names of its facts in braces, or the name of one of `words.reasons`."""
+        """A text of the source, with the names of its facts in braces. Those of `words.reasons` come by `of`."""
         self.reason = Reason(text, facts)
         super().__init__(text)
 

@@ -10,6 +10,9 @@ from bot.words import catalogues, say, speaking
 _NAMES = frozenset({TranslationContextLocation.command_name, TranslationContextLocation.parameter_name})
 """What members type, and what Discord allows few signs in."""
 
+SAID_CHARS = 100
+"""The most that Discord takes of a description or a choice."""
+
 
 class Localisation(Translator):
     """Descriptions and choices in each client's language, or in the operator's where there is none of that."""
@@ -25,4 +28,4 @@ class Localisation(Translator):
             return None
         with speaking(locale.value if locale.value in catalogues.languages() else self._language):
             said = say(string.message)
-        return None if said == string.message else said
+        return None if said == string.message else said[:SAID_CHARS]

@@ -17,7 +17,7 @@ from bot.custom_ids import OfJob
 from bot.errors import MemberError
 from bot.job import Job
 from bot.pictures.posted import Posted
-from inference.protocol import Imagine, Input
+from inference.protocol import Imagine, Input, because
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,9 @@ async def find(interaction: discord.Interaction, number: int) -> Job:
     """The job of a number that a member typed. Raises MemberError where they cannot see one here."""
     job = await admission_of(interaction).jobs.find(number)
     if job is None or not await may_see(interaction, job):
-        raise MemberError(f"There is no job {number} here: the number stands after the # under the pictures.")
+        raise MemberError(
+            "There is no job {number} here: the number stands after the # under the pictures.", number=number
+        )
     return job
 
 
@@ -86,7 +88,7 @@ async def of_message(interaction: discord.Interaction, message: discord.Message,
     if job is None:
         return Source(admission_of(interaction).cdn.pictures_of(message)[0])
     if not job.pictures:
-        raise MemberError(f"#{job.id} shows no picture of its own (yet): choose a message that does.")
+        raise MemberError("#{job} shows no picture of its own (yet): choose a message that does.", job=job.id)
     # Of all others a message shows the first.
     if len(job.pictures) > 1 and isinstance(job.request, Imagine):
         await interaction.response.send_message(view=cards.choice(job, action), ephemeral=True)
@@ -118,7 +120,6 @@ async def _seen(interaction: discord.Interaction, job: Job | None) -> Job:
 
 def _made(job: Job, index: int) -> Source:
     if not 0 <= index < len(job.pictures):
-        many = len(job.pictures)
-        raise MemberError(f"Job {job.id} has {many} picture{'s' * (many != 1)}: there is no number {index + 1}.")
+        raise MemberError.of(because("no_such_picture", job=job.id, count=len(job.pictures), number=index + 1))
     made = job.pictures[index]
     return Source(Input(made.sha256, made.width, made.height), OfJob(job.id, index))

@@ -7,6 +7,7 @@ import logging
 import discord
 
 from bot.posting import UNREACHED
+from bot.words import say
 
 log = logging.getLogger(__name__)
 
@@ -42,4 +43,4 @@ async def take_away(interaction: discord.Interaction) -> None:
         return
     except UNREACHED as error:
         log.warning("the message of a deleted job could not be taken away: %s", error)
-        await tell(interaction, "This job is deleted, but its message is still here: press Delete once more.")
+        await tell(interaction, say("This job is deleted, but its message is still here: press Delete once more."))

@@ -28,9 +28,6 @@ Press = Callable[[discord.Interaction, OfJob], Awaitable[None]]
 About = TypeVar("About", bound=Target)
 Value = TypeVar("Value")
 
-FORM_LIFE_S = 15 * 60
-"""How long discord.py remembers a form that was opened; a later answer to it is understood all the same."""
-
 
 @dataclass(frozen=True, slots=True)
 class Form(Generic[About]):

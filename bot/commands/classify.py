@@ -8,16 +8,17 @@ from typing import Any
 import discord
 from discord import app_commands, ui
 
-from bot import cards, completions, custom_ids, sources
+from bot import cards, completions, forms, sources
 from bot.admission import Admission, admission_of
 from bot.buttons import JobButton
 from bot.cards import Card
-from bot.commands import FORM_LIFE_S, Fields, Form, Slice
+from bot.commands import Fields, Form, Slice
 from bot.custom_ids import OfJob
 from bot.job import Job, asked
 from bot.pictures.fitting import Shown
 from bot.requests import tools
 from bot.sources import Source
+from bot.words import N_, say, say_many
 from inference.protocol import Classify, Input
 
 SHOWN_LABELS = 5
@@ -33,7 +34,7 @@ class Looks:
 
     def ways_on(self, job: Job) -> list[JobButton]:
         """Again, with other labels, or away with it."""
-        return [cards.again(job), JobButton("relabel", job.id, label="Other labels"), cards.delete(job)]
+        return [cards.again(job), _relabel(job), cards.delete(job)]
 
     def finished(self, job: Job, pictures: Sequence[Shown]) -> Card:
         """The best labels with their shares as bars; where there are many, all of them as a picture."""
@@ -44,32 +45,35 @@ class Looks:
             lines += [
                 f"`{cards.bar(round(100 * fit.share), 100)} {fit.share:4.0%}` {cards.plain(fit.label)}" for fit in best
             ]
-        facts = f"{len(request.labels)} labels · {request.model}"
+        many = say_many("{count} label", "{count} labels", len(request.labels))
         alt = ", ".join(f"{fit.label} {fit.share:.0%}" for fit in job.answer.labels)
-        buttons = [JobButton("relabel", job.id, label="Other labels"), cards.delete(job)]
-        return cards.result(job, "\n".join(lines), facts, pictures, alt, [buttons])
+        buttons = [_relabel(job), cards.delete(job)]
+        return cards.result(job, "\n".join(lines), f"{many} · {request.model}", pictures, alt, [buttons])
+
+
+def _relabel(job: Job) -> JobButton:
+    return JobButton("relabel", job.id, label=say("Other labels"))
 
 
 def relabel_form(job: Job) -> ui.Modal:
     """The form that asks for other labels, filled in with the job's."""
     request = asked(job, Classify)
-    custom_id = custom_ids.make("relabel", OfJob(job.id))
-    form = ui.Modal(title=f"Other labels for #{job.id}", custom_id=custom_id, timeout=FORM_LIFE_S)
+    form = forms.form(say("Other labels for #{job}", job=job.id), "relabel", OfJob(job.id))
     field: ui.TextInput[Any] = ui.TextInput(
         custom_id="labels", default=", ".join(request.labels), style=discord.TextStyle.paragraph, max_length=3500
     )
-    form.add_item(ui.Label(text="Labels, with commas between them", component=field))
+    forms.ask(form, say("Labels, with commas between them"), field)
     return form
 
 
-@app_commands.command(description="Say which label fits a picture best")
+@app_commands.command(description=N_("Say which label fits a picture best"))
 @app_commands.describe(
-    image="The picture",
-    labels="The labels, with commas between them: boat, house, cat",
-    label_set="Or ready-made labels",
-    job="Instead of a picture, the number of a job, from under its pictures",
-    picture="Which of the job's pictures",
-    classifier="Which model looks at it",
+    image=N_("The picture"),
+    labels=N_("The labels, with commas between them: boat, house, cat"),
+    label_set=N_("Or ready-made labels"),
+    job=N_("Instead of a picture, the number of a job, from under its pictures"),
+    picture=N_("Which of the job's pictures"),
+    classifier=N_("Which model looks at it"),
 )
 @app_commands.rename(label_set="set")
 @app_commands.autocomplete(label_set=completions.label_sets, classifier=completions.classifiers)

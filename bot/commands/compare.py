@@ -15,6 +15,7 @@ from bot.custom_ids import OfJob
 from bot.errors import MemberError
 from bot.job import Job, asked
 from bot.pictures.fitting import Shown
+from bot.words import say
 from inference.protocol import Compare, Imagine, Input
 
 
@@ -23,7 +24,8 @@ class Looks:
 
     def headline(self, request: Compare) -> str:
         """What is compared."""
-        return f"**What {request.model} followed**"
+        followed = say("What {model} followed", model=request.model)
+        return f"**{followed}**"
 
     def ways_on(self, job: Job) -> list[JobButton]:
         """Again, or away with it."""
@@ -33,7 +35,7 @@ class Looks:
         """The comparison."""
         request = asked(job, Compare)
         text = self.headline(request)
-        return cards.result(job, text, "given, seen, painted", pictures, text.strip("*"), [[cards.delete(job)]])
+        return cards.result(job, text, ", ".join(request.captions), pictures, text.strip("*"), [[cards.delete(job)]])
 
 
 async def compare(interaction: discord.Interaction, target: OfJob) -> None:
@@ -49,6 +51,7 @@ async def compare(interaction: discord.Interaction, target: OfJob) -> None:
         width=request.width,
         height=request.height,
         painted=tuple(Input(made.sha256, made.width, made.height) for made in job.pictures),
+        captions=(say("given"), say("seen"), say("painted")),
     )
     await admission_of(interaction).submit(interaction, comparison, job.id)
 

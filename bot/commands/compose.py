@@ -7,37 +7,39 @@ from typing import Any
 import discord
 from discord import app_commands, ui
 
-from bot import cards, completions, custom_ids
+from bot import cards, completions, forms
 from bot.admission import admission_of
-from bot.commands import FORM_LIFE_S, Fields, Form, Slice
+from bot.commands import Fields, Form, Slice
 from bot.custom_ids import OfWord
 from bot.requests.painting import Wish, model_of, settle
+from bot.words import N_, say
 from inference.protocol import ModelInfo
 
 OFFERED_STYLES = 25
 """The most that Discord takes in one list."""
 
+PLACEHOLDER_CHARS = 100
+
 
 def form(model: ModelInfo) -> ui.Modal:
     """The form that asks for the layers, with the styles of this model."""
-    custom_id = custom_ids.make("compose", OfWord(model.name))
-    modal = ui.Modal(title="Compose a picture", custom_id=custom_id, timeout=FORM_LIFE_S)
+    modal = forms.form(say("Compose a picture"), "compose", OfWord(model.name))
     for name, label, example, required in (
-        ("subject", "Subject: what the picture shows", "a red house", True),
-        ("environment", "Environment: where, when, in which light", "on a meadow at night", False),
+        ("subject", say("Subject: what the picture shows"), say("a red house"), True),
+        ("environment", say("Environment: where, when, in which light"), say("on a meadow at night"), False),
     ):
         field: ui.TextInput[Any] = ui.TextInput(
             custom_id=name,
-            placeholder=example,
+            placeholder=example[:PLACEHOLDER_CHARS],
             style=discord.TextStyle.paragraph,
             max_length=1000,
             required=required,
         )
-        modal.add_item(ui.Label(text=label, component=field))
+        forms.ask(modal, label, field)
     if model.styles:
         styles: ui.Select[Any] = ui.Select(
             custom_id="style",
-            placeholder="none: the words alone",
+            placeholder=say("none: the words alone")[:PLACEHOLDER_CHARS],
             options=[
                 discord.SelectOption(label=cards.shorten(style.title, 100), value=style.name)
                 for style in model.styles[:OFFERED_STYLES]
@@ -45,12 +47,12 @@ def form(model: ModelInfo) -> ui.Modal:
             min_values=0,
             required=False,
         )
-        modal.add_item(ui.Label(text="Style", component=styles))
+        forms.ask(modal, say("Style"), styles)
     return modal
 
 
-@app_commands.command(description="Paint a picture in layers: subject, environment, style")
-@app_commands.describe(model="Which model paints; the styles are those that it knows")
+@app_commands.command(description=N_("Paint a picture in layers: subject, environment, style"))
+@app_commands.describe(model=N_("Which model paints; the styles are those that it knows"))
 @app_commands.autocomplete(model=completions.models)
 async def compose(interaction: discord.Interaction, model: str | None = None) -> None:
     """/compose."""

@@ -20,19 +20,20 @@ from bot.pictures.fitting import Shown
 from bot.requests import painting, tools
 from bot.requests.painting import Wish
 from bot.sources import Source
+from bot.words import N_, say, say_many
 from inference.protocol import Describe, DescribeTask, Input, Origin
 
 CAPTIONS: tuple[DescribeTask, ...] = ("caption", "detailed caption", "more detailed caption")
 ALSO: tuple[tuple[DescribeTask, str], ...] = (
-    ("detailed caption", "Caption"),
-    ("detect objects", "Objects"),
-    ("read text", "Text"),
+    ("detailed caption", N_("Caption")),
+    ("detect objects", N_("Objects")),
+    ("read text", N_("Text")),
 )
 """What a result offers to ask next, and how its button says it; a button's index is the place here."""
 
 ORIGINS: Mapping[Origin, str] = {
-    "easel": "Made by Easel (invisible watermark).",
-    "model": "Made by a model, as its file says.",
+    "easel": N_("Made by Easel (invisible watermark)."),
+    "model": N_("Made by a model, as its file says."),
 }
 
 SHOWN_REGIONS = 20
@@ -43,8 +44,9 @@ class Looks:
 
     def headline(self, request: Describe) -> str:
         """The task, and what it is about."""
+        task = say(request.task)
         about = f": {cards.plain(request.text)}" if request.text else ""
-        return f"**{request.task.capitalize()}{about}**"
+        return f"**{task[:1].upper()}{task[1:]}{about}**"
 
     def ways_on(self, job: Job) -> list[JobButton]:
         """Again, or away with it."""
@@ -58,22 +60,30 @@ class Looks:
             lines.append(said)
         for number, region in enumerate(job.answer.regions[:SHOWN_REGIONS], start=1):
             left, top, right, bottom = (round(side) for side in region.box)
-            lines.append(f"{number}. {cards.plain(region.label)} · {left}, {top} to {right}, {bottom}")
+            line = say(
+                "{label} · {left}, {top} to {right}, {bottom}",
+                label=cards.plain(region.label),
+                left=left,
+                top=top,
+                right=right,
+                bottom=bottom,
+            )
+            lines.append(f"{number}. {line}")
         if (more := len(job.answer.regions) - SHOWN_REGIONS) > 0:
-            lines.append(f"and {more} more")
+            lines.append(say_many("and {count} more", "and {count} more", more))
         if job.answer.origin in ORIGINS:
-            lines.append(ORIGINS[job.answer.origin])
+            lines.append(say(ORIGINS[job.answer.origin]))
         facts = f"{request.image.width}x{request.image.height} · {request.model}"
         alt = said or ", ".join(region.label for region in job.answer.regions)
         imagine = request.task in CAPTIONS and job.answer.text
         rows = [
             [
                 *(
-                    [JobButton("realise", job.id, label="Imagine this", style=discord.ButtonStyle.primary)]
+                    [JobButton("realise", job.id, label=say("Imagine this"), style=discord.ButtonStyle.primary)]
                     * bool(imagine)
                 ),
                 *(
-                    JobButton("also", job.id, place, label=label)
+                    JobButton("also", job.id, place, label=say(label))
                     for place, (task, label) in enumerate(ALSO)
                     if task != request.task
                 ),
@@ -83,14 +93,14 @@ class Looks:
         return cards.result(job, "\n".join(lines), facts, pictures, alt, rows)
 
 
-@app_commands.command(description="Say what a picture shows, read its text, find things in it")
+@app_commands.command(description=N_("Say what a picture shows, read its text, find things in it"))
 @app_commands.describe(
-    image="The picture",
-    job="Or the number of a job, from under its pictures",
-    picture="Which of the job's pictures",
-    task="What to ask about it",
-    text="What to find or segment, or a caption whose phrases to ground",
-    describer="Which model looks at it",
+    image=N_("The picture"),
+    job=N_("Or the number of a job, from under its pictures"),
+    picture=N_("Which of the job's pictures"),
+    task=N_("What to ask about it"),
+    text=N_("What to find or segment, or a caption whose phrases to ground"),
+    describer=N_("Which model looks at it"),
 )
 @app_commands.choices(task=[Choice(name=task, value=task) for task in get_args(DescribeTask)])
 @app_commands.autocomplete(describer=completions.describers)

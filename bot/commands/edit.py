@@ -25,6 +25,7 @@ from bot.pictures.fitting import Shown
 from bot.pictures.posted import Posted
 from bot.requests import painting, tools
 from bot.requests.painting import Wish
+from bot.words import N_, say
 from inference.protocol import Imagine, Input, Mask
 
 
@@ -44,27 +45,30 @@ class Looks:
         request = asked(job, Mask)
         if not pictures:
             return cards.result(job, cards.found(job), request.model, [], "", [[cards.delete(job)]])
-        go = JobButton("paint", job.id, label="Go", style=discord.ButtonStyle.primary)
-        changes = [JobButton(action, job.id, label=action.capitalize()) for action in ("grow", "shrink", "invert")]
-        text = f"{self.headline(request)}\nWhat is tinted will be painted anew."
+        go = JobButton("paint", job.id, label=say("Go"), style=discord.ButtonStyle.primary)
+        changes = [
+            JobButton(action, job.id, label=label)
+            for action, label in (("grow", say("Grow")), ("shrink", say("Shrink")), ("invert", say("Invert")))
+        ]
+        text = "\n".join((self.headline(request), say("What is tinted will be painted anew.")))
         return cards.result(job, text, request.model, pictures[:1], request.text, [[go, *changes, cards.delete(job)]])
 
 
-@app_commands.command(description="Paint a part of a picture anew; all else stays as it is")
+@app_commands.command(description=N_("Paint a part of a picture anew; all else stays as it is"))
 @app_commands.describe(
-    prompt="What the new part shows",
-    image="The picture",
-    job="Or the number of a job, from under its pictures",
-    picture="Which of the job's pictures",
-    what="What to replace: the cat. You see what is meant before anything is painted",
-    mask="Or a picture that is white where it shall be painted",
-    extend="Or room at a side, to be filled",
-    strength="How much of the old part may go: 1 is all of it",
-    negative="What should not be there",
-    model="Which model paints",
-    seed="The same seed paints the same; leave it out for a new one",
-    count="How many pictures",
-    lora="LoRAs, each with its weight: ink:0.8, neon",
+    prompt=N_("What the new part shows"),
+    image=N_("The picture"),
+    job=N_("Or the number of a job, from under its pictures"),
+    picture=N_("Which of the job's pictures"),
+    what=N_("What to replace: the cat. You see what is meant before anything is painted"),
+    mask=N_("Or a picture that is white where it shall be painted"),
+    extend=N_("Or room at a side, to be filled"),
+    strength=N_("How much of the old part may go: 1 is all of it"),
+    negative=N_("What should not be there"),
+    model=N_("Which model paints"),
+    seed=N_("The same seed paints the same; leave it out for a new one"),
+    count=N_("How many pictures"),
+    lora=N_("LoRAs, each with its weight: ink:0.8, neon"),
 )
 @app_commands.choices(extend=[Choice(name=side, value=side) for side in masks.SIDES])
 @app_commands.autocomplete(model=completions.models, lora=completions.loras)

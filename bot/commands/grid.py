@@ -17,6 +17,7 @@ from bot.job import Job, asked
 from bot.pictures.fitting import Shown
 from bot.requests import grids
 from bot.requests.painting import Wish
+from bot.words import N_, say, say_many
 from inference.protocol import Grid
 
 
@@ -37,26 +38,28 @@ class Looks:
         first = request.cells[0]
         labels = [", ".join(label for label in side if label) for side in (request.columns, request.rows)]
         said = " × ".join(cards.plain(label) for label in labels if label)
-        facts = f"{len(request.cells)} pictures · seed {first.seed} · {first.width}x{first.height} · {request.model}"
-        buttons = [JobButton("regrid", job.id, label="Re-roll"), cards.delete(job)]
+        many = say_many("{count} picture", "{count} pictures", len(request.cells))
+        seed = say("seed {seed}", seed=first.seed)
+        facts = f"{many} · {seed} · {first.width}x{first.height} · {request.model}"
+        buttons = [JobButton("regrid", job.id, label=say("Re-roll")), cards.delete(job)]
         text = f"{self.headline(request)}\n{said}"
         return cards.result(job, text, facts, pictures, f"{first.prompt}: {' × '.join(labels)}", [buttons])
 
 
-@app_commands.command(description="Paint a table of pictures that differ in one or two things")
+@app_commands.command(description=N_("Paint a table of pictures that differ in one or two things"))
 @app_commands.describe(
-    prompt="What the pictures show",
-    x="What changes from left to right: steps 4, 8, 12",
-    y="What changes from top to bottom: guidance 2, 5",
-    negative="What should not be there",
-    style="Ready-made words around your own",
-    model="Which model paints",
-    seed="The seed of all the pictures; leave it out for a new one",
-    steps="How many steps",
-    guidance="How closely to follow the prompt",
-    sampler="How each step is computed",
-    width="Width of each picture in pixels",
-    height="Height of each picture in pixels",
+    prompt=N_("What the pictures show"),
+    x=N_("What changes from left to right: steps 4, 8, 12"),
+    y=N_("What changes from top to bottom: guidance 2, 5"),
+    negative=N_("What should not be there"),
+    style=N_("Ready-made words around your own"),
+    model=N_("Which model paints"),
+    seed=N_("The seed of all the pictures; leave it out for a new one"),
+    steps=N_("How many steps"),
+    guidance=N_("How closely to follow the prompt"),
+    sampler=N_("How each step is computed"),
+    width=N_("Width of each picture in pixels"),
+    height=N_("Height of each picture in pixels"),
 )
 @app_commands.autocomplete(
     x=completions.axes,

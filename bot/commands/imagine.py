@@ -9,11 +9,11 @@ from typing import Any
 import discord
 from discord import app_commands, ui
 
-from bot import cards, completions, custom_ids, sources
+from bot import cards, completions, forms, sources
 from bot.admission import admission_of
 from bot.buttons import JobButton
 from bot.cards import Card
-from bot.commands import FORM_LIFE_S, Fields, Form, Slice
+from bot.commands import Fields, Form, Slice
 from bot.custom_ids import OfJob, OfMessage
 from bot.job import Job, asked
 from bot.pictures.fitting import Shown
@@ -21,6 +21,7 @@ from bot.pictures.posted import Posted
 from bot.requests.numbers import number
 from bot.requests.painting import STRENGTH, Wish, edited, new_seed, rerolled, settle, varied
 from bot.sources import Source
+from bot.words import N_, say, say_many
 from inference.protocol import Imagine, Input
 
 VARIATIONS = 4
@@ -43,16 +44,16 @@ class Looks:
         request = asked(job, Imagine)
         upscale, vary = (
             [
-                JobButton(action, job.id, index, label=f"{letter}{index + 1}", style=style)
+                JobButton(action, job.id, index, label=say(label, number=index + 1), style=style)
                 for index in range(len(pictures))
             ]
-            for action, letter, style in (
-                ("upscale", "U", discord.ButtonStyle.secondary),
-                ("vary", "V", discord.ButtonStyle.primary),
+            for action, label, style in (
+                ("upscale", N_("U{number}"), discord.ButtonStyle.secondary),
+                ("vary", N_("V{number}"), discord.ButtonStyle.primary),
             )
         )
-        edges = [JobButton("compare", job.id, label="Show edges")] if request.control else []
-        more = [JobButton("reroll", job.id, label="Re-roll"), _edit(job), *edges, cards.delete(job)]
+        edges = [JobButton("compare", job.id, label=say("Show edges"))] if request.control else []
+        more = [JobButton("reroll", job.id, label=say("Re-roll")), _edit(job), *edges, cards.delete(job)]
         text = "\n".join([self.headline(request), *_drawn(request, job)])
         return cards.result(job, text, facts(request), pictures, request.prompt, [upscale, vary, more])
 
@@ -63,93 +64,105 @@ def _drawn(request: Imagine, job: Job) -> list[str]:
     for index in range(len(job.pictures)):
         prompt, negative = request.drawn(request.seed_of(index))
         if (prompt, negative) != request.styled:
-            said = cards.plain(prompt) + (f" · without {cards.plain(negative)}" if negative else "")
+            without = [say("without {words}", words=cards.plain(negative))] if negative else []
+            said = " · ".join([cards.plain(prompt), *without])
             lines.append(f"{index + 1}. {said}" if request.count > 1 else said)
     return lines
 
 
 def _edit(job: Job) -> JobButton:
-    return JobButton("edit", job.id, label="Edit")
+    return JobButton("edit", job.id, label=say("Edit"))
 
 
 def facts(request: Imagine) -> str:
     """What a Stable Diffusion user wants to know of a picture, in a line."""
     hires, refiner, control = request.hires, request.refiner, request.control
     said = [
-        f"seed {request.seed}" + (f" varied {len(request.variations)}×" if request.variations else ""),
+        _seed(request),
         f"{request.width}x{request.height}",
-        f"{request.steps} steps",
+        say_many("{count} step", "{count} steps", request.steps),
         request.sampler,
-        f"guidance {request.guidance:g}",
+        say("guidance {guidance}", guidance=request.guidance),
         request.model,
-        refiner and f"refined by {refiner.name}",
+        refiner and say("refined by {refiner}", refiner=refiner.name),
         request.style and cards.plain(request.style.title),
         *(f"{lora.name} {lora.weight:g}" for lora in request.loras),
-        control and f"follows {control.name} {control.weight:g}",
-        request.image and f"from a picture, strength {request.strength:g}",
-        hires and f"again at {hires.width}x{hires.height}, strength {hires.strength:g}",
+        control and say("follows {control} {weight}", control=control.name, weight=control.weight),
+        request.image and say("from a picture, strength {strength}", strength=request.strength),
+        hires
+        and say(
+            "again at {width}x{height}, strength {strength}",
+            width=hires.width,
+            height=hires.height,
+            strength=hires.strength,
+        ),
     ]
     return " · ".join(fact for fact in said if fact)
+
+
+def _seed(request: Imagine) -> str:
+    if not request.variations:
+        return say("seed {seed}", seed=request.seed)
+    return say("seed {seed} varied {count}×", seed=request.seed, count=len(request.variations))
 
 
 def edit_form(job: Job) -> ui.Modal:
     """The Edit form of a job, filled in with its request."""
     request = asked(job, Imagine)
-    custom_id = custom_ids.make("edit", OfJob(job.id))
-    form = ui.Modal(title=f"Edit #{job.id}", custom_id=custom_id, timeout=FORM_LIFE_S)
+    form = forms.form(say("Edit #{job}", job=job.id), "edit", OfJob(job.id))
     long, short = discord.TextStyle.paragraph, discord.TextStyle.short
     for name, label, value, style, length in (
-        ("prompt", "Prompt", request.prompt, long, 4000),
-        ("negative", "Negative prompt: what should not be there", request.negative, long, 4000),
-        ("seed", "Seed (empty for a new one)", str(request.seed), short, 40),
-        ("size", "Size, as width x height", f"{request.width}x{request.height}", short, 20),
-        ("steps", "Steps", str(request.steps), short, 10),
+        ("prompt", say("Prompt"), request.prompt, long, 4000),
+        ("negative", say("Negative prompt: what should not be there"), request.negative, long, 4000),
+        ("seed", say("Seed (empty for a new one)"), str(request.seed), short, 40),
+        ("size", say("Size, as width x height"), f"{request.width}x{request.height}", short, 20),
+        ("steps", say("Steps"), str(request.steps), short, 10),
     ):
         field: ui.TextInput[Any] = ui.TextInput(
             custom_id=name, default=value or None, style=style, max_length=length, required=name == "prompt"
         )
-        form.add_item(ui.Label(text=label, component=field))
+        forms.ask(form, label, field)
     return form
 
 
 def reimagine_form(target: OfJob | OfMessage, prompt: str | None = None) -> ui.Modal:
     """The form that asks what to make of a picture."""
-    form = ui.Modal(title="Reimagine", custom_id=custom_ids.make("reimagine", target), timeout=FORM_LIFE_S)
+    form = forms.form(say("Reimagine"), "reimagine", target)
     words: ui.TextInput[Any] = ui.TextInput(
         custom_id="prompt", default=prompt, style=discord.TextStyle.paragraph, max_length=4000
     )
     strength: ui.TextInput[Any] = ui.TextInput(
         custom_id="strength", default=f"{STRENGTH:g}", max_length=10, required=False
     )
-    form.add_item(ui.Label(text="What it shall become", component=words))
-    form.add_item(ui.Label(text="How far to go from it, 0.05 to 1", component=strength))
+    forms.ask(form, say("What it shall become"), words)
+    forms.ask(form, say("How far to go from it, 0.05 to 1"), strength)
     return form
 
 
-@app_commands.command(description="Paint pictures from your words")
+@app_commands.command(description=N_("Paint pictures from your words"))
 @app_commands.describe(
-    prompt="What the picture shows",
-    negative="What should not be there",
-    style="Ready-made words around your own",
-    model="Which model paints",
-    seed="The same seed paints the same picture; leave it out for a new one",
-    steps="How many steps: more is slower, and finer up to a point",
-    guidance="How closely to follow the prompt",
-    sampler="How each step is computed",
-    width="Width in pixels",
-    height="Height in pixels",
-    count="How many pictures",
-    image="A picture to start from",
-    job="Or the number of a job to start from, from under its pictures",
-    picture="Which of the job's pictures",
-    strength="How far to go from that picture: 0.3 is a touch, 0.6 keeps the composition, 0.9 little of it",
-    hires="Paint it once more this many times as wide and high, for finer details: 1.5 or 2",
-    hires_strength="How much of it to paint anew then: 0.3 keeps it, 0.6 changes it",
-    refine="Whether the model's refiner takes the last steps, where it has one",
-    lora="LoRAs, each with its weight: ink:0.8, neon",
-    control_image="A picture whose lines to follow",
-    control="How to follow it",
-    control_weight="How closely to follow it: 0 not at all, 1 as trained",
+    prompt=N_("What the picture shows"),
+    negative=N_("What should not be there"),
+    style=N_("Ready-made words around your own"),
+    model=N_("Which model paints"),
+    seed=N_("The same seed paints the same picture; leave it out for a new one"),
+    steps=N_("How many steps: more is slower, and finer up to a point"),
+    guidance=N_("How closely to follow the prompt"),
+    sampler=N_("How each step is computed"),
+    width=N_("Width in pixels"),
+    height=N_("Height in pixels"),
+    count=N_("How many pictures"),
+    image=N_("A picture to start from"),
+    job=N_("Or the number of a job to start from, from under its pictures"),
+    picture=N_("Which of the job's pictures"),
+    strength=N_("How far to go from that picture: 0.3 is a touch, 0.6 keeps the composition, 0.9 little of it"),
+    hires=N_("Paint it once more this many times as wide and high, for finer details: 1.5 or 2"),
+    hires_strength=N_("How much of it to paint anew then: 0.3 keeps it, 0.6 changes it"),
+    refine=N_("Whether the model's refiner takes the last steps, where it has one"),
+    lora=N_("LoRAs, each with its weight: ink:0.8, neon"),
+    control_image=N_("A picture whose lines to follow"),
+    control=N_("How to follow it"),
+    control_weight=N_("How closely to follow it: 0 not at all, 1 as trained"),
 )
 @app_commands.autocomplete(
     style=completions.styles,
@@ -282,7 +295,7 @@ async def reimagine(interaction: discord.Interaction, target: OfJob | OfMessage,
             source = await sources.of_target(interaction, target)
         case OfMessage():
             source = Source(admission_of(interaction).seen.of(target.id))
-    strength = number("Strength", fields["strength"].strip())
+    strength = number(fields["strength"].strip(), N_("Strength {typed} is not a number: write one like 0.6."))
     await _paint(interaction, Wish(prompt=fields["prompt"], strength=strength), source)
 
 

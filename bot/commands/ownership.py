@@ -15,6 +15,7 @@ from bot.errors import MemberError, WorkFailed
 from bot.pictures import fitting
 from bot.pictures.fitting import Shown
 from bot.speaking import take_away
+from bot.words import say, say_many
 
 FILES_PER_MESSAGE = 10
 """The most that Discord takes."""
@@ -59,8 +60,15 @@ async def original(interaction: discord.Interaction, target: OfJob) -> None:
         async with admission.workshop.turn(interaction.user.id) as folder:
             parts = await _parts_of(admission, picture, interaction.filesize_limit, folder)
             across = round(len(parts) ** 0.5)
-            order = f" in {across} rows of {across} parts, row by row" if len(parts) > 1 else ""
-            said = f"Picture {index} of #{job.id} without any loss{order}"
+            said = say("Picture {number} of #{job} without any loss", number=index, job=job.id)
+            if len(parts) > 1:
+                said = say_many(
+                    "Picture {number} of #{job} without any loss in {count} row of {count} part",
+                    "Picture {number} of #{job} without any loss in {count} rows of {count} parts, row by row",
+                    across,
+                    number=index,
+                    job=job.id,
+                )
             for start in range(0, len(parts), FILES_PER_MESSAGE):
                 files = [
                     discord.File(part.file, filename=f"easel-{job.id}-{index}-{number}.{part.suffix}")

@@ -20,6 +20,7 @@ from bot.errors import MemberError, WorkFailed
 from bot.job import Job
 from bot.pictures import decoding, downloads
 from bot.pictures.posted import Posted
+from bot.words import say
 from inference.protocol import sha256_of
 
 SHOWN_CHARS = 1800
@@ -54,7 +55,7 @@ async def _of_job(admission: Admission, job: Job, index: int = 0) -> tuple[str, 
     """The recipe of a job: what its picture says in words, and all that is known in a file."""
     recipe = await admission.jobs.recipe(job.id)
     if recipe is None:
-        raise MemberError(f"Job {job.id} has made nothing yet: its recipe comes with its result.")
+        raise MemberError("Job {job} has made nothing yet: its recipe comes with its result.", job=job.id)
     files = [_file(f"easel-{job.id}-recipe.json", recipe)]
     words: dict[int, str] = {}
     for number, picture in enumerate(admission.jobs.paths(job)):
@@ -63,9 +64,11 @@ async def _of_job(admission: Admission, job: Job, index: int = 0) -> tuple[str, 
             if "parameters" in texts:
                 words[number] = texts["parameters"]
     if not words:
-        return f"#{job.id} is of /{job.request.kind}: everything that made it is in the file.", files
+        command = admission.command_of(job.request)
+        said = say("#{job} is of /{command}: everything that made it is in the file.", job=job.id, command=command)
+        return said, files
     if len(words) > 1:
-        each = "\n\n".join(f"Picture {number + 1}\n{text}" for number, text in words.items())
+        each = "\n\n".join(say("Picture {number}", number=number + 1) + "\n" + text for number, text in words.items())
         files.append(_file(f"easel-{job.id}-parameters.txt", each))
     return _block(words.get(index) or next(iter(words.values()))), files
 
@@ -101,7 +104,8 @@ def _of_texts(texts: Mapping[str, str]) -> tuple[str, list[discord.File]]:
             files.append(_file("recipe.json", texts[whole]))
         return _block(texts["parameters"]), files
     if whole is not None:
-        return f"Made with {CARRIERS[whole]}, whose recipe is in the file.", [_file("recipe.json", texts[whole])]
+        said = say("Made with {tool}, whose recipe is in the file.", tool=CARRIERS[whole])
+        return said, [_file("recipe.json", texts[whole])]
     raise MemberError(
         "This picture carries no recipe: the tool that made it left none, or somebody's program removed it."
     )

@@ -11,15 +11,16 @@ from bot.admission import admission_of
 from bot.commands import Slice
 from bot.errors import MemberError
 from bot.requests import grids, painting
+from bot.words import N_
 from inference.protocol import Grid, Imagine
 
 
-@app_commands.command(description="Paint a job again, with its own seed or a new one")
-@app_commands.describe(job="The number under the pictures, without the #", seed="Which seed to paint from")
+@app_commands.command(description=N_("Paint a job again, with its own seed or a new one"))
+@app_commands.describe(job=N_("The number under the pictures, without the #"), seed=N_("Which seed to paint from"))
 @app_commands.choices(
     seed=[
-        Choice(name="the same seed: the same picture", value="same"),
-        Choice(name="a new seed", value="new"),
+        Choice(name=N_("the same seed: the same picture"), value="same"),
+        Choice(name=N_("a new seed"), value="new"),
     ]
 )
 @app_commands.autocomplete(job=completions.jobs_that_paint)
@@ -32,7 +33,10 @@ async def reroll(interaction: discord.Interaction, job: int, seed: str = "same")
         case Grid() as request:
             again = request if seed == "same" else grids.rerolled(request)
         case _:
-            raise MemberError(f"Job {job} is of /{found.request.kind}: /reroll is for /imagine and /grid.")
+            command = admission_of(interaction).command_of(found.request)
+            raise MemberError(
+                "Job {job} is of /{command}: /reroll is for /imagine and /grid.", job=job, command=command
+            )
     await admission_of(interaction).submit(interaction, again, found.id)
 
 

@@ -18,6 +18,7 @@ from bot.job import Job, asked
 from bot.pictures.fitting import Shown
 from bot.requests import tools
 from bot.sources import Source
+from bot.words import N_, say
 from inference.protocol import FACTORS, Input, Upscale
 
 
@@ -36,24 +37,24 @@ class Looks:
     def finished(self, job: Job, pictures: Sequence[Shown]) -> Card:
         """The enlarged picture."""
         request = asked(job, Upscale)
-        denoise = "" if request.denoise is None else f" · denoise {request.denoise:g}"
-        facts = f"{request.factor}x · {request.model}{denoise}"
+        denoise = [] if request.denoise is None else [say("denoise {denoise}", denoise=request.denoise)]
+        facts = " · ".join([f"{request.factor}x", request.model, *denoise])
         text = self.headline(request)
         return cards.result(job, text, facts, pictures, text.strip("*"), [[*_describe(job), cards.delete(job)]])
 
 
 def _describe(job: Job) -> list[JobButton]:
-    return [JobButton("describe", job.id, label="Describe")]
+    return [JobButton("describe", job.id, label=say("Describe"))]
 
 
-@app_commands.command(description="Make a picture larger, and finer where it was coarse")
+@app_commands.command(description=N_("Make a picture larger, and finer where it was coarse"))
 @app_commands.describe(
-    image="The picture",
-    job="Or the number of a job, from under its pictures",
-    picture="Which of the job's pictures",
-    factor="How many times as wide and high",
-    upscaler="Which upscaler",
-    denoise="How much of the picture's grain to smooth away, 0 to 1 (some upscalers only)",
+    image=N_("The picture"),
+    job=N_("Or the number of a job, from under its pictures"),
+    picture=N_("Which of the job's pictures"),
+    factor=N_("How many times as wide and high"),
+    upscaler=N_("Which upscaler"),
+    denoise=N_("How much of the picture's grain to smooth away, 0 to 1 (some upscalers only)"),
 )
 @app_commands.choices(factor=[Choice(name=f"{factor}x", value=factor) for factor in FACTORS])
 @app_commands.autocomplete(upscaler=completions.upscalers)

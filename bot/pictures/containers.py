@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterator
 
 from bot.errors import MemberError
+from inference.protocol import because
 
 MAX_SCANS = 100
 """Of a progressive JPEG: programs write about ten, and each goes over the whole picture once more."""
@@ -35,10 +36,7 @@ def check(data: bytes) -> None:
     if end is not None and data[end:].strip(b"\0\r\n \t"):
         raise MemberError("This file holds more than its picture: save the picture again and upload that.")
     if data.startswith(b"\xff\xd8") and _too_many_scans(data):
-        raise MemberError(
-            "This JPEG is drawn in more than {most} passes: save it again, not progressive, and upload that.",
-            most=MAX_SCANS,
-        )
+        raise MemberError.of(because("upload_scans", most=MAX_SCANS))
 
 
 def bare(data: bytes) -> bytes:

@@ -20,7 +20,7 @@ from PIL.PngImagePlugin import PngInfo
 from bot.errors import MemberError
 from bot.pictures import containers
 from bot.words import N_
-from inference.protocol import XMP_KEYWORD, SourceType, declared_source, leave, xmp
+from inference.protocol import XMP_KEYWORD, SourceType, because, declared_source, leave, xmp
 
 MAX_PIXELS = 36_000_000
 MIN_SIDE, MAX_SIDE = 8, 16_384
@@ -112,10 +112,7 @@ def _in_words() -> Iterator[None]:
     except (MemberError, MemoryError):
         raise
     except Image.DecompressionBombError as error:
-        raise MemberError(
-            "This picture is larger than it says: {most} million pixels are the most, so make it smaller.",
-            most=MAX_PIXELS // 1_000_000,
-        ) from error
+        raise MemberError.of(because("upload_bomb", most=MAX_PIXELS // 1_000_000)) from error
     except UnidentifiedImageError as error:
         raise MemberError(
             "This file holds no picture that can be read: upload it as one of {formats}.",
@@ -152,12 +149,7 @@ def _check_size(width: int, height: int) -> None:
             least=MIN_SIDE,
         )
     if width * height > MAX_PIXELS:
-        raise MemberError(
-            "This picture has {width}x{height} pixels and {most} million are the most: make it smaller.",
-            width=width,
-            height=height,
-            most=MAX_PIXELS // 1_000_000,
-        )
+        raise MemberError.of(because("upload_pixels", width=width, height=height, most=MAX_PIXELS // 1_000_000))
     if max(width, height) > min(MAX_SIDE, MAX_RATIO * min(width, height)):
         raise MemberError(
             "This picture has {width}x{height} pixels, which is too long and thin: crop it.", width=width, height=height
@@ -175,9 +167,3 @@ def _bare(picture: Image.Image) -> Image.Image:
         bare = bare.convert("RGB")
     bare.info = {}
     return bare
-
-
-def choices() -> str:
-    """The formats that are read, in words."""
-    *first, last = FORMATS.values()
-    return f"{', '.join(first)} or {last}"

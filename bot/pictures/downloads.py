@@ -42,16 +42,27 @@ async def fetch(picture: Posted, folder: Path) -> Path:
     """A file in the folder with the bytes of what says it is a picture. Raises MemberError."""
     declared = (picture.content_type or "").partition(";")[0]
     if declared and not declared.startswith("image/"):
-        raise MemberError(f"{_named(picture)} is no picture: upload one as {decoding.choices()}.")
+        raise MemberError(
+            "{name} is no picture: upload a picture as one of {formats}.",
+            name=_named(picture),
+            formats=tuple(decoding.FORMATS.values()),
+        )
     if picture.size_bytes is not None and picture.size_bytes > MAX_BYTES:
-        raise MemberError(_too_large(picture, f"has {picture.size_bytes / 2**20:.0f} MiB"))
+        raise MemberError(
+            "{name} has {size} MiB and {most} MiB is the most: make it smaller.",
+            name=_named(picture),
+            size=round(picture.size_bytes / 2**20),
+            most=MAX_BYTES // 2**20,
+        )
     file = folder / f"{secrets.token_hex(8)}.upload"
     try:
         await _stream(picture, file)
     except (aiohttp.ClientError, TimeoutError) as error:
         if isinstance(error, aiohttp.ClientResponseError) and error.status in (403, 404):
-            raise MemberError(f"{_named(picture)} is gone from Discord: upload it again.") from error
-        raise MemberError(f"{_named(picture)} could not be fetched from Discord: try again in a moment.") from error
+            raise MemberError("{name} is gone from Discord: upload it again.", name=_named(picture)) from error
+        raise MemberError(
+            "{name} could not be fetched from Discord: try again in a moment.", name=_named(picture)
+        ) from error
     except OSError as error:
         log.error("an upload cannot be kept in %s: %s", folder, error.strerror)
         raise MemberError("There is no room for uploads at the moment: try again later.") from error
@@ -74,12 +85,12 @@ async def _stream(picture: Posted, file: Path) -> None:
             async for piece in response.content.iter_chunked(PIECE_BYTES):
                 written += len(piece)
                 if written > MAX_BYTES:
-                    raise MemberError(_too_large(picture, "is larger than it says"))
+                    raise MemberError(
+                        "{name} is larger than it says and {most} MiB is the most: make it smaller.",
+                        name=_named(picture),
+                        most=MAX_BYTES // 2**20,
+                    )
                 await asyncio.to_thread(sink.write, piece)
-
-
-def _too_large(picture: Posted, how: str) -> str:
-    return f"{_named(picture)} {how} and {MAX_BYTES // 2**20} MiB is the most: make it smaller."
 
 
 def _named(picture: Posted) -> str:

@@ -12,8 +12,9 @@ from PIL import Image
 
 from bot.errors import MemberError
 from bot.pictures.decoding import MAX_PIXELS, Upload, saved
+from bot.words import N_
 
-SIDES = ("left", "right", "up", "down", "all")
+SIDES = (N_("left"), N_("right"), N_("up"), N_("down"), N_("all"))
 EXTENSION = 0.5
 """How much room is added at a side, as a share of the picture."""
 

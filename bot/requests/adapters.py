@@ -10,11 +10,13 @@ from collections.abc import Sequence
 
 from bot.errors import MemberError
 from bot.requests.numbers import number
-from bot.words import say
+from bot.words import N_
 from inference.protocol import AddOnInfo, Control, Input, Lora, ModelInfo, Ready, limits
 
 TAG = re.compile(r"<lora:([^:<>]+)(?::([^:<>]*))?>")
 """As Stable Diffusion tools write a LoRA into a prompt."""
+
+NO_WEIGHT = N_("The weight of {lora} {typed} is not a number: write one like 0.6.")
 
 
 def fitting(known: Sequence[AddOnInfo], model: ModelInfo | None) -> list[AddOnInfo]:
@@ -34,7 +36,7 @@ def loras(texts: Sequence[str], model: ModelInfo, ready: Ready) -> tuple[Lora, .
     for text in texts:
         name, _, written = (part.strip() for part in text.partition(":"))
         known = _known(name, ready.loras, model, "lora")
-        weight = number(say("The weight of {lora}", lora=known.name), written)
+        weight = number(written, NO_WEIGHT, lora=known.name)
         chosen.append(Lora(known.name, known.weight if weight is None else weight))
     return tuple(chosen)
 

@@ -16,10 +16,25 @@ from bot.errors import MemberError
 from bot.requests import painting
 from bot.requests.numbers import number, whole
 from bot.requests.painting import Wish
-from bot.words import say
-from inference.protocol import MAX_CELLS, AddOnInfo, Grid, Ready
+from bot.words import N_, say
+from inference.protocol import MAX_CELLS, AddOnInfo, Grid, Ready, because
 
-NAMES = ("steps", "guidance", "sampler", "seed", "style", "lora", "prompt")
+HEADINGS = {
+    "steps": N_("steps {value}"),
+    "guidance": N_("guidance {value}"),
+    "sampler": N_("sampler {value}"),
+    "seed": N_("seed {value}"),
+    "style": N_("style {value}"),
+    "lora": N_("lora {value}"),
+    "prompt": "{value}",
+}
+"""What can change from cell to cell, as members write it, and what is written beside the cells then."""
+
+NAMES = tuple(HEADINGS)
+
+HEADING_CHARS = 100
+
+NO_GUIDANCE = N_("Guidance {typed} is not a number: write one like 0.6.")
 
 EXAMPLES = (
     "steps 4, 8, 12",
@@ -30,8 +45,6 @@ EXAMPLES = (
     "prompt red, blue, green",
 )
 """One for every name but `lora`, whose values depend on what is installed."""
-
-LABEL_CHARS = 100
 
 
 @dataclass(frozen=True)
@@ -45,8 +58,7 @@ class Axis:
     @property
     def labels(self) -> tuple[str, ...]:
         """What is written beside the cells."""
-        named = "" if self.name == "prompt" else f"{self.name} "
-        return tuple(f"{named}{value}"[:LABEL_CHARS] for value in self.values)
+        return tuple(say(HEADINGS[self.name], value=value)[:HEADING_CHARS] for value in self.values)
 
 
 def examples(loras: Sequence[AddOnInfo]) -> list[str]:
@@ -94,7 +106,7 @@ def settle(wish: Wish, x: Axis, y: Axis | None, ready: Ready) -> Grid:
     rows = [wish] if y is None else [_changed(wish, y, value) for value in y.values]
     many = len(x.values) * len(rows)
     if many > MAX_CELLS:
-        raise MemberError("cells", count=many, most=MAX_CELLS)
+        raise MemberError.of(because("cells", count=many, most=MAX_CELLS))
     return Grid(
         job=0,
         model=first.model,
@@ -116,9 +128,9 @@ def _changed(wish: Wish, axis: Axis, value: str) -> Wish:
     """The wish with one value of an axis."""
     match axis.name:
         case "steps":
-            return replace(wish, steps=whole(say("Steps"), value))
+            return replace(wish, steps=whole(value, painting.NO_STEPS))
         case "guidance":
-            return replace(wish, guidance=number(say("Guidance"), value))
+            return replace(wish, guidance=number(value, NO_GUIDANCE))
         case "sampler":
             return replace(wish, sampler=value)
         case "seed":

@@ -5,21 +5,25 @@ from __future__ import annotations
 import re
 
 from bot.errors import MemberError
+from inference.protocol import Fact
 
 
-def whole(name: str, text: str) -> int | None:
-    """The whole number; None where the field was left empty. Raises MemberError where it is none."""
+def whole(text: str, problem: str, /, **facts: Fact) -> int | None:
+    """The whole number; None where the field was left empty.
+
+    Raises MemberError where it is none, with this problem (a text of the source) of these facts and of what was typed.
+    """
     if not text:
         return None
     if not re.fullmatch(r"-?[0-9]{1,9}", text):
-        raise MemberError("{name} {typed} is not a whole number: write digits only.", name=name, typed=text)
+        raise MemberError(problem, typed=text, **facts)
     return int(text)
 
 
-def number(name: str, text: str) -> float | None:
+def number(text: str, problem: str, /, **facts: Fact) -> float | None:
     """The number, a decimal comma allowed, on the same terms."""
     if not text:
         return None
     if not re.fullmatch(r"-?[0-9]{0,9}[.,]?[0-9]{1,9}", text):
-        raise MemberError("{name} {typed} is not a number: write one like 0.6.", name=name, typed=text)
+        raise MemberError(problem, typed=text, **facts)
     return float(text.replace(",", "."))

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from bot.errors import MemberError
 from bot.requests import adapters
 from bot.requests.numbers import whole
-from bot.words import say
+from bot.words import N_
 from inference.protocol import (
     MAX_SEED,
     Hires,
@@ -27,6 +27,7 @@ from inference.protocol import (
     Refiner,
     Style,
     Variation,
+    because,
     enough_steps,
     limits,
 )
@@ -41,6 +42,9 @@ MAX_HIRES = 4.0
 
 VARIATION_STRENGTH = 0.3
 """How far a variation steps aside: the composition stays, the details change."""
+
+
+NO_STEPS = N_("Steps {typed} is not a whole number: write digits only.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +88,7 @@ def settle(wish: Wish, ready: Ready) -> Imagine:
     """The request a wish comes to, the model's defaults filled in. Raises MemberError where it cannot be met."""
     model = model_of(wish.model, ready)
     if wish.strength is not None and wish.image is None:
-        raise MemberError("strength_of_nothing")
+        raise MemberError.of(because("strength_of_nothing"))
     width, height = _size_of(wish, model)
     strength = 1.0 if wish.image is None else STRENGTH if wish.strength is None else wish.strength
     words, tags = adapters.without_tags(wish.prompt)
@@ -121,7 +125,7 @@ def edited(request: Imagine, fields: Mapping[str, str], ready: Ready) -> Imagine
         negative=fields["negative"].strip() or None,
         model=request.model,
         seed=seed or None,
-        steps=whole(say("Steps"), fields["steps"].strip()),
+        steps=whole(fields["steps"].strip(), NO_STEPS),
         guidance=request.guidance,
         sampler=request.sampler,
         width=width,
@@ -179,8 +183,12 @@ def _hires(wish: Wish, width: int, height: int, model: ModelInfo) -> Hires | Non
             raise MemberError("The hires strength is for a second pass: say how large as `hires`, or leave it out.")
         return None
     if not 1 <= wish.hires <= MAX_HIRES:
-        text = "Hires {value} does not fit: choose a number from {least} to {most}."
-        raise MemberError(text, value=wish.hires, least=1, most=MAX_HIRES)
+        raise MemberError(
+            "Hires {value} does not fit: choose a number from {least} to {most}.",
+            value=wish.hires,
+            least=1,
+            most=MAX_HIRES,
+        )
     wide, high = (round(side * wish.hires / model.size_multiple) * model.size_multiple for side in (width, height))
     return Hires(wide, high, HIRES_STRENGTH if wish.hires_strength is None else wish.hires_strength)
 
@@ -238,7 +246,7 @@ def _like(image: Input, model: ModelInfo) -> tuple[int, int]:
 def _seed(text: str) -> int:
     seed = int(text) if re.fullmatch(r"[0-9]{1,20}", text.strip()) else -1
     if not 0 <= seed <= MAX_SEED:
-        raise MemberError("seed", typed=text, most=str(MAX_SEED))
+        raise MemberError.of(because("seed", typed=text, most=str(MAX_SEED)))
     return seed
 
 

@@ -12,16 +12,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from bot.words.catalogues import ENGLISH, catalogue
-from bot.words.facts import shown
+from bot.words.facts import cut, shown
+from bot.words.marks import N_ as N_
 from bot.words.reasons import TEXTS
 from inference.protocol import Fact, Reason
 
 _language = ContextVar("language", default=ENGLISH)
-
-
-def N_(text: str) -> str:
-    """The text as it is, to be said later."""
-    return text
 
 
 def say(text: str, /, **facts: Fact) -> str:
@@ -39,7 +35,11 @@ def why(reason: Reason | str) -> str:
     if isinstance(reason, str):
         return reason
     # What the bot finds wrong by itself is called by its text.
-    return say(TEXTS.get(reason.name, reason.name), **reason.facts)
+    text, facts = TEXTS.get(reason.name, reason.name), cut(reason.facts)
+    if isinstance(text, str):
+        return say(text, **facts)
+    number = facts.get(text.by)
+    return say_many(text.one, text.many, number if isinstance(number, int) else 0, **facts)
 
 
 @contextmanager
@@ -53,6 +53,6 @@ def speaking(language: str) -> Iterator[None]:
 
 
 def _filled(text: str, facts: Mapping[str, Fact]) -> str:
-    as_shown = shown(facts)
+    as_shown = shown(facts, catalogue(_language.get()).gettext)
     # Nothing but names: what str.format could do besides would be done with whatever stands in an old row.
     return re.sub(r"\{(\w+)\}", lambda name: as_shown.get(name[1], name[0]), text)

@@ -1,7 +1,8 @@
 """The languages that can be spoken: English, as the source has it, for every other a gettext catalogue `LANGUAGE.po` in
 this folder, and one that nobody speaks.
 
-In `PSEUDO` every letter of a text bears an accent, so that whatever is shown without one has not come this way.
+In `PSEUDO` every letter of a text bears an accent, so that whatever is shown without one did not come this way, or
+is not in the template of which all catalogues are made.
 """
 
 from __future__ import annotations
@@ -51,9 +52,24 @@ def catalogue(language: str) -> NullTranslations:
 
 
 class _Pseudo(NullTranslations):
+    """A catalogue as somebody would have made it who has translated the whole template."""
+
+    def __init__(self) -> None:
+        # Here for the same reason.
+        from bot.words.template import template
+
+        super().__init__()
+        self._known = {text for message in template() for text in _texts(message.id)}
+
     def gettext(self, message: str) -> str:
+        if message not in self._known:
+            return message
         parts = _NO_WORD.split(message)
         return "".join(part if place % 2 else part.translate(_ACCENTED) for place, part in enumerate(parts))
 
     def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
         return self.gettext(msgid1 if n == 1 else msgid2)
+
+
+def _texts(text: str | tuple[str, ...] | list[str]) -> tuple[str, ...]:
+    return (text,) if isinstance(text, str) else tuple(text)

@@ -1,10 +1,11 @@
-"""Facts in sentences: numbers as people write them, names and what members typed cut to what a sentence holds."""
+"""Facts in sentences: numbers as people write them, what members typed in quotes, names to choose from."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
+from bot.words.marks import N_
 from inference.protocol import Fact
 
 FEW, NEAREST = 10, 5
@@ -16,22 +17,45 @@ ECHO_CHARS = 60
 TYPED = "typed"
 """The fact that is what a member typed: it stands in quotes, and names to choose from are those that are like it."""
 
+TASK, TASKS = "task", "tasks"
+"""The facts that are tasks of a describer, or all that it can do: names of our own, said as they are offered."""
 
-def shown(facts: Mapping[str, Fact]) -> dict[str, str]:
-    """The facts of a sentence as they stand in it."""
-    return {name: _shown(name, fact, str(facts.get(TYPED, ""))) for name, fact in facts.items()}
+DESCRIBER_TASKS = (
+    N_("caption"),
+    N_("detailed caption"),
+    N_("more detailed caption"),
+    N_("read text"),
+    N_("locate text"),
+    N_("detect objects"),
+    N_("caption regions"),
+    N_("ground phrases"),
+    N_("find"),
+    N_("segment"),
+)
 
 
-def _shown(name: str, fact: Fact, typed: str) -> str:
+def shown(facts: Mapping[str, Fact], said: Callable[[str], str]) -> dict[str, str]:
+    """The facts of a sentence as they stand in it; `said` puts what is a word of ours into its language."""
+    return {name: _shown(name, fact, str(facts.get(TYPED, "")), said) for name, fact in facts.items()}
+
+
+def cut(facts: Mapping[str, Fact]) -> dict[str, Fact]:
+    """Facts from anywhere, names among them cut to what a sentence holds."""
+    return {name: _short(fact) if isinstance(fact, str) and name != TYPED else fact for name, fact in facts.items()}
+
+
+def _shown(name: str, fact: Fact, typed: str, said: Callable[[str], str]) -> str:
     match fact:
         case str() if name == TYPED:
             return echo(fact)
+        case str() if name == TASK:
+            return said(fact)
         case float():
-            return f"{fact:.4g}"
+            return f"{fact:g}"
         case tuple() | list():
-            return nearest(typed, fact)
+            return nearest(typed, map(said, fact) if name == TASKS else fact)
         case _:
-            return _short(str(fact))
+            return str(fact)
 
 
 def echo(text: str) -> str:

@@ -222,7 +222,7 @@ class Store:
         if key not in self._resident:
             place = self._located(kind, name)
             on_load()
-            self._admit(key, plan(self.catalog, name, place, self.device))
+            self._admit(key, name, plan(self.catalog, name, place, self.device))
         self._resident.move_to_end(key)
         if self._leases:
             self._leases[-1].kept.add(key)
@@ -243,11 +243,11 @@ class Store:
             raise UnavailableModel("not_here", kind=kind, name=name)
         return place
 
-    def _admit(self, key: str, plan: Plan[Loaded]) -> None:
+    def _admit(self, key: str, name: str, plan: Plan[Loaded]) -> None:
         """Make room, load, and keep count of what the weights really take."""
         self._make_room(plan.expected_bytes, plan.host_bytes)
         if self._kept_by_others() and not self._fits(plan.expected_bytes):
-            raise OutOfMemory("no_room_beside", name=key)
+            raise OutOfMemory("no_room_beside", name=name)
         loaded = _unless_full(plan.load)
         if loaded is None and self._droppable():
             log.warning("%s does not fit beside the others: letting go of all that are not in use", key)
@@ -255,7 +255,7 @@ class Store:
             loaded = _unless_full(plan.load)
         if loaded is None:
             self.device.release_cache()
-            raise OutOfMemory("no_room", name=key)
+            raise OutOfMemory("no_room", name=name)
         vram_bytes = device_bytes(loaded)
         self._resident[key] = _Resident(model=loaded, vram_bytes=vram_bytes, host_bytes=plan.host_bytes)
         log.info("%s is resident with %.1f MB", key, vram_bytes / 1e6)

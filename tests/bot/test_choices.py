@@ -58,8 +58,8 @@ MANY = ready(
         lambda: tools.classify(IMAGE, MANY, labels=f"{LONG}, b"),
         lambda: grids.parse(LONG),
         lambda: grids.settle(Wish(prompt="x"), grids.parse(f"prompt {LONG}, b"), None, MANY),
-        lambda: numbers.whole("Steps", LONG),
-        lambda: numbers.number("Strength", LONG),
+        lambda: numbers.whole(LONG, "Steps {typed} is not a whole number."),
+        lambda: numbers.number(LONG, "Strength {typed} is not a number."),
     ],
 )
 def test_no_mistake_makes_a_long_sentence(mistake: object) -> None:

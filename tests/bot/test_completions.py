@@ -24,7 +24,7 @@ ABLE = ready(loras=(INK, NEON, XL), controls=(NEON, XL), label_sets={"things": (
 def typing(ready: Ready = ABLE, jobs: Jobs | None = None, **options: object) -> Any:
     """An interaction of a member who is typing a command, with these options so far."""
     made = interaction()
-    made.client.admission = SimpleNamespace(ready=ready, jobs=jobs)
+    made.client.admission = SimpleNamespace(ready=ready, jobs=jobs, command_of=lambda of: of.kind)
     made.namespace = SimpleNamespace(**options)
     made.guild = None
     made.guild_id = 5
@@ -76,3 +76,4 @@ async def test_own_jobs_are_offered_by_what_can_be_done_with_them(jobs: Jobs, tm
     assert [(choice.name, choice.value) for choice in with_pictures] == [("#2 two red houses", done.id)]
     that_paint = await completions.jobs_that_paint(typing(jobs=jobs), "")
     assert [choice.value for choice in that_paint] == [table.id, done.id, waiting.id]
+    assert that_paint[0].name == "#4 /grid"

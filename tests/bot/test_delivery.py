@@ -286,7 +286,7 @@ async def test_headline_that_raises_is_replaced(
         raise KeyError("a request of years ago")
 
     monkeypatch.setattr(type(commands.load().looks["imagine"]), "headline", stumble)
-    assert delivery.headline(await queued(jobs)) == "**imagine**"
+    assert delivery.headline(await queued(jobs)) == "**#1**"
 
 
 async def test_progress_that_cannot_be_shown_is_no_reason_to_stop(

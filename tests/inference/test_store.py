@@ -86,7 +86,7 @@ def test_a_model_that_does_not_fit_at_all_says_so_to_the_member(
     monkeypatch.setattr(torch.nn.Module, "to", full)
     with pytest.raises(OutOfMemory) as refused:
         Store(catalog=known, device=cpu).use("sd15", nothing)
-    assert refused.value.reason == because("no_room", name="model sd15")
+    assert refused.value.reason == because("no_room", name="sd15")
 
 
 def test_absent_and_broken_weights_are_told_apart(models_toml: Path, cpu: Device, tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def _of_question(name: str, task: DescribeTask, text: str, ready: Ready) -> Iter
         yield unknown_tool("describer", name, ready.describers)
         return
     if task not in tool.tasks:
-        yield because("no_task", model=tool.title, typed=task, choices=tool.tasks)
+        yield because("no_task", model=tool.title, task=task, tasks=tool.tasks)
     if task in TASKS_WITH_TEXT and not text.strip():
         yield because("task_needs_text", task=task)
     if text and task not in TASKS_WITH_TEXT:
