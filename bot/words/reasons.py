@@ -41,11 +41,6 @@ TEXTS: dict[str, str | Many] = {
         "The negative prompt has {chars} characters and {most} is the most: shorten it.",
         "chars",
     ),
-    "style_chars": Many(
-        "The style {style} has too many words, {most} character is the most: choose another one.",
-        "The style {style} has too many words, {most} characters are the most: choose another one.",
-        "most",
-    ),
     "styled_chars": Many(
         "The prompt has {chars} character with the words of its style and {most} is the most: shorten it.",
         "The prompt has {chars} characters with the words of its style and {most} is the most: shorten it.",

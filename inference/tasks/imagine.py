@@ -23,7 +23,8 @@ from inference.protocol import Answer, Imagine, ModelInfo, Reason
 
 REQUEST = Imagine
 MAX_COUNT = 4
-MAX_PROMPT_CHARS = 2000
+MAX_PROMPT_CHARS = 4000
+"""With the words of its style: as many as Discord's form holds, in which it is edited."""
 MAX_LORAS = 3
 
 

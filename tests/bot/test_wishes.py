@@ -140,10 +140,14 @@ def test_variation_of_a_style_with_wildcards_keeps_all_its_words() -> None:
 
 def test_picture_of_a_long_prompt_in_a_style_can_be_varied() -> None:
     style = Style("any", "Any", "{oil|ink|chalk} painting of {prompt}, in fine detail")
-    long = request("a {red|blue} house ".ljust(1990, "x"), style=style)
+    long = request("a {red|blue} house ".ljust(1940, "x"), style=style)
     near = varied(possible(long, ready()), 0, 55, 4)
-    assert len(near.prompt) > ready().max_prompt_chars
     assert possible(near, ready()).styled == long.drawn(long.seed)
+    assert possible(rerolled(near), ready()).prompt == near.prompt
+    form = FORM | {"prompt": near.prompt, "seed": "8"}
+    assert edited(near, form, ready()).variations == ()
+    with pytest.raises(MemberError, match="The prompt has 2030 characters with the words of its style and 2000 is the"):
+        possible(request("x" * 1991, style=style), ready())
 
 
 def test_second_pass_is_as_many_times_larger_as_was_asked_for() -> None:

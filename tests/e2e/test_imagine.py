@@ -130,7 +130,7 @@ async def test_progress_and_previews_are_shown_on_the_way(ada: Member) -> None:
         ("prompt:a house sampler:Heun", "has no sampler called 'Heun': choose one of"),
         ("prompt:a house seed:-1", "is not a whole number from 0 to 18446744073709551615"),
         ("prompt:a house seed:18446744073709551616", "is not a whole number from 0 to 18446744073709551615"),
-        (f"prompt:{'x' * 5000}", "The prompt has 5000 characters and 2000 is the most"),
+        (f"prompt:{'x' * 5000}", "The prompt has 5000 characters and 4000 is the most"),
         ("prompt:  \u200b ", "The prompt is empty"),
     ],
 )

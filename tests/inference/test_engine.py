@@ -55,7 +55,7 @@ def test_ready_says_what_is_here_and_what_is_missing(serving: Serving) -> None:
     families = ["sd15", "sd21", "sdxl", "sdxl-turbo", "sd35", "flux-schnell", "flux-dev"]
     assert [model.name for model in ready.models] == families
     assert (ready.default_model, ready.missing) == ("sd15", ("absent",))
-    assert (ready.max_count, ready.max_prompt_chars) == (4, 2000)
+    assert (ready.max_count, ready.max_prompt_chars) == (4, 4000)
     assert ready.device.startswith("CPU")
     assert [tool.name for tool in ready.upscalers] == ["x4", "x2"]
     assert [tool.denoise for tool in ready.upscalers] == [True, False]

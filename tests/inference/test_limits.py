@@ -20,7 +20,6 @@ from inference.device import Device
 from inference.models.store import Store
 from inference.protocol import (
     MAX_SEED,
-    MAX_STYLE_CHARS,
     AddOnInfo,
     Batch,
     Classify,
@@ -123,11 +122,11 @@ CASES: tuple[tuple[str, Request], ...] = (
     ("no_prompt", ask_for(prompt="  ")),
     ("no_prompt", ask_for(prompt=" \u200b ")),
     ("prompt_chars", ask_for(prompt="x" * 5000)),
-    ("prompt_chars", ask_for(prompt="x" * 5001, variations=(Variation(1, 0.3),))),
+    ("prompt_chars", ask_for(prompt="x" * 4001, variations=(Variation(1, 0.3),))),
     ("no_negative", flux(negative="x")),
     ("negative_chars", ask_for(negative="x" * 5000)),
-    ("style_chars", styled("x" * MAX_STYLE_CHARS + " {prompt}")),
-    ("style_chars", styled("{prompt}", "x" * (MAX_STYLE_CHARS + 1))),
+    ("styled_chars", styled("x" * 4000 + " {prompt}")),
+    ("negative_chars", styled("{prompt}", "x" * 4001)),
     ("styled_chars", styled("{prompt} {prompt} {prompt}", prompt="x" * 2000)),
     ("word_weight", styled("({prompt}:50)")),
     ("word_weight", ask_for(prompt="a (red:99) house")),

@@ -20,9 +20,6 @@ MAX_LORA_WEIGHT, MAX_CONTROL_WEIGHT = 2.0, 2.0
 MAX_VARIATIONS = 16
 """Of variations: each draws one more noise."""
 
-MAX_STYLED_CHARS = 5000
-"""Of a prompt with the words of its style; what a variation is painted from holds both."""
-
 MAX_NETWORK_PIXELS = 300_000_000
 """Of an upscaler's own result, before it is brought to the factor that was asked for."""
 

@@ -11,14 +11,13 @@ from inference.protocol.limits.bounds import (
     MAX_CONTROL_WEIGHT,
     MAX_HEADING_CHARS,
     MAX_LORA_WEIGHT,
-    MAX_STYLED_CHARS,
     MAX_VARIATIONS,
     is_blank,
     outside,
     unknown_add_on,
     unknown_model,
 )
-from inference.protocol.pictures import MAX_CELLS, MAX_SEED, MAX_STYLE_CHARS, Grid, Hires, Imagine
+from inference.protocol.pictures import MAX_CELLS, MAX_SEED, Grid, Hires, Imagine
 from inference.protocol.reasons import Reason, because
 from inference.protocol.requests import MAX_OUTPUT_PIXELS
 from inference.protocol.words import weight_problem
@@ -71,17 +70,14 @@ def _of_words(request: Imagine, model: ModelInfo, ready: Ready) -> Iterator[Reas
         yield because("no_prompt")
     if request.negative and not model.negative:
         yield because("no_negative", model=model.title)
-    # The words of a variation are those of the picture that it comes from, its style's among them.
-    most = MAX_STYLED_CHARS if request.variations else ready.max_prompt_chars
-    for name, text in (("prompt_chars", request.prompt), ("negative_chars", request.negative)):
-        if len(text) > most:
-            yield because(name, chars=len(text), most=most)
-    style = request.style
-    if style is not None and max(len(style.prompt), len(style.negative)) > MAX_STYLE_CHARS:
-        yield because("style_chars", style=style.title, most=MAX_STYLE_CHARS)
-    for text in request.styled:
-        if len(text) > MAX_STYLED_CHARS:
-            yield because("styled_chars", chars=len(text), most=MAX_STYLED_CHARS)
+    # With the words of a style: what a variation is painted from, and what is made of that, holds them as its own.
+    prompt, negative = request.styled
+    most = ready.max_prompt_chars
+    if len(prompt) > most:
+        yield because("prompt_chars" if request.style is None else "styled_chars", chars=len(prompt), most=most)
+    if len(negative) > most:
+        yield because("negative_chars", chars=len(negative), most=most)
+    for text in (prompt, negative):
         if (wrong := weight_problem(text)) is not None:
             yield wrong
 
