@@ -11,7 +11,7 @@ from bot import cards, completions, forms
 from bot.admission import admission_of
 from bot.commands import Fields, Form, Slice
 from bot.custom_ids import OfWord
-from bot.requests.painting import Wish, model_of, settle
+from bot.requests.painting import Options, model_of, resolve
 from bot.words import N_, say
 from inference.protocol import ModelInfo
 
@@ -64,8 +64,8 @@ async def paint(interaction: discord.Interaction, target: OfWord, fields: Fields
     admission = admission_of(interaction)
     layers = (fields[name].strip().rstrip(",") for name in ("subject", "environment"))
     prompt = ", ".join(layer for layer in layers if layer)
-    wish = Wish(prompt=prompt, style=fields.get("style") or None, model=target.word)
-    await admission.submit(interaction, settle(wish, admission.ready))
+    options = Options(prompt=prompt, style=fields.get("style") or None, model=target.word)
+    await admission.submit(interaction, resolve(options, admission.ready))
 
 
 SLICE = Slice(commands=[compose], forms={"compose": Form((OfWord,), paint)})

@@ -18,7 +18,7 @@ from bot.custom_ids import OfJob
 from bot.job import Job, asked
 from bot.pictures.fitting import Shown
 from bot.requests import painting, tools
-from bot.requests.painting import Wish
+from bot.requests.painting import Options
 from bot.sources import Source
 from bot.words import N_, say, say_many
 from inference.protocol import Describe, DescribeTask, Input, Origin
@@ -160,8 +160,8 @@ async def imagine(interaction: discord.Interaction, target: OfJob) -> None:
     """The button Imagine this."""
     job = await sources.job_of(interaction, target)
     admission = admission_of(interaction)
-    wish = Wish(prompt=job.answer.text[: admission.ready.max_prompt_chars])
-    await admission.submit(interaction, painting.settle(wish, admission.ready), job.id)
+    options = Options(prompt=job.answer.text[: admission.ready.max_prompt_chars])
+    await admission.submit(interaction, painting.resolve(options, admission.ready), job.id)
 
 
 SLICE = Slice(

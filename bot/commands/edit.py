@@ -24,7 +24,7 @@ from bot.pictures.decoding import Upload
 from bot.pictures.fitting import Shown
 from bot.pictures.posted import Posted
 from bot.requests import painting, tools
-from bot.requests.painting import Wish
+from bot.requests.painting import Options
 from bot.words import N_, say
 from inference.protocol import Imagine, Input, Mask
 
@@ -94,7 +94,7 @@ async def edit(
         raise MemberError("Say in one way which part is meant: `what`, `mask` or `extend`.")
     source = await sources.needed(interaction, image, job, picture)
     admission = admission_of(interaction)
-    wish = Wish(
+    options = Options(
         prompt=prompt,
         negative=negative,
         model=model,
@@ -105,7 +105,7 @@ async def edit(
     )
 
     def build(image: Input, mask: Input | None = None) -> Imagine | Mask:
-        edited = painting.settle(replace(wish, image=image, mask=mask), admission.ready)
+        edited = painting.resolve(replace(options, image=image, mask=mask), admission.ready)
         return edited if what is None else tools.mask(image, admission.ready, what, edited)
 
     async def prepare(folder: Path, image: Upload, mask: Upload | None = None) -> Mapping[str, Upload]:

@@ -16,7 +16,7 @@ from bot.custom_ids import OfJob
 from bot.job import Job, asked
 from bot.pictures.fitting import Shown
 from bot.requests import grids
-from bot.requests.painting import Wish
+from bot.requests.painting import Options
 from bot.words import N_, say, say_many
 from inference.protocol import Grid
 
@@ -85,7 +85,7 @@ async def grid(
 ) -> None:
     """/grid."""
     admission = admission_of(interaction)
-    wish = Wish(
+    options = Options(
         prompt=prompt,
         negative=negative,
         style=style,
@@ -98,7 +98,7 @@ async def grid(
         height=height,
     )
     along = None if y is None else grids.parse(y)
-    await admission.submit(interaction, grids.settle(wish, grids.parse(x), along, admission.ready))
+    await admission.submit(interaction, grids.resolve(options, grids.parse(x), along, admission.ready))
 
 
 async def reroll(interaction: discord.Interaction, target: OfJob) -> None:

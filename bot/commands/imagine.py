@@ -19,7 +19,7 @@ from bot.job import Job, asked
 from bot.pictures.fitting import Shown
 from bot.pictures.posted import Posted
 from bot.requests.numbers import number
-from bot.requests.painting import STRENGTH, Wish, edited, new_seed, rerolled, settle, varied
+from bot.requests.painting import STRENGTH, Options, edited, new_seed, rerolled, resolve, varied
 from bot.sources import Source
 from bot.words import N_, say, say_many
 from inference.protocol import Imagine, Input
@@ -198,7 +198,7 @@ async def imagine(
     control_weight: float | None = None,
 ) -> None:
     """/imagine."""
-    wish = Wish(
+    options = Options(
         prompt=prompt,
         negative=negative,
         style=style,
@@ -219,12 +219,12 @@ async def imagine(
         control_weight=control_weight,
     )
     source = await sources.of_options(interaction, image, job, picture)
-    await _paint(interaction, wish, source, control_image)
+    await _paint(interaction, options, source, control_image)
 
 
 async def _paint(
     interaction: discord.Interaction,
-    wish: Wish,
+    options: Options,
     source: Source | None,
     control_image: discord.Attachment | None = None,
 ) -> None:
@@ -236,7 +236,7 @@ async def _paint(
         pictures["control_image"] = Posted.of(control_image)
 
     def build(image: Input | None = None, control_image: Input | None = None) -> Imagine:
-        return settle(replace(wish, image=image, control_image=control_image), admission.ready)
+        return resolve(replace(options, image=image, control_image=control_image), admission.ready)
 
     parent_id = None if source is None else source.parent_id
     await admission.submit_on(interaction, pictures, build, parent_id=parent_id)
@@ -296,7 +296,7 @@ async def reimagine(interaction: discord.Interaction, target: OfJob | OfMessage,
         case OfMessage():
             source = Source(admission_of(interaction).seen.of(target.id))
     strength = number(fields["strength"].strip(), N_("Strength {typed} is not a number: write one like 0.6."))
-    await _paint(interaction, Wish(prompt=fields["prompt"], strength=strength), source)
+    await _paint(interaction, Options(prompt=fields["prompt"], strength=strength), source)
 
 
 SLICE = Slice(

@@ -15,7 +15,7 @@ from msgspec import structs
 from bot.errors import MemberError
 from bot.requests import painting
 from bot.requests.numbers import number, whole
-from bot.requests.painting import Wish
+from bot.requests.painting import Options
 from bot.words import N_, say
 from inference.protocol import MAX_CELLS, AddOnInfo, Grid, Ready, because
 
@@ -85,8 +85,8 @@ def parse(text: str) -> Axis:
     return Axis(name, found)
 
 
-def settle(wish: Wish, x: Axis, y: Axis | None, ready: Ready) -> Grid:
-    """The request that a wish comes to along these axes, which change nothing but what they name.
+def resolve(options: Options, x: Axis, y: Axis | None, ready: Ready) -> Grid:
+    """The request that options comes to along these axes, which change nothing but what they name.
 
     Raises MemberError where what was typed makes no grid.
     """
@@ -94,23 +94,23 @@ def settle(wish: Wish, x: Axis, y: Axis | None, ready: Ready) -> Grid:
     if y is not None and x.name == y.name and x.name not in ("prompt", "lora"):
         raise MemberError("Both axes change the {axis}: choose something else for one of them.", axis=x.name)
     for axis in (x, y):
-        if axis is not None and axis.name == "prompt" and axis.values[0] not in wish.prompt:
+        if axis is not None and axis.name == "prompt" and axis.values[0] not in options.prompt:
             raise MemberError(
                 "The prompt does not hold {typed}: begin the values with words that stand in it; the others take their"
                 " place.",
                 typed=axis.values[0],
             )
-    first = painting.settle(wish, ready)
+    first = painting.resolve(options, ready)
     # One noise for all of them, unless the seed is an axis.
-    wish = replace(wish, seed=str(first.seed))
-    rows = [wish] if y is None else [_changed(wish, y, value) for value in y.values]
+    options = replace(options, seed=str(first.seed))
+    rows = [options] if y is None else [_changed(options, y, value) for value in y.values]
     many = len(x.values) * len(rows)
     if many > MAX_CELLS:
         raise MemberError.of(because("cells", count=many, most=MAX_CELLS))
     return Grid(
         job=0,
         model=first.model,
-        cells=tuple(painting.settle(_changed(row, x, value), ready) for row in rows for value in x.values),
+        cells=tuple(painting.resolve(_changed(row, x, value), ready) for row in rows for value in x.values),
         columns=x.labels,
         rows=("",) if y is None else y.labels,
     )
@@ -124,21 +124,21 @@ def rerolled(request: Grid) -> Grid:
     return structs.replace(request, cells=tuple(structs.replace(cell, seed=seed) for cell in request.cells))
 
 
-def _changed(wish: Wish, axis: Axis, value: str) -> Wish:
-    """The wish with one value of an axis."""
+def _changed(options: Options, axis: Axis, value: str) -> Options:
+    """The options with one value of an axis."""
     match axis.name:
         case "steps":
-            return replace(wish, steps=whole(value, painting.NO_STEPS))
+            return replace(options, steps=whole(value, painting.NO_STEPS))
         case "guidance":
-            return replace(wish, guidance=number(value, NO_GUIDANCE))
+            return replace(options, guidance=number(value, NO_GUIDANCE))
         case "sampler":
-            return replace(wish, sampler=value)
+            return replace(options, sampler=value)
         case "seed":
-            return replace(wish, seed=value)
+            return replace(options, seed=value)
         case "style":
-            return replace(wish, style=None if value.lower() == "none" else value)
+            return replace(options, style=None if value.lower() == "none" else value)
         case "lora":
             added = "" if value.lower() == "none" else value.replace("+", ",")
-            return replace(wish, loras=",".join((wish.loras or "", added)))
+            return replace(options, loras=",".join((options.loras or "", added)))
         case _:
-            return replace(wish, prompt=wish.prompt.replace(axis.values[0], value))
+            return replace(options, prompt=options.prompt.replace(axis.values[0], value))

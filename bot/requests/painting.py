@@ -48,7 +48,7 @@ NO_STEPS = N_("Steps {typed} is not a whole number: write digits only.")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
+class Options:
     """What a member asked for; None is left to the model."""
 
     prompt: str
@@ -84,35 +84,37 @@ def new_seed() -> int:
     return secrets.randbelow(2**32)
 
 
-def settle(wish: Wish, ready: Ready) -> Imagine:
-    """The request a wish comes to, the model's defaults filled in. Raises MemberError where it cannot be met."""
-    model = model_of(wish.model, ready)
-    if wish.strength is not None and wish.image is None:
+def resolve(options: Options, ready: Ready) -> Imagine:
+    """The request options comes to, the model's defaults filled in. Raises MemberError where it cannot be met."""
+    model = model_of(options.model, ready)
+    if options.strength is not None and options.image is None:
         raise MemberError.of(because("strength_of_nothing"))
-    width, height = _size_of(wish, model)
-    strength = 1.0 if wish.image is None else STRENGTH if wish.strength is None else wish.strength
-    words, tags = adapters.without_tags(wish.prompt)
-    named = [part for part in (wish.loras or "").split(",") if part.strip()]
+    width, height = _size_of(options, model)
+    strength = 1.0 if options.image is None else STRENGTH if options.strength is None else options.strength
+    words, tags = adapters.without_tags(options.prompt)
+    named = [part for part in (options.loras or "").split(",") if part.strip()]
     return Imagine(
         job=0,
         model=model.name,
         prompt=words.strip(),
-        negative=(wish.negative or "").strip(),
-        style=_style(wish.style, model) if wish.style else None,
-        seed=new_seed() if wish.seed is None else _seed(wish.seed),
-        steps=enough_steps(model.steps, max(strength, limits.LEAST_STRENGTH)) if wish.steps is None else wish.steps,
-        guidance=model.guidance if wish.guidance is None else wish.guidance,
-        sampler=wish.sampler or model.sampler,
+        negative=(options.negative or "").strip(),
+        style=_style(options.style, model) if options.style else None,
+        seed=new_seed() if options.seed is None else _seed(options.seed),
+        steps=enough_steps(model.steps, max(strength, limits.LEAST_STRENGTH))
+        if options.steps is None
+        else options.steps,
+        guidance=model.guidance if options.guidance is None else options.guidance,
+        sampler=options.sampler or model.sampler,
         width=width,
         height=height,
-        count=1 if wish.count is None else wish.count,
-        image=wish.image,
+        count=1 if options.count is None else options.count,
+        image=options.image,
         strength=strength,
-        mask=wish.mask,
-        hires=_hires(wish, width, height, model),
-        refiner=_refiner(wish.refine, model),
+        mask=options.mask,
+        hires=_hires(options, width, height, model),
+        refiner=_refiner(options.refine, model),
         loras=adapters.loras([*named, *tags], model, ready),
-        control=adapters.control(wish.control_image, wish.control, wish.control_weight, model, ready),
+        control=adapters.control(options.control_image, options.control, options.control_weight, model, ready),
     )
 
 
@@ -120,7 +122,7 @@ def edited(request: Imagine, fields: Mapping[str, str], ready: Ready) -> Imagine
     """The request of a submitted Edit form; a field left empty is left to the model."""
     seed = fields["seed"].strip()
     width, height = _size(fields["size"].strip())
-    wish = Wish(
+    options = Options(
         prompt=fields["prompt"],
         negative=fields["negative"].strip() or None,
         model=request.model,
@@ -139,12 +141,12 @@ def edited(request: Imagine, fields: Mapping[str, str], ready: Ready) -> Imagine
     )
     # The variations belong to the noise of the old seed.
     variations = request.variations if seed == str(request.seed) else ()
-    settled = settle(wish, ready)
+    resolved = resolve(options, ready)
     return replace(
-        settled,
+        resolved,
         style=request.style,
         variations=variations,
-        loras=settled.loras or request.loras,
+        loras=resolved.loras or request.loras,
         control=request.control,
         mask=request.mask,
     )
@@ -177,20 +179,20 @@ def model_of(name: str | None, ready: Ready) -> ModelInfo:
     return model
 
 
-def _hires(wish: Wish, width: int, height: int, model: ModelInfo) -> Hires | None:
-    if wish.hires is None:
-        if wish.hires_strength is not None:
+def _hires(options: Options, width: int, height: int, model: ModelInfo) -> Hires | None:
+    if options.hires is None:
+        if options.hires_strength is not None:
             raise MemberError("The hires strength is for a second pass: say how large as `hires`, or leave it out.")
         return None
-    if not 1 <= wish.hires <= MAX_HIRES:
+    if not 1 <= options.hires <= MAX_HIRES:
         raise MemberError(
             "Hires {value} does not fit: choose a number from {least} to {most}.",
-            value=wish.hires,
+            value=options.hires,
             least=1,
             most=MAX_HIRES,
         )
-    wide, high = (round(side * wish.hires / model.size_multiple) * model.size_multiple for side in (width, height))
-    return Hires(wide, high, HIRES_STRENGTH if wish.hires_strength is None else wish.hires_strength)
+    wide, high = (round(side * options.hires / model.size_multiple) * model.size_multiple for side in (width, height))
+    return Hires(wide, high, HIRES_STRENGTH if options.hires_strength is None else options.hires_strength)
 
 
 def _refiner(wanted: bool | None, model: ModelInfo) -> Refiner | None:
@@ -213,17 +215,17 @@ def _style(name: str, model: ModelInfo) -> Style:
     )
 
 
-def _size_of(wish: Wish, model: ModelInfo) -> tuple[int, int]:
+def _size_of(options: Options, model: ModelInfo) -> tuple[int, int]:
     """As asked for; what is left out is the model's own or, with a picture to start from, of its proportions."""
-    if wish.image is None:
-        return wish.width or model.width, wish.height or model.height
-    if wish.width and wish.height:
-        return wish.width, wish.height
-    if wish.width:
-        return wish.width, _side(wish.width * wish.image.height / wish.image.width, model)
-    if wish.height:
-        return _side(wish.height * wish.image.width / wish.image.height, model), wish.height
-    return _like(wish.image, model)
+    if options.image is None:
+        return options.width or model.width, options.height or model.height
+    if options.width and options.height:
+        return options.width, options.height
+    if options.width:
+        return options.width, _side(options.width * options.image.height / options.image.width, model)
+    if options.height:
+        return _side(options.height * options.image.width / options.image.height, model), options.height
+    return _like(options.image, model)
 
 
 def _side(pixels: float, model: ModelInfo) -> int:

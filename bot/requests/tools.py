@@ -1,4 +1,4 @@
-"""From a member's choice to a settled request for the tools that work on a picture: upscalers, describers, classifiers.
+"""From a member's choice to a request for the tools that work on a picture: upscalers, describers, classifiers.
 
 What can be chosen comes from the engine's `Ready`; whether it can be done says `protocol.limits`. Knows nothing of
 Discord.

@@ -7,7 +7,7 @@ import pytest
 
 from bot.errors import MemberError
 from bot.requests import adapters, grids, numbers, painting, tools
-from bot.requests.painting import Wish
+from bot.requests.painting import Options
 from bot.speaking import SENTENCE_CHARS, take_away, tell
 from bot.words.facts import echo, nearest
 from inference.protocol import Input
@@ -46,18 +46,18 @@ MANY = ready(
 @pytest.mark.parametrize(
     "mistake",
     [
-        lambda: painting.settle(Wish(prompt="x", loras=LONG), MANY),
-        lambda: painting.settle(Wish(prompt="x", model=LONG), MANY),
-        lambda: painting.settle(Wish(prompt="x", sampler=LONG), MANY),
-        lambda: painting.settle(Wish(prompt="x", style=LONG), MANY),
-        lambda: painting.settle(Wish(prompt="x", seed=LONG), MANY),
-        lambda: painting.settle(Wish(prompt="x", control_image=IMAGE, control=LONG), MANY),
+        lambda: painting.resolve(Options(prompt="x", loras=LONG), MANY),
+        lambda: painting.resolve(Options(prompt="x", model=LONG), MANY),
+        lambda: painting.resolve(Options(prompt="x", sampler=LONG), MANY),
+        lambda: painting.resolve(Options(prompt="x", style=LONG), MANY),
+        lambda: painting.resolve(Options(prompt="x", seed=LONG), MANY),
+        lambda: painting.resolve(Options(prompt="x", control_image=IMAGE, control=LONG), MANY),
         lambda: adapters.loras([f"lora-1-{'y' * 60}:{LONG}"], MANY.models[0], MANY),
         lambda: tools.upscale(IMAGE, MANY, upscaler=LONG),
         lambda: tools.classify(IMAGE, MANY, label_set=LONG),
         lambda: tools.classify(IMAGE, MANY, labels=f"{LONG}, b"),
         lambda: grids.parse(LONG),
-        lambda: grids.settle(Wish(prompt="x"), grids.parse(f"prompt {LONG}, b"), None, MANY),
+        lambda: grids.resolve(Options(prompt="x"), grids.parse(f"prompt {LONG}, b"), None, MANY),
         lambda: numbers.whole(LONG, "Steps {typed} is not a whole number."),
         lambda: numbers.number(LONG, "Strength {typed} is not a number."),
     ],

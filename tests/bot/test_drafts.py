@@ -10,7 +10,7 @@ from msgspec import structs
 from bot.errors import MemberError
 from bot.requests import painting, tools
 from bot.requests.drafts import draft
-from bot.requests.painting import Wish
+from bot.requests.painting import Options
 from inference.protocol import Imagine, Input, ModelInfo, Ready, Request
 from tests.bot.conftest import ready, tool
 
@@ -25,11 +25,11 @@ def like_sdxl() -> Ready:
     return ready(models=(model,), default_model="sdxl", missing=(), upscalers=(UPSCALER,))
 
 
-def painted(wish: Wish, *image: int) -> Imagine:
+def painted(options: Options, *image: int) -> Imagine:
     """The draft of a picture from an upload of the size that Discord says."""
 
     def build(image: Input) -> Request:
-        return painting.settle(replace(wish, image=image), like_sdxl())
+        return painting.resolve(replace(options, image=image), like_sdxl())
 
     made = draft({"image": Input("", *image)}, build, like_sdxl())
     assert isinstance(made, Imagine)
@@ -37,37 +37,37 @@ def painted(wish: Wish, *image: int) -> Imagine:
 
 
 def test_draft_is_of_the_size_that_discord_says() -> None:
-    made = painted(Wish(prompt="x"), 1600, 900)
+    made = painted(Options(prompt="x"), 1600, 900)
     assert (made.image, made.width, made.height) == (Input("", 1600, 900), 1360, 768)
 
 
 @pytest.mark.parametrize(
-    ("wish", "size"),
+    ("options", "size"),
     [
-        (Wish(prompt="x"), (4000, 1000)),
-        (Wish(prompt="x", width=1536), (3000, 2000)),
-        (Wish(prompt="x", width=1536), (2000, 3000)),
-        (Wish(prompt="x", hires=1.4), (900, 900)),
-        (Wish(prompt="x", width=2048), (8, 8)),
+        (Options(prompt="x"), (4000, 1000)),
+        (Options(prompt="x", width=1536), (3000, 2000)),
+        (Options(prompt="x", width=1536), (2000, 3000)),
+        (Options(prompt="x", hires=1.4), (900, 900)),
+        (Options(prompt="x", width=2048), (8, 8)),
     ],
 )
-def test_no_draft_is_refused_for_the_size_of_a_picture(wish: Wish, size: tuple[int, int]) -> None:
-    painted(wish, *size)
+def test_no_draft_is_refused_for_the_size_of_a_picture(options: Options, size: tuple[int, int]) -> None:
+    painted(options, *size)
 
 
 @pytest.mark.parametrize(
-    ("wish", "sentence"),
+    ("options", "sentence"),
     [
-        (Wish(prompt=" "), "The prompt is empty"),
-        (Wish(prompt="x", width=37), "Width 37 does not fit"),
-        (Wish(prompt="x", width=2048, height=2048), "2048x2048 is too large"),
-        (Wish(prompt="x", strength=7), "Strength 7 does not fit"),
-        (Wish(prompt="x", negative="y"), "takes no negative prompt"),
+        (Options(prompt=" "), "The prompt is empty"),
+        (Options(prompt="x", width=37), "Width 37 does not fit"),
+        (Options(prompt="x", width=2048, height=2048), "2048x2048 is too large"),
+        (Options(prompt="x", strength=7), "Strength 7 does not fit"),
+        (Options(prompt="x", negative="y"), "takes no negative prompt"),
     ],
 )
-def test_what_is_wrong_whatever_the_picture_is_said_at_once(wish: Wish, sentence: str) -> None:
+def test_what_is_wrong_whatever_the_picture_is_said_at_once(options: Options, sentence: str) -> None:
     with pytest.raises(MemberError, match=sentence):
-        painted(wish, 640, 480)
+        painted(options, 640, 480)
 
 
 def test_result_that_would_be_too_large_is_refused_when_the_picture_is_known() -> None:
@@ -82,7 +82,7 @@ def test_result_that_would_be_too_large_is_refused_when_the_picture_is_known() -
 
 def test_side_that_is_left_out_follows_the_picture() -> None:
     def size(**sides: int) -> tuple[int, int]:
-        made = painting.settle(Wish(prompt="x", image=Input("0" * 64, 3000, 1000), **sides), like_sdxl())
+        made = painting.resolve(Options(prompt="x", image=Input("0" * 64, 3000, 1000), **sides), like_sdxl())
         return made.width, made.height
 
     assert size(width=1536) == (1536, 512)
@@ -90,5 +90,5 @@ def test_side_that_is_left_out_follows_the_picture() -> None:
     # The model's least.
     assert size(width=1024) == (1024, 512)
     assert size(width=1024, height=1024) == (1024, 1024)
-    alone = painting.settle(Wish(prompt="x", width=512), like_sdxl())
+    alone = painting.resolve(Options(prompt="x", width=512), like_sdxl())
     assert (alone.width, alone.height) == (512, 1024)

@@ -7,11 +7,11 @@ import pytest
 from bot.errors import MemberError
 from bot.requests import grids
 from bot.requests.grids import Axis
-from bot.requests.painting import Wish
+from bot.requests.painting import Options
 from inference.protocol import Grid, Lora, Ready
 from tests.bot.conftest import add_on, possible, ready
 
-WISH = Wish(prompt="a red house", seed="7")
+OPTIONS = Options(prompt="a red house", seed="7")
 INK = add_on("ink", "Ink", ("starter",), weight=0.8)
 NEON = add_on("neon", "Neon", ("starter", "turbo"), weight=1.0)
 XL = add_on("xl", "For XL", ("turbo",), weight=1.0)
@@ -21,8 +21,8 @@ def able() -> Ready:
     return ready(loras=(INK, NEON, XL), max_loras=3)
 
 
-def settled(x: str, y: str | None = None, wish: Wish = WISH) -> Grid:
-    return possible(grids.settle(wish, grids.parse(x), None if y is None else grids.parse(y), able()), able())
+def resolved(x: str, y: str | None = None, options: Options = OPTIONS) -> Grid:
+    return possible(grids.resolve(options, grids.parse(x), None if y is None else grids.parse(y), able()), able())
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_what_is_no_axis_gets_a_sentence(text: str, sentence: str) -> None:
 
 
 def test_cells_stand_row_by_row_and_differ_in_nothing_but_the_axes() -> None:
-    grid = settled("steps 4, 8, 12", "guidance 2, 5")
+    grid = resolved("steps 4, 8, 12", "guidance 2, 5")
     assert [(cell.steps, cell.guidance) for cell in grid.cells] == [
         (4, 2), (8, 2), (12, 2),
         (4, 5), (8, 5), (12, 5),
@@ -73,32 +73,32 @@ def test_cells_stand_row_by_row_and_differ_in_nothing_but_the_axes() -> None:
 
 
 def test_without_a_seed_all_cells_have_the_same_new_one() -> None:
-    wish = Wish(prompt="a red house")
-    first, second = settled("steps 4, 8", wish=wish), settled("steps 4, 8", wish=wish)
+    options = Options(prompt="a red house")
+    first, second = resolved("steps 4, 8", options=options), resolved("steps 4, 8", options=options)
     assert len({cell.seed for cell in first.cells}) == 1
     assert first.cells[0].seed != second.cells[0].seed
 
 
 def test_every_axis_changes_what_it_names() -> None:
-    assert [cell.seed for cell in settled("seed 3, 1").cells] == [3, 1]
-    assert [cell.sampler for cell in settled("sampler Euler a, DPM++ 2M").cells] == ["Euler a", "DPM++ 2M"]
-    assert [cell.style and cell.style.name for cell in settled("style none, oil").cells] == [None, "oil"]
-    words = settled("prompt red, blue", "prompt house, boat")
+    assert [cell.seed for cell in resolved("seed 3, 1").cells] == [3, 1]
+    assert [cell.sampler for cell in resolved("sampler Euler a, DPM++ 2M").cells] == ["Euler a", "DPM++ 2M"]
+    assert [cell.style and cell.style.name for cell in resolved("style none, oil").cells] == [None, "oil"]
+    words = resolved("prompt red, blue", "prompt house, boat")
     assert [cell.prompt for cell in words.cells] == ["a red house", "a blue house", "a red boat", "a blue boat"]
     assert (words.columns, words.rows) == (("red", "blue"), ("house", "boat"))
-    added = settled("lora none, neon:0, Ink + neon:-0.5")
+    added = resolved("lora none, neon:0, Ink + neon:-0.5")
     assert [cell.loras for cell in added.cells] == [(), (Lora("neon", 0.0),), (Lora("ink", 0.8), Lora("neon", -0.5))]
     assert added.columns == ("lora none", "lora neon:0", "lora Ink + neon:-0.5")
 
 
 def test_two_axes_of_loras_and_the_prompts_own_tags_add_up() -> None:
-    wish = Wish(prompt="a red house <lora:ink:0.3>", seed="7")
-    assert {cell.loras for cell in settled("seed 1, 2", wish=wish).cells} == {(Lora("ink", 0.3),)}
-    assert [cell.loras for cell in settled("lora none, neon:1", wish=wish).cells] == [
+    options = Options(prompt="a red house <lora:ink:0.3>", seed="7")
+    assert {cell.loras for cell in resolved("seed 1, 2", options=options).cells} == {(Lora("ink", 0.3),)}
+    assert [cell.loras for cell in resolved("lora none, neon:1", options=options).cells] == [
         (Lora("ink", 0.3),),
         (Lora("neon", 1.0), Lora("ink", 0.3)),
     ]
-    table = settled("lora ink:0, ink:1", "lora neon:0, neon:1")
+    table = resolved("lora ink:0, ink:1", "lora neon:0, neon:1")
     assert [tuple(lora.weight for lora in cell.loras) for cell in table.cells] == [(0, 0), (0, 1), (1, 0), (1, 1)]
     assert {tuple(lora.name for lora in cell.loras) for cell in table.cells} == {("neon", "ink")}
 
@@ -126,7 +126,7 @@ def test_two_axes_of_loras_and_the_prompts_own_tags_add_up() -> None:
 )
 def test_a_grid_that_cannot_be_painted_gets_a_sentence(x: str, y: str | None, sentence: str) -> None:
     with pytest.raises(MemberError, match=sentence):
-        settled(x, y)
+        resolved(x, y)
 
 
 def test_a_grid_of_too_many_pixels_gets_a_sentence() -> None:
@@ -135,7 +135,7 @@ def test_a_grid_of_too_many_pixels_gets_a_sentence() -> None:
     with pytest.raises(MemberError, match="This grid would have 268 million pixels and 140 is the most"):
         told = ready(models=tuple(large))
         seeds = grids.parse("seed " + ",".join("123456789"[:8] * 2))
-        possible(grids.settle(Wish(prompt="x", width=128, height=128), seeds, None, told), told)
+        possible(grids.resolve(Options(prompt="x", width=128, height=128), seeds, None, told), told)
 
 
 def _fields(struct: object) -> dict[str, object]:
@@ -143,13 +143,13 @@ def _fields(struct: object) -> dict[str, object]:
 
 
 def test_reroll_gives_all_cells_one_new_seed_unless_the_seed_is_an_axis() -> None:
-    again = grids.rerolled(settled("steps 4, 8"))
+    again = grids.rerolled(resolved("steps 4, 8"))
     assert len({cell.seed for cell in again.cells}) == 1
     assert [cell.steps for cell in again.cells] == [4, 8]
     with pytest.raises(MemberError, match="The seed is an axis of this grid"):
-        grids.rerolled(settled("seed 1, 2"))
+        grids.rerolled(resolved("seed 1, 2"))
 
 
 def test_old_grid_is_checked_against_todays_engine() -> None:
     with pytest.raises(MemberError, match="no model called 'starter'"):
-        possible(settled("steps 4, 8"), ready(models=(), default_model="turbo"))
+        possible(resolved("steps 4, 8"), ready(models=(), default_model="turbo"))

@@ -7,13 +7,13 @@ import pytest
 from bot.errors import MemberError
 from bot.requests import painting
 from bot.requests.adapters import without_tags
-from bot.requests.painting import Wish
+from bot.requests.painting import Options
 from inference.protocol import Control, Imagine, Input, Lora, Ready
 from tests.bot.conftest import add_on, possible, ready, request
 
 
-def settle(wish: Wish, told: Ready) -> Imagine:
-    return possible(painting.settle(wish, told), told)
+def resolve(options: Options, told: Ready) -> Imagine:
+    return possible(painting.resolve(options, told), told)
 
 
 def edited(before: Imagine, fields: dict[str, str], told: Ready) -> Imagine:
@@ -41,49 +41,49 @@ def able() -> Ready:
     ],
 )
 def test_loras_are_written_as_names_with_weights(typed: str, loras: tuple[Lora, ...]) -> None:
-    assert settle(Wish(prompt="x", loras=typed), able()).loras == loras
+    assert resolve(Options(prompt="x", loras=typed), able()).loras == loras
 
 
 def test_tags_of_other_tools_leave_the_prompt_and_become_loras() -> None:
-    settled = settle(Wish(prompt="a cat <lora:ink:0.5> at night <lora:neon>"), able())
-    assert settled.prompt == "a cat at night"
-    assert settled.loras == (Lora("ink", 0.5), Lora("neon", 1.0))
+    resolved = resolve(Options(prompt="a cat <lora:ink:0.5> at night <lora:neon>"), able())
+    assert resolved.prompt == "a cat at night"
+    assert resolved.loras == (Lora("ink", 0.5), Lora("neon", 1.0))
     assert without_tags("a  cat, 2 < 3") == ("a  cat, 2 < 3", [])
 
 
 def test_a_picture_to_follow_takes_the_first_controlnet_that_goes_with_the_model() -> None:
-    assert settle(Wish(prompt="x", control_image=PICTURE), able()).control == Control("canny", PICTURE, 0.7)
-    chosen = Wish(prompt="x", control_image=PICTURE, control="canny", control_weight=1.5)
-    assert settle(chosen, able()).control == Control("canny", PICTURE, 1.5)
+    assert resolve(Options(prompt="x", control_image=PICTURE), able()).control == Control("canny", PICTURE, 0.7)
+    chosen = Options(prompt="x", control_image=PICTURE, control="canny", control_weight=1.5)
+    assert resolve(chosen, able()).control == Control("canny", PICTURE, 1.5)
 
 
 @pytest.mark.parametrize(
-    ("wish", "sentence"),
+    ("options", "sentence"),
     [
-        (Wish(prompt="x", loras="oil"), "There is no LoRA called 'oil' here: choose one of ink, neon."),
-        (Wish(prompt="x", loras="xl"), "The LoRA 'xl' does not go with Starter: leave `lora` out"),
-        (Wish(prompt="x", loras="ink:much"), "The weight of ink 'much' is not a number"),
-        (Wish(prompt="x", loras="ink:3"), "The weight 3 of a LoRA does not fit: choose a number from -2 to 2."),
-        (Wish(prompt="x", loras="ink, ink:0.5"), "The LoRA 'ink' comes twice: name it once."),
-        (Wish(prompt="x <lora:ink:1> <lora:neon:1>", loras="ink"), "The LoRA 'ink' comes twice"),
-        (Wish(prompt="<lora:ink:1>"), "The prompt is empty"),
-        (Wish(prompt="x", control="canny"), "give one as `control_image`"),
-        (Wish(prompt="x", control_weight=1.0), "give one as `control_image`"),
-        (Wish(prompt="x", control_image=PICTURE, control="pose"), "no ControlNet called 'pose' here: choose"),
-        (Wish(prompt="x", control_image=PICTURE, control_weight=-1.0), "Control weight -1 does not fit"),
-        (Wish(prompt="x", model="turbo", control_image=PICTURE), "There is no ControlNet for Turbo here"),
+        (Options(prompt="x", loras="oil"), "There is no LoRA called 'oil' here: choose one of ink, neon."),
+        (Options(prompt="x", loras="xl"), "The LoRA 'xl' does not go with Starter: leave `lora` out"),
+        (Options(prompt="x", loras="ink:much"), "The weight of ink 'much' is not a number"),
+        (Options(prompt="x", loras="ink:3"), "The weight 3 of a LoRA does not fit: choose a number from -2 to 2."),
+        (Options(prompt="x", loras="ink, ink:0.5"), "The LoRA 'ink' comes twice: name it once."),
+        (Options(prompt="x <lora:ink:1> <lora:neon:1>", loras="ink"), "The LoRA 'ink' comes twice"),
+        (Options(prompt="<lora:ink:1>"), "The prompt is empty"),
+        (Options(prompt="x", control="canny"), "give one as `control_image`"),
+        (Options(prompt="x", control_weight=1.0), "give one as `control_image`"),
+        (Options(prompt="x", control_image=PICTURE, control="pose"), "no ControlNet called 'pose' here: choose"),
+        (Options(prompt="x", control_image=PICTURE, control_weight=-1.0), "Control weight -1 does not fit"),
+        (Options(prompt="x", model="turbo", control_image=PICTURE), "There is no ControlNet for Turbo here"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_gets_a_sentence(wish: Wish, sentence: str) -> None:
+def test_what_does_not_fit_gets_a_sentence(options: Options, sentence: str) -> None:
     with pytest.raises(MemberError) as refused:
-        settle(wish, able())
+        resolve(options, able())
     assert sentence in str(refused.value)
 
 
 def test_too_many_loras_are_refused() -> None:
     few = ready(loras=(INK, NEON), max_loras=1)
     with pytest.raises(MemberError, match="2 LoRAs are too many: choose up to 1."):
-        settle(Wish(prompt="x", loras="ink, neon"), few)
+        resolve(Options(prompt="x", loras="ink, neon"), few)
 
 
 def test_an_old_request_whose_lora_is_gone_is_refused() -> None:

@@ -7,13 +7,13 @@ from msgspec import structs
 
 from bot.errors import MemberError
 from bot.requests import painting
-from bot.requests.painting import VARIATION_STRENGTH, Wish, rerolled, varied
+from bot.requests.painting import VARIATION_STRENGTH, Options, rerolled, varied
 from inference.protocol import MAX_SEED, Hires, Imagine, Input, Ready, Refiner, Style, Variation
 from tests.bot.conftest import possible, ready, request
 
 
-def settle(wish: Wish, told: Ready) -> Imagine:
-    return possible(painting.settle(wish, told), told)
+def resolve(options: Options, told: Ready) -> Imagine:
+    return possible(painting.resolve(options, told), told)
 
 
 def edited(before: Imagine, fields: dict[str, str], told: Ready) -> Imagine:
@@ -21,74 +21,77 @@ def edited(before: Imagine, fields: dict[str, str], told: Ready) -> Imagine:
 
 
 def test_silent_options_are_the_models_own() -> None:
-    settled = settle(Wish(prompt="  a red house "), ready())
-    assert settled.prompt == "a red house"
-    assert (settled.model, settled.steps, settled.guidance, settled.sampler) == ("starter", 8, 4.0, "DPM++ 2M")
-    assert (settled.width, settled.height, settled.count) == (64, 64, 1)
-    assert 0 <= settled.seed <= MAX_SEED
+    resolved = resolve(Options(prompt="  a red house "), ready())
+    assert resolved.prompt == "a red house"
+    assert (resolved.model, resolved.steps, resolved.guidance, resolved.sampler) == ("starter", 8, 4.0, "DPM++ 2M")
+    assert (resolved.width, resolved.height, resolved.count) == (64, 64, 1)
+    assert 0 <= resolved.seed <= MAX_SEED
 
 
 def test_given_options_are_kept() -> None:
-    wish = Wish(prompt="x", model="turbo", seed="18446744073709551615", steps=4, guidance=1.5, width=512, count=4)
-    settled = settle(wish, ready())
-    assert (settled.model, settled.seed, settled.steps) == ("turbo", MAX_SEED, 4)
-    assert (settled.guidance, settled.width, settled.height, settled.count) == (1.5, 512, 512, 4)
+    options = Options(prompt="x", model="turbo", seed="18446744073709551615", steps=4, guidance=1.5, width=512, count=4)
+    resolved = resolve(options, ready())
+    assert (resolved.model, resolved.seed, resolved.steps) == ("turbo", MAX_SEED, 4)
+    assert (resolved.guidance, resolved.width, resolved.height, resolved.count) == (1.5, 512, 512, 4)
 
 
 @pytest.mark.parametrize(
-    ("wish", "sentence"),
+    ("options", "sentence"),
     [
         (
-            Wish(prompt="x", width=37),
+            Options(prompt="x", width=37),
             "Width 37 does not fit Starter: choose a multiple of 8 from 32 to 256, for example 40.",
         ),
-        (Wish(prompt="x", height=4096), "Height 4096 does not fit Starter: .* for example 256."),
-        (Wish(prompt="x", width=256, height=256), "256x256 is too large for Starter"),
+        (Options(prompt="x", height=4096), "Height 4096 does not fit Starter: .* for example 256."),
+        (Options(prompt="x", width=256, height=256), "256x256 is too large for Starter"),
         (
-            Wish(prompt="x", hires=3.0),
+            Options(prompt="x", hires=3.0),
             "A second pass at 192x192 is too large for Starter: choose a hires of 2.5 or less, or a smaller width",
         ),
-        (Wish(prompt="x", hires=9.0), "Hires 9 does not fit: choose a number from 1 to 4."),
-        (Wish(prompt="x", hires=2.0, hires_strength=3.0), "Hires strength 3 does not fit"),
-        (Wish(prompt="x", hires_strength=0.5), "The hires strength is for a second pass: say how large as `hires`"),
-        (Wish(prompt="x", refine=True), "Starter has no refiner here: leave it out."),
-        (Wish(prompt="x", steps=900), "Steps 900 does not fit: choose a number from 1 to 150."),
-        (Wish(prompt="x", steps=0), "Steps 0 does not fit"),
-        (Wish(prompt="x", guidance=-1.0), "Guidance -1 does not fit: choose a number from 0 to 30."),
-        (Wish(prompt="x", guidance=float("nan")), "Guidance nan does not fit"),
-        (Wish(prompt="x", count=5), "Count 5 does not fit: choose a number from 1 to 4."),
-        (Wish(prompt="x", model="dall-e"), "There is no model called 'dall-e': choose one of starter, turbo."),
-        (Wish(prompt="x", model="sdxl"), "The weights of 'sdxl' are not on this machine yet"),
+        (Options(prompt="x", hires=9.0), "Hires 9 does not fit: choose a number from 1 to 4."),
+        (Options(prompt="x", hires=2.0, hires_strength=3.0), "Hires strength 3 does not fit"),
+        (Options(prompt="x", hires_strength=0.5), "The hires strength is for a second pass: say how large as `hires`"),
+        (Options(prompt="x", refine=True), "Starter has no refiner here: leave it out."),
+        (Options(prompt="x", steps=900), "Steps 900 does not fit: choose a number from 1 to 150."),
+        (Options(prompt="x", steps=0), "Steps 0 does not fit"),
+        (Options(prompt="x", guidance=-1.0), "Guidance -1 does not fit: choose a number from 0 to 30."),
+        (Options(prompt="x", guidance=float("nan")), "Guidance nan does not fit"),
+        (Options(prompt="x", count=5), "Count 5 does not fit: choose a number from 1 to 4."),
+        (Options(prompt="x", model="dall-e"), "There is no model called 'dall-e': choose one of starter, turbo."),
+        (Options(prompt="x", model="sdxl"), "The weights of 'sdxl' are not on this machine yet"),
         (
-            Wish(prompt="x", sampler="Heun"),
+            Options(prompt="x", sampler="Heun"),
             "Starter has no sampler called 'Heun': choose one of DPM\\+\\+ 2M, Euler a.",
         ),
-        (Wish(prompt="x", negative="blurry", model="turbo"), "Turbo takes no negative prompt"),
-        (Wish(prompt=" "), "The prompt is empty"),
-        (Wish(prompt="x" * 5000), "The prompt has 5000 characters and 2000 is the most: shorten it."),
-        (Wish(prompt="x", negative="y" * 2001), "The negative prompt has 2001 characters"),
-        (Wish(prompt="a (red:99) house"), "The weight 99 of 'red' does not fit: choose 0 to 10"),
-        (Wish(prompt="x", negative="[a] " * 41), "41 parts of the prompt are weighed and 40 is the most"),
-        (Wish(prompt="x", style="chalk"), "Starter has no style called 'chalk': choose one of oil."),
-        (Wish(prompt="x", style="oil", model="turbo"), "Turbo has no styles: leave it out, or choose another model."),
-        (Wish(prompt="x", seed="-1"), "Seed '-1' is not a whole number from 0 to 18446744073709551615"),
-        (Wish(prompt="x", seed="18446744073709551616"), "Seed '18446744073709551616' is not a whole number"),
-        (Wish(prompt="x", seed="٣"), "is not a whole number"),
-        (Wish(prompt="x", seed="lucky"), "Seed 'lucky' is not a whole number"),
+        (Options(prompt="x", negative="blurry", model="turbo"), "Turbo takes no negative prompt"),
+        (Options(prompt=" "), "The prompt is empty"),
+        (Options(prompt="x" * 5000), "The prompt has 5000 characters and 2000 is the most: shorten it."),
+        (Options(prompt="x", negative="y" * 2001), "The negative prompt has 2001 characters"),
+        (Options(prompt="a (red:99) house"), "The weight 99 of 'red' does not fit: choose 0 to 10"),
+        (Options(prompt="x", negative="[a] " * 41), "41 parts of the prompt are weighed and 40 is the most"),
+        (Options(prompt="x", style="chalk"), "Starter has no style called 'chalk': choose one of oil."),
+        (
+            Options(prompt="x", style="oil", model="turbo"),
+            "Turbo has no styles: leave it out, or choose another model.",
+        ),
+        (Options(prompt="x", seed="-1"), "Seed '-1' is not a whole number from 0 to 18446744073709551615"),
+        (Options(prompt="x", seed="18446744073709551616"), "Seed '18446744073709551616' is not a whole number"),
+        (Options(prompt="x", seed="٣"), "is not a whole number"),
+        (Options(prompt="x", seed="lucky"), "Seed 'lucky' is not a whole number"),
     ],
 )
-def test_bad_input_gets_a_sentence_that_says_what_to_do(wish: Wish, sentence: str) -> None:
+def test_bad_input_gets_a_sentence_that_says_what_to_do(options: Options, sentence: str) -> None:
     with pytest.raises(MemberError, match=sentence):
-        settle(wish, ready())
+        resolve(options, ready())
 
 
 def test_guidance_is_refused_plainly_by_a_model_that_takes_none() -> None:
     told = ready()
     distilled = structs.replace(told.models[1], max_guidance=0.0)
     told = structs.replace(told, models=(told.models[0], distilled))
-    assert settle(Wish(prompt="x", model="turbo"), told).guidance == 0
+    assert resolve(Options(prompt="x", model="turbo"), told).guidance == 0
     with pytest.raises(MemberError, match="Turbo takes no guidance: leave it out, or choose another model."):
-        settle(Wish(prompt="x", model="turbo", guidance=1.0), told)
+        resolve(Options(prompt="x", model="turbo", guidance=1.0), told)
 
 
 def test_old_request_is_checked_against_todays_engine() -> None:
@@ -120,15 +123,15 @@ def test_variation_keeps_the_words_that_its_picture_drew() -> None:
 
 
 def test_style_is_settled_into_the_request_and_stays_there() -> None:
-    settled = settle(Wish(prompt="a house", style="oil"), ready())
-    assert settled.style == Style("oil", "Oil painting", "oil painting of {prompt}", "photograph")
-    assert settled.prompt == "a house"
-    assert settled.styled == ("oil painting of a house", "photograph")
-    assert edited(settled, FORM | {"negative": "fog"}, ready()).styled == (
+    resolved = resolve(Options(prompt="a house", style="oil"), ready())
+    assert resolved.style == Style("oil", "Oil painting", "oil painting of {prompt}", "photograph")
+    assert resolved.prompt == "a house"
+    assert resolved.styled == ("oil painting of a house", "photograph")
+    assert edited(resolved, FORM | {"negative": "fog"}, ready()).styled == (
         "oil painting of a blue boat",
         "fog, photograph",
     )
-    assert rerolled(settled).style == varied(settled, 0, 5, 4).style == settled.style
+    assert rerolled(resolved).style == varied(resolved, 0, 5, 4).style == resolved.style
 
 
 def test_variation_of_a_style_with_wildcards_keeps_all_its_words() -> None:
@@ -151,26 +154,26 @@ def test_picture_of_a_long_prompt_in_a_style_can_be_varied() -> None:
 
 
 def test_second_pass_is_as_many_times_larger_as_was_asked_for() -> None:
-    settled = settle(Wish(prompt="x", width=64, height=48, hires=1.6), ready())
-    assert settled.hires == Hires(104, 80, 0.45)
-    assert settle(Wish(prompt="x"), ready()).hires is None
-    again = edited(settled, FORM | {"size": "64x48"}, ready())
-    assert again.hires == settled.hires
+    resolved = resolve(Options(prompt="x", width=64, height=48, hires=1.6), ready())
+    assert resolved.hires == Hires(104, 80, 0.45)
+    assert resolve(Options(prompt="x"), ready()).hires is None
+    again = edited(resolved, FORM | {"size": "64x48"}, ready())
+    assert again.hires == resolved.hires
 
 
 def test_refiner_is_taken_where_the_model_has_one_and_nobody_says_no() -> None:
-    assert settle(Wish(prompt="x", model="turbo"), ready()).refiner == Refiner("turbo-refiner", 0.2)
-    left_out = settle(Wish(prompt="x", model="turbo", refine=False), ready())
+    assert resolve(Options(prompt="x", model="turbo"), ready()).refiner == Refiner("turbo-refiner", 0.2)
+    left_out = resolve(Options(prompt="x", model="turbo", refine=False), ready())
     assert left_out.refiner is None
     assert edited(left_out, FORM | {"size": "", "steps": ""}, ready()).refiner is None
-    assert settle(Wish(prompt="x"), ready()).refiner is None
+    assert resolve(Options(prompt="x"), ready()).refiner is None
 
 
 def test_few_steps_are_enough_for_the_strength_of_a_start_picture() -> None:
     image = Input("0" * 64, 64, 64)
-    assert settle(Wish(prompt="x", model="turbo", image=image, strength=0.3), ready()).steps == 4
-    assert settle(Wish(prompt="x", image=image, strength=0.3), ready()).steps == 8
-    assert settle(Wish(prompt="x", model="turbo", image=image, strength=0.3, steps=2), ready()).steps == 2
+    assert resolve(Options(prompt="x", model="turbo", image=image, strength=0.3), ready()).steps == 4
+    assert resolve(Options(prompt="x", image=image, strength=0.3), ready()).steps == 8
+    assert resolve(Options(prompt="x", model="turbo", image=image, strength=0.3, steps=2), ready()).steps == 2
 
 
 def test_reroll_keeps_everything_but_the_noise() -> None:
