@@ -86,7 +86,7 @@ def parse(text: str) -> Axis:
 
 
 def resolve(options: Options, x: Axis, y: Axis | None, ready: Ready) -> Grid:
-    """The request that options comes to along these axes, which change nothing but what they name.
+    """The request that options come to along these axes, which change nothing but what they name.
 
     Raises MemberError where what was typed makes no grid.
     """

@@ -85,7 +85,7 @@ def new_seed() -> int:
 
 
 def resolve(options: Options, ready: Ready) -> Imagine:
-    """The request options comes to, the model's defaults filled in. Raises MemberError where it cannot be met."""
+    """The request that options come to, the model's defaults filled in. Raises MemberError where it cannot be met."""
     model = model_of(options.model, ready)
     if options.strength is not None and options.image is None:
         raise MemberError.of(because("strength_of_nothing"))
