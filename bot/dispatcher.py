@@ -96,7 +96,9 @@ class Dispatcher:
 
     async def resume(self) -> None:
         """Take up what the last run left: running jobs wait again, those that have ended are delivered."""
-        await self._jobs.requeue([job.id for job in await self._jobs.in_state("running")])
+        left = [job.id for job in await self._jobs.in_state("running")]
+        # Somebody may hold the database at this moment; that is no reason not to start.
+        await insist(f"that {len(left)} jobs wait again", self._jobs.requeue, left)
         for job in await self._jobs.in_state("queued"):
             self.put(job)
         for kind in get_args(Request):

@@ -41,6 +41,7 @@ class Checker:
 
     def __init__(self, description: Json) -> None:
         self._description = description
+        _know_forwards(description)
         _forbid_unknown_fields(description)
         resource = Resource.from_contents(description, default_specification=DRAFT202012)
         self._registry: Registry[Any] = Registry().with_resource(_URN, resource)
@@ -133,6 +134,12 @@ def _forbid_unknown_fields(description: Json) -> None:
     for name, schema in description["components"]["schemas"].items():
         if "Request" in name and "properties" in schema and "allOf" not in schema:
             schema.setdefault("additionalProperties", False)
+
+
+def _know_forwards(description: Json) -> None:
+    """Let messages be forwarded, as Discord's documentation says in words: this description has forgotten it."""
+    kinds = description["components"]["schemas"]["MessageReferenceType"]["oneOf"]
+    kinds.append({"title": "FORWARD", "description": "Reference used to forward a message", "const": 1})
 
 
 def _by_type(validator: Validator, choices: list[Json], value: Any, schema: Json) -> Iterator[ValidationError]:

@@ -209,6 +209,26 @@ async def test_job_that_was_running_when_the_bot_was_killed_runs_again_with_the_
     assert (again.id, again.state, again.pictures[0].seed) == (job.id, "finished", 42)
 
 
+async def test_database_that_somebody_holds_at_the_start_is_waited_for(
+    jobs: Jobs, studio_of: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await queued(jobs, request(), reply())
+    await jobs.start([job.id])
+    requeue, tries = jobs.requeue, iter([True, False])
+
+    async def held(*job_ids: object) -> None:
+        if next(tries, False):
+            raise sqlite3.OperationalError("database is locked")
+        await requeue(*job_ids)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(jobs, "requeue", held)
+    monkeypatch.setattr("bot.database.RETRY_AFTER_S", (0.01,))
+    studio = studio_of(paint)
+    async with studio.open():
+        [again] = await studio.deliveries(1)
+    assert (again.id, again.state) == (job.id, "finished")
+
+
 async def test_finished_but_undelivered_job_is_delivered_at_the_next_start(jobs: Jobs, studio_of: Open) -> None:
     job = await queued(jobs, request(), reply())
     await jobs.fail(job.id, "out_of_memory", because("Too large."))

@@ -8,7 +8,7 @@ import re
 import pytest
 from playwright.async_api import Browser, BrowserContext, expect
 
-from sandbox.member import Member
+from sandbox.client.member import Member
 from sandbox.server import Sandbox
 from tests.page.conftest import World
 from tests.page.driver import ChatPage, open_page
