@@ -149,7 +149,7 @@ def test_picture_of_a_long_prompt_in_a_style_can_be_varied() -> None:
     assert possible(rerolled(near), ready()).prompt == near.prompt
     form = FORM | {"prompt": near.prompt, "seed": "8"}
     assert edited(near, form, ready()).variations == ()
-    with pytest.raises(MemberError, match="The prompt has 2030 characters with the words of its style and 2000 is the"):
+    with pytest.raises(MemberError, match="The prompt has 2035 characters with the words of its style and 2000 is the"):
         possible(request("x" * 1991, style=style), ready())
 
 

@@ -96,7 +96,7 @@ SOUND: tuple[Request, ...] = (
     ask_for(),
     ask_for(prompt="x" * 2000, negative="x" * 2000, count=4, seed=MAX_SEED),
     # What a picture of a style is varied from holds the style's words too.
-    ask_for(prompt="x" * 5000, negative="x" * 5000, variations=(Variation(1, 0.3),) * 16),
+    ask_for(prompt="x" * 4000, negative="x" * 4000, variations=(Variation(1, 0.3),) * 16),
     ask_for(image=GIVEN, mask=MASK, strength=0.05, control=Control("canny", OTHER, 2.0)),
     ask_for(loras=(Lora("ink", -2.0), Lora("words", 2.0)), hires=Hires(64, 64, 0.05)),
     ask_for(model="sdxl", sampler="Euler", refiner=Refiner("sdxl", 0.5)),

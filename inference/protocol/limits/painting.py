@@ -73,8 +73,10 @@ def _of_words(request: Imagine, model: ModelInfo, ready: Ready) -> Iterator[Reas
     # With the words of a style: what a variation is painted from, and what is made of that, holds them as its own.
     prompt, negative = request.styled
     most = ready.max_prompt_chars
+    if len(prompt) > most and request.style is None:
+        yield because("prompt_chars", chars=len(prompt), most=most)
     if len(prompt) > most:
-        yield because("prompt_chars" if request.style is None else "styled_chars", chars=len(prompt), most=most)
+        yield because("styled_chars", chars=len(prompt), most=most)
     if len(negative) > most:
         yield because("negative_chars", chars=len(negative), most=most)
     for text in (prompt, negative):
