@@ -197,6 +197,16 @@ def test_language_nobody_speaks_accents_every_letter_and_keeps_what_is_no_word()
     assert say("Delete") == "Delete"
 
 
+def test_every_reason_is_said_in_every_language() -> None:
+    with speaking(PSEUDO):
+        for name, text in TEXTS.items():
+            facts = facts_of(text if isinstance(text, str) else text.many)
+            for number in (1, 2):
+                said = why(Reason(name, dict.fromkeys(facts, number)))
+                words = re.sub(r"`[^`]*`|/[a-z]+\b", "", said)
+                assert not re.search("[A-Za-z{}]", words), name
+
+
 async def test_tasks_threads_and_callbacks_speak_as_who_began_them() -> None:
     heard: list[str] = []
     with speaking(PSEUDO):

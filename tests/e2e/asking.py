@@ -65,12 +65,12 @@ async def said(member: Member, reply: Reply) -> tuple[Json, str]:
 async def refusal(member: Member, reply: Reply) -> str:
     """The sentence, shown to the member alone, with which a command that was acknowledged is refused after all."""
     async with asyncio.timeout(30):
-        # First the card says that the picture is read, then for a moment there is no message at all.
-        while [message["flags"] & 64 for message in (shown := await member.settled(reply, quiet_s=0.5)).messages] != [
-            64
-        ]:
+        while True:
+            shown = (await member.settled(reply, quiet_s=0.5)).messages
+            # First the card says that the picture is read, then for a moment there is no message at all.
+            if [message["flags"] & 64 for message in shown] == [64]:
+                return text_of(shown[0])
             await asyncio.sleep(0.05)
-    return text_of(shown.messages[0])
 
 
 def number(message: Json) -> int:

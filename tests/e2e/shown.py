@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sqlite3
 import tomllib
@@ -49,7 +50,7 @@ def plain_words(text: str, known: Iterable[str]) -> list[str]:
     """What of a text is neither accented nor known."""
     for pattern in NO_WORD:
         text = re.sub(pattern, " ", text, flags=re.DOTALL)
-    # Card show what models and operators say escaped.
+    # Cards show what models and operators say escaped.
     text = text.replace("\\", "")
     for one in sorted(known, key=len, reverse=True):
         text = re.sub(rf"(?<!\w){re.escape(one)}(?!\w)", " ", text)
@@ -67,12 +68,23 @@ def names(models: Path, styles: Path) -> set[str]:
 def answers(database: Path) -> set[str]:
     """What models have said of pictures, in their own words."""
     known: set[str] = set()
-    with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as opened:
-        for (row,) in opened.execute("SELECT answer FROM job WHERE answer IS NOT NULL"):
-            answer = msgspec.json.decode(row, type=Answer)
-            known |= {answer.text, *(region.label for region in answer.regions)}
-    opened.close()
+    for (row,) in _rows(database, "SELECT answer FROM job WHERE answer IS NOT NULL"):
+        answer = msgspec.json.decode(row, type=Answer)
+        known |= {answer.text, *(region.label for region in answer.regions)}
     return known - {""}
+
+
+def drawn(database: Path) -> Iterator[tuple[str, str]]:
+    """By which task, and what the engine was told to write into pictures."""
+    for kind, row in _rows(database, "SELECT kind, request FROM job WHERE kind IN ('compare', 'grid')"):
+        request = msgspec.json.decode(row)
+        for text in request["captions"] if kind == "compare" else [*request["columns"], *request["rows"]]:
+            yield kind, text
+
+
+def _rows(database: Path, query: str) -> list[Any]:
+    with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as opened:
+        return opened.execute(query).fetchall()
 
 
 def _registers(entry: Json) -> bool:

@@ -10,6 +10,7 @@ import asyncio
 import io
 import re
 import signal
+import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -288,6 +289,9 @@ async def test_menus_of_messages(ada: Scripted, linus: Scripted) -> None:
 async def test_uploads_that_are_none(ada: Scripted) -> None:
     """What is wrong with a file, wherever that is found."""
     whole = boats()[1]
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.writestr("1", "1")
     for name, data in (
         ("6.7z", b"1"),
         ("7.png", whole[: len(whole) // 2]),
@@ -295,7 +299,8 @@ async def test_uploads_that_are_none(ada: Scripted) -> None:
         ("9.png", png(Image.new("RGB", (512, 8)))),
         ("10.png", png(Image.new("RGB", (4, 4)))),
         ("11.png", png(Image.new("1", (7000, 7000)))),
-        ("12.png", whole + b"%PDF-1.4"),
+        ("12.png", whole[:33] + b"%PDF-1.4" + whole[33:]),
+        ("14.png", whole + archive.getvalue()),
         ("13.png", whole + b"1"),
     ):
         await ada.refused(await ada.command("upscale", {}, files={"image": (name, data)}))
@@ -380,16 +385,26 @@ async def test_results_that_discord_does_not_take(studio: Studio, ada: Scripted)
         await ada.settled(await ada.press(smaller, "original"), quiet_s=1)
     finally:
         await ada.faults(attachment_size_limit=10 * 2**20)
-    reply = await ada.command(f"/imagine prompt:房 {LONG} seed:31")
-    await ada.wait_for(reply.message, lambda message: "▰" in text_of(message))
-    await ada.faults(failures=[EDIT | {"status": 400, "times": None}])
-    try:
-        addressed = accented("for {member}").replace("{member}", "<@")
-        async with asyncio.timeout(120):
-            while addressed not in str((await ada.state())["messages"]):  # noqa: ASYNC110 - asks a server
-                await asyncio.sleep(0.3)
-    finally:
-        await ada.faults(failures=[])
+    for refusals in range(3):
+        reply = await ada.command(f"/imagine prompt:房 {LONG} seed:{refusals}")
+        await ada.wait_for(reply.message, lambda message: "▰" in text_of(message))
+        send = {"method": "POST", "route": f"/channels/{reply.message['channel_id']}/messages"}
+        await ada.faults(failures=[EDIT | {"status": 400, "times": None}, send | {"status": 400, "times": refusals}])
+        try:
+            await addressed(ada, number(reply.message))
+        finally:
+            await ada.faults(failures=[])
+
+
+async def addressed(member: Member, job: int) -> None:
+    """Wait for the message of its own that tells a member how their job ended."""
+    line = accented("for {member}").replace("{member}", "<@")
+    async with asyncio.timeout(120):
+        while True:
+            for message in (await member.state())["messages"]:
+                if line in (text := text_of(message)) and f"#{job}" in text:
+                    return
+            await asyncio.sleep(0.3)
 
 
 async def test_what_may_not_be_done_here(studio: Studio, ada: Scripted, linus: Scripted, barbara: Scripted) -> None:
@@ -456,7 +471,8 @@ async def test_no_word_is_left_that_was_not_translated(studio: Studio, ada: Scri
     log = await ada.log()
     known = shown.names(studio.data.parent / "models.toml", ROOT / "styles.toml")
     known |= shown.answers(studio.data / "easel.sqlite3") | TYPED
-    seen = [*shown.said(log), *shown.registered(log)]
+    seen = [*shown.said(log), *shown.registered(log), *shown.drawn(studio.data / "easel.sqlite3")]
+    assert {where for where, _ in seen} >= {"compare", "grid", "imagine prompt"}
     assert len({text for _, text in seen}) > 300
     left = {
         (where, text, word)
