@@ -81,7 +81,7 @@ def parse(text: str) -> Axis:
     [row] = csv.reader([" ".join(match[2].split())], skipinitialspace=True)
     found = tuple(value.strip() for value in row if value.strip())
     if not found:
-        raise MemberError("The axis {axis} has no values: write some with commas between them.", axis=name)
+        raise MemberError("The axis `{axis}` has no values: write some with commas between them.", axis=name)
     return Axis(name, found)
 
 
@@ -92,7 +92,7 @@ def resolve(options: Options, x: Axis, y: Axis | None, ready: Ready) -> Grid:
     """
     # Words and LoRAs can stand beside others of their kind; of everything else a picture has one.
     if y is not None and x.name == y.name and x.name not in ("prompt", "lora"):
-        raise MemberError("Both axes change the {axis}: choose something else for one of them.", axis=x.name)
+        raise MemberError("Both axes change the `{axis}`: choose something else for one of them.", axis=x.name)
     for axis in (x, y):
         if axis is not None and axis.name == "prompt" and axis.values[0] not in options.prompt:
             raise MemberError(

@@ -49,8 +49,8 @@ def test_an_axis_is_a_name_and_its_values(text: str, axis: Axis) -> None:
         ("hats 1, 2", "'hats 1, 2' is no axis: begin with one of steps, guidance, .*, for example `steps 4, 8, 12`."),
         ("4, 8", "'4, 8' is no axis"),
         ("", "'' is no axis"),
-        ("steps", "The axis steps has no values: write some with commas between them."),
-        ("steps , ,", "The axis steps has no values"),
+        ("steps", "The axis `steps` has no values: write some with commas between them."),
+        ("steps , ,", "The axis `steps` has no values"),
     ],
 )
 def test_what_is_no_axis_gets_a_sentence(text: str, sentence: str) -> None:
@@ -106,7 +106,7 @@ def test_two_axes_of_loras_and_the_prompts_own_tags_add_up() -> None:
 @pytest.mark.parametrize(
     ("x", "y", "sentence"),
     [
-        ("steps 4, 8", "steps 2", "Both axes change the steps: choose something else for one of them."),
+        ("steps 4, 8", "steps 2", "Both axes change the `steps`: choose something else for one of them."),
         ("prompt green, blue", None, "The prompt does not hold 'green': begin the values with words that stand in it"),
         ("steps 1,2,3,4,5", "guidance 1,2,3,4", "This grid has 20 pictures and 16 is the most: name fewer values."),
         ("steps 4, 900", None, "Steps 900 does not fit: choose a number from 1 to 150."),

@@ -1,0 +1,507 @@
+"""Whatever a member can see goes through the catalogues: the real bot speaks the language that nobody speaks, members
+use all that it has, and no word is left that was not translated.
+
+What they type has no letters that could be taken for one of ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import re
+import signal
+import zipfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from discord import app_commands
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from bot import commands
+from bot.requests import grids
+from bot.words import say, speaking
+from bot.words.catalogues import PSEUDO
+from sandbox.client.member import Json, Member, Reply, buttons_of, text_of
+from sandbox.server import Sandbox
+from starter.render import render
+from tests.e2e import shown
+from tests.e2e.asking import BOATS, QUICK, png
+from tests.e2e.conftest import ROOT, Studio
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+LONG = "steps:50 count:4"
+EDIT = {"method": "PATCH", "route": "/webhooks/{}/{}/messages/{}"}
+UNSAFE = "a large red mushroom on a meadow by day, flat style"
+"""What the starter's checker withholds."""
+
+TYPED = {UNSAFE, "euler"}
+"""What members typed that has letters all the same."""
+
+AXES = {*grids.EXAMPLES, "lora neon:0, neon:0.5, neon:1", ", ".join(grids.NAMES)}
+"""What is to be typed as it is, like the names of options: how grids are written."""
+
+done: set[str] = set()
+"""What members have used: commands, menus, options with completion, buttons, forms."""
+
+
+class Scripted(Member):
+    """A member who keeps book."""
+
+    async def command(self, command: str, options: Any = None, **more: Any) -> Reply:
+        done.add(command.split()[0].removeprefix("/"))
+        return await super().command(command, options, **more)
+
+    async def menu_command(self, name: str, **more: Any) -> Reply:
+        done.add(name)
+        return await super().menu_command(name, **more)
+
+    async def complete(self, command: str, focused: str, **options: Any) -> list[Json]:
+        done.add(f"{command} {focused}")
+        return await super().complete(command, focused, **options)
+
+    async def press(self, message: Json, action: str, index: int = 0, **more: Any) -> Reply:
+        """Press the button of this action, whatever it is called."""
+        done.add(f"press {action}")
+        found = [str(button["custom_id"]) for button in buttons_of(message)]
+        [custom_id] = [one for one in found if re.fullmatch(rf"easel:{action}:\d+" + f":{index}" * bool(index), one)]
+        return await self.click(message, custom_id, **more)
+
+    async def submit(self, opened: Reply, values: Any, **more: Any) -> Reply:
+        assert opened.modal is not None
+        done.add("submit " + re.sub("message:|new:", "", opened.modal["custom_id"]).split(":")[1])
+        return await super().submit(opened, values, **more)
+
+    async def cancel(self, message: Json) -> None:
+        """Press Cancel."""
+        await self.press(message, "cancel", until="acknowledged")
+
+    async def ended(self, reply: Reply) -> Json:
+        """The message of a job that has ended, well or badly."""
+        return await self.wait_for(reply.message, lambda message: "delete" in actions(message), timeout_s=120)
+
+    async def made(self, reply: Reply) -> Json:
+        """The message of a job that has ended well."""
+        assert not reply.message["flags"] & 64, text_of(reply.message)
+        message = await self.ended(reply)
+        assert "again" not in actions(message), text_of(message)
+        return message
+
+    async def refused(self, reply: Reply) -> str:
+        """What is said to the member alone, at once or after a reply that is taken back."""
+        async with asyncio.timeout(30):
+            while True:
+                answered = await self.settled(reply, quiet_s=0.3)
+                if private := [text_of(message) for message in answered.messages if message["flags"] & 64]:
+                    return private[0]
+                await asyncio.sleep(0.1)
+
+
+def actions(message: Json) -> set[str]:
+    """What the buttons of a message do."""
+    return {str(button["custom_id"]).split(":")[1] for button in buttons_of(message)}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Studio]:
+    """As everywhere, but in that language, with a second model that is checked, and little room in the queue."""
+    folder: Path = tmp_path_factory.mktemp("words")
+    catalogue = (ROOT / "models.toml").read_text().replace('"starter/models', f'"{ROOT}/starter/models')
+    [starter] = re.findall(r"^\[models\.starter\]\n(?:[^\n]+\n)+", catalogue, re.MULTILINE)
+    checked = starter.replace("[models.starter]", '[models.checked]\nchecker = "starter"')
+    (folder / "models.toml").write_text(f"{catalogue}\n{checked}")
+    (folder / "styles.toml").write_text((ROOT / "styles.toml").read_text())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EASEL_MODELS", str(folder / "models.toml"))
+        patch.setenv("EASEL_LANGUAGE", PSEUDO)
+        patch.setenv("EASEL_MAX_WAITING", "4")
+        patch.setenv("EASEL_MAX_WAITING_PER_MEMBER", "3")
+        async with Sandbox() as sandbox:
+            opened = Studio(sandbox, folder / "data")
+            try:
+                await opened.start()
+                yield opened
+            finally:
+                await opened.close()
+
+
+def member(name: str) -> Any:
+    @pytest_asyncio.fixture(loop_scope="module", name=name.lower())
+    async def fixture(studio: Studio) -> AsyncIterator[Scripted]:
+        async with Scripted(studio.sandbox.url, name) as opened:
+            yield opened
+
+    return fixture
+
+
+ada, linus, barbara = member("Ada"), member("Linus"), member("Barbara")
+
+
+def boats() -> tuple[str, bytes]:
+    return "1.png", png(render(BOATS, 256))
+
+
+def number(message: Json) -> int:
+    found = re.search(r"#(\d+)", text_of(message))
+    assert found is not None
+    return int(found[1])
+
+
+async def test_painting_and_all_that_goes_on_from_there(ada: Scripted, linus: Scripted) -> None:
+    """/imagine, its buttons and its forms."""
+    two = await ada.made(await ada.command(f"/imagine prompt:{{红|蓝}}房 negative:{{雾|雨}} {QUICK} seed:7 count:2"))
+    await ada.made(await ada.press(two, "upscale", 1))
+    varied = await ada.made(await ada.press(two, "vary", 1))
+    await ada.made(await ada.press(varied, "reroll"))
+    form = await ada.press(two, "edit")
+    await ada.made(await ada.submit(form, {"prompt": "房", "steps": "4", "size": "64x64"}))
+    for wrong in ({"steps": "?"}, {"size": "?"}, {"seed": "?"}, {"steps": "4000"}):
+        await ada.refused(await ada.submit(await ada.press(two, "edit"), {"prompt": "房", **wrong}))
+    message = await ada.write("画", boats())
+    form = await linus.menu_command("Reimagine", message=message)
+    await linus.made(await linus.submit(form, {"prompt": "船", "strength": "0,5"}))
+    form = await linus.menu_command("Reimagine", message=message)
+    await linus.refused(await linus.submit(form, {"prompt": "船", "strength": "?"}))
+    options = {"prompt": "房", "seed": "3", "steps": 4, "style": "watercolour", "lora": "neon:0.5", "hires": 1.5}
+    followed = await ada.made(await ada.command("imagine", options, files={"control_image": boats()}))
+    await ada.made(await ada.press(followed, "compare"))
+    await ada.press(followed, "delete", until="acknowledged")
+    form = await ada.command("/compose")
+    await ada.made(await ada.submit(form, {"subject": "房", "environment": "夜", "style": ["cartoon"]}))
+    await ada.refused(await ada.submit(await ada.command("/compose"), {"subject": "(红:99)"}))
+
+
+async def test_grids_and_paintings_again(ada: Scripted) -> None:
+    """/grid, /reroll and what is wrong with them."""
+    for axis in ("guidance 2", "sampler DDIM", "seed 1", "style cartoon", "lora neon:1", "prompt 房"):
+        await ada.made(
+            await ada.command("grid", {"prompt": "房", "x": "steps 2", "y": axis, "width": 32, "height": 32})
+        )
+    table = await ada.made(await ada.command("/grid prompt:房 x:steps 2, 3 seed:7"))
+    again = await ada.made(await ada.press(table, "regrid"))
+    await ada.made(await ada.command("reroll", {"job": number(again), "seed": "new"}))
+    one = await ada.made(await ada.command("classify", {"labels": "猫, 船"}, files={"image": boats()}))
+    for options in ({"job": number(one)}, {"job": 90_000}):
+        await ada.refused(await ada.command("reroll", options))
+    for x, y in (
+        ("帽 1", None),
+        ("steps", None),
+        ("steps 4, 900", None),
+        ("steps 1,2,3,4,5", "seed 1,2,3,4"),
+        ("prompt 猫, 狗", None),
+        ("steps 2", "steps 3"),
+        ("guidance ?", None),
+        ("lora neon:?", None),
+        ("lora 帽", None),
+    ):
+        await ada.refused(await ada.command("grid", {"prompt": "房", "x": x} | ({"y": y} if y else {})))
+    table = await ada.made(await ada.command("/grid prompt:房 x:seed 1, 2 steps:2"))
+    await ada.refused(await ada.press(table, "regrid"))
+
+
+async def test_parts_painted_anew(ada: Scripted) -> None:
+    """/edit, its masks, and what is wrong with them."""
+    asked = {"prompt": "菇", "seed": "5"}
+    mask = await ada.made(await ada.command("edit", {**asked, "what": "boats"}, files={"image": boats()}))
+    TYPED.add("boats")
+    for action in ("shrink", "grow", "invert"):
+        await ada.made(await ada.press(mask, action))
+    await ada.made(await ada.press(mask, "paint"))
+    TYPED.add("the red rocket")
+    await ada.made(await ada.command("edit", {**asked, "what": "the red rocket"}, files={"image": boats()}))
+    await ada.made(await ada.command("edit", {**asked, "extend": "right"}, files={"image": boats()}))
+    black = {"image": boats(), "mask": ("2.png", png(Image.new("L", (64, 64))))}
+    await ada.refused(await ada.command("edit", asked, files=black))
+    await ada.refused(await ada.command("edit", asked, files={"image": boats()}))
+    await ada.refused(await ada.command("edit", {**asked, "what": "船", "extend": "left"}, files={"image": boats()}))
+    await ada.refused(await ada.command("edit", {**asked, "what": " "}, files={"image": boats()}))
+    await ada.refused(await ada.command("edit", asked))
+    await ada.refused(await ada.command("edit", {**asked, "picture": 2}))
+    await ada.refused(await ada.command("edit", {**asked, "job": 1}, files={"image": boats()}))
+    wide = png(Image.new("RGB", (5000, 5000)))
+    await ada.refused(await ada.command("edit", {**asked, "extend": "all"}, files={"image": ("3.png", wide)}))
+
+
+async def test_questions_about_pictures(ada: Scripted, linus: Scripted) -> None:
+    """/describe, /classify, /upscale, their buttons and their form."""
+    painted = await ada.made(await ada.command(f"/imagine prompt:房 {QUICK} seed:3"))
+    told = await ada.made(await ada.command("describe", {"job": number(painted), "task": "caption"}))
+    for place in (0, 1, 2):
+        await ada.made(await ada.press(told, "also", place))
+    await ada.made(await ada.press(told, "realise"))
+    found = await ada.made(await ada.command("describe", {"task": "detect objects"}, files={"image": boats()}))
+    await ada.press(found, "delete", until="acknowledged")
+    foreign = PngInfo()
+    foreign.add_text("parameters", "Steps: 4, Seed: 1")
+    stream = io.BytesIO()
+    render(BOATS, 256).save(stream, format="PNG", pnginfo=foreign)
+    await ada.made(await ada.command("describe", {}, files={"image": ("4.png", stream.getvalue())}))
+    for options in ({"task": "segment"}, {"task": "caption", "text": "船"}, {"task": "find", "text": "<船>"}):
+        await ada.refused(await ada.command("describe", options, files={"image": boats()}))
+    for task, text in (("find", "船"), ("read text", None), ("caption regions", None)):
+        options = {"task": task} | ({"text": text} if text else {})
+        await ada.made(await ada.command("describe", options, files={"image": boats()}))
+    bars = await ada.made(await ada.command("classify", {"labels": "房, 船, 猫"}, files={"image": boats()}))
+    await ada.made(await ada.submit(await ada.press(bars, "relabel"), {"labels": "红, 蓝"}))
+    await ada.refused(await ada.submit(await ada.press(bars, "relabel"), {"labels": "红"}))
+    await ada.made(await ada.command("classify", {"set": "things"}, files={"image": boats()}))
+    await ada.refused(await ada.command("classify", {"set": "?"}, files={"image": boats()}))
+    enlarged = await ada.made(await ada.command("upscale", {"factor": 2}, files={"image": boats()}))
+    await ada.made(await ada.press(enlarged, "describe"))
+    await ada.refused(await ada.command("upscale", {"denoise": 0.5}, files={"image": boats()}))
+    for options in ({"job": number(painted), "picture": 4}, {"job": number(told)}, {"picture": 2}, {}):
+        await ada.refused(await ada.command("upscale", options))
+
+
+async def test_menus_of_messages(ada: Scripted, linus: Scripted) -> None:
+    """On results, on what others wrote, and on what shows nothing."""
+    two = await ada.made(await ada.command(f"/imagine prompt:房 {QUICK} seed:8 count:2"))
+    for menu, action in (("Upscale", "upscale"), ("Describe", "describe"), ("Classify", "classify")):
+        asked = await linus.menu_command(menu, message=two)
+        await linus.made(await linus.press(asked.message, action, 1))
+    asked = await linus.menu_command("Reimagine", message=two)
+    form = await linus.press(asked.message, "reimagine", 1)
+    await linus.made(await linus.submit(form, {"prompt": "屋", "strength": "0.1"}))
+    await linus.settled(await linus.menu_command("Show recipe", message=two), quiet_s=0.5)
+    bare = await ada.write("画", boats())
+    asked_of = await ada.made(await ada.command("classify", {"labels": "房, 船"}, files={"image": boats()}))
+    comfy = PngInfo()
+    comfy.add_text("workflow", "{}")
+    stream = io.BytesIO()
+    render(BOATS, 64).save(stream, format="PNG", pnginfo=comfy)
+    foreign = await ada.write("画", ("5.png", stream.getvalue()))
+    slow = await ada.command(f"/imagine prompt:房 {LONG}")
+    for message in (bare, asked_of, foreign, slow.message):
+        await linus.settled(await linus.menu_command("Show recipe", message=message), quiet_s=0.5)
+    await ada.cancel(slow.message)
+    await ada.ended(slow)
+    words = await ada.write("画")
+    for message in (words, asked_of):
+        await linus.refused(await linus.menu_command("Upscale", message=message))
+    form = await linus.menu_command("Reimagine", message=bare)
+    assert form.modal is not None
+    await linus.refused(await linus.forge_modal("easel:message:reimagine:1", {"prompt": "船", "strength": ""}))
+
+
+async def test_uploads_that_are_none(ada: Scripted) -> None:
+    """What is wrong with a file, wherever that is found."""
+    whole = boats()[1]
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.writestr("1", "1")
+    for name, data in (
+        ("6.7z", b"1"),
+        ("7.png", whole[: len(whole) // 2]),
+        ("8.png", b"1"),
+        ("9.png", png(Image.new("RGB", (512, 8)))),
+        ("10.png", png(Image.new("RGB", (4, 4)))),
+        ("11.png", png(Image.new("1", (7000, 7000)))),
+        ("12.png", whole[:33] + b"%PDF-1.4" + whole[33:]),
+        ("14.png", whole + archive.getvalue()),
+        ("13.png", whole + b"1"),
+    ):
+        await ada.refused(await ada.command("upscale", {}, files={"image": (name, data)}))
+
+
+async def test_limits_of_painting(ada: Scripted) -> None:
+    """What the one rule finds, and what is no name of anything."""
+    for options in (
+        {"model": "?"},
+        {"model": "sdxl"},
+        {"style": "?"},
+        {"sampler": "euler"},
+        {"seed": "?"},
+        {"steps": 900},
+        {"guidance": 90.0},
+        {"count": 90},
+        {"width": 33},
+        {"height": 8},
+        {"width": 128, "height": 256},
+        {"strength": 0.5},
+        {"hires": 9.0},
+        {"hires_strength": 0.5},
+        {"refine": True},
+        {"lora": "?"},
+        {"lora": "neon, neon"},
+        {"lora": "neon:?"},
+        {"control": "starter"},
+        {"negative": "雾" * 5000},
+        {"prompt": " "},
+        {"prompt": "房" * 5000},
+    ):
+        await ada.refused(await ada.command("imagine", {"prompt": "房", **options}))
+    withheld = await ada.ended(await ada.command("imagine", {"prompt": UNSAFE, "seed": "1", "model": "checked"}))
+    assert "again" in actions(withheld)
+    await ada.press(withheld, "delete", until="acknowledged")
+
+
+async def test_what_stands_in_the_queue(studio: Studio, ada: Scripted, linus: Scripted) -> None:
+    """Places, progress, cancelling, the engine's end, and no more room."""
+    slow = await ada.command(f"/imagine prompt:房 {LONG}")
+    await ada.wait_for(slow.message, lambda message: "▰" in text_of(message))
+    waiting = [await ada.command(f"/imagine prompt:房 {LONG}") for _ in range(3)]
+    await ada.wait_for(waiting[1].message, lambda message: "2" in text_of(message).rpartition("#")[2])
+    await ada.refused(await ada.command(f"/imagine prompt:房 {QUICK}"))
+    waiting.append(await linus.command(f"/imagine prompt:房 {LONG}"))
+    await linus.refused(await linus.command(f"/imagine prompt:房 {QUICK}"))
+    await linus.refused(await linus.press(waiting[0].message, "cancel"))
+    studio.kill_engine()
+    await ada.wait_for(
+        waiting[0].message, lambda message: accented("the engine is being started again") in text_of(message)
+    )
+    for reply in (*waiting[:3], slow):
+        await ada.cancel(reply.message)
+    await linus.cancel(waiting[3].message)
+    for reply in (slow, *waiting):
+        cancelled = await ada.ended(reply)
+    again = await linus.press(cancelled, "again")
+    await linus.cancel(again.message)
+    cancelled = await linus.ended(again)
+    await ada.refused(await ada.press(cancelled, "delete"))
+    await linus.press(cancelled, "delete", until="acknowledged")
+
+
+async def test_job_that_stops_the_engine_twice(studio: Studio, ada: Scripted) -> None:
+    """It is set aside in words."""
+    running = await ada.command(f"/imagine prompt:房 {LONG} seed:4")
+    for _ in range(2):
+        message = await ada.wait_for(running.message, lambda message: "▰" in text_of(message), timeout_s=120)
+        studio.kill_engine()
+        await ada.wait_for(
+            message, lambda message: "▰" not in text_of(message) or "delete" in actions(message), timeout_s=120
+        )
+    await ada.ended(running)
+
+
+async def test_results_that_discord_does_not_take(studio: Studio, ada: Scripted) -> None:
+    """Smaller, barer, and elsewhere."""
+    await ada.faults(attachment_size_limit=15_000)
+    try:
+        smaller = await ada.made(await ada.command("upscale", {}, files={"image": boats()}))
+        await ada.press(smaller, "original")
+        await ada.settled(await ada.press(smaller, "original"), quiet_s=1)
+    finally:
+        await ada.faults(attachment_size_limit=10 * 2**20)
+    for refusals in range(3):
+        reply = await ada.command(f"/imagine prompt:房 {LONG} seed:{refusals}")
+        await ada.wait_for(reply.message, lambda message: "▰" in text_of(message))
+        send = {"method": "POST", "route": f"/channels/{reply.message['channel_id']}/messages"}
+        await ada.faults(failures=[EDIT | {"status": 400, "times": None}, send | {"status": 400, "times": refusals}])
+        try:
+            await addressed(ada, number(reply.message))
+        finally:
+            await ada.faults(failures=[])
+
+
+async def addressed(member: Member, job: int) -> None:
+    """Wait for the message of its own that tells a member how their job ended."""
+    line = accented("for {member}").replace("{member}", "<@")
+    async with asyncio.timeout(120):
+        while True:
+            for message in (await member.state())["messages"]:
+                if line in (text := text_of(message)) and f"#{job}" in text:
+                    return
+            await asyncio.sleep(0.3)
+
+
+async def test_what_may_not_be_done_here(studio: Studio, ada: Scripted, linus: Scripted, barbara: Scripted) -> None:
+    """By whom, to what, with what is older than this version."""
+    message = await ada.made(await ada.command(f"/imagine prompt:房 {QUICK} seed:900"))
+    await barbara.permit("imagine", {"member": "Linus", "allow": False})
+    await linus.refused(await linus.press(message, "vary"))
+    await barbara.permit("imagine")
+    await linus.refused(await linus.press(message, "delete"))
+    two = await ada.made(await ada.command(f"/imagine prompt:房 {QUICK} seed:8 count:2"))
+    asked = await linus.menu_command("Upscale", message=two)
+    await ada.press(two, "delete", until="acknowledged")
+    await linus.refused(await linus.press(asked.message, "upscale"))
+    await linus.refused(await linus.forge_modal("easel:new:unheardof:1", {}))
+    slow = await ada.command(f"/imagine prompt:房 {LONG}")
+    await ada.faults(failures=[EDIT | {"delay_s": 4.0, "times": None}])
+    await ada.cancel(slow.message)
+    await ada.refused(await ada.press(slow.message, "cancel"))
+    await ada.faults(failures=[])
+    await ada.ended(slow)
+    reply = await ada.command("/upscale", {"factor": 2}, files={"image": boats()})
+    await studio.stop(signal.SIGKILL)
+    await studio.start()
+    await ada.ended(reply)
+
+
+async def test_choices_are_offered_for_whatever_is_typed(ada: Scripted) -> None:
+    """All that Discord asks for while a member types."""
+    await ada.made(await ada.command("classify", {"labels": "房, 船"}, files={"image": boats()}))
+    for command, option in completed():
+        assert isinstance(await ada.complete(command, option, **{option: ""}), list)
+    assert await ada.complete("imagine", "lora", lora="neon:1, ") == []
+    assert await ada.complete("imagine", "lora", lora="")
+
+
+def completed() -> list[tuple[str, str]]:
+    """The options whose choices the bot is asked for."""
+    return [
+        (command.name, parameter.display_name)
+        for command in commands.load().commands.values()
+        if isinstance(command, app_commands.Command)
+        for parameter in command.parameters
+        if parameter.autocomplete
+    ]
+
+
+def accented(word: str) -> str:
+    """A text as the language that nobody speaks has it."""
+    with speaking(PSEUDO):
+        return say(word)
+
+
+async def test_members_have_used_all_that_there_is() -> None:
+    """So that nothing new goes untranslated because nobody looked at it."""
+    slices = commands.load()
+    there = {command.name for command in slices.commands.values()}
+    there |= {f"press {action}" for action in slices.presses} | {f"submit {action}" for action in slices.forms}
+    there |= {" ".join(one) for one in completed()}
+    assert there - done == set()
+
+
+async def test_no_word_is_left_that_was_not_translated(studio: Studio, ada: Scripted) -> None:
+    """In any message, form, list of choices or description."""
+    log = await ada.log()
+    known = shown.names(studio.data.parent / "models.toml", ROOT / "styles.toml")
+    known |= shown.answers(studio.data / "easel.sqlite3") | TYPED | AXES
+    seen = [*shown.said(log), *shown.registered(log), *shown.drawn(studio.data / "easel.sqlite3")]
+    assert {where for where, _ in seen} >= {"compare", "grid", "imagine prompt"}
+    assert len({text for _, text in seen}) > 300
+    left = {
+        f"{text!r} in {where}: {', '.join(words)}" for where, text in seen if (words := shown.plain_words(text, known))
+    }
+    assert not left, "\n".join(sorted(left))
+
+
+async def test_word_that_is_left_would_be_found() -> None:
+    """Wherever a label, a sentence or a description stands."""
+
+    def said(body: Json) -> list[str]:
+        texts = shown.said([{"method": "POST", "path": "/x", "request": body}])
+        return [word for _, text in texts for word in shown.plain_words(text, {"Starter"})]
+
+    assert said({"components": [{"type": 17, "components": [{"type": 10, "content": "**房**\n-# #1 · ready"}]}]}) == [
+        "ready"
+    ]
+    assert said({"components": [{"components": [{"type": 2, "label": "Delete", "custom_id": "easel:delete:1"}]}]}) == [
+        "Delete"
+    ]
+    assert said({"data": {"title": "Éđíť", "components": [{"label": "Steps", "component": {"value": "none"}}]}}) == [
+        "Steps"
+    ]
+    assert said({"data": {"choices": [{"name": "Starter (Starter) · old", "value": "x"}]}}) == ["old"]
+    assert said(
+        {"attachments": [{"filename": "x.png", "description": "alt"}], "content": "`code` <t:1:R> /imagine"}
+    ) == ["alt"]
+    option = {"name": "x", "description": "One", "choices": [{"name": "two", "value": 1}]}
+    command = {"name": "imagine", "description": "Óñé", "description_localizations": None, "options": [option]}
+    found = shown.registered([{"method": "PUT", "path": "/applications/1/commands", "request": [command]}])
+    assert {word for _, text in found for word in shown.plain_words(text, ())} == {"One", "two"}
