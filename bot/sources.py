@@ -17,7 +17,10 @@ from bot.custom_ids import OfJob
 from bot.errors import MemberError
 from bot.job import Job
 from bot.pictures.posted import Posted
+from bot.words import N_
 from inference.protocol import Imagine, Input, because
+
+ONE_OF_BOTH = N_("Give either a picture as `image`, or the number of a job as `job`.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ async def of_options(
     if job is None and picture is not None:
         raise MemberError("`picture` says which of a job's pictures is meant: give the job's number as `job` as well.")
     if job is not None and image is not None:
-        raise MemberError("Give either a picture as `image`, or the number of a job as `job`.")
+        raise MemberError(ONE_OF_BOTH)
     if job is not None:
         return _made(await find(interaction, job), (picture or 1) - 1)
     return None if image is None else Source(Posted.of(image))
@@ -74,7 +77,7 @@ async def needed(
     """The same, for a command that does nothing without. Raises MemberError where they name none as well."""
     source = await of_options(interaction, image, job, picture)
     if source is None:
-        raise MemberError("Give either a picture as `image`, or the number of a job as `job`.")
+        raise MemberError(ONE_OF_BOTH)
     return source
 
 

@@ -111,9 +111,13 @@ async def edit(
     async def prepare(folder: Path, image: Upload, mask: Upload | None = None) -> Mapping[str, Upload]:
         return await admission.workshop.uploads.run(masks.prepare, folder, image, mask, extend)
 
+    pictures = {"image": source.picture}
+    if mask is not None:
+        # It is brought to its picture's size when it is read.
+        pictures["mask"] = replace(Posted.of(mask), width=source.picture.width, height=source.picture.height)
     await admission.submit_on(
         interaction,
-        {"image": source.picture} | ({} if mask is None else {"mask": Posted.of(mask)}),
+        pictures,
         build,
         prepare=prepare if what is None else None,
         parent_id=source.parent_id,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from bot.errors import MemberError
-from inference.protocol import Input, Ready, Request, limits
+from bot.requests import require_possible
+from inference.protocol import Input, Ready, Request
 
 SHAPES = tuple(shape for long in (8, 16, 32, 64, 128, 256) for shape in ((long, 8), (8, long)))
 """Pictures of all proportions that are read, as small as they may be: what is too large of these is so of any."""
@@ -25,14 +26,11 @@ def draft(pictures: Mapping[str, Input], build: Build, ready: Ready) -> Request:
     for shape in (None, *SHAPES):
         try:
             made = build(**{name: _shaped(picture, shape) for name, picture in pictures.items()})
+            require_possible(made, ready)
         except MemberError as error:
             refusals.append(error)
-            continue
-        wrong = limits.problem(made, ready)
-        # A mask is brought to its picture's size when it is read.
-        if wrong is None or wrong.name == "mask_size":
+        else:
             return made
-        refusals.append(MemberError.of(wrong))
     raise refusals[0]
 
 

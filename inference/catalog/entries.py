@@ -12,7 +12,7 @@ import msgspec
 
 from inference.families import FAMILIES
 from inference.protocol import DescribeTask
-from inference.protocol.limits import MAX_LABEL_CHARS, MAX_LABELS
+from inference.protocol.limits import MAX_CONTROL_WEIGHT, MAX_LABEL_CHARS, MAX_LABELS, MAX_LORA_WEIGHT
 
 Kind = Literal[
     "model", "refiner", "upscaler", "describer", "classifier", "decoder", "checker", "lora", "control", "annotator"
@@ -45,7 +45,7 @@ DETECTOR_FILES: Mapping[AnnotatorKind, tuple[str, ...]] = {
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 """What a network's weights are kept in on a GPU."""
 
-Weight = Annotated[float, msgspec.Meta(ge=-2, le=2)]
+Weight = Annotated[float, msgspec.Meta(ge=-MAX_LORA_WEIGHT, le=MAX_LORA_WEIGHT)]
 Pixels = Annotated[int, msgspec.Meta(ge=8, le=8192)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Guidance = Annotated[float, msgspec.Meta(ge=0, le=50)]
@@ -124,11 +124,6 @@ class ModelEntry(PipelineEntry, frozen=True, kw_only=True, forbid_unknown_fields
     weights: Precision = "full"
     compile: bool = False
     channels_last: bool = False
-
-    @property
-    def guided(self) -> bool:
-        """Whether members may ask for any guidance: at 1 there is none yet."""
-        return self.max_guidance > 1
 
     @property
     def partners(self) -> dict[Kind, str]:
@@ -241,7 +236,7 @@ class ControlEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_fields
     models: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     annotator: str
     """Turns a member's picture into what it was trained to follow: built in, or an `[annotators.NAME]`."""
-    weight: Annotated[float, msgspec.Meta(ge=0, le=2)] = 1.0
+    weight: Annotated[float, msgspec.Meta(ge=0, le=MAX_CONTROL_WEIGHT)] = 1.0
 
     @property
     def partners(self) -> dict[Kind, str]:

@@ -14,6 +14,7 @@ import pytest
 from bot import environment, settings
 from bot.engine import factory
 from bot.engine import process as process_module
+from bot.engine.local import ProcessLane
 from bot.engine.process import InferenceProcess
 from bot.errors import EngineDied, OperatorError
 from inference.protocol import Classify, Event, Finished, Imagine, Input, Request
@@ -91,6 +92,23 @@ def quick(number: int) -> Classify:
 
 async def events(engine: InferenceProcess, *requests: Request) -> list[Event]:
     return [event async for event in engine.run(requests)]
+
+
+async def test_as_many_pictures_share_a_pass_as_the_engine_says_for_their_size(
+    engine_of: Callable[..., InferenceProcess],
+) -> None:
+    script = """
+from msgspec.structs import replace
+told = ready()
+send(replace(told, models=(replace(told.models[0], batch=4),)))
+receive()
+"""
+    async with running(engine_of(script)) as process:
+        lane = ProcessLane("slow", process, quick=False)
+        assert lane.capacity(request()) == 4
+        assert lane.capacity(request(width=128)) == 1
+        assert lane.capacity(request(model="gone")) == 1
+        assert lane.capacity(quick(1)) == 1
 
 
 async def test_events_reach_the_run_that_waits_for_them(engine_of: Callable[..., InferenceProcess]) -> None:

@@ -9,8 +9,10 @@ from inference.protocol.events import Ready
 from inference.protocol.limits import painting, tools
 from inference.protocol.limits.bounds import (
     LEAST_STRENGTH,
+    MAX_CONTROL_WEIGHT,
     MAX_LABEL_CHARS,
     MAX_LABELS,
+    MAX_LORA_WEIGHT,
     UNAVAILABLE,
     AddOnKind,
     ToolKind,
@@ -24,8 +26,10 @@ from inference.protocol.requests import Classify, Compare, Describe, Mask, Reque
 
 __all__ = [
     "LEAST_STRENGTH",
+    "MAX_CONTROL_WEIGHT",
     "MAX_LABELS",
     "MAX_LABEL_CHARS",
+    "MAX_LORA_WEIGHT",
     "UNAVAILABLE",
     "AddOnKind",
     "ToolKind",
