@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from bot.errors import MemberError
 from inference.protocol import Answer, FailureKind, Reason, Request, Task
 
 State = Literal["arriving", "reading", "queued", "running", "finished", "failed", "cancelled"]
@@ -77,9 +78,9 @@ class Job:
 
 
 def asked(job: Job, kind: type[Asked]) -> Asked:
-    """The job's request, for whoever knows its kind. Raises TypeError where it is of another."""
+    """The job's request, for whoever knows its kind. Raises MemberError where it is of another: a press was forged."""
     if not isinstance(job.request, kind):
-        raise TypeError(f"job {job.id} is no {kind.__name__}")
+        raise MemberError("That does not go with job {job}.", job=job.id)
     return job.request
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot.database import Database
+from bot.errors import MemberError
 from bot.job import Job, asked
 from bot.jobs import Jobs
 from bot.pictures.kept import Pictures
@@ -235,7 +236,7 @@ def enlarge(data: bytes) -> Upscale:
 async def test_inputs_are_kept_with_their_job_and_go_with_it(jobs: Jobs, tmp_path: Path) -> None:
     job = await on_uploads(jobs, tmp_path, enlarge(b"one"), b"one")
     assert asked(job, Upscale).image.sha256 == sha256_of(b"one")
-    with pytest.raises(TypeError):
+    with pytest.raises(MemberError, match="does not go with job"):
         asked(job, Imagine)
     await jobs.delete(job.id)
     assert kept(tmp_path) == []

@@ -17,6 +17,7 @@ from bot.commands.upscale import upscale
 from bot.custom_ids import OfJob, OfMessage
 from bot.errors import MemberError
 from bot.jobs import Jobs
+from inference.protocol import Classify, Input
 from tests.bot.conftest import queued
 from tests.bot.test_admission import Gate, interaction
 from tests.bot.test_cards import Looks
@@ -73,6 +74,25 @@ async def test_forged_button_or_form_of_a_job_that_is_hidden_does_nothing(
             await ACTIONS[action](forged, OfJob(number), *fields)
         forged.response.send_modal.assert_not_awaited()
     assert [(row[0], row[1]) for row in await gate.rows()] == [(job.id, "queued")]
+    await gate.background.close()
+
+
+@pytest.mark.parametrize(
+    "action", ["press vary", "press reroll", "press regrid", "press grow", "press paint", "press compare", "form edit"]
+)
+async def test_forged_button_or_form_of_a_job_of_another_kind_is_refused(
+    action: str, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate(jobs, tmp_path)
+    monkeypatch.setattr(sources, "may_see", AsyncMock(return_value=True))
+    job = await queued(
+        jobs, Classify(job=0, model="plain", image=Input("0" * 64, 64, 64), labels=("a", "b"), templates=("{}",))
+    )
+    forged = interaction()
+    forged.client.admission = gate.admission
+    fields = ({"prompt": "a boat", "strength": ""},) * action.startswith("form")
+    with pytest.raises(MemberError, match=f"does not go with job {job.id}"):
+        await ACTIONS[action](forged, OfJob(job.id), *fields)
     await gate.background.close()
 
 
