@@ -70,8 +70,10 @@ def _refiner(refiner: PictureRefiner) -> dict[str, Any]:
 
 
 def _control(control: PictureControl) -> dict[str, Any]:
-    source = {"revision": control.revision, "hash": control.hash, "annotator": control.entry.annotator}
-    return {"name": control.name, **_source(control.entry), **source}
+    entry = control.entry
+    source = {"revision": control.revision, "hash": control.hash, "annotator": entry.annotator}
+    kind = {} if entry.mode is None else {"mode": entry.mode}
+    return {"name": control.name, **_source(entry), **source, **kind}
 
 
 def _annotator(annotator: PictureAnnotator) -> dict[str, Any]:

@@ -27,6 +27,9 @@ TEXTS: dict[str, str | Many] = {
     "control_of_others": N_(
         "The ControlNet {typed} does not go with {model}: leave `control_image` out, or choose another one."
     ),
+    "control_by_layers": N_(
+        "{model} has no room here for the ControlNet {control}, for its layers come and go: leave `control_image` out."
+    ),
     "no_refiner": N_("The refiner {typed} is not here any more: ask for a new picture instead."),
     # Words.
     "no_prompt": N_("The prompt is empty: say what the picture should show."),
@@ -91,6 +94,7 @@ TEXTS: dict[str, str | Many] = {
     # From pictures.
     "strength": N_("Strength {value} does not fit: choose a number from {least} to {most}."),
     "strength_of_nothing": N_("Strength says how far to go from a picture: give one as `image`, or leave it out."),
+    "needs_mask": N_("{model} fills marked parts of pictures and paints nothing else: use it in /edit."),
     "mask_of_nothing": N_("A mask says which part of a picture is painted: give the picture too."),
     "mask_size": N_("The mask has another size than the picture: give one of the same size."),
     "hires_of_mask": N_("Where a part of a picture is painted there is no second pass: leave `hires` out."),

@@ -11,6 +11,7 @@ from typing import Annotated, Literal, get_args
 import msgspec
 
 from inference.families import FAMILIES
+from inference.families.record import Control, Family
 from inference.protocol import DescribeTask
 from inference.protocol.limits import MAX_CONTROL_WEIGHT, MAX_LABEL_CHARS, MAX_LABELS, MAX_LORA_WEIGHT
 
@@ -236,7 +237,15 @@ class ControlEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_fields
     models: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     annotator: str
     """Turns a member's picture into what it was trained to follow: built in, or an `[annotators.NAME]`."""
+    mode: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    """Of a ControlNet for several kinds of pictures, the number of the kind that it follows here; None for others."""
     weight: Annotated[float, msgspec.Meta(ge=0, le=MAX_CONTROL_WEIGHT)] = 1.0
+
+    def known_by(self, family: Family) -> Control:
+        """How a family uses it, which `reading` has seen to."""
+        control = family.control if self.mode is None else family.union
+        assert control is not None, "the catalogue was checked"
+        return control
 
     @property
     def partners(self) -> dict[Kind, str]:

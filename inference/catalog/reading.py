@@ -103,6 +103,7 @@ class Catalog:
             refiner=self._refiner(entry),
             upscale=self.upscalers[entry.upscaler].scale if entry.upscaler else 1,
             styles=self.styles[name],
+            fills=FAMILIES[entry.family].fills,
         )
 
     def _refiner(self, entry: ModelEntry) -> Refiner | None:
@@ -169,6 +170,8 @@ def load(path: Path) -> Catalog:
     default = document.get("default")
     if default not in models:
         raise CatalogError(f"{path}: default: must name one of {', '.join(models)}, not {default!r}")
+    if FAMILIES[models[default].family].fills:
+        raise CatalogError(f"{path}: default: {default} only fills masked parts of pictures, name another model")
     return Catalog(
         folder=path.absolute().parent,
         default=default,
@@ -266,7 +269,7 @@ def _check_speed(where: str, entry: ModelEntry, denoiser: Denoiser) -> None:
         raise CatalogError(f"{where}: channels_last: the {entry.family} family has no convolutions that gain from it")
     if entry.attention == "sliced" and not denoiser.sliced_attention:
         raise CatalogError(f"{where}: attention: attention cannot be sliced in the {entry.family} family")
-    if entry.attention == "flash" and not denoiser.attention_backends:
+    if entry.attention == "flash" and (denoiser.masked_attention or not denoiser.attention_backends):
         raise CatalogError(
             f"{where}: attention: the {entry.family} family takes no other kernels; sdpa uses torch's own flash ones"
         )
@@ -284,6 +287,8 @@ def _check_add_on(where: str, entry: AddOnEntry, models: Mapping[str, ModelEntry
             raise CatalogError(f"{where}: models: a ControlNet is of one family, these are of {', '.join(families)}")
         if FAMILIES[families[0]].control is None:
             raise CatalogError(f"{where}: models: no ControlNet can be used with the {families[0]} family")
+        if entry.mode is not None and FAMILIES[families[0]].union is None:
+            raise CatalogError(f"{where}: mode: the {families[0]} family has no ControlNets of several kinds")
     if isinstance(entry, LoraEntry) and not entry.place.endswith(".safetensors"):
         raise CatalogError(f"{where}: path: a LoRA is a .safetensors file")
 

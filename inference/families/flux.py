@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from inference.families.latents import Latents
-from inference.families.record import Denoiser, Family, load_class
+from inference.families.record import Control, Denoiser, Family, as_control_image, load_class
 from inference.families.samplers import FLOW, shifted
 from inference.families.words import Words
 
@@ -58,9 +59,13 @@ def _check_lora(pipeline: Any, tensors: Mapping[str, Any]) -> None:
             raise ValueError(f"its weights for {path} do not fit the model")
 
 
+_CONTROL = Control(pipeline="FluxControlNetPipeline", network="FluxControlNetModel", told=as_control_image)
+
 FAMILY = Family(
     name="flux",
     pipeline="FluxPipeline",
+    control=_CONTROL,
+    union=replace(_CONTROL, kinds="num_mode"),
     denoiser=Denoiser(component="transformer", attention_backends=True),
     # T5's states alone go into the steps, and those cannot be weighed. What is third, the pipeline makes again.
     words=Words(embeds=("prompt_embeds", "pooled_prompt_embeds"), encode=_encode, negative=False),

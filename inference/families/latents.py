@@ -85,6 +85,8 @@ class Latents:
     """Has the VAE of this factor work in tiles of at most so many pixels, until its `disable_tiling` is called."""
     channels: str = "latent_channels"
     """What the VAE's configuration calls the number of channels."""
+    exact: bool = False
+    """Whether its pipeline keeps them in float32 from step to step, whatever type the weights have."""
     upcast: bool = False
     """Whether its numbers overflow in float16, unless the VAE's configuration says that they do not
     (`force_upcast`)."""

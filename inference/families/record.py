@@ -7,7 +7,7 @@ classes of diffusers are named, and functions use what they are given or import 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -31,6 +31,8 @@ class Denoiser:
     sliced_attention: bool = False
     attention_backends: bool = False
     """Whether other kernels than torch's are chosen for it by name (diffusers' attention dispatcher)."""
+    masked_attention: bool = False
+    """Whether it leaves padding out of its words by a mask, which flash-attn's kernels do not take."""
     channels_last: bool = False
     """Whether it has convolutions that gain from it."""
     compiles: bool = True
@@ -40,13 +42,30 @@ class Denoiser:
 UNET = Denoiser(component="unet", sliced_attention=True, channels_last=True)
 
 
+def as_image(pictures: Sequence[Any], mode: int | None) -> dict[str, Any]:
+    """What the oldest pipelines call the pictures that a ControlNet follows (`Control.told`)."""
+    return {"image": pictures}
+
+
+def as_control_image(pictures: Sequence[Any], mode: int | None) -> dict[str, Any]:
+    """What most pipelines call them, and their kind."""
+    return {"control_image": pictures} if mode is None else {"control_image": pictures, "control_mode": mode}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Control:
-    """ControlNets, as far as they can be used: not with pipelines that draw noise for the picture that they follow."""
+    """How ControlNets are used. Where a pipeline draws a place for a picture in its latents by chance, it gets the
+    likeliest one instead (`painting.settled`)."""
 
     pipeline: str
     """The pipeline that takes one beside the family's own components."""
     network: str = "ControlNetModel"
+    told: Callable[[Sequence[Any], int | None], dict[str, Any]] = as_image
+    """From the picture that each of a batch follows, and the number of their kind, to what the pipeline is told."""
+    kinds: str | None = None
+    """What the network's configuration calls the number of kinds that it follows; None where it knows but one."""
+    borrows: bool = False
+    """Whether the network works with layers of the denoiser, which must be on the device for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +82,14 @@ class Family:
     """What its pipeline is told beside words, size and steps when it is called."""
     guidance: str = "guidance_scale"
     """What its pipeline calls how far it is guided."""
+    guidance_offset: float = 0.0
+    """Added to what members ask for, to whom 1 stands for none: -1 where 0 does for its makers."""
     control: Control | None = None
     """None where no ControlNet can be used."""
+    union: Control | None = None
+    """The same for ControlNets of several kinds, whose entries say which one by its number."""
+    fills: bool = False
+    """Whether its models paint nothing but a masked part of a picture, which their pipeline sees with the mask."""
     refiner: str | None = None
     """The pipeline of its refiner, which goes on from latents; None where there is none."""
     denoiser: Denoiser

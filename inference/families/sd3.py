@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 
-from inference.families.record import Denoiser, Family
+from inference.families.record import Control, Denoiser, Family, as_control_image
 from inference.families.samplers import FLOW, shifted
 from inference.families.words import POOLED, Words, encode_both_sides
 
 FAMILY = Family(
     name="sd3",
     pipeline="StableDiffusion3Pipeline",
+    control=Control(pipeline="StableDiffusion3ControlNetPipeline", network="SD3ControlNetModel", told=as_control_image),
     denoiser=Denoiser(component="transformer", compiles=False),
     words=Words(
         embeds=POOLED,

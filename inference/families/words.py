@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
 
 POOLED = ("prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds")
 """`Words.embeds` where a denoiser is told the gist of all words as well."""
@@ -23,6 +26,19 @@ def encode_both_sides(pipeline: Any, prompt: str, negative: str, guided: bool, *
         **further,
     )
     return encoded
+
+
+def in_one(tensors: Sequence[torch.Tensor]) -> Any:
+    """Words of several pictures, each with a batch of 1, as one tensor."""
+    # Imported where it is used: who only reads the catalogue does without.
+    import torch
+
+    return torch.cat([*tensors])
+
+
+def in_a_list(tensors: Sequence[torch.Tensor]) -> Any:
+    """Words of several pictures as a list of (tokens, features): a pipeline that takes it pads nothing itself."""
+    return [tensor for batch in tensors for tensor in batch.unbind()]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +61,8 @@ class Words:
     encode: Callable[[Any, str, str, bool], Sequence[Any]] = encode_both_sides
     """From the pipeline, a prompt, a negative one, which may be empty, and whether the negative side is run as well
     to tensors with a batch of 1, or None for what is not there."""
+    together: Callable[[Sequence[torch.Tensor]], Any] = in_one
+    """From one of the tensors of each picture of a batch, all of one shape, to what the pipeline is told of them."""
     negative: bool = True
     """Whether it can look away from words. One that is told its guidance as a number has no second side."""
     weighing: Weighing | None = None

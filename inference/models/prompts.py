@@ -94,6 +94,6 @@ class PromptEncoder:
         )
 
 
-def stack(encoded: Sequence[Encoded]) -> Encoded:
-    """Several encodings, each of batch 1, as one batch."""
-    return {name: torch.cat([each[name] for each in encoded]) for name in encoded[0]}
+def stack(encoded: Sequence[Encoded], words: Words) -> dict[str, Any]:
+    """Several encodings, each of batch 1, as one batch: what pipelines that read words in this way are told."""
+    return {name: words.together([each[name] for each in encoded]) for name in encoded[0]}

@@ -41,6 +41,11 @@ class InpaintArea:
         opaque = Image.alpha_composite(ground, self.picture.convert("RGBA")).convert("RGB")
         return opaque.crop(self.crop).resize((width, height), Image.Resampling.LANCZOS)
 
+    def marked(self, width: int, height: int) -> Image.Image:
+        """The mask of the crop at that size, L: white wherever anything is painted, if only a part of a pixel."""
+        shares = self.mask.crop(self.crop).resize((width, height), Image.Resampling.BOX)
+        return shares.point(lambda share: 255 if share else 0)
+
     def painted_cells(self, rows: int, columns: int) -> torch.Tensor:
         """Which cells of the latent grid are painted, if only in part: float, (1, 1, rows, columns)."""
         cells = self.mask.crop(self.crop).resize((columns, rows), Image.Resampling.BOX)

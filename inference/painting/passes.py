@@ -88,18 +88,19 @@ class Pass:
         drawn, generators = zip(*(noise.draw(slot.request, slot.index, shape) for slot in filled), strict=True)
         noises = torch.cat(drawn)
         latents: torch.Tensor | None = None
+        dtype = torch.float32 if family.latents.exact else self._model.dtype
         for segment in self._segments(filled, noises):
             self.scheduler = samplers.build(sampler, config, first.steps, segment.begin, segment.end, spacing)
             segment.pipeline.scheduler = self.scheduler
             latents = self._under_noise(filled, noises) if latents is None else latents
             packed = segment.pipeline(
                 num_inference_steps=first.steps,
-                latents=family.latents.pack(latents).to(device=self._device.where, dtype=self._model.dtype),
+                latents=family.latents.pack(latents).to(device=self._device.where, dtype=dtype),
                 generator=list(generators),
                 callback_on_step_end=self._between_steps(segment, filled, noises, after_step),
                 output_type="latent",
                 return_dict=False,
-                **{family.guidance: first.guidance, **segment.arguments},
+                **{family.guidance: first.guidance + family.guidance_offset, **segment.arguments},
             )[0]
             latents = self._unpacked(packed, noises)
         assert latents is not None
@@ -153,13 +154,13 @@ class Pass:
         """Who takes which of the steps."""
         first = slots[0].request
         arguments = {"height": first.height, "width": first.width, **self._model.family.arguments}
-        arguments |= self._following(slots)
-        words = prompts.stack([self._words(slot) for slot in slots])
+        arguments |= {**self._following(slots), **self._filling(slots)}
+        words = prompts.stack([self._words(slot) for slot in slots], self._model.family.words)
         begin, split = first.steps - first.steps_taken, first.steps - first.steps_refined
         own = Segment(begin, split, self._pipeline, {**words, **arguments})
         if self._refiner is None or split == first.steps:
             return [own]
-        words = prompts.stack([self._words(slot, refined=True) for slot in slots])
+        words = prompts.stack([self._words(slot, refined=True) for slot in slots], self._model.family.words)
         # It wants a picture to begin with, and leaves it alone where it is given latents.
         arguments = {"image": noises, "strength": 1.0}
         return [own, Segment(split, first.steps, self._refiner.pipeline, {**words, **arguments})]
@@ -167,10 +168,18 @@ class Pass:
     def _following(self, slots: list[Slot]) -> dict[str, Any]:
         """What a pipeline with a ControlNet wants to know beside the words."""
         first = slots[0].request
-        if first.control is None:
+        if first.control is None or self._control is None:
             return {}
-        followed = [self._followed[slot.request.job] for slot in slots]
-        return {"image": followed, "controlnet_conditioning_scale": first.control.weight}
+        pictures = [seen for slot in slots if (seen := self._followed[slot.request.job]) is not None]
+        return controlnet.told(self._model, self._control, pictures, first.control.weight)
+
+    def _filling(self, slots: list[Slot]) -> dict[str, Any]:
+        """What a pipeline wants to know that sees which part of a picture it paints."""
+        areas = [area for slot in slots if (area := self._areas[slot.request.job]) is not None]
+        if not self._model.family.fills or not areas:
+            return {}
+        size = slots[0].request.width, slots[0].request.height
+        return {"image": [area.seen(*size) for area in areas], "mask_image": [area.marked(*size) for area in areas]}
 
     def _under_noise(self, slots: list[Slot], noises: torch.Tensor) -> torch.Tensor:
         """What the run starts from: noise alone, or the requests' own starts under it."""
@@ -202,9 +211,10 @@ class Pass:
         return self._model.family.latents.unpack(packed, *noises.shape[-2:])
 
     def _keep_unmasked(self, slots: list[Slot], noises: torch.Tensor) -> KeepUnmasked | None:
-        """What brings latents back to the old picture wherever nothing is to be painted; None where all is."""
+        """What brings latents back to the old picture wherever nothing is to be painted; None where all is, or where
+        the pipeline sees to that."""
         areas = [area for slot in slots if (area := self._areas[slot.request.job]) is not None]
-        if not areas:
+        if not areas or self._model.family.fills:
             return None
         clean = torch.cat([start for slot in slots if (start := self._starts[slot.request.job]) is not None])
         painted = torch.cat([area.painted_cells(*clean.shape[-2:]) for area in areas])

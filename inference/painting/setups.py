@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from inference.catalog.reading import Catalog
 from inference.device import Device
+from inference.errors import UnavailableModel
 from inference.models.handles import PictureDecoder, PictureModel, Setup
 from inference.models.store import Store
 from inference.protocol import Fact, Imagine, Reason, because
@@ -30,6 +31,9 @@ def load(request: Imagine, store: Store, on_load: Callable[[], None], on_adapt: 
     control = annotator = None
     if request.control is not None and request.control.weight:
         control = store.use_control(request.control.name, on_load)
+        if control.entry.known_by(model.family).borrows and model.policy.offload == "group":
+            # Its layers are where they are wanted for a moment each, in the order in which it takes its own steps.
+            raise UnavailableModel("control_by_layers", control=control.entry.title, model=entry.title)
         annotator = store.use_annotator(control.entry.annotator, on_load)
     store.adapt(model, request.loras, on_adapt)
     return Setup(

@@ -19,6 +19,8 @@ MODELS = reading.load(Path(__file__).parents[2] / "models.toml").models
 SD15 = {"unet": 860, "text_encoder": 123, "vae": 84}
 SDXL = {"unet": 2567, "text_encoder": 123, "text_encoder_2": 695, "vae": 84}
 SD35 = {"transformer": 8057, "text_encoder": 124, "text_encoder_2": 695, "text_encoder_3": 4762, "vae": 84}
+CHROMA = {"transformer": 8900, "text_encoder": 4762, "vae": 84}
+ZIMAGE = {"transformer": 6155, "text_encoder": 4022, "vae": 84}
 FLUX = {"transformer": 11901, "text_encoder": 123, "text_encoder_2": 4762, "vae": 84}
 
 
@@ -49,6 +51,13 @@ def chosen(entry: ModelEntry, millions: dict[str, int], gib: float) -> Policy:
         ("sd35-large-turbo", FLUX, 16, "group", False),
         ("sd35-large-turbo", FLUX, 24, "group", False),
         ("sd35-large-turbo", FLUX, 48, "none", False),
+        ("chroma-hd", CHROMA, 16, "group", False),
+        ("chroma-hd", CHROMA, 24, "model", False),
+        ("chroma-hd", CHROMA, 40, "none", False),
+        ("z-image-turbo", ZIMAGE, 16, "group", False),
+        ("z-image-turbo", ZIMAGE, 24, "model", False),
+        ("z-image-turbo", ZIMAGE, 32, "none", False),
+        ("z-image", ZIMAGE, 32, "none", False),
     ],
 )
 def test_a_card_gets_the_fastest_policy_that_it_bears(

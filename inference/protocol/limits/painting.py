@@ -40,6 +40,8 @@ def of_imagine(request: Imagine, ready: Ready) -> Iterator[Reason]:
     for variation in request.variations:
         yield from outside("variation_strength", variation.strength, 0, 1)
     yield from outside("strength", request.strength, LEAST_STRENGTH, 1)
+    if model.fills and request.mask is None:
+        yield because("needs_mask", model=model.title)
     yield from _of_picture(request)
     if request.hires is not None:
         yield from _of_hires(request.hires, request, model)

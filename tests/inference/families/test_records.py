@@ -19,12 +19,26 @@ from inference.models import placement
 from inference.models.store import Store
 from tests.inference.conftest import with_model
 
-OF_EACH = {"sd1": "sd15", "sd2": "sd21", "sdxl": "sdxl", "sd3": "sd35", "flux": "flux-dev"}
+OF_EACH = {
+    "sd1": "sd15",
+    "sd2": "sd21",
+    "sdxl": "sdxl",
+    "sd3": "sd35",
+    "flux": "flux-dev",
+    "flux-fill": "flux-fill-dev",
+    "chroma": "chroma-hd",
+    "zimage": "z-image",
+}
 """A tiny model of each family."""
 
 
 def nothing() -> None:
     pass
+
+
+def parameters(pipeline: str) -> set[str]:
+    """What a pipeline can be told."""
+    return set(inspect.signature(load_class(pipeline).__call__).parameters)
 
 
 def test_each_has_a_tiny_model_and_is_registered_by_its_own_name() -> None:
@@ -37,14 +51,20 @@ def test_what_it_names_is_there(name: str) -> None:
     components = inspect.signature(load_class(family.pipeline)).parameters
     called = inspect.signature(load_class(family.pipeline).__call__).parameters
     assert family.denoiser.component in components
-    assert {family.guidance, *family.arguments, *family.words.embeds} <= called.keys()
+    assert {family.guidance, *family.arguments, *filter(None, family.words.embeds)} <= called.keys()
     assert family.words.negative == ("negative_prompt_embeds" in family.words.embeds)
     if family.words.weighing is not None:
         assert {part for pair in family.words.weighing.encoders for part in pair} <= components.keys()
         assert family.words.weighing.states in ReturnedEmbeddingsType.__members__
-    if family.control is not None:
-        assert load_class(family.control.network)
-        assert "controlnet" in inspect.signature(load_class(family.control.pipeline)).parameters
+    for control in (family.control, family.union):
+        if control is not None:
+            assert load_class(control.network)
+            assert "controlnet" in inspect.signature(load_class(control.pipeline)).parameters
+            told = control.told([], None if control.kinds is None else 0).keys()
+            assert {*told, "controlnet_conditioning_scale", "latents"} <= parameters(control.pipeline)
+    if family.union is not None:
+        assert family.union.kinds in inspect.signature(load_class(family.union.network)).parameters
+    assert family.fills == ("mask_image" in called)
     if family.refiner is not None:
         assert {"latents", "strength"} <= inspect.signature(load_class(family.refiner).__call__).parameters.keys()
 
