@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from accelerate.hooks import CpuOffload
 from PIL import Image
 
 from inference.catalog import reading
@@ -135,6 +136,23 @@ def test_a_controlnet_that_works_with_layers_of_the_model_leaves_them_with_it(kn
     turbo = paint(store, ask("z-image-turbo", guidance=1.0, control=Control("canny-zimage", HOUSE)))[1]
     assert len({pixels(made).tobytes() for made in (free, first, turbo)}) == 3
     assert hashes(paint(store, followed)[1].pictures) == hashes(first.pictures)
+
+
+def test_a_model_that_comes_for_its_work_comes_for_the_controlnets_too(
+    known: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(catalog=with_model(known, "z-image", offload="model"), device=card())
+    denoiser = store.use("z-image", lambda: None).denoiser
+    came: list[bool] = []
+    pre_forward = CpuOffload.pre_forward
+
+    def seeing(hook: CpuOffload, module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
+        came.append(module is denoiser)
+        return pre_forward(hook, module, *args, **kwargs)
+
+    monkeypatch.setattr(CpuOffload, "pre_forward", seeing)
+    paint(store, ask("z-image", control=Control("canny-zimage", HOUSE)))
+    assert sum(came) == 2 * 3, "in each step once for the network that works with its layers, and once for itself"
 
 
 def test_where_layers_come_and_go_one_by_one_they_are_not_lent(known: Catalog) -> None:
