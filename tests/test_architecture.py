@@ -171,7 +171,8 @@ def test_only_a_familys_own_file_knows_it_by_its_name() -> None:
     """Elsewhere its record is asked: no table, no comparison and no class of diffusers that belongs to one."""
     owned = {family.pipeline for family in FAMILIES.values()}
     owned |= {family.refiner for family in FAMILIES.values() if family.refiner}
-    owned |= {control.pipeline for family in FAMILIES.values() for control in (family.control, family.union) if control}
+    controls = [family.control for family in FAMILIES.values() if family.control]
+    owned |= {control.pipeline for control in [*controls, *(control.union for control in controls if control.union)]}
     for name, file in modules("inference"):
         if room(name) == "families":
             continue

@@ -243,9 +243,11 @@ class ControlEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_fields
 
     def known_by(self, family: Family) -> Control:
         """How a family uses it, which `reading` has seen to."""
-        control = family.control if self.mode is None else family.union
-        assert control is not None, "the catalogue was checked"
-        return control
+        known = family.control
+        if known is not None and self.mode is not None:
+            known = known.union
+        assert known is not None, "the catalogue was checked"
+        return known
 
     @property
     def partners(self) -> dict[Kind, str]:

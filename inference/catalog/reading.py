@@ -285,9 +285,10 @@ def _check_add_on(where: str, entry: AddOnEntry, models: Mapping[str, ModelEntry
         families = sorted({models[name].family for name in entry.models})
         if len(families) > 1:
             raise CatalogError(f"{where}: models: a ControlNet is of one family, these are of {', '.join(families)}")
-        if FAMILIES[families[0]].control is None:
+        control = FAMILIES[families[0]].control
+        if control is None:
             raise CatalogError(f"{where}: models: no ControlNet can be used with the {families[0]} family")
-        if entry.mode is not None and FAMILIES[families[0]].union is None:
+        if entry.mode is not None and control.union is None:
             raise CatalogError(f"{where}: mode: the {families[0]} family has no ControlNets of several kinds")
     if isinstance(entry, LoraEntry) and not entry.place.endswith(".safetensors"):
         raise CatalogError(f"{where}: path: a LoRA is a .safetensors file")

@@ -15,7 +15,6 @@ FAMILY = replace(
     name="chroma",
     pipeline="ChromaPipeline",
     control=None,
-    union=None,
     denoiser=replace(flux.FAMILY.denoiser, masked_attention=True),
     words=Words(
         embeds=(

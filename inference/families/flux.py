@@ -59,13 +59,14 @@ def _check_lora(pipeline: Any, tensors: Mapping[str, Any]) -> None:
             raise ValueError(f"its weights for {path} do not fit the model")
 
 
-_CONTROL = Control(pipeline="FluxControlNetPipeline", network="FluxControlNetModel", told=as_control_image)
+_UNION = Control(
+    pipeline="FluxControlNetPipeline", network="FluxControlNetModel", told=as_control_image, kinds="num_mode"
+)
 
 FAMILY = Family(
     name="flux",
     pipeline="FluxPipeline",
-    control=_CONTROL,
-    union=replace(_CONTROL, kinds="num_mode"),
+    control=replace(_UNION, kinds=None, union=_UNION),
     denoiser=Denoiser(component="transformer", attention_backends=True),
     # T5's states alone go into the steps, and those cannot be weighed. What is third, the pipeline makes again.
     words=Words(embeds=("prompt_embeds", "pooled_prompt_embeds"), encode=_encode, negative=False),

@@ -11,6 +11,5 @@ FAMILY = replace(
     name="flux-fill",
     pipeline="FluxFillPipeline",
     control=None,
-    union=None,
     fills=True,
 )

@@ -64,6 +64,8 @@ class Control:
     """From the picture that each of a batch follows, and the number of their kind, to what the pipeline is told."""
     kinds: str | None = None
     """What the network's configuration calls the number of kinds that it follows; None where it knows but one."""
+    union: Control | None = None
+    """How those are used that follow several kinds, whose entries say which one by its number; None where none can."""
     borrows: bool = False
     """Whether the network works with layers of the denoiser, which must be on the device for it."""
 
@@ -86,8 +88,6 @@ class Family:
     """Added to what members ask for, to whom 1 stands for none: -1 where 0 does for its makers."""
     control: Control | None = None
     """None where no ControlNet can be used."""
-    union: Control | None = None
-    """The same for ControlNets of several kinds, whose entries say which one by its number."""
     fills: bool = False
     """Whether its models paint nothing but a masked part of a picture, which their pipeline sees with the mask."""
     refiner: str | None = None

@@ -20,12 +20,14 @@ FAMILY = Family(
     name="sdxl",
     pipeline="StableDiffusionXLPipeline",
     settings={"add_watermarker": False},
-    control=Control(pipeline="StableDiffusionXLControlNetPipeline"),
-    union=Control(
-        pipeline="StableDiffusionXLControlNetUnionPipeline",
-        network="ControlNetUnionModel",
-        told=_of_kinds,
-        kinds="num_control_type",
+    control=Control(
+        pipeline="StableDiffusionXLControlNetPipeline",
+        union=Control(
+            pipeline="StableDiffusionXLControlNetUnionPipeline",
+            network="ControlNetUnionModel",
+            told=_of_kinds,
+            kinds="num_control_type",
+        ),
     ),
     refiner="StableDiffusionXLImg2ImgPipeline",
     denoiser=UNET,

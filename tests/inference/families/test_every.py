@@ -99,7 +99,7 @@ def test_nothing_is_drawn_but_from_a_pictures_own_seed(family: str, sampler: str
 
 @each
 def test_its_recipe_paints_the_picture_again(family: str, known: Catalog, store: Store, ready: Ready) -> None:
-    finished = paint(store, ask(family, known, negative="blue" if FAMILIES[family].words.negative else ""))[1]
+    finished = paint(store, ask(family, known, negative="blue" if known.models[OF_EACH[family]].negative else ""))[1]
     again = msgspec.convert({"job": 1, **finished.recipe["request"]}, Imagine)
     assert limits.problem(again, ready) is None
     assert hashes(paint(store, again)[1].pictures) == hashes(finished.pictures)
@@ -263,7 +263,9 @@ def test_controlnets_follow_what_they_are_given_each_in_its_own_way(family: str,
     assert len(seen) == 1 + 3 * len(names)
 
 
-@pytest.mark.parametrize("family", [family for family, record in FAMILIES.items() if record.union is not None])
+@pytest.mark.parametrize(
+    "family", [family for family, record in FAMILIES.items() if record.control and record.control.union]
+)
 @pytest.mark.parametrize(
     ("name", "mode", "said"),
     [

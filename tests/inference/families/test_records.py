@@ -56,14 +56,15 @@ def test_what_it_names_is_there(name: str) -> None:
     if family.words.weighing is not None:
         assert {part for pair in family.words.weighing.encoders for part in pair} <= components.keys()
         assert family.words.weighing.states in ReturnedEmbeddingsType.__members__
-    for control in (family.control, family.union):
+    union = None if family.control is None else family.control.union
+    for control in (family.control, union):
         if control is not None:
             assert load_class(control.network)
             assert "controlnet" in inspect.signature(load_class(control.pipeline)).parameters
             told = control.told([], None if control.kinds is None else 0).keys()
             assert {*told, "controlnet_conditioning_scale", "latents"} <= parameters(control.pipeline)
-    if family.union is not None:
-        assert family.union.kinds in inspect.signature(load_class(family.union.network)).parameters
+    if union is not None:
+        assert union.kinds in inspect.signature(load_class(union.network)).parameters
     assert family.fills == ("mask_image" in called)
     if family.refiner is not None:
         assert {"latents", "strength"} <= inspect.signature(load_class(family.refiner).__call__).parameters.keys()
