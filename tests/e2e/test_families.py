@@ -27,14 +27,14 @@ async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stud
     """A bot whose models are tiny ones of these families, and no others."""
     folder: Path = tmp_path_factory.mktemp("families")
     torch.manual_seed(0)
-    parts = tiny.MAKERS["flux-dev"]()
-    parts.save_pretrained(folder / "flux-dev")
-    for name, make in tiny_families.MAKERS.items():
-        tiny_families.save(make(parts.components), folder / name)
+    flux = tiny.MAKERS["flux-dev"]()
+    made = {"flux-dev": flux, **tiny_families.made_of({"flux-dev": flux})}
+    for name, pipeline in made.items():
+        tiny_families.save(pipeline, folder / name)
     tiny_families.write_controls(folder)
-    flux = tiny.CATALOG[tiny.CATALOG.index("[models.flux-dev]") : tiny.CATALOG.index("[models.absent]")]
+    table = tiny.CATALOG[tiny.CATALOG.index("[models.flux-dev]") : tiny.CATALOG.index("[models.absent]")]
     union = tiny_families.ADD_ONS[tiny_families.ADD_ONS.index("[controls.union-flux]") :].partition("\n\n")[0]
-    tables = [*tiny_families.MODELS.values(), flux, union]
+    tables = [*(tiny_families.MODELS[name] for name in made if name in tiny_families.MODELS), table, union]
     (folder / "models.toml").write_text("\n".join(['default = "z-image-turbo"', *tables]))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EASEL_MODELS", str(folder / "models.toml"))

@@ -17,6 +17,8 @@ from diffusers import (
     FluxFillPipeline,
     FluxTransformer2DModel,
     SD3ControlNetModel,
+    SD3Transformer2DModel,
+    StableDiffusion3Pipeline,
     ZImageControlNetModel,
     ZImagePipeline,
     ZImageTransformer2DModel,
@@ -58,6 +60,7 @@ def _entry(name: str, title: str, family: str, **fields: object) -> str:
 
 
 MODELS = {
+    "sd35-large": _entry("sd35-large", "Tiny 3.5 Large", "sd3"),
     "flux-fill-dev": _entry(
         "flux-fill-dev", "Tiny FLUX Fill", "flux-fill", guidance=30, max_guidance=50, negative=False
     ),
@@ -120,13 +123,13 @@ annotator = "canny"
 [controls.canny-sd3]
 title = "Tiny canny SD3"
 path = "canny-sd3"
-models = ["sd35"]
+models = ["sd35-large"]
 annotator = "canny"
 
 [controls.canny-sd3-large]
 title = "Tiny canny SD3.5 Large"
 path = "canny-sd3-large"
-models = ["sd35"]
+models = ["sd35-large"]
 annotator = "canny"
 
 [controls.union-xl]
@@ -351,10 +354,23 @@ def _z_image(parts: Mapping[str, Any], shift: float) -> ZImagePipeline:
     )
 
 
-MAKERS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
-    "flux-fill-dev": flux_fill_dev,
-    "chroma-hd": chroma_hd,
-    "z-image": z_image,
-    "z-image-turbo": z_image_turbo,
+def sd35_large(parts: Mapping[str, Any]) -> StableDiffusion3Pipeline:
+    """stabilityai/stable-diffusion-3.5-large, tiny: as the other one, with a block more, for the last one of all leaves
+    out what a ControlNet says."""
+    transformer = SD3Transformer2DModel.from_config({**parts["transformer"].config, "num_layers": 2})
+    return StableDiffusion3Pipeline(**{**parts, "transformer": transformer})
+
+
+MAKERS: dict[str, tuple[str, Callable[[Mapping[str, Any]], Any]]] = {
+    "sd35-large": ("sd35", sd35_large),
+    "flux-fill-dev": ("flux-dev", flux_fill_dev),
+    "chroma-hd": ("flux-dev", chroma_hd),
+    "z-image": ("flux-dev", z_image),
+    "z-image-turbo": ("flux-dev", z_image_turbo),
 }
-"""From the components of a tiny FLUX.1 dev, some of which these have too."""
+"""By name: another tiny model, and what makes one of its parts."""
+
+
+def made_of(others: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the models here that can be made of these others, by their names."""
+    return {name: make(others[other].components) for name, (other, make) in MAKERS.items() if other in others}

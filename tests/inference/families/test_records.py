@@ -23,7 +23,7 @@ OF_EACH = {
     "sd1": "sd15",
     "sd2": "sd21",
     "sdxl": "sdxl",
-    "sd3": "sd35",
+    "sd3": "sd35-large",
     "flux": "flux-dev",
     "flux-fill": "flux-fill-dev",
     "chroma": "chroma-hd",
