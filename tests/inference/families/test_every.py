@@ -228,7 +228,7 @@ def test_tiles_are_a_switch(family: str, known: Catalog, store: Store, monkeypat
 
 @each
 @pytest.mark.parametrize("offload", ["model", "group"])
-def test_parts_that_come_and_go_paint_the_same(
+def test_parts_that_come_and_go_paint_nearly_the_same(
     family: str, offload: str, known: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # diffusers looks for a card itself when it puts its hooks on again.
@@ -244,7 +244,8 @@ def test_parts_that_come_and_go_paint_the_same(
         request = ask(family, known, **way)
         made = paint(moved, request)[1]
         assert made.recipe["policy"]["offload"] == offload
-        assert np.array_equal(pixels(made), pixels(paint(plain, request)[1]))
+        # Where weights lie in memory decides last bits of sums.
+        assert abs(pixels(made).astype(int) - pixels(paint(plain, request)[1])).max() <= 1
 
 
 @pytest.mark.parametrize("family", [family for family, record in FAMILIES.items() if record.control is not None])
