@@ -27,6 +27,18 @@ async def models(interaction: discord.Interaction, typed: str) -> list[Choice[st
     return _named(_ready(interaction).models, typed)
 
 
+async def models_that_edit(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
+    """Models that paint, and which of them are told what to do to a picture."""
+    by_instruction = {model.name for model in _ready(interaction).models if model.references}
+    told = say("edits by instruction")
+    return [
+        Choice(name=cards.shorten(f"{told} · {choice.name}", CHOICE_CHARS), value=choice.value)
+        if choice.value in by_instruction
+        else choice
+        for choice in _named(_ready(interaction).models, typed)
+    ]
+
+
 async def styles(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
     """Styles that the model knows."""
     model = _model(interaction)

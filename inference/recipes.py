@@ -128,7 +128,8 @@ def png_texts(request: Imagine, seed: int, index: int, made_of: dict[str, Any]) 
 
 def source_of(request: Imagine) -> SourceType:
     """Where a painted picture comes from."""
-    return "trainedAlgorithmicMedia" if request.image is None else "compositeWithTrainedAlgorithmicMedia"
+    from_nothing = request.image is None and not request.references
+    return "trainedAlgorithmicMedia" if from_nothing else "compositeWithTrainedAlgorithmicMedia"
 
 
 def recipe_text(made_of: dict[str, Any]) -> dict[str, str]:

@@ -1,4 +1,5 @@
-"""/edit: a part of a picture painted anew. Its options, the mask to look at first, its buttons."""
+"""/edit: a part of a picture painted anew or, by models that can, all of it changed as the words say. Its options, the
+mask to look at first, its buttons."""
 
 from __future__ import annotations
 
@@ -54,9 +55,9 @@ class Looks:
         return cards.result(job, text, request.model, pictures[:1], request.text, [[go, *changes, cards.delete(job)]])
 
 
-@app_commands.command(description=N_("Paint a part of a picture anew; all else stays as it is"))
+@app_commands.command(description=N_("Paint a part of a picture anew, or change the picture as you say"))
 @app_commands.describe(
-    prompt=N_("What the new part shows"),
+    prompt=N_("What the new part shows; for a model that edits by instruction, what to do to the picture"),
     image=N_("The picture"),
     job=N_("Or the number of a job, from under its pictures"),
     picture=N_("Which of the job's pictures"),
@@ -69,9 +70,12 @@ class Looks:
     seed=N_("The same seed paints the same; leave it out for a new one"),
     count=N_("How many pictures"),
     lora=N_("LoRAs, each with its weight: ink:0.8, neon"),
+    reference=N_("For a model that edits by instruction: another picture that your words speak of"),
+    reference2=N_("One more of them"),
+    reference3=N_("And a third"),
 )
 @app_commands.choices(extend=[Choice(name=side, value=side) for side in masks.SIDES])
-@app_commands.autocomplete(model=completions.models, lora=completions.loras)
+@app_commands.autocomplete(model=completions.models_that_edit, lora=completions.loras)
 @app_commands.autocomplete(job=completions.jobs_with_pictures)
 async def edit(
     interaction: discord.Interaction,
@@ -88,6 +92,9 @@ async def edit(
     seed: str | None = None,
     count: int | None = None,
     lora: str | None = None,
+    reference: discord.Attachment | None = None,
+    reference2: discord.Attachment | None = None,
+    reference3: discord.Attachment | None = None,
 ) -> None:
     """/edit."""
     if sum(way is not None for way in (what, mask, extend)) > 1:
@@ -100,18 +107,28 @@ async def edit(
         model=model,
         seed=seed,
         count=count,
-        strength=1.0 if strength is None else strength,
+        strength=strength,
         loras=lora,
     )
+    # Who is told what to do to a picture need not be told where.
+    instructed = painting.model_of(model, admission.ready).references > 0
 
-    def build(image: Input, mask: Input | None = None) -> Imagine | Mask:
-        edited = painting.resolve(replace(options, image=image, mask=mask), admission.ready)
+    def build(image: Input, mask: Input | None = None, **others: Input) -> Imagine | Mask:
+        in_part = what is not None or mask is not None
+        edited = painting.edit(options, image, mask, others.values(), admission.ready, in_part=in_part)
         return edited if what is None else tools.mask(image, admission.ready, what, edited)
 
-    async def prepare(folder: Path, image: Upload, mask: Upload | None = None) -> Mapping[str, Upload]:
-        return await admission.workshop.uploads.run(masks.prepare, folder, image, mask, extend)
+    async def prepare(
+        folder: Path, image: Upload, mask: Upload | None = None, **others: Upload
+    ) -> Mapping[str, Upload]:
+        needed = not instructed
+        prepared = await admission.workshop.uploads.run(masks.prepare, folder, image, mask, extend, needed)
+        return {**prepared, **others}
 
-    pictures = {"image": source.picture}
+    pictures: dict[str, Posted | Input] = {"image": source.picture}
+    for number, other in enumerate((reference, reference2, reference3)):
+        if other is not None:
+            pictures[f"reference{number}"] = Posted.of(other)
     if mask is not None:
         # It is brought to its picture's size when it is read.
         pictures["mask"] = replace(Posted.of(mask), width=source.picture.width, height=source.picture.height)

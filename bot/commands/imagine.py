@@ -89,6 +89,8 @@ def facts(request: Imagine) -> str:
         *(f"{lora.name} {lora.weight:g}" for lora in request.loras),
         control and say("follows {control} {weight}", control=control.name, weight=control.weight),
         request.image and say("from a picture, strength {strength}", strength=request.strength),
+        request.references
+        and say_many("looks at {count} picture", "looks at {count} pictures", len(request.references)),
         hires
         and say(
             "again at {width}x{height}, strength {strength}",

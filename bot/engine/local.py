@@ -57,7 +57,7 @@ class ProcessLane:
         model = self._process.ready.model(request.model)
         if model is None or not isinstance(request, Imagine):
             return 1
-        return model.canonical_batch(request.width, request.height)
+        return model.canonical_batch(request.width, request.height, len(request.references))
 
     async def up(self) -> None:
         """Wait until the process is ready."""

@@ -21,15 +21,19 @@ EXTENSION = 0.5
 HALF = 128
 
 
-def prepare(folder: Path, image: Upload, mask: Upload | None, extend: str | None) -> dict[str, Upload]:
+def prepare(
+    folder: Path, image: Upload, mask: Upload | None, extend: str | None, needed: bool = True
+) -> dict[str, Upload]:
     """The picture that is worked on and its mask, as the member gave them.
 
-    Raises MemberError where nothing says what is meant.
+    Where nothing says what is meant, it is the whole picture, or else, with `needed`, MemberError is raised.
     """
     if extend is not None:
         image, room = extended(folder, image, extend)
         return {"image": image, "mask": room}
     marked = of_transparency(folder, image) if mask is None else of_picture(folder, mask, image)
+    if marked is None and not needed:
+        return {"image": image}
     if marked is None:
         raise MemberError("Say which part is meant: `what`, `mask` or `extend`, or make it transparent.")
     return {"image": image, "mask": marked}

@@ -5,10 +5,11 @@ Names are looked up here, in the engine's `Ready`; whether the request can be me
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -67,6 +68,8 @@ class Options:
     """How far to go from the image."""
     mask: Input | None = None
     """What of the image is painted."""
+    references: tuple[Input, ...] = ()
+    """What the model looks at beside the words; the first is what an instruction is done to."""
     hires: float | None = None
     """How many times as wide and high a second pass paints it."""
     hires_strength: float | None = None
@@ -111,10 +114,36 @@ def resolve(options: Options, ready: Ready) -> Imagine:
         image=options.image,
         strength=strength,
         mask=options.mask,
+        references=options.references,
         hires=_hires(options, width, height, model),
         refiner=_refiner(options.refine, model),
         loras=adapters.loras([*named, *tags], model, ready),
         control=adapters.control(options.control_image, options.control, options.control_weight, model, ready),
+    )
+
+
+def edit(
+    options: Options, image: Input, mask: Input | None, others: Iterable[Input], ready: Ready, *, in_part: bool
+) -> Imagine:
+    """The request to paint a part of a picture anew, or by a model that edits by instruction to do to it what the words
+    say: that looks at the picture, and at others that the words speak of. Raises MemberError as `resolve` does.
+
+    `in_part` where only what a mask says is painted, be it known yet or not.
+    """
+    looked_at = (image, *others)
+    instructed = model_of(options.model, ready).references > 0
+    if instructed and not in_part and options.strength in (None, 1):
+        # From noise alone: there is nothing of the picture under it.
+        return resolve(dataclasses.replace(options, strength=None, references=looked_at), ready)
+    return resolve(
+        dataclasses.replace(
+            options,
+            image=image,
+            mask=mask,
+            strength=1.0 if options.strength is None else options.strength,
+            references=looked_at if instructed or len(looked_at) > 1 else (),
+        ),
+        ready,
     )
 
 
@@ -135,6 +164,7 @@ def edited(request: Imagine, fields: Mapping[str, str], ready: Ready) -> Imagine
         count=request.count,
         image=request.image,
         strength=None if request.image is None else request.strength,
+        references=request.references,
         hires=None if request.hires is None else request.hires.width / request.width,
         hires_strength=None if request.hires is None else request.hires.strength,
         refine=request.refiner is not None,
@@ -216,16 +246,18 @@ def _style(name: str, model: ModelInfo) -> Style:
 
 
 def _size_of(options: Options, model: ModelInfo) -> tuple[int, int]:
-    """As asked for; what is left out is the model's own or, with a picture to start from, of its proportions."""
-    if options.image is None:
+    """As asked for; what is left out is the model's own or, with a picture to start from or to do something to, of its
+    proportions."""
+    image = options.image or next(iter(options.references), None)
+    if image is None:
         return options.width or model.width, options.height or model.height
     if options.width and options.height:
         return options.width, options.height
     if options.width:
-        return options.width, _side(options.width * options.image.height / options.image.width, model)
+        return options.width, _side(options.width * image.height / image.width, model)
     if options.height:
-        return _side(options.height * options.image.width / options.image.height, model), options.height
-    return _like(options.image, model)
+        return _side(options.height * image.width / image.height, model), options.height
+    return _like(image, model)
 
 
 def _side(pixels: float, model: ModelInfo) -> int:

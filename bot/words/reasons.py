@@ -93,6 +93,18 @@ TEXTS: dict[str, str | Many] = {
     "strength_of_nothing": N_("Strength says how far to go from a picture: give one as `image`, or leave it out."),
     "mask_of_nothing": N_("A mask says which part of a picture is painted: give the picture too."),
     "mask_size": N_("The mask has another size than the picture: give one of the same size."),
+    "no_references": N_(
+        "{model} looks at no pictures beside the words: leave `reference` out, or choose another model."
+    ),
+    "references": Many(
+        "{count} picture is too many for {model}, which looks at {most}: leave `reference` out.",
+        "{count} pictures are too many for {model}, which looks at {most}: leave some out.",
+        "count",
+    ),
+    "reference_proportions": N_(
+        "A picture of {width}x{height} is too long to be looked at beside the words, {most} times as long as wide is"
+        " the most: cut it."
+    ),
     "hires_of_mask": N_("Where a part of a picture is painted there is no second pass: leave `hires` out."),
     "hires_strength": N_("Hires strength {value} does not fit: choose a number from {least} to {most}."),
     "hires_side": N_("{model} paints sizes in steps of {multiple} pixels: choose another hires."),
@@ -223,6 +235,13 @@ TEXTS: dict[str, str | Many] = {
     "memory_for_size": N_("{width}x{height} does not fit into the device's memory: try {smaller}."),
     "memory_full": N_(
         "The device's memory is full and {width}x{height} is the smallest size of {model}: try again later."
+    ),
+    "memory_for_references": Many(
+        "{count} picture to look at beside one of {width}x{height} does not fit into the device's memory with {model}:"
+        " leave some out.",
+        "{count} pictures to look at beside one of {width}x{height} do not fit into the device's memory with {model}:"
+        " leave some out.",
+        "count",
     ),
     "memory_for_hires": N_("A second pass at {width}x{height} does not fit into the device's memory: try {smaller}."),
     "memory_for_any_hires": N_(

@@ -124,6 +124,8 @@ def component_files(folder: Path, variant: str | None) -> dict[str, list[Path]]:
             files[component] = _weight_files(part, stem, variant)
         elif component.startswith("tokenizer"):
             _require_file(part, *TOKENIZERS, "spiece.model")
+        elif component == "processor":
+            _require_file(part, "preprocessor_config.json", "processor_config.json")
         else:
             _require_file(part, "scheduler_config.json")
     if not any(name in files for name in DENOISERS):

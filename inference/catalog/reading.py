@@ -103,6 +103,7 @@ class Catalog:
             refiner=self._refiner(entry),
             upscale=self.upscalers[entry.upscaler].scale if entry.upscaler else 1,
             styles=self.styles[name],
+            references=0 if (shown := FAMILIES[entry.family].references) is None else shown.most,
         )
 
     def _refiner(self, entry: ModelEntry) -> Refiner | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from inference.families.latents import Latents
+from inference.families.references import References
 from inference.families.samplers import Sampler, evenly
 from inference.families.words import Words
 
@@ -35,6 +36,11 @@ class Denoiser:
     """Whether it has convolutions that gain from it."""
     compiles: bool = True
     """Whether diffusers names its repeated blocks, which are compiled alone."""
+
+
+def width_and_height(width: int, height: int) -> dict[str, Any]:
+    """What every pipeline is told of a size (`Family.sized`)."""
+    return {"height": height, "width": width}
 
 
 UNET = Denoiser(component="unet", sliced_attention=True, channels_last=True)
@@ -61,10 +67,14 @@ class Family:
     """What its pipelines are told beside their components when they are made."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
     """What its pipeline is told beside words, size and steps when it is called."""
+    sized: Callable[[int, int], dict[str, Any]] = width_and_height
+    """From width and height in pixels to what its pipeline is told of them when it is called."""
     guidance: str = "guidance_scale"
     """What its pipeline calls how far it is guided."""
     control: Control | None = None
     """None where no ControlNet can be used."""
+    references: References | None = None
+    """None where no pictures can be shown beside the words."""
     refiner: str | None = None
     """The pipeline of its refiner, which goes on from latents; None where there is none."""
     denoiser: Denoiser

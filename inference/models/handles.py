@@ -68,7 +68,13 @@ class PictureModel:
     def latent_channels(self) -> int:
         """How many channels its latents have."""
         channels: int = self.pipeline.vae.config[self.family.latents.channels]
-        return channels
+        return channels * self.family.latents.patch**2
+
+    @property
+    def latent_factor(self) -> int:
+        """How many pixels wide and high a latent is."""
+        factor: int = self.pipeline.vae_scale_factor
+        return factor * self.family.latents.patch
 
     @property
     def parts(self) -> dict[str, torch.nn.Module]:

@@ -42,7 +42,7 @@ def model(catalog: Catalog, name: str, folder: Path, device: Device, policy: Pol
             pipeline=pipeline,
             dtype=dtype,
             scheduler_config=dict(pipeline.scheduler.config),
-            prompts=PromptEncoder(pipeline, family.words),
+            prompts=PromptEncoder(pipeline, family.words, family.references),
             adapters=Adapters(pipeline, family.check_lora),
             revision=revision_of(entry, folder),
             hashes=hashes.fingerprints(files),

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from PIL import Image
 
+from inference.families.references import References
 from inference.families.words import Weighing, Words
 from inference.protocol import plain_words, weigh_words
 
@@ -17,30 +20,44 @@ KEPT, KEPT_BYTES = 64, 256 * 2**20
 Encoded = dict[str, torch.Tensor]
 
 
+@dataclass(frozen=True)
+class Beside:
+    """Pictures that are shown beside words; equal to others of the same pixels."""
+
+    pictures: tuple[Image.Image, ...] = field(compare=False)
+    digests: tuple[str, ...]
+    """Of each, what tells it from others."""
+
+
 class PromptEncoder:
     """The text encoders of one loaded pipeline, with what they encoded last."""
 
-    def __init__(self, pipeline: Any, words: Words) -> None:
-        """`words` is how pipelines of its family read them."""
+    def __init__(self, pipeline: Any, words: Words, references: References | None = None) -> None:
+        """`words` is how pipelines of its family read them, `references` what they do with pictures beside them."""
         self._pipeline = pipeline
         self._words = words
+        self._read_with = None if references is None else references.encode
         self._kept: OrderedDict[Hashable, Encoded] = OrderedDict()
 
-    def encode(self, prompt: str, negative: str, guided: bool, adapters: Hashable = ()) -> Encoded:
+    def encode(
+        self, prompt: str, negative: str, guided: bool, adapters: Hashable = (), beside: Beside | None = None
+    ) -> Encoded:
         """The pipeline's keyword arguments for these words, each tensor with a batch of 1.
 
         Both prompts are as members write them (`protocol.weigh_words`). `guided` says whether the pipeline will also
         run the negative side (guidance above 1), `adapters` which LoRAs are at work: some change the text encoders too.
+        `beside` are pictures that are seen with the words; some models read the one with the other.
         What the text encoders cannot read at once goes into further windows, both sides have as many, and batches can
         be made only of those with equally many; where words cannot be weighed, they are read without their weights and
         cut off, as diffusers does.
         """
-        key = (prompt, negative if guided else "", guided, adapters)
+        seen = None if self._read_with is None else beside
+        key = (prompt, negative if guided else "", guided, adapters, seen)
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
         with torch.no_grad():
-            tensors = self._encode_plain(plain_words(prompt), plain_words(negative), guided)
+            tensors = self._encode_plain(plain_words(prompt), plain_words(negative), guided, seen)
             if self._words.weighing is not None:
                 self._weigh(self._words.weighing, tensors, prompt, negative)
         self._kept[key] = tensors
@@ -56,8 +73,11 @@ class PromptEncoder:
         """Whether words can be weighed."""
         return self._words.weighing is not None
 
-    def _encode_plain(self, prompt: str, negative: str, guided: bool) -> Encoded:
-        encoded = self._words.encode(self._pipeline, prompt, negative, guided)
+    def _encode_plain(self, prompt: str, negative: str, guided: bool, seen: Beside | None) -> Encoded:
+        if seen is None or self._read_with is None:
+            encoded = self._words.encode(self._pipeline, prompt, negative, guided)
+        else:
+            encoded = self._read_with(self._pipeline, prompt, negative, guided, seen.pictures)
         return {
             name: tensor
             for name, tensor in zip(self._words.embeds, encoded, strict=False)

@@ -14,7 +14,8 @@ from PIL import Image
 
 from inference.models import prompts
 from inference.models.handles import Setup
-from inference.painting import controlnet, decoding, inpainting, noise, samplers
+from inference.models.prompts import Beside
+from inference.painting import controlnet, decoding, inpainting, noise, references, samplers
 from inference.painting.inpainting import InpaintArea
 from inference.pictures import images
 from inference.protocol import Imagine
@@ -56,14 +57,17 @@ class Pass:
         """The canonical number of pictures of a run."""
         self.scheduler: Any = None
         self._alive = alive
+        self._reached: torch.Tensor | None = None
+        """What the last step of the run left, as the pipeline has it."""
         self._model, self._refiner = setup.model, setup.refiner
         self._control, self._annotator = setup.control, setup.annotator
-        self._pipeline = controlnet.pipeline(setup.model, setup.control)
+        self._pipeline = references.pipeline(setup.model, controlnet.pipeline(setup.model, setup.control), requests[0])
         self._device = setup.device
         self._enlarged = 1 if setup.upscaler is None else setup.upscaler.entry.scale
         self._areas = {request.job: self._area(request, files) for request in requests}
         self._starts = {request.job: self._start(request, files) for request in requests}
         self._followed = {request.job: self._to_follow(request, files) for request in requests}
+        self._shown = {request.job: self._to_show(request, files) for request in requests}
 
     def length(self, slot: Slot) -> Hashable:
         """How many tokens the words of a picture take, on each side; only those with equally many can share a run."""
@@ -81,7 +85,7 @@ class Pass:
         first = slots[0].request
         filled = slots + [slots[0]] * (self.size - len(slots))
         family, config = self._model.family, self._model.scheduler_config
-        factor = self._model.pipeline.vae_scale_factor
+        factor = self._model.latent_factor
         size = first.height // factor, first.width // factor
         sampler, spacing = family.samplers[first.sampler], family.spacing(config, first.steps, *size)
         shape = 1, self._model.latent_channels, *size
@@ -92,16 +96,19 @@ class Pass:
             self.scheduler = samplers.build(sampler, config, first.steps, segment.begin, segment.end, spacing)
             segment.pipeline.scheduler = self.scheduler
             latents = self._under_noise(filled, noises) if latents is None else latents
-            packed = segment.pipeline(
+            begun = (family.latents.given or family.latents.pack)(latents)
+            segment.pipeline(
                 num_inference_steps=first.steps,
-                latents=family.latents.pack(latents).to(device=self._device.where, dtype=self._model.dtype),
+                latents=begun.to(device=self._device.where, dtype=self._model.dtype),
                 generator=list(generators),
                 callback_on_step_end=self._between_steps(segment, filled, noises, after_step),
                 output_type="latent",
                 return_dict=False,
                 **{family.guidance: first.guidance, **segment.arguments},
-            )[0]
-            latents = self._unpacked(packed, noises)
+            )
+            # What its last step left: what pipelines return is not always in the same form.
+            assert self._reached is not None, "every segment has a step"
+            latents, self._reached = self._unpacked(self._reached, noises), None
         assert latents is not None
         return latents
 
@@ -140,6 +147,13 @@ class Pass:
         picture = images.fitting(images.read(files, request.control.image), request.width, request.height)
         return controlnet.seen(picture, self._control.entry, self._annotator)
 
+    def _to_show(self, request: Imagine, files: Mapping[str, bytes]) -> Beside | None:
+        """The pictures that the model sees beside the words of a request, where there are any."""
+        if not request.references:
+            return None
+        self._alive()
+        return references.shown(request, files, self._areas[request.job], self._model)
+
     def _words(self, slot: Slot, refined: bool = False) -> prompts.Encoded:
         """The tensors of a picture's words, as the model or as its refiner reads them."""
         request = slot.request
@@ -147,13 +161,17 @@ class Pass:
         guided = request.guidance > 1
         if refined and self._refiner is not None:
             return self._refiner.prompts.encode(prompt, negative, guided)
-        return self._model.prompts.encode(prompt, negative, guided, self._model.adapters.active)
+        active = self._model.adapters.active
+        return self._model.prompts.encode(prompt, negative, guided, active, self._shown[request.job])
 
     def _segments(self, slots: list[Slot], noises: torch.Tensor) -> list[Segment]:
         """Who takes which of the steps."""
         first = slots[0].request
-        arguments = {"height": first.height, "width": first.width, **self._model.family.arguments}
-        arguments |= self._following(slots)
+        family = self._model.family
+        arguments = {**family.sized(first.width, first.height), **family.arguments, **self._following(slots)}
+        if (shown := self._shown[first.job]) is not None and family.references is not None:
+            # Who shares a run is shown the same.
+            arguments |= family.references.told(shown.pictures)
         words = prompts.stack([self._words(slot) for slot in slots])
         begin, split = first.steps - first.steps_taken, first.steps - first.steps_refined
         own = Segment(begin, split, self._pipeline, {**words, **arguments})
@@ -190,10 +208,11 @@ class Pass:
         def after(_: Any, step: int, __: Any, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
             estimated = estimate.latents()
             after_step(taken_before + step + 1, None if estimated is None else self._unpacked(estimated, noises))
-            if keep_unmasked is None:
-                return tensors
-            latents = keep_unmasked(segment.begin + step + 1, self._unpacked(tensors["latents"], noises))
-            return {"latents": self._model.family.latents.pack(latents)}
+            if keep_unmasked is not None:
+                latents = keep_unmasked(segment.begin + step + 1, self._unpacked(tensors["latents"], noises))
+                tensors = {"latents": self._model.family.latents.pack(latents)}
+            self._reached = tensors["latents"]
+            return tensors
 
         return after
 

@@ -41,7 +41,9 @@ def load(request: Imagine, store: Store, on_load: Callable[[], None], on_adapt: 
         checker=checker,
         decoder=decoder,
         device=store.device,
-        batch=canonical_batch(store.catalog, model.name, request.width, request.height, store.device),
+        batch=1
+        if request.references
+        else canonical_batch(store.catalog, model.name, request.width, request.height, store.device),
     )
 
 
@@ -60,6 +62,8 @@ def too_large(request: Imagine, catalog: Catalog) -> Reason:
         for size in (largest.width, largest.height)
     )
     asked: dict[str, Fact] = {"width": largest.width, "height": largest.height}
+    if request.references[1:]:
+        return because("memory_for_references", **asked, count=len(request.references), model=entry.title)
     if largest is not request:
         if width >= request.width and height >= request.height:
             return because("memory_for_hires", **asked, smaller=f"{width}x{height}")

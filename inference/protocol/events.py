@@ -43,15 +43,18 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     refiner: Refiner | None
     """What takes the last steps where the member does not say otherwise."""
     styles: tuple[Style, ...]
+    references: int
+    """How many pictures it can be shown beside the words; where it can be, it edits by instruction."""
 
     @property
     def guided(self) -> bool:
         """Whether members may ask for any guidance: at 1 there is none yet."""
         return self.max_guidance > 1
 
-    def canonical_batch(self, width: int, height: int) -> int:
-        """How many pictures of this size every pass paints, always; 1 where they are larger than the model's own."""
-        return self.batch if width * height <= self.width * self.height else 1
+    def canonical_batch(self, width: int, height: int, references: int = 0) -> int:
+        """How many pictures of this size every pass paints, always; 1 where they are larger than the model's own, or
+        something is seen beside them."""
+        return self.batch if width * height <= self.width * self.height and not references else 1
 
 
 class ToolInfo(msgspec.Struct, frozen=True, kw_only=True):

@@ -121,11 +121,14 @@ class Imagine(Task, frozen=True, kw_only=True, tag="imagine"):
     """Of the `image`'s size: only what is white in it is painted, all else of the image stays bit for bit."""
     hires: Hires | None = None
     refiner: Refiner | None = None
+    references: tuple[Input, ...] = ()
+    """Pictures that the model sees beside the words, which speak of them: the first one is what an instruction is done
+    to. Where one of them is the `image` and has a mask, only the part around that is shown."""
 
     @property
     def inputs(self) -> tuple[Input, ...]:
-        """The pictures to start from, to keep to and to follow, if there are any."""
-        wanted = (self.image, self.mask, self.control.image if self.control else None)
+        """The pictures to start from, to keep to, to follow and to see beside the words, if there are any."""
+        wanted = (self.image, self.mask, self.control.image if self.control else None, *self.references)
         return tuple(image for image in wanted if image is not None)
 
     def seed_of(self, index: int) -> int:
@@ -188,8 +191,8 @@ class Imagine(Task, frozen=True, kw_only=True, tag="imagine"):
 
     @property
     def work(self) -> float:
-        """Pixels times steps."""
-        own = float(self.width * self.height * self.steps_taken * self.count)
+        """Pixels times steps; what is seen beside the words is as large, and goes through every step."""
+        own = float(self.width * self.height * self.steps_taken * self.count * (1 + len(self.references)))
         return own if self.second is None else own + self.second.work
 
 

@@ -110,8 +110,8 @@ class Mask(Task, frozen=True, kw_only=True, tag="mask"):
 
     @property
     def inputs(self) -> tuple[Input, ...]:
-        """The one picture."""
-        return (self.image,)
+        """The one picture, and what will be seen beside it: that must still be there when it is painted."""
+        return (self.image, *self.edit.references)
 
 
 class Compare(Task, frozen=True, kw_only=True, tag="compare"):

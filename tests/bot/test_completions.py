@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from bot import completions
 from bot.jobs import Jobs
@@ -50,6 +51,17 @@ async def test_what_goes_with_the_model_that_was_chosen_is_offered() -> None:
     assert [choice.value for choice in await completions.samplers(typing(model="turbo"), "eu")] == ["Euler a"]
     # What is no model counts as none yet.
     assert [choice.value for choice in await completions.samplers(typing(model="tur"), "eu")] == ["Euler a"]
+
+
+async def test_models_that_edit_by_instruction_are_told_from_others() -> None:
+    told = ready()
+    able = structs.replace(told, models=(told.models[0], structs.replace(told.models[1], references=2)))
+    offered = await completions.models_that_edit(typing(able), "")
+    assert [(choice.name, choice.value) for choice in offered] == [
+        ("Starter (starter)", "starter"),
+        ("edits by instruction · Turbo (turbo)", "turbo"),
+    ]
+    assert [choice.value for choice in await completions.models_that_edit(typing(able), "TUR")] == ["turbo"]
 
 
 async def test_an_example_is_offered_for_every_lora_that_goes_with_the_model() -> None:

@@ -98,3 +98,12 @@ def test_what_the_member_gave_says_which_part_is_meant(tmp_path: Path, upload: M
     assert pixels(masks.prepare(tmp_path, picture, white, None)["mask"]).all()
     with pytest.raises(MemberError, match="Say which part is meant"):
         masks.prepare(tmp_path, picture, None, None)
+
+
+def test_who_is_told_what_to_do_need_not_be_told_where(tmp_path: Path, upload: Make) -> None:
+    whole, hole = upload(noisy(30, 20)), noisy(30, 20).convert("RGBA")
+    with pytest.raises(MemberError, match="Say which part is meant"):
+        masks.prepare(tmp_path, whole, None, None)
+    assert masks.prepare(tmp_path, whole, None, None, False) == {"image": whole}
+    hole.paste((9, 9, 9, 0), (5, 5, 15, 15))
+    assert set(masks.prepare(tmp_path, upload(hole), None, None, False)) == {"image", "mask"}

@@ -219,6 +219,8 @@ async def test_parts_painted_anew(ada: Scripted) -> None:
     await ada.refused(await ada.command("edit", asked, files={"image": boats()}))
     await ada.refused(await ada.command("edit", {**asked, "what": "船", "extend": "left"}, files={"image": boats()}))
     await ada.refused(await ada.command("edit", {**asked, "what": " "}, files={"image": boats()}))
+    beside = {"image": boats(), "mask": boats(), "reference": boats()}
+    await ada.refused(await ada.command("edit", asked, files=beside))
     await ada.refused(await ada.command("edit", asked))
     await ada.refused(await ada.command("edit", {**asked, "picture": 2}))
     await ada.refused(await ada.command("edit", {**asked, "job": 1}, files={"image": boats()}))

@@ -61,6 +61,11 @@ def flux(name: str = "flux-dev", **changes: object) -> Imagine:
     return ask_for(model=name, sampler="FlowMatch Euler", **changes)
 
 
+def klein(**changes: object) -> Imagine:
+    asked = ask_for(model="klein", sampler="FlowMatch Euler", guidance=1.0, references=(GIVEN,))
+    return replace(asked, **changes)
+
+
 def grid(**changes: object) -> Grid:
     asked = Grid(job=1, model="sd15", cells=SIX, columns=("a", "b", "c"), rows=("d", "e"))
     return replace(asked, **changes)
@@ -102,6 +107,10 @@ SOUND: tuple[Request, ...] = (
     ask_for(model="sdxl", sampler="Euler", refiner=Refiner("sdxl", 0.5)),
     ask_for(model="sdxl-turbo", sampler="Euler a", guidance=1.0),
     flux(),
+    klein(),
+    # Part of a picture beside others, one of them eight times as long as wide.
+    klein(image=GIVEN, mask=MASK, references=(GIVEN, OTHER, Input("3" * 64, 800, 100), GIVEN)),
+    mask(edit=klein()),
     grid(),
     upscale(3840, 2160),
     upscale(3840, 2160, factor=4),
@@ -163,6 +172,12 @@ CASES: tuple[tuple[str, Request], ...] = (
     ("hires_smaller", ask_for(hires=Hires(16, 64, 0.5))),
     ("hires_side", ask_for(hires=Hires(60, 60, 0.5))),
     ("hires_pixels", ask_for(hires=Hires(128, 64, 0.5))),
+    ("no_references", ask_for(references=(GIVEN,))),
+    ("references", klein(references=(GIVEN,) * 5)),
+    ("references", mask(edit=klein(model="kontext", references=(GIVEN, OTHER)))),
+    ("reference_proportions", klein(references=(GIVEN, Input("3" * 64, 100, 801)))),
+    ("no_pixels", klein(references=(Input("3" * 64, 0, 0),))),
+    ("cell", grid(cells=(*SIX[:5], klein()))),
     ("loras", ask_for(loras=tuple(Lora(f"l{number}", 1.0) for number in range(4)))),
     ("lora_of_others", ask_for(loras=(Lora("xl", 1.0),))),
     ("no_lora", ask_for(loras=(Lora("nobody", 1.0),))),
@@ -447,6 +462,7 @@ SHARED: dict[str, object] = {
     "loras": (Lora("ink", 1.0),),
     "hires": Hires(64, 64, 0.5),
     "refiner": Refiner("sdxl", 0.25),
+    "references": (OTHER,),
 }
 """And of every other."""
 

@@ -53,7 +53,7 @@ from transformers.models.florence2.configuration_florence2 import Florence2Visio
 
 from inference.catalog.entries import UpscalerEntry
 from inference.catalog.reading import load
-from tests.inference import tiny_add_ons
+from tests.inference import tiny_add_ons, tiny_editors
 
 WIDTH = 32
 """Channels of everything that can choose."""
@@ -244,6 +244,9 @@ def build(folder: Path) -> Path:
     """Write every tiny model and a models.toml that names them into this folder; returns the models.toml."""
     torch.manual_seed(0)
     made = {name: make() for name, make in MAKERS.items()}
+    # After all others, whose weights chance makes as it always has.
+    made |= {"kontext": tiny_editors.kontext(made["flux-dev"])}
+    made |= {name: make() for name, make in tiny_editors.MAKERS.items()}
     for name, pipeline in made.items():
         pipeline.save_pretrained(folder / name)
         index = json.loads((folder / name / "model_index.json").read_text())
@@ -256,11 +259,12 @@ def build(folder: Path) -> Path:
     write_checker(folder / "strict" / "safety_checker", folder / "strict" / "feature_extractor", everything=True)
     write_checker(folder / "lax", folder / "lax", everything=False)
     catalog = folder / "models.toml"
-    catalog.write_text(CATALOG + tiny_add_ons.CATALOG)
+    catalog.write_text(CATALOG + tiny_add_ons.CATALOG + tiny_editors.CATALOG)
     for entry in load(catalog).upscalers.values():
         for number, file in enumerate(entry.files):
             if file.path is not None:
                 write_upscaler(folder / file.path, entry, seed=number)
+    tiny_editors.write_loras(folder, made)
     return catalog
 
 

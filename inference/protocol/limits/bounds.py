@@ -17,6 +17,9 @@ LEAST_STRENGTH = 0.05
 MAX_LORA_WEIGHT, MAX_CONTROL_WEIGHT = 2.0, 2.0
 """A LoRA's may be as far below 0."""
 
+MAX_REFERENCE_PROPORTION = 8
+"""Of a picture that is seen beside words: its longer side to its shorter one."""
+
 MAX_VARIATIONS = 16
 """Of variations: each draws one more noise."""
 

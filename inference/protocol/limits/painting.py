@@ -11,6 +11,7 @@ from inference.protocol.limits.bounds import (
     MAX_CONTROL_WEIGHT,
     MAX_HEADING_CHARS,
     MAX_LORA_WEIGHT,
+    MAX_REFERENCE_PROPORTION,
     MAX_VARIATIONS,
     is_blank,
     outside,
@@ -41,6 +42,7 @@ def of_imagine(request: Imagine, ready: Ready) -> Iterator[Reason]:
         yield from outside("variation_strength", variation.strength, 0, 1)
     yield from outside("strength", request.strength, LEAST_STRENGTH, 1)
     yield from _of_picture(request)
+    yield from _of_references(request, model)
     if request.hires is not None:
         yield from _of_hires(request.hires, request, model)
     yield from _of_add_ons(request, model, ready)
@@ -128,6 +130,21 @@ def _of_picture(request: Imagine) -> Iterator[Reason]:
         yield because("mask_size")
     if request.hires is not None:
         yield because("hires_of_mask")
+
+
+def _of_references(request: Imagine, model: ModelInfo) -> Iterator[Reason]:
+    count = len(request.references)
+    if count and not model.references:
+        yield because("no_references", model=model.title)
+    elif count > model.references:
+        yield because("references", count=count, most=model.references, model=model.title)
+    for reference in request.references:
+        longer, shorter = max(reference.width, reference.height), min(reference.width, reference.height)
+        if shorter < 1:
+            yield because("no_pixels")
+        elif longer > MAX_REFERENCE_PROPORTION * shorter:
+            size = {"width": reference.width, "height": reference.height}
+            yield because("reference_proportions", **size, most=MAX_REFERENCE_PROPORTION)
 
 
 def _of_hires(hires: Hires, request: Imagine, model: ModelInfo) -> Iterator[Reason]:

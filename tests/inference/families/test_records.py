@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from compel import ReturnedEmbeddingsType
+from PIL import Image
 
 from inference.catalog.reading import Catalog
 from inference.device import Device
@@ -19,7 +20,17 @@ from inference.models import placement
 from inference.models.store import Store
 from tests.inference.conftest import with_model
 
-OF_EACH = {"sd1": "sd15", "sd2": "sd21", "sdxl": "sdxl", "sd3": "sd35", "flux": "flux-dev"}
+OF_EACH = {
+    "sd1": "sd15",
+    "sd2": "sd21",
+    "sdxl": "sdxl",
+    "sd3": "sd35",
+    "flux": "flux-dev",
+    "flux2": "klein",
+    "kontext": "kontext",
+    "qwen": "qwen",
+    "qwen-edit": "qwen-edit",
+}
 """A tiny model of each family."""
 
 
@@ -45,6 +56,13 @@ def test_what_it_names_is_there(name: str) -> None:
     if family.control is not None:
         assert load_class(family.control.network)
         assert "controlnet" in inspect.signature(load_class(family.control.pipeline)).parameters
+    assert family.sized(64, 32).items() >= {"width": 64, "height": 32}.items()
+    assert family.sized(64, 32).keys() <= called.keys()
+    if family.references is not None:
+        assert family.references.most > 0
+        assert family.references.told([Image.new("RGB", (64, 64))]).keys() <= called.keys()
+        if family.references.without is not None:
+            assert inspect.signature(load_class(family.references.without)).parameters.keys() <= components.keys()
     if family.refiner is not None:
         assert {"latents", "strength"} <= inspect.signature(load_class(family.refiner).__call__).parameters.keys()
 
