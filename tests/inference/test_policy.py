@@ -21,6 +21,9 @@ SDXL = {"unet": 2567, "text_encoder": 123, "text_encoder_2": 695, "vae": 84}
 SD35 = {"transformer": 8057, "text_encoder": 124, "text_encoder_2": 695, "text_encoder_3": 4762, "vae": 84}
 FLUX = {"transformer": 11901, "text_encoder": 123, "text_encoder_2": 4762, "vae": 84}
 
+KLEIN = {"transformer": 3875, "text_encoder": 4022, "vae": 84}
+QWEN = {"transformer": 20430, "text_encoder": 8292, "vae": 127}
+
 
 def needs(entry: ModelEntry, millions: dict[str, int]) -> Needs:
     number_bytes = 1 if entry.weights == "8bit" else 2
@@ -36,6 +39,12 @@ def chosen(entry: ModelEntry, millions: dict[str, int], gib: float) -> Policy:
 @pytest.mark.parametrize(
     ("name", "millions", "gib", "offload", "tiling"),
     [
+        ("flux2-klein", KLEIN, 24, "none", False),
+        ("flux2-klein", KLEIN, 16, "model", False),
+        ("flux2-klein", KLEIN, 8, "group", False),
+        ("qwen-image", QWEN, 80, "none", False),
+        ("qwen-image", QWEN, 64, "model", False),
+        ("qwen-image-edit", QWEN, 48, "group", False),
         ("sd15", SD15, 4, "none", False),
         ("sd15", SD15, 6, "none", False),
         ("sd15", SD15, 8, "none", False),
