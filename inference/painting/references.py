@@ -31,7 +31,7 @@ def shown(request: Imagine, files: Mapping[str, bytes], area: InpaintArea | None
     pictures = []
     for reference in request.references:
         if area is not None and reference == request.image:
-            pictures.append(area.seen(request.width, request.height))
+            pictures.append(area.seen(*_bearable(request.width, request.height, known.least_side)))
             continue
         picture = images.read(files, reference)
         size = beside(picture, request.width, request.height, model.family.size_multiple, known.least_side)
@@ -45,12 +45,18 @@ def beside(picture: Image.Image, width: int, height: int, multiple: int, least: 
     Exactly the same size where the proportions are, so that what is kept of it stays in its place.
     """
     scale = math.sqrt(width * height / (picture.width * picture.height))
-    wide, high = (max(least, round(side * scale / multiple) * multiple, multiple) for side in picture.size)
+    wide, high = (max(round(side * scale / multiple), 1) * multiple for side in picture.size)
     if abs(wide - width) <= multiple and abs(high - height) <= multiple:
-        return width, height
-    # Rounding may have made it longer than models take.
-    most = limits.MAX_REFERENCE_PROPORTION
-    return min(wide, most * high), min(high, most * wide)
+        wide, high = width, height
+    return _bearable(wide, high, least)
+
+
+def _bearable(width: int, height: int, least: int) -> tuple[int, int]:
+    """This size or, where a side is shorter than models take, a whole number of times as much; never longer than they
+    take, which rounding can lead to."""
+    times = -(-least // min(width, height))
+    most = limits.MAX_REFERENCE_PROPORTION * min(width, height)
+    return min(width, most) * times, min(height, most) * times
 
 
 def pipeline(model: PictureModel, own: Any, request: Imagine) -> Any:

@@ -201,8 +201,9 @@ def test_a_picture_is_shown_as_the_model_paints_it_and_where_a_part_is_painted_o
         ((130, 67), (128, 64)),
         ((64, 128), (64, 128)),
         ((500, 500), (96, 96)),
-        ((800, 100), (256, 64)),
-        ((8, 1), (256, 64)),
+        # No side may be shorter than 64.
+        ((800, 100), (512, 64)),
+        ((8, 1), (512, 64)),
         ((1, 1), (96, 96)),
     ],
 )
@@ -212,6 +213,18 @@ def test_other_pictures_keep_their_proportions_at_as_many_pixels(
     beside = references.beside(Image.new("RGB", size), 128, 64, multiple=16, least=64)
     assert beside == shown_at
     assert max(beside) <= limits.MAX_REFERENCE_PROPORTION * min(beside)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("size", [(64, 32), (32, 32), (192, 16)])
+def test_small_and_long_pictures_are_shown_no_smaller_than_the_model_takes(
+    masked: bool, size: tuple[int, int], known: Catalog, store: Store
+) -> None:
+    marked, data = uploaded(Image.new("L", (128, 64), 255))
+    FILES.update(data)
+    part: dict[str, object] = {"image": WIDE, "mask": marked} if masked else {}
+    request = ask("klein", known, WIDE, width=size[0], height=size[1], **part)
+    assert pixels(paint(store, request)[1]).shape[:2] == ((64, 128) if masked else size[::-1])
 
 
 def test_what_is_transparent_is_shown_on_white(known: Catalog, store: Store) -> None:
