@@ -8,6 +8,7 @@ import pytest
 
 from inference.catalog import reading
 from inference.errors import CatalogError
+from inference.families import FAMILIES
 from inference.protocol import DescribeTask, ToolInfo
 
 GOOD = """
@@ -131,6 +132,11 @@ def test_the_catalogue_of_this_checkout_is_good() -> None:
         "sd35-large-turbo": "taesd3",
         "flux-schnell": "taef1",
         "flux-dev": "taef1",
+        "flux-kontext": "taef1",
+        "flux2-klein": None,
+        "flux2-klein-base": None,
+        "qwen-image": None,
+        "qwen-image-edit": None,
     }
     assert set(known.checkers) == {"stable-diffusion", "starter"}
     assert not any(model.checker for model in known.models.values()), "the operator turns them on"
@@ -155,7 +161,7 @@ def test_the_catalogue_of_this_checkout_is_good() -> None:
         ("steps = 8", 'steps = 8\nattention = "flash"', "models.one: attention: the sd1 family takes no other kernels"),
         ("steps = 8\n", "", "models.one: Object missing required field `steps`"),
         ("steps = 8", "steps = 200", "models.one: steps: 200 is over max_steps (150)"),
-        ('family = "sd1"', 'family = "sd9"', "models.one: family: must be one of sd1, sd2, sdxl, sd3, flux, not 'sd9'"),
+        ('family = "sd1"', 'family = "sd9"', f"models.one: family: must be one of {', '.join(FAMILIES)}, not 'sd9'"),
         ("width = 64", "width = 60", "models.one: width: 60 must be a multiple of size_multiple (8)"),
         ("max_pixels = 16384", "max_pixels = 64", "models.one: max_pixels: 64 is less than width times height"),
         ("guidance = 4", "guidance = 40", "models.one: guidance: 40.0 is over max_guidance (30.0)"),

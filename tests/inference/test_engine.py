@@ -53,6 +53,7 @@ def serving(known: Catalog, store: Store) -> Iterator[Serving]:
 def test_ready_says_what_is_here_and_what_is_missing(serving: Serving) -> None:
     ready = serving.peer.ready()
     families = ["sd15", "sd21", "sdxl", "sdxl-turbo", "sd35", "flux-schnell", "flux-dev"]
+    families += ["klein", "klein-base", "kontext", "qwen", "qwen-edit"]
     assert [model.name for model in ready.models] == families
     assert (ready.default_model, ready.missing) == ("sd15", ("absent",))
     assert (ready.max_count, ready.max_prompt_chars) == (4, 4000)
