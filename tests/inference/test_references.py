@@ -18,6 +18,7 @@ from inference.catalog.reading import Catalog
 from inference.models.store import Store
 from inference.painting import passes, references
 from inference.protocol import Batch, Failed, Finished, Hires, Imagine, Input, limits, sha256_of
+from tests.inference.cards import card
 from tests.inference.conftest import paint_from, uploaded, with_model
 from tests.inference.folders import bytes_of, hashes, put
 from tests.inference.serving import Serving
@@ -225,6 +226,19 @@ def test_small_and_long_pictures_are_shown_no_smaller_than_the_model_takes(
     part: dict[str, object] = {"image": WIDE, "mask": marked} if masked else {}
     request = ask("klein", known, WIDE, width=size[0], height=size[1], **part)
     assert pixels(paint(store, request)[1]).shape[:2] == ((64, 128) if masked else size[::-1])
+
+
+@pytest.mark.parametrize("offload", ["model", "group"])
+@pytest.mark.parametrize("name", ["klein", "kontext", "qwen-edit"])
+def test_a_model_whose_parts_come_and_go_sees_the_same(name: str, offload: str, known: Catalog, store: Store) -> None:
+    offloaded = Store(catalog=with_model(known, name, offload=offload), device=card())
+    for shown in ((WIDE,), (), (TALL,)):
+        made, plain = (paint(kept, ask(name, known, *shown))[1] for kept in (offloaded, store))
+        assert made.recipe["policy"]["offload"] == offload
+        # Where weights lie in memory can decide a last bit.
+        off = abs(pixels(made).astype(int) - pixels(plain).astype(int))
+        assert off.max() <= 1
+        assert (off > 0).mean() < 0.001
 
 
 def test_what_is_transparent_is_shown_on_white(known: Catalog, store: Store) -> None:
