@@ -16,7 +16,7 @@ from inference.protocol import place
 from sandbox.client.member import Member, text_of
 from sandbox.server import Sandbox
 from starter.render import render
-from tests.e2e.asking import BOATS, has_button, number, painted, picture, png, refusal, said
+from tests.e2e.asking import BOATS, gone, has_button, number, painted, picture, png, refusal, said
 from tests.e2e.conftest import ROOT, Studio
 from tests.inference import tiny_editors
 from tests.inference.tiny import picture as noise
@@ -87,8 +87,13 @@ async def test_inside_a_mask_it_is_done_and_all_else_stays_bit_for_bit(ada: Memb
 
 
 async def test_what_is_named_is_found_first_and_then_painted_beside_the_others(ada: Member) -> None:
-    found, _ = await said(ada, await ada.command("edit", {**ASKED, "what": "the boats"}, files=SHOWN))
+    own = {**SHOWN, "reference": ("scarf.png", png(noise(70, 80, seed=3)))}
+    before, _ = await painted(ada, await ada.command("edit", ASKED, files=own))
+    found, _ = await said(ada, await ada.command("edit", {**ASKED, "what": "the boats"}, files=own))
     assert has_button(found, "Go")
+    # What another job looked at goes with it, unless it will be looked at again.
+    await ada.click(before, "Delete", until="acknowledged")
+    await gone(ada, before)
     message, [edited] = await painted(ada, await ada.click(found, "Go"))
     assert "looks at 3 pictures" in text_of(message)
     assert picture(edited).size == OLD.size
