@@ -1,4 +1,4 @@
-"""/edit by instruction: real bot, real engine with a tiny FLUX.2 klein, the sandbox as Discord."""
+"""/edit by instruction: real bot, real engine with tiny models of every family that can, the sandbox as Discord."""
 
 from __future__ import annotations
 
@@ -18,26 +18,28 @@ from sandbox.server import Sandbox
 from starter.render import render
 from tests.e2e.asking import BOATS, gone, has_button, number, painted, picture, png, refusal, said
 from tests.e2e.conftest import ROOT, Studio
-from tests.inference import tiny_editors
-from tests.inference.tiny import picture as noise
+from tests.inference import tiny, tiny_editors
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 OLD = render(BOATS, 256).crop((0, 64, 256, 192))
-HAT, COAT = noise(60, 80, seed=1), noise(80, 80, "RGBA", seed=2)
+HAT, COAT = tiny.picture(60, 80, seed=1), tiny.picture(80, 80, "RGBA", seed=2)
 ASKED = {"prompt": "put the hat and the coat on it", "model": "klein", "seed": "5"}
 SHOWN = {"image": ("old.png", png(OLD)), "reference": ("hat.png", png(HAT)), "reference2": ("coat.png", png(COAT))}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Studio]:
-    """As everywhere, with a model that edits by instruction, and one that does so with one picture."""
+    """As everywhere, with a tiny model of each family that edits by instruction, and Qwen-Image."""
     folder: Path = tmp_path_factory.mktemp("instructed")
     torch.manual_seed(0)
-    tiny_editors.klein().save_pretrained(folder / "klein")
+    made = {name: make() for name, make in tiny_editors.MAKERS.items()}
+    made["kontext"] = tiny_editors.kontext(tiny.MAKERS["flux-dev"]())
+    for name, pipeline in made.items():
+        pipeline.save_pretrained(folder / name)
+    tiny_editors.write_loras(folder, made)
     catalogue = (ROOT / "models.toml").read_text().replace('"starter/models', f'"{ROOT}/starter/models')
-    entry = tiny_editors.ENTRY.format(name="klein", family="flux2", guidance=1, most=1, negative="false")
-    (folder / "models.toml").write_text(catalogue + entry)
+    (folder / "models.toml").write_text(catalogue + tiny_editors.CATALOG)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EASEL_MODELS", str(folder / "models.toml"))
         async with Sandbox() as sandbox:
@@ -87,7 +89,7 @@ async def test_inside_a_mask_it_is_done_and_all_else_stays_bit_for_bit(ada: Memb
 
 
 async def test_what_is_named_is_found_first_and_then_painted_beside_the_others(ada: Member) -> None:
-    own = {**SHOWN, "reference": ("scarf.png", png(noise(70, 80, seed=3)))}
+    own = {**SHOWN, "reference": ("scarf.png", png(tiny.picture(70, 80, seed=3)))}
     before, _ = await painted(ada, await ada.command("edit", ASKED, files=own))
     found, _ = await said(ada, await ada.command("edit", {**ASKED, "what": "the boats"}, files=own))
     assert has_button(found, "Go")
@@ -104,6 +106,20 @@ async def test_what_is_named_is_found_first_and_then_painted_beside_the_others(a
     assert picture(extended).crop((0, 0, *OLD.size)).convert("RGB").tobytes() == OLD.tobytes()
 
 
+@pytest.mark.parametrize("model", ["klein-base", "kontext", "qwen", "qwen-edit"])
+async def test_the_other_families_paint_and_are_told_what_to_do(model: str, ada: Member) -> None:
+    asked = f"/imagine prompt:a red house model:{model} seed:3 lora:{model.partition('-')[0]}:0.5"
+    _, [first] = await painted(ada, await ada.command(asked))
+    _, [again] = await painted(ada, await ada.command(asked))
+    assert first == again
+    reply = await ada.command("edit", {**ASKED, "model": model, "seed": "3"}, files={"image": SHOWN["image"]})
+    if model == "qwen":
+        assert "Say which part is meant" in await refusal(ada, reply)
+        return
+    _, [edited] = await painted(ada, reply)
+    assert picture(edited).size == (96, 48)
+
+
 async def test_picture_of_a_job_is_changed_as_told(ada: Member) -> None:
     message, _ = await painted(ada, await ada.command("edit", ASKED, files={"image": SHOWN["image"]}))
     again, [edited] = await painted(ada, await ada.command("edit", {**ASKED, "job": number(message)}))
@@ -112,8 +128,11 @@ async def test_picture_of_a_job_is_changed_as_told(ada: Member) -> None:
 
 
 async def test_models_that_are_told_what_to_do_are_offered_as_such_and_others_refuse_in_words(ada: Member) -> None:
-    offered = await ada.complete("edit", "model", model="kl")
-    assert [choice["name"] for choice in offered] == ["edits by instruction · Tiny klein (klein)"]
+    offered = await ada.complete("edit", "model", model="qwen")
+    assert [choice["name"] for choice in offered] == [
+        "Tiny qwen (qwen)",
+        "edits by instruction · Tiny qwen-edit (qwen-edit)",
+    ]
     for_starter = {**ASKED, "model": "starter"}
     mask = Image.new("L", OLD.size, 255)
     reply = await ada.command("edit", for_starter, files={**SHOWN, "mask": ("mask.png", png(mask))})
