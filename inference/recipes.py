@@ -6,7 +6,7 @@ import functools
 import json
 import math
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -15,6 +15,8 @@ import torch
 
 from inference.catalog.entries import DETECTOR_FILES, ControlEntry, FolderEntry
 from inference.device import Device
+from inference.models.adapters import Adapter
+from inference.models.embeddings import Embedding
 from inference.models.handles import (
     PictureAnnotator,
     PictureClassifier,
@@ -25,13 +27,18 @@ from inference.models.handles import (
     PictureUpscaler,
     Setup,
 )
-from inference.protocol import Grid, Imagine, Request, SourceType
+from inference.protocol import Drawn, Grid, Imagine, Request, SourceType, tag_of
 
 LIBRARIES = ("torch", "diffusers", "transformers", "compel", "safetensors", "pillow", "peft", "realesrgan", "basicsr")
 
 
-def recipe(request: Imagine, setup: Setup, scheduler: Any) -> dict[str, Any]:
-    """Everything that decides the bytes of a job's pictures, as plain values that JSON and MessagePack can hold."""
+def recipe(
+    request: Imagine, setup: Setup, scheduler: Any, drawn: Drawn, embeddings: Sequence[Embedding]
+) -> dict[str, Any]:
+    """Everything that decides the bytes of a picture, as plain values that JSON and MessagePack can hold.
+
+    `drawn` is what it was painted from, `embeddings` those that its words name.
+    """
     model, upscaler, checker = setup.model, setup.upscaler, setup.checker
     config = {key: _plain(value) for key, value in scheduler.config.items() if not key.startswith("_")}
     return {
@@ -46,10 +53,9 @@ def recipe(request: Imagine, setup: Setup, scheduler: Any) -> dict[str, Any]:
         },
         "refiner": None if setup.refiner is None else _refiner(setup.refiner),
         "scheduler": {"class": type(scheduler).__name__, "config": config},
-        "loras": [
-            {"name": adapter.name, "weight": adapter.weight, "hash": adapter.sha256[:10]}
-            for adapter in model.adapters.active
-        ],
+        "words": [{"prompt": drawn.prompt, "negative": drawn.negative}],
+        "loras": [_lora(adapter) for adapter in model.adapters.active],
+        "embeddings": [{"name": one.name, "hash": one.sha256[:10]} for one in embeddings],
         "control": None if setup.control is None else _control(setup.control),
         "annotator": None if setup.annotator is None else _annotator(setup.annotator),
         "upscaler": None
@@ -62,6 +68,28 @@ def recipe(request: Imagine, setup: Setup, scheduler: Any) -> dict[str, Any]:
         "batch": setup.batch,
         "versions": versions(),
     }
+
+
+def of_pictures(made_of: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The recipe of a job, from those of its pictures: where they differ it has what each of them was made of."""
+    of_one = ("loras", "embeddings")
+    whole = {**made_of[0], "words": [words for each in made_of for words in each["words"]]}
+    if any(each[name] != whole[name] for each in made_of for name in of_one):
+        whole |= {name: _once(one for each in made_of for one in each[name]) for name in of_one}
+        whole["words"] = [{**each["words"][0], **{name: each[name] for name in of_one}} for each in made_of]
+    return whole
+
+
+def _once(values: Iterable[Any]) -> list[Any]:
+    found: list[Any] = []
+    for value in values:
+        found += [] if value in found else [value]
+    return found
+
+
+def _lora(adapter: Adapter) -> dict[str, Any]:
+    lora = {"name": adapter.name, "weight": adapter.weight, "hash": adapter.sha256[:10]}
+    return lora if adapter.words is None else {**lora, "words": adapter.words}
 
 
 def _refiner(refiner: PictureRefiner) -> dict[str, Any]:
@@ -163,17 +191,22 @@ def parameters(request: Imagine, made_of: Mapping[str, Any], seed: int) -> str:
     if request.variations:
         # The format has room for one variation; where there are several, the `easel` text holds them all.
         fields |= {"Variation seed": seed, "Variation seed strength": request.variations[-1].strength}
+    if request.clip_skip is not None:
+        fields["Clip skip"] = request.clip_skip
+    if embeddings := made_of["embeddings"]:
+        fields["TI hashes"] = ", ".join(f"{one['name']}: {one['hash']}" for one in embeddings)
     if loras := made_of["loras"]:
         fields["Lora hashes"] = ", ".join(f"{lora['name']}: {lora['hash']}" for lora in loras)
     if control := made_of["control"]:
         weight = request.control.weight if request.control else 0.0
         fields["ControlNet 0"] = f"Module: {control['annotator']}, Model: {control['name']}, Weight: {weight:g}"
     fields["Version"] = f"easel {versions()['easel']}"
-    prompt, negative = request.drawn(seed)
+    (words,) = made_of["words"]
     # So that who pastes it into another tool gets the LoRAs as well.
-    lines = [" ".join([prompt, *(f"<lora:{lora['name']}:{lora['weight']:g}>" for lora in loras)])]
-    if negative:
-        lines.append(f"Negative prompt: {negative}")
+    tags = [tag_of(lora["name"], lora["weight"], lora.get("words")) for lora in loras]
+    lines = [" ".join([words["prompt"], *tags])]
+    if words["negative"]:
+        lines.append(f"Negative prompt: {words['negative']}")
     lines.append(", ".join(f"{name}: {_quoted(value)}" for name, value in fields.items()))
     return "\n".join(lines)
 

@@ -42,7 +42,7 @@ LAYERS = {
         {"lines"},
         {"dispatcher"},
         {"admission"},
-        {"completions", "sources"},
+        {"completions", "paintings", "sources"},
         {"commands"},
         {"app"},
         {"__main__"},

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -19,6 +19,7 @@ from bot.requests.numbers import whole
 from bot.words import N_
 from inference.protocol import (
     MAX_SEED,
+    Drawn,
     Hires,
     Imagine,
     Input,
@@ -30,6 +31,7 @@ from inference.protocol import (
     because,
     enough_steps,
     limits,
+    without_sure_tags,
 )
 
 STRENGTH = 0.6
@@ -77,6 +79,8 @@ class Options:
     control_image: Input | None = None
     control: str | None = None
     control_weight: float | None = None
+    clip_skip: int | None = None
+    """At which of the text encoder's layers, counted from its end, its states are taken."""
 
 
 def new_seed() -> int:
@@ -91,20 +95,23 @@ def resolve(options: Options, ready: Ready) -> Imagine:
         raise MemberError.of(because("strength_of_nothing"))
     width, height = _size_of(options, model)
     strength = 1.0 if options.image is None else STRENGTH if options.strength is None else options.strength
-    words, tags = adapters.without_tags(options.prompt)
-    named = [part for part in (options.loras or "").split(",") if part.strip()]
+    words, tags = without_sure_tags(options.prompt)
+    style = _style(options.style, model) if options.style else None
+    named = [*adapters.named(options.loras), *tags]
+    wishes = adapters.wishes([*named, *(without_sure_tags(style.prompt)[1] if style else ())], model, ready)
+    steps = wishes.steps if wishes and wishes.steps else model.steps
+    guidance = wishes.guidance if wishes and wishes.guidance is not None else model.guidance
+    sampler = wishes.sampler if wishes and wishes.sampler else model.sampler
     return Imagine(
         job=0,
         model=model.name,
         prompt=words.strip(),
         negative=(options.negative or "").strip(),
-        style=_style(options.style, model) if options.style else None,
+        style=style,
         seed=new_seed() if options.seed is None else _seed(options.seed),
-        steps=enough_steps(model.steps, max(strength, limits.LEAST_STRENGTH))
-        if options.steps is None
-        else options.steps,
-        guidance=model.guidance if options.guidance is None else options.guidance,
-        sampler=options.sampler or model.sampler,
+        steps=enough_steps(steps, max(strength, limits.LEAST_STRENGTH)) if options.steps is None else options.steps,
+        guidance=guidance if options.guidance is None else options.guidance,
+        sampler=options.sampler or sampler,
         width=width,
         height=height,
         count=1 if options.count is None else options.count,
@@ -113,8 +120,9 @@ def resolve(options: Options, ready: Ready) -> Imagine:
         mask=options.mask,
         hires=_hires(options, width, height, model),
         refiner=_refiner(options.refine, model),
-        loras=adapters.loras([*named, *tags], model, ready),
+        loras=adapters.loras(named, model, ready),
         control=adapters.control(options.control_image, options.control, options.control_weight, model, ready),
+        clip_skip=_clip_skip(options.clip_skip, model),
     )
 
 
@@ -138,6 +146,7 @@ def edited(request: Imagine, fields: Mapping[str, str], ready: Ready) -> Imagine
         hires=None if request.hires is None else request.hires.width / request.width,
         hires_strength=None if request.hires is None else request.hires.strength,
         refine=request.refiner is not None,
+        clip_skip=request.clip_skip,
     )
     # The variations belong to the noise of the old seed.
     variations = request.variations if seed == str(request.seed) else ()
@@ -157,11 +166,17 @@ def rerolled(request: Imagine) -> Imagine:
     return replace(request, seed=new_seed(), variations=())
 
 
-def varied(request: Imagine, index: int, seed: int, count: int) -> Imagine:
-    """The request for pictures near picture `index` of this one: its noise, then a step towards that of `seed`."""
+def varied(request: Imagine, index: int, seed: int, count: int, drawn: Sequence[Drawn] = ()) -> Imagine:
+    """The request for pictures near picture `index` of this one: its noise, then a step towards that of `seed`.
+
+    `drawn` is what its pictures were painted from, where that was left to chance.
+    """
     # The words too are this picture's: the seeds of its variations would draw others.
-    if (drawn := request.drawn(request.seed_of(index))) != request.styled:
-        request = replace(request, prompt=drawn[0], negative=drawn[1], style=None)
+    if drawn:
+        own = drawn[index]
+        request = replace(request, prompt=own.prompt, negative=own.negative, loras=own.loras, style=None)
+    elif (words := request.drawn(request.seed_of(index))) != request.styled:
+        request = replace(request, prompt=words[0], negative=words[1], style=None)
     base, before = request.seed, request.variations
     if before:
         last = before[-1]
@@ -193,6 +208,11 @@ def _hires(options: Options, width: int, height: int, model: ModelInfo) -> Hires
         )
     wide, high = (round(side * options.hires / model.size_multiple) * model.size_multiple for side in (width, height))
     return Hires(wide, high, HIRES_STRENGTH if options.hires_strength is None else options.hires_strength)
+
+
+def _clip_skip(wanted: int | None, model: ModelInfo) -> int | None:
+    chosen = model.clip_skip if wanted is None else wanted
+    return None if chosen == model.usual_layer else chosen
 
 
 def _refiner(wanted: bool | None, model: ModelInfo) -> Refiner | None:

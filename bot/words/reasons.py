@@ -54,6 +54,21 @@ TEXTS: dict[str, str | Many] = {
     "word_weight": N_(
         "The weight {value} of {typed} does not fit: choose 0 to {most}, or write \\( and \\) where you mean brackets."
     ),
+    "joined_parts": Many(
+        "{count} part of the prompt is joined by AND and {most} is the most: join fewer.",
+        "{count} parts of the prompt are joined by AND and {most} is the most: join fewer.",
+        "count",
+    ),
+    "joined_weight": N_(
+        "The weight {value} of {typed} does not fit: between AND, choose a number from -{most} to {most}."
+    ),
+    "scheduled_texts": Many(
+        "The prompt changes {count} time from step to step and {most} is the most: let it change less often.",
+        "The prompt changes {count} times from step to step and {most} is the most: let it change less often.",
+        "count",
+    ),
+    "no_clip_skip": N_("{model} has no layers to skip: leave clip skip out, or choose another model."),
+    "clip_skip": N_("Clip skip {value} does not fit: choose a number from {least} to {most}."),
     # Steps.
     "no_sampler": N_("{model} has no sampler called {typed}: choose one of {choices}."),
     "steps": N_("Steps {value} does not fit: choose a number from {least} to {most}."),
@@ -109,6 +124,9 @@ TEXTS: dict[str, str | Many] = {
     ),
     "lora_twice": N_("The LoRA {typed} comes twice: name it once."),
     "lora_weight": N_("The weight {value} of a LoRA does not fit: choose a number from {least} to {most}."),
+    "lora_no_number": N_("The weight of {lora} {typed} is not a number: write one like 0.6."),
+    "lora_setting": N_("The LoRA {lora} cannot be set as {typed}: leave that out."),
+    "no_hypernets": N_("The hypernetwork {typed} cannot be used, there are none here: leave it out."),
     "control_weight": N_("Control weight {value} does not fit: choose a number from {least} to {most}."),
     # Grids.
     "cells": Many(
@@ -208,6 +226,9 @@ TEXTS: dict[str, str | Many] = {
     "lora_unusable": N_(
         "The LoRA {lora} cannot be used with {model} here: leave it out. The operator can see why in the log."
     ),
+    "embedding_unusable": N_(
+        "The embedding {embedding} cannot be used with {model} here: leave it out. The operator can see why in the log."
+    ),
     "upscaler_makes_nothing": N_("{model} makes nothing of this picture: choose another upscaler."),
     "not_here": N_("{name} is not on this machine: choose another one."),
     "not_loaded": N_("This model does not load here: choose another one. The operator can see why in the log."),
@@ -239,6 +260,14 @@ TEXTS: dict[str, str | Many] = {
     "nothing_there": N_("Nothing was found."),
     "no_words_for_it": N_("The model found no words for it."),
     "weights_left_out": N_("{model} does not weigh words: the weights were left out."),
+    "lora_not_drawn": N_("The LoRA {typed}, which was drawn, is none for {model} here: it was left out."),
+    "lora_left_out": N_("The LoRA {typed} was left out: {most} at once are the most."),
+    "no_such_embedding": N_("There is no embedding called {typed} for {model} here: it was left out."),
+    "no_such_wildcard": N_("There is no wildcard called {typed} here: it was left out."),
+    "words_not_changed": N_("{model} cannot change its words between the steps: those of the first step were painted."),
+    "words_not_broken": N_("{model} reads all words at once: BREAK was left out."),
+    "words_not_joined": N_("{model} cannot weigh whole prompts here: what AND joins was read as one."),
+    "tags_in_negative": N_("LoRAs work from the prompt alone: those of the negative prompt were left out."),
     "painted_in_tiles": N_("The memory was full, so this was decoded in tiles."),
     "painted_by_parts": N_("The memory was full, so this was painted with one part of the model at a time."),
     "painted_by_layers": N_("The memory was full, so this was painted with one layer of the model at a time."),

@@ -12,10 +12,20 @@ import msgspec
 
 from inference.families import FAMILIES
 from inference.protocol import DescribeTask
-from inference.protocol.limits import MAX_CONTROL_WEIGHT, MAX_LABEL_CHARS, MAX_LABELS, MAX_LORA_WEIGHT
+from inference.protocol.limits import MAX_CLIP_SKIP, MAX_CONTROL_WEIGHT, MAX_LABEL_CHARS, MAX_LABELS, MAX_LORA_WEIGHT
 
 Kind = Literal[
-    "model", "refiner", "upscaler", "describer", "classifier", "decoder", "checker", "lora", "control", "annotator"
+    "model",
+    "refiner",
+    "upscaler",
+    "describer",
+    "classifier",
+    "decoder",
+    "checker",
+    "lora",
+    "control",
+    "annotator",
+    "embedding",
 ]
 """What an entry is. Its table in models.toml is called the same, in the plural."""
 
@@ -108,6 +118,8 @@ class ModelEntry(PipelineEntry, frozen=True, kw_only=True, forbid_unknown_fields
     samplers: tuple[str, ...] | None = None
     """Those of its family that members may choose; None for all."""
     negative: bool = True
+    clip_skip: Annotated[int, msgspec.Meta(ge=1, le=MAX_CLIP_SKIP)] | None = None
+    """At which of the text encoder's layers, counted from its end, its states are taken; None for the usual one."""
     styles: tuple[str, ...] | None = None
     """Those of styles.toml that it knows; None for all."""
     batch: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
@@ -228,6 +240,18 @@ class LoraEntry(FileEntry, frozen=True, kw_only=True, forbid_unknown_fields=True
     weight: Weight = 1.0
     trigger: str = ""
     """Words that it was trained to answer to; members see them where they choose it."""
+    sampler: str | None = None
+    """What it needs instead of the model's own, where members do not say otherwise; so for the next two."""
+    steps: Count | None = None
+    guidance: Guidance | None = None
+
+
+class EmbeddingEntry(FileEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[embeddings.NAME]`: a textual inversion, which works where a prompt has its name."""
+
+    title: str
+    models: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    """Those whose text encoders it was trained for."""
 
 
 class ControlEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -250,7 +274,7 @@ class AnnotatorEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_fiel
     kind: AnnotatorKind
 
 
-AddOnEntry = LoraEntry | ControlEntry
+AddOnEntry = LoraEntry | ControlEntry | EmbeddingEntry
 ReaderEntry = DescriberEntry | ClassifierEntry | CheckerEntry
 ToolEntry = RefinerEntry | UpscalerEntry | ReaderEntry | DecoderEntry | AnnotatorEntry
 Entry = ModelEntry | ToolEntry | AddOnEntry

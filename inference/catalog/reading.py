@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from inference.catalog import styles, tables
+from msgspec.structs import replace
+
+from inference.catalog import add_ons, styles, tables
 from inference.catalog.entries import (
     BUILT_IN_ANNOTATORS,
     AddOnEntry,
@@ -20,6 +22,7 @@ from inference.catalog.entries import (
     ControlEntry,
     DecoderEntry,
     DescriberEntry,
+    EmbeddingEntry,
     Entry,
     FolderEntry,
     Kind,
@@ -35,7 +38,7 @@ from inference.families.record import Denoiser
 from inference.protocol import AddOnInfo, ModelInfo, Refiner, Style, ToolInfo
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
-FIELDS = ("default", *(f"{kind}s" for kind in KINDS), "label_sets")
+FIELDS = ("default", *(f"{kind}s" for kind in KINDS), "label_sets", "wildcards")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +58,9 @@ class Catalog:
     loras: dict[str, LoraEntry]
     controls: dict[str, ControlEntry]
     annotators: dict[str, AnnotatorEntry]
+    embeddings: dict[str, EmbeddingEntry]
+    wildcards: Path | None
+    """The folder of files whose lines prompts may draw from (`catalog.wildcards`)."""
     label_sets: dict[str, tuple[str, ...]]
     styles: dict[str, tuple[Style, ...]]
     """What styles.toml has for each model."""
@@ -72,6 +78,7 @@ class Catalog:
             "lora": self.loras,
             "control": self.controls,
             "annotator": self.annotators,
+            "embedding": self.embeddings,
         }
         return tables[kind]
 
@@ -103,6 +110,8 @@ class Catalog:
             refiner=self._refiner(entry),
             upscale=self.upscalers[entry.upscaler].scale if entry.upscaler else 1,
             styles=self.styles[name],
+            usual_layer=_usual_layer(entry),
+            clip_skip=entry.clip_skip,
         )
 
     def _refiner(self, entry: ModelEntry) -> Refiner | None:
@@ -122,8 +131,12 @@ class Catalog:
 
     def add_on_info(self, name: str, entry: AddOnEntry) -> AddOnInfo:
         """What members may ask of this LoRA or ControlNet."""
-        trigger = entry.trigger if isinstance(entry, LoraEntry) else ""
-        return AddOnInfo(name=name, title=entry.title, models=entry.models, weight=entry.weight, trigger=trigger)
+        if isinstance(entry, EmbeddingEntry):
+            return AddOnInfo(name=name, title=entry.title, models=entry.models, weight=1.0, trigger=name)
+        info = AddOnInfo(name=name, title=entry.title, models=entry.models, weight=entry.weight, trigger="")
+        if isinstance(entry, ControlEntry):
+            return info
+        return replace(info, trigger=entry.trigger, sampler=entry.sampler, steps=entry.steps, guidance=entry.guidance)
 
 
 def load(path: Path) -> Catalog:
@@ -154,14 +167,15 @@ def load(path: Path) -> Catalog:
     controls = _folders(path, document, "controls", ControlEntry)
     annotators = _folders(path, document, "annotators", AnnotatorEntry)
     for name, annotator in annotators.items():
-        _check_annotator(f"{path}: annotators.{name}", name, annotator)
+        add_ons.check_annotator(f"{path}: annotators.{name}", name, annotator)
     for name, control in controls.items():
         if control.annotator not in (*BUILT_IN_ANNOTATORS, *annotators):
             where = f"{path}: controls.{name}"
             raise CatalogError(f"{where}: annotator: must be canny, none or the name of an [annotators.NAME]")
-    for table, add_ons in (("loras", loras), ("controls", controls)):
-        for name, add_on in add_ons.items():
-            _check_add_on(f"{path}: {table}.{name}", add_on, models)
+    embeddings = _files(path, document, "embeddings", EmbeddingEntry)
+    for table, known in (("loras", loras), ("controls", controls), ("embeddings", embeddings)):
+        for name, add_on in known.items():
+            add_ons.check(f"{path}: {table}.{name}", add_on, models)
     describers = _folders(path, document, "describers", DescriberEntry)
     for name, describer in describers.items():
         if not describer.tasks:
@@ -182,12 +196,14 @@ def load(path: Path) -> Catalog:
         loras=loras,
         controls=controls,
         annotators=annotators,
+        embeddings=embeddings,
+        wildcards=_wildcards(path, document),
         label_sets=_label_sets(path, document),
         styles=styles.load(path.absolute().parent / styles.FILE, models),
     )
 
 
-FileKind = TypeVar("FileKind", bound=UpscalerEntry | LoraEntry)
+FileKind = TypeVar("FileKind", bound=UpscalerEntry | LoraEntry | EmbeddingEntry)
 FolderKind = TypeVar("FolderKind", bound=FolderEntry)
 
 
@@ -208,6 +224,21 @@ def _files(path: Path, document: dict[str, Any], table: str, kind: type[FileKind
                 where = f"{path}: {table}.{name}"
                 raise CatalogError(f"{where}: {what}path: give a file as path, or a url to fetch it from, or both")
     return entries
+
+
+def _wildcards(path: Path, document: dict[str, Any]) -> Path | None:
+    named = document.get("wildcards")
+    if named is None:
+        return None
+    folder = path.absolute().parent / str(named)
+    if not isinstance(named, str) or not folder.is_dir():
+        raise CatalogError(f"{path}: wildcards: must be a folder of .txt files, and {named!r} is none")
+    return folder
+
+
+def _usual_layer(entry: ModelEntry) -> int | None:
+    weighing = FAMILIES[entry.family].words.weighing
+    return None if weighing is None else weighing.layer
 
 
 def _label_sets(path: Path, document: dict[str, Any]) -> dict[str, tuple[str, ...]]:
@@ -254,6 +285,10 @@ def _check_model(where: str, entry: ModelEntry, partners: Mapping[Kind, Mapping[
         raise CatalogError(f"{where}: sampler: {entry.sampler!r} is not one of {', '.join(entry.admitted_samplers())}")
     if entry.refiner is not None and family.refiner is None:
         raise CatalogError(f"{where}: refiner: the {entry.family} family has none")
+    usual = _usual_layer(entry)
+    if entry.clip_skip is not None and (usual is None or entry.clip_skip < usual):
+        can = "has no layers to skip" if usual is None else f"takes {usual} or more"
+        raise CatalogError(f"{where}: clip_skip: the {entry.family} family {can}")
     _check_speed(where, entry, family.denoiser)
     for kind, partner in entry.partners.items():
         if partner not in partners[kind]:
@@ -272,24 +307,3 @@ def _check_speed(where: str, entry: ModelEntry, denoiser: Denoiser) -> None:
         )
     if entry.compile and not denoiser.compiles:
         raise CatalogError(f"{where}: compile: diffusers names no repeated blocks in the {entry.family} family")
-
-
-def _check_add_on(where: str, entry: AddOnEntry, models: Mapping[str, ModelEntry]) -> None:
-    for name in entry.models:
-        if name not in models:
-            raise CatalogError(f"{where}: models: there is no [models.{name}]")
-    if isinstance(entry, ControlEntry):
-        families = sorted({models[name].family for name in entry.models})
-        if len(families) > 1:
-            raise CatalogError(f"{where}: models: a ControlNet is of one family, these are of {', '.join(families)}")
-        if FAMILIES[families[0]].control is None:
-            raise CatalogError(f"{where}: models: no ControlNet can be used with the {families[0]} family")
-    if isinstance(entry, LoraEntry) and not entry.place.endswith(".safetensors"):
-        raise CatalogError(f"{where}: path: a LoRA is a .safetensors file")
-
-
-def _check_annotator(where: str, name: str, entry: AnnotatorEntry) -> None:
-    if name in BUILT_IN_ANNOTATORS:
-        raise CatalogError(f"{where}: {name} is built in: call it otherwise")
-    if entry.dtype not in ("auto", "float32"):
-        raise CatalogError(f"{where}: dtype: annotators compute in float32: leave it out")

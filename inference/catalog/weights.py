@@ -6,6 +6,7 @@ Nothing here loads a model or uses the network. What a folder consists of is `la
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -18,11 +19,13 @@ from inference.catalog.entries import (
     FileEntry,
     FolderEntry,
     Kind,
+    LoraEntry,
     PipelineEntry,
     UpscalerEntry,
 )
 from inference.catalog.reading import KINDS, Catalog
 from inference.errors import WeightsError
+from inference.families import FAMILIES
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +45,8 @@ def locate(catalog: Catalog, kind: Kind, name: str) -> Path | None:
             return None
         for file in files:
             headers.check(file)
+        if isinstance(entry, LoraEntry):
+            _check_family(files[0], {catalog.models[name].family for name in entry.models})
         return files[0]
     folder = _snapshot(entry) if entry.path is None else catalog.folder / entry.path
     if folder is None or not folder.exists():
@@ -55,6 +60,15 @@ def locate(catalog: Catalog, kind: Kind, name: str) -> Path | None:
             return None
         raise
     return folder
+
+
+def _check_family(file: Path, families: Iterable[str]) -> None:
+    """Raise WeightsError where a LoRA was surely made for another family than one of these."""
+    shapes = headers.tensors(file)
+    made_for = [family.name for family in FAMILIES.values() if family.lora_marks and family.lora_marks(shapes)]
+    for name in families:
+        if made_for and FAMILIES[name].lora_marks is not None and name not in made_for:
+            raise WeightsError(f"{file} was made for models of {' or '.join(made_for)}, and not of {name}")
 
 
 def defects(catalog: Catalog) -> dict[tuple[Kind, str], str]:

@@ -26,6 +26,11 @@ def _encode(pipeline: Any, prompt: str, negative: str, guided: bool) -> Sequence
     return encoded
 
 
+def _between(told: Mapping[str, Any]) -> dict[str, Any]:
+    # The gist of all words stays that of the first step: the pipeline takes no other.
+    return {"prompt_embeds": told["prompt_embeds"]}
+
+
 def _pack(latents: torch.Tensor) -> torch.Tensor:
     """As rows of patches of 2 by 2: (batch, height / 2 x width / 2, channels x 4)."""
     packed: torch.Tensor = load_class(FAMILY.pipeline)._pack_latents(latents, *latents.shape)
@@ -36,6 +41,46 @@ def _unpack(latents: torch.Tensor, height: int, width: int) -> torch.Tensor:
     # It asks for the size in pixels; at a factor of 1 that is the size of the latents.
     unpacked: torch.Tensor = load_class(FAMILY.pipeline)._unpack_latents(latents, height, width, vae_scale_factor=1)
     return unpacked
+
+
+def _originals(transformer: Any) -> Mapping[str, tuple[str, ...]]:
+    """As Black Forest Labs' code calls its layers, some of which are several here."""
+    names: dict[str, tuple[str, ...]] = {
+        "img_in": ("x_embedder",),
+        "txt_in": ("context_embedder",),
+        "final_layer.linear": ("proj_out",),
+    }
+    for number in range(len(transformer.transformer_blocks)):
+        block, own = f"double_blocks.{number}", f"transformer_blocks.{number}"
+        names |= {
+            f"{block}.img_attn.qkv": tuple(f"{own}.attn.to_{part}" for part in "qkv"),
+            f"{block}.txt_attn.qkv": tuple(f"{own}.attn.add_{part}_proj" for part in "qkv"),
+            f"{block}.img_attn.proj": (f"{own}.attn.to_out.0",),
+            f"{block}.txt_attn.proj": (f"{own}.attn.to_add_out",),
+            f"{block}.img_mod.lin": (f"{own}.norm1.linear",),
+            f"{block}.txt_mod.lin": (f"{own}.norm1_context.linear",),
+        }
+        for side, inner in (("img", "ff"), ("txt", "ff_context")):
+            names |= {
+                f"{block}.{side}_mlp.0": (f"{own}.{inner}.net.0.proj",),
+                f"{block}.{side}_mlp.2": (f"{own}.{inner}.net.2",),
+            }
+    for number in range(len(transformer.single_transformer_blocks)):
+        block, own = f"single_blocks.{number}", f"single_transformer_blocks.{number}"
+        names |= {
+            f"{block}.linear1": (*(f"{own}.attn.to_{part}" for part in "qkv"), f"{own}.proj_mlp"),
+            f"{block}.linear2": (f"{own}.proj_out",),
+            f"{block}.modulation.lin": (f"{own}.norm.linear",),
+        }
+    return names
+
+
+def _is_made_for(shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    return any(
+        mark in name and 3072 in shape
+        for name, shape in shapes.items()
+        for mark in ("single_blocks", "double_blocks", "single_transformer_blocks")
+    )
 
 
 def _spacing(config: Mapping[str, Any], steps: int, height: int, width: int) -> dict[str, Any]:
@@ -61,13 +106,14 @@ def _check_lora(pipeline: Any, tensors: Mapping[str, Any]) -> None:
 FAMILY = Family(
     name="flux",
     pipeline="FluxPipeline",
-    denoiser=Denoiser(component="transformer", attention_backends=True),
+    denoiser=Denoiser(component="transformer", attention_backends=True, originals=_originals),
     # T5's states alone go into the steps, and those cannot be weighed. What is third, the pipeline makes again.
-    words=Words(embeds=("prompt_embeds", "pooled_prompt_embeds"), encode=_encode, negative=False),
+    words=Words(embeds=("prompt_embeds", "pooled_prompt_embeds"), encode=_encode, negative=False, between=_between),
     latents=Latents(pack=_pack, unpack=_unpack),
     samplers=FLOW,
     spacing=_spacing,
     size_multiple=16,
     dtype="bfloat16",
+    lora_marks=_is_made_for,
     check_lora=_check_lora,
 )

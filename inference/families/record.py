@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from inference.families import unet
 from inference.families.latents import Latents
 from inference.families.samplers import Sampler, evenly
 from inference.families.words import Words
@@ -35,9 +36,15 @@ class Denoiser:
     """Whether it has convolutions that gain from it."""
     compiles: bool = True
     """Whether diffusers names its repeated blocks, which are compiled alone."""
+    composes: bool = False
+    """Whether what it makes of several prompts can be added up, each as far as it leads away from the negative one: a
+    UNet that is told both sides in one batch (`painting.conditioning`)."""
+    originals: Callable[[Any], Mapping[str, tuple[str, ...]]] | None = None
+    """From the network to what its makers' code calls its layers: diffusers' name of each, or of all those whose
+    outputs one of theirs has. None where nobody trains by those names."""
 
 
-UNET = Denoiser(component="unet", sliced_attention=True, channels_last=True)
+UNET = Denoiser(component="unet", sliced_attention=True, channels_last=True, originals=unet.originals, composes=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +87,9 @@ class Family:
     dtype: Literal["float16", "bfloat16"] = "float16"
     """What its weights are kept in on a GPU where nothing else is asked for: what was trained in bfloat16 can overflow
     in float16."""
+    lora_marks: Callable[[Mapping[str, tuple[int, ...]]], bool] | None = None
+    """From the shapes of a LoRA's tensors by their names: whether it was surely made for this family as it was
+    published. None where nothing tells."""
     check_lora: Callable[[Any, Mapping[str, Any]], None] | None = None
     """From the pipeline and the tensors of a LoRA, by diffusers' names: raises ValueError where diffusers would make
     over the model for good for it. None where it never does."""

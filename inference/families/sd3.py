@@ -6,7 +6,7 @@ from functools import partial
 
 from inference.families.record import Denoiser, Family
 from inference.families.samplers import FLOW, shifted
-from inference.families.words import POOLED, Words, encode_both_sides
+from inference.families.words import POOLED, Words, encode_both_sides, one_after_another
 
 FAMILY = Family(
     name="sd3",
@@ -18,6 +18,9 @@ FAMILY = Family(
         encode=partial(encode_both_sides, prompt_2=None, prompt_3=None),
         # CLIP's states are mixed with T5's, which cannot be weighed as those are.
         weighing=None,
+        between=partial(
+            one_after_another, {"prompt_embeds": "prompt_embeds", "pooled_prompt_embeds": "pooled_prompt_embeds"}
+        ),
     ),
     samplers=FLOW,
     spacing=shifted,

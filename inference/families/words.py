@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,18 @@ def encode_both_sides(pipeline: Any, prompt: str, negative: str, guided: bool, *
     return encoded
 
 
+def one_after_another(names: Mapping[str, str], told: Mapping[str, Any]) -> dict[str, Any]:
+    """`Words.between` of pipelines that keep the negative side before the other in one batch, under these names."""
+    # Imported where it is used: who only reads the catalogue does without.
+    import torch
+
+    return {
+        called: torch.cat([told[side] for side in (f"negative_{name}", name) if side in told])
+        for name, called in names.items()
+        if name in told
+    }
+
+
 @dataclass(frozen=True, kw_only=True)
 class Weighing:
     """Text encoders whose states a denoiser reads token by token, so that a word can be given a weight."""
@@ -33,6 +45,8 @@ class Weighing:
     """Of each its tokenizer and itself, by the names of the pipeline's components; what is not there is left out."""
     states: str
     """Which of their states are read: a name of compel's `ReturnedEmbeddingsType`."""
+    layer: int
+    """Of which layer those are, counted from the end as others count them for clip skip: 1 is the last."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,3 +63,6 @@ class Words:
     """Whether it can look away from words. One that is told its guidance as a number has no second side."""
     weighing: Weighing | None = None
     """None where words cannot be weighed."""
+    between: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
+    """From what the pipeline was told of words, batches by the names of `embeds`, to what its callback at the end of a
+    step gives back so that others are followed from then on. None where its words cannot change between steps."""

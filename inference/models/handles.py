@@ -22,6 +22,7 @@ from inference.catalog.entries import (
 from inference.device import Device
 from inference.families.record import Family
 from inference.models.adapters import Adapters
+from inference.models.embeddings import Embeddings
 from inference.models.policy import Policy
 from inference.models.prompts import PromptEncoder
 from inference.networks.annotator import Annotator
@@ -51,6 +52,7 @@ class PictureModel:
     """As published; `samplers.build` derives every sampler from it."""
     prompts: PromptEncoder
     adapters: Adapters
+    embeddings: Embeddings
     revision: str | None
     """The hub's commit that the weights are of; None for a folder of the operator's own."""
     hashes: dict[str, str]
@@ -172,7 +174,8 @@ PictureAnnotator = Reader[AnnotatorEntry, Annotator]
 def device_bytes(loaded: Any) -> int:
     """How much of the device's memory the weights of what was loaded take at once."""
     if isinstance(loaded, PictureModel):
-        return loaded.policy.device_bytes({name: module_bytes(part) for name, part in loaded.parts.items()})
+        networks = loaded.policy.device_bytes({name: module_bytes(part) for name, part in loaded.parts.items()})
+        return networks + loaded.adapters.device_bytes
     return sum(module_bytes(module) for module in loaded.modules)
 
 

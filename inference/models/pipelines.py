@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import PreTrainedModel
 
-from inference.catalog import hashes, headers, layouts
+from inference.catalog import hashes, headers, layouts, weights
 from inference.catalog.entries import PipelineEntry
 from inference.catalog.reading import Catalog
 from inference.device import Device
@@ -18,6 +19,7 @@ from inference.families import FAMILIES
 from inference.families.record import Family, load_class
 from inference.models import placement
 from inference.models.adapters import Adapters
+from inference.models.embeddings import Embeddings
 from inference.models.handles import PictureModel, PictureRefiner, networks
 from inference.models.loaders import Plan, opening, revision_of
 from inference.models.policy import Policy
@@ -35,6 +37,7 @@ def model(catalog: Catalog, name: str, folder: Path, device: Device, policy: Pol
         quantization = placement.quantization(policy, files)
         pipeline = _pipeline(folder, entry, family, family.pipeline, f"{entry.family} model", dtype, quantization)
         placement.place(pipeline, family, policy, device)
+        prompts = PromptEncoder(pipeline, family.words)
         return PictureModel(
             name=name,
             entry=entry,
@@ -42,8 +45,14 @@ def model(catalog: Catalog, name: str, folder: Path, device: Device, policy: Pol
             pipeline=pipeline,
             dtype=dtype,
             scheduler_config=dict(pipeline.scheduler.config),
-            prompts=PromptEncoder(pipeline, family.words),
-            adapters=Adapters(pipeline, family.check_lora),
+            prompts=prompts,
+            adapters=Adapters(pipeline, family),
+            embeddings=Embeddings(
+                {one: embedding for one, embedding in catalog.embeddings.items() if name in embedding.models},
+                partial(weights.locate, catalog, "embedding"),
+                prompts.require_fit,
+                entry.title,
+            ),
             revision=revision_of(entry, folder),
             hashes=hashes.fingerprints(files),
             policy=policy,

@@ -127,7 +127,8 @@ class Store:
         Calls `on_load` first where they are others than before. Raises UnavailableModel where one of them cannot be
         used as a whole, OutOfMemory as the `use` methods do. One that is wanted at weight 0 is left out.
         """
-        if [(lora.name, lora.weight) for lora in loras] != [(one.name, one.weight) for one in model.adapters.active]:
+        working = [(one.name, one.weight, one.words) for one in model.adapters.active]
+        if [(lora.name, lora.weight, lora.words) for lora in loras] != working:
             on_load()
         wanted = []
         for lora in loras:
@@ -135,8 +136,8 @@ class Store:
             try:
                 file = self._located("lora", lora.name)
                 hashes.check(file, entry, lora.name)
-                if lora.weight:
-                    wanted.append(Adapter(lora.name, file, hashes.sha256(file), lora.weight))
+                if lora.weight or lora.words:
+                    wanted.append(Adapter(lora.name, file, hashes.sha256(file), lora.weight, lora.words))
                     model.adapters.add(wanted[-1])
             except WeightsError as error:
                 log.error("%s", error)

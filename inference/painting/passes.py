@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from PIL import Image
 
-from inference.models import prompts
 from inference.models.handles import Setup
-from inference.painting import controlnet, decoding, inpainting, noise, samplers
+from inference.painting import controlnet, decoding, inpainting, noise, samplers, wording
+from inference.painting.conditioning import Conditioning
 from inference.painting.inpainting import InpaintArea
+from inference.painting.wording import Reading, Wording
 from inference.pictures import images
 from inference.protocol import Imagine
 
@@ -33,6 +34,9 @@ class Slot:
 
     request: Imagine
     index: int
+    wording: Wording
+    second: bool = False
+    """Whether it is the second pass that paints it."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class Segment:
     end: int
     pipeline: Any
     arguments: dict[str, Any]
+    words: Conditioning
 
 
 class Pass:
@@ -65,9 +70,16 @@ class Pass:
         self._starts = {request.job: self._start(request, files) for request in requests}
         self._followed = {request.job: self._to_follow(request, files) for request in requests}
 
-    def length(self, slot: Slot) -> Hashable:
-        """How many tokens the words of a picture take, on each side; only those with equally many can share a run."""
-        return tuple((name, tensor.shape[1]) for name, tensor in self._words(slot).items())
+    def form(self, slot: Slot) -> Hashable:
+        """When the words of a picture change, and how many tokens they take; only those of one form can share a run.
+
+        Call this and all below while the LoRAs of the picture work.
+        """
+        return tuple(stretch.form for stretch in self.reading(slot).stretches)
+
+    def reading(self, slot: Slot, refined: bool = False) -> Reading:
+        """The words of a picture, as the model or as its refiner reads them. Raises as `wording.read` does."""
+        return wording.read(slot.wording, slot.request, self._model, self._refiner if refined else None, slot.second)
 
     def start_from(self, picture: Image.Image, job: int) -> None:
         """Let the next run of a job start from this RGB picture."""
@@ -92,15 +104,17 @@ class Pass:
             self.scheduler = samplers.build(sampler, config, first.steps, segment.begin, segment.end, spacing)
             segment.pipeline.scheduler = self.scheduler
             latents = self._under_noise(filled, noises) if latents is None else latents
-            packed = segment.pipeline(
-                num_inference_steps=first.steps,
-                latents=family.latents.pack(latents).to(device=self._device.where, dtype=self._model.dtype),
-                generator=list(generators),
-                callback_on_step_end=self._between_steps(segment, filled, noises, after_step),
-                output_type="latent",
-                return_dict=False,
-                **{family.guidance: first.guidance, **segment.arguments},
-            )[0]
+            told = segment.words.begin(segment.begin - (first.steps - first.steps_taken))
+            with segment.words.composed(getattr(segment.pipeline, family.denoiser.component)):
+                packed = segment.pipeline(
+                    num_inference_steps=first.steps,
+                    latents=family.latents.pack(latents).to(device=self._device.where, dtype=self._model.dtype),
+                    generator=list(generators),
+                    callback_on_step_end=self._between_steps(segment, filled, noises, after_step),
+                    output_type="latent",
+                    return_dict=False,
+                    **{family.guidance: first.guidance, **told, **segment.arguments},
+                )[0]
             latents = self._unpacked(packed, noises)
         assert latents is not None
         return latents
@@ -140,29 +154,23 @@ class Pass:
         picture = images.fitting(images.read(files, request.control.image), request.width, request.height)
         return controlnet.seen(picture, self._control.entry, self._annotator)
 
-    def _words(self, slot: Slot, refined: bool = False) -> prompts.Encoded:
-        """The tensors of a picture's words, as the model or as its refiner reads them."""
-        request = slot.request
-        prompt, negative = request.drawn(request.seed_of(slot.index))
-        guided = request.guidance > 1
-        if refined and self._refiner is not None:
-            return self._refiner.prompts.encode(prompt, negative, guided)
-        return self._model.prompts.encode(prompt, negative, guided, self._model.adapters.active)
-
     def _segments(self, slots: list[Slot], noises: torch.Tensor) -> list[Segment]:
         """Who takes which of the steps."""
         first = slots[0].request
         arguments = {"height": first.height, "width": first.width, **self._model.family.arguments}
         arguments |= self._following(slots)
-        words = prompts.stack([self._words(slot) for slot in slots])
+        words = self._conditioning(slots)
         begin, split = first.steps - first.steps_taken, first.steps - first.steps_refined
-        own = Segment(begin, split, self._pipeline, {**words, **arguments})
+        own = Segment(begin, split, self._pipeline, arguments, words)
         if self._refiner is None or split == first.steps:
             return [own]
-        words = prompts.stack([self._words(slot, refined=True) for slot in slots])
+        words = self._conditioning(slots, refined=True)
         # It wants a picture to begin with, and leaves it alone where it is given latents.
         arguments = {"image": noises, "strength": 1.0}
-        return [own, Segment(split, first.steps, self._refiner.pipeline, {**words, **arguments})]
+        return [own, Segment(split, first.steps, self._refiner.pipeline, arguments, words)]
+
+    def _conditioning(self, slots: list[Slot], refined: bool = False) -> Conditioning:
+        return Conditioning([self.reading(slot, refined).stretches for slot in slots], self._model.family.words)
 
     def _following(self, slots: list[Slot]) -> dict[str, Any]:
         """What a pipeline with a ControlNet wants to know beside the words."""
@@ -189,11 +197,13 @@ class Pass:
 
         def after(_: Any, step: int, __: Any, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
             estimated = estimate.latents()
-            after_step(taken_before + step + 1, None if estimated is None else self._unpacked(estimated, noises))
+            taken = taken_before + step + 1
+            after_step(taken, None if estimated is None else self._unpacked(estimated, noises))
+            changed = segment.words.change(taken)
             if keep_unmasked is None:
-                return tensors
+                return {**tensors, **changed}
             latents = keep_unmasked(segment.begin + step + 1, self._unpacked(tensors["latents"], noises))
-            return {"latents": self._model.family.latents.pack(latents)}
+            return {"latents": self._model.family.latents.pack(latents), **changed}
 
         return after
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from inference.protocol.pictures import Refiner, Style
+from inference.protocol.pictures import Drawn, Refiner, Style
 from inference.protocol.reasons import Reason
 from inference.protocol.requests import DescribeTask
 
@@ -43,6 +43,11 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     refiner: Refiner | None
     """What takes the last steps where the member does not say otherwise."""
     styles: tuple[Style, ...]
+    usual_layer: int | None = None
+    """At which of its text encoder's layers, counted from its end, the states are usually taken; None where members
+    cannot choose."""
+    clip_skip: int | None = None
+    """Where they are taken for who does not say."""
 
     @property
     def guided(self) -> bool:
@@ -79,6 +84,14 @@ class AddOnInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Where the member names none."""
     trigger: str
     """Words that a LoRA was trained to answer to; none for a ControlNet."""
+    sampler: str | None = None
+    """What a LoRA wants instead of the model's own, for who does not say; so for the next two."""
+    steps: int | None = None
+    guidance: float | None = None
+
+    def is_called(self, typed: str) -> bool:
+        """Whether a member means it by this, in capitals or not."""
+        return typed.strip().lower() in (self.name.lower(), self.title.lower())
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
@@ -189,6 +202,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """Of the picture that was asked about, as far as its marks tell."""
     notes: tuple[Reason | str, ...] = ()
     """What was done otherwise than asked; jobs of older versions have sentences."""
+    drawn: tuple[Drawn, ...] = ()
+    """What each picture was painted from, where that was left to chance."""
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):

@@ -17,7 +17,8 @@ from inference.exchange.outputs import Painted
 from inference.exchange.reports import Reporter
 from inference.models.store import Store
 from inference.painting import session, setups
-from inference.painting.session import Failure, Painting, Stage
+from inference.painting.callbacks import Stage
+from inference.painting.session import Failure, Painting
 from inference.pictures import drawing, images
 from inference.protocol import Answer, Grid, Imagine, Reason
 

@@ -6,9 +6,8 @@ import pytest
 
 from bot.errors import MemberError
 from bot.requests import painting
-from bot.requests.adapters import without_tags
 from bot.requests.painting import Options
-from inference.protocol import Control, Imagine, Input, Lora, Ready
+from inference.protocol import Control, Imagine, Input, Lora, Ready, without_sure_tags
 from tests.bot.conftest import add_on, possible, ready, request
 
 
@@ -48,7 +47,7 @@ def test_tags_of_other_tools_leave_the_prompt_and_become_loras() -> None:
     resolved = resolve(Options(prompt="a cat <lora:ink:0.5> at night <lora:neon>"), able())
     assert resolved.prompt == "a cat at night"
     assert resolved.loras == (Lora("ink", 0.5), Lora("neon", 1.0))
-    assert without_tags("a  cat, 2 < 3") == ("a  cat, 2 < 3", [])
+    assert without_sure_tags("a  cat, 2 < 3") == ("a  cat, 2 < 3", ())
 
 
 def test_a_picture_to_follow_takes_the_first_controlnet_that_goes_with_the_model() -> None:

@@ -17,6 +17,12 @@ LEAST_STRENGTH = 0.05
 MAX_LORA_WEIGHT, MAX_CONTROL_WEIGHT = 2.0, 2.0
 """A LoRA's may be as far below 0."""
 
+MAX_CLIP_SKIP = 12
+"""As many layers as the smallest text encoder has."""
+
+MAX_STEPS = 1000
+"""Of any model."""
+
 MAX_VARIATIONS = 16
 """Of variations: each draws one more noise."""
 
