@@ -53,6 +53,9 @@ class Weigher:
     def _encode(self, provider: EmbeddingsProvider, parts: Sequence[WeighedWords]) -> torch.Tensor:
         # compel looks every part up among the tokens, and cannot find one that has none.
         said = [part for part in parts if provider.get_token_ids([part.text], include_start_and_end_markers=False)[0]]
+        if not said:
+            nothing: torch.Tensor = provider.empty_z
+            return nothing
         states: torch.Tensor = provider.get_embeddings_for_weighted_prompt_fragments(
             [[part.text for part in said]], [[part.weight for part in said]], device=provider.device
         )
