@@ -5,10 +5,10 @@ What can be chosen comes from the engine's `Ready`. Knows nothing of Discord.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from bot.errors import MemberError
+from bot.requests import lists
 from inference.protocol import AddOnInfo, Control, Input, Lora, ModelInfo, Ready, Tag, limits, read_tag
 
 
@@ -19,7 +19,7 @@ def fitting(known: Sequence[AddOnInfo], model: ModelInfo | None) -> list[AddOnIn
 
 def named(option: str | None) -> list[Tag]:
     """What an option says of LoRAs: `name` or `name:weight`, with commas between."""
-    return [read_tag(part) for part in re.split("[,，]", option or "") if part.strip()]
+    return [read_tag(part) for part in lists.split(option or "") if part]
 
 
 def loras(tags: Sequence[Tag], model: ModelInfo, ready: Ready) -> tuple[Lora, ...]:

@@ -21,13 +21,15 @@ QUOTES = {
 }
 """What ends a quote that begins so."""
 
+COMMAS = ",，、"
+
 _QUOTED = "|".join(f"{re.escape(begin)}((?:[^{end}]|{begin}{begin})*)[{end}]" for begin, end in QUOTES.items())
-_VALUE = re.compile(rf"\s*(?:(?:{_QUOTED})\s*(?=[,，、]|$)|([^,，、]*))(?:[,，、]|$)")
 
 
-def split(text: str) -> list[str]:
+def split(text: str, separators: str = COMMAS) -> list[str]:
     """The values of a list, without the quotes around them and the spaces at their ends."""
-    return [_value(match) for match in _VALUE.finditer(text)]
+    value = re.compile(rf"\s*(?:(?:{_QUOTED})\s*(?=[{separators}]|$)|([^{separators}]*))(?:[{separators}]|$)")
+    return [_value(match) for match in value.finditer(text)]
 
 
 def _value(match: re.Match[str]) -> str:

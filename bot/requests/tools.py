@@ -6,10 +6,10 @@ Discord.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from bot.errors import MemberError
+from bot.requests import lists
 from inference.protocol import (
     Classify,
     Describe,
@@ -73,8 +73,9 @@ def mask(image: Input, ready: Ready, text: str, edit: Imagine) -> Mask:
 
 
 def split(labels: str) -> list[str]:
-    """The labels of a list as people write it: with commas (Chinese ones too), semicolons or lines between them."""
-    return [" ".join(label.split()) for label in re.split(r"[,;\n，、；]", labels) if label.strip()]
+    """The labels of a list as people write it: with commas (Chinese ones too), semicolons or lines between them, and
+    quotes around what has some itself."""
+    return [" ".join(label.split()) for label in lists.split(labels, f"{lists.COMMAS};；\n") if label]
 
 
 def _tool(tools: Sequence[ToolInfo], name: str | None, kind: limits.ToolKind) -> ToolInfo:
