@@ -73,7 +73,8 @@ def recipe(
 def of_pictures(made_of: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The recipe of a job, from those of its pictures: where they differ it has what each of them was made of."""
     of_one = ("loras", "embeddings")
-    whole = {**made_of[0], "words": [words for each in made_of for words in each["words"]]}
+    words = [words for each in made_of for words in each["words"]]
+    whole = {**made_of[0], "words": words if len(_once(words)) > 1 else words[:1]}
     if any(each[name] != whole[name] for each in made_of for name in of_one):
         whole |= {name: _once(one for each in made_of for one in each[name]) for name in of_one}
         whole["words"] = [{**each["words"][0], **{name: each[name] for name in of_one}} for each in made_of]

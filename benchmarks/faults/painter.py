@@ -101,6 +101,8 @@ def ready(plan: Plan) -> Ready:
         batch=plan.batch,
         upscale=1,
         refiner=None,
+        usual_layer=None,
+        clip_skip=None,
         styles=(),
     )
     return Ready(

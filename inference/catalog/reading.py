@@ -10,12 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from msgspec.structs import replace
-
 from inference.catalog import add_ons, styles, tables
 from inference.catalog.entries import (
     BUILT_IN_ANNOTATORS,
-    AddOnEntry,
     AnnotatorEntry,
     CheckerEntry,
     ClassifierEntry,
@@ -129,14 +126,19 @@ class Catalog:
             tasks=entry.tasks if isinstance(entry, DescriberEntry) else (),
         )
 
-    def add_on_info(self, name: str, entry: AddOnEntry) -> AddOnInfo:
+    def add_on_info(self, name: str, entry: LoraEntry | ControlEntry) -> AddOnInfo:
         """What members may ask of this LoRA or ControlNet."""
-        if isinstance(entry, EmbeddingEntry):
-            return AddOnInfo(name=name, title=entry.title, models=entry.models, weight=1.0, trigger=name)
-        info = AddOnInfo(name=name, title=entry.title, models=entry.models, weight=entry.weight, trigger="")
-        if isinstance(entry, ControlEntry):
-            return info
-        return replace(info, trigger=entry.trigger, sampler=entry.sampler, steps=entry.steps, guidance=entry.guidance)
+        lora = entry if isinstance(entry, LoraEntry) else None
+        return AddOnInfo(
+            name=name,
+            title=entry.title,
+            models=entry.models,
+            weight=entry.weight,
+            trigger="" if lora is None else lora.trigger,
+            sampler=None if lora is None else lora.sampler,
+            steps=None if lora is None else lora.steps,
+            guidance=None if lora is None else lora.guidance,
+        )
 
 
 def load(path: Path) -> Catalog:
@@ -199,7 +201,7 @@ def load(path: Path) -> Catalog:
         embeddings=embeddings,
         wildcards=_wildcards(path, document),
         label_sets=_label_sets(path, document),
-        styles=styles.load(path.absolute().parent / styles.FILE, models),
+        styles=styles.load(path.absolute().parent / styles.FILE, models, loras),
     )
 
 

@@ -43,10 +43,10 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     refiner: Refiner | None
     """What takes the last steps where the member does not say otherwise."""
     styles: tuple[Style, ...]
-    usual_layer: int | None = None
+    usual_layer: int | None
     """At which of its text encoder's layers, counted from its end, the states are usually taken; None where members
     cannot choose."""
-    clip_skip: int | None = None
+    clip_skip: int | None
     """Where they are taken for who does not say."""
 
     @property
@@ -84,10 +84,10 @@ class AddOnInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Where the member names none."""
     trigger: str
     """Words that a LoRA was trained to answer to; none for a ControlNet."""
-    sampler: str | None = None
+    sampler: str | None
     """What a LoRA wants instead of the model's own, for who does not say; so for the next two."""
-    steps: int | None = None
-    guidance: float | None = None
+    steps: int | None
+    guidance: float | None
 
     def is_called(self, typed: str) -> bool:
         """Whether a member means it by this, in capitals or not."""

@@ -18,13 +18,11 @@ from inference.exchange.reports import Reporter
 from inference.models.store import Store
 from inference.painting import session, setups
 from inference.painting.session import Failure, Painting
-from inference.painting.wording import MAX_LORAS
+from inference.painting.wording import MAX_LORAS, MAX_PROMPT_CHARS
 from inference.protocol import Answer, Imagine, ModelInfo, Reason
 
 REQUEST = Imagine
 MAX_COUNT = 4
-MAX_PROMPT_CHARS = 4000
-"""With the words of its style: as many as Discord's form holds, in which it is edited."""
 
 
 def abilities(catalog: Catalog, here: Mapping[Kind, Sequence[str]], device: Device) -> dict[str, Any]:

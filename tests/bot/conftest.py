@@ -132,7 +132,8 @@ def tool(
 
 def add_on(name: str, title: str, models: tuple[str, ...], *, weight: float = 1.0, trigger: str = "") -> AddOnInfo:
     """A LoRA or a ControlNet."""
-    return AddOnInfo(name=name, title=title, models=models, weight=weight, trigger=trigger)
+    wishes = dict.fromkeys(("sampler", "steps", "guidance"))
+    return AddOnInfo(name=name, title=title, models=models, weight=weight, trigger=trigger, **wishes)
 
 
 def failure(ended: Job) -> str:
@@ -163,6 +164,8 @@ def ready(**changes: object) -> Ready:
         batch=1,
         upscale=4,
         refiner=None,
+        usual_layer=None,
+        clip_skip=None,
         styles=(Style("oil", "Oil painting", "oil painting of {prompt}", "photograph"),),
     )
     turbo = ModelInfo(
@@ -186,6 +189,8 @@ def ready(**changes: object) -> Ready:
         batch=1,
         upscale=1,
         refiner=Refiner("turbo-refiner", 0.2),
+        usual_layer=None,
+        clip_skip=None,
         styles=(),
     )
     values: dict[str, object] = {

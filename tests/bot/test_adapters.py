@@ -8,7 +8,7 @@ from msgspec import structs
 from bot.errors import MemberError
 from bot.requests import painting
 from bot.requests.painting import Options
-from inference.protocol import Control, Drawn, Imagine, Input, Lora, Ready, without_sure_tags
+from inference.protocol import Control, Drawn, Imagine, Input, Lora, Ready, Style, without_sure_tags
 from tests.bot.conftest import add_on, possible, ready, request
 
 
@@ -122,6 +122,14 @@ def test_a_variation_keeps_the_words_and_the_loras_that_its_picture_drew() -> No
     second = painting.varied(wild, 1, 9, 1, drawn)
     assert (second.prompt, second.negative, second.loras) == ("a blue house", "fog", ())
     assert painting.varied(wild, 0, 9, 1, drawn).loras == (Lora("ink", 1.0),)
+
+
+def test_a_variation_of_a_long_prompt_with_a_wildcard_and_a_style_is_possible() -> None:
+    style = Style("oil", "Oil", "oil painting of {prompt}, thick strokes")
+    long = structs.replace(request(prompt="{red|blue} house, " + "x" * 1970), style=style)
+    assert len(long.prompt) > 1980
+    told = structs.replace(able(), max_prompt_chars=4000)
+    possible(painting.varied(possible(long, told), 0, 9, 1), told)
 
 
 def test_a_picture_to_follow_takes_the_first_controlnet_that_goes_with_the_model() -> None:

@@ -295,6 +295,12 @@ def test_a_line_that_cannot_be_painted_fails_its_own_job_alone(known: Catalog, c
     imagine.run(requests, {}, store, record.report)
     assert [*record.finished()] == [2]
     assert record.failed()[1].reason == because("word_weight", value=99.0, typed="red", most=10.0)
+    (tmp_path / "bad.txt").write_text("long " * 1000)
+    again = Record()
+    again.begin(requests[0])
+    imagine.run(requests[:1], {}, store, again.report)
+    again.report.close()
+    assert again.failed()[1].reason == because("styled_chars", chars=5007, most=4000)
 
 
 def test_what_was_not_left_to_chance_is_not_kept_twice(store: Store) -> None:

@@ -16,10 +16,11 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from inference.catalog import weights
 from inference.catalog.entries import LoraEntry
 from inference.catalog.reading import Catalog
 from inference.device import Device
-from inference.errors import UnavailableModel
+from inference.errors import UnavailableModel, WeightsError
 from inference.models.store import Store
 from inference.protocol import Batch, Failed, Imagine, Lora, because
 from tests.inference import broken
@@ -216,6 +217,31 @@ def test_a_file_that_was_replaced_is_read_again(own: Store, folder: Path) -> Non
     assert pixels(own, request) != first
     shutil.copy(own.catalog.folder / "words.safetensors", folder / "odd.safetensors")
     assert pixels(own, request) == first
+
+
+WIDTHS = {"sd1": 768, "sd2": 1024, "sdxl": 2048}
+
+
+@pytest.mark.parametrize("made_for", [*WIDTHS, "flux"])
+def test_one_that_was_made_for_another_family_is_broken_at_the_start(
+    made_for: str, own: Store, folder: Path, known: Catalog
+) -> None:
+    if made_for == "flux":
+        stem, wide = "lora_unet_double_blocks_0_img_attn_proj", 3072
+    else:
+        stem, wide = "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_k", WIDTHS[made_for]
+    save_file({f"{stem}.lora_down.weight": torch.ones(2, wide)}, folder / "other.safetensors")
+    for model in ("sd15", "sd21", "sdxl", "flux-dev", "sd35"):
+        family = known.models[model].family
+        entry = LoraEntry(title="Other", path=str(folder / "other.safetensors"), models=(model,))
+        catalog = replace(known, loras={"other": entry})
+        if family in (made_for, "sd3"):
+            assert weights.locate(catalog, "lora", "other") is not None
+            continue
+        with pytest.raises(WeightsError, match=f"was made for models of {made_for}, and not of {family}"):
+            weights.locate(catalog, "lora", "other")
+        assert ("lora", "other") in weights.defects(catalog)
+        assert weights.available(catalog, "lora") == ()
 
 
 def test_the_engine_says_so_and_goes_on(own: Store, folder: Path) -> None:
