@@ -10,25 +10,37 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 END = ".txt"
-MAX_FILE_BYTES = 16 * 2**20
-MAX_FILES = 20_000
+MAX_FILE_BYTES = 2 * 2**20
+MAX_FILES = 5000
 
 
-def lines(folder: Path | None, name: str) -> tuple[str, ...]:
-    """The lines of the files in this folder that a name means, blank ones and comments left out; none where there is no
-    such file.
+class Wildcards:
+    """The files of a folder as they are now: make one for each prompt, so that what is changed on the disk counts."""
 
-    Names are those of the files without `.txt`, after those of their folders and a slash, in capitals or not; `*`
-    stands for anything in them. What is changed on the disk counts at once.
-    """
-    if folder is None:
-        return ()
-    wanted = name.strip().lower()
-    named = {called.lower(): file for called, file in _files(folder).items()}
-    files = [file for called, file in named.items() if fnmatchcase(called, wanted)] if "*" in wanted else []
-    if wanted in named:
-        files = [named[wanted]]
-    return tuple(line for file in files for line in _read(file))
+    def __init__(self, folder: Path | None) -> None:
+        """None has no files."""
+        self._folder = folder
+        self._found: dict[str, tuple[str, ...]] = {}
+
+    def lines(self, name: str) -> tuple[str, ...]:
+        """The lines of the files that a name means, blank ones and comments left out; none where there is no such file.
+
+        Names are those of the files without `.txt`, after those of their folders and a slash, in capitals or not; `*`
+        stands for anything in them.
+        """
+        wanted = name.strip().lower()
+        if wanted not in self._found:
+            self._found[wanted] = tuple(line for file in self._meant(wanted) for line in _read(file))
+        return self._found[wanted]
+
+    def _meant(self, wanted: str) -> list[Path]:
+        if wanted in self._files:
+            return [self._files[wanted]]
+        return [file for called, file in self._files.items() if "*" in wanted and fnmatchcase(called, wanted)]
+
+    @functools.cached_property
+    def _files(self) -> dict[str, Path]:
+        return {} if self._folder is None else {called.lower(): file for called, file in _files(self._folder).items()}
 
 
 def _files(folder: Path) -> dict[str, Path]:
@@ -49,7 +61,7 @@ def _read(file: Path) -> tuple[str, ...]:
         return ()
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=256)
 def _lines(file: Path, _size: int, _modified_ns: int) -> tuple[str, ...]:
     text = file.read_bytes().decode("utf-8-sig", errors="replace")
     stripped = (line.strip() for line in text.splitlines())

@@ -40,7 +40,7 @@ OTHERS = {
 }
 """What else trainers write into such files, by what its tensors are called: each is told by its name."""
 
-EMBEDDED = re.compile(r"bundle_emb\.(.+?)\.(string_to_param\.\*|emb_params|clip_l|clip_g)")
+EMBEDDED = re.compile(r"bundle_emb\.([\w .<>-]{1,100}?)\.(string_to_param\.\*|emb_params|clip_l|clip_g)")
 """What kohya's trainer calls the embeddings that it puts into the same file."""
 
 

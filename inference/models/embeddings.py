@@ -65,7 +65,7 @@ class Embeddings:
         Raises UnavailableModel where one that is there cannot be used.
         """
         # Nobody else's signs are those of a vector.
-        texts = [SIGNS.sub("", text) for text in texts]
+        texts = [SIGNS.sub("", text).replace("\0", "") for text in texts]
         unknown: dict[str, None] = {}
         called = {name.lower(): name for name in (*self._entries, *others)}
         found: dict[str, Embedding] = {}

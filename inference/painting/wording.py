@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from inference.catalog import wildcards
+from inference.catalog import weights
 from inference.catalog.reading import Catalog
-from inference.catalog.weights import available
-from inference.errors import InvalidInput
+from inference.catalog.wildcards import Wildcards
+from inference.errors import InvalidInput, WeightsError
 from inference.models.embeddings import Embedding
 from inference.models.handles import PictureModel, PictureRefiner
 from inference.painting.conditioning import Stretch
@@ -63,9 +63,10 @@ def draw(request: Imagine, index: int, catalog: Catalog) -> Wording:
     """What the picture `index` of a request is painted from. Raises InvalidInput where nothing can be painted from what
     was drawn."""
     missing: dict[str, None] = {}
+    files = Wildcards(catalog.wildcards)
 
     def lines(name: str) -> Sequence[str]:
-        found = wildcards.lines(catalog.wildcards, name)
+        found = files.lines(name)
         if not found:
             missing[name] = None
         return found
@@ -74,9 +75,8 @@ def draw(request: Imagine, index: int, catalog: Catalog) -> Wording:
     notes = [because("no_such_wildcard", typed=name) for name in missing]
     loras = [*request.loras]
     title = catalog.models[request.model].title
-    usable = available(catalog, "lora") if tags else ()
     for tag in tags:
-        meant = _meant(tag, request.model, catalog, usable)
+        meant = _meant(tag, request.model, catalog)
         if meant is None:
             notes.append(tag.problem or because("lora_not_drawn", typed=tag.name, model=title))
         elif meant.name in (one.name for one in loras):
@@ -148,11 +148,20 @@ def _at(of_text: Sequence[tuple[int, str]], step: int) -> str:
     return next(text for begin, text in reversed(of_text) if begin <= step)
 
 
-def _meant(tag: Tag, model: str, catalog: Catalog, usable: Sequence[str]) -> Lora | None:
+def _meant(tag: Tag, model: str, catalog: Catalog) -> Lora | None:
     """The LoRA that a tag means; None where it can be none."""
     for name, entry in catalog.loras.items():
-        if tag.name.strip().lower() in (name.lower(), entry.title.lower()) and model in entry.models and name in usable:
+        if tag.name.strip().lower() in (name.lower(), entry.title.lower()) and model in entry.models:
+            if tag.problem or not _is_here(catalog, name):
+                return None
             weight = entry.weight if tag.weight is None else tag.weight
             strongest = max(abs(weight), abs(tag.words or 0))
-            return None if tag.problem or strongest > limits.MAX_LORA_WEIGHT else Lora(name, weight, tag.words)
+            return None if strongest > limits.MAX_LORA_WEIGHT else Lora(name, weight, tag.words)
     return None
+
+
+def _is_here(catalog: Catalog, name: str) -> bool:
+    try:
+        return weights.locate(catalog, "lora", name) is not None
+    except WeightsError:
+        return False

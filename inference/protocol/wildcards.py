@@ -19,7 +19,7 @@ from inference.protocol.brackets import matched, plain
 Lines = Callable[[str], Sequence[str]]
 """From the name of a wildcard file to its lines; none where there is no such file."""
 
-MAX_DEPTH, MAX_LINES = 8, 200
+MAX_DEPTH, MAX_LINES = 8, 100
 """How far files may lead to others, and how many lines a prompt draws; what is beyond is left out."""
 
 NAME = r"__([^\W_*][\w*./ -]*?|\*[\w*./ -]*?)__"

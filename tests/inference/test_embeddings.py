@@ -108,6 +108,13 @@ def test_a_name_is_no_part_of_a_word(own: Store) -> None:
         assert "TI hashes" not in parameters(done)
 
 
+def test_signs_that_nobody_types_mean_nothing(own: Store) -> None:
+    plain = pixels(finished(own, ask_for(prompt="a red house")))
+    finished(own, ask_for(prompt="a mood"))
+    assert pixels(finished(own, ask_for(prompt="a red house\U000f0000\0mood\0\0nobody\0".replace("mood", "")))) != b""
+    assert pixels(finished(own, ask_for(prompt="a red\0 house\U000f0000"))) == plain
+
+
 def test_what_is_called_an_embedding_and_is_none_is_left_out_and_told(own: Store) -> None:
     plain = finished(own, ask_for(prompt="a red house, "))
     for named in ("embedding:nobody", "embedding:unfetched", "embedding:xl-mood"):
