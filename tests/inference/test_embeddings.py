@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import pickle
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from sd_parsers import ParserManager
 
 from inference.catalog import hashes, reading
 from inference.catalog.entries import EmbeddingEntry, LoraEntry
@@ -99,6 +102,26 @@ def test_its_name_in_a_prompt_changes_the_picture_and_the_recipe_and_png_tell(
     for text in words.values():
         assert text in parameters(done)
     assert done.answer.notes == ()
+
+
+def test_other_tools_read_back_what_worked_and_nothing_else(own: Store) -> None:
+    request = ask_for(
+        prompt="a [cat:dog:0.5] {<lora:ink:0.5>|<lora:ink:0.5>} <tag> AND (mood:1.2) :0.8",
+        negative="EasyNegative, embedding:nobody",
+        loras=(Lora("words", 1.0, 0.5),),
+        clip_skip=2,
+    )
+    done = finished(own, request)
+    read = ParserManager().parse(Image.open(io.BytesIO(bytes_of(done.pictures[0]))))
+    assert read is not None
+    prompt = "a [cat:dog:0.5] <tag> AND (mood:1.2) :0.8 <lora:words:0.5:1> <lora:ink:0.5>"
+    assert [str(each) for each in read.samplers[0].prompts] == [prompt]
+    assert read.metadata["Clip skip"] == "2"
+    # By AUTOMATIC1111's own rule for a line of parameters; sd-parsers leaves out what has several colons.
+    last = parameters(done).splitlines()[-1]
+    fields = dict(re.findall(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)', last))
+    for field, names in (("TI hashes", ["mood", "easynegative"]), ("Lora hashes", ["words", "ink"])):
+        assert [one.partition(": ")[0] for one in json.loads(fields[field]).split(", ")] == names
 
 
 def test_a_name_is_no_part_of_a_word(own: Store) -> None:
