@@ -23,7 +23,12 @@ CHOICE_CHARS = 100
 
 
 async def models(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
-    """Models that paint."""
+    """Models that paint from words."""
+    return _named([model for model in _ready(interaction).models if not model.edits_only], typed)
+
+
+async def editors(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
+    """Models that paint a part of a picture anew."""
     return _named(_ready(interaction).models, typed)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import torch
 
-from inference.catalog.entries import DETECTOR_FILES, ControlEntry, FolderEntry
+from inference.catalog.entries import DETECTOR_FILES, ControlEntry, FolderEntry, ModelEntry
 from inference.device import Device
 from inference.models.handles import (
     PictureAnnotator,
@@ -40,9 +40,10 @@ def recipe(request: Imagine, setup: Setup, scheduler: Any) -> dict[str, Any]:
             "name": model.name,
             **_source(model.entry),
             "revision": model.revision,
-            "variant": model.entry.variant,
+            "variant": model.assembly.variant,
             "hash": model_hash(model),
             "components": model.hashes,
+            **_named_beside(model.entry),
         },
         "refiner": None if setup.refiner is None else _refiner(setup.refiner),
         "scheduler": {"class": type(scheduler).__name__, "config": config},
@@ -198,7 +199,16 @@ def _asked(request: Request) -> dict[str, Any]:
 
 
 def _source(entry: FolderEntry) -> dict[str, str | None]:
-    return {"path": entry.path} if entry.repo is None else {"repo": entry.repo}
+    place, file = (entry.place, entry.file) if isinstance(entry, ModelEntry) else (entry.path, None)
+    if entry.repo is None:
+        return {"path": place}
+    return {"repo": entry.repo} if file is None else {"repo": entry.repo, "file": file}
+
+
+def _named_beside(entry: ModelEntry) -> dict[str, Any]:
+    """What else of an entry decides what is painted, where it says so."""
+    names = ("config", "vae", "parts", "base", "guidance_rescale")
+    return {name: value for name in names if (value := getattr(entry, name))}
 
 
 def _worked_on(device: Device, dtype: torch.dtype) -> dict[str, Any]:

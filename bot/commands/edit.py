@@ -71,7 +71,7 @@ class Looks:
     lora=N_("LoRAs, each with its weight: ink:0.8, neon"),
 )
 @app_commands.choices(extend=[Choice(name=side, value=side) for side in masks.SIDES])
-@app_commands.autocomplete(model=completions.models, lora=completions.loras)
+@app_commands.autocomplete(model=completions.editors, lora=completions.loras)
 @app_commands.autocomplete(job=completions.jobs_with_pictures)
 async def edit(
     interaction: discord.Interaction,

@@ -93,6 +93,9 @@ TEXTS: dict[str, str | Many] = {
     "strength_of_nothing": N_("Strength says how far to go from a picture: give one as `image`, or leave it out."),
     "mask_of_nothing": N_("A mask says which part of a picture is painted: give the picture too."),
     "mask_size": N_("The mask has another size than the picture: give one of the same size."),
+    "edits_only": N_(
+        "{model} paints nothing but parts of pictures anew: ask for that with /edit, or choose another model."
+    ),
     "hires_of_mask": N_("Where a part of a picture is painted there is no second pass: leave `hires` out."),
     "hires_strength": N_("Hires strength {value} does not fit: choose a number from {least} to {most}."),
     "hires_side": N_("{model} paints sizes in steps of {multiple} pixels: choose another hires."),
@@ -239,6 +242,7 @@ TEXTS: dict[str, str | Many] = {
     "nothing_there": N_("Nothing was found."),
     "no_words_for_it": N_("The model found no words for it."),
     "weights_left_out": N_("{model} does not weigh words: the weights were left out."),
+    "rescale_left_out": N_("{model} cannot rescale its guidance for this: it was painted without."),
     "painted_in_tiles": N_("The memory was full, so this was decoded in tiles."),
     "painted_by_parts": N_("The memory was full, so this was painted with one part of the model at a time."),
     "painted_by_layers": N_("The memory was full, so this was painted with one layer of the model at a time."),

@@ -24,6 +24,9 @@ Offload = Literal["none", "model", "group"]
 Attention = Literal["sdpa", "sliced", "xformers", "flash"]
 Precision = Literal["full", "8bit"]
 
+Prediction = Literal["epsilon", "v_prediction"]
+"""What a denoiser predicts: the noise, or the mixture of noise and picture that Salimans and Ho call v (2022)."""
+
 WEIGHTS = "weights"
 """The folder beside models.toml where files lie that were fetched from a url."""
 
@@ -60,6 +63,15 @@ Labels = Annotated[
 ]
 
 
+FileOfRepo = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$")]
+"""The path of a file in a repository of the hub."""
+
+
+def _place_of(url: str | None) -> str | None:
+    """Where a file lies that is fetched from this url, relative to models.toml."""
+    return None if url is None else f"{WEIGHTS}/{url.rpartition('/')[2]}"
+
+
 class FolderEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What every entry says whose weights are a folder: of this machine or of the hub."""
 
@@ -88,10 +100,31 @@ class PipelineEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class ModelEntry(PipelineEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One `[models.NAME]`: a diffusers folder. Sizes in pixels; docs/models.md explains each field to the operator."""
+    """One `[models.NAME]`: a diffusers folder, or one file of all or some of its weights. Sizes in pixels;
+    docs/models.md explains each field to the operator."""
 
     family: str
     """One of `families.FAMILIES`, which `reading` sees to."""
+    url: Url | None = None
+    """Where one file can be fetched from, if it comes from no hub."""
+    sha256: Sha256 | None = None
+    """Of the one file."""
+    file: FileOfRepo | None = None
+    """Of `repo`, where not all of that is meant."""
+    config: str | None = None
+    """A folder with a pipeline's configurations, relative to models.toml, for a file of other sizes than usual."""
+    vae: str | None = None
+    """Its own VAE instead of what came with it: a file, or a diffusers folder, relative to models.toml."""
+    parts: Mapping[str, str] = {}
+    """The same for any component of its pipeline, by diffusers' names of them."""
+    base: str | None = None
+    """A model of the catalogue whose parts it takes where it has none of its own."""
+    prediction: Prediction | None = None
+    """What its denoiser was trained to predict; None where its weights or its scheduler's configuration say so."""
+    zero_snr: bool | None = None
+    """Whether its noise ends in noise alone; None as before."""
+    guidance_rescale: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+    """How far guided steps are brought back to the contrast that they had; None for what its noise needs."""
     width: Pixels
     height: Pixels
     size_multiple: Count = 8
@@ -126,9 +159,15 @@ class ModelEntry(PipelineEntry, frozen=True, kw_only=True, forbid_unknown_fields
     channels_last: bool = False
 
     @property
+    def place(self) -> str | None:
+        """Where it lies, relative to models.toml; None where that is the hub's cache."""
+        return self.path or _place_of(self.url)
+
+    @property
     def partners(self) -> dict[Kind, str]:
-        """The entries of other kinds that it names."""
+        """The other entries that it names."""
         named: dict[Kind, str | None] = {
+            "model": self.base,
             "refiner": self.refiner,
             "upscaler": self.upscaler,
             "checker": self.checker,
@@ -170,7 +209,7 @@ class FileEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     @property
     def place(self) -> str:
         """Where the file lies, relative to models.toml."""
-        return self.path or f"{WEIGHTS}/{str(self.url).rpartition('/')[2]}"
+        return self.path or str(_place_of(self.url))
 
     @property
     def files(self) -> tuple[FileEntry, ...]:

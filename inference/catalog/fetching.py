@@ -18,6 +18,7 @@ from inference.catalog.entries import (
     FileEntry,
     FolderEntry,
     Kind,
+    ModelEntry,
     PipelineEntry,
 )
 from inference.catalog.reading import KINDS, Catalog
@@ -53,6 +54,10 @@ def fetch(catalog: Catalog, name: str, revision: str | None = None) -> Iterator[
         match entry:
             case FileEntry():
                 yield from (_fetch_file(catalog.folder, file) for file in entry.files if file.url is not None)
+            case ModelEntry() if entry.url is not None:
+                yield _fetch_file(catalog.folder, FileEntry(path=entry.place, url=entry.url, sha256=entry.sha256))
+            case ModelEntry() if entry.file is not None:
+                yield _fetch_one(entry, entry.file)
             case PipelineEntry():
                 yield _fetch_pipeline(entry)
             case DecoderEntry() | ControlEntry():
@@ -66,8 +71,8 @@ def fetch(catalog: Catalog, name: str, revision: str | None = None) -> Iterator[
 
 
 def wanted(catalog: Catalog, name: str) -> list[Entry]:
-    """Every entry of this name, and after it those that it names: a model's refiner, upscaler, checker and decoder, a
-    ControlNet's annotator.
+    """Every entry of this name, and after it those that it names: a model's base, refiner, upscaler, checker and
+    decoder, a ControlNet's annotator.
 
     Raises CatalogError where the catalogue has no such name.
     """
@@ -145,6 +150,20 @@ def _fetch_folder(entry: FolderEntry, files: list[str]) -> Path:
     except Exception as error:  # of the hub's client, of what it speaks HTTP with, of the disk
         raise _refused(entry, error) from error
     return _whole(entry, Path(folder))
+
+
+def _fetch_one(entry: ModelEntry, name: str) -> Path:
+    """One file of a hub repository, in the ordinary Hugging Face cache, as sound as its name promises."""
+    from huggingface_hub import hf_hub_download
+
+    try:
+        file = Path(hf_hub_download(str(entry.repo), name, revision=entry.revision))
+    except Exception as error:  # of the hub's client, of what it speaks HTTP with, of the disk
+        raise _refused(entry, error) from error
+    if entry.sha256 not in (None, digest := hashes.sha256(file)):
+        raise WeightsError(f"{entry.repo} has another {name} than sha256 in models.toml says: its own is {digest}")
+    headers.check(file, called=name)
+    return file
 
 
 def _refused(entry: FolderEntry, error: Exception) -> WeightsError:

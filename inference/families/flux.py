@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from inference.families.latents import Latents
 from inference.families.record import Denoiser, Family, load_class
+from inference.families.releases import WHOLE, Release, Shapes
 from inference.families.samplers import FLOW, shifted
 from inference.families.words import Words
 
@@ -58,6 +60,45 @@ def _check_lora(pipeline: Any, tensors: Mapping[str, Any]) -> None:
             raise ValueError(f"its weights for {path} do not fit the model")
 
 
+PARTS = {
+    "transformer": (WHOLE, ""),
+    "vae": ("first_stage_model.", "vae."),
+    "text_encoder": ("text_encoders.clip_l.transformer.",),
+    "text_encoder_2": ("text_encoders.t5xxl.transformer.",),
+}
+DEFAULTS = {
+    "width": 1024,
+    "height": 1024,
+    "size_multiple": 16,
+    "min_size": 512,
+    "max_size": 1536,
+    "max_pixels": 1572864,
+    "steps": 28,
+    "guidance": 3.5,
+    "max_guidance": 10,
+    "negative": False,
+    "sampler": "FlowMatch Euler",
+    "decoder": "taef1",
+}
+PACKED_CHANNELS = 64
+"""That its denoiser reads: 16 of a patch of 2 by 2. Those of Fill, Canny and Depth read a picture besides."""
+
+
+def _told(shapes: Shapes, guided: bool) -> bool:
+    """`guided` says whether it is told its guidance."""
+    return (
+        "double_blocks.0.img_attn.qkv.weight" in shapes
+        and "vector_in.in_layer.weight" in shapes
+        and shapes.get("img_in.weight", ())[1:] == (PACKED_CHANNELS,)
+        and ("guidance_in.in_layer.weight" in shapes) == guided
+    )
+
+
+def _fits_lora(shapes: Shapes, config: Mapping[str, Any]) -> bool:
+    names = "\n".join(shapes)
+    return ("single_transformer_blocks" in names or "double_blocks" in names) and "distilled_guidance" not in names
+
+
 FAMILY = Family(
     name="flux",
     pipeline="FluxPipeline",
@@ -70,4 +111,17 @@ FAMILY = Family(
     size_multiple=16,
     dtype="bfloat16",
     check_lora=_check_lora,
+    releases=(
+        Release(
+            title="FLUX.1 dev", config="flux-dev", told=partial(_told, guided=True), parts=PARTS, defaults=DEFAULTS
+        ),
+        Release(
+            title="FLUX.1 schnell",
+            config="flux-schnell",
+            told=partial(_told, guided=False),
+            parts=PARTS,
+            defaults={**DEFAULTS, "steps": 4, "max_steps": 12, "guidance": 0, "max_guidance": 0},
+        ),
+    ),
+    fits_lora=_fits_lora,
 )

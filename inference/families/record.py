@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from inference.families.latents import Latents
+from inference.families.releases import Release, Shapes
 from inference.families.samplers import Sampler, evenly
 from inference.families.words import Words
 
@@ -63,8 +64,13 @@ class Family:
     """What its pipeline is told beside words, size and steps when it is called."""
     guidance: str = "guidance_scale"
     """What its pipeline calls how far it is guided."""
+    guidance_rescale: bool = False
+    """Whether its pipeline takes `guidance_rescale` (Lin et al., Common Diffusion Noise Schedules, 2023)."""
     control: Control | None = None
     """None where no ControlNet can be used."""
+    inpaint: str | None = None
+    """The pipeline of those of its models whose denoiser also reads a mask and what is around it; None where there are
+    none."""
     refiner: str | None = None
     """The pipeline of its refiner, which goes on from latents; None where there is none."""
     denoiser: Denoiser
@@ -80,6 +86,11 @@ class Family:
     dtype: Literal["float16", "bfloat16"] = "float16"
     """What its weights are kept in on a GPU where nothing else is asked for: what was trained in bfloat16 can overflow
     in float16."""
+    releases: tuple[Release, ...] = ()
+    """What of it can be read from one file."""
+    fits_lora: Callable[[Shapes, Mapping[str, Any]], bool] | None = None
+    """From the tensors of a LoRA's file and the configuration of a denoiser of this family to whether it was trained
+    for such a one."""
     check_lora: Callable[[Any, Mapping[str, Any]], None] | None = None
     """From the pipeline and the tensors of a LoRA, by diffusers' names: raises ValueError where diffusers would make
     over the model for good for it. None where it never does."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import torch
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
+from inference.catalog.assembly import Assembly
 from inference.catalog.entries import (
     AnnotatorEntry,
     CheckerEntry,
@@ -52,10 +53,13 @@ class PictureModel:
     prompts: PromptEncoder
     adapters: Adapters
     revision: str | None
-    """The hub's commit that the weights are of; None for a folder of the operator's own."""
+    """The hub's commit that the weights are of, or the SHA-256 of the one file that they are; None for a folder of the
+    operator's own."""
     hashes: dict[str, str]
     """Short SHA-256 of each component's weights."""
     policy: Policy
+    assembly: Assembly
+    """What it was put together from."""
     thrifty: bool = False
     """Whether the policy is another than the first one, because the memory ran out under that."""
 

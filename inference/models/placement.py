@@ -11,13 +11,12 @@ import os
 import shutil
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers.quantizers.pipe_quant_config import PipelineQuantizationConfig
 
 from inference.catalog import layouts
+from inference.catalog.assembly import Assembly
 from inference.catalog.entries import ModelEntry
 from inference.device import Device, host_free_bytes, is_out_of_memory
 from inference.errors import CatalogError
@@ -61,50 +60,49 @@ def dtype(entry: ModelEntry, device: Device) -> torch.dtype:
     return device.dtype(entry.dtype, FAMILIES[entry.family].dtype)
 
 
-def measure(folder: Path, entry: ModelEntry, device: Device) -> Needs:
-    """What the model in this folder needs, from the headers of its weights."""
-    files = layouts.component_files(folder, entry.variant)
+def measure(assembly: Assembly, entry: ModelEntry, device: Device) -> Needs:
+    """What a model needs, from the headers of its weights."""
     number_bytes = vae_number_bytes = dtype(entry, device).itemsize
-    numbers = {part: layouts.parameter_count(of) for part, of in files.items()}
+    numbers = {name: part.parameters() for name, part in assembly.parts.items()}
     parts = {part: count * number_bytes for part, count in numbers.items()}
     if device.is_cuda and entry.weights == "8bit":
-        for part in _quantized(numbers):
+        for part in _quantized(assembly):
             # Linear layers become one byte a number; what is no matrix stays.
-            parts[part] -= layouts.parameter_count(files[part], matrices=True) * (number_bytes - 1)
+            parts[part] -= assembly.parts[part].parameters(matrices=True) * (number_bytes - 1)
     if FAMILIES[entry.family].latents.upcast and number_bytes == 2:
-        config = json.loads((folder / "vae" / "config.json").read_text())
+        vae = assembly.elsewhere.get("vae", assembly.config / "vae")
+        config = json.loads(((vae if vae.is_dir() else assembly.config / "vae") / "config.json").read_text())
         vae_number_bytes = 4 if config.get("force_upcast", True) else 2
     return policies.needs(entry, parts, number_bytes, vae_number_bytes)
 
 
-def choose(folder: Path, entry: ModelEntry, device: Device, budget_bytes: int) -> Policy:
+def choose(assembly: Assembly, entry: ModelEntry, device: Device, budget_bytes: int) -> Policy:
     """The policy to begin with: on a CPU the plain one, for there nothing can be moved out of its memory."""
     if not device.is_cuda:
         return Policy()
-    return policies.choose(entry, measure(folder, entry, device), budget_bytes, device.memory_bytes)
+    return policies.choose(entry, measure(assembly, entry, device), budget_bytes, device.memory_bytes)
 
 
-def quantization(policy: Policy, files: Mapping[str, list[Path]]) -> PipelineQuantizationConfig | None:
-    """What `from_pretrained` is told of the components with these files, None where all is kept as it is."""
+def quantization(policy: Policy, assembly: Assembly) -> dict[str, Any]:
+    """What the loading of each component is told of that is not kept as it is."""
     if policy.weights == "full":
-        return None
+        return {}
     # Imported here: an optional library.
     import diffusers
     import transformers
     from torchao.quantization import Int8WeightOnlyConfig
 
-    numbers = {part: layouts.parameter_count(of) for part, of in files.items()}
-    kinds = {part: diffusers if part in layouts.DENOISERS else transformers for part in _quantized(numbers)}
-    return PipelineQuantizationConfig(
-        quant_mapping={part: kind.TorchAoConfig(Int8WeightOnlyConfig()) for part, kind in kinds.items()}
-    )
+    kinds = {part: diffusers if part in layouts.DENOISERS else transformers for part in _quantized(assembly)}
+    return {part: kind.TorchAoConfig(Int8WeightOnlyConfig()) for part, kind in kinds.items()}
 
 
-def _quantized(numbers: Mapping[str, int]) -> Iterable[str]:
+def _quantized(assembly: Assembly) -> Iterable[str]:
     return [
-        part
-        for part, count in numbers.items()
-        if part in layouts.DENOISERS or (part.startswith("text_encoder") and count > LARGE_NUMBERS)
+        name
+        for name, part in assembly.parts.items()
+        # Of the text encoders those that lie in folders: out of one file they come as they are.
+        if name in layouts.DENOISERS
+        or (not part.start and name.startswith("text_encoder") and part.parameters() > LARGE_NUMBERS)
     ]
 
 

@@ -232,8 +232,9 @@ class Store:
     def _policy(self, name: str, pixels: int) -> Policy:
         """How this model is kept for pictures of so many pixels."""
         if name not in self._chosen:
-            entry, folder = self.catalog.models[name], self._located("model", name)
-            self._chosen[name] = placement.choose(folder, entry, self.device, self.budget_bytes())
+            entry = self.catalog.models[name]
+            assembly = weights.assemble(self.catalog, name, self._located("model", name))
+            self._chosen[name] = placement.choose(assembly, entry, self.device, self.budget_bytes())
         economies = [kept_as for least, kept_as in self._economies.get(name, ()) if pixels >= least]
         return max([self._chosen[name], *economies], key=lambda kept_as: kept_as.thrift)
 

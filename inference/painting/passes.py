@@ -5,6 +5,7 @@ Whose turn is next and what is told of it meanwhile is the session's (`session`)
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -64,6 +65,11 @@ class Pass:
         self._areas = {request.job: self._area(request, files) for request in requests}
         self._starts = {request.job: self._start(request, files) for request in requests}
         self._followed = {request.job: self._to_follow(request, files) for request in requests}
+
+    @property
+    def rescales(self) -> bool:
+        """Whether its pipeline can rescale guidance: not every one that follows or edits can."""
+        return "guidance_rescale" in inspect.signature(self._pipeline.__call__).parameters
 
     def length(self, slot: Slot) -> Hashable:
         """How many tokens the words of a picture take, on each side; only those with equally many can share a run."""
@@ -154,6 +160,9 @@ class Pass:
         first = slots[0].request
         arguments = {"height": first.height, "width": first.width, **self._model.family.arguments}
         arguments |= self._following(slots)
+        arguments |= self._editing(slots)
+        if self._model.assembly.guidance_rescale and self.rescales:
+            arguments["guidance_rescale"] = self._model.assembly.guidance_rescale
         words = prompts.stack([self._words(slot) for slot in slots])
         begin, split = first.steps - first.steps_taken, first.steps - first.steps_refined
         own = Segment(begin, split, self._pipeline, {**words, **arguments})
@@ -163,6 +172,14 @@ class Pass:
         # It wants a picture to begin with, and leaves it alone where it is given latents.
         arguments = {"image": noises, "strength": 1.0}
         return [own, Segment(split, first.steps, self._refiner.pipeline, {**words, **arguments})]
+
+    def _editing(self, slots: list[Slot]) -> dict[str, Any]:
+        """What its pipeline wants to know besides where the model only edits."""
+        if not self._model.assembly.edits_only:
+            return {}
+        first = slots[0].request
+        areas = [area for slot in slots if (area := self._areas[slot.request.job]) is not None]
+        return inpainting.told(areas, self._model, first.width, first.height)
 
     def _following(self, slots: list[Slot]) -> dict[str, Any]:
         """What a pipeline with a ControlNet wants to know beside the words."""
@@ -204,7 +221,8 @@ class Pass:
     def _keep_unmasked(self, slots: list[Slot], noises: torch.Tensor) -> KeepUnmasked | None:
         """What brings latents back to the old picture wherever nothing is to be painted; None where all is."""
         areas = [area for slot in slots if (area := self._areas[slot.request.job]) is not None]
-        if not areas:
+        # One that only edits sees what is kept by itself, without noise.
+        if not areas or self._model.assembly.edits_only:
             return None
         clean = torch.cat([start for slot in slots if (start := self._starts[slot.request.job]) is not None])
         painted = torch.cat([area.painted_cells(*clean.shape[-2:]) for area in areas])

@@ -162,7 +162,7 @@ class Session:
             index=place.index,
             image=self._first.put_back(request.job, picture),
             recipe=recipes.recipe(request, setup, self._first.scheduler),
-            notes=_notes(request, setup.model),
+            notes=_notes(request, setup.model, self._first),
         )
 
     def _next_places(self) -> list[Slot]:
@@ -271,12 +271,14 @@ def _sketch(setup: Setup) -> Sketch | None:
     return partial(decoding.sketch, model.pipeline, model.family, decoder=network)
 
 
-def _notes(request: Imagine, model: PictureModel) -> tuple[Reason, ...]:
+def _notes(request: Imagine, model: PictureModel, first: Pass) -> tuple[Reason, ...]:
     """What the member shall know of how the words were read and the picture was made."""
     notes = []
     weighed = any(part.weight != 1 for text in request.styled for part in weigh_words(text))
     if weighed and not model.prompts.weighs:
         notes.append(because("weights_left_out", model=model.entry.title))
+    if model.assembly.guidance_rescale and not first.rescales:
+        notes.append(because("rescale_left_out", model=model.entry.title))
     if model.thrifty and model.policy.vae_tiling:
         notes.append(because("painted_in_tiles"))
     if model.thrifty and model.policy.offload != "none":

@@ -43,6 +43,8 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     refiner: Refiner | None
     """What takes the last steps where the member does not say otherwise."""
     styles: tuple[Style, ...]
+    edits_only: bool = False
+    """Whether it paints nothing but masked parts of pictures."""
 
     @property
     def guided(self) -> bool:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from PIL import Image
 
 from inference import recipes
+from inference.catalog import weights
 from inference.catalog.entries import Kind
 from inference.catalog.reading import Catalog
 from inference.device import Device
@@ -43,7 +44,7 @@ def abilities(catalog: Catalog, here: Mapping[Kind, Sequence[str]], device: Devi
 
 
 def _info(catalog: Catalog, name: str, refiners: Sequence[str], device: Device) -> ModelInfo:
-    info = catalog.info(name, on_gpu=device.is_cuda)
+    info = replace(catalog.info(name, on_gpu=device.is_cuda), edits_only=weights.edits_only(catalog, name))
     return info if info.refiner is None or info.refiner.name in refiners else replace(info, refiner=None)
 
 

@@ -159,7 +159,36 @@ def test_the_catalogue_of_this_checkout_is_good() -> None:
         ("width = 64", "width = 60", "models.one: width: 60 must be a multiple of size_multiple (8)"),
         ("max_pixels = 16384", "max_pixels = 64", "models.one: max_pixels: 64 is less than width times height"),
         ("guidance = 4", "guidance = 40", "models.one: guidance: 40.0 is over max_guidance (30.0)"),
-        ('path = "weights"\n', "", "models.one: path: give either a folder as path or a hub repository as repo"),
+        (
+            'path = "weights"\n',
+            "",
+            "models.one: path: give either a folder or a file as path, or a url",
+        ),
+        (
+            'path = "weights"',
+            'path = "weights"\nrepo = "a/b"',
+            "one: path: give either a folder or a file as path",
+        ),
+        (
+            'path = "weights"',
+            'path = "weights"\nfile = "a.safetensors"',
+            "one: file: is the name of a file of a repo",
+        ),
+        (
+            'path = "weights"',
+            'repo = "a/b"\nfile = "a.ckpt"',
+            "one: file: one file of a model is a .safe",
+        ),
+        (
+            'path = "weights"',
+            'url = "https://example.org/a.ckpt"',
+            "one: url: one file of a model is a .safe",
+        ),
+        ("steps = 8", 'steps = 8\nbase = "two"', "models.one: base: there is no [models.two]"),
+        ("steps = 8", 'steps = 8\nbase = "one"', "models.one: base: must be a model whose weights are a folder"),
+        ("steps = 8", 'steps = 8\nparts = { vae = "a" }', "models.one: parts: write vae beside it, and not in it"),
+        ("steps = 8", "steps = 8\nguidance_rescale = 2", "models.one: guidance_rescale: Expected `float` <= 1"),
+        ("steps = 8", 'steps = 8\nprediction = "v"', "models.one: prediction: Invalid enum value 'v'"),
         ('"DPM++ 2M"', '"FlowMatch Euler"', "models.one: sampler: 'FlowMatch Euler' is not one of DPM++ 2M,"),
         ('"DPM++ 2M"', '"DDIM"\nsamplers = ["FlowMatch Euler"]', "samplers: the sd1 family does not admit"),
         ('upscaler = "x4"', 'upscaler = "x8"', "models.one: upscaler: there is no [upscalers.x8]"),
@@ -210,6 +239,8 @@ def test_a_catalogue_without_models_and_a_missing_one_say_what_to_do(tmp_path: P
     [
         ("channels_last = true", "channels_last: the sd3 family has no convolutions"),
         ('attention = "sliced"', "attention: attention cannot be sliced in the sd3 family"),
+        ("guidance_rescale = 0.5", "guidance_rescale: pipelines of the sd3 family take none"),
+        ('prediction = "epsilon"', "prediction: the sd3 family knows no other than its own"),
         ("compile = true", "compile: diffusers names no repeated blocks in the sd3 family"),
     ],
 )

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from inference.catalog import reading
+from inference.catalog import reading, weights
 from inference.catalog.reading import Catalog
 from inference.device import Device
 from inference.errors import CatalogError
@@ -191,7 +191,7 @@ def test_a_cpu_keeps_every_model_the_plain_way(known: Catalog, cpu: Device) -> N
 
 def test_a_small_card_gets_a_thrifty_policy(known: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(policy, "RESERVED_BYTES", 0)
-    needed = placement.measure(known.folder / "sd15", known.models["sd15"], card())
+    needed = placement.measure(weights.assemble(known, "sd15", known.folder / "sd15"), known.models["sd15"], card())
     total = sum(needed.parts.values())
     budget = total - 1
     model = Store(catalog=known, device=card(), vram_budget_bytes=budget).use("sd15", lambda: None)

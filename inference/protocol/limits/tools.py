@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from msgspec.structs import replace
+
 from inference.protocol.events import Ready, ToolInfo
 from inference.protocol.limits import painting
 from inference.protocol.limits.bounds import (
@@ -64,7 +66,7 @@ def of_mask(request: Mask, ready: Ready) -> Iterator[Reason]:
     yield from _of_question(request.model, "segment", request.text, ready)
     yield from outside("grow", request.grow, -MAX_GROWN, MAX_GROWN)
     # What it is for: nobody looks at a mask that nothing can be painted in.
-    yield from painting.of_imagine(request.edit, ready)
+    yield from painting.of_imagine(replace(request.edit, mask=request.edit.image), ready)
 
 
 def of_classify(request: Classify, ready: Ready) -> Iterator[Reason]:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from compel import ReturnedEmbeddingsType
 
+from inference.catalog import weights
 from inference.catalog.reading import Catalog
 from inference.device import Device
 from inference.families import FAMILIES
@@ -83,6 +84,9 @@ def test_room_is_left_for_an_autoencoder_that_works_in_float32(
     name: str, fields: dict[str, Any], factor: int, known: Catalog, cpu: Device
 ) -> None:
     gpu = replace(cpu, where=torch.device("cuda"))
-    sd15 = placement.measure(known.folder / "sd15", known.models["sd15"], gpu)
+    sd15 = placement.measure(weights.assemble(known, "sd15", known.folder / "sd15"), known.models["sd15"], gpu)
     entry = with_model(known, name, **fields).models[name]
-    assert placement.measure(known.folder / name, entry, gpu).decoding == factor * sd15.decoding
+    assert (
+        placement.measure(weights.assemble(known, name, known.folder / name), entry, gpu).decoding
+        == factor * sd15.decoding
+    )
