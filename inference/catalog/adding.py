@@ -25,30 +25,40 @@ def add(toml: Path, found: Look, name: str | None) -> str:
 
     Raises CatalogError where that name is taken or none, and WeightsError where nothing could be used by this entry.
     """
-    toml = toml.resolve()
+    toml = toml.absolute()
     with _alone(toml.parent):
         before = toml.read_bytes().decode("utf-8")
         known = reading.load(toml)
         name = _slug(found) if name is None else name
         if name in known.entries(found.kind):
             raise CatalogError(f"{toml}: there is a [{found.kind}s.{name}] already: give another one with --name")
-        entry = _text(found, name, known.folder)
+        entry = ("" if before.endswith("\n") else "\n") + _text(found, name, known.folder)
         if "\r\n" in before:
             entry = entry.replace("\n", "\r\n")
+        # Beside the file, for its paths begin there.
         part = toml.with_name(f"{toml.name}.part")
         try:
-            part.write_bytes((before + ("" if before.endswith("\n") else "\n") + entry).encode())
+            part.write_bytes((before + entry).encode())
             if name not in weights.available(written := _load(part, toml), found.kind):
                 # What is broken says so itself.
                 weights.locate(written, found.kind, name)
                 raise WeightsError(f"{found.place}: {weights.reason(written, found.kind, name)}")
-            shutil.copymode(toml, part)
-            part.replace(toml)
+            _replace(toml.resolve(), part)
         except OSError as error:
             raise CatalogError(f"{toml} cannot be written: {error.strerror or error}") from error
         finally:
             part.unlink(missing_ok=True)
     return name
+
+
+def _replace(file: Path, part: Path) -> None:
+    """Let this file be what the part is, in one moment, with the rights that it has."""
+    new = file.with_name(part.name)
+    if new != part:
+        # A link may lead to another disk.
+        shutil.copyfile(part, new)
+    shutil.copymode(file, new)
+    new.replace(file)
 
 
 def _load(part: Path, toml: Path) -> reading.Catalog:

@@ -280,7 +280,7 @@ def _title(place: Path, metadata: Mapping[str, str] | None = None) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join("".join(sign for sign in text if sign.isprintable()).split())[:60]
+    return " ".join("".join(sign for sign in text if sign.isprintable() or sign.isspace()).split())[:60]
 
 
 def _in_words(types: Iterable[str]) -> str:

@@ -61,10 +61,12 @@ def is_unet(shapes: Shapes, conditioned: bool, projections: int) -> bool:
 
 def reads_words_of(shapes: Shapes, width: int) -> bool:
     """Whether the layers of a LoRA for a UNet fit states of text encoders that are so wide."""
-    downwards = (".lora_down.weight", ".lora_A.weight", ".lora.down.weight", ".hada_w1_b", ".lokr_w2")
+    halves = (".lora_down.weight", ".lora_A.weight", ".lora.down.weight", ".hada_w1_b")
+    # What reads words: keys and values of the second attention of each block.
+    readers = ("attn2_to_k", "attn2_to_v", "attn2.to_k", "attn2.to_v", "attn2.processor.to_k", "attn2.processor.to_v")
     widths = {
         shape[1]
         for name, shape in shapes.items()
-        if len(shape) > 1 and name.endswith(downwards) and ("attn2_to_k" in name or "attn2.to_k" in name)
+        if len(shape) > 1 and name.endswith(halves) and any(reader in name for reader in readers)
     }
     return widths == {width}
