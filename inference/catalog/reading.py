@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from inference.catalog import styles, tables
+from inference.catalog import sources, styles, tables
 from inference.catalog.entries import (
     BUILT_IN_ANNOTATORS,
     AddOnEntry,
@@ -29,11 +29,9 @@ from inference.catalog.entries import (
     RefinerEntry,
     UpscalerEntry,
 )
-from inference.catalog.headers import SAFETENSORS
 from inference.errors import CatalogError
 from inference.families import FAMILIES
 from inference.families.record import Denoiser
-from inference.families.samplers import DIFFUSION
 from inference.protocol import AddOnInfo, ModelInfo, Refiner, Style, ToolInfo
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -141,7 +139,7 @@ def load(path: Path) -> Catalog:
     upscalers = _files(path, document, "upscalers", UpscalerEntry)
     decoders = _folders(path, document, "decoders", DecoderEntry)
     checkers = _folders(path, document, "checkers", CheckerEntry)
-    models = _models(path, document)
+    models = tables.rows(path, document, "models", ModelEntry)
     if not models:
         raise CatalogError(f"{path}: it names no model: add a [models.NAME] table, see docs/models.md")
     partners: dict[Kind, Mapping[str, Entry]] = {
@@ -152,6 +150,7 @@ def load(path: Path) -> Catalog:
         "checker": checkers,
     }
     for name, model in models.items():
+        sources.check(f"{path}: models.{name}", model, models)
         _check_model(f"{path}: models.{name}", model, partners)
     loras = _files(path, document, "loras", LoraEntry)
     controls = _folders(path, document, "controls", ControlEntry)
@@ -200,25 +199,6 @@ def _folders(path: Path, document: dict[str, Any], table: str, kind: type[Folder
         if (entry.path is None) == (entry.repo is None):
             where = f"{path}: {table}.{name}"
             raise CatalogError(f"{where}: path: give either a folder as path or a hub repository as repo")
-    return entries
-
-
-def _models(path: Path, document: dict[str, Any]) -> dict[str, ModelEntry]:
-    """The models, each of which is a folder or one file, here, of the hub or of a release page."""
-    entries = tables.rows(path, document, "models", ModelEntry)
-    for name, entry in entries.items():
-        where = f"{path}: models.{name}"
-        if (entry.place is None) == (entry.repo is None):
-            raise CatalogError(
-                f"{where}: path: give either a folder or a file as path, or a url to fetch one file from, or a hub"
-                " repository as repo"
-            )
-        if entry.file is not None and entry.repo is None:
-            raise CatalogError(f"{where}: file: is the name of a file of a repo: write path for one of this machine")
-        one_file = entry.file or entry.place
-        for field in ("url", "file", "sha256"):
-            if getattr(entry, field) is not None and not str(one_file).endswith(SAFETENSORS):
-                raise CatalogError(f"{where}: {field}: one file of a model is a {SAFETENSORS} file")
     return entries
 
 
@@ -276,20 +256,10 @@ def _check_model(where: str, entry: ModelEntry, partners: Mapping[Kind, Mapping[
         raise CatalogError(f"{where}: sampler: {entry.sampler!r} is not one of {', '.join(entry.admitted_samplers())}")
     if entry.refiner is not None and family.refiner is None:
         raise CatalogError(f"{where}: refiner: the {entry.family} family has none")
-    if entry.guidance_rescale is not None and not family.guidance_rescale:
-        raise CatalogError(f"{where}: guidance_rescale: pipelines of the {entry.family} family take none")
-    for field in ("prediction", "zero_snr"):
-        if getattr(entry, field) is not None and not any(name in DIFFUSION for name in family.samplers):
-            raise CatalogError(f"{where}: {field}: the {entry.family} family knows no other than its own")
-    if "vae" in entry.parts:
-        raise CatalogError(f"{where}: parts: write vae beside it, and not in it")
     _check_speed(where, entry, family.denoiser)
     for kind, partner in entry.partners.items():
         if partner not in partners[kind]:
             raise CatalogError(f"{where}: {'base' if kind == 'model' else kind}: there is no [{kind}s.{partner}]")
-    base = None if entry.base is None else partners["model"][entry.base]
-    if isinstance(base, ModelEntry) and (base is entry or base.base or base.url or base.file):
-        raise CatalogError(f"{where}: base: must be a model whose weights are a folder of their own")
 
 
 def _check_speed(where: str, entry: ModelEntry, denoiser: Denoiser) -> None:
