@@ -24,12 +24,14 @@ CHOICE_CHARS = 100
 
 async def models(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
     """Models that paint from words."""
-    return _named([model for model in _ready(interaction).models if not model.edits_only], typed)
+    return _named([model for model in _ready(interaction).models if not model.fills], typed)
 
 
 async def editors(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
-    """Models that paint a part of a picture anew."""
-    return _named(_ready(interaction).models, typed)
+    """Models that paint a part of a picture anew, which all do; first those that do nothing else."""
+    models = _ready(interaction).models
+    fillers, painters = ([model for model in models if model.fills is fills] for fills in (True, False))
+    return _named(fillers + painters, typed)
 
 
 async def styles(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:

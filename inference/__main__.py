@@ -43,6 +43,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--config", type=Path, metavar="DIR", help="its configurations, for odd sizes; with --add")
     parser.add_argument("--data", type=Path, metavar="DIR", help="the bot's data folder; needed with --fd")
     asked = parser.parse_args(arguments)
+    if asked.add is None and (asked.name or asked.config):
+        parser.error("--name and --config go with --add")
     # With it torch would run what is pickled into a file of weights.
     os.environ.pop("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", None)
     if asked.fetch is None:

@@ -103,8 +103,12 @@ async def edit(
         strength=1.0 if strength is None else strength,
         loras=lora,
     )
+    fills = painting.model_of(model, admission.ready).fills
 
     def build(image: Input, mask: Input | None = None) -> Imagine | Mask:
+        if fills and what is None and mask is None:
+            # Until the picture has been read, from which it comes: of its size, that much is known.
+            mask = Input("", image.width, image.height)
         edited = painting.resolve(replace(options, image=image, mask=mask), admission.ready)
         return edited if what is None else tools.mask(image, admission.ready, what, edited)
 

@@ -91,11 +91,9 @@ TEXTS: dict[str, str | Many] = {
     # From pictures.
     "strength": N_("Strength {value} does not fit: choose a number from {least} to {most}."),
     "strength_of_nothing": N_("Strength says how far to go from a picture: give one as `image`, or leave it out."),
+    "needs_mask": N_("{model} fills marked parts of pictures and paints nothing else: use it in /edit."),
     "mask_of_nothing": N_("A mask says which part of a picture is painted: give the picture too."),
     "mask_size": N_("The mask has another size than the picture: give one of the same size."),
-    "edits_only": N_(
-        "{model} paints nothing but parts of pictures anew: ask for that with /edit, or choose another model."
-    ),
     "hires_of_mask": N_("Where a part of a picture is painted there is no second pass: leave `hires` out."),
     "hires_strength": N_("Hires strength {value} does not fit: choose a number from {least} to {most}."),
     "hires_side": N_("{model} paints sizes in steps of {multiple} pixels: choose another hires."),

@@ -27,8 +27,8 @@ def add(toml: Path, found: Look, name: str | None) -> str:
     """
     toml = toml.absolute()
     with _alone(toml.parent):
-        before = toml.read_bytes().decode("utf-8")
         known = reading.load(toml)
+        before = toml.read_bytes().decode("utf-8")
         name = _slug(found) if name is None else name
         if name in known.entries(found.kind):
             raise CatalogError(f"{toml}: there is a [{found.kind}s.{name}] already: give another one with --name")
@@ -44,8 +44,8 @@ def add(toml: Path, found: Look, name: str | None) -> str:
                 weights.locate(written, found.kind, name)
                 raise WeightsError(f"{found.place}: {weights.reason(written, found.kind, name)}")
             _replace(toml.resolve(), part)
-        except OSError as error:
-            raise CatalogError(f"{toml} cannot be written: {error.strerror or error}") from error
+        except (OSError, UnicodeEncodeError) as error:
+            raise CatalogError(f"{toml} cannot be written: {' '.join(str(error).split())}") from error
         finally:
             part.unlink(missing_ok=True)
     return name

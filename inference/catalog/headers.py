@@ -100,6 +100,8 @@ def _disguise(file: Path) -> str | None:
         return "is a web page and no file of weights"
     if file.suffix in PICKLES:
         return None
+    if file.suffix == ".gguf":
+        return "is a GGUF file, which is not read here: take the same weights as safetensors"
     return next((f"is {what}, not what it is called" for mark, what in _MARKS if beginning.startswith(mark)), None)
 
 

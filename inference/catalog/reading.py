@@ -103,6 +103,7 @@ class Catalog:
             refiner=self._refiner(entry),
             upscale=self.upscalers[entry.upscaler].scale if entry.upscaler else 1,
             styles=self.styles[name],
+            fills=FAMILIES[entry.family].fills,
         )
 
     def _refiner(self, entry: ModelEntry) -> Refiner | None:

@@ -167,7 +167,7 @@ def require(catalog: Catalog) -> dict[Kind, tuple[str, ...]]:
     if (missing := _missing(catalog, "model", catalog.default)) is not None:
         kind, name = missing
         own = (kind, name) == ("model", catalog.default)
-        which = "default model" if own else f"{kind} {name} of the default model"
+        which = "default model" if own else f"{_partner(kind)} {name} of the default model"
         if (install := how_to_read(catalog.entries(kind)[name])) is not None:
             raise WeightsError(f"the {which} {catalog.default} needs a library that is not here: {install}")
         # What is there and broken says so itself.
@@ -192,10 +192,15 @@ def reason(catalog: Catalog, kind: Kind, name: str) -> str | None:
     if missing is None:
         return None
     entry = catalog.entries(missing[0])[missing[1]]
-    what = "it" if missing == (kind, name) else f"its {missing[0]} {missing[1]}"
+    what = "it" if missing == (kind, name) else f"its {_partner(missing[0])} {missing[1]}"
     if (install := how_to_read(entry)) is not None:
         return f"{what} needs a library that is not here: {install}"
     return f"{what} is not on this machine: {_how_to_get(catalog, entry, name)}"
+
+
+def _partner(kind: Kind) -> str:
+    """What an entry of this kind is to one that names it."""
+    return "base" if kind == "model" else kind
 
 
 def _how_to_get(catalog: Catalog, entry: Entry, name: str) -> str:

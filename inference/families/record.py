@@ -68,6 +68,8 @@ class Family:
     """Whether its pipeline takes `guidance_rescale` (Lin et al., Common Diffusion Noise Schedules, 2023)."""
     control: Control | None = None
     """None where no ControlNet can be used."""
+    fills: bool = False
+    """Whether its models paint nothing but a masked part of a picture, which their pipeline sees with the mask."""
     inpaint: str | None = None
     """The pipeline of those of its models whose denoiser also reads a mask and what is around it; None where there are
     none."""

@@ -43,7 +43,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     refiner: Refiner | None
     """What takes the last steps where the member does not say otherwise."""
     styles: tuple[Style, ...]
-    edits_only: bool = False
+    fills: bool
     """Whether it paints nothing but masked parts of pictures."""
 
     @property

@@ -44,7 +44,8 @@ def abilities(catalog: Catalog, here: Mapping[Kind, Sequence[str]], device: Devi
 
 
 def _info(catalog: Catalog, name: str, refiners: Sequence[str], device: Device) -> ModelInfo:
-    info = replace(catalog.info(name, on_gpu=device.is_cuda), edits_only=weights.edits_only(catalog, name))
+    info = catalog.info(name, on_gpu=device.is_cuda)
+    info = replace(info, fills=info.fills or weights.edits_only(catalog, name))
     return info if info.refiner is None or info.refiner.name in refiners else replace(info, refiner=None)
 
 

@@ -164,6 +164,7 @@ def ready(**changes: object) -> Ready:
         upscale=4,
         refiner=None,
         styles=(Style("oil", "Oil painting", "oil painting of {prompt}", "photograph"),),
+        fills=False,
     )
     turbo = ModelInfo(
         name="turbo",
@@ -187,6 +188,7 @@ def ready(**changes: object) -> Ready:
         upscale=1,
         refiner=Refiner("turbo-refiner", 0.2),
         styles=(),
+        fills=False,
     )
     values: dict[str, object] = {
         "models": (starter, turbo),

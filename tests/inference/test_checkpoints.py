@@ -25,7 +25,7 @@ from inference.errors import WeightsError
 from inference.families.releases import CLIP_MERGES, CONFIGS
 from inference.models import checkpoints
 from inference.models.store import Store
-from inference.protocol import Finished
+from inference.protocol import Finished, Lora
 from tests.inference import tiny_files
 from tests.inference.conftest import ask_for, paint_from
 from tests.inference.folders import bytes_of
@@ -290,6 +290,22 @@ def test_a_file_with_a_weight_missing_or_of_other_sizes_does_not_load(
     toml.write_text(toml.read_text().replace(f'config = "{files / "sd1-config"}"\n', ""))
     with pytest.raises(WeightsError, match="sd1.safetensors does not load as a sd1 model: .* shape"):
         Store(catalog=reading.load(toml), device=cpu).use("file", lambda: None)
+
+
+def test_loras_work_in_it_as_in_its_folder(
+    files: Path, models_toml: Path, catalogue: Callable[..., Catalog], cpu: Device, tmp_path: Path
+) -> None:
+    catalogue("sd1")
+    toml = tmp_path / "models.toml"
+    lora = f'[loras.ink]\ntitle = "Ink"\npath = "{models_toml.parent / "ink.safetensors"}"\n'
+    toml.write_text(toml.read_text() + lora + 'models = ["file", "folder"]\n')
+    known = reading.load(toml)
+    plain, *inked = (
+        pixels(paint(known, cpu, model, loras=(Lora("ink", weight),)))
+        for model, weight in (("file", 0.0), ("file", 1.0), ("folder", 1.0))
+    )
+    assert np.array_equal(*inked)
+    assert not np.array_equal(plain, inked[0])
 
 
 def test_a_sha256_of_another_file_is_told(files: Path, catalogue: Callable[..., Catalog], cpu: Device) -> None:

@@ -128,8 +128,8 @@ def test_neighbours_keep_to_their_own_pictures_and_masks(
 
 def test_the_one_rule_says_why_it_paints_nothing_else(known: Catalog, cpu: Device) -> None:
     ready = engine.readiness(known, weights.inventory(known), cpu)
-    assert {model.name: model.edits_only for model in ready.models} == {"painter": False, "folder": True, "file": True}
-    why = because("edits_only", model="folder")
+    assert {model.name: model.fills for model in ready.models} == {"painter": False, "folder": True, "file": True}
+    why = because("needs_mask", model="folder")
     assert limits.problem(ask_for(model="folder", sampler="DDIM"), ready) == why
     assert limits.problem(edit(mask=None, strength=0.5), ready) == why
     assert limits.problem(edit(), ready) is None

@@ -411,13 +411,14 @@ MAKERS: Mapping[str, tuple[Callable[[], Any], Mapping[str, tuple[str, Callable[[
 """By their names: what makes the pipeline, and what each of its networks is called in a file."""
 
 
-def build(folder: Path) -> Path:
+def build(folder: Path, *names: str) -> Path:
     """Write each as one file, NAME.safetensors, as a diffusers folder, NAME, and its configurations alone, NAME-config.
 
-    Returns the folder.
+    All of them where no names are given. Returns the folder.
     """
     torch.manual_seed(0)
-    for name, (make, parts) in MAKERS.items():
+    for name in names or MAKERS:
+        make, parts = MAKERS[name]
         pipeline = make()
         pipeline.save_pretrained(folder / name)
         write(folder / f"{name}.safetensors", tensors_of(pipeline, parts))

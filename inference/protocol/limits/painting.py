@@ -40,7 +40,9 @@ def of_imagine(request: Imagine, ready: Ready) -> Iterator[Reason]:
     for variation in request.variations:
         yield from outside("variation_strength", variation.strength, 0, 1)
     yield from outside("strength", request.strength, LEAST_STRENGTH, 1)
-    yield from _of_picture(request, model)
+    if model.fills and request.mask is None:
+        yield because("needs_mask", model=model.title)
+    yield from _of_picture(request)
     if request.hires is not None:
         yield from _of_hires(request.hires, request, model)
     yield from _of_add_ons(request, model, ready)
@@ -116,10 +118,8 @@ def _of_size(width: int, height: int, model: ModelInfo) -> Iterator[Reason]:
         yield because("pixels", width=width, height=height, model=model.title, most=model.max_pixels)
 
 
-def _of_picture(request: Imagine, model: ModelInfo) -> Iterator[Reason]:
+def _of_picture(request: Imagine) -> Iterator[Reason]:
     image, mask = request.image, request.mask
-    if model.edits_only and mask is None:
-        yield because("edits_only", model=model.title)
     if image is None and request.strength != 1:
         yield because("strength_of_nothing")
     if mask is None:
@@ -160,7 +160,7 @@ def _of_add_ons(request: Imagine, model: ModelInfo, ready: Ready) -> Iterator[Re
             yield because("lora_twice", typed=lora.name)
         yield from outside("lora_weight", lora.weight, -MAX_LORA_WEIGHT, MAX_LORA_WEIGHT)
     if request.control is not None:
-        if model.edits_only:
+        if model.fills:
             yield because("control_of_others", typed=request.control.name, model=model.title)
         if not _goes_with(request.control.name, ready.controls, model):
             yield unknown_add_on("control", request.control.name, ready.controls, model)

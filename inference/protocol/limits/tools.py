@@ -65,7 +65,7 @@ def of_mask(request: Mask, ready: Ready) -> Iterator[Reason]:
     """Why this cannot be looked for, or nothing painted there."""
     yield from _of_question(request.model, "segment", request.text, ready)
     yield from outside("grow", request.grow, -MAX_GROWN, MAX_GROWN)
-    # What it is for: nobody looks at a mask that nothing can be painted in.
+    # What it is for: nobody looks at a mask that nothing can be painted in. It will be of the picture's size.
     yield from painting.of_imagine(replace(request.edit, mask=request.edit.image), ready)
 
 
