@@ -140,8 +140,10 @@ def available(catalog: Catalog, kind: Kind = "model") -> tuple[str, ...]:
 def _missing(catalog: Catalog, kind: Kind, name: str) -> tuple[Kind, str] | None:
     """The first of an entry and those that it needs whose weights are not on this machine."""
     entry = catalog.entries(kind)[name]
-    partners = entry.needed_partners.items() if isinstance(entry, FolderEntry) else ()
-    return next((one for one in ((kind, name), *partners) if not _is_here(catalog, *one)), None)
+    partners = [*entry.needed_partners.items()] if isinstance(entry, FolderEntry) else []
+    # Without its base it is not here either, and that says less.
+    ordered = sorted([(kind, name), *partners], key=lambda one: one[0] != "model" or one[1] == name)
+    return next((one for one in ordered if not _is_here(catalog, *one)), None)
 
 
 def _is_here(catalog: Catalog, kind: Kind, name: str) -> bool:

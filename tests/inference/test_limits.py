@@ -6,6 +6,7 @@ import ast
 import dataclasses
 import inspect
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import get_args
 
 import msgspec
@@ -157,8 +158,6 @@ CASES: tuple[tuple[str, Request], ...] = (
     ("strength", ask_for(image=GIVEN, strength=NAN)),
     ("strength_of_nothing", ask_for(strength=0.5)),
     ("mask_of_nothing", ask_for(mask=MASK)),
-    ("needs_mask", flux("flux-fill-dev")),
-    ("needs_mask", flux("flux-fill-dev", image=GIVEN)),
     ("mask_size", ask_for(image=Input("0" * 64, 10, 10), mask=MASK)),
     ("hires_of_mask", ask_for(image=GIVEN, mask=MASK, hires=Hires(64, 48, 0.5))),
     ("hires_strength", ask_for(hires=Hires(64, 64, 0.0))),
@@ -176,7 +175,7 @@ CASES: tuple[tuple[str, Request], ...] = (
     ("no_control", ask_for(control=Control("nobody", GIVEN))),
     ("no_control", ask_for(control=Control("unfetched", GIVEN))),
     ("no_control", ask_for(control=Control("blind", GIVEN))),
-    ("no_controls", flux("chroma-hd", control=Control("nobody", GIVEN))),
+    ("no_controls", flux(control=Control("nobody", GIVEN))),
     ("control_weight", ask_for(control=Control("canny", GIVEN, -1.0))),
     ("cells", grid(cells=())),
     ("cells", grid(cells=SIX * 3)),
@@ -246,8 +245,10 @@ WIDE: tuple[tuple[str, Request], ...] = (
     ("grid_pixels", grid(cells=tuple(ask_for(width=8192, height=8192) for _ in range(6)))),
     ("no_describers", describe()),
     ("no_describers", mask()),
+    ("needs_mask", ask_for(model="sd21", sampler="DDIM")),
+    ("needs_mask", ask_for(model="sd21", sampler="DDIM", image=GIVEN)),
 )
-"""Those of one of a model that paints what no grid holds, and of no describer."""
+"""Those of one of a model that paints what no grid holds, of another that only edits, and of no describer."""
 
 
 @pytest.fixture(scope="module")
@@ -258,8 +259,9 @@ def narrow(known: Catalog) -> Catalog:
 
 
 @pytest.fixture(scope="module")
-def wide(known: Catalog) -> Catalog:
-    return dataclasses.replace(with_model(known, max_size=8192, max_pixels=8192**2), describers={})
+def wide(known: Catalog, files: Path) -> Catalog:
+    editing = with_model(known, "sd21", family="sd1", path=str(files / "inpainting"))
+    return dataclasses.replace(with_model(editing, max_size=8192, max_pixels=8192**2), describers={})
 
 
 def told(catalog: Catalog, device: Device) -> Ready:
