@@ -102,6 +102,7 @@ def ready(plan: Plan) -> Ready:
         upscale=1,
         refiner=None,
         styles=(),
+        fills=False,
     )
     return Ready(
         models=(model,),
