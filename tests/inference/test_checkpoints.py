@@ -30,7 +30,15 @@ from tests.inference import tiny_files
 from tests.inference.conftest import ask_for, paint_from
 from tests.inference.folders import bytes_of
 
-FAMILIES = {"sd1": "sd1", "sd2": "sd2", "sdxl": "sdxl", "sd35": "sd3", "flux": "flux", "inpainting": "sd1"}
+FAMILIES = {
+    "sd1": "sd1",
+    "sd2": "sd2",
+    "sdxl": "sdxl",
+    "sd35": "sd3",
+    "flux": "flux",
+    "inpainting": "sd1",
+    "inpainting-xl": "sdxl",
+}
 FURTHER = {"sd35": 'base = "folder"', "flux": 'base = "folder"'}
 """What the files of families lack that read words with T5: its tokenizer."""
 

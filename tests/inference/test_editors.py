@@ -21,7 +21,7 @@ from inference.errors import WeightsError
 from inference.models.store import Store
 from inference.painting import inpainting, noise, samplers, setups
 from inference.protocol import Control, Imagine, Input, Mask, because, limits
-from tests.inference.conftest import ask_for, paint_from
+from tests.inference.conftest import ask_for, paint_from, with_model
 from tests.inference.folders import hashes
 from tests.inference.test_checkpoints import entry
 from tests.inference.test_edit import BOX, FILES, OLD, OLD_INPUT, mask_of, pixels
@@ -37,6 +37,7 @@ def known(files: Path, tmp_path: Path) -> Catalog:
         + entry("painter", "sd1", str(files / "sd1"))
         + entry("folder", "inpainting", str(files / "inpainting"))
         + entry("file", "inpainting", str(files / "inpainting.safetensors"), config)
+        + entry("xl", "inpainting-xl", str(files / "inpainting-xl.safetensors"), config.replace("ing-", "ing-xl-"))
     )
     return reading.load(toml)
 
@@ -62,6 +63,23 @@ def test_both_edit_what_is_masked_and_no_other_bit_and_do_so_again(known: Catalo
     assert hashes(made[0].pictures) == hashes(made[1].pictures)
     assert np.array_equal(pixels(made[0]), pixels(made[2]))
     assert not np.array_equal(pixels(made[0]), pixels(made[3]))
+
+
+def test_stable_diffusion_xl_edits_too_with_its_guidance_rescaled(known: Catalog, cpu: Device) -> None:
+    store = Store(catalog=known, device=cpu)
+    made = [pixels(paint_from(FILES, store, edit(model="xl"))[1]) for _ in range(2)]
+    assert np.array_equal(*made)
+    inside = np.zeros(made[0].shape[:2], bool)
+    inside[BOX[1] : BOX[3] + 1, BOX[0] : BOX[2] + 1] = True
+    assert np.array_equal(made[0][~inside], np.asarray(OLD)[~inside])
+    assert (made[0][inside] != np.asarray(OLD)[inside]).any(1).mean() > 0.9
+    rescaling = with_model(known, "xl", guidance_rescale=0.7)
+    other = paint_from(FILES, Store(catalog=rescaling, device=cpu), edit(model="xl"))[1]
+    assert not np.array_equal(pixels(other), made[0])
+    assert not other.answer.notes
+    without = with_model(known, "folder", guidance_rescale=0.7)
+    told = paint_from(FILES, Store(catalog=without, device=cpu), edit())[1]
+    assert told.answer.notes == (because("rescale_left_out", model="folder"),)
 
 
 def test_it_sees_what_is_around_the_mask_and_where_the_mask_is(
@@ -128,7 +146,12 @@ def test_neighbours_keep_to_their_own_pictures_and_masks(
 
 def test_the_one_rule_says_why_it_paints_nothing_else(known: Catalog, cpu: Device) -> None:
     ready = engine.readiness(known, weights.inventory(known), cpu)
-    assert {model.name: model.fills for model in ready.models} == {"painter": False, "folder": True, "file": True}
+    assert {model.name: model.fills for model in ready.models} == {
+        "painter": False,
+        "folder": True,
+        "file": True,
+        "xl": True,
+    }
     why = because("needs_mask", model="folder")
     assert limits.problem(ask_for(model="folder", sampler="DDIM"), ready) == why
     assert limits.problem(edit(mask=None, strength=0.5), ready) == why

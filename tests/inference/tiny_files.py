@@ -288,17 +288,22 @@ def _sd2() -> StableDiffusionPipeline:
     )
 
 
-def _sdxl() -> StableDiffusionXLPipeline:
+def _sdxl(channels: int = 4) -> StableDiffusionXLPipeline:
     made: Any = tiny.MAKERS["sdxl"]()
     read = tiny._xl_unet(words=tiny.WIDTH + LARGER, ids=6)
-    changes = {"cross_attention_dim": tiny.WIDTH + LARGER, "projection_class_embeddings_input_dim": 6 * 8 + LARGER}
+    changes = {
+        "in_channels": channels,
+        "cross_attention_dim": tiny.WIDTH + LARGER,
+        "projection_class_embeddings_input_dim": 6 * 8 + LARGER,
+    }
     return StableDiffusionXLPipeline(
         vae=made.vae,
         text_encoder=_encoder(),
         text_encoder_2=_encoder(LARGER, projected=True, hidden_act="gelu"),
         tokenizer=_tokenizer("sdxl"),
         tokenizer_2=_tokenizer("sdxl", "tokenizer_2"),
-        unet=type(read).from_config({**read.config, **changes}),
+        # What stands among the defaults would stay as it is.
+        unet=type(read).from_config({**read.config, "_use_default_values": [], **changes}),
         scheduler=made.scheduler,
         force_zeros_for_empty_prompt=True,
         add_watermarker=False,
@@ -354,32 +359,23 @@ def _flux() -> FluxPipeline:
     )
 
 
-MAKERS: Mapping[str, tuple[Callable[[], Any], Mapping[str, tuple[str, Callable[[Any], Tensors]]]]] = {
-    "sd1": (
-        _sd1,
-        {
-            "unet": ("model.diffusion_model.", unet),
-            "vae": ("first_stage_model.", vae),
-            "text_encoder": ("cond_stage_model.transformer.", clip),
-        },
-    ),
-    "sd2": (
-        _sd2,
-        {
-            "unet": ("model.diffusion_model.", unet),
-            "vae": ("first_stage_model.", vae),
-            "text_encoder": ("cond_stage_model.model.", open_clip),
-        },
-    ),
-    "sdxl": (
-        _sdxl,
-        {
-            "unet": ("model.diffusion_model.", unet),
-            "vae": ("first_stage_model.", vae),
-            "text_encoder": ("conditioner.embedders.0.transformer.", clip),
-            "text_encoder_2": ("conditioner.embedders.1.model.", open_clip),
-        },
-    ),
+Parts = Mapping[str, tuple[str, Callable[[Any], Tensors]]]
+
+SD1: Parts = {
+    "unet": ("model.diffusion_model.", unet),
+    "vae": ("first_stage_model.", vae),
+    "text_encoder": ("cond_stage_model.transformer.", clip),
+}
+SDXL: Parts = {
+    **SD1,
+    "text_encoder": ("conditioner.embedders.0.transformer.", clip),
+    "text_encoder_2": ("conditioner.embedders.1.model.", open_clip),
+}
+
+MAKERS: Mapping[str, tuple[Callable[[], Any], Parts]] = {
+    "sd1": (_sd1, SD1),
+    "sd2": (_sd2, {**SD1, "text_encoder": ("cond_stage_model.model.", open_clip)}),
+    "sdxl": (_sdxl, SDXL),
     "sd35": (
         _sd35,
         {
@@ -399,14 +395,8 @@ MAKERS: Mapping[str, tuple[Callable[[], Any], Mapping[str, tuple[str, Callable[[
             "text_encoder_2": ("text_encoders.t5xxl.transformer.", lambda module: dict(module.state_dict())),
         },
     ),
-    "inpainting": (
-        lambda: _sd1(channels=9),
-        {
-            "unet": ("model.diffusion_model.", unet),
-            "vae": ("first_stage_model.", vae),
-            "text_encoder": ("cond_stage_model.transformer.", clip),
-        },
-    ),
+    "inpainting": (lambda: _sd1(channels=9), SD1),
+    "inpainting-xl": (lambda: _sdxl(channels=9), SDXL),
 }
 """By their names: what makes the pipeline, and what each of its networks is called in a file."""
 
@@ -426,7 +416,7 @@ def build(folder: Path, *names: str) -> Path:
     return folder
 
 
-def tensors_of(pipeline: Any, parts: Mapping[str, tuple[str, Callable[[Any], Tensors]]]) -> Tensors:
+def tensors_of(pipeline: Any, parts: Parts) -> Tensors:
     """All of a pipeline's weights as one file has them."""
     found: Tensors = {}
     for part, (before, named) in parts.items():
