@@ -17,7 +17,6 @@ from inference.catalog.telling import Checkpoint
 from inference.errors import WeightsError
 from inference.families import FAMILIES
 from inference.families.record import Family
-from inference.families.releases import CONFIGS
 
 BUILT_IN_TOKENIZERS = ("CLIPTokenizer", "CLIPTokenizerFast")
 """Whose vocabulary comes with Easel."""
@@ -121,7 +120,12 @@ def of_file(
         raise WeightsError(f"{file} is a {title} model: write family = {told.family.name!r}, not {entry.family!r}")
     if unread := sorted(set(told.weight_types) - READABLE):
         raise WeightsError(f"{file} is a {title} model with weights in {', '.join(unread)}, which are not read here")
-    config = CONFIGS / told.release.config if config is None else layouts.pipeline_folder(config)
+    config = told.release.folder or base if config is None else layouts.pipeline_folder(config)
+    if config is None:
+        raise WeightsError(
+            f"{file} is a {title} model, whose configurations do not come with Easel: write base, a model of the"
+            " catalogue of its kind that is a folder"
+        )
     components = layouts.components(config)
     whole = {component for component in components if layouts.has_tokenizer(config / component)}
     wanted = components.keys() - told.parts.keys() - whole - {"scheduler"}

@@ -18,7 +18,7 @@ from inference.catalog.reading import Catalog
 from inference.errors import WeightsError
 from inference.families import FAMILIES
 from inference.families.record import Family
-from inference.families.releases import CONFIGS, Release, Shapes
+from inference.families.releases import Release, Shapes
 
 FOLDERS: Mapping[str, tuple[Kind, str]] = {
     "AutoencoderTiny": ("decoder", "a tiny VAE for previews"),
@@ -106,10 +106,10 @@ def _model_file(file: Path, catalog: Catalog, config: Path | None) -> Look:
     try:
         made = assembly.of_file(file, entry, {}, None, config)
     except WeightsError:
-        if base is None or told.parts.keys() == layouts.components(config or CONFIGS / told.release.config).keys():
+        if base is None:
             raise
         made = assembly.of_file(file, entry, {}, weights.locate(catalog, "model", base), config)
-    if base is not None and (made.elsewhere or made.lacking):
+    if base is not None and (made.elsewhere or made.lacking or (told.release.folder or config) is None):
         fields["base"] = base
         remarks.append(f"What it has not itself comes from {base}.")
     if made.edits_only:
@@ -177,7 +177,9 @@ def _likeness(folder: Path, family: Family, release: Release) -> int:
     name = f"{family.denoiser.component}/config.json"
     if not (folder / name).is_file():
         return 0
-    own, its = layouts.json_object(folder / name), layouts.json_object(CONFIGS / release.config / name)
+    if release.folder is None:
+        return 0
+    own, its = layouts.json_object(folder / name), layouts.json_object(release.folder / name)
     return sum(own.get(field) == value for field, value in its.items())
 
 
@@ -216,8 +218,8 @@ def _denoisers(name: str, catalog: Catalog) -> Iterable[dict[str, Any]]:
         made = None if place is None else weights.assemble(catalog, name, place)
     except WeightsError:
         made = None
-    folders = [CONFIGS / release.config for release in family.releases] if made is None else [made.config]
-    for folder in folders:
+    folders = [release.folder for release in family.releases] if made is None else [made.config]
+    for folder in filter(None, folders):
         yield layouts.json_object(folder / family.denoiser.component / "config.json")
 
 

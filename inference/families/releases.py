@@ -27,8 +27,9 @@ class Release:
     """Models that differ in nothing but the numbers of their weights."""
 
     title: str
-    config: str
-    """Its folder in CONFIGS."""
+    config: str | None
+    """Its folder in CONFIGS; None where its configurations come from a model that is a folder (`ModelEntry.base`), as
+    those must of which more than CLIP's vocabulary is wanted in any case."""
     told: Callable[[Shapes], bool]
     """Whether these are its denoiser's tensors, by their names without WHOLE. Asks for structure rather than for
     sizes, so that a smaller one of the same kind is told too; never true of two releases."""
@@ -42,6 +43,11 @@ class Release:
     """What else it says where this is a part of the file's name, which is all that tells some models from others."""
     remarks: tuple[str, ...] = ()
     """What stands there as comments, for what nothing tells."""
+
+    @property
+    def folder(self) -> Path | None:
+        """Where its configurations are that come with Easel."""
+        return None if self.config is None else CONFIGS / self.config
 
 
 def bare(shapes: Shapes) -> dict[str, tuple[int, ...]]:

@@ -304,14 +304,14 @@ def running(name: str, files: Path, toml: Path) -> Iterator[subprocess.Popen[byt
 
 def test_every_release_is_told_from_every_other_and_has_all_its_configurations() -> None:
     folders = {path.name for path in CONFIGS.iterdir()} - {"clip"}
-    releases = [release for family in FAMILIES.values() for release in family.releases]
+    releases = [release for family in FAMILIES.values() for release in family.releases if release.folder]
     assert {release.config for release in releases} == folders
     for release in releases:
-        index = json.loads((CONFIGS / release.config / "model_index.json").read_text())
+        index = json.loads((CONFIGS / str(release.config) / "model_index.json").read_text())
         networks = {name for name, value in index.items() if isinstance(value, list) and name in release.parts}
         assert networks == release.parts.keys()
         for name in networks:
-            assert (CONFIGS / release.config / name / "config.json").is_file()
+            assert (CONFIGS / str(release.config) / name / "config.json").is_file()
 
 
 @pytest.mark.parametrize("name", tiny_files.MAKERS)

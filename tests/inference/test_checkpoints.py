@@ -7,6 +7,7 @@ import io
 import shutil
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,12 @@ from PIL import Image
 from safetensors.torch import load_file
 from transformers import CLIPTokenizer
 
+from inference import families
 from inference.catalog import reading, weights
 from inference.catalog.reading import Catalog
 from inference.device import Device
 from inference.errors import WeightsError
+from inference.families import flux
 from inference.families.releases import CLIP_MERGES, CONFIGS
 from inference.models import checkpoints
 from inference.models.store import Store
@@ -229,6 +232,23 @@ def test_a_denoiser_alone_says_what_it_lacks_and_takes_parts_from_files_folders_
     recipe = paint(catalogue("flux", apart, file=alone), cpu, "file").recipe["model"]
     assert recipe["vae"] == "ae.safetensors"
     assert recipe["components"]["vae"] == hashlib.sha256((tmp_path / "ae.safetensors").read_bytes()).hexdigest()[:10]
+
+
+def test_a_release_without_configurations_of_its_own_has_those_of_its_base(
+    files: Path, catalogue: Callable[..., Catalog], cpu: Device, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    releases = tuple(replace(release, config=None) for release in flux.FAMILY.releases)
+    monkeypatch.setitem(families.FAMILIES, "flux", replace(flux.FAMILY, releases=releases))
+    tiny_files.tiny_flux(monkeypatch)
+    catalogue("flux")
+    toml = tmp_path / "models.toml"
+    plain = toml.read_text().replace(f'config = "{files / "flux-config"}"\n', "")
+    toml.write_text(plain)
+    with pytest.raises(WeightsError, match="whose configurations do not come with Easel: write base"):
+        weights.locate(reading.load(toml), "model", "file")
+    toml.write_text(plain.replace("[models.file]\n", '[models.file]\nbase = "folder"\n'))
+    known = reading.load(toml)
+    assert np.array_equal(pixels(paint(known, cpu, "file")), pixels(paint(known, cpu, "folder")))
 
 
 def test_stable_diffusion_3_does_without_t5_where_nobody_has_its_tokenizer_and_says_so(
