@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from inference.catalog import assembly, headers, layouts, telling, weights
+from inference.catalog import assembly, fitting, headers, layouts, telling, weights
 from inference.catalog.entries import DETECTOR_FILES, Kind, ModelEntry
-from inference.catalog.reading import Catalog
+from inference.catalog.reading import KINDS, Catalog
 from inference.errors import WeightsError
 from inference.families import FAMILIES
 from inference.families.record import Family
@@ -70,13 +70,15 @@ def look(place: Path, catalog: Catalog, pickled: Shapes | None = None, config: P
 
 def _file(file: Path, catalog: Catalog, pickled: Shapes | None, config: Path | None) -> Look:
     if pickled is not None:
-        return _upscaler(file, pickled)
+        return _embedding(file, pickled, catalog) if telling.is_embedding(pickled) else _upscaler(file, pickled)
     kind = telling.kind(file)
     match kind:
         case "model":
             return _model_file(file, catalog, config)
         case "lora":
             return _lora(file, catalog)
+        case "embedding" if "embedding" in KINDS:
+            return _embedding(file, headers.tensors(file), catalog)
         case "upscaler":
             return _upscaler(file, headers.tensors(file))
         case "vae":
@@ -195,57 +197,34 @@ def _painted_with(release: Release, place: Path, catalog: Catalog) -> dict[str, 
 
 def _lora(file: Path, catalog: Catalog) -> Look:
     header = headers.header(file)
-    models = [
-        name
-        for name, entry in catalog.models.items()
-        if (fits := FAMILIES[entry.family].fits_lora) is not None
-        and any(fits(header.shapes, config) for config in _denoisers(name, catalog))
-    ]
-    if not models:
-        raise WeightsError(f"{file} is a LoRA for none of the models in models.toml")
-    fields: dict[str, Any] = {"models": models}
+    fields: dict[str, Any] = {"models": _some(fitting.of_lora(header.shapes, catalog), file, "a LoRA")}
     if trigger := _one_line(header.metadata.get("modelspec.trigger_phrase", "")):
         fields["trigger"] = trigger
     return Look(kind="lora", words="a LoRA", place=file, title=_title(file, header.metadata), fields=fields)
 
 
-def _denoisers(name: str, catalog: Catalog) -> Iterable[dict[str, Any]]:
-    """The configuration of a model's denoiser, or, where it is not on this machine, what it may be."""
-    entry = catalog.models[name]
-    family = FAMILIES[entry.family]
-    try:
-        place = weights.locate(catalog, "model", name)
-        made = None if place is None else weights.assemble(catalog, name, place)
-    except WeightsError:
-        made = None
-    folders = [release.folder for release in family.releases] if made is None else [made.config]
-    for folder in filter(None, folders):
-        yield layouts.json_object(folder / family.denoiser.component / "config.json")
+def _embedding(file: Path, shapes: Shapes, catalog: Catalog) -> Look:
+    kind: Any = "embedding"
+    words = "a textual inversion embedding"
+    fields = {"models": _some(fitting.of_embedding(shapes, catalog), file, words)}
+    return Look(kind=kind, words=words, place=file, title=_title(file), fields=fields)
 
 
 def _control(folder: Path, called: str, config: Mapping[str, Any], catalog: Catalog) -> Look:
-    width = config.get("cross_attention_dim")
-    models = [
-        name
-        for name, entry in catalog.models.items()
-        if (control := FAMILIES[entry.family].control) is not None
-        and control.network == called
-        and any(denoiser.get("cross_attention_dim") == width for denoiser in _denoisers(name, catalog))
-    ]
-    if not models:
-        raise WeightsError(f"{folder} is a ControlNet for none of the models in models.toml")
+    words = "a ControlNet"
+    models = _some(fitting.of_control(called, config, catalog), folder, words)
     layouts.diffusers_files(folder)
-    family = catalog.models[models[0]].family
     named = (kind for kind, words in FOLLOWED.items() if any(word in folder.name.lower() for word in words))
     annotator = _annotator(next(named, None), catalog)
     remarks = () if annotator else ("What it follows is not known: name its annotator where it is no finished map.",)
-    fields = {
-        "models": [name for name in models if catalog.models[name].family == family],
-        "annotator": annotator or "none",
-    }
-    return Look(
-        kind="control", words="a ControlNet", place=folder, title=_title(folder), fields=fields, remarks=remarks
-    )
+    fields = {"models": models, "annotator": annotator or "none"}
+    return Look(kind="control", words=words, place=folder, title=_title(folder), fields=fields, remarks=remarks)
+
+
+def _some(models: list[str], place: Path, words: str) -> list[str]:
+    if not models:
+        raise WeightsError(f"{place} is {words} for none of the models in models.toml")
+    return models
 
 
 def _annotator(kind: str | None, catalog: Catalog) -> str | None:

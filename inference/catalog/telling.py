@@ -62,7 +62,8 @@ def _beginning(*starts: str) -> Test:
     return lambda shapes: any(name.startswith(starts) for name in shapes)
 
 
-def _is_embedding(shapes: Shapes) -> bool:
+def is_embedding(shapes: Shapes) -> bool:
+    """Whether these are the few vectors of a textual inversion."""
     return 0 < len(shapes) <= 4 and all(
         len(shape) <= 2 and (name in ("emb_params", "clip_l", "clip_g", "t5xxl", "*") or name.startswith("<"))
         for name, shape in shapes.items()
@@ -79,7 +80,7 @@ BEFORE: Mapping[str, tuple[str, Test]] = {
         _beginning("control_model.", "controlnet_", "input_hint_block.", "control_layers.", "zero_convs."),
     ),
     "adapter": ("an IP-Adapter", _beginning("ip_adapter.", "image_proj.")),
-    "embedding": ("a textual inversion embedding", _is_embedding),
+    "embedding": ("a textual inversion embedding", is_embedding),
     "edm": ("a model of Playground's kind, whose noise no family here knows", _within("edm_mean")),
 }
 """By what they are: in words, and how they are told. These may also hold what a model holds."""

@@ -38,7 +38,7 @@ def convert(place: Path) -> Iterator[Path]:
 
 
 def shapes(file: Path) -> dict[str, tuple[int, ...]]:
-    """The tensors in the pickle of an upscaler, by their names.
+    """The tensors in the pickle of an upscaler or an embedding, by their names.
 
     Raises WeightsError where it holds more than tensors, or those of a picture model, which are not loaded as pickles.
     """
@@ -64,7 +64,7 @@ def _tensors(file: Path, on: str = "cpu") -> dict[str, torch.Tensor]:
             f"{file} is not converted: it is broken, or holds more than tensors, which could run code: look for the"
             " same weights as safetensors"
         ) from error
-    for wrapping in ("state_dict", "params_ema", "params"):
+    for wrapping in ("state_dict", "params_ema", "params", "string_to_param"):
         if isinstance(held, Mapping) and isinstance(inner := held.get(wrapping), Mapping):
             held = inner
     if not isinstance(held, Mapping):

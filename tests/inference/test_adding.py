@@ -189,10 +189,6 @@ def write_control(folder: Path) -> Path:
     return tiny_files.write(folder / "a.safetensors", {"control_model.input_blocks.0.0.weight": torch.ones(1, 4, 1, 1)})
 
 
-def write_embedding(folder: Path) -> Path:
-    return tiny_files.write(folder / "a.safetensors", {"emb_params": torch.ones(2, 768)})
-
-
 def write_vae(folder: Path) -> Path:
     made = AutoencoderKL(block_out_channels=(8,), latent_channels=16, norm_num_groups=4)
     return tiny_files.write(folder / "a.safetensors", tiny_files.vae(made))
@@ -219,6 +215,17 @@ def write_checkpoint(folder: Path) -> Path:
 def write_gguf(folder: Path) -> Path:
     (folder / "a.safetensors").write_bytes(b"GGUF" + b"\0" * 100)
     return folder / "a.safetensors"
+
+
+@pytest.mark.skipif("embedding" not in reading.KINDS, reason="the catalogue has none")
+def test_an_embedding_goes_with_the_models_whose_words_are_as_wide(toml: Path) -> None:
+    tiny_files.write(toml.parent / "calm.safetensors", {"emb_params": torch.ones(2, 32)})
+    torch.save({"string_to_token": {"*": 265}, "string_to_param": {"*": torch.ones(2, 32)}}, toml.parent / "old.pt")
+    for file in ("calm.safetensors", "old.pt"):
+        assert add(toml.parent / file) == 0
+        assert entry_of(toml, "embeddings", file.partition(".")[0])["models"] == ["first"]
+    tiny_files.write(toml.parent / "wide.safetensors", {"emb_params": torch.ones(2, 768)})
+    assert add(toml.parent / "wide.safetensors") == 2
 
 
 @pytest.mark.parametrize(
