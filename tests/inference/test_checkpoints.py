@@ -301,6 +301,23 @@ def test_what_is_no_such_part_is_told(lines: str, said: str, catalogue: Callable
         weights.locate(catalogue("sd1", lines), "model", "file")
 
 
+def test_a_file_of_another_family_or_of_no_model_or_in_4_bits_is_told(
+    files: Path, catalogue: Callable[..., Catalog], tmp_path: Path
+) -> None:
+    lora = tiny_files.write(tmp_path / "lora.safetensors", {"lora_unet_a.lora_down.weight": torch.ones(1, 1)})
+    tensors = load_file(files / "sd1.safetensors")
+    name = "model.diffusion_model.time_embed.0.weight"
+    packed = tiny_files.write(tmp_path / "packed.safetensors", {**tensors, name: tensors[name].to(torch.uint8)})
+    for file, said in (
+        (files / "sdxl.safetensors", "is a Stable Diffusion XL model: write family = 'sdxl', not 'sd1'"),
+        (files / "flux.safetensors", "is a FLUX.1 dev model: write family = 'flux', not 'sd1'"),
+        (lora, "is a LoRA, and no picture model of one file"),
+        (packed, "is a Stable Diffusion 1 model with weights in U8, which are not read here"),
+    ):
+        with pytest.raises(WeightsError, match=said):
+            weights.locate(catalogue("sd1", file=file), "model", "file")
+
+
 def test_a_file_with_a_weight_missing_or_of_other_sizes_does_not_load(
     files: Path, catalogue: Callable[..., Catalog], cpu: Device, tmp_path: Path
 ) -> None:
