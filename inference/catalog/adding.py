@@ -26,13 +26,13 @@ def add(toml: Path, found: Look, name: str | None) -> str:
     Raises CatalogError where that name is taken or none, and WeightsError where nothing could be used by this entry.
     """
     toml = toml.absolute()
-    with _alone(toml.parent):
+    with alone(toml.parent):
         known = reading.load(toml)
         before = toml.read_bytes().decode("utf-8")
         name = _slug(found) if name is None else name
         if name in known.entries(found.kind):
             raise CatalogError(f"{toml}: there is a [{found.kind}s.{name}] already: give another one with --name")
-        entry = ("" if before.endswith("\n") else "\n") + _text(found, name, known.folder)
+        entry = ("" if before.endswith("\n") else "\n") + text(found, name, known.folder)
         if "\r\n" in before:
             entry = entry.replace("\n", "\r\n")
         # Beside the file, for its paths begin there.
@@ -69,7 +69,7 @@ def _load(part: Path, toml: Path) -> reading.Catalog:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
     """Nobody else adds anything meanwhile."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -87,7 +87,8 @@ def _slug(found: Look) -> str:
     return name
 
 
-def _text(found: Look, name: str, folder: Path) -> str:
+def text(found: Look, name: str, folder: Path) -> str:
+    """The entry of what was found, for a models.toml in this folder."""
     place = found.place.absolute()
     path = str(place.relative_to(folder) if place.is_relative_to(folder) else place)
     family = found.fields.get("family")

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
+import threading
 import tomllib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +16,13 @@ from diffusers import AutoencoderKL
 from safetensors.torch import load_file
 
 from inference import __main__ as program
-from inference.catalog import reading, telling, weights
+from inference.catalog import adding, looking, reading, telling, weights
 from inference.device import Device
 from inference.families import FAMILIES
 from inference.families.releases import CONFIGS
 from inference.models.store import Store
 from tests.inference import broken, tiny_files
 from tests.inference.conftest import ask_for, paint_from
-from tests.inference.peer import TIMEOUT_S, environment
 from tests.inference.test_edit import BOX, FILES, OLD_INPUT, mask_of
 
 FIRST = """\
@@ -296,17 +293,16 @@ def test_lines_stay_as_they_end_and_links_as_they_lead(files: Path, toml: Path, 
 
 
 def test_two_that_add_at_once_both_add(files: Path, toml: Path) -> None:
-    with running("one", files, toml) as first, running("two", files, toml) as second:
-        assert (first.wait(TIMEOUT_S), second.wait(TIMEOUT_S)) == (0, 0)
-    assert set(reading.load(toml).models) == {"first", "one", "two"}
-
-
-@contextmanager
-def running(name: str, files: Path, toml: Path) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "inference", "--add", str(files / "sd1.safetensors"), "--name", name]
-    command += ["--config", str(files / "sd1-config")]
-    with subprocess.Popen(command, env=environment(toml), stdout=subprocess.DEVNULL) as process:
-        yield process
+    found = looking.look(files / "sd1.safetensors", reading.load(toml), config=files / "sd1-config")
+    second = threading.Thread(target=adding.add, args=(toml, found, "second"))
+    with adding.alone(toml.parent):
+        before = toml.read_text()
+        second.start()
+        # As long as it takes where nobody waits for anybody.
+        second.join(timeout=3)
+        toml.write_text(before + "\n" + adding.text(found, "other", toml.parent))
+    second.join()
+    assert set(reading.load(toml).models) == {"first", "other", "second"}
 
 
 def test_every_release_is_told_from_every_other_and_has_all_its_configurations() -> None:

@@ -98,6 +98,20 @@ def test_it_sees_what_is_around_the_mask_and_where_the_mask_is(
         assert not np.array_equal(pixels(paint_from(FILES, store, edit())[1]), plain), name
 
 
+def test_what_is_masked_is_not_seen(known: Catalog, cpu: Device) -> None:
+    model = Store(catalog=known, device=cpu).use("folder", lambda: None)
+    mask = Image.new("L", (32, 32))
+    mask.paste(255, (8, 8, 24, 24))
+    seen = []
+    for colour in ("red", "blue"):
+        old = OLD.resize((32, 32))
+        old.paste(colour, (8, 8, 24, 24))
+        # As large as the model paints, so that nothing runs over the edge of the mask.
+        area = inpainting.InpaintArea(old, mask, (0, 0, 32, 32))
+        seen.append(inpainting.told([area], model, 32, 32)["masked_image_latents"])
+    assert torch.equal(*seen)
+
+
 def test_it_paints_what_the_bare_pipeline_paints(known: Catalog, cpu: Device, files: Path) -> None:
     """Of the whole of a picture, at full strength: then nothing is put back, and diffusers starts from noise alone."""
     store = Store(catalog=known, device=cpu)
