@@ -25,9 +25,11 @@ from inference.models.handles import (
     PictureUpscaler,
     Setup,
 )
-from inference.protocol import Grid, Imagine, Request, SourceType
+from inference.protocol import Grid, Imagine, Mask, Request, SourceType
 
 LIBRARIES = ("torch", "diffusers", "transformers", "compel", "safetensors", "pillow", "peft", "realesrgan", "basicsr")
+
+NEGATIVE = "Negative prompt:"
 
 
 def recipe(request: Imagine, setup: Setup, scheduler: Any) -> dict[str, Any]:
@@ -111,6 +113,11 @@ def reading(request: Request, reader: PictureDescriber | PictureClassifier, devi
     }
 
 
+def masking(request: Mask) -> dict[str, Any]:
+    """The same for a mask that was drawn, and is shown on its picture."""
+    return {"request": _asked(request), "versions": versions()}
+
+
 def comparison(
     request: Request, control: ControlEntry, annotator: PictureAnnotator | None, device: Device
 ) -> dict[str, Any]:
@@ -168,12 +175,15 @@ def parameters(request: Imagine, made_of: Mapping[str, Any], seed: int) -> str:
     if control := made_of["control"]:
         weight = request.control.weight if request.control else 0.0
         fields["ControlNet 0"] = f"Module: {control['annotator']}, Model: {control['name']}, Weight: {weight:g}"
+    # Readers that know no quotes take the last of two: a ControlNet has a model too.
+    fields |= {name: fields.pop(name) for name in ("Model hash", "Model")}
     fields["Version"] = f"easel {versions()['easel']}"
-    prompt, negative = request.drawn(seed)
+    # Where a member wrote the format's own label: the backslash is read as the sign after it.
+    prompt, negative = (words.replace(NEGATIVE, NEGATIVE.replace(":", "\\:")) for words in request.drawn(seed))
     # So that who pastes it into another tool gets the LoRAs as well.
     lines = [" ".join([prompt, *(f"<lora:{lora['name']}:{lora['weight']:g}>" for lora in loras)])]
     if negative:
-        lines.append(f"Negative prompt: {negative}")
+        lines.append(f"{NEGATIVE} {negative}")
     lines.append(", ".join(f"{name}: {_quoted(value)}" for name, value in fields.items()))
     return "\n".join(lines)
 

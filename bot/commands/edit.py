@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import discord
@@ -24,6 +25,7 @@ from bot.pictures.decoding import Upload
 from bot.pictures.fitting import Shown
 from bot.pictures.posted import Posted
 from bot.requests import painting, tools
+from bot.requests.drafts import Build
 from bot.requests.painting import Options
 from bot.words import N_, say
 from inference.protocol import Imagine, Input, Mask
@@ -33,8 +35,9 @@ class Looks:
     """How a mask looks before anything is painted."""
 
     def headline(self, request: Mask) -> str:
-        """What is looked for, and what shall become of it."""
-        return f"**{cards.plain(request.text)}** → {cards.plain(request.edit.prompt)}"
+        """What is looked for or marked, and what shall become of it."""
+        meant = cards.plain(request.text) if request.drawn is None else say("your mask")
+        return f"**{meant}** → {cards.plain(request.edit.prompt)}"
 
     def ways_on(self, job: Job) -> list[JobButton]:
         """Again, or away with it."""
@@ -51,7 +54,8 @@ class Looks:
             for action, label in (("grow", say("Grow")), ("shrink", say("Shrink")), ("invert", say("Invert")))
         ]
         text = "\n".join((self.headline(request), say("What is tinted will be painted anew.")))
-        return cards.result(job, text, request.model, pictures[:1], request.text, [[go, *changes, cards.delete(job)]])
+        alt = request.text if request.drawn is None else request.edit.prompt
+        return cards.result(job, text, request.model, pictures[:1], alt, [[go, *changes, cards.delete(job)]])
 
 
 @app_commands.command(description=N_("Paint a part of a picture anew; all else stays as it is"))
@@ -61,7 +65,7 @@ class Looks:
     job=N_("Or the number of a job, from under its pictures"),
     picture=N_("Which of the job's pictures"),
     what=N_("What to replace: the cat. You see what is meant before anything is painted"),
-    mask=N_("Or a picture that is white where it shall be painted"),
+    mask=N_("Or a picture that is white where it shall be painted. You see it first"),
     extend=N_("Or room at a side, to be filled"),
     strength=N_("How much of the old part may go: 1 is all of it"),
     negative=N_("What should not be there"),
@@ -118,10 +122,18 @@ async def edit(
     await admission.submit_on(
         interaction,
         pictures,
-        build,
+        # Masks mean one thing to one program and another to the next.
+        build if mask is None else partial(_seen_first, build),
         prepare=prepare if what is None else None,
         parent_id=source.parent_id,
     )
+
+
+def _seen_first(build: Build, **pictures: Input) -> Mask:
+    """The mask of what is asked for, to be looked at before anything is painted."""
+    edited = build(**pictures)
+    assert isinstance(edited, Imagine)
+    return tools.drawn(edited)
 
 
 async def grow(interaction: discord.Interaction, target: OfJob) -> None:

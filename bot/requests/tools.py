@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from bot.errors import MemberError
 from inference.protocol import (
     Classify,
@@ -70,6 +72,12 @@ def mask(image: Input, ready: Ready, text: str, edit: Imagine) -> Mask:
     able = [tool for tool in ready.describers if "segment" in tool.tasks]
     tool = _tool(able, None, "describer")
     return Mask(job=0, model=tool.name, image=image, text=text.strip(), grow=GROWN, edit=edit)
+
+
+def drawn(edit: Imagine) -> Mask:
+    """The request to show the mask of this edit on its picture, and then to paint by it."""
+    assert edit.image is not None
+    return Mask(job=0, model=edit.model, image=edit.image, drawn=edit.mask, edit=replace(edit, mask=None))
 
 
 def split(labels: str) -> list[str]:

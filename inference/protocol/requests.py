@@ -92,26 +92,30 @@ class Classify(Task, frozen=True, kw_only=True, tag="classify"):
 
 
 class Mask(Task, frozen=True, kw_only=True, tag="mask"):
-    """Find the part of a picture that words mean, to be looked at before it is painted anew.
+    """Find the part of a picture that words mean, or that a mask marks which somebody drew, to be looked at before it
+    is painted anew.
 
-    `model` names a describer. Gives two pictures: what to look at, and the mask.
+    `model` names a describer, and the model that paints where the mask is drawn. Gives two pictures: what to look at,
+    and the mask.
     """
 
     quick: ClassVar[bool] = True
 
     image: Input
-    text: str
+    text: str = ""
+    drawn: Input | None = None
+    """Of the picture's size, white where it is meant: then no words are looked for."""
     grow: int = 0
-    """By how many steps the mask is larger than what was found, or smaller."""
+    """By how many steps the mask is larger than what was found or drawn, or smaller."""
     invert: bool = False
-    """Whether all but what was found is meant."""
+    """Whether all but that is meant."""
     edit: Imagine
     """What is painted once the mask is right: it wants nothing but that."""
 
     @property
     def inputs(self) -> tuple[Input, ...]:
-        """The one picture."""
-        return (self.image,)
+        """The picture, and the mask where it is drawn."""
+        return (self.image,) if self.drawn is None else (self.image, self.drawn)
 
 
 class Compare(Task, frozen=True, kw_only=True, tag="compare"):

@@ -214,6 +214,10 @@ async def test_parts_painted_anew(ada: Scripted) -> None:
     TYPED.add("the red rocket")
     await ada.made(await ada.command("edit", {**asked, "what": "the red rocket"}, files={"image": boats()}))
     await ada.made(await ada.command("edit", {**asked, "extend": "right"}, files={"image": boats()}))
+    white = {"image": boats(), "mask": ("4.png", png(Image.new("L", (64, 64), 255)))}
+    shown = await ada.made(await ada.command("edit", asked, files=white))
+    await ada.made(await ada.press(shown, "paint"))
+    await ada.made(await ada.press(shown, "invert"))
     black = {"image": boats(), "mask": ("2.png", png(Image.new("L", (64, 64))))}
     await ada.refused(await ada.command("edit", asked, files=black))
     await ada.refused(await ada.command("edit", asked, files={"image": boats()}))
@@ -269,13 +273,19 @@ async def test_menus_of_messages(ada: Scripted, linus: Scripted) -> None:
     await linus.settled(await linus.menu_command("Show recipe", message=two), quiet_s=0.5)
     bare = await ada.write("画", boats())
     asked_of = await ada.made(await ada.command("classify", {"labels": "房, 船"}, files={"image": boats()}))
-    comfy = PngInfo()
-    comfy.add_text("workflow", "{}")
-    stream = io.BytesIO()
-    render(BOATS, 64).save(stream, format="PNG", pnginfo=comfy)
-    foreign = await ada.write("画", ("5.png", stream.getvalue()))
+    foreign = []
+    for keyword, text in (
+        ("workflow", '{"nodes": [{"type": "KSampler"}]}'),
+        ("invokeai_metadata", '{"steps": 4}'),
+        ("parameters", "Steps: 4"),
+    ):
+        texts = PngInfo()
+        texts.add_text(keyword, text)
+        stream = io.BytesIO()
+        render(BOATS, 64).save(stream, format="PNG", pnginfo=texts)
+        foreign.append(await ada.write("画", ("5.png", stream.getvalue())))
     slow = await ada.command(f"/imagine prompt:房 {LONG}")
-    for message in (bare, asked_of, foreign, slow.message):
+    for message in (bare, asked_of, *foreign, slow.message):
         await linus.settled(await linus.menu_command("Show recipe", message=message), quiet_s=0.5)
     await ada.cancel(slow.message)
     await ada.ended(slow)

@@ -61,7 +61,10 @@ def of_upscale(request: Upscale, ready: Ready) -> Iterator[Reason]:
 
 def of_mask(request: Mask, ready: Ready) -> Iterator[Reason]:
     """Why this cannot be looked for, or nothing painted there."""
-    yield from _of_question(request.model, "segment", request.text, ready)
+    if request.drawn is None:
+        yield from _of_question(request.model, "segment", request.text, ready)
+    elif (request.drawn.width, request.drawn.height) != (request.image.width, request.image.height):
+        yield because("mask_size")
     yield from outside("grow", request.grow, -MAX_GROWN, MAX_GROWN)
     # What it is for: nobody looks at a mask that nothing can be painted in.
     yield from painting.of_imagine(request.edit, ready)
