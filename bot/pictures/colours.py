@@ -57,7 +57,8 @@ def _plain(picture: Image.Image) -> Image.Image:
     """The pixels in RGB, their numbers taken for what they mostly mean."""
     if picture.mode == "LAB":
         return _moved(picture, ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")), "LAB")
-    return picture.convert("RGBA" if "transparency" in picture.info else "RGB").convert("RGB")
+    # Of a palette with transparent colours Pillow wants to know that too.
+    return (picture.convert("RGBA") if picture.mode == "P" else picture).convert("RGB")
 
 
 def _converted(picture: Image.Image, profile: bytes | None) -> Image.Image | None:

@@ -47,7 +47,14 @@ def pixel(data: bytes) -> tuple[int, ...]:
 
 @pytest.mark.parametrize(
     ("kind", "options"),
-    [("PNG", {}), ("TIFF", {}), ("WEBP", {"lossless": True}), ("JPEG", {"quality": 100, "subsampling": 0})],
+    [
+        ("PNG", {}),
+        ("TIFF", {}),
+        ("WEBP", {"lossless": True}),
+        ("JPEG", {"quality": 100, "subsampling": 0}),
+        ("AVIF", {"quality": 100}),
+        ("HEIF", {"quality": 100}),
+    ],
 )
 def test_profile_is_followed_and_not_kept(kind: str, options: Mapping[str, object]) -> None:
     upload = decode(saved(one_colour(), kind, icc_profile=P3, **options))
@@ -75,6 +82,19 @@ def test_transparency_is_no_colour() -> None:
     came = opened(decode(saved(image, "PNG", icc_profile=P3)).png)
     assert came.getchannel("A").tobytes() == opacity.tobytes()
     assert np.allclose(came.getpixel((5, 5))[:3], of_p3(COLOUR), atol=2)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "1"])
+@pytest.mark.parametrize("keyed", [False, True])
+def test_pixels_without_a_profile_are_as_they_were_the_hidden_ones_too(mode: str, keyed: bool) -> None:
+    if keyed and mode in ("RGBA", "LA"):
+        return
+    noise = Image.frombytes("RGBA", (32, 32), random.Random(1).randbytes(32 * 32 * 4)).convert(mode)
+    options = {"transparency": noise.getpixel((3, 3))} if keyed else {}
+    data = saved(noise, "PNG", **options)
+    transparent = keyed or mode in ("RGBA", "LA")
+    came, meant = opened(decode(data).png), opened(data).convert("RGBA" if transparent else "RGB")
+    assert (came.mode, came.tobytes()) == (meant.mode, meant.tobytes())
 
 
 def test_palette_with_a_transparent_colour_is_converted() -> None:
