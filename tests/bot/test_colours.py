@@ -92,7 +92,7 @@ def test_pixels_without_a_profile_are_as_they_were_the_hidden_ones_too(mode: str
     noise = Image.frombytes("RGBA", (32, 32), random.Random(1).randbytes(32 * 32 * 4)).convert(mode)
     options = {"transparency": noise.getpixel((3, 3))} if keyed else {}
     data = saved(noise, "PNG", **options)
-    transparent = keyed or mode in ("RGBA", "LA")
+    transparent = mode in ("RGBA", "LA") or "transparency" in opened(data).info
     came, meant = opened(decode(data).png), opened(data).convert("RGBA" if transparent else "RGB")
     assert (came.mode, came.tobytes()) == (meant.mode, meant.tobytes())
 
