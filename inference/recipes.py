@@ -25,7 +25,7 @@ from inference.models.handles import (
     PictureUpscaler,
     Setup,
 )
-from inference.protocol import Grid, Imagine, Mask, Request, SourceType
+from inference.protocol import Grid, Imagine, Request, SourceType
 
 LIBRARIES = ("torch", "diffusers", "transformers", "compel", "safetensors", "pillow", "peft", "realesrgan", "basicsr")
 
@@ -113,7 +113,7 @@ def reading(request: Request, reader: PictureDescriber | PictureClassifier, devi
     }
 
 
-def masking(request: Mask) -> dict[str, Any]:
+def masking(request: Request) -> dict[str, Any]:
     """The same for a mask that was drawn, and is shown on its picture."""
     return {"request": _asked(request), "versions": versions()}
 
@@ -178,14 +178,13 @@ def parameters(request: Imagine, made_of: Mapping[str, Any], seed: int) -> str:
     # Readers that know no quotes take the last of two: a ControlNet has a model too.
     fields |= {name: fields.pop(name) for name in ("Model hash", "Model")}
     fields["Version"] = f"easel {versions()['easel']}"
-    # Where a member wrote the format's own label: the backslash is read as the sign after it.
-    prompt, negative = (words.replace(NEGATIVE, NEGATIVE.replace(":", "\\:")) for words in request.drawn(seed))
+    prompt, negative = request.drawn(seed)
     # So that who pastes it into another tool gets the LoRAs as well.
     lines = [" ".join([prompt, *(f"<lora:{lora['name']}:{lora['weight']:g}>" for lora in loras)])]
     if negative:
-        lines.append(f"{NEGATIVE} {negative}")
+        lines.append(f"Negative prompt: {negative}")
     lines.append(", ".join(f"{name}: {_quoted(value)}" for name, value in fields.items()))
-    return "\n".join(lines)
+    return "\n".join(_labelled_once(lines))
 
 
 def model_hash(model: PictureModel) -> str:
@@ -230,6 +229,15 @@ def _version(library: str) -> str:
         return version(library)
     except PackageNotFoundError:
         return "unknown"
+
+
+def _labelled_once(lines: Sequence[str]) -> list[str]:
+    """The prompt, the negative prompt if there is one, and the rest. A label that a member wrote gets a backslash,
+    which tools read as the sign after it."""
+    prompt, *negatives, rest = lines
+    plain = NEGATIVE.replace(":", "\\:")
+    negatives = [NEGATIVE + each.removeprefix(NEGATIVE).replace(NEGATIVE, plain) for each in negatives]
+    return [prompt.replace(NEGATIVE, plain), *negatives, rest]
 
 
 def _quoted(value: Any) -> str:

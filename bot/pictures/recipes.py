@@ -85,12 +85,16 @@ def _swarm(texts: Texts) -> Recipe | None:
 
 
 def _fooocus(texts: Texts) -> Recipe | None:
-    settings = object_of(texts.get(PARAMETERS))
-    if settings is None:
+    """As JSON, or as AUTOMATIC1111 writes it: which of them is told in a mark of its own."""
+    text = texts.get(PARAMETERS, "")
+    settings = object_of(text)
+    marks = (texts.get("Software", ""), str((settings or {}).get("version")))
+    named = any(mark.startswith("Fooocus") for mark in marks)
+    if not named and texts.get("fooocus_scheme") not in ("fooocus", "a1111"):
         return None
-    marks = (str(settings.get("version")), texts.get("Software", ""), texts.get("fooocus_scheme", ""))
-    named = any(mark.startswith("Fooocus") for mark in marks[:2]) or marks[2] == "fooocus"
-    return _of_object(settings, texts[PARAMETERS]) if named else None
+    if settings is None:
+        return Recipe(None, text, text, "txt") if STEPS.search(text) else None
+    return _of_object(settings, text)
 
 
 def _invokeai(texts: Texts) -> Recipe | None:

@@ -32,13 +32,15 @@ def png(texts: Mapping[str, object] | None = None, **more: str) -> bytes:
     return saved(picture(), "PNG", pnginfo=info)
 
 
-def commented(kind: str, comment: bytes | str, place: int = 0x8769) -> bytes:
+def commented(kind: str, comment: bytes | str, place: int = 0x8769, software: str = "") -> bytes:
     """A picture with this as EXIF's user comment, in its own place or among the other fields."""
     exif = Image.Exif()
     if place:
         exif[place] = {0x9286: comment}
     else:
         exif[0x9286] = comment
+    if software:
+        exif[0x0131] = software
     return saved(picture(), kind, exif=exif)
 
 
@@ -265,9 +267,16 @@ TOOLS: dict[str, tuple[bytes, str, str]] = {
         "Steps: 30, Sampler: dpmpp_2m_sde_gpu, CFG scale: 4, Seed: 77, Size: 896x1152, Model: jugger",
     ),
     "Fooocus, as AUTOMATIC1111": (
-        png(parameters=f"{ASCII}, Version: Fooocus v2.5.5", fooocus_scheme="a1111"),
+        png(parameters=f"{ASCII}, Version: Fooocus v2.5.5"),
         "Fooocus",
         f"{ASCII}, Version: Fooocus v2.5.5",
+    ),
+    "Fooocus, by its mark alone": (png(parameters=ASCII, fooocus_scheme="a1111"), "Fooocus", ASCII),
+    "Fooocus, JPEG": (
+        commented("JPEG", named(FOOOCUS), place=0, software="Fooocus v2.5.5"),
+        "Fooocus",
+        "a red house\nNegative prompt: blurry\n"
+        "Steps: 30, Sampler: dpmpp_2m_sde_gpu, CFG scale: 4, Seed: 77, Size: 896x1152, Model: jugger",
     ),
     "SwarmUI": (
         commented("JPEG", b"UNICODE\0" + named({"sui_image_params": SWARM}).encode("utf-16-le")),
