@@ -128,6 +128,7 @@ def test_the_bot_leaves_pictures_to_its_children() -> None:
         "decoding": {"read", "texts", "recipe"},
         "texts": {"written"},
         "colours": {"in_srgb"},
+        "profiles": {"of_file"},
         "stealth": {"found", "cleared"},
         "masks": {"prepare"},
         "fitting": {"fit", "parts"},

@@ -69,7 +69,7 @@ def read(file: Path, folder: Path) -> Upload:
             _check_size(*picture.size)
             if containers.lacks_end(data):
                 _require_all(picture, data)
-            profile = profiles.of_png(data) if picture.format == "PNG" else picture.info.get("icc_profile")
+            profile = profiles.of_file(picture, data)
             source = declared_source(data) or declared_source(texts.get(XMP_KEYWORD, "").encode())
             if source is None and (told := _told(texts, picture)) is not None and told.by_model:
                 source = "trainedAlgorithmicMedia"

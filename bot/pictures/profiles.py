@@ -1,13 +1,16 @@
-"""Colour profiles of PNG files, which say in four ways what their numbers mean; all become an ICC profile here.
+"""Colour profiles of files: whatever says what their numbers mean becomes an ICC profile here.
 
-In the order in which they count: by codes of ITU-T H.273 (cICP), by a profile (iCCP), as sRGB, by measured colours and
-the power of their curve (cHRM, gAMA). Nothing is decoded; `colours` puts profiles to use.
+A PNG says it in four ways, in the order in which they count: by codes of ITU-T H.273 (cICP), by a profile (iCCP), as
+sRGB, by measured colours and the power of their curve (cHRM, gAMA). A HEIC has a profile or such codes, all others have
+a profile. Nothing is decoded; `colours` puts profiles to use.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping, Sequence
+
+from PIL import Image
 
 from bot.pictures import containers
 
@@ -45,8 +48,18 @@ LEAST_GAMMA, MOST_GAMMA = 10_000, 500_000
 CURVE_POINTS = 1024
 
 
-def of_png(data: bytes) -> bytes | None:
-    """The profile of a PNG's numbers; None where they are sRGB, or nothing sound says what they are."""
+def of_file(picture: Image.Image, data: bytes) -> bytes | None:
+    """The profile of an opened file; None where its numbers are sRGB, or nothing sound says what they are."""
+    if picture.format == "PNG":
+        return _of_png(data)
+    profile = picture.info.get("icc_profile")
+    if isinstance(profile, bytes) and profile:
+        return profile
+    codes = picture.info.get("nclx_profile")
+    return _coded(codes["color_primaries"], codes["transfer_characteristics"]) if isinstance(codes, dict) else None
+
+
+def _of_png(data: bytes) -> bytes | None:
     chunks = containers.before_pixels(data)
     coded = _of_codes(chunks.get(b"cICP", b""))
     if coded is not None:
@@ -88,9 +101,13 @@ def srgb(number: float) -> float:
 
 def _of_codes(body: bytes) -> bytes | None:
     """Of what cICP says; None where that is nothing that is known here, as the curves of televisions are."""
-    if len(body) != 4 or body[0] not in PRIMARIES or body[1] not in CURVES or body[2:] != b"\0\1":
+    return _coded(body[0], body[1]) if len(body) == 4 and body[2:] == b"\0\1" else None
+
+
+def _coded(primaries: int, transfer: int) -> bytes | None:
+    if primaries not in PRIMARIES or transfer not in CURVES:
         return None
-    return matrix(PRIMARIES[body[0]], D65, CURVES[body[1]])
+    return matrix(PRIMARIES[primaries], D65, CURVES[transfer])
 
 
 def _of_measures(gamma: bytes, colours: bytes) -> bytes | None:

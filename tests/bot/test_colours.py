@@ -63,6 +63,13 @@ def test_profile_is_followed_and_not_kept(kind: str, options: Mapping[str, objec
     assert "icc_profile" not in opened(upload.png).info
 
 
+def test_codes_of_a_heic_without_a_profile_are_followed() -> None:
+    heic = saved(one_colour(), "HEIF", quality=100, color_primaries=12, transfer_characteristics=13)
+    assert np.allclose(pixel(heic), of_p3(COLOUR), atol=3)
+    plain = saved(one_colour(), "HEIF", quality=100)
+    assert pixel(plain) == opened(plain).convert("RGB").getpixel((5, 5))
+
+
 def test_red_house_of_a_strange_profile_is_red() -> None:
     assert pixel(saved(one_colour(colour=(0, 0, 255)), "PNG", icc_profile=SWAPPED)) == pytest.approx((255, 0, 0), abs=1)
 
