@@ -73,6 +73,11 @@ async def upscalers(interaction: discord.Interaction, typed: str) -> list[Choice
     return _named(_ready(interaction).upscalers, typed)
 
 
+async def restorers(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
+    """What makes faces anew."""
+    return _named(_ready(interaction).restorers, typed)
+
+
 async def describers(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
     """Models that describe."""
     return _named(_ready(interaction).describers, typed)

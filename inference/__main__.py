@@ -74,7 +74,7 @@ def _list(known: reading.Catalog) -> int:
                 case ModelEntry():
                     family, source = str(entry.family), entry.path or entry.repo
                 case UpscalerEntry():
-                    family, source = str(entry.arch), entry.url or entry.path
+                    family, source = entry.arch or kind, entry.url or entry.path
                 case FileEntry():
                     family, source = kind, entry.url or entry.path
                 case _:

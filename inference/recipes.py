@@ -22,12 +22,17 @@ from inference.models.handles import (
     PictureDescriber,
     PictureModel,
     PictureRefiner,
+    PictureRestorer,
     PictureUpscaler,
     Setup,
 )
+from inference.networks.faces import DETECTOR
 from inference.protocol import Grid, Imagine, Request, SourceType
 
-LIBRARIES = ("torch", "diffusers", "transformers", "compel", "safetensors", "pillow", "peft", "realesrgan", "basicsr")
+LIBRARIES = (
+    *("torch", "diffusers", "transformers", "compel", "safetensors", "pillow", "peft"),
+    *("realesrgan", "basicsr", "spandrel"),
+)
 
 
 def recipe(request: Imagine, setup: Setup, scheduler: Any) -> dict[str, Any]:
@@ -54,7 +59,7 @@ def recipe(request: Imagine, setup: Setup, scheduler: Any) -> dict[str, Any]:
         "annotator": None if setup.annotator is None else _annotator(setup.annotator),
         "upscaler": None
         if upscaler is None
-        else {"name": upscaler.name, "hash": upscaler.hash, "scale": upscaler.entry.scale},
+        else {"name": upscaler.name, "hash": upscaler.hash, "scale": upscaler.scale},
         # It changes no picture, but it decides whether there is one.
         "checker": None if checker is None else {"name": checker.name, "hash": checker.hash},
         "device": _worked_on(setup.device, model.dtype),
@@ -88,16 +93,34 @@ def table(request: Grid, cells: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def enlargement(request: Request, upscaler: PictureUpscaler, tile: int, device: Device) -> dict[str, Any]:
-    """The same for a picture that was enlarged in tiles of this side, 0 for none."""
-    files = [{"path": file.place, "url": file.url} for file in upscaler.entry.files]
+def enlargement(
+    request: Request,
+    upscaler: PictureUpscaler,
+    tile: int,
+    device: Device,
+    restored: tuple[PictureRestorer, int] | None = None,
+) -> dict[str, Any]:
+    """The same for a picture that was enlarged in tiles of this side, 0 for none, and in which so many faces were made
+    anew.
+    """
+    files = _files(upscaler)
     return {
         "request": _asked(request),
-        "model": {"name": upscaler.name, "files": files, "hash": upscaler.hash, "scale": upscaler.entry.scale},
+        "model": {"name": upscaler.name, "files": files, "hash": upscaler.hash, "scale": upscaler.scale},
         "tile": tile,
+        "restorer": None if restored is None else _restorer(*restored),
         "device": _worked_on(device, upscaler.dtype),
         "versions": versions(),
     }
+
+
+def _restorer(restorer: PictureRestorer, faces: int) -> dict[str, Any]:
+    source = {"files": _files(restorer), "hash": restorer.hash, "dtype": str(restorer.dtype).removeprefix("torch.")}
+    return {"name": restorer.name, **source, "detector": DETECTOR, "faces": faces}
+
+
+def _files(tool: PictureUpscaler | PictureRestorer) -> list[dict[str, str | None]]:
+    return [{"path": file.place, "url": file.url} for file in tool.entry.files]
 
 
 def reading(request: Request, reader: PictureDescriber | PictureClassifier, device: Device) -> dict[str, Any]:

@@ -111,6 +111,7 @@ def ready(plan: Plan) -> Ready:
         max_count=4,
         max_prompt_chars=2000,
         upscalers=(ToolInfo(name="big", title="Big", scale=4, denoise=False, tasks=()),),
+        restorers=(),
         describers=(ToolInfo(name="eye", title="Eye", scale=1, denoise=False, tasks=("caption", "detailed caption")),),
         classifiers=(),
         label_sets={},

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from bot.errors import MemberError
 from inference.protocol import (
+    FACTORS,
     Classify,
     Describe,
     DescribeTask,
@@ -31,11 +32,21 @@ TEMPLATES = ("{}", "a picture of {}", "an image of {}")
 
 
 def upscale(
-    image: Input, ready: Ready, *, upscaler: str | None = None, factor: int | None = None, denoise: float | None = None
+    image: Input,
+    ready: Ready,
+    *,
+    upscaler: str | None = None,
+    factor: int | None = None,
+    denoise: float | None = None,
+    faces: str | None = None,
 ) -> Upscale:
     """The request to enlarge this picture. Raises MemberError where it cannot be met."""
     tool = _tool(ready.upscalers, upscaler, "upscaler")
-    return Upscale(job=0, model=tool.name, image=image, factor=factor or min(tool.scale, 4), denoise=denoise)
+    if faces is not None:
+        faces = _tool(ready.restorers, faces, "restorer").name
+    # One that only cleans leaves a picture's size to us.
+    own = max(FACTORS[0], min(tool.scale, FACTORS[-1]))
+    return Upscale(job=0, model=tool.name, image=image, factor=factor or own, denoise=denoise, faces=faces)
 
 
 def describe(

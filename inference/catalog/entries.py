@@ -15,7 +15,17 @@ from inference.protocol import DescribeTask
 from inference.protocol.limits import MAX_CONTROL_WEIGHT, MAX_LABEL_CHARS, MAX_LABELS, MAX_LORA_WEIGHT
 
 Kind = Literal[
-    "model", "refiner", "upscaler", "describer", "classifier", "decoder", "checker", "lora", "control", "annotator"
+    "model",
+    "refiner",
+    "upscaler",
+    "restorer",
+    "describer",
+    "classifier",
+    "decoder",
+    "checker",
+    "lora",
+    "control",
+    "annotator",
 ]
 """What an entry is. Its table in models.toml is called the same, in the plural."""
 
@@ -179,11 +189,13 @@ class FileEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class UpscalerEntry(FileEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One `[upscalers.NAME]`: a Real-ESRGAN network."""
+    """One `[upscalers.NAME]`: a network whose file says what it is, or one of Real-ESRGAN's as described here."""
 
     title: str
-    arch: Literal["srvgg", "rrdb"]
-    scale: Annotated[int, msgspec.Meta(ge=1, le=8)]
+    arch: Literal["srvgg", "rrdb"] | None = None
+    """One of Real-ESRGAN's two, with the sizes below. None for what the file itself is found to be."""
+    scale: Annotated[int, msgspec.Meta(ge=1, le=8)] | None = None
+    """There with `arch`; without it the file's own, and what it should be where it is there all the same."""
     dtype: Dtype = "auto"
     num_feat: Count = 64
     num_conv: Count = 16
@@ -198,6 +210,13 @@ class UpscalerEntry(FileEntry, frozen=True, kw_only=True, forbid_unknown_fields=
     def files(self) -> tuple[FileEntry, ...]:
         """Its own weights, and those that keep the grain."""
         return (self,) if self.grain is None else (self, self.grain)
+
+
+class RestorerEntry(FileEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[restorers.NAME]`: a network that makes faces anew, whose file says which."""
+
+    title: str
+    dtype: Dtype = "auto"
 
 
 class DescriberEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -252,5 +271,5 @@ class AnnotatorEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_fiel
 
 AddOnEntry = LoraEntry | ControlEntry
 ReaderEntry = DescriberEntry | ClassifierEntry | CheckerEntry
-ToolEntry = RefinerEntry | UpscalerEntry | ReaderEntry | DecoderEntry | AnnotatorEntry
+ToolEntry = RefinerEntry | UpscalerEntry | RestorerEntry | ReaderEntry | DecoderEntry | AnnotatorEntry
 Entry = ModelEntry | ToolEntry | AddOnEntry

@@ -1,6 +1,7 @@
 """The catalogue: models.toml read, checked and turned into what members may ask for.
 
-It knows names and limits only; it never looks whether weights exist (`weights`) and never loads any (`store`).
+It knows names and limits only; it never looks whether weights exist (`weights`) and never loads any (`store`). What
+an upscaler's file says of itself it asks `architectures`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from inference.catalog import styles, tables
+from inference.catalog import architectures, styles, tables
 from inference.catalog.entries import (
     BUILT_IN_ANNOTATORS,
     AddOnEntry,
@@ -27,6 +28,7 @@ from inference.catalog.entries import (
     LoraEntry,
     ModelEntry,
     RefinerEntry,
+    RestorerEntry,
     UpscalerEntry,
 )
 from inference.errors import CatalogError
@@ -48,6 +50,7 @@ class Catalog:
     models: dict[str, ModelEntry]
     refiners: dict[str, RefinerEntry]
     upscalers: dict[str, UpscalerEntry]
+    restorers: dict[str, RestorerEntry]
     describers: dict[str, DescriberEntry]
     classifiers: dict[str, ClassifierEntry]
     decoders: dict[str, DecoderEntry]
@@ -65,6 +68,7 @@ class Catalog:
             "model": self.models,
             "refiner": self.refiners,
             "upscaler": self.upscalers,
+            "restorer": self.restorers,
             "describer": self.describers,
             "classifier": self.classifiers,
             "decoder": self.decoders,
@@ -101,7 +105,7 @@ class Catalog:
             max_hires_pixels=entry.hires_pixels,
             batch=entry.batch if on_gpu else 1,
             refiner=self._refiner(entry),
-            upscale=self.upscalers[entry.upscaler].scale if entry.upscaler else 1,
+            upscale=self.scale(entry.upscaler) if entry.upscaler else 1,
             styles=self.styles[name],
         )
 
@@ -109,16 +113,21 @@ class Catalog:
         return None if entry.refiner is None else Refiner(entry.refiner, self.refiners[entry.refiner].share)
 
     def tool_info(self, kind: Kind, name: str) -> ToolInfo:
-        """What members may ask of this upscaler, describer or classifier."""
+        """What members may ask of this upscaler, restorer, describer or classifier."""
         entry = self.entries(kind)[name]
         upscaler = entry if isinstance(entry, UpscalerEntry) else None
         return ToolInfo(
             name=name,
             title=entry.title,
-            scale=1 if upscaler is None else upscaler.scale,
+            scale=1 if upscaler is None else self.scale(name),
             denoise=upscaler is not None and upscaler.grain is not None,
             tasks=entry.tasks if isinstance(entry, DescriberEntry) else (),
         )
+
+    def scale(self, upscaler: str) -> int:
+        """How many times as wide and high this upscaler, whose weights are on this machine, makes a picture."""
+        entry = self.upscalers[upscaler]
+        return entry.scale or architectures.nature(self.folder / entry.place, "upscaler").scale
 
     def add_on_info(self, name: str, entry: AddOnEntry) -> AddOnInfo:
         """What members may ask of this LoRA or ControlNet."""
@@ -137,6 +146,8 @@ def load(path: Path) -> Catalog:
         raise CatalogError(f"{path} is not there: run from the checkout, or set EASEL_MODELS to its place") from error
     refiners = _folders(path, document, "refiners", RefinerEntry)
     upscalers = _files(path, document, "upscalers", UpscalerEntry)
+    for name, upscaler in upscalers.items():
+        _check_upscaler(f"{path}: upscalers.{name}", upscaler, document["upscalers"][name])
     decoders = _folders(path, document, "decoders", DecoderEntry)
     checkers = _folders(path, document, "checkers", CheckerEntry)
     models = _folders(path, document, "models", ModelEntry)
@@ -175,6 +186,7 @@ def load(path: Path) -> Catalog:
         models=models,
         refiners=refiners,
         upscalers=upscalers,
+        restorers=_files(path, document, "restorers", RestorerEntry),
         describers=describers,
         classifiers=_folders(path, document, "classifiers", ClassifierEntry),
         decoders=decoders,
@@ -187,7 +199,7 @@ def load(path: Path) -> Catalog:
     )
 
 
-FileKind = TypeVar("FileKind", bound=UpscalerEntry | LoraEntry)
+FileKind = TypeVar("FileKind", bound=UpscalerEntry | RestorerEntry | LoraEntry)
 FolderKind = TypeVar("FolderKind", bound=FolderEntry)
 
 
@@ -286,6 +298,14 @@ def _check_add_on(where: str, entry: AddOnEntry, models: Mapping[str, ModelEntry
             raise CatalogError(f"{where}: models: no ControlNet can be used with the {families[0]} family")
     if isinstance(entry, LoraEntry) and not entry.place.endswith(".safetensors"):
         raise CatalogError(f"{where}: path: a LoRA is a .safetensors file")
+
+
+def _check_upscaler(where: str, entry: UpscalerEntry, written: Mapping[str, Any]) -> None:
+    if entry.arch is not None and entry.scale is None:
+        raise CatalogError(f"{where}: scale: an entry that names an arch says how many times that enlarges")
+    sizes = sorted(field for field in written if field.startswith("num_"))
+    if entry.arch is None and sizes:
+        raise CatalogError(f"{where}: {sizes[0]}: goes with arch alone: without both, the file says what it is")
 
 
 def _check_annotator(where: str, name: str, entry: AnnotatorEntry) -> None:

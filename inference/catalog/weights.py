@@ -9,7 +9,7 @@ import logging
 from importlib.util import find_spec
 from pathlib import Path
 
-from inference.catalog import headers, layouts
+from inference.catalog import architectures, headers, layouts
 from inference.catalog.entries import (
     DETECTOR_FILES,
     AnnotatorEntry,
@@ -19,6 +19,7 @@ from inference.catalog.entries import (
     FolderEntry,
     Kind,
     PipelineEntry,
+    RestorerEntry,
     UpscalerEntry,
 )
 from inference.catalog.reading import KINDS, Catalog
@@ -42,6 +43,10 @@ def locate(catalog: Catalog, kind: Kind, name: str) -> Path | None:
             return None
         for file in files:
             headers.check(file)
+        if isinstance(entry, UpscalerEntry) and entry.arch is None:
+            _check_nature(files, entry)
+        if isinstance(entry, RestorerEntry):
+            architectures.nature(files[0], "restorer")
         return files[0]
     folder = _snapshot(entry) if entry.path is None else catalog.folder / entry.path
     if folder is None or not folder.exists():
@@ -55,6 +60,16 @@ def locate(catalog: Catalog, kind: Kind, name: str) -> Path | None:
             return None
         raise
     return folder
+
+
+def _check_nature(files: list[Path], entry: UpscalerEntry) -> None:
+    """Raise WeightsError where these files, which nobody describes, are no upscaler, or not what the entry says."""
+    found = {architectures.nature(file, "upscaler") for file in files}
+    if len(found) > 1:
+        raise WeightsError(f"{files[0]} and {files[1]} are two kinds of networks, which cannot be mixed")
+    (scale,) = {nature.scale for nature in found}
+    if entry.scale not in (None, scale):
+        raise WeightsError(f"{files[0]} enlarges {scale} times, not {entry.scale} as models.toml says: leave scale out")
 
 
 def defects(catalog: Catalog) -> dict[tuple[Kind, str], str]:
@@ -79,7 +94,7 @@ def how_to_read(entry: Entry) -> str | None:
     match entry:
         case AnnotatorEntry() if entry.kind in DETECTOR_FILES and find_spec("controlnet_aux") is None:
             return "pip install 'easel[annotators]'"
-        case UpscalerEntry() if find_spec("realesrgan") is None or find_spec("basicsr") is None:
+        case UpscalerEntry() | RestorerEntry() if find_spec("realesrgan") is None or find_spec("basicsr") is None:
             return "pip install --no-deps --no-build-isolation -r no-deps.txt"
         case _:
             return None

@@ -17,6 +17,7 @@ from inference.catalog.entries import (
     DescriberEntry,
     ModelEntry,
     RefinerEntry,
+    RestorerEntry,
     UpscalerEntry,
 )
 from inference.device import Device
@@ -30,6 +31,7 @@ from inference.networks.classifier import Classifier
 from inference.networks.describer import Describer
 
 if TYPE_CHECKING:
+    from inference.networks.restorer import Restorer
     from inference.networks.upscaler import Upscaler
 
 
@@ -100,11 +102,32 @@ class PictureRefiner:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PictureUpscaler:
-    """A loaded Real-ESRGAN network."""
+    """A loaded network that enlarges."""
 
     name: str
     entry: UpscalerEntry
     network: Upscaler
+    dtype: torch.dtype
+    hash: str
+
+    @property
+    def scale(self) -> int:
+        """How many times as wide and high it makes a picture."""
+        return self.network.scale
+
+    @property
+    def modules(self) -> Iterable[torch.nn.Module]:
+        """Everything that takes memory."""
+        return (self.network.network,)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PictureRestorer:
+    """A loaded network that makes faces anew."""
+
+    name: str
+    entry: RestorerEntry
+    network: Restorer
     dtype: torch.dtype
     hash: str
 

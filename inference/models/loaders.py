@@ -41,6 +41,7 @@ from inference.models.handles import (
     PictureControl,
     PictureDecoder,
     PictureDescriber,
+    PictureRestorer,
     PictureUpscaler,
     Reader,
     ReaderEntry,
@@ -72,7 +73,7 @@ class Plan(Generic[Loaded]):
 
 
 def upscaler(catalog: Catalog, name: str, path: Path, device: Device) -> Plan[PictureUpscaler]:
-    """A Real-ESRGAN network from its .pth files."""
+    """An upscaler from its file, or its two."""
     entry = catalog.upscalers[name]
     dtype = device.dtype(entry.dtype)
     files = weights.entry_files(catalog, entry)
@@ -83,13 +84,26 @@ def upscaler(catalog: Catalog, name: str, path: Path, device: Device) -> Plan[Pi
 
         for file, described in zip(files, entry.files, strict=True):
             hashes.check(file, described, name)
-            _require_tensors(file)
+        network = Upscaler(entry, files, device.where, dtype)
         return PictureUpscaler(
-            name=name,
-            entry=entry,
-            network=Upscaler(entry, files, device.where, dtype),
-            dtype=dtype,
-            hash=hashes.fingerprint(files),
+            name=name, entry=entry, network=network, dtype=network.dtype, hash=hashes.fingerprint(files)
+        )
+
+    return Plan(expected_bytes=path.stat().st_size, load=load)
+
+
+def restorer(catalog: Catalog, name: str, path: Path, device: Device) -> Plan[PictureRestorer]:
+    """A restorer of faces from its file."""
+    entry = catalog.restorers[name]
+
+    def load() -> PictureRestorer:
+        # As late as upscalers, which are at work beside it.
+        from inference.networks.restorer import Restorer
+
+        hashes.check(path, entry, name)
+        network = Restorer(entry, path, device.where, device.dtype(entry.dtype))
+        return PictureRestorer(
+            name=name, entry=entry, network=network, dtype=network.dtype, hash=hashes.fingerprint([path])
         )
 
     return Plan(expected_bytes=path.stat().st_size, load=load)

@@ -27,6 +27,7 @@ from inference.models.handles import (
     PictureDescriber,
     PictureModel,
     PictureRefiner,
+    PictureRestorer,
     PictureUpscaler,
     device_bytes,
 )
@@ -100,6 +101,10 @@ class Store:
     def use_upscaler(self, name: str, on_load: Callable[[], None]) -> PictureUpscaler:
         """The named upscaler."""
         return self._use("upscaler", name, on_load, loaders.upscaler)
+
+    def use_restorer(self, name: str, on_load: Callable[[], None]) -> PictureRestorer:
+        """The named restorer of faces."""
+        return self._use("restorer", name, on_load, loaders.restorer)
 
     def use_describer(self, name: str, on_load: Callable[[], None]) -> PictureDescriber:
         """The named describer."""

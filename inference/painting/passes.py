@@ -60,7 +60,7 @@ class Pass:
         self._control, self._annotator = setup.control, setup.annotator
         self._pipeline = controlnet.pipeline(setup.model, setup.control)
         self._device = setup.device
-        self._enlarged = 1 if setup.upscaler is None else setup.upscaler.entry.scale
+        self._enlarged = 1 if setup.upscaler is None else setup.upscaler.scale
         self._areas = {request.job: self._area(request, files) for request in requests}
         self._starts = {request.job: self._start(request, files) for request in requests}
         self._followed = {request.job: self._to_follow(request, files) for request in requests}

@@ -55,7 +55,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ToolInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What an upscaler, a describer or a classifier is called, and what it can do."""
+    """What an upscaler, a restorer of faces, a describer or a classifier is called, and what it can do."""
 
     name: str
     """The key in models.toml, which members type."""
@@ -92,7 +92,8 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
     max_count: int
     max_prompt_chars: int
     upscalers: tuple[ToolInfo, ...]
-    """Those whose weights are on this machine, the default one first; so for the next two."""
+    """Those whose weights are on this machine, the default one first; so for the next three."""
+    restorers: tuple[ToolInfo, ...]
     describers: tuple[ToolInfo, ...]
     classifiers: tuple[ToolInfo, ...]
     label_sets: dict[str, tuple[str, ...]]

@@ -30,6 +30,8 @@ class Upscale(Task, frozen=True, kw_only=True, tag="upscale"):
     """How many times as wide and high the result is."""
     denoise: float | None = None
     """For upscalers that can: 0 keeps the picture's grain, 1 smooths it away."""
+    faces: str | None = None
+    """The restorer that makes its faces anew; None for none."""
 
     @property
     def inputs(self) -> tuple[Input, ...]:

@@ -196,6 +196,7 @@ def ready(**changes: object) -> Ready:
         "max_count": 4,
         "max_prompt_chars": 2000,
         "upscalers": (),
+        "restorers": (),
         "describers": (),
         "classifiers": (),
         "label_sets": {},

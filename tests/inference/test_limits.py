@@ -108,6 +108,7 @@ SOUND: tuple[Request, ...] = (
     upscale(4096, 2160, factor=3),
     upscale(4096, 4096, model="x2"),
     upscale(denoise=0.0),
+    upscale(faces="faces"),
     describe(),
     describe(task="find", text="x" * 300),
     mask(),
@@ -195,6 +196,8 @@ CASES: tuple[tuple[str, Request], ...] = (
     ("enlarged_at_all", upscale(8000, 8000)),
     ("network_pixels", upscale(5000, 5000)),
     ("no_pixels", upscale(0, 5)),
+    ("no_restorer", upscale(faces="waifu2x")),
+    ("no_restorer", upscale(faces="x4")),
     ("no_describer", describe(model="gpt")),
     ("task_needs_text", describe(task="find")),
     ("task_needs_text", describe(task="segment", text="  ")),
@@ -244,8 +247,9 @@ WIDE: tuple[tuple[str, Request], ...] = (
     ("grid_pixels", grid(cells=tuple(ask_for(width=8192, height=8192) for _ in range(6)))),
     ("no_describers", describe()),
     ("no_describers", mask()),
+    ("no_restorers", upscale(faces="faces")),
 )
-"""Those of one of a model that paints what no grid holds, and of no describer."""
+"""Those of one of a model that paints what no grid holds, of no describer and of nothing that restores faces."""
 
 
 @pytest.fixture(scope="module")
@@ -257,7 +261,7 @@ def narrow(known: Catalog) -> Catalog:
 
 @pytest.fixture(scope="module")
 def wide(known: Catalog) -> Catalog:
-    return dataclasses.replace(with_model(known, max_size=8192, max_pixels=8192**2), describers={})
+    return dataclasses.replace(with_model(known, max_size=8192, max_pixels=8192**2), describers={}, restorers={})
 
 
 def told(catalog: Catalog, device: Device) -> Ready:

@@ -53,6 +53,7 @@ from transformers.models.florence2.configuration_florence2 import Florence2Visio
 
 from inference.catalog.entries import UpscalerEntry
 from inference.catalog.reading import load
+from inference.silence import silenced
 from tests.inference import tiny_add_ons
 
 WIDTH = 32
@@ -203,6 +204,10 @@ arch = "rrdb"
 url = "https://example.org/releases/unfetched.pth"
 scale = 4
 
+[restorers.faces]
+title = "Tiny restorer"
+path = "restorer.pth"
+
 [describers.florence]
 title = "Tiny Florence"
 path = "florence"
@@ -257,6 +262,7 @@ def build(folder: Path) -> Path:
     write_checker(folder / "lax", folder / "lax", everything=False)
     catalog = folder / "models.toml"
     catalog.write_text(CATALOG + tiny_add_ons.CATALOG)
+    write_restorer(folder / "restorer.pth")
     for entry in load(catalog).upscalers.values():
         for number, file in enumerate(entry.files):
             if file.path is not None:
@@ -286,6 +292,17 @@ def write_upscaler(path: Path, entry: UpscalerEntry, seed: int = 0) -> Path:
     # The RRDBNets of the releases are moving averages of the trained weights.
     torch.save({"params" if entry.arch == "srvgg" else "params_ema": network(entry).state_dict()}, path)
     return path
+
+
+def write_restorer(path: Path) -> None:
+    """wzhouxiff/RestoreFormer, tiny: a network for faces whose sizes, unlike GFPGAN's, are its own."""
+    from spandrel.architectures.RestoreFormer import RestoreFormer
+
+    sizes: dict[str, Any] = {"n_embed": 8, "embed_dim": 8, "z_channels": 8, "head_size": 2, "num_res_blocks": 1}
+    torch.manual_seed(0)
+    with silenced():
+        network = RestoreFormer(**sizes, ch=WIDTH, ch_mult=(1, 1, 1, 1, 1, 1), attn_resolutions=(16,))
+    torch.save({"params": network.state_dict()}, path)
 
 
 def write_clip(folder: Path) -> None:

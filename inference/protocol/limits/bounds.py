@@ -8,7 +8,7 @@ from typing import Literal
 from inference.protocol.events import AddOnInfo, ModelInfo, Ready, ToolInfo
 from inference.protocol.reasons import Reason, because
 
-ToolKind = Literal["upscaler", "describer", "classifier"]
+ToolKind = Literal["upscaler", "restorer", "describer", "classifier"]
 AddOnKind = Literal["lora", "control"]
 
 LEAST_STRENGTH = 0.05
@@ -41,6 +41,8 @@ UNAVAILABLE = frozenset(
         "no_weights",
         "no_upscaler",
         "no_upscalers",
+        "no_restorer",
+        "no_restorers",
         "no_describer",
         "no_describers",
         "no_classifier",

@@ -46,6 +46,8 @@ def of_upscale(request: Upscale, ready: Ready) -> Iterator[Reason]:
         if not tool.denoise:
             yield because("no_denoise", model=tool.title)
         yield from outside("denoise", request.denoise, 0, 1)
+    if request.faces is not None and _named(request.faces, ready.restorers) is None:
+        yield unknown_tool("restorer", request.faces, ready.restorers)
     if width < 1 or height < 1:
         yield because("no_pixels")
     if width * height * factor**2 > MAX_OUTPUT_PIXELS:
