@@ -6,14 +6,14 @@ import functools
 import json
 import math
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import msgspec
 import torch
 
-from inference.catalog.entries import DETECTOR_FILES, ControlEntry, FolderEntry
+from inference.catalog.entries import DETECTOR_FILES, ControlEntry, FileEntry, FolderEntry
 from inference.device import Device
 from inference.models.handles import (
     PictureAnnotator,
@@ -103,7 +103,7 @@ def enlargement(
     """The same for a picture that was enlarged in tiles of this side, 0 for none, and in which so many faces were made
     anew.
     """
-    files = _files(upscaler)
+    files = _files(upscaler.files)
     return {
         "request": _asked(request),
         "model": {"name": upscaler.name, "files": files, "hash": upscaler.hash, "scale": upscaler.scale},
@@ -115,12 +115,16 @@ def enlargement(
 
 
 def _restorer(restorer: PictureRestorer, faces: int) -> dict[str, Any]:
-    source = {"files": _files(restorer), "hash": restorer.hash, "dtype": str(restorer.dtype).removeprefix("torch.")}
+    source = {
+        "files": _files((restorer.entry,)),
+        "hash": restorer.hash,
+        "dtype": str(restorer.dtype).removeprefix("torch."),
+    }
     return {"name": restorer.name, **source, "detector": DETECTOR, "faces": faces}
 
 
-def _files(tool: PictureUpscaler | PictureRestorer) -> list[dict[str, str | None]]:
-    return [{"path": file.place, "url": file.url} for file in tool.entry.files]
+def _files(files: Iterable[FileEntry]) -> list[dict[str, str | None]]:
+    return [{"path": file.place, "url": file.url} for file in files]
 
 
 def reading(request: Request, reader: PictureDescriber | PictureClassifier, device: Device) -> dict[str, Any]:

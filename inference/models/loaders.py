@@ -76,17 +76,23 @@ def upscaler(catalog: Catalog, name: str, path: Path, device: Device) -> Plan[Pi
     """An upscaler from its file, or its two."""
     entry = catalog.upscalers[name]
     dtype = device.dtype(entry.dtype)
-    files = weights.entry_files(catalog, entry)
+    described = weights.in_use(catalog, entry)
+    files = [catalog.folder / file.place for file in described]
 
     def load() -> PictureUpscaler:
         # Imported with the first upscaler: basicsr takes seconds that a start must not wait for.
         from inference.networks.upscaler import Upscaler
 
-        for file, described in zip(files, entry.files, strict=True):
-            hashes.check(file, described, name)
+        for file, one in zip(files, described, strict=True):
+            hashes.check(file, one, name)
         network = Upscaler(entry, files, device.where, dtype)
         return PictureUpscaler(
-            name=name, entry=entry, network=network, dtype=network.dtype, hash=hashes.fingerprint(files)
+            name=name,
+            entry=entry,
+            files=described,
+            network=network,
+            dtype=network.dtype,
+            hash=hashes.fingerprint(files),
         )
 
     return Plan(expected_bytes=path.stat().st_size, load=load)
