@@ -136,7 +136,8 @@ async def test_result_too_large_for_discord_goes_out_smaller_and_the_original_on
 
 
 async def test_result_that_discord_refuses_against_its_word_goes_out_smaller(ada: Member) -> None:
-    reply = await ada.command("upscale", {"factor": 4}, files={"image": ("boats.png", boats(96))})
+    options = {"factor": 4, "upscaler": "starter-x4"}
+    reply = await ada.command("upscale", options, files={"image": ("boats.png", boats(96))})
     _, whole = await enlarged(ada, reply)
     await ada.faults(attachment_size_limit=100_000, attachment_size_announced=10 * 2**20)
     try:
