@@ -10,7 +10,7 @@ PYTHON := $(shell for name in python3.12 python3.11 python3 python; do \
 	$$name -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
 	&& { echo $$name; break; }; done)
 
-.PHONY: setup demo words test lint types unit bench bench-gpu faults sheet watermark-eval starter-eval starter clean chromium
+.PHONY: setup demo words test lint types unit bench bench-gpu similarity faults sheet watermark-eval starter-eval starter clean chromium
 
 setup: $(VENV)/.ready
 
@@ -61,6 +61,10 @@ bench: setup
 
 bench-gpu: setup
 	@$(BIN)/python -m benchmarks.gpu $(if $(MODEL),--model $(MODEL))
+
+# What smaller weights do to pictures: MODEL=sdxl for another model than the default.
+similarity: setup
+	@$(BIN)/python -m benchmarks.similarity $(if $(MODEL),--model $(MODEL))
 
 # Breaks bot, engine, disk and Discord in every way; SCENARIO="kill burst" SEED=7 for some of them from another seed.
 faults: setup

@@ -104,6 +104,10 @@ def ways(entry: ModelEntry) -> Iterator[tuple[str, dict[str, Any]]]:
     if find_spec("torchao"):
         yield "8-bit weights", {**WHOLE, "weights": "8bit"}
         yield "8-bit weights, one part at a time", {"offload": "model", "vae_tiling": False, "weights": "8bit"}
+        yield "fp8 weights", {**WHOLE, "weights": "fp8"}
+    if find_spec("bitsandbytes"):
+        yield "NF4 weights", {**WHOLE, "weights": "nf4"}
+        yield "NF4 weights, one part at a time", {"offload": "model", "vae_tiling": False, "weights": "nf4"}
 
 
 def _painted(known: Catalog, name: str, chosen: Device, pictures: int) -> tuple[list[float], int]:

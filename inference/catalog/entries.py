@@ -32,7 +32,8 @@ Kind = Literal[
 Offload = Literal["none", "model", "group"]
 """What of a model waits in the machine's own memory: nothing, every part but the one at work, every layer but a few."""
 Attention = Literal["sdpa", "sliced", "xformers", "flash"]
-Precision = Literal["full", "8bit"]
+Precision = Literal["full", "8bit", "fp8", "nf4"]
+"""What the numbers of large matrices are kept as: as they are, as 8-bit integers, as 8-bit or as 4-bit floats."""
 
 WEIGHTS = "weights"
 """The folder beside models.toml where files lie that were fetched from a url."""

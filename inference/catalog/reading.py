@@ -282,6 +282,8 @@ def _check_speed(where: str, entry: ModelEntry, denoiser: Denoiser) -> None:
         raise CatalogError(
             f"{where}: attention: the {entry.family} family takes no other kernels; sdpa uses torch's own flash ones"
         )
+    if entry.weights == "nf4" and entry.offload == "group":
+        raise CatalogError(f"{where}: offload: layers of nf4 weights cannot come and go, whole parts can: 'model'")
     if entry.compile and not denoiser.compiles:
         raise CatalogError(f"{where}: compile: diffusers names no repeated blocks in the {entry.family} family")
 

@@ -32,7 +32,7 @@ def model(catalog: Catalog, name: str, folder: Path, device: Device, policy: Pol
     files = layouts.component_files(folder, entry.variant)
 
     def load() -> PictureModel:
-        quantization = placement.quantization(policy, files)
+        quantization = placement.quantization(policy, files, dtype)
         pipeline = _pipeline(folder, entry, family, family.pipeline, f"{entry.family} model", dtype, quantization)
         placement.place(pipeline, family, policy, device)
         return PictureModel(
@@ -113,6 +113,12 @@ def _require_all(name: str, part: torch.nn.Module, files: Iterable[Path]) -> Non
     libraries give some of them other names than they have in older files.
     """
     held = Counter(shape for file in files for shape in headers.tensors(file).values())
-    lacking = Counter(tuple(parameter.shape) for parameter in part.parameters()) - held
+    lacking = Counter(_shape(parameter) for parameter in part.parameters()) - held
     if lacking and (isinstance(part, PreTrainedModel) or any(parameter.is_meta for parameter in part.parameters())):
         raise ValueError(f"{lacking.total()} weights of its {name} are missing")
+
+
+def _shape(parameter: torch.nn.Parameter) -> tuple[int, ...]:
+    """That of the numbers it stands for: bitsandbytes packs them in rows of its own."""
+    packed = getattr(parameter, "quant_state", None)
+    return tuple(parameter.shape if packed is None else packed.shape)

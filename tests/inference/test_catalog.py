@@ -168,6 +168,12 @@ def test_the_catalogue_of_this_checkout_is_good() -> None:
         ('repo = "somebody/taesd"', "", "decoders.taesd: path: give either a folder as path or a hub repository"),
         ('path = "safe"', 'path = "safe"\nrepo = "a/b"', "checkers.safe: path: give either a folder as path or a hub"),
         ("scale = 4", "scale = 0", "upscalers.x4: scale: Expected `int` >= 1"),
+        (
+            'upscaler = "x4"',
+            'upscaler = "x4"\nweights = "nf4"\noffload = "group"',
+            "models.one: offload: layers of nf4 weights cannot come and go",
+        ),
+        ('upscaler = "x4"', 'upscaler = "x4"\nweights = "int2"', "models.one: weights: Invalid enum value 'int2'"),
         ("[models.one]", '[models."One two"]', "models.One two: a name is up to 64 of a-z"),
         ('default = "one"', 'default = "two"', "default: must name one of one, not 'two'"),
         ('default = "one"', "", "default: must name one of one, not None"),
