@@ -253,6 +253,7 @@ async def test_questions_about_pictures(ada: Scripted, linus: Scripted) -> None:
     enlarged = await ada.made(await ada.command("upscale", {"factor": 2}, files={"image": boats()}))
     await ada.made(await ada.press(enlarged, "describe"))
     await ada.refused(await ada.command("upscale", {"denoise": 0.5}, files={"image": boats()}))
+    await ada.refused(await ada.command("upscale", {"faces": "gfpgan"}, files={"image": boats()}))
     for options in ({"job": number(painted), "picture": 4}, {"job": number(told)}, {"picture": 2}, {}):
         await ada.refused(await ada.command("upscale", options))
 
