@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from inference.catalog import headers
-from inference.errors import WeightsError
+from inference.catalog.entries import UpscalerEntry
+from inference.errors import CatalogError, WeightsError
 from inference.silence import silenced
 
 Use = Literal["upscaler", "restorer"]
@@ -44,6 +45,19 @@ def nature(file: Path, use: Use) -> Nature:
     """
     stat = file.stat()
     return _nature(file, use, stat.st_size, stat.st_mtime_ns, stat.st_ino)
+
+
+def check(where: str, entry: UpscalerEntry, written: Mapping[str, Any]) -> None:
+    """Raise CatalogError where a table, as it is written, says too little of its network, or more than is asked."""
+    if entry.arch is not None and entry.scale is None:
+        raise CatalogError(f"{where}: scale: an entry that names an arch says how many times that enlarges")
+    if entry.half is not None and entry.scale is None:
+        raise CatalogError(f"{where}: scale: an entry that names a half says how many times it enlarges")
+    if entry.half is not None and entry.half.url is not None:
+        raise CatalogError(f"{where}: half: url: only the whole is fetched from somewhere")
+    sizes = sorted(field for field in written if field.startswith("num_"))
+    if entry.arch is None and sizes:
+        raise CatalogError(f"{where}: {sizes[0]}: goes with arch alone: without both, the file says what it is")
 
 
 def state(file: Path) -> dict[str, Any]:

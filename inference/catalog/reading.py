@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from inference.catalog import architectures, styles, tables
+from inference.catalog import architectures, label_sets, styles, tables
 from inference.catalog.entries import (
     BUILT_IN_ANNOTATORS,
     AddOnEntry,
@@ -24,7 +24,6 @@ from inference.catalog.entries import (
     Entry,
     FolderEntry,
     Kind,
-    Labels,
     LoraEntry,
     ModelEntry,
     RefinerEntry,
@@ -147,7 +146,7 @@ def load(path: Path) -> Catalog:
     refiners = _folders(path, document, "refiners", RefinerEntry)
     upscalers = _files(path, document, "upscalers", UpscalerEntry)
     for name, upscaler in upscalers.items():
-        _check_upscaler(f"{path}: upscalers.{name}", upscaler, document["upscalers"][name])
+        architectures.check(f"{path}: upscalers.{name}", upscaler, document["upscalers"][name])
     decoders = _folders(path, document, "decoders", DecoderEntry)
     checkers = _folders(path, document, "checkers", CheckerEntry)
     models = _folders(path, document, "models", ModelEntry)
@@ -194,7 +193,7 @@ def load(path: Path) -> Catalog:
         loras=loras,
         controls=controls,
         annotators=annotators,
-        label_sets=_label_sets(path, document),
+        label_sets=label_sets.load(path, document),
         styles=styles.load(path.absolute().parent / styles.FILE, models),
     )
 
@@ -220,21 +219,6 @@ def _files(path: Path, document: dict[str, Any], table: str, kind: type[FileKind
                 where = f"{path}: {table}.{name}"
                 raise CatalogError(f"{where}: {what}path: give a file as path, or a url to fetch it from, or both")
     return entries
-
-
-def _label_sets(path: Path, document: dict[str, Any]) -> dict[str, tuple[str, ...]]:
-    section = document.get("label_sets", {})
-    if not isinstance(section, dict):
-        raise CatalogError(f"{path}: label_sets: must be one table of lists of labels")
-    sets: dict[str, tuple[str, ...]] = {}
-    for name, labels in section.items():
-        where = f"{path}: label_sets.{name}"
-        if not 1 <= len(name) <= 64:
-            raise CatalogError(f"{where}: a name is 1 to 64 characters long")
-        sets[name] = tables.convert(where, labels, Labels)
-        if len(set(sets[name])) < len(sets[name]):
-            raise CatalogError(f"{where}: a label comes twice")
-    return sets
 
 
 def _check_model(where: str, entry: ModelEntry, partners: Mapping[Kind, Mapping[str, Entry]]) -> None:
@@ -300,18 +284,6 @@ def _check_add_on(where: str, entry: AddOnEntry, models: Mapping[str, ModelEntry
             raise CatalogError(f"{where}: models: no ControlNet can be used with the {families[0]} family")
     if isinstance(entry, LoraEntry) and not entry.place.endswith(".safetensors"):
         raise CatalogError(f"{where}: path: a LoRA is a .safetensors file")
-
-
-def _check_upscaler(where: str, entry: UpscalerEntry, written: Mapping[str, Any]) -> None:
-    if entry.arch is not None and entry.scale is None:
-        raise CatalogError(f"{where}: scale: an entry that names an arch says how many times that enlarges")
-    if entry.half is not None and entry.scale is None:
-        raise CatalogError(f"{where}: scale: an entry that names a half says how many times it enlarges")
-    if entry.half is not None and entry.half.url is not None:
-        raise CatalogError(f"{where}: half: url: only the whole is fetched from somewhere")
-    sizes = sorted(field for field in written if field.startswith("num_"))
-    if entry.arch is None and sizes:
-        raise CatalogError(f"{where}: {sizes[0]}: goes with arch alone: without both, the file says what it is")
 
 
 def _check_annotator(where: str, name: str, entry: AnnotatorEntry) -> None:
