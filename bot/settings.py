@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from bot.errors import OperatorError
 from bot.words.catalogues import ENGLISH, languages
+from inference.protocol import AUTO, devices
 
 DISCORD_API = "https://discord.com/api/v10"
 
@@ -26,6 +27,7 @@ class Settings(BaseSettings):
     discord_api_base: str = DISCORD_API
     easel_data: Path = Path("data")
     easel_engine: Literal["local"] = "local"
+    easel_device: Annotated[tuple[str, ...], BeforeValidator(devices), Field(validate_default=False)] = (AUTO,)
     easel_log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = "INFO"
     easel_engine_silence_s: Annotated[float, Field(gt=0)] = 300.0
     easel_language: str = ENGLISH
@@ -70,7 +72,8 @@ def read(environ: Mapping[str, str]) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]).upper()
-        raise OperatorError(f"{name} is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}") from error
+        problem = first["msg"].removeprefix("Value error, ")
+        raise OperatorError(f"{name} is {first['input']!r}: {problem[0].lower()}{problem[1:]}") from error
     if settings.easel_language not in languages():
         known = ", ".join(languages())
         raise OperatorError(f"EASEL_LANGUAGE is {settings.easel_language!r}: choose one of {known}")

@@ -75,12 +75,12 @@ def choose(wanted: str, threads: int | None) -> Device:
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
     if wanted == "auto":
-        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+        wanted = "cuda" if cards() else "cpu"
     if wanted == "cpu":
         memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         name = f"CPU ({torch.backends.cpu.get_cpu_capability()})"
         return Device(where=torch.device("cpu"), name=name, memory_bytes=memory_bytes)
-    here = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    here = cards()
     index = torch.device(wanted).index or 0
     if index >= here:
         raise DeviceError(f"EASEL_DEVICE={wanted}: torch sees {here} CUDA devices here; set EASEL_DEVICE=auto or cpu")
@@ -88,6 +88,11 @@ def choose(wanted: str, threads: int | None) -> Device:
     properties = torch.cuda.get_device_properties(device)
     torch.cuda.set_device(device)
     return Device(where=device, name=properties.name, memory_bytes=properties.total_memory)
+
+
+def cards() -> int:
+    """How many CUDA devices this machine has, as far as CUDA_VISIBLE_DEVICES lets them be seen."""
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def host_free_bytes() -> int:

@@ -8,6 +8,7 @@ standard library alone.
 
 from __future__ import annotations
 
+from inference.protocol.devices import AUTO, devices
 from inference.protocol.events import (
     AddOnInfo,
     Alive,
@@ -98,6 +99,7 @@ from inference.protocol.words import (
 
 __all__ = [
     "AI_MADE",
+    "AUTO",
     "FACTORS",
     "INCOMING",
     "MAX_CELLS",
@@ -158,6 +160,7 @@ __all__ = [
     "WeighedWords",
     "because",
     "declared_source",
+    "devices",
     "digital_source_type",
     "draw_words",
     "enough_steps",

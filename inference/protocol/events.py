@@ -89,6 +89,8 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
     missing: tuple[str, ...]
     """Catalogue entries whose weights are not on this machine."""
     device: str
+    cards: int = 0
+    """How many cards the machine has, of which this engine uses one at most."""
     max_count: int
     max_prompt_chars: int
     upscalers: tuple[ToolInfo, ...]
