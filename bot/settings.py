@@ -18,6 +18,10 @@ from inference.protocol import AUTO, devices
 DISCORD_API = "https://discord.com/api/v10"
 
 
+ENGINE = r"^(local|ray:local|ray:auto|ray:[^:/\s]+:\d+|ray://\S+)$"
+"""The engine of this machine, or those of a Ray cluster: one made here, the one that runs here, one by its address."""
+
+
 class Settings(BaseSettings):
     """The settings, each named as its variable; `.env.example` explains them."""
 
@@ -26,13 +30,20 @@ class Settings(BaseSettings):
     discord_token: SecretStr
     discord_api_base: str = DISCORD_API
     easel_data: Path = Path("data")
-    easel_engine: Literal["local"] = "local"
+    easel_engine: Annotated[str, Field(pattern=ENGINE)] = "local"
     easel_device: Annotated[tuple[str, ...], BeforeValidator(devices), Field(validate_default=False)] = (AUTO,)
     easel_log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = "INFO"
     easel_engine_silence_s: Annotated[float, Field(gt=0)] = 300.0
     easel_language: str = ENGLISH
     easel_max_waiting: Annotated[int, Field(ge=1)] = 200
     easel_max_waiting_per_member: Annotated[int, Field(ge=1)] = 5
+
+    @property
+    def cluster(self) -> str | None:
+        """The address of the Ray cluster that the engines are in, as Ray has it, or `local`; None without one."""
+        if self.easel_engine.startswith("ray://"):
+            return self.easel_engine
+        return self.easel_engine.removeprefix("ray:") if self.easel_engine.startswith("ray:") else None
 
     @classmethod
     def settings_customise_sources(
@@ -74,6 +85,10 @@ def read(environ: Mapping[str, str]) -> Settings:
         name = str(first["loc"][0]).upper()
         problem = first["msg"].removeprefix("Value error, ")
         raise OperatorError(f"{name} is {first['input']!r}: {problem[0].lower()}{problem[1:]}") from error
+    if settings.cluster is not None and settings.easel_device not in ((AUTO,), ("cuda",), ("cpu",)):
+        raise OperatorError(
+            f"EASEL_DEVICE is {given['easel_device']!r}: a Ray cluster gives each engine its card, so set auto, or cpu"
+        )
     if settings.easel_language not in languages():
         known = ", ".join(languages())
         raise OperatorError(f"EASEL_LANGUAGE is {settings.easel_language!r}: choose one of {known}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
+from operator import is_
 
 from bot.engine import abilities
 from bot.engine.process import InferenceProcess
@@ -20,7 +21,9 @@ class Fleet:
     def __init__(self) -> None:
         self._lanes: dict[InferenceProcess, tuple[ProcessLane, ProcessLane]] = {}
         self._changed = asyncio.Event()
-        self._ready: Ready | None = None
+        self._said: list[Ready] = []
+        self._together: Ready | None = None
+        self._alike = True
 
     @property
     def lanes(self) -> Sequence[ProcessLane]:
@@ -35,9 +38,24 @@ class Fleet:
     @property
     def ready(self) -> Ready:
         """What the processes can do together that are up; what they could last, where none is."""
-        if (said := [process.ready for process in self._lanes if process.is_up]) or self._ready is None:
-            self._ready = abilities.together(said or [process.ready for process in self._lanes])
-        return self._ready
+        self._ask()
+        if self._together is None:
+            raise RuntimeError("no inference process has been ready yet")
+        return self._together
+
+    @property
+    def is_alike(self) -> bool:
+        """Whether all of these can do the same."""
+        self._ask()
+        return self._alike
+
+    def _ask(self) -> None:
+        """Find out what the processes can do together, where another one is up than when that was asked last."""
+        said = [process.ready for process in self._lanes if process.is_up]
+        if said and not (len(said) == len(self._said) and all(map(is_, said, self._said))):
+            self._said = said
+            self._together = abilities.together(said)
+            self._alike = all(abilities.alike(said[0], other) for other in said)
 
     def add(self, process: InferenceProcess) -> None:
         """From now on there are lanes through this process, which need not have been started."""
@@ -81,12 +99,9 @@ class ProcessLane:
 
     def takes(self, request: Request) -> bool:
         """Whether the process can run it, or none can: then one of them says why."""
-        others = list(self._fleet.others(self._process))
-        if all(abilities.alike(self._process.ready, other) for other in others):
+        if self._fleet.is_alike or limits.problem(request, self._process.ready) is None:
             return True
-        if limits.problem(request, self._process.ready) is None:
-            return True
-        return all(limits.problem(request, other) is not None for other in others)
+        return all(limits.problem(request, other) is not None for other in self._fleet.others(self._process))
 
     def capacity(self, request: Request) -> int:
         """As the request's model has it for pictures of its size; what is not painted has each pass to itself."""

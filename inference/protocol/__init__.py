@@ -30,6 +30,7 @@ from inference.protocol.events import (
 )
 from inference.protocol.files import (
     INCOMING,
+    NO_ROOM,
     PICTURES,
     Left,
     fsync_folder,
@@ -111,6 +112,7 @@ __all__ = [
     "MAX_TEXT_CHARS",
     "MAX_WEIGHED_PARTS",
     "MAX_WEIGHT",
+    "NO_ROOM",
     "PICTURES",
     "PLACE",
     "TASKS_WITH_TEXT",

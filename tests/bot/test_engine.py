@@ -19,7 +19,7 @@ from bot.engine.fleet import Fleet, ProcessLane
 from bot.engine.interface import Engine, Lane
 from bot.engine.process import InferenceProcess
 from bot.errors import EngineDied, OperatorError
-from inference.protocol import Classify, Event, Finished, Imagine, Input, Request
+from inference.protocol import Classify, Event, Failed, Finished, Imagine, Input, Request
 from tests.bot.conftest import ready, request
 
 PRELUDE = """
@@ -390,6 +390,18 @@ def test_variables_that_drivers_and_caches_need_are_handed_on() -> None:
     assert environment.of_engine(given) == {name: value for name, value in given.items() if name != "X"}
 
 
+def test_cluster_gets_its_own_variables_besides_and_its_engines_do_not() -> None:
+    given = {
+        "RAY_AUTH_TOKEN": "a",
+        "RAY_AUTH_MODE": "token",
+        "EASEL_MODELS": "m",
+        "DISCORD_TOKEN": "b",
+        "HF_TOKEN": "c",
+    }
+    assert environment.of_cluster(given).keys() == {"RAY_AUTH_TOKEN", "RAY_AUTH_MODE", "EASEL_MODELS"}
+    assert environment.of_engine(given).keys() == {"EASEL_MODELS"}
+
+
 async def test_each_device_has_an_engine_of_its_own(engine_of: Callable[..., InferenceProcess], tmp_path: Path) -> None:
     engine_of(
         f"os.chdir({str(tmp_path)!r})\n"
@@ -491,10 +503,49 @@ receive()
             await all_of(one, slow(1))
         assert raised.value.at_work == {1}
         await one.down()
-        # A cancel reaches the one that knows the job, past the dead one.
+        # Past the dead one.
         await engine.cancel(2)
         assert any(isinstance(event, Finished) for event in await painting)
         assert engine.ready.models
+    finally:
+        await engine.close()
+
+
+async def test_cancel_reaches_the_engine_that_has_the_job(
+    engine_of: Callable[..., InferenceProcess], tmp_path: Path
+) -> None:
+    engine_of("""
+send(ready())
+[request] = receive().requests
+send(Progress(request.job, 0, 8))
+while receive() != Cancel(request.job):
+    pass
+send(Failed(request.job, "cancelled", because("cancelled")))
+receive()
+""")
+    engine = local(tmp_path, EASEL_DEVICE="cpu,cpu")
+    await engine.start()
+
+    async def ends(lane: Lane, job: int, begun: asyncio.Event) -> list[int]:
+        ended = []
+        async for event in lane.run([slow(job)]):
+            begun.set()
+            if isinstance(event, Failed):
+                ended.append(event.job)
+        return ended
+
+    try:
+        begun = [asyncio.Event(), asyncio.Event()]
+        runs = [
+            asyncio.create_task(ends(lane, job, event))
+            for lane, job, event in zip(engine.lanes[::2], (1, 2), begun, strict=True)
+        ]
+        await asyncio.gather(*(each.wait() for each in begun))
+        await engine.cancel(2)
+        assert await runs[1] == [2]
+        assert not runs[0].done()
+        await engine.cancel(1)
+        assert await runs[0] == [1]
     finally:
         await engine.close()
 

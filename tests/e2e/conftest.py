@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import psutil
 import pytest
 import pytest_asyncio
 
@@ -76,6 +77,12 @@ class Studio:
         """The inference processes, or what stands for them, in the order in which they were started."""
         commands = {child: Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0") for child in self._children()}
         return sorted(child for child, command in commands.items() if {b"inference", BRIDGE} & set(command))
+
+    def processes(self) -> list[psutil.Process]:
+        """The bot and all that it has started, and what these have."""
+        assert self._bot is not None
+        bot = psutil.Process(self._bot.pid)
+        return [bot, *bot.children(recursive=True)]
 
     def _children(self) -> list[int]:
         assert self._bot is not None
