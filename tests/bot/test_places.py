@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.engine.cluster import host, places
+from bot.engine.cluster import host, joining, places
 from bot.engine.cluster.places import Place
+from bot.errors import OperatorError
 from inference.protocol import PICTURES
 
 
@@ -34,6 +35,18 @@ def test_what_a_killed_actor_has_left_is_removed_and_what_is_in_use_is_not(
     assert not left.exists()
     assert first._data.exists()
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_ray_that_is_not_installed_is_the_operators(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(joining, "find_spec", lambda name: None)
+    with pytest.raises(OperatorError, match="pip install -c constraints.txt"):
+        joining.join("auto", heard=False)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "nowhere.invalid:6379", "127.0.0.1:99999"])
+def test_cluster_that_does_not_answer_is_the_operators_at_once(address: str) -> None:
+    with pytest.raises(OperatorError, match="no Ray cluster answers at"):
+        joining._knock(address)
 
 
 def made(parent: Path, prefix: str) -> Path:

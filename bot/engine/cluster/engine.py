@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from bot import environment
-from bot.engine.cluster.joining import LOCAL
+from bot.engine.cluster.joining import AUTH_MODE, LOCAL
 from bot.engine.cluster.places import Place, Seen
 from bot.engine.fleet import Fleet
 from bot.engine.link import Link
@@ -127,7 +127,7 @@ class ClusterEngine(Fleet):
             await process.end()
         for place in seen.places:
             if place not in self._attending:
-                process = self._process(place, seen.address)
+                process = self._process(place, seen)
                 self.add(process)
                 self._attending[place] = process, asyncio.create_task(self._attend(process))
 
@@ -147,12 +147,12 @@ class ClusterEngine(Fleet):
                 log.error("%s cannot run where it is, as it says above; next try in %s s", process.name, MENDED_AFTER_S)
                 await asyncio.sleep(MENDED_AFTER_S)
 
-    def _process(self, place: Place, address: str) -> InferenceProcess:
+    def _process(self, place: Place, seen: Seen) -> InferenceProcess:
         self._starts += 1
         name = f"engine {self._starts} ({place.host})"
-        program = ["bot.engine.cluster.bridge", "--address", address, "--node", place.node, "--name", name]
+        program = ["bot.engine.cluster.bridge", "--address", seen.address, "--node", place.node, "--name", name]
         return InferenceProcess(
-            self._environ,
+            self._environ if seen.auth_mode is None else {**self._environ, AUTH_MODE: seen.auth_mode},
             self._data,
             self._silence_s,
             name=name,

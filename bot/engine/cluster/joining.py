@@ -6,7 +6,6 @@ import logging
 import os
 import socket
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from bot.errors import OperatorError
@@ -18,6 +17,9 @@ LOCAL = "local"
 """Instead of an address: a cluster of this machine alone, for as long as this process lives."""
 
 KNOCK_S = 10.0
+
+AUTH_MODE = "RAY_AUTH_MODE"
+"""Of the environment: whether Ray's token is asked for and shown. It has to be the same throughout a cluster."""
 
 STORE_BYTES = 512 * 2**20
 """What a local cluster keeps pictures in that are on their way."""
@@ -35,9 +37,6 @@ def join(address: str, *, heard: bool) -> Any:
         )
     _knock(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if address == LOCAL or _has_token():
-        # Ray shows it by itself to a cluster that it has found, and not to one that it was told of.
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
     import ray
 
     given: dict[str, Any] = {"namespace": NAMESPACE, "log_to_driver": heard, "logging_level": logging.ERROR}
@@ -47,14 +46,10 @@ def join(address: str, *, heard: bool) -> Any:
         ray.init(address=address, **given)
     except Exception as error:  # of many kinds, depending on how far it came
         reason = str(error).partition("\n")[0] or type(error).__name__
-        raise OperatorError(f"the Ray cluster {address} cannot be joined: {reason}") from error
+        # Ray shows its token by itself to a cluster that it has found, and not to one that it was told of.
+        hint = "" if AUTH_MODE in os.environ else f" (where it wants a token: {AUTH_MODE}=token)"
+        raise OperatorError(f"the Ray cluster {address} cannot be joined: {reason}{hint}") from error
     return ray
-
-
-def _has_token() -> bool:
-    """Whether there is a token here of the kind without which nobody may join, where one kept Ray's defaults."""
-    named = "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ
-    return named or (Path.home() / ".ray" / "auth_token").is_file()
 
 
 def _knock(address: str) -> None:

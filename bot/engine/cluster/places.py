@@ -28,6 +28,8 @@ class Seen(msgspec.Struct, frozen=True):
 
     address: str
     """Where others join this cluster."""
+    auth_mode: str | None
+    """RAY_AUTH_MODE for them; None where it need not be set."""
     places: tuple[Place, ...]
 
 

@@ -7,6 +7,7 @@ It ends when that is closed: with status 0, with 1 where the cluster is gone, wi
 from __future__ import annotations
 
 import argparse
+import os
 import select
 import socket
 import sys
@@ -15,7 +16,7 @@ from typing import Any
 import msgspec
 
 from bot.engine.cluster import places
-from bot.engine.cluster.joining import join
+from bot.engine.cluster.joining import AUTH_MODE, join
 from bot.engine.cluster.places import Seen
 from bot.errors import OperatorError
 
@@ -44,7 +45,7 @@ def _watch(ray: Any, bot: socket.socket, address: str, device: str) -> int:
     meeting = address if address.startswith("ray://") else ray.get_runtime_context().gcs_address
     while True:
         try:
-            seen = Seen(meeting, places.of_nodes(ray.nodes(), device))
+            seen = Seen(meeting, os.environ.get(AUTH_MODE), places.of_nodes(ray.nodes(), device))
         except Exception as error:  # whatever it is called, nothing can be seen any more
             print(f"easel: the Ray cluster {address} is gone: {str(error).partition(chr(10))[0]}", file=sys.stderr)
             return 1
