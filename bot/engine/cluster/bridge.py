@@ -102,7 +102,8 @@ class Bridge:
                 way.cancel()
             return max(way.result() for way in done)
         except self._ray.exceptions.RayError as error:
-            log.error("the engine is gone: %s", str(error).partition("\n")[0])
+            first, *others = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+            log.error("the engine is gone: %s%s", first, f" … {others[-1].strip()}" if others else "")
             return 1
         finally:
             writer.close()

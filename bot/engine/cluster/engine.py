@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 SEEN_WITHIN_S = 120
 """Longest wait for the first word about the cluster."""
 
+READY_WITHIN_S = 600
+"""And for the first engine, which may have been tried more than once by then."""
+
 MENDED_AFTER_S = 300.0
 """How long an engine is let be that cannot run where it is: its node lacks a model, or Easel."""
 
@@ -47,7 +50,7 @@ class ClusterEngine(Fleet):
         self._starts = 0
         self._first = asyncio.Event()
         """Happens when the first engine is ready."""
-        self._failures: asyncio.Queue[EngineDied | OperatorError] = asyncio.Queue()
+        self._failures: asyncio.Queue[OperatorError] = asyncio.Queue()
 
     async def start(self) -> None:
         """Join the cluster and start an engine in each of its places; returns when the first is ready."""
@@ -64,9 +67,17 @@ class ClusterEngine(Fleet):
             what = "no node with a card: EASEL_DEVICE=cpu uses processors" if self._device != "cpu" else "no processor"
             raise OperatorError(f"the Ray cluster {self._address} has {what}")
         await self._settle(seen)
+        try:
+            async with asyncio.timeout(READY_WITHIN_S):
+                await self._one_is_ready(len(seen.places))
+        except TimeoutError as error:
+            raise EngineDied(f"no engine in the Ray cluster {self._address} was ready in {READY_WITHIN_S} s") from error
+
+    async def _one_is_ready(self, count: int) -> None:
+        """Wait for the first of so many engines. Raises OperatorError where none of them can run where it is."""
         first = asyncio.create_task(self._first.wait())
         try:
-            for _ in seen.places:
+            for _ in range(count):
                 failing = asyncio.create_task(self._failures.get())
                 await asyncio.wait((first, failing), return_when=asyncio.FIRST_COMPLETED)
                 if first.done():
@@ -133,19 +144,24 @@ class ClusterEngine(Fleet):
 
     async def _attend(self, process: InferenceProcess) -> None:
         """Start an engine, and start it again whenever it has died; until cancelled."""
-        while True:
-            try:
+        coming = asyncio.create_task(self._welcome(process))
+        try:
+            while True:
                 try:
-                    await process.start()
-                    self._first.set()
-                except EngineDied as died:
-                    self._failures.put_nowait(died)
-                await process.keep()
-            except OperatorError as error:
-                # Others are well, and whoever runs its node can mend it.
-                self._failures.put_nowait(error)
-                log.error("%s cannot run where it is, as it says above; next try in %s s", process.name, MENDED_AFTER_S)
-                await asyncio.sleep(MENDED_AFTER_S)
+                    with suppress(EngineDied):  # which `keep` says and mends
+                        await process.start()
+                    await process.keep()
+                except OperatorError as error:
+                    # Others are well, and whoever runs its node can mend it.
+                    self._failures.put_nowait(error)
+                    log.error("%s cannot run there, as it says above; next try in %s s", process.name, MENDED_AFTER_S)
+                    await asyncio.sleep(MENDED_AFTER_S)
+        finally:
+            coming.cancel()
+
+    async def _welcome(self, process: InferenceProcess) -> None:
+        await process.up()
+        self._first.set()
 
     def _process(self, place: Place, seen: Seen) -> InferenceProcess:
         self._starts += 1
