@@ -1,4 +1,4 @@
-"""Whose turn is next: fairness between members, and which jobs ride along in one forward pass.
+"""Whose turn is next: fairness between members, few changes of model, and which jobs ride along in one forward pass.
 
 Waiting jobs live in the database; this is the order over them, kept in memory. No SQL and no Discord here.
 Whatever happens to one job costs O(log n).
@@ -15,7 +15,7 @@ from itertools import islice
 from sortedcontainers import SortedDict, SortedList
 
 from bot.job import Job
-from inference.protocol import Request
+from inference.protocol import Grid, Imagine, Request
 
 PATIENCE_S = 15 * 60
 """A job that has waited this long has a share of the turns of its own."""
@@ -23,6 +23,9 @@ PATIENCE_S = 15 * 60
 OVERDUE_EVERY = 2
 """Every so many turns the oldest job goes, if it has waited too long: an old backlog is worked off, and a newcomer does
 not wait for the end of it."""
+
+PASSED_AT_MOST = 6
+"""So many jobs of the model at work go before the one whose turn it is and that wants another: then models change."""
 
 RIDERS_LOOKED_AT = 32
 """How many of the oldest jobs that fit a forward pass are considered for its free places."""
@@ -36,6 +39,10 @@ class Queue:
 
     So the turns go in rounds: the first round serves the oldest job of every member, the second the next one of all
     who have two, and so on. `_rounds` holds the members of each, in order.
+
+    A job of the model at work may go before its turn (PASSED_AT_MOST), also before its member's own of another model,
+    but only one of a member whom this round has not served yet: nobody has a second turn for it while another waits
+    for the first. Places are told without that.
     """
 
     def __init__(
@@ -54,6 +61,15 @@ class Queue:
         self._alike: dict[tuple[object, ...], SortedDict[int, Job]] = {}
         """Those that can share a forward pass, by their `pass_key`."""
         self._rounds: list[SortedList[_Turn]] = []
+        self._of_model: dict[str, SortedList[_Turn]] = {}
+        """The members who have jobs of each model, in the order of their turns."""
+        self._own: dict[int, dict[str, SortedDict[int, Job]]] = {}
+        """Each member's jobs by their models."""
+        self._at_work: str | None = None
+        """The model of the jobs that were taken last."""
+        self._passed = 0
+        """How many jobs of it have gone before their turn."""
+        self._served_in_round: set[int] = set()
         self._work: dict[str, float] = defaultdict(float)
         self._turns = 0
         self._arrival = asyncio.Event()
@@ -76,6 +92,8 @@ class Queue:
         member = job.reply.member_id
         self._leave_rounds(member)
         self._of_member.setdefault(member, SortedDict())[job.id] = job
+        if (model := _model(job.request)) is not None:
+            self._own.setdefault(member, {}).setdefault(model, SortedDict())[job.id] = job
         self._join_rounds(member)
         self._waiting[job.id] = job
         self._alike.setdefault(job.request.pass_key, SortedDict())[job.id] = job
@@ -123,8 +141,30 @@ class Queue:
         self._turns += 1
         oldest: Job = self._waiting.peekitem(0)[1]
         if self._turns % OVERDUE_EVERY == 0 and self._clock() - oldest.created_at > PATIENCE_S:
-            return oldest
-        return next(self.in_order())
+            first = oldest
+        else:
+            first = next(self.in_order())
+            if first.reply.member_id in self._served_in_round:
+                self._served_in_round.clear()
+            if (sooner := self._of_model_at_work(first)) is not None:
+                self._passed += 1
+                first = sooner
+        if (model := _model(first.request)) not in (None, self._at_work):
+            self._at_work, self._passed = model, 0
+        return first
+
+    def _of_model_at_work(self, fair: Job) -> Job | None:
+        """What may go before the job whose turn it is, so that the model at work need not change yet."""
+        model = self._at_work
+        if model is None or _model(fair.request) in (None, model) or self._passed >= PASSED_AT_MOST:
+            return None
+        if not (turns := self._of_model.get(model)):
+            return None
+        member = turns[0][2]
+        if member in self._served_in_round:
+            return None
+        sooner: Job = self._own[member][model].peekitem(0)[1]
+        return sooner
 
     def _riders(self, first: Job) -> Iterator[Job]:
         room = self._capacity(first.request) - first.request.places
@@ -145,18 +185,25 @@ class Queue:
 
     def _take(self, job: Job, served_at: float | None = None) -> None:
         member, own, alike = job.reply.member_id, self._of_member[job.reply.member_id], job.request.pass_key
+        model = _model(job.request)
         self._leave_rounds(member)
         if served_at is not None:
             # Later than whoever was served before, also within one tick of the clock.
             self._served[member] = max(served_at, self._served.get(member, 0.0))
+            self._served_in_round.add(member)
         del self._waiting[job.id], own[job.id], self._alike[alike][job.id]
         self._work[job.request.kind] -= job.request.work
         if not self._alike[alike]:
             del self._alike[alike]
+        if model is not None:
+            del self._own[member][model][job.id]
+            if not self._own[member][model]:
+                del self._own[member][model]
         if own:
             self._join_rounds(member)
         else:
             del self._of_member[member]
+            self._own.pop(member, None)
         if not self._waiting:
             # Differences of large numbers do not come back to nothing by themselves.
             self._work.clear()
@@ -169,6 +216,10 @@ class Queue:
         turn = self._turn(member)
         for turns in self._rounds[: self.count_of(member)]:
             turns.remove(turn)
+        for model in self._own.get(member, ()):
+            self._of_model[model].remove(turn)
+            if not self._of_model[model]:
+                del self._of_model[model]
         while self._rounds and not self._rounds[-1]:
             self._rounds.pop()
 
@@ -178,3 +229,10 @@ class Queue:
             self._rounds.append(SortedList())
         for turns in self._rounds[:count]:
             turns.add(turn)
+        for model in self._own.get(member, ()):
+            self._of_model.setdefault(model, SortedList()).add(turn)
+
+
+def _model(request: Request) -> str | None:
+    """The picture model that a request needs, if it does: what else there is is small and stays beside one."""
+    return request.model if isinstance(request, Imagine | Grid) else None
