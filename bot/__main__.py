@@ -70,7 +70,7 @@ def _show_cluster(read: Settings) -> int:
     # Imported here: it brings Ray, which the bot's own process is kept free of.
     from bot.engine.cluster import showing
 
-    for line in showing.tables(read.cluster):
+    for line in showing.tables(read.cluster, read.easel_data):
         print(line)
     print()
     for line in showing.queue(read.easel_data / DATABASE):

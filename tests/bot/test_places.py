@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.engine.cluster import host, joining, places
+import bot.__main__
+from bot import settings
+from bot.engine.cluster import host, joining, places, showing
 from bot.engine.cluster.places import Place
 from bot.errors import OperatorError
 from inference.protocol import PICTURES
@@ -47,6 +49,19 @@ def test_ray_that_is_not_installed_is_the_operators(monkeypatch: pytest.MonkeyPa
 def test_cluster_that_does_not_answer_is_the_operators_at_once(address: str) -> None:
     with pytest.raises(OperatorError, match="no Ray cluster answers at"):
         joining._knock(address)
+
+
+def test_there_is_no_cluster_to_show_where_engines_are_local() -> None:
+    with pytest.raises(OperatorError, match="names no Ray cluster"):
+        bot.__main__._show_cluster(settings.read({"DISCORD_TOKEN": "t"}))
+
+
+def test_cluster_of_a_bot_that_does_not_run_is_not_looked_for_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(showing.os, "environ", {})
+    with pytest.raises(OperatorError, match="it ends with the bot"):
+        next(showing.tables("local", tmp_path))
 
 
 def made(parent: Path, prefix: str) -> Path:

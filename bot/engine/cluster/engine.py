@@ -12,7 +12,7 @@ import msgspec
 
 from bot import environment
 from bot.engine.cluster.joining import AUTH_MODE, LOCAL
-from bot.engine.cluster.places import Place, Seen
+from bot.engine.cluster.places import MEETING, Place, Seen
 from bot.engine.fleet import Fleet
 from bot.engine.link import Link
 from bot.engine.process import RESTART_AFTER_S, InferenceProcess
@@ -111,6 +111,8 @@ class ClusterEngine(Fleet):
         await asyncio.gather(*(attending for _, attending in self._attending.values()), return_exceptions=True)
         await super().close()
         await self._watch.reap()
+        if self._address == LOCAL:
+            await asyncio.to_thread((self._data / MEETING).unlink, missing_ok=True)
 
     async def _look(self) -> Seen:
         """Have the cluster watched; returns the first sight of it. Raises EngineDied."""
@@ -129,6 +131,8 @@ class ClusterEngine(Fleet):
 
     async def _settle(self, seen: Seen) -> None:
         """Have an engine in each of these places, and in no others."""
+        if self._address == LOCAL:
+            self._tell(seen.address)
         for place in self._attending.keys() - set(seen.places):
             process, attending = self._attending.pop(place)
             log.warning("%s is gone with its node", process.name)
@@ -141,6 +145,13 @@ class ClusterEngine(Fleet):
                 process = self._process(place, seen)
                 self.add(process)
                 self._attending[place] = process, asyncio.create_task(self._attend(process))
+
+    def _tell(self, address: str) -> None:
+        """Let whoever asks for the cluster find the one that was made here, and no other."""
+        try:
+            (self._data / MEETING).write_text(address)
+        except OSError as error:
+            log.warning("`python -m bot cluster` will find nothing: %s", error)
 
     async def _attend(self, process: InferenceProcess) -> None:
         """Start an engine, and start it again whenever it has died; until cancelled."""

@@ -9,6 +9,9 @@ import msgspec
 
 from inference.protocol import AUTO
 
+MEETING = "ray.address"
+"""The file of the data folder with the address of the cluster that the bot has made for itself, while it runs."""
+
 
 class Place(msgspec.Struct, frozen=True):
     """Room for one engine."""

@@ -12,7 +12,9 @@ from urllib.parse import quote
 
 from bot.engine.cluster.engine import LOOPBACK
 from bot.engine.cluster.host import Described
-from bot.engine.cluster.joining import LOCAL, NAMESPACE, join
+from bot.engine.cluster.joining import AUTH_MODE, LOCAL, NAMESPACE, join
+from bot.engine.cluster.places import MEETING
+from bot.errors import OperatorError
 
 ANSWER_WITHIN_S = 5.0
 
@@ -25,11 +27,18 @@ NODE_CHARS = 8
 """Of a node's id, which tell it from the others."""
 
 
-def tables(address: str) -> Iterator[str]:
-    """The lines of two tables: of nodes, and of engines. Raises OperatorError where the cluster cannot be joined."""
+def tables(address: str, data: Path) -> Iterator[str]:
+    """The lines of two tables: of nodes, and of engines. `data` is the bot's folder.
+
+    Raises OperatorError where the cluster cannot be joined.
+    """
     if address == LOCAL:
         os.environ.update(LOOPBACK)
-        address = "auto"
+        os.environ.setdefault(AUTH_MODE, "token")
+        try:
+            address = (data / MEETING).read_text()
+        except OSError as error:
+            raise OperatorError(f"no bot with {data} has a Ray cluster of its own now: it ends with the bot") from error
     ray = join(address, heard=False)
     try:
         yield from _table(NODES, (_node(each) for each in ray.nodes()))
