@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,8 +19,11 @@ from inference.protocol import AUTO, devices
 DISCORD_API = "https://discord.com/api/v10"
 
 
-ENGINE = r"^(local|ray:local|ray:auto|ray:[^:/\s]+:\d+|ray://\S+)$"
-"""The engine of this machine, or those of a Ray cluster: one made here, the one that runs here, one by its address."""
+def _engine(text: str) -> str:
+    """The engine of this machine, or those of a Ray cluster: one made here, the one that runs here, one by address."""
+    if not re.fullmatch(r"local|ray:local|ray:auto|ray:[^:/\s]+:\d+|ray://\S+", text):
+        raise ValueError("set local, ray:local, ray:auto, ray:HOST:PORT or ray://HOST:PORT")
+    return text
 
 
 class Settings(BaseSettings):
@@ -30,7 +34,7 @@ class Settings(BaseSettings):
     discord_token: SecretStr
     discord_api_base: str = DISCORD_API
     easel_data: Path = Path("data")
-    easel_engine: Annotated[str, Field(pattern=ENGINE)] = "local"
+    easel_engine: Annotated[str, BeforeValidator(_engine)] = "local"
     easel_device: Annotated[tuple[str, ...], BeforeValidator(devices), Field(validate_default=False)] = (AUTO,)
     easel_log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = "INFO"
     easel_engine_silence_s: Annotated[float, Field(gt=0)] = 300.0

@@ -29,7 +29,7 @@ def test_token_is_not_shown_by_accident() -> None:
         ({"DISCORD_TOKEN": "t", "EASEL_MAX_WAITING": "0"}, "EASEL_MAX_WAITING is '0'"),
         ({"DISCORD_TOKEN": "t", "EASEL_LOG_LEVEL": "LOUD"}, "EASEL_LOG_LEVEL is 'LOUD'"),
         ({"DISCORD_TOKEN": "t", "EASEL_LANGUAGE": "xx"}, "EASEL_LANGUAGE is .xx.: choose one of en, en-XA"),
-        ({"DISCORD_TOKEN": "t", "EASEL_ENGINE": "steam"}, "EASEL_ENGINE is 'steam'"),
+        ({"DISCORD_TOKEN": "t", "EASEL_ENGINE": "steam"}, "EASEL_ENGINE is 'steam': set local, ray:local"),
         ({"DISCORD_TOKEN": "t", "EASEL_ENGINE": "ray:nowhere"}, "EASEL_ENGINE is 'ray:nowhere'"),
         ({"DISCORD_TOKEN": "t", "EASEL_DEVICE": "cuda:0,toaster"}, "EASEL_DEVICE is 'cuda:0,toaster': names no device"),
         ({"DISCORD_TOKEN": "t", "EASEL_DEVICE": "auto,cpu"}, "EASEL_DEVICE is 'auto,cpu': names no device"),

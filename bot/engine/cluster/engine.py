@@ -76,17 +76,19 @@ class ClusterEngine(Fleet):
     async def _one_is_ready(self, count: int) -> None:
         """Wait for the first of so many engines. Raises OperatorError where none of them can run where it is."""
         first = asyncio.create_task(self._first.wait())
+        failing: asyncio.Task[OperatorError] | None = None
         try:
             for _ in range(count):
                 failing = asyncio.create_task(self._failures.get())
                 await asyncio.wait((first, failing), return_when=asyncio.FIRST_COMPLETED)
                 if first.done():
-                    failing.cancel()
                     return
                 failure = failing.result()
             raise failure
         finally:
-            first.cancel()
+            for waiting in (first, failing):
+                if waiting is not None:
+                    waiting.cancel()
 
     async def keep(self) -> None:
         """Follow the cluster: engines come with its places and go with them; those that die are started again."""
