@@ -177,7 +177,8 @@ def _requests(message: object) -> Any:
 
 async def _answer(reference: Any) -> Any:
     """What an actor answers, whichever way this process has joined its cluster."""
-    return await asyncio.wrap_future(reference.future())
+    # Shielded: Ray's client is not prepared for a future of its own that somebody has cancelled.
+    return await asyncio.shield(asyncio.wrap_future(reference.future()))
 
 
 if __name__ == "__main__":
