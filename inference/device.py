@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 from dataclasses import dataclass
@@ -46,8 +47,14 @@ class Device:
             torch.cuda.synchronize(self.where)
 
     def release_cache(self) -> None:
-        """Give memory of dropped tensors back to the device. Call it after the last reference is gone."""
+        """Give memory of dropped tensors back to the device. Call it after the last reference is gone.
+
+        It takes a quarter of a second. What it leaves is not looked at again before the next call: half a million
+        objects of the libraries stay for good, and a collection between two steps would look at all of them.
+        """
+        gc.unfreeze()
         gc.collect()
+        gc.freeze()
         if self.is_cuda:
             torch.cuda.empty_cache()
 
@@ -74,6 +81,8 @@ def choose(wanted: str, threads: int | None) -> Device:
     # Autotuning may choose another algorithm, with other last bits, on every start.
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
+    # What `release_cache` put aside goes with the rest: libraries take it for a leak else, and say so on stderr.
+    atexit.register(gc.unfreeze)
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
     if wanted == "cpu":

@@ -125,6 +125,7 @@ class Engine:
         except (OperatorError, TaskError) as error:
             # Jobs that need it will meet the same error and be answered; others can be painted.
             log.error("the default model cannot be loaded: %s", error)
+        self._store.device.release_cache()
         self._report.alive()
 
     def _work(self, batch: Batch) -> None:

@@ -76,6 +76,8 @@ class Store:
     """How each picture model is kept, to begin with."""
     _economies: dict[str, list[tuple[int, Policy]]] = field(default_factory=dict)
     """How, where the memory ran out: for pictures of so many pixels and more."""
+    _left: bool = False
+    """Whether something has left whose memory was not given back yet."""
     _without: set[str] = field(default_factory=set)
     """Decoders that are known not to load, so that it is said once."""
 
@@ -272,11 +274,18 @@ class Store:
             if not waiting:
                 break
             self._drop(waiting[0])
+            self._release()
+        self._release()
+
+    def _release(self) -> None:
+        """Give back the memory of what has left. A load that nothing leaves for need not wait for that."""
+        if self._left:
             self.device.release_cache()
-        self.device.release_cache()
+            self._left = False
 
     def _drop(self, key: str) -> None:
         del self._resident[key]
+        self._left = True
         log.info("%s leaves the device", key)
 
     def _fits(self, needed_bytes: int) -> bool:
