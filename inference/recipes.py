@@ -59,7 +59,7 @@ def recipe(request: Imagine, setup: Setup, scheduler: Any) -> dict[str, Any]:
         "checker": None if checker is None else {"name": checker.name, "hash": checker.hash},
         "device": _worked_on(setup.device, model.dtype),
         "policy": msgspec.to_builtins(model.policy),
-        "batch": setup.batch,
+        "batch": setup.batch if setup.filled else 1,
         "versions": versions(),
     }
 

@@ -112,6 +112,8 @@ class ModelEntry(PipelineEntry, frozen=True, kw_only=True, forbid_unknown_fields
     """Those of styles.toml that it knows; None for all."""
     batch: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
     """How many pictures one forward pass paints on a GPU, always: part of what makes a picture repeatable."""
+    cpu_batch: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
+    """How many share one on a CPU, at most, where that changes no bit and takes less time: for small models alone."""
     refiner: str | None = None
     upscaler: str | None = None
     checker: str | None = None

@@ -76,10 +76,7 @@ class Catalog:
         return tables[kind]
 
     def info(self, name: str, on_gpu: bool) -> ModelInfo:
-        """What members may ask of this model on a GPU, or on a CPU.
-
-        There every picture has a pass to itself: filling a batch up costs as much as painting.
-        """
+        """What members may ask of this model on a GPU, or on a CPU."""
         entry = self.models[name]
         return ModelInfo(
             name=name,
@@ -99,7 +96,7 @@ class Catalog:
             max_size=entry.max_size,
             max_pixels=entry.max_pixels,
             max_hires_pixels=entry.hires_pixels,
-            batch=entry.batch if on_gpu else 1,
+            batch=entry.batch if on_gpu else entry.cpu_batch,
             refiner=self._refiner(entry),
             upscale=self.upscalers[entry.upscaler].scale if entry.upscaler else 1,
             styles=self.styles[name],

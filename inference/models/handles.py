@@ -206,3 +206,5 @@ class Setup:
     device: Device
     batch: int
     """The canonical number of pictures in a pass (`painting.setups.canonical_batch`)."""
+    filled: bool = True
+    """Whether a pass of fewer is filled up to that. Where it is not, pictures do not depend on their number."""

@@ -16,7 +16,7 @@ from inference.catalog.entries import BUILT_IN_ANNOTATORS, Kind
 from inference.catalog.reading import Catalog
 from inference.device import Device, host_free_bytes, is_out_of_memory
 from inference.errors import OutOfMemory, UnavailableModel, WeightsError
-from inference.models import loaders, pipelines, placement, policy, threads
+from inference.models import loaders, pipelines, placement, policy, steadiness
 from inference.models.adapters import Adapter
 from inference.models.handles import (
     PictureAnnotator,
@@ -146,8 +146,7 @@ class Store:
         if tuple(wanted) == model.adapters.active:
             return
         model.adapters.switch(wanted)
-        if not self.device.is_cuda:
-            threads.steady(model.denoiser)
+        steadiness.steady([model.denoiser], self.device)
         self._resident[f"model {model.name}"].vram_bytes = device_bytes(model)
 
     def use_decoder(self, name: str, on_load: Callable[[], None]) -> PictureDecoder | None:
@@ -260,9 +259,7 @@ class Store:
         if loaded is None:
             self.device.release_cache()
             raise OutOfMemory("no_room", name=name)
-        if not self.device.is_cuda:
-            for network in loaded.modules:
-                threads.steady(network)
+        steadiness.steady(loaded.modules, self.device)
         vram_bytes = device_bytes(loaded)
         self._resident[key] = _Resident(model=loaded, vram_bytes=vram_bytes, host_bytes=plan.host_bytes)
         log.info("%s is resident with %.1f MB", key, vram_bytes / 1e6)

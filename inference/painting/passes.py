@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from inference.models import prompts
+from inference.models import neighbours, prompts
 from inference.models.handles import Setup
 from inference.painting import controlnet, decoding, inpainting, noise, samplers
 from inference.painting.inpainting import InpaintArea
@@ -54,6 +54,10 @@ class Pass:
         """`alive` is called before each work of a network that is no step."""
         self.size = setup.batch
         """The canonical number of pictures of a run."""
+        if not setup.filled and requests and requests[0].guidance <= 1:
+            # With one side alone CPUs take other ways for one picture than for several.
+            self.size = 1
+        self._filled = setup.filled
         self.scheduler: Any = None
         self._alive = alive
         self._model, self._refiner = setup.model, setup.refiner
@@ -74,12 +78,12 @@ class Pass:
         self._starts[job] = self._encoded(picture)
 
     def denoise(self, slots: list[Slot], after_step: AfterStep) -> torch.Tensor:
-        """The finished latents of these slots, in their order, followed by copies that only filled the batch.
+        """The finished latents of these slots, in their order, followed by copies that only filled the batch, if any.
 
         At most `size` of them. Whatever `after_step` raises ends the run.
         """
         first = slots[0].request
-        filled = slots + [slots[0]] * (self.size - len(slots))
+        filled = slots + [slots[0]] * (self.size - len(slots)) if self._filled else slots
         family, config = self._model.family, self._model.scheduler_config
         factor = self._model.pipeline.vae_scale_factor
         size = first.height // factor, first.width // factor
@@ -92,15 +96,16 @@ class Pass:
             self.scheduler = samplers.build(sampler, config, first.steps, segment.begin, segment.end, spacing)
             segment.pipeline.scheduler = self.scheduler
             latents = self._under_noise(filled, noises) if latents is None else latents
-            packed = segment.pipeline(
-                num_inference_steps=first.steps,
-                latents=family.latents.pack(latents).to(device=self._device.where, dtype=self._model.dtype),
-                generator=list(generators),
-                callback_on_step_end=self._between_steps(segment, filled, noises, after_step),
-                output_type="latent",
-                return_dict=False,
-                **{family.guidance: first.guidance, **segment.arguments},
-            )[0]
+            with neighbours.sharing(len(filled)):
+                packed = segment.pipeline(
+                    num_inference_steps=first.steps,
+                    latents=family.latents.pack(latents).to(device=self._device.where, dtype=self._model.dtype),
+                    generator=list(generators),
+                    callback_on_step_end=self._between_steps(segment, filled, noises, after_step),
+                    output_type="latent",
+                    return_dict=False,
+                    **{family.guidance: first.guidance, **segment.arguments},
+                )[0]
             latents = self._unpacked(packed, noises)
         assert latents is not None
         return latents

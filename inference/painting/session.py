@@ -4,7 +4,8 @@ How latents become clean is the pass's (`passes`); what becomes of the pictures,
 
 The bytes of a picture depend on its own request alone: its noise comes from its own seed, its words are encoded
 alone, every pass of the denoiser has the model's one canonical batch size (a smaller one is filled up with copies,
-a larger one is split), and it is decoded, checked and enlarged alone.
+a larger one is split) or computes each picture as if it were alone (`models.neighbours`), and it is decoded, checked
+and enlarged alone.
 """
 
 from __future__ import annotations

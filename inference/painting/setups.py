@@ -42,11 +42,15 @@ def load(request: Imagine, store: Store, on_load: Callable[[], None], on_adapt: 
         decoder=decoder,
         device=store.device,
         batch=canonical_batch(store.catalog, model.name, request.width, request.height, store.device),
+        filled=store.device.is_cuda or entry.cpu_batch == 1,
     )
 
 
 def canonical_batch(catalog: Catalog, name: str, width: int, height: int, device: Device) -> int:
-    """How many pictures of this size every pass of a model paints on this device, always: as its `Ready` says."""
+    """How many pictures of this size a pass of a model paints on this device, at most: as its `Ready` says.
+
+    On a card that is how many every pass paints; on a CPU, where copies cost as much as pictures, none is filled up.
+    """
     return catalog.info(name, on_gpu=device.is_cuda).canonical_batch(width, height)
 
 
