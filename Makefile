@@ -57,7 +57,8 @@ chromium:
 	@command -v chromium >/dev/null || { $(call debian,chromium fonts-dejavu-core fonts-noto-color-emoji fonts-noto-cjk); }
 
 bench: setup
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks --whole
+	$(BIN)/python -m benchmarks.charts
 
 bench-gpu: setup
 	@$(BIN)/python -m benchmarks.gpu $(if $(MODEL),--model $(MODEL))
