@@ -63,7 +63,7 @@ def png(image: Image.Image, texts: Mapping[str, str]) -> bytes:
     What fits Latin-1 is written as tEXt, everything else and XMP as iTXt (UTF-8), as readers of each expect.
 
     What Pillow's filters leave of a painted picture hardly repeats itself: to look for more than runs in it takes five
-    times as long and makes it no smaller (docs/performance.md).
+    times as long and makes it hardly smaller (docs/performance.md).
     """
     info = PngInfo()
     for keyword, text in texts.items():
