@@ -10,7 +10,7 @@ PYTHON := $(shell for name in python3.12 python3.11 python3 python; do \
 	$$name -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
 	&& { echo $$name; break; }; done)
 
-.PHONY: setup demo words test lint types unit bench bench-gpu faults sheet watermark-eval starter-eval starter clean chromium
+.PHONY: setup demo words test lint types unit bench bench-gpu similarity faults sheet watermark-eval starter-eval starter clean chromium
 
 setup: $(VENV)/.ready
 
@@ -57,10 +57,15 @@ chromium:
 	@command -v chromium >/dev/null || { $(call debian,chromium fonts-dejavu-core fonts-noto-color-emoji fonts-noto-cjk); }
 
 bench: setup
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks --whole
+	$(BIN)/python -m benchmarks.charts
 
 bench-gpu: setup
 	@$(BIN)/python -m benchmarks.gpu $(if $(MODEL),--model $(MODEL))
+
+# What smaller weights do to pictures: MODEL=sdxl for another model than the default.
+similarity: setup
+	@$(BIN)/python -m benchmarks.similarity $(if $(MODEL),--model $(MODEL))
 
 # Breaks bot, engine, disk and Discord in every way; SCENARIO="kill burst" SEED=7 for some of them from another seed.
 faults: setup

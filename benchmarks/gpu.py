@@ -19,6 +19,7 @@ from typing import Any
 
 import msgspec
 import torch
+from PIL import Image
 
 from benchmarks import timings
 from benchmarks.timings import Timing, timing
@@ -32,7 +33,8 @@ from inference.exchange.outputs import Files
 from inference.exchange.reports import Reporter
 from inference.families import FAMILIES
 from inference.models.store import Store
-from inference.protocol import Event, Failed, Imagine
+from inference.pictures import images
+from inference.protocol import Event, Failed, Imagine, Input, sha256_of
 from inference.tasks import imagine
 
 PROMPT = "a red house on a meadow at night"
@@ -99,11 +101,15 @@ def ways(entry: ModelEntry) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "compiled", {**WHOLE, "compile": True}
     if find_spec("xformers"):
         yield "xformers", {**WHOLE, "attention": "xformers"}
-    if find_spec("flash_attn") and denoiser.attention_backends:
+    if find_spec("flash_attn") and denoiser.attention_backends and not denoiser.masked_attention:
         yield "flash attention", {**WHOLE, "attention": "flash"}
     if find_spec("torchao"):
         yield "8-bit weights", {**WHOLE, "weights": "8bit"}
         yield "8-bit weights, one part at a time", {"offload": "model", "vae_tiling": False, "weights": "8bit"}
+        yield "fp8 weights", {**WHOLE, "weights": "fp8"}
+    if find_spec("bitsandbytes"):
+        yield "NF4 weights", {**WHOLE, "weights": "nf4"}
+        yield "NF4 weights, one part at a time", {"offload": "model", "vae_tiling": False, "weights": "nf4"}
 
 
 def _painted(known: Catalog, name: str, chosen: Device, pictures: int) -> tuple[list[float], int]:
@@ -121,6 +127,8 @@ def _painted(known: Catalog, name: str, chosen: Device, pictures: int) -> tuple[
 
 def _painting_s(entry: ModelEntry, name: str, number: int, store: Store, incoming: Path) -> float:
     """Seconds of one picture."""
+    filled = _filled(entry) if FAMILIES[entry.family].fills else {}
+    image, mask = [Input(sha256, entry.width, entry.height) for sha256 in filled] or (None, None)
     request = Imagine(
         job=number,
         model=name,
@@ -132,6 +140,8 @@ def _painting_s(entry: ModelEntry, name: str, number: int, store: Store, incomin
         sampler=entry.sampler,
         width=entry.width,
         height=entry.height,
+        image=image,
+        mask=mask,
     )
     events: list[Event] = []
     report = Reporter(events.append, Files(incoming))
@@ -139,11 +149,19 @@ def _painting_s(entry: ModelEntry, name: str, number: int, store: Store, incomin
     report.begin(request.job)
     began_s = time.perf_counter()
     with store.lease():
-        imagine.run([request], {}, store, report)
+        imagine.run([request], filled, store, report)
     report.close()
     if failed := [event for event in events if isinstance(event, Failed)]:
         raise RuntimeError(f"it was not painted: {failed[0].reason}")
     return time.perf_counter() - began_s
+
+
+def _filled(entry: ModelEntry) -> dict[str, bytes]:
+    """A picture of the model's size and a mask of its middle, by their hashes: for a model that does nothing else."""
+    size = entry.width, entry.height
+    mask = Image.new("L", size)
+    mask.paste(255, (size[0] // 4, size[1] // 4, size[0] * 3 // 4, size[1] * 3 // 4))
+    return {sha256_of(data): data for data in (images.png(Image.new("RGB", size, "grey"), {}), images.png(mask, {}))}
 
 
 if __name__ == "__main__":

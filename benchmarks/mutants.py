@@ -25,6 +25,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from bot.errors import MemberError, WorkFailed
 from bot.pictures import decoding
+from bot.pictures.profiles import D65, PRIMARIES, matrix, srgb
 from bot.pictures.workers import SENTENCES, Workshop
 
 Change = Callable[[random.Random, bytes], bytes]
@@ -88,13 +89,18 @@ def sound(kind: str, *, animated: bool = False) -> bytes:
     exif.get_ifd(0x8769)[0x9286] = b"UNICODE\0" + "a red house\nSteps: 8".encode("utf-16-be")
     texts = PngInfo()
     texts.add_text("parameters", "a red house\nSteps: 8", zip=True)
-    texts.add_itxt("workflow", "{}", zip=True)
+    texts.add_itxt(
+        "prompt", '{"1": {"class_type": "KSampler", "inputs": {"positive": ["1", 0], "steps": 8}}}', zip=True
+    )
+    profile = matrix(PRIMARIES[12], D65, srgb)
     options: dict[str, object] = {
-        "PNG": {"pnginfo": texts, "exif": exif, "icc_profile": bytes(500)},
-        "JPEG": {"exif": exif, "progressive": True, "comment": b"a comment", "icc_profile": bytes(500)},
-        "WEBP": {"exif": exif, "xmp": b"<x/>", "icc_profile": bytes(500)},
+        "PNG": {"pnginfo": texts, "exif": exif, "icc_profile": profile},
+        "JPEG": {"exif": exif, "progressive": True, "comment": b"a comment", "icc_profile": profile},
+        "WEBP": {"exif": exif, "xmp": b"<exif:UserComment>{}</exif:UserComment>", "icc_profile": profile},
         "GIF": {"comment": b"a comment"},
         "HEIF": {"exif": exif.tobytes()},
+        "AVIF": {"exif": exif, "icc_profile": profile},
+        "TIFF": {"icc_profile": profile, "compression": "tiff_lzw"},
     }.get(kind, {})  # type: ignore[assignment]
     if animated:
         options |= {"save_all": True, "append_images": [picture.rotate(90), picture.rotate(180)]}
@@ -117,7 +123,7 @@ async def _outcome(workshop: Workshop, folder: Path, data: bytes) -> str:
     file = folder / "upload"
     await asyncio.to_thread(file.write_bytes, data)
     try:
-        await workshop.uploads.run(decoding.texts, file, ("parameters",))
+        await workshop.uploads.run(decoding.recipe, file)
     except MemberError:
         pass  # reading it says the same
     except Exception as error:

@@ -1,7 +1,12 @@
-"""`python -m bot`: the composition root."""
+"""`python -m bot`: the composition root.
+
+python -m bot            run the bot
+python -m bot cluster    show the nodes and engines of the Ray cluster that it uses, and its queue
+"""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import logging
 import os
@@ -29,24 +34,47 @@ from bot.settings import Settings
 
 log = logging.getLogger(__name__)
 
+DATABASE = "easel.sqlite3"
+"""In the data folder."""
+
 CLOSE_WITHIN_S = 5.0
 """How long what is on its way to members may take at the end; the rest is delivered after the next start."""
 
 
-def main() -> int:
-    """Run the bot until it is told to stop; returns the exit status."""
+def main(arguments: Sequence[str] = ()) -> int:
+    """Run the bot until it is told to stop, or do what else is asked for; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m bot", description="Easel's bot.")
+    parser.add_argument("what", nargs="?", choices=["cluster"], help="show the Ray cluster and the queue, and end")
+    asked = parser.parse_args(arguments)
     # What Easel keeps is for its operator alone.
     os.umask(0o077)
     try:
         environ = settings.environment()
         read = settings.read(environ)
         logging.basicConfig(level=read.easel_log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        if asked.what == "cluster":
+            return _show_cluster(read)
         with folder.held(read.easel_data), words.speaking(read.easel_language):
             asyncio.run(_until_stopped(read, environ))
     except OperatorError as error:
         if str(error):
             print(f"easel: {error}", file=sys.stderr)
         return 2
+    return 0
+
+
+def _show_cluster(read: Settings) -> int:
+    """Print what the bot's cluster is and does, and the queue; returns the exit status."""
+    if read.cluster is None:
+        raise OperatorError("EASEL_ENGINE names no Ray cluster: the engines are on this machine (docs/scaling.md)")
+    # Imported here: it brings Ray, which the bot's own process is kept free of.
+    from bot.engine.cluster import showing
+
+    for line in showing.tables(read.cluster, read.easel_data):
+        print(line)
+    print()
+    for line in showing.queue(read.easel_data / DATABASE):
+        print(line)
     return 0
 
 
@@ -70,7 +98,7 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
         pictures.prepare()
     except OSError as error:
         raise OperatorError(f"cannot write the pictures in {read.easel_data}: {error.strerror or error}") from error
-    async with open_database(read.easel_data / "easel.sqlite3") as database:
+    async with open_database(read.easel_data / DATABASE) as database:
         jobs = Jobs(database, pictures)
         engine = factory.build(read, environ)
         background = Background()
@@ -146,4 +174,4 @@ def _for_the_operator(errors: BaseExceptionGroup[BaseException]) -> OperatorErro
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

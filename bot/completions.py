@@ -23,8 +23,22 @@ CHOICE_CHARS = 100
 
 
 async def models(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
-    """Models that paint."""
-    return _named(_ready(interaction).models, typed)
+    """Models that paint from words."""
+    return _named([model for model in _ready(interaction).models if not model.fills], typed)
+
+
+async def editors(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
+    """Models that paint a part of a picture anew, which all do: first those that do nothing else, then those that are
+    told what to do to a picture, which say so."""
+    models = sorted(_ready(interaction).models, key=lambda model: (not model.fills, not model.references))
+    by_instruction = {model.name for model in models if model.references}
+    told = say("edits by instruction")
+    return [
+        Choice(name=cards.shorten(f"{told} · {choice.name}", CHOICE_CHARS), value=choice.value)
+        if choice.value in by_instruction
+        else choice
+        for choice in _named(models, typed)
+    ]
 
 
 async def styles(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
@@ -71,6 +85,11 @@ async def axes(interaction: discord.Interaction, typed: str) -> list[Choice[str]
 async def upscalers(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
     """Upscalers."""
     return _named(_ready(interaction).upscalers, typed)
+
+
+async def restorers(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
+    """What makes faces anew."""
+    return _named(_ready(interaction).restorers, typed)
 
 
 async def describers(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:

@@ -8,14 +8,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import get_args
 
 from bot import cards, words
 from bot.database import insist
 from bot.delivery import Delivery
-from bot.engine.interface import Engine
+from bot.engine.interface import Engine, Lane
 from bot.errors import EngineDied, OperatorError
 from bot.job import Job
 from bot.jobs import MAX_ATTEMPTS, Jobs
@@ -34,7 +34,7 @@ REST_S = 1.0
 
 
 class Dispatcher:
-    """The lines in which every job waits and runs, one for each of the engine's lanes.
+    """The lines in which every job waits and runs: one before all lanes for what is quick, one before all others.
 
     `resume` once, then `run` for as long as the bot lives.
     """
@@ -52,7 +52,8 @@ class Dispatcher:
         self._engine = engine
         self._delivery = delivery
         self._pace = Pace()
-        self._lines = [Line(lane, delivery, self._pace, served or {}, clock) for lane in engine.lanes]
+        self._slow, self._quick = (Line(delivery, self._pace, served or {}, clock) for _ in range(2))
+        self._lines = (self._slow, self._quick)
 
     @property
     def ready(self) -> Ready:
@@ -111,29 +112,35 @@ class Dispatcher:
         """Run batch after batch until cancelled; what runs then goes back to the queue. Raises OperatorError."""
         async with asyncio.TaskGroup() as tasks:
             for line in self._lines:
-                tasks.create_task(self._work_off(line))
                 tasks.create_task(line.show_places())
-                tasks.create_task(line.watch())
+            tasks.create_task(self._use_lanes(tasks))
+
+    async def _use_lanes(self, tasks: asyncio.TaskGroup) -> None:
+        """Let every lane that there is, or comes, work its line off."""
+        used: Sequence[Lane] = ()
+        while True:
+            lanes = self._engine.lanes
+            for lane in (lane for lane in lanes if lane not in used):
+                line = self._quick if lane.quick else self._slow
+                tasks.create_task(line.watch(lane))
+                tasks.create_task(self._work_off(line, lane))
+            used = lanes
+            await self._engine.lanes_changed()
 
     def _line_for(self, job: Job) -> Line:
-        """Where a job waits: of the lanes that take it, before the one with the least to do."""
-        # A job that has ended the engine once runs alone: its neighbours would be blamed with it.
-        alone = job.attempts > 0
-        return min(
-            (line for line in self._lines if line.lane.takes(job.request, alone=alone)), key=lambda line: line.load
-        )
+        """Where a job waits. One that has ended the engine once runs alone: its neighbours would be blamed with it."""
+        return self._quick if job.request.quick and not job.attempts else self._slow
 
     def _take_out(self, job_id: int) -> None:
         """Let a job have no turn, wherever it stands."""
         for line in self._lines:
             line.take_out(job_id)
 
-    async def _work_off(self, line: Line) -> None:
-        """Run one line's batches for ever."""
-        while True:
-            batch = await line.next_batch()
+    async def _work_off(self, line: Line, lane: Lane) -> None:
+        """Run one batch of the line after the other on this lane, until it is gone for good."""
+        while batch := await line.next_batch(lane):
             try:
-                await self._run(batch, line)
+                await self._run(batch, line, lane)
             except EngineDied as error:
                 await self._give_back(batch, line, error)
             except asyncio.CancelledError:
@@ -149,7 +156,7 @@ class Dispatcher:
                     await self._end(Failed(job.id, "internal", because(BROKE)), line)
                 await asyncio.sleep(REST_S)
 
-    async def _run(self, batch: tuple[Job, ...], line: Line) -> None:
+    async def _run(self, batch: tuple[Job, ...], line: Line, lane: Lane) -> None:
         await insist(f"the start of {len(batch)} jobs", self._jobs.start, [job.id for job in batch])
         line.began()
         for job in batch:
@@ -160,7 +167,7 @@ class Dispatcher:
         if wanted:
             for request in wanted:
                 line.show(request.job)
-            async with aclosing(line.lane.run(wanted)) as events:
+            async with aclosing(lane.run(wanted)) as events:
                 async for event in events:
                     await self._handle(event, line)
         # What was cancelled in between and therefore not sent.

@@ -22,13 +22,22 @@ MODELS = r"HF_HOME|HF_HUB_CACHE|HUGGINGFACE_HUB_CACHE|HF_HUB_OFFLINE|TRANSFORMER
 
 EASEL = r"EASEL_(MODELS|DEVICE|VRAM_BUDGET_GB|THREADS|WATERMARK|C2PA_CERT|C2PA_KEY|LOG_LEVEL)"
 
+CLUSTER = r"RAY_\w+"
+"""How Ray is set up here, its own token included, without which nobody may join."""
+
 NEVER = r"TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD|\w*(TOKEN|SECRET|PASSWORD)\w*"
 """Whatever else admits it: the first lets a file of weights run code."""
 
 _ENGINE = re.compile("|".join((SYSTEM, DEVICE, MODELS, EASEL)))
+_CLUSTER = re.compile(CLUSTER)
 _NEVER = re.compile(NEVER, re.IGNORECASE)
 
 
 def of_engine(environ: Mapping[str, str]) -> dict[str, str]:
     """What the inference process gets."""
     return {name: value for name, value in environ.items() if _ENGINE.fullmatch(name) and not _NEVER.fullmatch(name)}
+
+
+def of_cluster(environ: Mapping[str, str]) -> dict[str, str]:
+    """What a process gets that stands here for an engine in a Ray cluster."""
+    return {name: value for name, value in environ.items() if _CLUSTER.fullmatch(name)} | of_engine(environ)

@@ -1,4 +1,4 @@
-"""The jobs of one lane of the engine, waiting or running: where each stands, when it is ready, what its card says."""
+"""The jobs of one kind of lanes, waiting or running: where each stands, when it is ready, what its card says."""
 
 from __future__ import annotations
 
@@ -22,25 +22,19 @@ SHOW_EVERY_S = 1.0
 
 
 class Line:
-    """A lane, the queue before it, and what runs in it. `show_places` and `watch` for as long as the bot lives."""
+    """A queue, the lanes that work it off, and what runs in them. `show_places`, and `watch` each lane, for as long as
+    the bot lives."""
 
-    def __init__(
-        self, lane: Lane, delivery: Delivery, pace: Pace, served: Mapping[int, float], clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, delivery: Delivery, pace: Pace, served: Mapping[int, float], clock: Callable[[], float]) -> None:
         """`served` tells when each member's last job was started."""
-        self.lane = lane
-        self.queue = Queue(lane.capacity, served, clock)
+        self.queue = Queue(served=served, clock=clock)
         self.running: dict[int, Running] = {}
         self._delivery = delivery
         self._pace = pace
         self._clock = clock
         self._moved = asyncio.Event()
-        self._away = False
-
-    @property
-    def load(self) -> tuple[bool, int]:
-        """The less, the sooner a new job has its turn: whether the lane is away, and how many jobs it has."""
-        return self._away, len(self.queue) + len(self.running)
+        self._lanes: list[Lane] = []
+        self._watched = False
 
     def put(self, job: Job) -> None:
         """Let a queued job wait for its turn."""
@@ -53,12 +47,25 @@ class Line:
         if (running := self.running.get(job_id)) is not None:
             running.cancelled = True
 
-    async def next_batch(self) -> tuple[Job, ...]:
-        """Wait for the lane and for jobs; those that are next count as running from here on."""
-        await self.lane.up()
-        batch = await self.queue.next_batch()
-        self.running |= {job.id: Running(job) for job in batch}
-        return batch
+    async def next_batch(self, lane: Lane) -> tuple[Job, ...]:
+        """Wait for the lane and for jobs; those that it is to run next count as running from here on.
+
+        Nothing where the lane is gone for good.
+        """
+        while await lane.up():
+            taking = asyncio.create_task(self.queue.next_batch(lane))
+            leaving = asyncio.create_task(lane.down())
+            try:
+                await asyncio.wait((taking, leaving), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                leaving.cancel()
+                if not taking.done():
+                    taking.cancel()
+            if taking.done():
+                batch = taking.result()
+                self.running |= {job.id: Running(job) for job in batch}
+                return batch
+        return ()
 
     def began(self) -> None:
         """Tell those that wait that the queue has moved."""
@@ -95,17 +102,24 @@ class Line:
             return cards.waiting(job, headline, place, None)
         # The others are all alike for this: one sum over each of thousands would cost more than it tells.
         ahead_s *= (place - 1) / max(len(self.queue), 1)
-        return cards.waiting(job, headline, place, self._clock() + running_s + ahead_s + own_s)
+        return cards.waiting(job, headline, place, self._clock() + self._wait_s(running_s + ahead_s) + own_s)
 
-    async def watch(self) -> None:
-        """Tell those that wait whenever the lane goes away or comes back."""
-        while True:
-            await self.lane.down()
-            self._away = True
+    async def watch(self, lane: Lane) -> None:
+        """Tell those that wait whenever the lane goes away or comes back, until it is gone for good."""
+        self._watched = True
+        self._lanes.append(lane)
+        while await lane.up():
             self._moved.set()
-            await self.lane.up()
-            self._away = False
+            await lane.down()
+            self.queue.forget(lane)
             self._moved.set()
+        self._lanes.remove(lane)
+        self._moved.set()
+
+    @property
+    def _away(self) -> bool:
+        """Whether there is no lane just now that would run a job."""
+        return self._watched and not any(lane.is_up for lane in self._lanes)
 
     async def show_places(self) -> None:
         """Bring the cards of the next jobs up to date whenever the queue has moved: places, and when they are ready."""
@@ -121,10 +135,16 @@ class Line:
             if self._away:
                 self._delivery.show(job, partial(cards.restarting, job))
                 continue
+            before_s, own_s = self._pace.seconds_of(ahead), self._pace.seconds_of([job.request])
             ahead.append(job.request)
-            seconds = self._pace.seconds_of(ahead)
-            ready_at = None if seconds is None else self._clock() + seconds
+            ready_at = None
+            if before_s is not None and own_s is not None:
+                ready_at = self._clock() + self._wait_s(before_s) + own_s
             self._delivery.show(job, partial(cards.waiting, job, place=place, ready_at=ready_at))
+
+    def _wait_s(self, work_s: float) -> float:
+        """How long so much work keeps those waiting that come after it: all lanes that are up share it."""
+        return work_s / max(sum(lane.is_up for lane in self._lanes), 1)
 
     def _requests(self) -> list[Request]:
         return [running.job.request for running in self.running.values()]

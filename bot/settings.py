@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,8 +14,16 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from bot.errors import OperatorError
 from bot.words.catalogues import ENGLISH, languages
+from inference.protocol import AUTO, devices
 
 DISCORD_API = "https://discord.com/api/v10"
+
+
+def _engine(text: str) -> str:
+    """The engine of this machine, or those of a Ray cluster: one made here, the one that runs here, one by address."""
+    if not re.fullmatch(r"local|ray:local|ray:auto|ray:[^:/\s]+:\d+|ray://\S+", text):
+        raise ValueError("set local, ray:local, ray:auto, ray:HOST:PORT or ray://HOST:PORT")
+    return text
 
 
 class Settings(BaseSettings):
@@ -25,12 +34,20 @@ class Settings(BaseSettings):
     discord_token: SecretStr
     discord_api_base: str = DISCORD_API
     easel_data: Path = Path("data")
-    easel_engine: Literal["local"] = "local"
+    easel_engine: Annotated[str, BeforeValidator(_engine)] = "local"
+    easel_device: Annotated[tuple[str, ...], BeforeValidator(devices), Field(validate_default=False)] = (AUTO,)
     easel_log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = "INFO"
     easel_engine_silence_s: Annotated[float, Field(gt=0)] = 300.0
     easel_language: str = ENGLISH
     easel_max_waiting: Annotated[int, Field(ge=1)] = 200
     easel_max_waiting_per_member: Annotated[int, Field(ge=1)] = 5
+
+    @property
+    def cluster(self) -> str | None:
+        """The address of the Ray cluster that the engines are in, as Ray has it, or `local`; None without one."""
+        if self.easel_engine.startswith("ray://"):
+            return self.easel_engine
+        return self.easel_engine.removeprefix("ray:") if self.easel_engine.startswith("ray:") else None
 
     @classmethod
     def settings_customise_sources(
@@ -70,7 +87,12 @@ def read(environ: Mapping[str, str]) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]).upper()
-        raise OperatorError(f"{name} is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}") from error
+        problem = first["msg"].removeprefix("Value error, ")
+        raise OperatorError(f"{name} is {first['input']!r}: {problem[0].lower()}{problem[1:]}") from error
+    if settings.cluster is not None and settings.easel_device not in ((AUTO,), ("cuda",), ("cpu",)):
+        raise OperatorError(
+            f"EASEL_DEVICE is {given['easel_device']!r}: a Ray cluster gives each engine its card, so set auto, or cpu"
+        )
     if settings.easel_language not in languages():
         known = ", ".join(languages())
         raise OperatorError(f"EASEL_LANGUAGE is {settings.easel_language!r}: choose one of {known}")

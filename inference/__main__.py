@@ -1,9 +1,11 @@
-"""`python -m inference`: the engine process, and the operator's two questions about models.
+"""`python -m inference`: the engine process, and what the operator does about models.
 
     python -m inference --fd N --data DIR     serve the bot over the inherited socket N, with pictures in this folder
     python -m inference --list                which models the catalogue has, and which are on this machine
     python -m inference --fetch NAME          download its weights from where the catalogue says, its partners' too
     python -m inference --fetch NAME@COMMIT   its weights alone, as they were in a commit of the hub
+    python -m inference --add PLACE           what this file or folder is; its entry goes into models.toml
+    python -m inference --convert PLACE       safetensors beside a pickle, or beside those of a folder
 
 Exit status: 0 when the bot hung up, 1 when the engine died and should be started again, 2 when the operator must act
 (one line on stderr says how).
@@ -20,7 +22,7 @@ from contextlib import closing
 from pathlib import Path
 
 from inference import settings
-from inference.catalog import fetching, reading, weights
+from inference.catalog import adding, fetching, headers, looking, reading, weights
 from inference.catalog.entries import Entry, FileEntry, ModelEntry, UpscalerEntry
 from inference.errors import DeviceLost, OperatorError, PeerBroken, SettingsError
 from inference.exchange.channel import Channel
@@ -29,14 +31,20 @@ from inference.protocol import INCOMING, PICTURES
 
 
 def main(arguments: list[str]) -> int:
-    """Run one of the three and return the exit status."""
+    """Run one of these and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m inference", description="Easel's inference process.")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--fd", type=int, help="serve the bot over this inherited socket")
     what.add_argument("--list", action="store_true", help="list what the catalogue has")
     what.add_argument("--fetch", metavar="NAME[@COMMIT]", help="download the weights of this entry")
+    what.add_argument("--add", type=Path, metavar="PLACE", help="write an entry for this file or folder of weights")
+    what.add_argument("--convert", type=Path, metavar="PLACE", help="make safetensors of pickled weights")
+    parser.add_argument("--name", help="what the entry is called; with --add")
+    parser.add_argument("--config", type=Path, metavar="DIR", help="its configurations, for odd sizes; with --add")
     parser.add_argument("--data", type=Path, metavar="DIR", help="the bot's data folder; needed with --fd")
     asked = parser.parse_args(arguments)
+    if asked.add is None and (asked.name or asked.config):
+        parser.error("--name and --config go with --add")
     # With it torch would run what is pickled into a file of weights.
     os.environ.pop("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", None)
     if asked.fetch is None:
@@ -47,7 +55,11 @@ def main(arguments: list[str]) -> int:
     try:
         configured = settings.read(os.environ)
         _log_to_stderr(configured.log_level)
+        if asked.convert is not None:
+            return _convert(asked.convert)
         known = reading.load(configured.models)
+        if asked.add is not None:
+            return _add(configured.models, known, asked.add, asked.name, asked.config)
         if asked.list:
             return _list(known)
         if asked.fetch is not None:
@@ -72,9 +84,9 @@ def _list(known: reading.Catalog) -> int:
         for name, entry in known.entries(kind).items():
             match entry:
                 case ModelEntry():
-                    family, source = str(entry.family), entry.path or entry.repo
+                    family, source = str(entry.family), entry.url or entry.path or entry.repo
                 case UpscalerEntry():
-                    family, source = str(entry.arch), entry.url or entry.path
+                    family, source = entry.arch or kind, entry.url or entry.path
                 case FileEntry():
                     family, source = kind, entry.url or entry.path
                 case _:
@@ -87,9 +99,37 @@ def _list(known: reading.Catalog) -> int:
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, (*widths, 0), strict=True)).rstrip())
+    for kind in reading.KINDS:
+        for name in known.entries(kind):
+            if (kind, name) not in defects and (reason := weights.reason(known, kind, name)) is not None:
+                print(f"[{kind}s.{name}] {reason}")
     for (kind, name), reason in defects.items():
         print(f"easel: [{kind}s.{name}] {reason}", file=sys.stderr)
     return 2 if defects else 0
+
+
+def _add(toml: Path, known: reading.Catalog, place: Path, name: str | None, config: Path | None) -> int:
+    """Say what lies there and write its entry, and return the exit status."""
+    pickled = None
+    if place.is_file() and place.suffix in headers.PICKLES:
+        # Imported here: torch takes seconds, and only a pickle needs it.
+        from inference.models import converting
+
+        pickled = converting.shapes(place)
+    found = looking.look(place, known, pickled, config)
+    called = adding.add(toml, found, name)
+    print(f"{found.place} is {found.words}: it is [{found.kind}s.{called}] in {toml} now")
+    return 0
+
+
+def _convert(place: Path) -> int:
+    """Print what was made of the pickles there, and return the exit status."""
+    # Imported here: torch takes seconds.
+    from inference.models import converting
+
+    for made in converting.convert(place):
+        print(made)
+    return 0
 
 
 def _fetch(known: reading.Catalog, wanted: str, log_level: str) -> None:

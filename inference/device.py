@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 from dataclasses import dataclass
@@ -46,8 +47,14 @@ class Device:
             torch.cuda.synchronize(self.where)
 
     def release_cache(self) -> None:
-        """Give memory of dropped tensors back to the device. Call it after the last reference is gone."""
+        """Give memory of dropped tensors back to the device. Call it after the last reference is gone.
+
+        It takes a quarter of a second. What it leaves is not looked at again before the next call: half a million
+        objects of the libraries stay for good, and a collection between two steps would look at all of them.
+        """
+        gc.unfreeze()
         gc.collect()
+        gc.freeze()
         if self.is_cuda:
             torch.cuda.empty_cache()
 
@@ -74,13 +81,15 @@ def choose(wanted: str, threads: int | None) -> Device:
     # Autotuning may choose another algorithm, with other last bits, on every start.
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
+    # What `release_cache` put aside goes with the rest: libraries take it for a leak else, and say so on stderr.
+    atexit.register(gc.unfreeze)
     if wanted == "auto":
-        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+        wanted = "cuda" if cards() else "cpu"
     if wanted == "cpu":
         memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         name = f"CPU ({torch.backends.cpu.get_cpu_capability()})"
         return Device(where=torch.device("cpu"), name=name, memory_bytes=memory_bytes)
-    here = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    here = cards()
     index = torch.device(wanted).index or 0
     if index >= here:
         raise DeviceError(f"EASEL_DEVICE={wanted}: torch sees {here} CUDA devices here; set EASEL_DEVICE=auto or cpu")
@@ -88,6 +97,11 @@ def choose(wanted: str, threads: int | None) -> Device:
     properties = torch.cuda.get_device_properties(device)
     torch.cuda.set_device(device)
     return Device(where=device, name=properties.name, memory_bytes=properties.total_memory)
+
+
+def cards() -> int:
+    """How many CUDA devices this machine has, as far as CUDA_VISIBLE_DEVICES lets them be seen."""
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def host_free_bytes() -> int:

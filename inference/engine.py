@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from inference import tasks
-from inference.catalog.entries import Kind
+from inference.catalog.fields import Kind
 from inference.catalog.reading import Catalog
-from inference.device import Device, is_out_of_memory
+from inference.device import Device, cards, is_out_of_memory
 from inference.errors import DeviceLost, OperatorError, OutOfMemory, PeerBroken, PeerGone, TaskError
 from inference.exchange import inputs
 from inference.exchange.channel import Channel
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 def readiness(catalog: Catalog, here: Mapping[Kind, Sequence[str]], device: Device) -> Ready:
     """What an engine can do on whose machine these entries of the catalogue can be used (`weights.inventory`)."""
-    abilities: dict[str, Any] = {"device": device.name}
+    abilities: dict[str, Any] = {"device": device.name, "cards": cards()}
     for task in tasks.discover().values():
         abilities |= task.abilities(catalog, here, device)
     return Ready(**abilities)
@@ -125,6 +125,7 @@ class Engine:
         except (OperatorError, TaskError) as error:
             # Jobs that need it will meet the same error and be answered; others can be painted.
             log.error("the default model cannot be loaded: %s", error)
+        self._store.device.release_cache()
         self._report.alive()
 
     def _work(self, batch: Batch) -> None:

@@ -6,15 +6,18 @@ import functools
 import json
 import math
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import msgspec
 import torch
 
-from inference.catalog.entries import DETECTOR_FILES, ControlEntry, FolderEntry
+from inference.catalog.entries import ControlEntry, FileEntry, FolderEntry, ModelEntry
+from inference.catalog.fields import DETECTOR_FILES
 from inference.device import Device
+from inference.models.adapters import Adapter
+from inference.models.embeddings import Embedding
 from inference.models.handles import (
     PictureAnnotator,
     PictureClassifier,
@@ -22,16 +25,28 @@ from inference.models.handles import (
     PictureDescriber,
     PictureModel,
     PictureRefiner,
+    PictureRestorer,
     PictureUpscaler,
     Setup,
 )
-from inference.protocol import Grid, Imagine, Request, SourceType
+from inference.networks.faces import DETECTOR
+from inference.protocol import Drawn, Grid, Imagine, Request, SourceType, tag_of
 
-LIBRARIES = ("torch", "diffusers", "transformers", "compel", "safetensors", "pillow", "peft", "realesrgan", "basicsr")
+LIBRARIES = (
+    *("torch", "diffusers", "transformers", "compel", "safetensors", "pillow", "peft"),
+    *("realesrgan", "basicsr", "spandrel"),
+)
+
+NEGATIVE = "Negative prompt:"
 
 
-def recipe(request: Imagine, setup: Setup, scheduler: Any) -> dict[str, Any]:
-    """Everything that decides the bytes of a job's pictures, as plain values that JSON and MessagePack can hold."""
+def recipe(
+    request: Imagine, setup: Setup, scheduler: Any, drawn: Drawn, embeddings: Sequence[Embedding]
+) -> dict[str, Any]:
+    """Everything that decides the bytes of a picture, as plain values that JSON and MessagePack can hold.
+
+    `drawn` is what it was painted from, `embeddings` those that its words name.
+    """
     model, upscaler, checker = setup.model, setup.upscaler, setup.checker
     config = {key: _plain(value) for key, value in scheduler.config.items() if not key.startswith("_")}
     return {
@@ -40,28 +55,51 @@ def recipe(request: Imagine, setup: Setup, scheduler: Any) -> dict[str, Any]:
             "name": model.name,
             **_source(model.entry),
             "revision": model.revision,
-            "variant": model.entry.variant,
+            "variant": model.assembly.variant,
             "hash": model_hash(model),
             "components": model.hashes,
+            **_named_beside(model.entry),
         },
         "refiner": None if setup.refiner is None else _refiner(setup.refiner),
         "scheduler": {"class": type(scheduler).__name__, "config": config},
-        "loras": [
-            {"name": adapter.name, "weight": adapter.weight, "hash": adapter.sha256[:10]}
-            for adapter in model.adapters.active
-        ],
+        "words": [{"prompt": drawn.prompt, "negative": drawn.negative}],
+        "loras": [_lora(adapter) for adapter in model.adapters.active],
+        "embeddings": [{"name": one.name, "hash": one.sha256[:10]} for one in embeddings],
         "control": None if setup.control is None else _control(setup.control),
         "annotator": None if setup.annotator is None else _annotator(setup.annotator),
         "upscaler": None
         if upscaler is None
-        else {"name": upscaler.name, "hash": upscaler.hash, "scale": upscaler.entry.scale},
+        else {"name": upscaler.name, "hash": upscaler.hash, "scale": upscaler.scale},
         # It changes no picture, but it decides whether there is one.
         "checker": None if checker is None else {"name": checker.name, "hash": checker.hash},
         "device": _worked_on(setup.device, model.dtype),
         "policy": msgspec.to_builtins(model.policy),
-        "batch": setup.batch,
+        "batch": setup.batch if setup.filled else 1,
         "versions": versions(),
     }
+
+
+def of_pictures(made_of: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The recipe of a job, from those of its pictures: where they differ it has what each of them was made of."""
+    of_one = ("loras", "embeddings")
+    words = [words for each in made_of for words in each["words"]]
+    whole = {**made_of[0], "words": words if len(_once(words)) > 1 else words[:1]}
+    if any(each[name] != whole[name] for each in made_of for name in of_one):
+        whole |= {name: _once(one for each in made_of for one in each[name]) for name in of_one}
+        whole["words"] = [{**each["words"][0], **{name: each[name] for name in of_one}} for each in made_of]
+    return whole
+
+
+def _once(values: Iterable[Any]) -> list[Any]:
+    found: list[Any] = []
+    for value in values:
+        found += [] if value in found else [value]
+    return found
+
+
+def _lora(adapter: Adapter) -> dict[str, Any]:
+    lora = {"name": adapter.name, "weight": adapter.weight, "hash": adapter.sha256[:10]}
+    return lora if adapter.words is None else {**lora, "words": adapter.words}
 
 
 def _refiner(refiner: PictureRefiner) -> dict[str, Any]:
@@ -70,8 +108,10 @@ def _refiner(refiner: PictureRefiner) -> dict[str, Any]:
 
 
 def _control(control: PictureControl) -> dict[str, Any]:
-    source = {"revision": control.revision, "hash": control.hash, "annotator": control.entry.annotator}
-    return {"name": control.name, **_source(control.entry), **source}
+    entry = control.entry
+    source = {"revision": control.revision, "hash": control.hash, "annotator": entry.annotator}
+    kind = {} if entry.mode is None else {"mode": entry.mode}
+    return {"name": control.name, **_source(entry), **source, **kind}
 
 
 def _annotator(annotator: PictureAnnotator) -> dict[str, Any]:
@@ -88,16 +128,38 @@ def table(request: Grid, cells: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def enlargement(request: Request, upscaler: PictureUpscaler, tile: int, device: Device) -> dict[str, Any]:
-    """The same for a picture that was enlarged in tiles of this side, 0 for none."""
-    files = [{"path": file.place, "url": file.url} for file in upscaler.entry.files]
+def enlargement(
+    request: Request,
+    upscaler: PictureUpscaler,
+    tile: int,
+    device: Device,
+    restored: tuple[PictureRestorer, int] | None = None,
+) -> dict[str, Any]:
+    """The same for a picture that was enlarged in tiles of this side, 0 for none, and in which so many faces were made
+    anew.
+    """
+    files = _files(upscaler.files)
     return {
         "request": _asked(request),
-        "model": {"name": upscaler.name, "files": files, "hash": upscaler.hash, "scale": upscaler.entry.scale},
+        "model": {"name": upscaler.name, "files": files, "hash": upscaler.hash, "scale": upscaler.scale},
         "tile": tile,
+        "restorer": None if restored is None else _restorer(*restored),
         "device": _worked_on(device, upscaler.dtype),
         "versions": versions(),
     }
+
+
+def _restorer(restorer: PictureRestorer, faces: int) -> dict[str, Any]:
+    source = {
+        "files": _files((restorer.entry,)),
+        "hash": restorer.hash,
+        "dtype": str(restorer.dtype).removeprefix("torch."),
+    }
+    return {"name": restorer.name, **source, "detector": DETECTOR, "faces": faces}
+
+
+def _files(files: Iterable[FileEntry]) -> list[dict[str, str | None]]:
+    return [{"path": file.place, "url": file.url} for file in files]
 
 
 def reading(request: Request, reader: PictureDescriber | PictureClassifier, device: Device) -> dict[str, Any]:
@@ -109,6 +171,11 @@ def reading(request: Request, reader: PictureDescriber | PictureClassifier, devi
         "device": _worked_on(device, reader.dtype),
         "versions": versions(),
     }
+
+
+def masking(request: Request) -> dict[str, Any]:
+    """The same for a mask that was drawn, and is shown on its picture."""
+    return {"request": _asked(request), "versions": versions()}
 
 
 def comparison(
@@ -128,7 +195,8 @@ def png_texts(request: Imagine, seed: int, index: int, made_of: dict[str, Any]) 
 
 def source_of(request: Imagine) -> SourceType:
     """Where a painted picture comes from."""
-    return "trainedAlgorithmicMedia" if request.image is None else "compositeWithTrainedAlgorithmicMedia"
+    from_nothing = request.image is None and not request.references
+    return "trainedAlgorithmicMedia" if from_nothing else "compositeWithTrainedAlgorithmicMedia"
 
 
 def recipe_text(made_of: dict[str, Any]) -> dict[str, str]:
@@ -163,19 +231,26 @@ def parameters(request: Imagine, made_of: Mapping[str, Any], seed: int) -> str:
     if request.variations:
         # The format has room for one variation; where there are several, the `easel` text holds them all.
         fields |= {"Variation seed": seed, "Variation seed strength": request.variations[-1].strength}
+    if request.clip_skip is not None:
+        fields["Clip skip"] = request.clip_skip
+    if embeddings := made_of["embeddings"]:
+        fields["TI hashes"] = ", ".join(f"{one['name']}: {one['hash']}" for one in embeddings)
     if loras := made_of["loras"]:
         fields["Lora hashes"] = ", ".join(f"{lora['name']}: {lora['hash']}" for lora in loras)
     if control := made_of["control"]:
         weight = request.control.weight if request.control else 0.0
         fields["ControlNet 0"] = f"Module: {control['annotator']}, Model: {control['name']}, Weight: {weight:g}"
+    # Readers that know no quotes take the last of two: a ControlNet has a model too.
+    fields |= {name: fields.pop(name) for name in ("Model hash", "Model")}
     fields["Version"] = f"easel {versions()['easel']}"
-    prompt, negative = request.drawn(seed)
+    (words,) = made_of["words"]
     # So that who pastes it into another tool gets the LoRAs as well.
-    lines = [" ".join([prompt, *(f"<lora:{lora['name']}:{lora['weight']:g}>" for lora in loras)])]
-    if negative:
-        lines.append(f"Negative prompt: {negative}")
+    tags = [tag_of(lora["name"], lora["weight"], lora.get("words")) for lora in loras]
+    lines = [" ".join([words["prompt"], *tags])]
+    if words["negative"]:
+        lines.append(f"Negative prompt: {words['negative']}")
     lines.append(", ".join(f"{name}: {_quoted(value)}" for name, value in fields.items()))
-    return "\n".join(lines)
+    return "\n".join(_labelled_once(lines))
 
 
 def model_hash(model: PictureModel) -> str:
@@ -198,7 +273,16 @@ def _asked(request: Request) -> dict[str, Any]:
 
 
 def _source(entry: FolderEntry) -> dict[str, str | None]:
-    return {"path": entry.path} if entry.repo is None else {"repo": entry.repo}
+    place, file = (entry.place, entry.file) if isinstance(entry, ModelEntry) else (entry.path, None)
+    if entry.repo is None:
+        return {"path": place}
+    return {"repo": entry.repo} if file is None else {"repo": entry.repo, "file": file}
+
+
+def _named_beside(entry: ModelEntry) -> dict[str, Any]:
+    """What else of an entry decides what is painted, where it says so."""
+    names = ("config", "vae", "parts", "base", "guidance_rescale")
+    return {name: value for name in names if (value := getattr(entry, name))}
 
 
 def _worked_on(device: Device, dtype: torch.dtype) -> dict[str, Any]:
@@ -220,6 +304,15 @@ def _version(library: str) -> str:
         return version(library)
     except PackageNotFoundError:
         return "unknown"
+
+
+def _labelled_once(lines: Sequence[str]) -> list[str]:
+    """The prompt, the negative prompt if there is one, and the rest. A label that a member wrote gets a backslash,
+    which tools read as the sign after it."""
+    prompt, *negatives, rest = lines
+    plain = NEGATIVE.replace(":", "\\:")
+    negatives = [NEGATIVE + each.removeprefix(NEGATIVE).replace(NEGATIVE, plain) for each in negatives]
+    return [prompt.replace(NEGATIVE, plain), *negatives, rest]
 
 
 def _quoted(value: Any) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from inference.errors import SettingsError
+from inference.protocol import AUTO, devices
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LOG_LEVEL = "INFO"
@@ -19,7 +19,7 @@ class Settings:
     models: Path
     """The catalogue, models.toml."""
     device: str
-    """`auto`, `cpu`, `cuda` or `cuda:N`."""
+    """`auto`, `cpu`, `cuda` or `cuda:N`; the first where several are named, of which the bot gives each process one."""
     vram_budget_bytes: int | None
     """How much of the device's memory resident weights may take; None leaves it to the store."""
     threads: int | None
@@ -36,9 +36,11 @@ def read(environment: Mapping[str, str]) -> Settings:
 
     Raises SettingsError, naming the variable, what it holds and what it may hold.
     """
-    device = environment.get("EASEL_DEVICE") or "auto"
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
-        raise SettingsError(f"EASEL_DEVICE={device!r} names no device: set auto, cpu, cuda or cuda:0, cuda:1 …")
+    wanted = environment.get("EASEL_DEVICE") or AUTO
+    try:
+        device = devices(wanted)[0]
+    except ValueError as error:
+        raise SettingsError(f"EASEL_DEVICE={wanted!r} {error}") from error
     log_level = (environment.get("EASEL_LOG_LEVEL") or LOG_LEVEL).upper()
     if log_level not in LOG_LEVELS:
         raise SettingsError(f"EASEL_LOG_LEVEL={log_level!r} is no level: set one of {', '.join(LOG_LEVELS)}")

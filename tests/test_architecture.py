@@ -42,7 +42,7 @@ LAYERS = {
         {"lines"},
         {"dispatcher"},
         {"admission"},
-        {"completions", "sources"},
+        {"completions", "paintings", "sources"},
         {"commands"},
         {"app"},
         {"__main__"},
@@ -124,7 +124,15 @@ def test_a_package_has_no_more_rooms_than_one_can_remember(package: str) -> None
 
 def test_the_bot_leaves_pictures_to_its_children() -> None:
     """What works on pixels is named where it is handed to a child, and called nowhere."""
-    work = {"decoding": {"read", "texts"}, "masks": {"prepare"}, "fitting": {"fit", "parts"}}
+    work = {
+        "decoding": {"read", "texts", "recipe"},
+        "texts": {"written"},
+        "colours": {"in_srgb"},
+        "profiles": {"of_file"},
+        "stealth": {"found", "cleared"},
+        "masks": {"prepare"},
+        "fitting": {"fit", "parts"},
+    }
     for name, file in modules("bot"):
         if name.removeprefix("pictures.") in work:
             continue
@@ -171,7 +179,8 @@ def test_only_a_familys_own_file_knows_it_by_its_name() -> None:
     """Elsewhere its record is asked: no table, no comparison and no class of diffusers that belongs to one."""
     owned = {family.pipeline for family in FAMILIES.values()}
     owned |= {family.refiner for family in FAMILIES.values() if family.refiner}
-    owned |= {family.control.pipeline for family in FAMILIES.values() if family.control}
+    controls = [family.control for family in FAMILIES.values() if family.control]
+    owned |= {control.pipeline for control in [*controls, *(control.union for control in controls if control.union)]}
     for name, file in modules("inference"):
         if room(name) == "families":
             continue

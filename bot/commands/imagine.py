@@ -9,7 +9,7 @@ from typing import Any
 import discord
 from discord import app_commands, ui
 
-from bot import cards, completions, forms, sources
+from bot import cards, completions, forms, paintings, sources
 from bot.admission import admission_of
 from bot.buttons import JobButton
 from bot.cards import Card
@@ -21,7 +21,7 @@ from bot.pictures.posted import Posted
 from bot.requests.numbers import number
 from bot.requests.painting import STRENGTH, Options, edited, new_seed, rerolled, resolve, varied
 from bot.sources import Source
-from bot.words import N_, say, say_many
+from bot.words import N_, say
 from inference.protocol import Imagine, Input
 
 VARIATIONS = 4
@@ -54,56 +54,12 @@ class Looks:
         )
         edges = [JobButton("compare", job.id, label=say("Show edges"))] if request.control else []
         more = [JobButton("reroll", job.id, label=say("Re-roll")), _edit(job), *edges, cards.delete(job)]
-        text = "\n".join([self.headline(request), *_drawn(request, job)])
-        return cards.result(job, text, facts(request), pictures, request.prompt, [upscale, vary, more])
-
-
-def _drawn(request: Imagine, job: Job) -> list[str]:
-    """What the wildcards of a finished job came to, picture by picture; nothing where there are none."""
-    lines = []
-    for index in range(len(job.pictures)):
-        prompt, negative = request.drawn(request.seed_of(index))
-        if (prompt, negative) != request.styled:
-            without = [say("without {words}", words=cards.plain(negative))] if negative else []
-            said = " · ".join([cards.plain(prompt), *without])
-            lines.append(f"{index + 1}. {said}" if request.count > 1 else said)
-    return lines
+        text = "\n".join([self.headline(request), *paintings.drawn(request, job)])
+        return cards.result(job, text, paintings.facts(request), pictures, request.prompt, [upscale, vary, more])
 
 
 def _edit(job: Job) -> JobButton:
     return JobButton("edit", job.id, label=say("Edit"))
-
-
-def facts(request: Imagine) -> str:
-    """What a Stable Diffusion user wants to know of a picture, in a line."""
-    hires, refiner, control = request.hires, request.refiner, request.control
-    said = [
-        _seed(request),
-        f"{request.width}x{request.height}",
-        say_many("{count} step", "{count} steps", request.steps),
-        request.sampler,
-        say("guidance {guidance}", guidance=request.guidance),
-        request.model,
-        refiner and say("refined by {refiner}", refiner=refiner.name),
-        request.style and cards.plain(request.style.title),
-        *(f"{lora.name} {lora.weight:g}" for lora in request.loras),
-        control and say("follows {control} {weight}", control=control.name, weight=control.weight),
-        request.image and say("from a picture, strength {strength}", strength=request.strength),
-        hires
-        and say(
-            "again at {width}x{height}, strength {strength}",
-            width=hires.width,
-            height=hires.height,
-            strength=hires.strength,
-        ),
-    ]
-    return " · ".join(fact for fact in said if fact)
-
-
-def _seed(request: Imagine) -> str:
-    if not request.variations:
-        return say("seed {seed}", seed=request.seed)
-    return say("seed {seed} varied {count}×", seed=request.seed, count=len(request.variations))
 
 
 def edit_form(job: Job) -> ui.Modal:
@@ -163,6 +119,7 @@ def reimagine_form(target: OfJob | OfMessage, prompt: str | None = None) -> ui.M
     control_image=N_("A picture whose lines to follow"),
     control=N_("How to follow it"),
     control_weight=N_("How closely to follow it: 0 not at all, 1 as trained"),
+    clip_skip=N_("Which of the text encoder's layers, from its end, is read: 2 for most models of anime"),
 )
 @app_commands.autocomplete(
     style=completions.styles,
@@ -196,6 +153,7 @@ async def imagine(
     control_image: discord.Attachment | None = None,
     control: str | None = None,
     control_weight: float | None = None,
+    clip_skip: int | None = None,
 ) -> None:
     """/imagine."""
     options = Options(
@@ -217,6 +175,7 @@ async def imagine(
         loras=lora,
         control=control,
         control_weight=control_weight,
+        clip_skip=clip_skip,
     )
     source = await sources.of_options(interaction, image, job, picture)
     await _paint(interaction, options, source, control_image)
@@ -247,7 +206,8 @@ async def vary(interaction: discord.Interaction, target: OfJob) -> None:
     job = await sources.job_of(interaction, target)
     admission = admission_of(interaction)
     count = min(VARIATIONS, admission.ready.max_count)
-    await admission.submit(interaction, varied(asked(job, Imagine), target.index, new_seed(), count), job.id)
+    request = varied(asked(job, Imagine), target.index, new_seed(), count, job.answer.drawn)
+    await admission.submit(interaction, request, job.id)
 
 
 async def reroll(interaction: discord.Interaction, target: OfJob) -> None:

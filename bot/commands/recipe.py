@@ -7,7 +7,7 @@ import contextlib
 import io
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import discord
 from discord import app_commands
@@ -20,24 +20,15 @@ from bot.errors import MemberError, WorkFailed
 from bot.job import Job
 from bot.pictures import decoding, downloads
 from bot.pictures.posted import Posted
+from bot.pictures.recipes import Recipe
 from bot.words import say
 from inference.protocol import sha256_of
 
 SHOWN_CHARS = 1800
-"""Discord takes 2000 in a message; the rest of a longer recipe is in the file."""
+"""Discord takes 2000 in a message, with whose it is; the rest of a longer recipe is in the file."""
 
 READ = 10
 """Of so many pictures of a message one may carry it."""
-
-CARRIERS: Mapping[str, str] = {
-    "easel": "Easel",
-    "prompt": "ComfyUI",
-    "workflow": "ComfyUI",
-    "invokeai_metadata": "InvokeAI",
-    "sd-metadata": "InvokeAI",
-    "Comment": "NovelAI",
-}
-"""Under which keyword which tool leaves its recipe, beside or instead of `parameters`."""
 
 
 @app_commands.context_menu(name="Show recipe")
@@ -93,22 +84,28 @@ async def _of_picture(interaction: discord.Interaction, picture: Posted) -> tupl
         for job in await admission.jobs.of_picture(sha256):
             if await may_see(interaction, job):
                 return await _of_job(admission, job, [made.sha256 for made in job.pictures].index(sha256))
-        return _of_texts(await admission.workshop.uploads.run(decoding.texts, file, ("parameters", *CARRIERS)))
+        told = await admission.workshop.uploads.run(decoding.recipe, file)
+    if told is None:
+        raise MemberError(
+            "This picture carries no recipe: the tool that made it left none, or somebody's program removed it."
+        )
+    return _of_file(told)
 
 
-def _of_texts(texts: Mapping[str, str]) -> tuple[str, list[discord.File]]:
-    whole = next((keyword for keyword in CARRIERS if keyword in texts), None)
-    if "parameters" in texts:
-        files = [_file("recipe.txt", texts["parameters"])] if len(texts["parameters"]) > SHOWN_CHARS else []
-        if whole == "easel":
-            files.append(_file("recipe.json", texts[whole]))
-        return _block(texts["parameters"]), files
-    if whole is not None:
-        said = say("Made with {tool}, whose recipe is in the file.", tool=CARRIERS[whole])
-        return said, [_file("recipe.json", texts[whole])]
-    raise MemberError(
-        "This picture carries no recipe: the tool that made it left none, or somebody's program removed it."
-    )
+def _of_file(recipe: Recipe) -> tuple[str, list[discord.File]]:
+    """What a file says, in words as far as they are understood, and whole in a file where that is more."""
+    files = []
+    if recipe.whole != recipe.words or len(recipe.words) > SHOWN_CHARS:
+        files.append(_file(f"recipe.{recipe.suffix}", recipe.whole))
+    if recipe.suffix == "json" and len(recipe.words) > SHOWN_CHARS:
+        files.append(_file("recipe.txt", recipe.words))
+    if not recipe.words:
+        return say("Made with {tool}, whose recipe is in the file.", tool=recipe.tool or ""), files
+    if recipe.tool is None:
+        whose = say("Made with another tool, as the file says:")
+    else:
+        whose = say("Made with {tool}, as the file says:", tool=recipe.tool)
+    return f"{whose}\n{_block(recipe.words)}", files
 
 
 def _block(text: str) -> str:

@@ -38,7 +38,8 @@ class Looks:
         """The enlarged picture."""
         request = asked(job, Upscale)
         denoise = [] if request.denoise is None else [say("denoise {denoise}", denoise=request.denoise)]
-        facts = " · ".join([f"{request.factor}x", request.model, *denoise])
+        faces = [] if request.faces is None else [say("faces by {restorer}", restorer=request.faces)]
+        facts = " · ".join([f"{request.factor}x", request.model, *denoise, *faces])
         text = self.headline(request)
         return cards.result(job, text, facts, pictures, text.strip("*"), [[*_describe(job), cards.delete(job)]])
 
@@ -55,9 +56,11 @@ def _describe(job: Job) -> list[JobButton]:
     factor=N_("How many times as wide and high"),
     upscaler=N_("Which upscaler"),
     denoise=N_("How much of the picture's grain to smooth away, 0 to 1 (some upscalers only)"),
+    faces=N_("What makes the faces anew"),
 )
 @app_commands.choices(factor=[Choice(name=f"{factor}x", value=factor) for factor in FACTORS])
 @app_commands.autocomplete(upscaler=completions.upscalers)
+@app_commands.autocomplete(faces=completions.restorers)
 @app_commands.autocomplete(job=completions.jobs_with_pictures)
 async def upscale(
     interaction: discord.Interaction,
@@ -67,10 +70,11 @@ async def upscale(
     factor: int | None = None,
     upscaler: str | None = None,
     denoise: app_commands.Range[float, 0.0, 1.0] | None = None,
+    faces: str | None = None,
 ) -> None:
     """/upscale."""
     source = await sources.needed(interaction, image, job, picture)
-    await _enlarge(interaction, source, upscaler, factor, denoise)
+    await _enlarge(interaction, source, upscaler, factor, denoise, faces)
 
 
 async def enlarge(interaction: discord.Interaction, target: OfJob) -> None:
@@ -91,11 +95,12 @@ async def _enlarge(
     upscaler: str | None = None,
     factor: int | None = None,
     denoise: float | None = None,
+    faces: str | None = None,
 ) -> None:
     admission = admission_of(interaction)
 
     def build(image: Input) -> Upscale:
-        return tools.upscale(image, admission.ready, upscaler=upscaler, factor=factor, denoise=denoise)
+        return tools.upscale(image, admission.ready, upscaler=upscaler, factor=factor, denoise=denoise, faces=faces)
 
     await admission.submit_on(interaction, {"image": source.picture}, build, parent_id=source.parent_id)
 

@@ -11,22 +11,31 @@ from inference.protocol import Event, Ready, Request
 class Lane(Protocol):
     """One way through the engine: what goes this way does not wait for what goes another.
 
-    Either it answers or it is away; then it comes back by itself, and the other lanes need not have noticed.
+    Either it answers or it is away; then it comes back by itself, unless it is gone for good, and the other lanes need
+    not have noticed.
     """
 
     @property
     def name(self) -> str:
         """What the log calls it; no other lane of its engine is called so."""
 
-    def takes(self, request: Request, *, alone: bool) -> bool:
-        """Whether this is a way for the request; `alone` where nothing else may be at work beside it: it has ended
-        an engine before."""
+    @property
+    def quick(self) -> bool:
+        """Whether it is for quick requests, which run between the steps of those of another lane, or for all others
+        and for quick ones that must run alone."""
+
+    @property
+    def is_up(self) -> bool:
+        """Whether requests can be run now."""
+
+    def takes(self, request: Request) -> bool:
+        """Whether the request goes this way as well as any other: it can be run here, or nowhere."""
 
     def capacity(self, request: Request) -> int:
         """How many places the forward pass of a request like this one has here."""
 
-    async def up(self) -> None:
-        """Wait until requests can be run."""
+    async def up(self) -> bool:
+        """Wait until requests can be run; False where they never will be again."""
 
     async def down(self) -> None:
         """Wait until none can; returns at once while the lane is away."""
@@ -43,11 +52,14 @@ class Engine(Protocol):
 
     @property
     def lanes(self) -> Sequence[Lane]:
-        """The ways through it, always the same ones. Every request has one at least, also where it runs alone."""
+        """The ways through it that there are now."""
+
+    async def lanes_changed(self) -> None:
+        """Wait until there are other lanes than when this returned last, or than at the start. For one who waits."""
 
     @property
     def ready(self) -> Ready:
-        """What the engine can do, as it said when it was started last."""
+        """What can be done on one lane or another; what it was last, where all are away."""
 
     async def start(self) -> None:
         """Start, and return once it is ready. Raises OperatorError where it never will be, else EngineDied."""

@@ -1,72 +1,59 @@
-"""The engine of one process on this machine: one lane for what takes its time, one for what is quick."""
+"""The engine of this machine: one inference process on each of the devices that the operator named."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bot.engine.fleet import Fleet
 from bot.engine.process import InferenceProcess
-from inference.protocol import Event, Imagine, Ready, Request
+from bot.errors import EngineDied
+from inference.protocol import AUTO
+
+log = logging.getLogger(__name__)
 
 
-class LocalEngine:
-    """One inference process, which runs quick requests between the steps of slow ones."""
+class LocalEngine(Fleet):
+    """One process for each device; where those are not named, for each card of the machine."""
 
-    def __init__(self, environ: Mapping[str, str], data: Path, silence_s: float) -> None:
-        """As for InferenceProcess."""
-        self._process = InferenceProcess(environ, data, silence_s)
-        self.lanes = (ProcessLane("slow", self._process, quick=False), ProcessLane("quick", self._process, quick=True))
-
-    @property
-    def ready(self) -> Ready:
-        """What the process can do."""
-        return self._process.ready
+    def __init__(self, environ: Mapping[str, str], data: Path, silence_s: float, devices: Sequence[str]) -> None:
+        """As for InferenceProcess; `devices` as `protocol.devices` has them."""
+        super().__init__()
+        self._environ = environ
+        self._data = data
+        self._silence_s = silence_s
+        self._devices = tuple(devices)
+        self._processes: list[InferenceProcess] = []
 
     async def start(self) -> None:
-        """Start the process; returns once it is ready."""
-        await self._process.start()
+        """Start all processes; returns once they are ready. How many cards there are says the first one."""
+        first = self._process(self._devices[0])
+        if self._devices == (AUTO,):
+            await first.start()
+            # The first has taken the first card. A broken one of the others does not keep those that work from it.
+            others = [self._process(f"cuda:{number}") for number in range(1, first.ready.cards)]
+            for died in await asyncio.gather(*(other.start() for other in others), return_exceptions=True):
+                if isinstance(died, EngineDied):
+                    log.error("%s; it will be tried again", died)
+                elif died is not None:
+                    raise died
+            return
+        others = [self._process(device) for device in self._devices[1:]]
+        await asyncio.gather(*(process.start() for process in (first, *others)))
 
     async def keep(self) -> None:
-        """Start the process again whenever it has died."""
-        await self._process.keep()
+        """Start each process again whenever it has died."""
+        async with asyncio.TaskGroup() as tasks:
+            for process in self._processes:
+                tasks.create_task(process.keep())
 
-    async def cancel(self, job_id: int) -> None:
-        """Ask for a job to be stopped."""
-        await self._process.cancel(job_id)
-
-    async def close(self) -> None:
-        """Stop the process."""
-        await self._process.close()
-
-
-class ProcessLane:
-    """One way through a process, which goes away and comes back with it."""
-
-    def __init__(self, name: str, process: InferenceProcess, *, quick: bool) -> None:
-        """`quick` where it is for requests that run between the steps of others."""
-        self.name = name
-        self._process = process
-        self._quick = quick
-
-    def takes(self, request: Request, *, alone: bool) -> bool:
-        """What must run alone goes after the slow ones, between whose steps it would run otherwise."""
-        return self._quick is (request.quick and not alone)
-
-    def capacity(self, request: Request) -> int:
-        """As the request's model has it for pictures of its size; what is not painted has each pass to itself."""
-        model = self._process.ready.model(request.model)
-        if model is None or not isinstance(request, Imagine):
-            return 1
-        return model.canonical_batch(request.width, request.height)
-
-    async def up(self) -> None:
-        """Wait until the process is ready."""
-        await self._process.up()
-
-    async def down(self) -> None:
-        """Wait until the process is dead."""
-        await self._process.ended()
-
-    def run(self, requests: Sequence[Request]) -> AsyncGenerator[Event, None]:
-        """Run the requests in the process, whatever goes the other way meanwhile."""
-        return self._process.run(requests)
+    def _process(self, device: str) -> InferenceProcess:
+        """One more process, on this device."""
+        name = f"engine {len(self._processes) + 1} ({device})"
+        environ = {**self._environ, "EASEL_DEVICE": device}
+        process = InferenceProcess(environ, self._data, self._silence_s, name=name)
+        self._processes.append(process)
+        self.add(process)
+        return process

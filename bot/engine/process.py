@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import socket
-import sys
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from bot import environment
+from bot.engine.link import Link
 from bot.errors import EngineDied, OperatorError
 from bot.waits import growing
 from inference.protocol import (
@@ -27,7 +25,6 @@ from inference.protocol import (
     Message,
     Ready,
     Request,
-    frame_bytes,
     pack,
     unpack_event,
 )
@@ -36,9 +33,6 @@ log = logging.getLogger(__name__)
 
 READY_WITHIN_S = 300
 """Longest wait for the first event: importing torch from a cold, slow disk takes minutes at worst."""
-
-STOP_WITHIN_S = 10
-"""How long an engine that was hung up on, or hung up itself, may take to end before it is killed."""
 
 RESTART_AFTER_S = (1.0, 5.0, 30.0)
 """Waits before a process that has died is started again; the last one repeats."""
@@ -56,15 +50,28 @@ class InferenceProcess:
     time; what is quick does not wait then for what is slow.
     """
 
-    def __init__(self, environ: Mapping[str, str], data: Path, silence_s: float) -> None:
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        data: Path,
+        silence_s: float,
+        *,
+        name: str = "the inference process",
+        program: Sequence[str] = ("inference",),
+        admitted: Callable[[Mapping[str, str]], dict[str, str]] = environment.of_engine,
+    ) -> None:
         """`data` is the folder in which pictures are exchanged. An engine that works and gives no sign of life for
-        `silence_s` is ended, one that loads a model after LOADING_PATIENCE times as long."""
-        self._environ = environment.of_engine(environ)
+        `silence_s` is ended, one that loads a model after LOADING_PATIENCE times as long.
+
+        `name` is what the log calls it, `program` the module that it runs and what that is told besides socket and
+        folder; of the environment it gets what is `admitted`.
+        """
+        self.name = name
+        self._environ = admitted(environ)
         self._data = data
+        self._program = tuple(program)
         self._silence_s = silence_s
-        self._process: asyncio.subprocess.Process | None = None
-        self._reader: asyncio.StreamReader | None = None
-        self._writer: asyncio.StreamWriter | None = None
+        self._link = Link(name)
         self._ready: Ready | None = None
         self._up = asyncio.Event()
         self._ended: asyncio.Future[EngineDied] | None = None
@@ -79,8 +86,13 @@ class InferenceProcess:
     def ready(self) -> Ready:
         """What it can do, as it said when it was started last."""
         if self._ready is None:
-            raise RuntimeError("the inference process has not been started")
+            raise RuntimeError(f"{self.name} has not been started")
         return self._ready
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it is ready now."""
+        return self._up.is_set()
 
     async def up(self) -> None:
         """Wait until the process is ready."""
@@ -89,50 +101,45 @@ class InferenceProcess:
     async def ended(self) -> EngineDied:
         """Wait until the process that was started last is dead; returns why, also where it died long ago."""
         if self._ended is None:
-            raise RuntimeError("the inference process has not been started")
+            raise RuntimeError(f"{self.name} has not been started")
         return await asyncio.shield(self._ended)
 
     async def start(self) -> None:
-        """Start the process and wait for its `Ready`. Raises EngineDied where it dies before.
+        """Start the process and wait for its `Ready`. Raises EngineDied where it dies before; `keep` then goes on.
 
         Raises OperatorError without a message where it ended with status 2: it has said why on stderr itself.
         """
-        ours, theirs = socket.socketpair()
-        with theirs:
-            try:
-                self._process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-m", "inference", "--fd", str(theirs.fileno()), "--data", str(self._data)),
-                    pass_fds=(theirs.fileno(),),
-                    env=self._environ,
-                    stdin=asyncio.subprocess.DEVNULL,
-                    # A Ctrl-C in the terminal is the bot's to handle: it closes the engine in its own time.
-                    start_new_session=True,
-                )
-            except OSError as error:
-                ours.close()
-                raise EngineDied(f"the inference process cannot be started: {error}") from error
-        self._reader, self._writer = await asyncio.open_connection(sock=ours)
+        self._ended = asyncio.get_running_loop().create_future()
+        try:
+            event = await self._first_event()
+        except EngineDied as died:
+            self._ended.set_result(died)
+            raise
+        self._ready = event
+        self._begun.clear()
+        self._loading = True  # it warms up
+        self._heard()
+        self._tasks = [asyncio.create_task(self._listen(self._ended)), asyncio.create_task(self._watch())]
+        self._up.set()
+        log.info("%s is ready on %s: %s", self.name, event.device, ", ".join(model.name for model in event.models))
+
+    async def _first_event(self) -> Ready:
+        """Start the process and let it introduce itself. Raises as `start`."""
+        await self._link.open(("-m", *self._program, "--data", str(self._data)), self._environ)
         try:
             async with asyncio.timeout(READY_WITHIN_S):
                 event = await self._receive()
         except TimeoutError as error:
             await self._reap()
-            raise EngineDied(f"the inference process said nothing for {READY_WITHIN_S} s") from error
+            raise EngineDied(f"{self.name} said nothing for {READY_WITHIN_S} s") from error
         except EngineDied:
             if await self._reap() == 2:
                 raise OperatorError("") from None
             raise
         if not isinstance(event, Ready):
             await self._reap()
-            raise EngineDied("the inference process did not begin with Ready")
-        self._ready = event
-        self._begun.clear()
-        self._loading = True  # it warms up
-        self._heard()
-        self._ended = asyncio.get_running_loop().create_future()
-        self._tasks = [asyncio.create_task(self._listen(self._ended)), asyncio.create_task(self._watch())]
-        self._up.set()
-        log.info("engine ready on %s: %s", event.device, ", ".join(model.name for model in event.models))
+            raise EngineDied(f"{self.name} did not begin with Ready")
+        return event
 
     async def keep(self) -> None:
         """Start it again whenever it has died, be it at work or idle, until cancelled. Raises as `start` where that
@@ -164,9 +171,16 @@ class InferenceProcess:
                 self._quick.discard(request.job)
 
     async def cancel(self, job_id: int) -> None:
-        """Ask for a job to be stopped; its final event tells whether that came in time."""
+        """Ask for a job to be stopped; its final event tells whether that came in time. An unknown one is no error."""
         with contextlib.suppress(EngineDied):  # then its jobs go back to the queue, where they can be cancelled
             await self._send(Cancel(job_id))
+
+    async def end(self) -> None:
+        """Hang up, and wait until the process is gone: its runs hear of that as of any other death."""
+        if self._up.is_set():
+            self._link.hang_up()
+            await self.ended()
+        await self.close()
 
     async def close(self) -> None:
         """Hang up, which ends the process, and wait until it is gone."""
@@ -204,16 +218,16 @@ class InferenceProcess:
             await asyncio.sleep(min(WATCH_EVERY_S, self._silence_s / 4))
             silent_s = asyncio.get_running_loop().time() - self._heard_at
             patience_s = self._silence_s * (LOADING_PATIENCE if self._loading else 1)
-            if self._runs and silent_s > patience_s and self._process is not None:
-                log.error("the inference process gave no sign of life for %.0f s and is ended", silent_s)
-                self._kill(self._process)
+            if self._runs and silent_s > patience_s:
+                log.error("%s gave no sign of life for %.0f s and is ended", self.name, silent_s)
+                self._link.kill()
                 return
 
     def _note(self, event: Event) -> None:
         self._heard()
         match event:
             case Ready():
-                raise EngineDied("the inference process said Ready twice")
+                raise EngineDied(f"{self.name} said Ready twice")
             case Alive():
                 self._loading = event.loading
                 return
@@ -234,44 +248,20 @@ class InferenceProcess:
         return frozenset(self._begun & self._quick or self._begun)
 
     async def _send(self, message: Message) -> None:
-        if self._writer is None or not self._up.is_set():
-            raise EngineDied("the inference process is not running")
+        if not self._up.is_set():
+            raise EngineDied(f"{self.name} is not running")
         try:
-            self._writer.write(pack(message))
-            await self._writer.drain()
-        except OSError as error:
-            raise EngineDied("the inference process hung up", self._at_work()) from error
+            await self._link.send(pack(message))
+        except EngineDied as died:
+            raise EngineDied(str(died), self._at_work()) from died
 
     async def _receive(self) -> Event:
-        if self._reader is None:
-            raise EngineDied("the inference process is not running")
+        payload = await self._link.receive()
         try:
-            header = await self._reader.readexactly(4)
-            return unpack_event(await self._reader.readexactly(frame_bytes(header)))
-        except (asyncio.IncompleteReadError, OSError) as error:
-            raise EngineDied("the inference process hung up") from error
+            return unpack_event(payload)
         except (ValueError, msgspec.MsgspecError) as error:
-            raise EngineDied(f"the inference process sent what nobody can read: {error}") from error
+            raise EngineDied(f"{self.name} sent what nobody can read: {error}") from error
 
     async def _reap(self) -> int | None:
-        """Hang up and wait for the process's end, forcing it where it takes too long; returns its exit status."""
-        writer, process = self._writer, self._process
         self._up.clear()
-        self._reader = self._writer = self._process = None
-        if writer is not None:
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
-        if process is None:
-            return None
-        try:
-            async with asyncio.timeout(STOP_WITHIN_S):
-                return await process.wait()
-        except TimeoutError:
-            self._kill(process)
-            return await process.wait()
-
-    @staticmethod
-    def _kill(process: asyncio.subprocess.Process) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, 9)
+        return await self._link.reap()

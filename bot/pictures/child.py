@@ -14,6 +14,7 @@ import resource
 import signal
 import sys
 import warnings
+from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
@@ -40,8 +41,7 @@ def main() -> None:
     # This process is ours alone, and nobody reads what a library has to say about a hostile file.
     warnings.simplefilter("ignore")
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    # What a library prints is no answer.
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    _silence_libraries()
     while (payload := _next(sys.stdin.buffer)) is not None:
         _allow_seconds(limits.cpu_s)
         answers.write(_packed(_answer(payload)))
@@ -63,6 +63,15 @@ def _confine(limits: Limits) -> None:
     if sys.platform == "linux":
         # Ends with the bot in the middle of a call as well; between two calls it ends with its input.
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _silence_libraries() -> None:
+    """What they print is no answer, and what a hostile file makes them print is nobody's to read in the bot's log.
+    Python's own last words go there as before."""
+    sys.stderr = os.fdopen(os.dup(sys.stderr.fileno()), "w", buffering=1)
+    with Path(os.devnull).open("wb") as nowhere:
+        for printed in (1, 2):
+            os.dup2(nowhere.fileno(), printed)
 
 
 def _allow_seconds(more_s: int) -> None:

@@ -1,6 +1,6 @@
-"""What the file of a picture consists of, read before any decoder sees it: chunks, segments, texts.
+"""What the file of a picture consists of, read before any decoder sees it: chunks, segments, texts, profiles.
 
-Only bytes are looked at here, never pixels, and what is looked at is bounded.
+Only bytes are looked at here, never pixels, and what is looked at is bounded. What texts mean is for `recipes`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,17 @@ MAX_SCANS = 100
 MAX_TEXT_BYTES = 4 * 2**20
 """Of all texts of a picture; the longest recipes have a tenth of that."""
 
+MAX_PROFILE_BYTES = 4 * 2**20
+"""Of a colour profile: those of printers, the largest, have half of that."""
+
 PNG = b"\x89PNG\r\n\x1a\n"
+JPEG = b"\xff\xd8"
+
+MORE = (
+    *(part * 64 for part in (b"\x5a\xa5\x36\xc9", b"\x91\x2e\x7b\xe4", b"\0")),
+    b"".join(bytes((0xFF, 0xD0 + number)) + b"\x91\x2e\x7b\xe4\x5a\xa5\x36\xc9" * 8 for number in range(8)),
+)
+"""What could be pixels of a JPEG, were any missing: of these, one is seen. The last is for those that are divided."""
 
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd8]")
 _SCAN, _END = 0xDA, 0xD9
@@ -35,14 +45,19 @@ def check(data: bytes) -> None:
     end = _end(data)
     if end is not None and data[end:].strip(b"\0\r\n \t"):
         raise MemberError("This file holds more than its picture: save the picture again and upload that.")
-    if data.startswith(b"\xff\xd8") and _too_many_scans(data):
+    if data.startswith(JPEG) and sum(marker == _SCAN for marker in _markers(data)) > MAX_SCANS:
         raise MemberError.of(because("upload_scans", most=MAX_SCANS))
 
 
 def bare(data: bytes) -> bytes:
-    """The file without what no pixel needs, where that could keep it from being read: a PNG without its texts, its
-    colour profile and its further frames. Browsers show such pictures whatever is wrong in there. Which colour is
-    transparent, and how the camera was held, stays."""
+    """The file as a decoder can take it: without what no pixel needs, where that could keep it from being read, and
+    with its end.
+
+    A PNG loses its texts, its colour profile and its further frames: browsers show such pictures whatever is wrong in
+    there. Which colour is transparent, and how the camera was held, stays.
+    """
+    if data.startswith(JPEG):
+        return ended(data) if lacks_end(data) else data
     if not data.startswith(PNG):
         return data
     kept = [PNG]
@@ -57,6 +72,38 @@ def bare(data: bytes) -> bytes:
         rest = end
     # What is no whole chunk is the decoder's to judge.
     return b"".join((*kept, data[rest:]))
+
+
+def lacks_end(data: bytes) -> bool:
+    """Whether this is a JPEG that does not say where it ends."""
+    return data.startswith(JPEG) and _END not in _markers(data)
+
+
+def ended(data: bytes, more: bytes = b"") -> bytes:
+    """A JPEG that `lacks_end` with one, and before it what could be pixels: it makes no difference where all are there
+    already."""
+    # Half of the end, then what a download that broke off left empty; of which a byte of ones that belongs to a picture
+    # keeps one zero.
+    body = data.removesuffix(b"\xff").rstrip(b"\0")
+    return b"".join((body, b"\0" if body.endswith(b"\xff") else b"", more, bytes((0xFF, _END))))
+
+
+def before_pixels(data: bytes) -> dict[bytes, bytes]:
+    """What a PNG says of its pixels before they come, by kind; without what is damaged."""
+    found: dict[bytes, bytes] = {}
+    for kind, start, end in _chunks(data):
+        if kind == b"IDAT":
+            break
+        # A profile has a checksum of its own, as it is packed.
+        if kind == b"iCCP" or _sound(data, start, end):
+            found.setdefault(kind, data[start + 8 : end - 4])
+    return found
+
+
+def profile(chunk: bytes) -> bytes | None:
+    """The colour profile in this chunk of a PNG; None where it cannot be read."""
+    # Its name, then how it is packed, which can be in one way only.
+    return _unpacked(chunk.partition(b"\0")[2][1:], MAX_PROFILE_BYTES)
 
 
 def texts(data: bytes) -> dict[str, str]:
@@ -81,14 +128,28 @@ def _text(kind: bytes, rest: bytes, room: int) -> str | None:
         *_, rest = rest[2:].split(b"\0", 2)
     elif compressed:
         rest = rest[1:]
-    if compressed:
-        try:
-            rest = zlib.decompressobj().decompress(rest, room + 1)
-        except zlib.error:
-            return None
-    if len(rest) > room:
+    unpacked = _unpacked(rest, room) if compressed else rest[: room + 1]
+    if unpacked is None or len(unpacked) > room:
         return None
-    return rest.decode("utf-8" if kind == b"iTXt" else "latin-1", errors="replace")
+    return text_of(unpacked) if kind != b"iTXt" else unpacked.decode("utf-8", errors="replace")
+
+
+def text_of(raw: bytes) -> str:
+    """What these bytes say, in UTF-8 where they can be that: many a tool writes it where Latin-1 is asked for."""
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+def _unpacked(packed: bytes, most: int) -> bytes | None:
+    """None where it is damaged, or longer."""
+    stream = zlib.decompressobj()
+    try:
+        unpacked = stream.decompress(packed, most + 1)
+    except zlib.error:
+        return None
+    return unpacked if stream.eof and len(unpacked) <= most else None
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
@@ -122,11 +183,12 @@ def _end(data: bytes) -> int | None:
     return None
 
 
-def _too_many_scans(data: bytes) -> bool:
-    place = scans = 0
-    while (marker := _JPEG_MARKER.search(data, place)) and data[marker.end() - 1] != _END:
-        scans += data[marker.end() - 1] == _SCAN
-        if scans > MAX_SCANS:
-            return True
+def _markers(data: bytes) -> Iterator[int]:
+    """Those of a JPEG, up to the one of its end."""
+    place = len(JPEG)
+    while marker := _JPEG_MARKER.search(data, place):
+        kind = data[marker.end() - 1]
+        yield kind
+        if kind == _END:
+            return
         place = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2], "big")
-    return False

@@ -1,4 +1,4 @@
-"""Pictures that members upload, read: checked before they are decoded, turned upright, stripped to bare pixels.
+"""Pictures that members upload, read: checked before they are decoded, turned upright, stripped to bare sRGB pixels.
 
 Runs in the child processes of `workers`, on files. What is left of a picture is a PNG of ours: no EXIF, no second
 file hidden behind the picture, nothing that a decoder further on could stumble over. One thing of the file is kept, in
@@ -10,15 +10,17 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
 from bot.errors import MemberError
-from bot.pictures import containers
+from bot.pictures import colours, containers, profiles, recipes, stealth
+from bot.pictures.recipes import Recipe
+from bot.pictures.texts import spread, written
 from bot.words import N_
 from inference.protocol import XMP_KEYWORD, SourceType, because, declared_source, leave, xmp
 
@@ -27,11 +29,8 @@ MIN_SIDE, MAX_SIDE = 8, 16_384
 MAX_RATIO = 32
 """The longest side may be this many times the shortest: no model sees anything in a thinner strip."""
 
-FORMATS = {"PNG": "PNG", "JPEG": "JPEG", "WEBP": "WebP", "GIF": "GIF", "BMP": "BMP"}
+FORMATS = {"PNG": "PNG", "JPEG": "JPEG", "WEBP": "WebP", "GIF": "GIF", "BMP": "BMP", "AVIF": "AVIF", "TIFF": "TIFF"}
 """What Pillow calls each format that is read, and what members call it."""
-
-RECIPE_KEYWORDS = frozenset({"easel", "workflow", "invokeai_metadata", "sd-metadata"})
-"""Under which Easel, ComfyUI and InvokeAI leave their recipes, beside the `parameters` of all others."""
 
 DAMAGED = N_("This picture is damaged or cut short: save it again and upload that.")
 
@@ -44,7 +43,8 @@ with contextlib.suppress(ImportError):  # an optional library: without it, HEIC 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A picture that was read: a PNG, RGB or with transparency RGBA, upright; with XMP where the origin is known."""
+    """A picture that was read: a PNG in sRGB, with alpha where some is transparent, upright; with XMP where the origin
+    is known."""
 
     file: str
     """Its name in the folder that it was left in."""
@@ -63,23 +63,39 @@ def read(file: Path, folder: Path) -> Upload:
         containers.check(data)
         with _opened(data) as picture:
             _check_size(*picture.size)
-            source = declared_source(data) or _source_by_recipe(_texts(picture, data))
+            texts = written(picture, data)
             # The first of several; the others are never decoded.
             picture.load()
             _check_size(*picture.size)
-            bare = _bare(ImageOps.exif_transpose(picture))
+            if containers.lacks_end(data):
+                _require_all(picture, data)
+            profile = profiles.of_file(picture, data)
+            source = declared_source(data) or declared_source(texts.get(XMP_KEYWORD, "").encode())
+            if source is None and (told := _told(texts, picture)) is not None and told.by_model:
+                source = "trainedAlgorithmicMedia"
+            bare = colours.in_srgb(ImageOps.exif_transpose(stealth.cleared(picture)), profile)
+            bare.info = {}
     return saved(bare, folder, source)
 
 
 def texts(file: Path, keywords: tuple[str, ...]) -> dict[str, str]:
-    """What tools have written into a picture's file under these keywords: PNG's texts, and EXIF's user comment, where
-    JPEG and WebP carry what a PNG has under `parameters`. Raises MemberError where it is no picture."""
+    """What tools have written into a picture's file under these keywords, wherever they put it. Raises MemberError
+    where it is no picture."""
     with _in_words():
         data = file.read_bytes()
         # Of any size: no pixel of it is decoded.
         with _opened(data) as picture:
-            found = _texts(picture, data)
+            found = written(picture, data)
     return {keyword: found[keyword] for keyword in keywords if keyword in found}
+
+
+def recipe(file: Path) -> Recipe | None:
+    """What a picture's file says of how it was made; None where it says nothing. Raises MemberError where it is no
+    picture."""
+    with _in_words():
+        data = file.read_bytes()
+        with _opened(data) as picture:
+            return _told(written(picture, data), picture)
 
 
 def saved(picture: Image.Image, folder: Path, source: SourceType | None = None) -> Upload:
@@ -122,22 +138,24 @@ def _in_words() -> Iterator[None]:
         raise MemberError(DAMAGED) from error
 
 
-def _texts(picture: Image.Image, data: bytes) -> dict[str, str]:
-    found = {str(key): str(value) for key, value in picture.info.items() if isinstance(value, str)}
-    found |= containers.texts(data)
-    # Not the PNG's own, which decodes the whole picture to look behind it.
-    comment = Image.Image.getexif(picture).get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment)
-    if isinstance(comment, bytes) and comment.startswith(b"UNICODE\0"):
-        # Its byte order is nowhere written down; the tools that write recipes there use the big end first.
-        found.setdefault("parameters", comment[8:].decode("utf-16-be", errors="replace"))
-    return found
+def _told(texts: dict[str, str], picture: Image.Image) -> Recipe | None:
+    """The recipe among these texts of a file, or hidden in its pixels, which are looked at where the texts say
+    nothing."""
+    told = recipes.told(texts)
+    if told is not None or picture.width * picture.height > MAX_PIXELS:
+        return told
+    picture.load()
+    hidden = stealth.found(picture)
+    return None if hidden is None else recipes.told(spread(hidden))
 
 
-def _source_by_recipe(texts: Mapping[str, str]) -> SourceType | None:
-    """What a tool's recipe in a file comes to, where the file does not say it plainly."""
-    # Comments of cameras stand in the same place as recipes.
-    told = "Steps: " in texts.get("parameters", "") or not RECIPE_KEYWORDS.isdisjoint(texts)
-    return "trainedAlgorithmicMedia" if told else None
+def _require_all(picture: Image.Image, data: bytes) -> None:
+    """Refuse a JPEG without its end where anything else is missing as well: then what could be pixels is taken for
+    them. Raises MemberError."""
+    for more in containers.MORE:
+        with Image.open(io.BytesIO(containers.ended(data, more)), formats=("JPEG",)) as other:
+            if ImageChops.difference(picture, other).getbbox() is not None:
+                raise MemberError(DAMAGED)
 
 
 def _check_size(width: int, height: int) -> None:
@@ -154,16 +172,3 @@ def _check_size(width: int, height: int) -> None:
         raise MemberError(
             "This picture has {width}x{height} pixels, which is too long and thin: crop it.", width=width, height=height
         )
-
-
-def _bare(picture: Image.Image) -> Image.Image:
-    """The pixels alone, RGB, or RGBA where some are transparent."""
-    if picture.mode in ("I", "I;16", "I;16B", "F"):
-        # Sixteen bits a pixel: Pillow would cut them off at 255 instead of scaling them.
-        picture = picture.point(lambda value: value / 256).convert("L")
-    transparent = "A" in picture.getbands() or "transparency" in picture.info
-    bare = picture.convert("RGBA" if transparent else "RGB")
-    if transparent and bare.getchannel("A").getextrema() == (255, 255):
-        bare = bare.convert("RGB")
-    bare.info = {}
-    return bare

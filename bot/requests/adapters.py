@@ -5,18 +5,11 @@ What can be chosen comes from the engine's `Ready`. Knows nothing of Discord.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from bot.errors import MemberError
-from bot.requests.numbers import number
-from bot.words import N_
-from inference.protocol import AddOnInfo, Control, Input, Lora, ModelInfo, Ready, limits
-
-TAG = re.compile(r"<lora:([^:<>]+)(?::([^:<>]*))?>")
-"""As Stable Diffusion tools write a LoRA into a prompt."""
-
-NO_WEIGHT = N_("The weight of {lora} {typed} is not a number: write one like 0.6.")
+from bot.requests import lists
+from inference.protocol import AddOnInfo, Control, Input, Lora, ModelInfo, Ready, Tag, limits, read_tag
 
 
 def fitting(known: Sequence[AddOnInfo], model: ModelInfo | None) -> list[AddOnInfo]:
@@ -24,21 +17,29 @@ def fitting(known: Sequence[AddOnInfo], model: ModelInfo | None) -> list[AddOnIn
     return [one for one in known if model is not None and model.name in one.models]
 
 
-def without_tags(prompt: str) -> tuple[str, list[str]]:
-    """The prompt without its `<lora:name:weight>`, and what they say as `name:weight`."""
-    said = [f"{match[1]}:{match[2]}" if match[2] else match[1] for match in TAG.finditer(prompt)]
-    return re.sub(r"\s{2,}", " ", TAG.sub("", prompt)) if said else prompt, said
+def named(option: str | None) -> list[Tag]:
+    """What an option says of LoRAs: `name` or `name:weight`, with commas between."""
+    return [read_tag(part) for part in lists.split(option or "") if part]
 
 
-def loras(texts: Sequence[str], model: ModelInfo, ready: Ready) -> tuple[Lora, ...]:
-    """The LoRAs named as `name` or `name:weight`, in their order."""
+def loras(tags: Sequence[Tag], model: ModelInfo, ready: Ready) -> tuple[Lora, ...]:
+    """The LoRAs that are asked for, in their order."""
     chosen = []
-    for text in texts:
-        name, _, written = (part.strip() for part in text.partition(":"))
-        known = _known(name, ready.loras, model, "lora")
-        weight = number(written, NO_WEIGHT, lora=known.name)
-        chosen.append(Lora(known.name, known.weight if weight is None else weight))
+    for tag in tags:
+        known = _known(tag.name, ready.loras, model, "lora")
+        if tag.problem is not None:
+            raise MemberError.of(tag.problem)
+        chosen.append(Lora(known.name, known.weight if tag.weight is None else tag.weight, tag.words))
     return tuple(chosen)
+
+
+def wishes(tags: Sequence[Tag], model: ModelInfo, ready: Ready) -> AddOnInfo | None:
+    """The first of these LoRAs that needs other steps than the model's own, and works."""
+    for tag in tags:
+        for one in fitting(ready.loras, model):
+            if one.is_called(tag.name) and tag.weight != 0 and (one.sampler or one.steps or one.guidance is not None):
+                return one
+    return None
 
 
 def control(
@@ -61,6 +62,6 @@ def control(
 
 def _known(name: str, known: Sequence[AddOnInfo], model: ModelInfo, kind: limits.AddOnKind) -> AddOnInfo:
     for one in fitting(known, model):
-        if name.lower() in (one.name.lower(), one.title.lower()):
+        if one.is_called(name):
             return one
     raise MemberError.of(limits.unknown_add_on(kind, name, known, model))

@@ -5,7 +5,6 @@ Like `painting`, on which it builds: every limit comes from the engine's `Ready`
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from msgspec import structs
 
 from bot.errors import MemberError
 from bot.requests import painting
+from bot.requests.lists import split
 from bot.requests.numbers import number, whole
 from bot.requests.painting import Options
 from bot.words import N_, say
@@ -69,7 +69,7 @@ def examples(loras: Sequence[AddOnInfo]) -> list[str]:
 
 def parse(text: str) -> Axis:
     """An axis as members write it: a name, then values with commas between them; one with a comma in quotes."""
-    match = re.match(r"\s*(\w+)\s*:?(.*)", text, re.DOTALL)
+    match = re.match(r"\s*(\w+)\s*[:：]?(.*)", text, re.DOTALL)
     name = match[1].lower() if match else ""
     if match is None or name not in NAMES:
         raise MemberError(
@@ -78,8 +78,7 @@ def parse(text: str) -> Axis:
             names=NAMES,
             example=EXAMPLES[0],
         )
-    [row] = csv.reader([" ".join(match[2].split())], skipinitialspace=True)
-    found = tuple(value.strip() for value in row if value.strip())
+    found = tuple(value for value in split(" ".join(match[2].split())) if value)
     if not found:
         raise MemberError("The axis `{axis}` has no values: write some with commas between them.", axis=name)
     return Axis(name, found)
@@ -138,7 +137,7 @@ def _changed(options: Options, axis: Axis, value: str) -> Options:
         case "style":
             return replace(options, style=None if value.lower() == "none" else value)
         case "lora":
-            added = "" if value.lower() == "none" else value.replace("+", ",")
+            added = "" if value.lower() == "none" else re.sub("[+＋]", ",", value)
             return replace(options, loras=",".join((options.loras or "", added)))
         case _:
             return replace(options, prompt=options.prompt.replace(axis.values[0], value))

@@ -5,10 +5,11 @@ Names are looked up here, in the engine's `Ready`; whether the request can be me
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -19,6 +20,7 @@ from bot.requests.numbers import whole
 from bot.words import N_
 from inference.protocol import (
     MAX_SEED,
+    Drawn,
     Hires,
     Imagine,
     Input,
@@ -30,6 +32,7 @@ from inference.protocol import (
     because,
     enough_steps,
     limits,
+    without_sure_tags,
 )
 
 STRENGTH = 0.6
@@ -67,6 +70,8 @@ class Options:
     """How far to go from the image."""
     mask: Input | None = None
     """What of the image is painted."""
+    references: tuple[Input, ...] = ()
+    """What the model looks at beside the words; the first is what an instruction is done to."""
     hires: float | None = None
     """How many times as wide and high a second pass paints it."""
     hires_strength: float | None = None
@@ -77,6 +82,8 @@ class Options:
     control_image: Input | None = None
     control: str | None = None
     control_weight: float | None = None
+    clip_skip: int | None = None
+    """At which of the text encoder's layers, counted from its end, its states are taken."""
 
 
 def new_seed() -> int:
@@ -91,30 +98,60 @@ def resolve(options: Options, ready: Ready) -> Imagine:
         raise MemberError.of(because("strength_of_nothing"))
     width, height = _size_of(options, model)
     strength = 1.0 if options.image is None else STRENGTH if options.strength is None else options.strength
-    words, tags = adapters.without_tags(options.prompt)
-    named = [part for part in (options.loras or "").split(",") if part.strip()]
+    words, tags = without_sure_tags(options.prompt)
+    style = _style(options.style, model) if options.style else None
+    named = [*adapters.named(options.loras), *tags]
+    wishes = adapters.wishes([*named, *(without_sure_tags(style.prompt)[1] if style else ())], model, ready)
+    steps = wishes.steps if wishes and wishes.steps else model.steps
+    guidance = wishes.guidance if wishes and wishes.guidance is not None else model.guidance
+    sampler = wishes.sampler if wishes and wishes.sampler else model.sampler
     return Imagine(
         job=0,
         model=model.name,
         prompt=words.strip(),
         negative=(options.negative or "").strip(),
-        style=_style(options.style, model) if options.style else None,
+        style=style,
         seed=new_seed() if options.seed is None else _seed(options.seed),
-        steps=enough_steps(model.steps, max(strength, limits.LEAST_STRENGTH))
-        if options.steps is None
-        else options.steps,
-        guidance=model.guidance if options.guidance is None else options.guidance,
-        sampler=options.sampler or model.sampler,
+        steps=enough_steps(steps, max(strength, limits.LEAST_STRENGTH)) if options.steps is None else options.steps,
+        guidance=guidance if options.guidance is None else options.guidance,
+        sampler=options.sampler or sampler,
         width=width,
         height=height,
         count=1 if options.count is None else options.count,
         image=options.image,
         strength=strength,
         mask=options.mask,
+        references=options.references,
         hires=_hires(options, width, height, model),
         refiner=_refiner(options.refine, model),
-        loras=adapters.loras([*named, *tags], model, ready),
+        loras=adapters.loras(named, model, ready),
         control=adapters.control(options.control_image, options.control, options.control_weight, model, ready),
+        clip_skip=_clip_skip(options.clip_skip, model),
+    )
+
+
+def edit(
+    options: Options, image: Input, mask: Input | None, others: Iterable[Input], ready: Ready, *, in_part: bool
+) -> Imagine:
+    """The request to paint a part of a picture anew, or by a model that edits by instruction to do to it what the words
+    say: that looks at the picture, and at others that the words speak of. Raises MemberError as `resolve` does.
+
+    `in_part` where only what a mask says is painted, be it known yet or not.
+    """
+    looked_at = (image, *others)
+    instructed = model_of(options.model, ready).references > 0
+    if instructed and not in_part and options.strength in (None, 1):
+        # From noise alone: there is nothing of the picture under it.
+        return resolve(dataclasses.replace(options, strength=None, references=looked_at), ready)
+    return resolve(
+        dataclasses.replace(
+            options,
+            image=image,
+            mask=mask,
+            strength=1.0 if options.strength is None else options.strength,
+            references=looked_at if instructed or len(looked_at) > 1 else (),
+        ),
+        ready,
     )
 
 
@@ -135,9 +172,11 @@ def edited(request: Imagine, fields: Mapping[str, str], ready: Ready) -> Imagine
         count=request.count,
         image=request.image,
         strength=None if request.image is None else request.strength,
+        references=request.references,
         hires=None if request.hires is None else request.hires.width / request.width,
         hires_strength=None if request.hires is None else request.hires.strength,
         refine=request.refiner is not None,
+        clip_skip=request.clip_skip,
     )
     # The variations belong to the noise of the old seed.
     variations = request.variations if seed == str(request.seed) else ()
@@ -157,11 +196,17 @@ def rerolled(request: Imagine) -> Imagine:
     return replace(request, seed=new_seed(), variations=())
 
 
-def varied(request: Imagine, index: int, seed: int, count: int) -> Imagine:
-    """The request for pictures near picture `index` of this one: its noise, then a step towards that of `seed`."""
+def varied(request: Imagine, index: int, seed: int, count: int, drawn: Sequence[Drawn] = ()) -> Imagine:
+    """The request for pictures near picture `index` of this one: its noise, then a step towards that of `seed`.
+
+    `drawn` is what its pictures were painted from, where that was left to chance.
+    """
     # The words too are this picture's: the seeds of its variations would draw others.
-    if (drawn := request.drawn(request.seed_of(index))) != request.styled:
-        request = replace(request, prompt=drawn[0], negative=drawn[1], style=None)
+    if drawn:
+        own = drawn[index]
+        request = replace(request, prompt=own.prompt, negative=own.negative, loras=own.loras, style=None)
+    elif (words := request.drawn(request.seed_of(index))) != request.styled:
+        request = replace(request, prompt=words[0], negative=words[1], style=None)
     base, before = request.seed, request.variations
     if before:
         last = before[-1]
@@ -195,6 +240,11 @@ def _hires(options: Options, width: int, height: int, model: ModelInfo) -> Hires
     return Hires(wide, high, HIRES_STRENGTH if options.hires_strength is None else options.hires_strength)
 
 
+def _clip_skip(wanted: int | None, model: ModelInfo) -> int | None:
+    chosen = model.clip_skip if wanted is None else wanted
+    return None if chosen == model.usual_layer else chosen
+
+
 def _refiner(wanted: bool | None, model: ModelInfo) -> Refiner | None:
     if wanted and model.refiner is None:
         raise MemberError("{model} has no refiner here: leave it out.", model=model.title)
@@ -216,16 +266,18 @@ def _style(name: str, model: ModelInfo) -> Style:
 
 
 def _size_of(options: Options, model: ModelInfo) -> tuple[int, int]:
-    """As asked for; what is left out is the model's own or, with a picture to start from, of its proportions."""
-    if options.image is None:
+    """As asked for; what is left out is the model's own or, with a picture to start from or to do something to, of its
+    proportions."""
+    image = options.image or next(iter(options.references), None)
+    if image is None:
         return options.width or model.width, options.height or model.height
     if options.width and options.height:
         return options.width, options.height
     if options.width:
-        return options.width, _side(options.width * options.image.height / options.image.width, model)
+        return options.width, _side(options.width * image.height / image.width, model)
     if options.height:
-        return _side(options.height * options.image.width / options.image.height, model), options.height
-    return _like(options.image, model)
+        return _side(options.height * image.width / image.height, model), options.height
+    return _like(image, model)
 
 
 def _side(pixels: float, model: ModelInfo) -> int:

@@ -6,11 +6,14 @@ Discord.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from bot.errors import MemberError
+from bot.requests import lists
 from inference.protocol import (
+    FACTORS,
     Classify,
     Describe,
     DescribeTask,
@@ -31,11 +34,21 @@ TEMPLATES = ("{}", "a picture of {}", "an image of {}")
 
 
 def upscale(
-    image: Input, ready: Ready, *, upscaler: str | None = None, factor: int | None = None, denoise: float | None = None
+    image: Input,
+    ready: Ready,
+    *,
+    upscaler: str | None = None,
+    factor: int | None = None,
+    denoise: float | None = None,
+    faces: str | None = None,
 ) -> Upscale:
     """The request to enlarge this picture. Raises MemberError where it cannot be met."""
     tool = _tool(ready.upscalers, upscaler, "upscaler")
-    return Upscale(job=0, model=tool.name, image=image, factor=factor or min(tool.scale, 4), denoise=denoise)
+    if faces is not None:
+        faces = _tool(ready.restorers, faces, "restorer").name
+    # One that only cleans leaves a picture's size to us.
+    own = max(FACTORS[0], min(tool.scale, FACTORS[-1]))
+    return Upscale(job=0, model=tool.name, image=image, factor=factor or own, denoise=denoise, faces=faces)
 
 
 def describe(
@@ -72,9 +85,16 @@ def mask(image: Input, ready: Ready, text: str, edit: Imagine) -> Mask:
     return Mask(job=0, model=tool.name, image=image, text=text.strip(), grow=GROWN, edit=edit)
 
 
+def drawn(edit: Imagine) -> Mask:
+    """The request to show the mask of this edit on its picture, and then to paint by it."""
+    assert edit.image is not None
+    return Mask(job=0, model=edit.model, image=edit.image, drawn=edit.mask, edit=replace(edit, mask=None))
+
+
 def split(labels: str) -> list[str]:
-    """The labels of a list as people write it: with commas (Chinese ones too), semicolons or lines between them."""
-    return [" ".join(label.split()) for label in re.split(r"[,;\n，、；]", labels) if label.strip()]
+    """The labels of a list as people write it: with commas (Chinese ones too), semicolons or lines between them, and
+    quotes around what has some itself."""
+    return [" ".join(label.split()) for label in lists.split(labels, f"{lists.COMMAS};；\n") if label]
 
 
 def _tool(tools: Sequence[ToolInfo], name: str | None, kind: limits.ToolKind) -> ToolInfo:

@@ -5,6 +5,7 @@ counts by itself. All else that the bot finds wrong is called by its text.
 from __future__ import annotations
 
 from bot.words.marks import N_, Many
+from bot.words.outcomes import OUTCOMES
 
 TEXTS: dict[str, str | Many] = {
     # What is there.
@@ -15,6 +16,8 @@ TEXTS: dict[str, str | Many] = {
     ),
     "no_upscalers": N_("No upscaler is on this machine: ask whoever runs this bot to fetch one."),
     "no_upscaler": N_("There is no upscaler called {typed}: choose one of {choices}."),
+    "no_restorers": N_("Nothing on this machine restores faces: leave `faces` out."),
+    "no_restorer": N_("Nothing called {typed} restores faces here: choose one of {choices}."),
     "no_describers": N_("No describer is on this machine: ask whoever runs this bot to fetch one."),
     "no_describer": N_("There is no describer called {typed}: choose one of {choices}."),
     "no_classifiers": N_("No classifier is on this machine: ask whoever runs this bot to fetch one."),
@@ -26,6 +29,9 @@ TEXTS: dict[str, str | Many] = {
     "no_control": N_("There is no ControlNet called {typed} here: choose one of {choices}."),
     "control_of_others": N_(
         "The ControlNet {typed} does not go with {model}: leave `control_image` out, or choose another one."
+    ),
+    "control_by_layers": N_(
+        "{model} has no room here for the ControlNet {control}, for its layers come and go: leave `control_image` out."
     ),
     "no_refiner": N_("The refiner {typed} is not here any more: ask for a new picture instead."),
     # Words.
@@ -54,6 +60,21 @@ TEXTS: dict[str, str | Many] = {
     "word_weight": N_(
         "The weight {value} of {typed} does not fit: choose 0 to {most}, or write \\( and \\) where you mean brackets."
     ),
+    "joined_parts": Many(
+        "{count} part of the prompt is joined by AND and {most} is the most: join fewer.",
+        "{count} parts of the prompt are joined by AND and {most} is the most: join fewer.",
+        "count",
+    ),
+    "joined_weight": N_(
+        "The weight {value} of {typed} does not fit: between AND, choose a number from -{most} to {most}."
+    ),
+    "scheduled_texts": Many(
+        "The prompt changes {count} time from step to step and {most} is the most: let it change less often.",
+        "The prompt changes {count} times from step to step and {most} is the most: let it change less often.",
+        "count",
+    ),
+    "no_clip_skip": N_("{model} has no layers to skip: leave clip skip out, or choose another model."),
+    "clip_skip": N_("Clip skip {value} does not fit: choose a number from {least} to {most}."),
     # Steps.
     "no_sampler": N_("{model} has no sampler called {typed}: choose one of {choices}."),
     "steps": N_("Steps {value} does not fit: choose a number from {least} to {most}."),
@@ -91,8 +112,21 @@ TEXTS: dict[str, str | Many] = {
     # From pictures.
     "strength": N_("Strength {value} does not fit: choose a number from {least} to {most}."),
     "strength_of_nothing": N_("Strength says how far to go from a picture: give one as `image`, or leave it out."),
+    "needs_mask": N_("{model} fills marked parts of pictures and paints nothing else: use it in /edit."),
     "mask_of_nothing": N_("A mask says which part of a picture is painted: give the picture too."),
     "mask_size": N_("The mask has another size than the picture: give one of the same size."),
+    "no_references": N_(
+        "{model} looks at no pictures beside the words: leave `reference` out, or choose another model."
+    ),
+    "references": Many(
+        "{count} picture is too many for {model}, which looks at {most}: leave `reference` out.",
+        "{count} pictures are too many for {model}, which looks at {most}: leave some out.",
+        "count",
+    ),
+    "reference_proportions": N_(
+        "A picture of {width}x{height} is too long to be looked at beside the words, {most} times as long as wide is"
+        " the most: cut it."
+    ),
     "hires_of_mask": N_("Where a part of a picture is painted there is no second pass: leave `hires` out."),
     "hires_strength": N_("Hires strength {value} does not fit: choose a number from {least} to {most}."),
     "hires_side": N_("{model} paints sizes in steps of {multiple} pixels: choose another hires."),
@@ -109,6 +143,9 @@ TEXTS: dict[str, str | Many] = {
     ),
     "lora_twice": N_("The LoRA {typed} comes twice: name it once."),
     "lora_weight": N_("The weight {value} of a LoRA does not fit: choose a number from {least} to {most}."),
+    "lora_no_number": N_("The weight of {lora} {typed} is not a number: write one like 0.6."),
+    "lora_setting": N_("The LoRA {lora} cannot be set as {typed}: leave that out."),
+    "no_hypernets": N_("The hypernetwork {typed} cannot be used, there are none here: leave it out."),
     "control_weight": N_("Control weight {value} does not fit: choose a number from {least} to {most}."),
     # Grids.
     "cells": Many(
@@ -189,96 +226,5 @@ TEXTS: dict[str, str | Many] = {
         "most",
     ),
     "compared_size": N_("No picture was painted at {width}x{height}: there is nothing to compare."),
-    # What the engine finds wrong with a picture that it works on.
-    "input_pixels": N_("A picture of {width}x{height} pixels is too large: give a smaller one."),
-    "input_size": N_("The picture has another size than it was said to have: try again."),
-    "input_broken": N_("The picture is broken: give it once more."),
-    "input_lost": N_("The picture did not arrive whole: try again."),
-    "input_unreadable": N_("The picture cannot be read from this machine's disk: try again later."),
-    "nothing_marked": N_("Nothing is marked to be painted: name something else, or give another mask."),
-    # How jobs end badly.
-    "cancelled": N_("Cancelled."),
-    "flagged": N_("The safety checker held this back, and it errs at times: try other words or another seed."),
-    "no_numbers": N_(
-        "Nothing came of it, the model's numbers grew beyond all bounds: try another sampler, less guidance, or"
-        " another model."
-    ),
-    "nothing_to_see": N_("There is nothing to be seen."),
-    "lora_broken": N_("The LoRA {lora} is broken, it holds what is no number: leave it out."),
-    "lora_unusable": N_(
-        "The LoRA {lora} cannot be used with {model} here: leave it out. The operator can see why in the log."
-    ),
-    "upscaler_makes_nothing": N_("{model} makes nothing of this picture: choose another upscaler."),
-    "not_here": N_("{name} is not on this machine: choose another one."),
-    "not_loaded": N_("This model does not load here: choose another one. The operator can see why in the log."),
-    "not_encoded": N_("The pictures could not be encoded: try again."),
-    "answer_too_large": N_("The answer is too large to be sent: ask for less at once, or give a simpler picture."),
-    "disk_full": N_("The result could not be kept, the disk of the machine is full: try again later."),
-    "disk_failed": N_("The result could not be kept, the machine cannot write its files: try again later."),
-    "engine_broke": N_("Something broke inside the engine: try again."),
-    "card_failed": N_("The graphics card failed and is being started again: try again."),
-    # Memory.
-    "no_room": N_("{name} does not fit into the device's memory: choose another one."),
-    "no_room_beside": N_("{name} does not fit beside what is being painted: try again later."),
-    "memory_for_size": N_("{width}x{height} does not fit into the device's memory: try {smaller}."),
-    "memory_full": N_(
-        "The device's memory is full and {width}x{height} is the smallest size of {model}: try again later."
-    ),
-    "memory_for_hires": N_("A second pass at {width}x{height} does not fit into the device's memory: try {smaller}."),
-    "memory_for_any_hires": N_(
-        "A second pass at {width}x{height} does not fit into the device's memory: leave it out."
-    ),
-    "memory_for_upscale": N_(
-        "{width}x{height} does not fit into this machine's memory with {model}: try a smaller picture."
-    ),
-    "memory_for_tool": N_("The device's memory is full, {model} does not run now: try again later."),
-    "memory_for_comparison": N_("The device's memory is full, nothing can be compared now: try again later."),
-    # What was found, and how pictures were made.
-    "no_text_there": N_("There is no text to be read."),
-    "nothing_like_it": N_("Nothing like {typed} was found."),
-    "nothing_there": N_("Nothing was found."),
-    "no_words_for_it": N_("The model found no words for it."),
-    "weights_left_out": N_("{model} does not weigh words: the weights were left out."),
-    "painted_in_tiles": N_("The memory was full, so this was decoded in tiles."),
-    "painted_by_parts": N_("The memory was full, so this was painted with one part of the model at a time."),
-    "painted_by_layers": N_("The memory was full, so this was painted with one layer of the model at a time."),
-    # What the bot counts.
-    "waiting_of_member": Many(
-        "You have {count} job waiting, which is the most for one member: wait for it to start, or cancel it.",
-        "You have {count} jobs waiting, which is the most for one member: wait for one to start, or cancel one.",
-        "count",
-    ),
-    "waiting_of_all": Many(
-        "{count} job is waiting already: try again in a few minutes.",
-        "{count} jobs are waiting already: try again in a few minutes.",
-        "count",
-    ),
-    "set_aside": Many(
-        "This job stopped the engine {times} time and was set aside: try a smaller picture or fewer of them, or tell"
-        " whoever runs this bot.",
-        "This job stopped the engine {times} times and was set aside: try a smaller picture or fewer of them, or tell"
-        " whoever runs this bot.",
-        "times",
-    ),
-    "no_such_picture": Many(
-        "Job {job} has {count} picture: there is no number {number}.",
-        "Job {job} has {count} pictures: there is no number {number}.",
-        "count",
-    ),
-    # What is wrong with an upload, where it depends on a number.
-    "upload_scans": Many(
-        "This JPEG is drawn in more than {most} pass: save it again, not progressive, and upload that.",
-        "This JPEG is drawn in more than {most} passes: save it again, not progressive, and upload that.",
-        "most",
-    ),
-    "upload_bomb": Many(
-        "This picture is larger than it says: {most} million pixels are the most, so make it smaller.",
-        "This picture is larger than it says: {most} million pixels are the most, so make it smaller.",
-        "most",
-    ),
-    "upload_pixels": Many(
-        "This picture has {width}x{height} pixels and {most} million are the most: make it smaller.",
-        "This picture has {width}x{height} pixels and {most} million are the most: make it smaller.",
-        "most",
-    ),
+    **OUTCOMES,
 }

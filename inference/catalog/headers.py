@@ -8,6 +8,9 @@ a pickle no more than its beginning is looked at.
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -15,23 +18,49 @@ from safetensors import SafetensorError, safe_open
 from inference.errors import WeightsError
 
 SAFETENSORS = ".safetensors"
-PICKLES = (".pth", ".pt")
+PICKLES = (".pth", ".pt", ".ckpt", ".bin")
 
 _MARKS = ((b"PK\x03\x04", "a pickle of torch"), (b"\x80", "a pickle"), (b"GGUF", "a GGUF file"))
 """What other files of weights begin with."""
 
 
-def tensors(file: Path) -> dict[str, tuple[int, ...]]:
-    """The shape of each tensor in a safetensors file, by its name.
+@dataclass(frozen=True)
+class Header:
+    """What a safetensors file says of itself before its numbers begin."""
+
+    shapes: Mapping[str, tuple[int, ...]]
+    """Of each tensor, by its name."""
+    types: Mapping[str, str]
+    """What its numbers are, as safetensors calls them: `F16`, `F8_E4M3`."""
+    metadata: Mapping[str, str]
+    """What its maker wrote into it."""
+
+
+def header(file: Path) -> Header:
+    """The header of a safetensors file, read again when the file has changed.
 
     Raises WeightsError, in one line, where it is no safetensors file or a cut one.
     """
     try:
-        with safe_open(file, "np") as opened:
-            return {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
+        stat = file.stat()
+        return _header_of(file, stat.st_size, stat.st_mtime_ns, stat.st_ino)
     except (OSError, SafetensorError) as error:
         reason = _disguise(file) or f"is no whole safetensors file ({' '.join(str(error).split())[:200]})"
         raise WeightsError(f"{file} {reason}") from error
+
+
+@lru_cache(maxsize=64)
+def _header_of(file: Path, _size: int, _modified_ns: int, _inode: int) -> Header:
+    with safe_open(file, "np") as opened:
+        slices = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118
+        shapes = {name: tuple(found.get_shape()) for name, found in slices.items()}
+        types = {name: str(found.get_dtype()) for name, found in slices.items()}
+        return Header(shapes, types, opened.metadata() or {})
+
+
+def tensors(file: Path) -> Mapping[str, tuple[int, ...]]:
+    """The shape of each tensor in a safetensors file, by its name; raises as `header` does."""
+    return header(file).shapes
 
 
 def check(file: Path, called: str | None = None) -> None:
@@ -71,6 +100,8 @@ def _disguise(file: Path) -> str | None:
         return "is a web page and no file of weights"
     if file.suffix in PICKLES:
         return None
+    if file.suffix == ".gguf":
+        return "is a GGUF file, which is not read here: take the same weights as safetensors"
     return next((f"is {what}, not what it is called" for mark, what in _MARKS if beginning.startswith(mark)), None)
 
 

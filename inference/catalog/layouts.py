@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,14 @@ import msgspec
 
 from inference.catalog import headers
 from inference.catalog.entries import (
-    DETECTOR_FILES,
     AnnotatorEntry,
-    AnnotatorKind,
     CheckerEntry,
     ControlEntry,
     DecoderEntry,
     FolderEntry,
     PipelineEntry,
 )
+from inference.catalog.fields import DETECTOR_FILES, AnnotatorKind
 from inference.errors import WeightsError
 
 UNUSED = frozenset({"safety_checker", "feature_extractor", "image_encoder"})
@@ -33,8 +32,11 @@ UNUSED = frozenset({"safety_checker", "feature_extractor", "image_encoder"})
 DENOISERS = ("unet", "transformer")
 TOKENIZERS = ("tokenizer.json", "vocab.json")
 """A tokenizer as transformers writes it today, or as it was written before."""
-READ = ("config.json", "model_index.json", "added_tokens.json", "special_tokens_map.json", *TOKENIZERS)
+INDEX = "model_index.json"
+READ = ("config.json", INDEX, "added_tokens.json", "special_tokens_map.json", *TOKENIZERS)
 """How the names of JSON files end that diffusers and transformers read, each of which holds an object."""
+PICKLED = {"model": "pytorch_model"}
+"""How files of weights are called as pickles, where that is another name."""
 CHECKER, EXTRACTOR = "safety_checker", "feature_extractor"
 """The folders of a checker, where it has two: as in a pipeline's own folder."""
 
@@ -42,16 +44,16 @@ CHECKER, EXTRACTOR = "safety_checker", "feature_extractor"
 class Incomplete(WeightsError):
     """A folder lacks a file that its layout promises."""
 
-    def __init__(self, folder: Path, *lacking: str) -> None:
-        super().__init__(f"{folder} is not whole: it has no {' or '.join(lacking)}")
+    def __init__(self, folder: Path, *lacking: str, hint: str = "") -> None:
+        super().__init__(f"{folder} is not whole: it has no {' or '.join(lacking)}{hint}")
 
 
 def check(folder: Path, entry: FolderEntry) -> None:
     """Raise Incomplete where a folder lacks a file, and WeightsError where one is not what it should be."""
     match entry:
         case PipelineEntry():
-            files = [file for part in component_files(folder, entry.variant).values() for file in part]
-            parts = [folder, *(folder / component for component in _components(folder))]
+            check_pipeline(folder, variant_of(folder, entry.variant))
+            return
         case DecoderEntry() | ControlEntry():
             files, parts = diffusers_files(folder), [folder]
         case CheckerEntry():
@@ -60,17 +62,40 @@ def check(folder: Path, entry: FolderEntry) -> None:
             files, parts = annotator_files(folder, entry.kind), [folder]
         case _:
             files, parts = transformer_files(folder), [folder]
+    _check_files(folder, files, parts)
+
+
+def check_pipeline(folder: Path, variant: str | None, elsewhere: Collection[str] = ()) -> None:
+    """The same of a whole pipeline's folder, of which some components lie elsewhere."""
+    files = [file for part in component_files(folder, variant, elsewhere).values() for file in part]
+    own = [component for component in components(folder) if component not in elsewhere]
+    _check_files(folder, files, [folder, *(folder / component for component in own)])
+
+
+def _check_files(folder: Path, files: Iterable[Path], parts: Iterable[Path]) -> None:
     for file in files:
         if not file.is_file():
-            raise Incomplete(folder, str(file.relative_to(folder)))
+            raise Incomplete(folder, str(file.relative_to(folder)), hint=_hint(folder, file))
     for part in parts:
-        for file in sorted(part.glob("*.json")):
-            if ".index." in file.name:
-                _index(file)
-            elif file.name.endswith(READ):
-                _decode(file, dict[str, Any])
+        for json_file in sorted(part.glob("*.json")):
+            if ".index." in json_file.name:
+                _index(json_file)
+            elif json_file.name.endswith(READ):
+                json_object(json_file)
     for file in files:
         headers.check(file)
+
+
+def _hint(folder: Path, file: Path) -> str:
+    """What to do about a file of weights that is not there, where its folder shows that."""
+    stem = file.name.removesuffix(headers.SAFETENSORS)
+    if any(file.parent.glob(f"{PICKLED.get(stem, stem)}*.bin")):
+        return f", but pickled weights: python -m inference --convert {folder} makes safetensors of them"
+    if any(file.parent.glob(f"{stem}-*-of-*{headers.SAFETENSORS}")):
+        return (
+            f", and no {stem}{headers.SAFETENSORS}.index.json, which tells what is in the pieces of it that are there"
+        )
+    return ""
 
 
 def transformer_files(folder: Path) -> list[Path]:
@@ -114,33 +139,100 @@ def annotator_files(folder: Path, kind: AnnotatorKind) -> list[Path]:
     return _weight_files(folder, "model", None)
 
 
-def component_files(folder: Path, variant: str | None) -> dict[str, list[Path]]:
-    """The weight files of each component of a pipeline that has weights, on the same terms."""
+def pipeline_folder(folder: Path) -> Path:
+    """The folder of a pipeline in which its list of components lies: this one, or the only such one in it."""
+    inner = [] if (folder / INDEX).is_file() else sorted(folder.glob(f"*/{INDEX}"))
+    return inner[0].parent if len(inner) == 1 else folder
+
+
+def only_file(folder: Path) -> Path | None:
+    """The one file of weights in a folder that holds nothing else of a model; None where it is no such folder."""
+    files = sorted(folder.glob(f"*{headers.SAFETENSORS}"))
+    alone = len(files) == 1 and not (folder / "config.json").exists() and not any(folder.glob(f"**/{INDEX}"))
+    return files[0] if alone else None
+
+
+def components(folder: Path) -> dict[str, tuple[str, str]]:
+    """Library and class of each component that painting uses, by what model_index.json calls it."""
+    index = folder / INDEX
+    if not index.is_file():
+        raise Incomplete(folder, INDEX, hint=_instead_of_index(folder))
+    return {
+        _beside(index, component): (value[0], value[1])
+        for component, value in json_object(index).items()
+        if component not in UNUSED and isinstance(value, list) and [type(each) for each in value] == [str, str]
+    }
+
+
+def _instead_of_index(folder: Path) -> str:
+    there = [part.name for part in sorted(folder.iterdir()) if (part / "config.json").is_file()]
+    if any(name in DENOISERS for name in there):
+        return f" beside {', '.join(there)}: copy it from its family's folder in inference/families/configs"
+    if (folder / "config.json").is_file():
+        return ": it holds one network, and not a whole model"
+    files = sorted(folder.glob(f"*{headers.SAFETENSORS}"))
+    return f": write one of its files as path, as {files[0].name}" if files else ""
+
+
+def absent_components(folder: Path) -> frozenset[str]:
+    """Those that have no folder."""
+    return frozenset(component for component in components(folder) if not (folder / component).is_dir())
+
+
+def component_files(folder: Path, variant: str | None, elsewhere: Collection[str] = ()) -> dict[str, list[Path]]:
+    """The weight files of each component of a pipeline that has weights, on the same terms; none of those elsewhere."""
     files: dict[str, list[Path]] = {}
-    for component, library in _components(folder).items():
+    known = components(folder)
+    for component, (library, kind) in known.items():
         part = folder / component
+        if component in elsewhere:
+            continue
         if (part / "config.json").is_file():
-            stem = "model" if library == "transformers" else "diffusion_pytorch_model"
-            files[component] = _weight_files(part, stem, variant)
+            files[component] = _weight_files(part, _stem(library), variant)
         elif component.startswith("tokenizer"):
             _require_file(part, *TOKENIZERS, "spiece.model")
-        else:
+        elif "Process" in kind:
+            _require_file(part, "preprocessor_config.json", "processor_config.json")
+        elif "Schedul" in kind:
             _require_file(part, "scheduler_config.json")
-    if not any(name in files for name in DENOISERS):
+        else:
+            raise Incomplete(folder, f"{component}/config.json")
+    if not any(name in known for name in DENOISERS):
         raise Incomplete(folder, *DENOISERS)
     return files
 
 
-def _components(folder: Path) -> dict[str, str]:
-    """The library of each component that painting uses, by what model_index.json calls it."""
-    _require_file(folder, "model_index.json")
-    index = folder / "model_index.json"
-    libraries: dict[str, str] = {}
-    for component, value in _decode(index, dict[str, Any]).items():
-        match value:
-            case [str(library), str()] if component not in UNUSED:
-                libraries[_beside(index, component)] = library
-    return libraries
+def network_files(folder: Path, library: str) -> list[Path]:
+    """The weight files of one component in a folder of its own, on the same terms."""
+    _require_file(folder, "config.json")
+    return _weight_files(folder, _stem(library), None)
+
+
+def _stem(library: str) -> str:
+    return "model" if library == "transformers" else "diffusion_pytorch_model"
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether everything is there of which a tokenizer is made."""
+    return any((folder / name).is_file() for name in (*TOKENIZERS, "spiece.model"))
+
+
+def variant_of(folder: Path, asked: str | None, elsewhere: Collection[str] = ()) -> str | None:
+    """Which of the files that lie side by side in a pipeline's folder are meant: as asked for, or, where some
+    components have no plain ones, the only others that there are."""
+    found: set[str] = set()
+    for component, (library, _) in components(folder).items():
+        part, stem = folder / component, _stem(library)
+        if (
+            asked is not None
+            or component in elsewhere
+            or any(file.is_file() for file in _weight_files(part, stem, None))
+        ):
+            continue
+        for before, after in ((f"{stem}.", headers.SAFETENSORS), (f"{stem}{headers.SAFETENSORS}.index.", ".json")):
+            names = (file.name.removeprefix(before).removesuffix(after) for file in part.glob(f"{before}*{after}"))
+            found.update(name for name in names if name.isalnum())
+    return found.pop() if len(found) == 1 else asked
 
 
 class _Shards(msgspec.Struct):
@@ -182,6 +274,12 @@ def _decode(file: Path, kind: Any) -> Any:
         return msgspec.convert(json.loads(file.read_bytes()), kind)
     except (OSError, ValueError, RecursionError) as error:
         raise WeightsError(f"{file} is not the JSON that it should be: {' '.join(str(error).split())[:200]}") from error
+
+
+def json_object(file: Path) -> dict[str, Any]:
+    """What a file of JSON holds. Raises WeightsError where that is no object."""
+    found: dict[str, Any] = _decode(file, dict[str, Any])
+    return found
 
 
 def _require_file(folder: Path, *names: str) -> None:

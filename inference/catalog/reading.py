@@ -1,6 +1,7 @@
 """The catalogue: models.toml read, checked and turned into what members may ask for.
 
-It knows names and limits only; it never looks whether weights exist (`weights`) and never loads any (`store`).
+It knows names and limits only; it never looks whether weights exist (`weights`) and never loads any (`store`). What
+an upscaler's file says of itself it asks `architectures`.
 """
 
 from __future__ import annotations
@@ -10,32 +11,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from inference.catalog import styles, tables
+from inference.catalog import add_ons, architectures, label_sets, sources, styles, tables
 from inference.catalog.entries import (
-    BUILT_IN_ANNOTATORS,
-    AddOnEntry,
     AnnotatorEntry,
     CheckerEntry,
     ClassifierEntry,
     ControlEntry,
     DecoderEntry,
     DescriberEntry,
+    EmbeddingEntry,
     Entry,
     FolderEntry,
-    Kind,
-    Labels,
     LoraEntry,
     ModelEntry,
     RefinerEntry,
+    RestorerEntry,
     UpscalerEntry,
 )
+from inference.catalog.fields import BUILT_IN_ANNOTATORS, Kind
 from inference.errors import CatalogError
 from inference.families import FAMILIES
 from inference.families.record import Denoiser
 from inference.protocol import AddOnInfo, ModelInfo, Refiner, Style, ToolInfo
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
-FIELDS = ("default", *(f"{kind}s" for kind in KINDS), "label_sets")
+FIELDS = ("default", *(f"{kind}s" for kind in KINDS), "label_sets", "wildcards")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +48,7 @@ class Catalog:
     models: dict[str, ModelEntry]
     refiners: dict[str, RefinerEntry]
     upscalers: dict[str, UpscalerEntry]
+    restorers: dict[str, RestorerEntry]
     describers: dict[str, DescriberEntry]
     classifiers: dict[str, ClassifierEntry]
     decoders: dict[str, DecoderEntry]
@@ -55,6 +56,9 @@ class Catalog:
     loras: dict[str, LoraEntry]
     controls: dict[str, ControlEntry]
     annotators: dict[str, AnnotatorEntry]
+    embeddings: dict[str, EmbeddingEntry]
+    wildcards: Path | None
+    """The folder of files whose lines prompts may draw from (`catalog.wildcards`)."""
     label_sets: dict[str, tuple[str, ...]]
     styles: dict[str, tuple[Style, ...]]
     """What styles.toml has for each model."""
@@ -65,6 +69,7 @@ class Catalog:
             "model": self.models,
             "refiner": self.refiners,
             "upscaler": self.upscalers,
+            "restorer": self.restorers,
             "describer": self.describers,
             "classifier": self.classifiers,
             "decoder": self.decoders,
@@ -72,14 +77,12 @@ class Catalog:
             "lora": self.loras,
             "control": self.controls,
             "annotator": self.annotators,
+            "embedding": self.embeddings,
         }
         return tables[kind]
 
     def info(self, name: str, on_gpu: bool) -> ModelInfo:
-        """What members may ask of this model on a GPU, or on a CPU.
-
-        There every picture has a pass to itself: filling a batch up costs as much as painting.
-        """
+        """What members may ask of this model on a GPU, or on a CPU."""
         entry = self.models[name]
         return ModelInfo(
             name=name,
@@ -99,31 +102,49 @@ class Catalog:
             max_size=entry.max_size,
             max_pixels=entry.max_pixels,
             max_hires_pixels=entry.hires_pixels,
-            batch=entry.batch if on_gpu else 1,
+            batch=entry.batch if on_gpu else entry.cpu_batch,
             refiner=self._refiner(entry),
-            upscale=self.upscalers[entry.upscaler].scale if entry.upscaler else 1,
+            upscale=self.scale(entry.upscaler) if entry.upscaler else 1,
             styles=self.styles[name],
+            fills=FAMILIES[entry.family].fills,
+            references=0 if (shown := FAMILIES[entry.family].references) is None else shown.most,
+            usual_layer=_usual_layer(entry),
+            clip_skip=entry.clip_skip,
         )
 
     def _refiner(self, entry: ModelEntry) -> Refiner | None:
         return None if entry.refiner is None else Refiner(entry.refiner, self.refiners[entry.refiner].share)
 
     def tool_info(self, kind: Kind, name: str) -> ToolInfo:
-        """What members may ask of this upscaler, describer or classifier."""
+        """What members may ask of this upscaler, restorer, describer or classifier."""
         entry = self.entries(kind)[name]
         upscaler = entry if isinstance(entry, UpscalerEntry) else None
         return ToolInfo(
             name=name,
             title=entry.title,
-            scale=1 if upscaler is None else upscaler.scale,
+            scale=1 if upscaler is None else self.scale(name),
             denoise=upscaler is not None and upscaler.grain is not None,
             tasks=entry.tasks if isinstance(entry, DescriberEntry) else (),
         )
 
-    def add_on_info(self, name: str, entry: AddOnEntry) -> AddOnInfo:
+    def scale(self, upscaler: str) -> int:
+        """How many times as wide and high this upscaler, whose weights are on this machine, makes a picture."""
+        entry = self.upscalers[upscaler]
+        return entry.scale or architectures.nature(self.folder / entry.place, "upscaler").scale
+
+    def add_on_info(self, name: str, entry: LoraEntry | ControlEntry) -> AddOnInfo:
         """What members may ask of this LoRA or ControlNet."""
-        trigger = entry.trigger if isinstance(entry, LoraEntry) else ""
-        return AddOnInfo(name=name, title=entry.title, models=entry.models, weight=entry.weight, trigger=trigger)
+        lora = entry if isinstance(entry, LoraEntry) else None
+        return AddOnInfo(
+            name=name,
+            title=entry.title,
+            models=entry.models,
+            weight=entry.weight,
+            trigger="" if lora is None else lora.trigger,
+            sampler=None if lora is None else lora.sampler,
+            steps=None if lora is None else lora.steps,
+            guidance=None if lora is None else lora.guidance,
+        )
 
 
 def load(path: Path) -> Catalog:
@@ -137,31 +158,36 @@ def load(path: Path) -> Catalog:
         raise CatalogError(f"{path} is not there: run from the checkout, or set EASEL_MODELS to its place") from error
     refiners = _folders(path, document, "refiners", RefinerEntry)
     upscalers = _files(path, document, "upscalers", UpscalerEntry)
+    for name, upscaler in upscalers.items():
+        architectures.check(f"{path}: upscalers.{name}", upscaler, document["upscalers"][name])
     decoders = _folders(path, document, "decoders", DecoderEntry)
     checkers = _folders(path, document, "checkers", CheckerEntry)
-    models = _folders(path, document, "models", ModelEntry)
+    models = tables.rows(path, document, "models", ModelEntry)
     if not models:
         raise CatalogError(f"{path}: it names no model: add a [models.NAME] table, see docs/models.md")
     partners: dict[Kind, Mapping[str, Entry]] = {
+        "model": models,
         "refiner": refiners,
         "upscaler": upscalers,
         "decoder": decoders,
         "checker": checkers,
     }
     for name, model in models.items():
+        sources.check(f"{path}: models.{name}", model, models)
         _check_model(f"{path}: models.{name}", model, partners)
     loras = _files(path, document, "loras", LoraEntry)
     controls = _folders(path, document, "controls", ControlEntry)
     annotators = _folders(path, document, "annotators", AnnotatorEntry)
     for name, annotator in annotators.items():
-        _check_annotator(f"{path}: annotators.{name}", name, annotator)
+        add_ons.check_annotator(f"{path}: annotators.{name}", name, annotator)
     for name, control in controls.items():
         if control.annotator not in (*BUILT_IN_ANNOTATORS, *annotators):
             where = f"{path}: controls.{name}"
             raise CatalogError(f"{where}: annotator: must be canny, none or the name of an [annotators.NAME]")
-    for table, add_ons in (("loras", loras), ("controls", controls)):
-        for name, add_on in add_ons.items():
-            _check_add_on(f"{path}: {table}.{name}", add_on, models)
+    embeddings = _files(path, document, "embeddings", EmbeddingEntry)
+    for table, known in (("loras", loras), ("controls", controls), ("embeddings", embeddings)):
+        for name, add_on in known.items():
+            add_ons.check(f"{path}: {table}.{name}", add_on, models)
     describers = _folders(path, document, "describers", DescriberEntry)
     for name, describer in describers.items():
         if not describer.tasks:
@@ -169,12 +195,15 @@ def load(path: Path) -> Catalog:
     default = document.get("default")
     if default not in models:
         raise CatalogError(f"{path}: default: must name one of {', '.join(models)}, not {default!r}")
+    if FAMILIES[models[default].family].fills:
+        raise CatalogError(f"{path}: default: {default} only fills masked parts of pictures, name another model")
     return Catalog(
         folder=path.absolute().parent,
         default=default,
         models=models,
         refiners=refiners,
         upscalers=upscalers,
+        restorers=_files(path, document, "restorers", RestorerEntry),
         describers=describers,
         classifiers=_folders(path, document, "classifiers", ClassifierEntry),
         decoders=decoders,
@@ -182,12 +211,14 @@ def load(path: Path) -> Catalog:
         loras=loras,
         controls=controls,
         annotators=annotators,
-        label_sets=_label_sets(path, document),
-        styles=styles.load(path.absolute().parent / styles.FILE, models),
+        embeddings=embeddings,
+        wildcards=_wildcards(path, document),
+        label_sets=label_sets.load(path, document),
+        styles=styles.load(path.absolute().parent / styles.FILE, models, loras),
     )
 
 
-FileKind = TypeVar("FileKind", bound=UpscalerEntry | LoraEntry)
+FileKind = TypeVar("FileKind", bound=UpscalerEntry | RestorerEntry | LoraEntry | EmbeddingEntry)
 FolderKind = TypeVar("FolderKind", bound=FolderEntry)
 
 
@@ -210,19 +241,19 @@ def _files(path: Path, document: dict[str, Any], table: str, kind: type[FileKind
     return entries
 
 
-def _label_sets(path: Path, document: dict[str, Any]) -> dict[str, tuple[str, ...]]:
-    section = document.get("label_sets", {})
-    if not isinstance(section, dict):
-        raise CatalogError(f"{path}: label_sets: must be one table of lists of labels")
-    sets: dict[str, tuple[str, ...]] = {}
-    for name, labels in section.items():
-        where = f"{path}: label_sets.{name}"
-        if not 1 <= len(name) <= 64:
-            raise CatalogError(f"{where}: a name is 1 to 64 characters long")
-        sets[name] = tables.convert(where, labels, Labels)
-        if len(set(sets[name])) < len(sets[name]):
-            raise CatalogError(f"{where}: a label comes twice")
-    return sets
+def _wildcards(path: Path, document: dict[str, Any]) -> Path | None:
+    named = document.get("wildcards")
+    if named is None:
+        return None
+    folder = path.absolute().parent / str(named)
+    if not isinstance(named, str) or not folder.is_dir():
+        raise CatalogError(f"{path}: wildcards: must be a folder of .txt files, and {named!r} is none")
+    return folder
+
+
+def _usual_layer(entry: ModelEntry) -> int | None:
+    weighing = FAMILIES[entry.family].words.weighing
+    return None if weighing is None else weighing.layer
 
 
 def _check_model(where: str, entry: ModelEntry, partners: Mapping[Kind, Mapping[str, Entry]]) -> None:
@@ -254,10 +285,14 @@ def _check_model(where: str, entry: ModelEntry, partners: Mapping[Kind, Mapping[
         raise CatalogError(f"{where}: sampler: {entry.sampler!r} is not one of {', '.join(entry.admitted_samplers())}")
     if entry.refiner is not None and family.refiner is None:
         raise CatalogError(f"{where}: refiner: the {entry.family} family has none")
+    usual = _usual_layer(entry)
+    if entry.clip_skip is not None and (usual is None or entry.clip_skip < usual):
+        can = "has no layers to skip" if usual is None else f"takes {usual} or more"
+        raise CatalogError(f"{where}: clip_skip: the {entry.family} family {can}")
     _check_speed(where, entry, family.denoiser)
     for kind, partner in entry.partners.items():
         if partner not in partners[kind]:
-            raise CatalogError(f"{where}: {kind}: there is no [{kind}s.{partner}]")
+            raise CatalogError(f"{where}: {'base' if kind == 'model' else kind}: there is no [{kind}s.{partner}]")
 
 
 def _check_speed(where: str, entry: ModelEntry, denoiser: Denoiser) -> None:
@@ -266,30 +301,11 @@ def _check_speed(where: str, entry: ModelEntry, denoiser: Denoiser) -> None:
         raise CatalogError(f"{where}: channels_last: the {entry.family} family has no convolutions that gain from it")
     if entry.attention == "sliced" and not denoiser.sliced_attention:
         raise CatalogError(f"{where}: attention: attention cannot be sliced in the {entry.family} family")
-    if entry.attention == "flash" and not denoiser.attention_backends:
+    if entry.attention == "flash" and (denoiser.masked_attention or not denoiser.attention_backends):
         raise CatalogError(
             f"{where}: attention: the {entry.family} family takes no other kernels; sdpa uses torch's own flash ones"
         )
+    if entry.weights == "nf4" and entry.offload == "group":
+        raise CatalogError(f"{where}: offload: layers of nf4 weights cannot come and go, whole parts can: 'model'")
     if entry.compile and not denoiser.compiles:
         raise CatalogError(f"{where}: compile: diffusers names no repeated blocks in the {entry.family} family")
-
-
-def _check_add_on(where: str, entry: AddOnEntry, models: Mapping[str, ModelEntry]) -> None:
-    for name in entry.models:
-        if name not in models:
-            raise CatalogError(f"{where}: models: there is no [models.{name}]")
-    if isinstance(entry, ControlEntry):
-        families = sorted({models[name].family for name in entry.models})
-        if len(families) > 1:
-            raise CatalogError(f"{where}: models: a ControlNet is of one family, these are of {', '.join(families)}")
-        if FAMILIES[families[0]].control is None:
-            raise CatalogError(f"{where}: models: no ControlNet can be used with the {families[0]} family")
-    if isinstance(entry, LoraEntry) and not entry.place.endswith(".safetensors"):
-        raise CatalogError(f"{where}: path: a LoRA is a .safetensors file")
-
-
-def _check_annotator(where: str, name: str, entry: AnnotatorEntry) -> None:
-    if name in BUILT_IN_ANNOTATORS:
-        raise CatalogError(f"{where}: {name} is built in: call it otherwise")
-    if entry.dtype not in ("auto", "float32"):
-        raise CatalogError(f"{where}: dtype: annotators compute in float32: leave it out")

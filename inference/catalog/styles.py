@@ -9,10 +9,10 @@ from typing import Annotated
 import msgspec
 
 from inference.catalog import tables
-from inference.catalog.entries import ModelEntry
+from inference.catalog.entries import LoraEntry, ModelEntry
 from inference.errors import CatalogError
 from inference.families import FAMILIES
-from inference.protocol import MAX_STYLE_CHARS, PLACE, Style, weight_problem
+from inference.protocol import MAX_STYLE_CHARS, PLACE, Style, weight_problem, without_tags
 
 FILE = "styles.toml"
 """It lies beside models.toml, or is not there: then there are no styles."""
@@ -44,7 +44,7 @@ class Tags(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     negative: Text = ""
 
 
-def load(path: Path, models: Mapping[str, ModelEntry]) -> dict[str, tuple[Style, ...]]:
+def load(path: Path, models: Mapping[str, ModelEntry], loras: Mapping[str, LoraEntry]) -> dict[str, tuple[Style, ...]]:
     """The styles of each of these models, settled for it, in the order of the file.
 
     Raises CatalogError with one line that names the file, the style and the field.
@@ -56,7 +56,11 @@ def load(path: Path, models: Mapping[str, ModelEntry]) -> dict[str, tuple[Style,
     styles = tables.rows(path, document, "styles", StyleEntry)
     tags = tables.rows(path, document, "tags", Tags)
     _check(path, styles, tags, models)
-    return {name: _settled(name, model, styles, tags) for name, model in models.items()}
+    settled = {name: _settled(name, model, styles, tags) for name, model in models.items()}
+    for name, of_model in settled.items():
+        for style in of_model:
+            _check_loras(f"{path}: styles.{style.name}", style, name, loras)
+    return settled
 
 
 def _check(
@@ -81,6 +85,17 @@ def _check(
         for chosen in model.styles or ():
             if chosen not in styles:
                 raise CatalogError(f"{path}: there is no [styles.{chosen}], which models.{name} asks for")
+
+
+def _check_loras(where: str, style: Style, model: str, loras: Mapping[str, LoraEntry]) -> None:
+    """The LoRAs of a style must go with every model that is given it."""
+    for tag in without_tags(style.prompt)[1]:
+        meant = [one for name, one in loras.items() if tag.name.lower() in (name, one.title.lower())]
+        if tag.problem is not None or not any(model in one.models for one in meant):
+            reason = "cannot be set so" if tag.problem else f"does not go with {model}" if meant else "is not here"
+            raise CatalogError(f"{where}: the LoRA {tag.name} {reason}: leave it out, or write other words for {model}")
+    if without_tags(style.negative)[1]:
+        raise CatalogError(f"{where}: negative: LoRAs work from the prompt alone")
 
 
 def _settled(

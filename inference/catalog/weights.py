@@ -6,23 +6,30 @@ Nothing here loads a model or uses the network. What a folder consists of is `la
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
-from inference.catalog import headers, layouts
+from inference.catalog import architectures, assembly, headers, layouts
+from inference.catalog.assembly import Assembly
 from inference.catalog.entries import (
-    DETECTOR_FILES,
     AnnotatorEntry,
     CheckerEntry,
     Entry,
     FileEntry,
     FolderEntry,
-    Kind,
+    LoraEntry,
+    ModelEntry,
     PipelineEntry,
+    RestorerEntry,
     UpscalerEntry,
 )
+from inference.catalog.fields import DETECTOR_FILES, Kind
 from inference.catalog.reading import KINDS, Catalog
 from inference.errors import WeightsError
+from inference.families import FAMILIES
+from inference.families.record import Family
+from inference.families.releases import Shapes
 
 log = logging.getLogger(__name__)
 
@@ -42,19 +49,91 @@ def locate(catalog: Catalog, kind: Kind, name: str) -> Path | None:
             return None
         for file in files:
             headers.check(file)
+        if isinstance(entry, LoraEntry):
+            _check_family(files[0], {catalog.models[name].family for name in entry.models})
+        if isinstance(entry, UpscalerEntry) and entry.arch is None:
+            _check_nature(files, entry)
+        if isinstance(entry, RestorerEntry):
+            architectures.nature(files[0], "restorer")
         return files[0]
-    folder = _snapshot(entry) if entry.path is None else catalog.folder / entry.path
-    if folder is None or not folder.exists():
+    place = _place(catalog, entry)
+    if place is None or not place.exists():
         return None
-    if not folder.is_dir():
-        raise WeightsError(f"{folder} is one file, and must be a folder: docs/models.md says of what")
     try:
-        layouts.check(folder, entry)
+        if isinstance(entry, ModelEntry):
+            return None if _lacks_base(catalog, entry) else assemble(catalog, name, place).place
+        if not place.is_dir():
+            raise WeightsError(f"{place} is one file, and must be a folder: docs/models.md says of what")
+        if isinstance(entry, PipelineEntry):
+            place = layouts.pipeline_folder(place)
+        layouts.check(place, entry)
     except layouts.Incomplete:
         if entry.repo is not None:
             return None
         raise
-    return folder
+    return place
+
+
+def assemble(catalog: Catalog, name: str, place: Path) -> Assembly:
+    """What this model is put together from, whose weights lie there (`locate`); raises WeightsError as that does."""
+    entry = catalog.models[name]
+    named = {**entry.parts, **({} if entry.vae is None else {"vae": entry.vae})}
+    elsewhere = {component: catalog.folder / path for component, path in named.items()}
+    base = None if entry.base is None else locate(catalog, "model", entry.base)
+    if place.is_dir():
+        place = layouts.only_file(place) or place
+    if place.is_dir():
+        return assembly.of_folder(place, entry, elsewhere, base)
+    if place.suffix in headers.PICKLES:
+        raise WeightsError(f"{place} is a pickle: python -m inference --convert {place} makes safetensors of it")
+    config = None if entry.config is None else catalog.folder / entry.config
+    return assembly.of_file(place, entry, elsewhere, base, config)
+
+
+def _lacks_base(catalog: Catalog, entry: ModelEntry) -> bool:
+    return entry.base is not None and not _is_here(catalog, "model", entry.base)
+
+
+def edits_only(catalog: Catalog, name: str) -> bool:
+    """Whether this model, which is on this machine, paints nothing but masked parts of pictures."""
+    place = locate(catalog, "model", name)
+    return place is not None and assemble(catalog, name, place).edits_only
+
+
+def _place(catalog: Catalog, entry: FolderEntry) -> Path | None:
+    if (own := _own_place(entry)) is not None:
+        return catalog.folder / own
+    snapshot = _snapshot(entry)
+    return snapshot / entry.file if snapshot and isinstance(entry, ModelEntry) and entry.file else snapshot
+
+
+def _check_family(file: Path, families: Iterable[str]) -> None:
+    """Raise WeightsError where a LoRA was surely made for another family than one of these, as that was published."""
+    shapes = headers.tensors(file)
+    made_for = [family.name for family in FAMILIES.values() if _made_for(family, shapes)]
+    for name in families:
+        # Of a family whose releases are not known nothing tells a LoRA.
+        if made_for and FAMILIES[name].releases and name not in made_for:
+            raise WeightsError(f"{file} was made for models of {' or '.join(made_for)}, and not of {name}")
+
+
+def _made_for(family: Family, shapes: Shapes) -> bool:
+    fits = family.fits_lora
+    return fits is not None and any(
+        fits(shapes, layouts.json_object(release.folder / family.denoiser.component / "config.json"))
+        for release in family.releases
+        if release.folder is not None
+    )
+
+
+def _check_nature(files: list[Path], entry: UpscalerEntry) -> None:
+    """Raise WeightsError where these files, which nobody describes, are no upscaler, or not what the entry says."""
+    found = {architectures.nature(file, "upscaler") for file in files}
+    if len(found) > 1:
+        raise WeightsError(f"{files[0]} and {files[1]} are two kinds of networks, which cannot be mixed")
+    (scale,) = {nature.scale for nature in found}
+    if entry.scale not in (None, scale):
+        raise WeightsError(f"{files[0]} enlarges {scale} times, not {entry.scale} as models.toml says: leave scale out")
 
 
 def defects(catalog: Catalog) -> dict[tuple[Kind, str], str]:
@@ -79,7 +158,7 @@ def how_to_read(entry: Entry) -> str | None:
     match entry:
         case AnnotatorEntry() if entry.kind in DETECTOR_FILES and find_spec("controlnet_aux") is None:
             return "pip install 'easel[annotators]'"
-        case UpscalerEntry() if find_spec("realesrgan") is None or find_spec("basicsr") is None:
+        case UpscalerEntry() | RestorerEntry() if find_spec("realesrgan") is None or find_spec("basicsr") is None:
             return "pip install --no-deps --no-build-isolation -r no-deps.txt"
         case _:
             return None
@@ -87,7 +166,15 @@ def how_to_read(entry: Entry) -> str | None:
 
 def entry_files(catalog: Catalog, entry: FileEntry) -> list[Path]:
     """The files that an upscaler or a LoRA is made of, its own weights first, whether they exist or not."""
-    return [catalog.folder / file.place for file in entry.files]
+    return [catalog.folder / file.place for file in in_use(catalog, entry)]
+
+
+def in_use(catalog: Catalog, entry: FileEntry) -> tuple[FileEntry, ...]:
+    """What the catalogue says of each of these files: of an upscaler's half, where that alone is on this machine."""
+    half = entry.half if isinstance(entry, UpscalerEntry) else None
+    if half is None or (catalog.folder / entry.place).exists() or not (catalog.folder / half.place).exists():
+        return entry.files
+    return (half, *entry.files[1:])
 
 
 def available(catalog: Catalog, kind: Kind = "model") -> tuple[str, ...]:
@@ -101,8 +188,10 @@ def available(catalog: Catalog, kind: Kind = "model") -> tuple[str, ...]:
 def _missing(catalog: Catalog, kind: Kind, name: str) -> tuple[Kind, str] | None:
     """The first of an entry and those that it needs whose weights are not on this machine."""
     entry = catalog.entries(kind)[name]
-    partners = entry.needed_partners.items() if isinstance(entry, FolderEntry) else ()
-    return next((one for one in ((kind, name), *partners) if not _is_here(catalog, *one)), None)
+    partners = [*entry.needed_partners.items()] if isinstance(entry, FolderEntry) else []
+    # Without its base it is not here either, and that says less.
+    ordered = sorted([(kind, name), *partners], key=lambda one: one[0] != "model" or one[1] == name)
+    return next((one for one in ordered if not _is_here(catalog, *one)), None)
 
 
 def _is_here(catalog: Catalog, kind: Kind, name: str) -> bool:
@@ -127,7 +216,8 @@ def require(catalog: Catalog) -> dict[Kind, tuple[str, ...]]:
         log.warning("[%ss.%s] %s", kind, name, reason)
     if (missing := _missing(catalog, "model", catalog.default)) is not None:
         kind, name = missing
-        which = f"{kind} {name} of the default model" if kind != "model" else "default model"
+        own = (kind, name) == ("model", catalog.default)
+        which = "default model" if own else f"{_partner(kind)} {name} of the default model"
         if (install := how_to_read(catalog.entries(kind)[name])) is not None:
             raise WeightsError(f"the {which} {catalog.default} needs a library that is not here: {install}")
         # What is there and broken says so itself.
@@ -136,22 +226,48 @@ def require(catalog: Catalog) -> dict[Kind, tuple[str, ...]]:
         instead = f"set default in models.toml to one of {', '.join(here)}" if here else "see what --list lists"
         raise WeightsError(
             f"the {which} {catalog.default} has no weights on this machine:"
-            f" {_how_to_get(catalog, catalog.entries(kind)[name])}, or {instead}"
+            f" {_how_to_get(catalog, catalog.entries(kind)[name], catalog.default)}, or {instead}"
+        )
+    if edits_only(catalog, catalog.default):
+        raise WeightsError(
+            f"the default model {catalog.default} paints nothing but masked parts of pictures: set default in"
+            " models.toml to another one"
         )
     return inventoried
 
 
-def _how_to_get(catalog: Catalog, entry: Entry) -> str:
+def reason(catalog: Catalog, kind: Kind, name: str) -> str | None:
+    """Why an entry cannot be used that is not broken, with what to do; None where it can."""
+    missing = _missing(catalog, kind, name)
+    if missing is None:
+        return None
+    entry = catalog.entries(missing[0])[missing[1]]
+    what = "it" if missing == (kind, name) else f"its {_partner(missing[0])} {missing[1]}"
+    if (install := how_to_read(entry)) is not None:
+        return f"{what} needs a library that is not here: {install}"
+    return f"{what} is not on this machine: {_how_to_get(catalog, entry, name)}"
+
+
+def _partner(kind: Kind) -> str:
+    """What an entry of this kind is to one that names it."""
+    return "base" if kind == "model" else kind
+
+
+def _how_to_get(catalog: Catalog, entry: Entry, name: str) -> str:
     if is_fetchable(entry):
-        return f"run python -m inference --fetch {catalog.default}"
-    return f"put them into {catalog.folder / (entry.place if isinstance(entry, FileEntry) else str(entry.path))}"
+        return f"run python -m inference --fetch {name}"
+    return f"put them into {catalog.folder / str(_own_place(entry))}"
+
+
+def _own_place(entry: Entry | FolderEntry) -> str | None:
+    return entry.place if isinstance(entry, FileEntry | ModelEntry) else entry.path
 
 
 def is_fetchable(entry: Entry) -> bool:
     """Whether the catalogue says where its weights, or some of them, can be fetched from."""
     if isinstance(entry, FileEntry):
         return any(file.url is not None for file in entry.files)
-    return entry.repo is not None
+    return entry.repo is not None or (isinstance(entry, ModelEntry) and entry.url is not None)
 
 
 def commit(entry: FolderEntry) -> str | None:
@@ -167,8 +283,10 @@ def _snapshot(entry: FolderEntry) -> Path | None:
 
     # By one file that every folder has: the hub calls a snapshot incomplete that lacks what was never fetched.
     match entry:
+        case ModelEntry(file=str(file)):
+            indices: tuple[str, ...] = (file,)
         case PipelineEntry():
-            indices: tuple[str, ...] = ("model_index.json",)
+            indices = (layouts.INDEX,)
         case CheckerEntry():
             indices = ("config.json", f"{layouts.CHECKER}/config.json")
         case AnnotatorEntry() if entry.kind in DETECTOR_FILES:

@@ -6,7 +6,6 @@ When that happens and who is told is the reporter's business (`reports`).
 from __future__ import annotations
 
 import contextlib
-import errno
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +14,7 @@ from PIL import Image
 from inference.errors import NotKept
 from inference.marks import marking
 from inference.marks.marking import Marks
-from inference.protocol import Picture, SourceType, leave
-
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+from inference.protocol import NO_ROOM, Picture, SourceType, leave
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +46,7 @@ class Files:
         try:
             left = leave(self._incoming, data)
         except OSError as error:
-            raise NotKept("disk_full" if error.errno in FULL else "disk_failed") from error
+            raise NotKept("disk_full" if error.errno in NO_ROOM else "disk_failed") from error
         return Picture(file=left.file, sha256=left.sha256, width=image.width, height=image.height, seed=painted.seed)
 
     def drop(self, picture: Picture) -> None:

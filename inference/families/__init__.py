@@ -5,7 +5,7 @@ Importing this imports neither torch nor diffusers.
 
 from __future__ import annotations
 
-from inference.families import flux, sd1, sd2, sd3, sdxl
+from inference.families import chroma, flux, flux2, flux_fill, kontext, qwen, qwen_edit, sd1, sd2, sd3, sdxl, zimage
 from inference.families.record import Family
 
 FAMILIES: dict[str, Family] = {
@@ -16,6 +16,13 @@ FAMILIES: dict[str, Family] = {
         sdxl,
         sd3,
         flux,
+        flux_fill,
+        chroma,
+        zimage,
+        flux2,
+        kontext,
+        qwen,
+        qwen_edit,
     )
 }
 """By the names that models.toml calls them by."""

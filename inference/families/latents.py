@@ -73,7 +73,9 @@ class Latents:
     """How latents go into a pipeline and out of it, and become pixels and back."""
 
     pack: Callable[[torch.Tensor], torch.Tensor] = as_they_are
-    """From (batch, channels, height, width) to what the pipeline takes."""
+    """From (batch, channels, height, width) to what the pipeline has between its steps."""
+    given: Callable[[torch.Tensor], torch.Tensor] | None = None
+    """The same to what it takes to begin with; None where that is the same."""
     unpack: Callable[[torch.Tensor, int, int], torch.Tensor] = as_they_are
     """The other way round, to this height and width of latents."""
     encode: Callable[[Any, torch.Tensor], torch.Tensor] = encoded
@@ -85,6 +87,10 @@ class Latents:
     """Has the VAE of this factor work in tiles of at most so many pixels, until its `disable_tiling` is called."""
     channels: str = "latent_channels"
     """What the VAE's configuration calls the number of channels."""
+    exact: bool = False
+    """Whether its pipeline keeps them in float32 from step to step, whatever type the weights have."""
+    patch: int = 1
+    """Of so many by so many of the VAE's latents each is made, which are its channels then."""
     upcast: bool = False
     """Whether its numbers overflow in float16, unless the VAE's configuration says that they do not
     (`force_upcast`)."""

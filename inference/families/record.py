@@ -7,11 +7,14 @@ classes of diffusers are named, and functions use what they are given or import 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from inference.families import unet
 from inference.families.latents import Latents
+from inference.families.references import References
+from inference.families.releases import Release, Shapes
 from inference.families.samplers import Sampler, evenly
 from inference.families.words import Words
 
@@ -31,22 +34,54 @@ class Denoiser:
     sliced_attention: bool = False
     attention_backends: bool = False
     """Whether other kernels than torch's are chosen for it by name (diffusers' attention dispatcher)."""
+    masked_attention: bool = False
+    """Whether it leaves padding out of its words by a mask, which flash-attn's kernels do not take."""
     channels_last: bool = False
     """Whether it has convolutions that gain from it."""
     compiles: bool = True
     """Whether diffusers names its repeated blocks, which are compiled alone."""
+    composes: bool = False
+    """Whether what it makes of several prompts can be added up, each as far as it leads away from the negative one: a
+    UNet that is told both sides in one batch (`painting.conditioning`)."""
+    originals: Callable[[Any], Mapping[str, tuple[str, ...]]] | None = None
+    """From the network to what its makers' code calls its layers: diffusers' name of each, or of all those whose
+    outputs one of theirs has. None where nobody trains by those names."""
 
 
-UNET = Denoiser(component="unet", sliced_attention=True, channels_last=True)
+UNET = Denoiser(component="unet", sliced_attention=True, channels_last=True, originals=unet.originals, composes=True)
+
+
+def width_and_height(width: int, height: int) -> dict[str, Any]:
+    """What every pipeline is told of a size (`Family.sized`)."""
+    return {"height": height, "width": width}
+
+
+def as_image(pictures: Sequence[Any], mode: int | None) -> dict[str, Any]:
+    """What the oldest pipelines call the pictures that a ControlNet follows (`Control.told`)."""
+    return {"image": pictures}
+
+
+def as_control_image(pictures: Sequence[Any], mode: int | None) -> dict[str, Any]:
+    """What most pipelines call them, and their kind."""
+    return {"control_image": pictures} if mode is None else {"control_image": pictures, "control_mode": mode}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Control:
-    """ControlNets, as far as they can be used: not with pipelines that draw noise for the picture that they follow."""
+    """How ControlNets are used. Where a pipeline draws a place for a picture in its latents by chance, it gets the
+    likeliest one instead (`painting.settled`)."""
 
     pipeline: str
     """The pipeline that takes one beside the family's own components."""
     network: str = "ControlNetModel"
+    told: Callable[[Sequence[Any], int | None], dict[str, Any]] = as_image
+    """From the picture that each of a batch follows, and the number of their kind, to what the pipeline is told."""
+    kinds: str | None = None
+    """What the network's configuration calls the number of kinds that it follows; None where it knows but one."""
+    union: Control | None = None
+    """How those are used that follow several kinds, whose entries say which one by its number; None where none can."""
+    borrows: bool = False
+    """Whether the network works with layers of the denoiser, which must be on the device for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +96,23 @@ class Family:
     """What its pipelines are told beside their components when they are made."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
     """What its pipeline is told beside words, size and steps when it is called."""
+    sized: Callable[[int, int], dict[str, Any]] = width_and_height
+    """From width and height in pixels to what its pipeline is told of them when it is called."""
     guidance: str = "guidance_scale"
     """What its pipeline calls how far it is guided."""
+    guidance_offset: float = 0.0
+    """Added to what members ask for, to whom 1 stands for none: -1 where 0 does for its makers."""
+    guidance_rescale: bool = False
+    """Whether its pipeline takes `guidance_rescale` (Lin et al., Common Diffusion Noise Schedules, 2023)."""
     control: Control | None = None
     """None where no ControlNet can be used."""
+    fills: bool = False
+    """Whether its models paint nothing but a masked part of a picture, which their pipeline sees with the mask."""
+    inpaint: str | None = None
+    """The pipeline of those of its models whose denoiser also reads a mask and what is around it; None where there are
+    none."""
+    references: References | None = None
+    """None where no pictures can be shown beside the words."""
     refiner: str | None = None
     """The pipeline of its refiner, which goes on from latents; None where there is none."""
     denoiser: Denoiser
@@ -80,6 +128,11 @@ class Family:
     dtype: Literal["float16", "bfloat16"] = "float16"
     """What its weights are kept in on a GPU where nothing else is asked for: what was trained in bfloat16 can overflow
     in float16."""
+    releases: tuple[Release, ...] = ()
+    """What of it can be read from one file."""
+    fits_lora: Callable[[Shapes, Mapping[str, Any]], bool] | None = None
+    """From the tensors of a LoRA's file and the configuration of a denoiser of this family to whether it was trained
+    for such a one."""
     check_lora: Callable[[Any, Mapping[str, Any]], None] | None = None
     """From the pipeline and the tensors of a LoRA, by diffusers' names: raises ValueError where diffusers would make
     over the model for good for it. None where it never does."""

@@ -45,6 +45,9 @@ DIFFUSION: dict[str, Sampler] = {
     "DDPM": Sampler("DDPMScheduler", _UNCLIPPED),
     "UniPC": Sampler("UniPCMultistepScheduler", {"use_karras_sigmas": False}),
     "LCM": Sampler("LCMScheduler", _UNCLIPPED, _lcm),
+    # What few-step models were distilled for: steps that begin at pure noise.
+    "Euler trailing": Sampler("EulerDiscreteScheduler", {"use_karras_sigmas": False, "timestep_spacing": "trailing"}),
+    "TCD": Sampler("TCDScheduler", _UNCLIPPED, _lcm),
 }
 """Of models that were taught to take noise away."""
 

@@ -2,16 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from inference.families import sd1
 from inference.families.latents import Latents
 from inference.families.record import UNET, Control, Family
+from inference.families.releases import Release, Shapes, is_unet
 from inference.families.samplers import DIFFUSION
-from inference.families.words import POOLED, Weighing, Words
+from inference.families.words import POOLED, Weighing, Words, one_after_another
+
+
+def _of_kinds(pictures: Sequence[Any], mode: int | None) -> dict[str, Any]:
+    # One of each kind at once; of each, a picture for each of the batch.
+    return {"control_image": [pictures], "control_mode": [mode]}
+
+
+def _told(shapes: Shapes) -> bool:
+    # Three levels of blocks: its refiner and Stable Diffusion 2's unCLIP, which are conditioned too, have four.
+    return is_unet(shapes, conditioned=True, projections=2) and not any(
+        name.startswith("input_blocks.9.") for name in shapes
+    )
+
 
 FAMILY = Family(
     name="sdxl",
     pipeline="StableDiffusionXLPipeline",
     settings={"add_watermarker": False},
-    control=Control(pipeline="StableDiffusionXLControlNetPipeline"),
+    guidance_rescale=True,
+    control=Control(
+        pipeline="StableDiffusionXLControlNetPipeline",
+        union=Control(
+            pipeline="StableDiffusionXLControlNetUnionPipeline",
+            network="ControlNetUnionModel",
+            told=_of_kinds,
+            kinds="num_control_type",
+        ),
+    ),
+    inpaint="StableDiffusionXLInpaintPipeline",
     refiner="StableDiffusionXLImg2ImgPipeline",
     denoiser=UNET,
     words=Words(
@@ -20,9 +49,47 @@ FAMILY = Family(
             # The refiner has the second one alone.
             encoders=(("tokenizer", "text_encoder"), ("tokenizer_2", "text_encoder_2")),
             states="PENULTIMATE_HIDDEN_STATES_NON_NORMALIZED",
+            layer=2,
+        ),
+        between=partial(
+            one_after_another, {"prompt_embeds": "prompt_embeds", "pooled_prompt_embeds": "add_text_embeds"}
         ),
     ),
     latents=Latents(upcast=True),
     samplers=DIFFUSION,
     size_multiple=8,
+    releases=(
+        Release(
+            title="Stable Diffusion XL",
+            config="sdxl",
+            told=_told,
+            parts={
+                **sd1.FAMILY.releases[0].parts,
+                "text_encoder": ("conditioner.embedders.0.transformer.",),
+                "text_encoder_2": ("conditioner.embedders.1.model.",),
+            },
+            defaults={
+                "width": 1024,
+                "height": 1024,
+                "min_size": 512,
+                "max_size": 1536,
+                "max_pixels": 1572864,
+                "steps": 30,
+                "guidance": 6,
+                "sampler": "DPM++ 2M Karras",
+                "decoder": "taesdxl",
+            },
+            by_name={
+                "turbo": {
+                    "steps": 4,
+                    "max_steps": 8,
+                    "guidance": 0,
+                    "max_guidance": 0,
+                    "sampler": "Euler a",
+                    "negative": False,
+                }
+            },
+        ),
+    ),
+    fits_lora=sd1.FAMILY.fits_lora,
 )

@@ -1,23 +1,32 @@
 """LoRAs beside a loaded pipeline: added once, then switched on, off and over without touching the base's weights.
 
-A LoRA works as a whole or is refused: what diffusers would leave out of one, it leaves out with a warning.
+Ordinary ones are read by diffusers, what LyCORIS and others train by `lycoris`. One works as a whole or is refused:
+what diffusers would leave out of one, it leaves out with a warning.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
+import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import torch
 from safetensors import safe_open
 
 from inference.catalog import headers
 from inference.device import is_out_of_memory
 from inference.errors import WeightsError
+from inference.families.record import Family
+from inference.models import lycoris, vectors
+from inference.models.layers import Layers
+from inference.models.lycoris import Part
+from inference.models.vectors import Vectors
 from inference.networks.finite import is_finite
 from inference.silence import silenced
 
@@ -25,15 +34,14 @@ KEPT = 8
 """How many stay beside a pipeline for whoever wants them next, the active ones among them."""
 
 OTHERS = {
-    "dora_scale": "it is a DoRA, whose magnitudes would be left out",
-    "hada_": "it is a LoHa and not a LoRA",
-    "lokr_": "it is a LoKr and not a LoRA",
     "oft_": "it is an OFT and not a LoRA",
-    "lora_mid": "its convolutions are decomposed in three (Tucker)",
-    "bundle_emb": "it has embeddings with it",
-    ".diff": "it has whole differences of weights in it",
+    "boft_": "it is a BOFT and not a LoRA",
+    ".a1.weight": "it is a GLoRA and not a LoRA",
 }
 """What else trainers write into such files, by what its tensors are called: each is told by its name."""
+
+EMBEDDED = re.compile(r"bundle_emb\.([\w .<>-]{1,100}?)\.(string_to_param\.\*|emb_params|clip_l|clip_g)")
+"""What kohya's trainer calls the embeddings that it puts into the same file."""
 
 
 @dataclass(frozen=True)
@@ -44,19 +52,57 @@ class Adapter:
     file: Path
     sha256: str
     weight: float
+    words: float | None = None
+    """How strongly in the text encoders, where that is otherwise."""
+
+    def weight_in(self, component: str) -> float:
+        """How strongly it is wanted in this part of a pipeline."""
+        return self.weight if self.words is None or not component.startswith("text_encoder") else self.words
+
+
+@dataclass(frozen=True)
+class _Peft:
+    """One that diffusers has read, and what peft calls it."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class _Differences:
+    """One that Easel reads: what it adds to layers, and the embeddings that came with it."""
+
+    parts: tuple[tuple[str, Part], ...]
+    """Each with the part of the pipeline that its layer is of."""
+    embeddings: Mapping[str, Vectors]
+
+
+Kind = TypeVar("Kind", _Peft, _Differences)
 
 
 class Adapters:
     """The LoRAs of one pipeline."""
 
-    def __init__(self, pipeline: Any, check: Callable[[Any, Mapping[str, Any]], None] | None) -> None:
-        """`check` is what its family wants to see of a LoRA first (`Family.check_lora`)."""
+    def __init__(self, pipeline: Any, family: Family) -> None:
+        """`family` says what it wants to see of a LoRA first, and what its layers are called elsewhere."""
         self._pipeline = pipeline
-        self._check = check
-        self._known: OrderedDict[tuple[Path, str], str] = OrderedDict()
-        """What peft calls each file with these bytes, least recently used first."""
+        self._family = family
+        self._known: OrderedDict[tuple[Path, str], _Peft | _Differences] = OrderedDict()
+        """Each file with these bytes, least recently used first."""
+        self._hooks: list[Any] = []
+        """Of those differences that work."""
+        self._working: list[Part] = []
         self._added = 0
         self.active: tuple[Adapter, ...] = ()
+
+    @property
+    def embeddings(self) -> dict[str, Vectors]:
+        """The embeddings that came with those which work, by their names."""
+        return {name: of for known in self._of(self.active, _Differences) for name, of in known.embeddings.items()}
+
+    @property
+    def device_bytes(self) -> int:
+        """What those take of the device's memory which are no part of the pipeline's networks."""
+        return sum(tensor.nbytes for part in self._working for tensor in part.tensors.values())
 
     def add(self, adapter: Adapter) -> None:
         """Have this one at hand; where it is not yet, only the base works afterwards.
@@ -64,8 +110,7 @@ class Adapters:
         Raises WeightsError, in one line, where it cannot be used as a whole; the base works then.
         """
         if (key := (adapter.file, adapter.sha256)) not in self._known:
-            self._set_enabled(False)
-            self.active = ()
+            self._rest()
             self._known[key] = self._load(adapter)
         self._known.move_to_end(key)
 
@@ -74,47 +119,155 @@ class Adapters:
 
         Raises as `add` does.
         """
-        self._set_enabled(False)
-        self.active = ()
+        self._rest()
         for adapter in wanted:
             self.add(adapter)
-        if wanted:
-            names = [self._known[adapter.file, adapter.sha256] for adapter in wanted]
+        pefts = [one for one in wanted if isinstance(self._known[one.file, one.sha256], _Peft)]
+        if pefts:
+            names = [known.name for known in self._of(pefts, _Peft)]
             self._set_enabled(True)
-            self._pipeline.set_adapters(names, [adapter.weight for adapter in wanted])
+            self._pipeline.set_adapters(names, [self._weights(*one) for one in zip(names, pefts, strict=True)])
+        for adapter in wanted:
+            for known in self._of([adapter], _Differences):
+                self._work(known, adapter)
         self.active = tuple(wanted)
         while len(self._known) > KEPT:
-            self._pipeline.delete_adapters(self._known.popitem(last=False)[1])
+            _, forgotten = self._known.popitem(last=False)
+            if isinstance(forgotten, _Peft):
+                self._pipeline.delete_adapters(forgotten.name)
 
-    def _load(self, adapter: Adapter) -> str:
-        """Let diffusers read it, and return what peft calls it."""
+    def _rest(self) -> None:
+        """Let only the base work."""
+        self._set_enabled(False)
+        for hook in self._hooks:
+            hook.remove()
+        if self._hooks:
+            _compile_anew(self._pipeline)
+        self._hooks, self._working, self.active = [], [], ()
+
+    def _of(self, adapters: Iterable[Adapter], kind: type[Kind]) -> list[Kind]:
+        known = (self._known[adapter.file, adapter.sha256] for adapter in adapters)
+        return [one for one in known if isinstance(one, kind)]
+
+    def _weights(self, name: str, adapter: Adapter) -> float | dict[str, float]:
+        """What diffusers is told of an adapter that peft calls so: one number, or one for each part that it changes."""
+        if adapter.words is None:
+            return adapter.weight
+        held = self._pipeline.get_list_adapters()
+        return {component: adapter.weight_in(component) for component, names in held.items() if name in names}
+
+    def _work(self, known: _Differences, adapter: Adapter) -> None:
+        device = self._pipeline._execution_device
+        for component, part in known.parts:
+            if weight := adapter.weight_in(component):
+                here = part.to(device)
+                self._working.append(here)
+                hook = functools.partial(_add, here, weight)
+                self._hooks.append(part.layer.register_forward_hook(hook, with_kwargs=True))
+        _compile_anew(self._pipeline)
+
+    def _load(self, adapter: Adapter) -> _Peft | _Differences:
         # A name of our own: peft makes module names of them, which admit no dots.
         name = f"lora{self._added}"
         self._added += 1
         names: Iterable[str] = ()
         try:
             names = headers.tensors(adapter.file)
-            if any("dora_scale" in tensor for tensor in names):
-                raise ValueError(OTHERS["dora_scale"])
-            # Most LoRAs leave the text encoders alone, and others may be there already: both are as it should be. What
-            # goes wrong is told here, in one line.
-            with silenced("diffusers", "transformers", "peft", below=logging.CRITICAL):
-                source: dict[str, Any] = {"weight_name": adapter.file.name, "local_files_only": True}
-                source["use_safetensors"] = True  # else diffusers tries next whether it is a pickle
-                if self._check is not None:
-                    self._check(self._pipeline, self._pipeline.lora_state_dict(adapter.file.parent, **source))
-                self._pipeline.load_lora_weights(adapter.file.parent, adapter_name=name, **source)
-            self._require_all(name, names)
+            if not self._is_for_diffusers(names):
+                return self._read(adapter)
+            try:
+                self._load_peft(adapter, name)
+                self._require_all(name, names)
+            except Exception as error:
+                # Names that diffusers does not know may be known here.
+                self._forget(name)
+                if is_out_of_memory(error) or (read := self._read_if_whole(adapter)) is None:
+                    raise
+                return read
+            return _Peft(name)
         except Exception as error:  # each converter has its own: KeyError, AssertionError, whatever a file leads it to
-            with suppress(Exception):
-                self._pipeline.delete_adapters(name)
             if is_out_of_memory(error):
                 raise
-            raise WeightsError(f"the LoRA {adapter.name} cannot be used here: {_reason(error, names)}") from error
+            reason = self._reason(error, adapter.file, names)
+            raise WeightsError(f"the LoRA {adapter.name} cannot be used here: {reason}") from error
         finally:
             # diffusers takes its hooks off while it adds a LoRA, and leaves them off where that fails.
             self._pipeline.maybe_free_model_hooks()
-        return name
+
+    def _forget(self, name: str) -> None:
+        with suppress(Exception):  # as far as it came
+            self._pipeline.delete_adapters(name)
+
+    def _read_if_whole(self, adapter: Adapter) -> _Differences | None:
+        with suppress(Exception):  # the first error tells more
+            return self._read(adapter)
+        return None
+
+    def _is_for_diffusers(self, names: Iterable[str]) -> bool:
+        """Whether a file holds ordinary LoRAs alone, in a layout that diffusers reads."""
+        beginnings = ("lycoris_", "diffusion_model.") if self._family.denoiser.component == "unet" else ("lycoris_",)
+        return all(lycoris.is_plain(name) and not name.startswith(beginnings) for name in names)
+
+    def _load_peft(self, adapter: Adapter, name: str) -> None:
+        """Let diffusers read it."""
+        # Most LoRAs leave the text encoders alone, and others may be there already: both are as it should be. What
+        # goes wrong is told here, in one line.
+        with silenced("diffusers", "transformers", "peft", below=logging.CRITICAL):
+            source: dict[str, Any] = {"weight_name": adapter.file.name, "local_files_only": True}
+            source["use_safetensors"] = True  # else diffusers tries next whether it is a pickle
+            if self._family.check_lora is not None:
+                self._family.check_lora(self._pipeline, self._pipeline.lora_state_dict(adapter.file.parent, **source))
+            self._pipeline.load_lora_weights(adapter.file.parent, adapter_name=name, **source)
+
+    def _read(self, adapter: Adapter) -> _Differences:
+        """Read it as LyCORIS does. Raises ValueError where there is anything that would be left out."""
+        of_layers: dict[str, dict[str, torch.Tensor]] = {}
+        embeddings: dict[str, dict[str, torch.Tensor]] = {}
+        with safe_open(adapter.file, framework="pt") as opened:
+            for name in opened.keys():  # noqa: SIM118
+                if embedded := EMBEDDED.fullmatch(name):
+                    embeddings.setdefault(embedded[1], {})[embedded[2]] = opened.get_tensor(name)
+                elif found := lycoris.named(name):
+                    of_layers.setdefault(found[0], {})[found[1]] = opened.get_tensor(name)
+                else:
+                    raise ValueError(f"it has a {name[:100]} in it, which nothing here reads")
+        layers = Layers(self._pipeline, self._family.denoiser)
+        parts, lost = [], []
+        for name, tensors in of_layers.items():
+            places = layers.named(name)
+            lost += [] if places else [name]
+            for place in places:
+                part = Part(tensors, place.layer, place.rows)
+                part.check()
+                parts.append((place.component, part))
+        if lost:
+            raise ValueError(f"{len(lost)} of its {len(of_layers)} parts have no place in the model")
+        if not parts:
+            raise ValueError("nothing of it has a place in the model")
+        return _Differences(tuple(parts), {name: self._embedding(of) for name, of in embeddings.items()})
+
+    def _embedding(self, tensors: Mapping[str, torch.Tensor]) -> Vectors:
+        weighing = self._family.words.weighing
+        if weighing is None:
+            raise ValueError("it has embeddings with it, which the model does not read")
+        embedding = vectors.of_tensors(tensors)
+        vectors.require_fit(embedding, [getattr(self._pipeline, encoder) for _, encoder in weighing.encoders])
+        return embedding
+
+    def _reason(self, error: Exception, file: Path, names: Iterable[str]) -> str:
+        """Why a LoRA was refused, in one line: by what it holds, where that says it, or else as the library does."""
+        for part, told in OTHERS.items():
+            if any(part in name for name in names):
+                return told
+        with suppress(Exception):  # then the first error is all that is known
+            layers = Layers(self._pipeline, self._family.denoiser)
+            for name, shape in headers.tensors(file).items():
+                layer, end = lycoris.named(name) or ("", "")
+                for place in layers.named(layer) if end == "lora_down.weight" else ():
+                    width = getattr(place.layer, "in_features", getattr(place.layer, "in_channels", shape[1]))
+                    if shape[1] != width:
+                        return f"it was made for another width: {shape[1]} where the model has {width}, at {layer}"
+        return " ".join(str(error).split())[:300] or f"its weights do not fit the model ({type(error).__name__})"
 
     def _require_all(self, name: str, tensors: Iterable[str]) -> None:
         """Raise ValueError where less of a LoRA works than its file holds."""
@@ -137,12 +290,19 @@ class Adapters:
                 (part.enable_adapters if enabled else part.disable_adapters)()
 
 
-def _reason(error: Exception, tensors: Iterable[str]) -> str:
-    """Why a LoRA was refused, in one line: by what its file holds, where that says it, or else as the library does."""
-    for part, told in OTHERS.items():
-        if any(part in tensor for tensor in tensors):
-            return told
-    return " ".join(str(error).split())[:300] or f"its weights do not fit the model ({type(error).__name__})"
+def _add(
+    part: Part, weight: float, layer: torch.nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], output: Any
+) -> Any:
+    """A hook of torch's: what the layer gives, and what is added to that."""
+    states = args[0] if args else next(iter(kwargs.values()))
+    return output + part.added(states, weight)
+
+
+def _compile_anew(pipeline: Any) -> None:
+    """Forget code that was compiled for a pipeline: it holds the hooks that there were."""
+    networks = (part for part in pipeline.components.values() if isinstance(part, torch.nn.Module))
+    if any(module._compiled_call_impl is not None for network in networks for module in network.modules()):
+        torch.compiler.reset()
 
 
 def broken(adapters: Iterable[Adapter]) -> list[str]:

@@ -9,19 +9,23 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import torch
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
+from inference.catalog.assembly import Assembly
 from inference.catalog.entries import (
     AnnotatorEntry,
     CheckerEntry,
     ClassifierEntry,
     ControlEntry,
     DescriberEntry,
+    FileEntry,
     ModelEntry,
     RefinerEntry,
+    RestorerEntry,
     UpscalerEntry,
 )
 from inference.device import Device
 from inference.families.record import Family
 from inference.models.adapters import Adapters
+from inference.models.embeddings import Embeddings
 from inference.models.policy import Policy
 from inference.models.prompts import PromptEncoder
 from inference.networks.annotator import Annotator
@@ -30,6 +34,7 @@ from inference.networks.classifier import Classifier
 from inference.networks.describer import Describer
 
 if TYPE_CHECKING:
+    from inference.networks.restorer import Restorer
     from inference.networks.upscaler import Upscaler
 
 
@@ -51,11 +56,15 @@ class PictureModel:
     """As published; `samplers.build` derives every sampler from it."""
     prompts: PromptEncoder
     adapters: Adapters
+    embeddings: Embeddings
     revision: str | None
-    """The hub's commit that the weights are of; None for a folder of the operator's own."""
+    """The hub's commit that the weights are of, or the SHA-256 of the one file that they are; None for a folder of the
+    operator's own."""
     hashes: dict[str, str]
     """Short SHA-256 of each component's weights."""
     policy: Policy
+    assembly: Assembly
+    """What it was put together from."""
     thrifty: bool = False
     """Whether the policy is another than the first one, because the memory ran out under that."""
 
@@ -68,7 +77,13 @@ class PictureModel:
     def latent_channels(self) -> int:
         """How many channels its latents have."""
         channels: int = self.pipeline.vae.config[self.family.latents.channels]
-        return channels
+        return channels * self.family.latents.patch**2
+
+    @property
+    def latent_factor(self) -> int:
+        """How many pixels wide and high a latent is."""
+        factor: int = self.pipeline.vae_scale_factor
+        return factor * self.family.latents.patch
 
     @property
     def parts(self) -> dict[str, torch.nn.Module]:
@@ -100,11 +115,34 @@ class PictureRefiner:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PictureUpscaler:
-    """A loaded Real-ESRGAN network."""
+    """A loaded network that enlarges."""
 
     name: str
     entry: UpscalerEntry
+    files: tuple[FileEntry, ...]
+    """What it was loaded from."""
     network: Upscaler
+    dtype: torch.dtype
+    hash: str
+
+    @property
+    def scale(self) -> int:
+        """How many times as wide and high it makes a picture."""
+        return self.network.scale
+
+    @property
+    def modules(self) -> Iterable[torch.nn.Module]:
+        """Everything that takes memory."""
+        return (self.network.network,)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PictureRestorer:
+    """A loaded network that makes faces anew."""
+
+    name: str
+    entry: RestorerEntry
+    network: Restorer
     dtype: torch.dtype
     hash: str
 
@@ -172,7 +210,8 @@ PictureAnnotator = Reader[AnnotatorEntry, Annotator]
 def device_bytes(loaded: Any) -> int:
     """How much of the device's memory the weights of what was loaded take at once."""
     if isinstance(loaded, PictureModel):
-        return loaded.policy.device_bytes({name: module_bytes(part) for name, part in loaded.parts.items()})
+        networks = loaded.policy.device_bytes({name: module_bytes(part) for name, part in loaded.parts.items()})
+        return networks + loaded.adapters.device_bytes
     return sum(module_bytes(module) for module in loaded.modules)
 
 
@@ -206,3 +245,5 @@ class Setup:
     device: Device
     batch: int
     """The canonical number of pictures in a pass (`painting.setups.canonical_batch`)."""
+    filled: bool = True
+    """Whether a pass of fewer is filled up to that. Where it is not, pictures do not depend on their number."""

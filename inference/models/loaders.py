@@ -6,6 +6,7 @@ pipelines are the matter of `pipelines`.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ from inference.models.handles import (
     PictureControl,
     PictureDecoder,
     PictureDescriber,
+    PictureRestorer,
     PictureUpscaler,
     Reader,
     ReaderEntry,
@@ -72,24 +74,43 @@ class Plan(Generic[Loaded]):
 
 
 def upscaler(catalog: Catalog, name: str, path: Path, device: Device) -> Plan[PictureUpscaler]:
-    """A Real-ESRGAN network from its .pth files."""
+    """An upscaler from its file, or its two."""
     entry = catalog.upscalers[name]
     dtype = device.dtype(entry.dtype)
-    files = weights.entry_files(catalog, entry)
+    described = weights.in_use(catalog, entry)
+    files = [catalog.folder / file.place for file in described]
 
     def load() -> PictureUpscaler:
         # Imported with the first upscaler: basicsr takes seconds that a start must not wait for.
         from inference.networks.upscaler import Upscaler
 
-        for file, described in zip(files, entry.files, strict=True):
-            hashes.check(file, described, name)
-            _require_tensors(file)
+        for file, one in zip(files, described, strict=True):
+            hashes.check(file, one, name)
+        network = Upscaler(entry, files, device.where, dtype)
         return PictureUpscaler(
             name=name,
             entry=entry,
-            network=Upscaler(entry, files, device.where, dtype),
-            dtype=dtype,
+            files=described,
+            network=network,
+            dtype=network.dtype,
             hash=hashes.fingerprint(files),
+        )
+
+    return Plan(expected_bytes=path.stat().st_size, load=load)
+
+
+def restorer(catalog: Catalog, name: str, path: Path, device: Device) -> Plan[PictureRestorer]:
+    """A restorer of faces from its file."""
+    entry = catalog.restorers[name]
+
+    def load() -> PictureRestorer:
+        # As late as upscalers, which are at work beside it.
+        from inference.networks.restorer import Restorer
+
+        hashes.check(path, entry, name)
+        network = Restorer(entry, path, device.where, device.dtype(entry.dtype))
+        return PictureRestorer(
+            name=name, entry=entry, network=network, dtype=network.dtype, hash=hashes.fingerprint([path])
         )
 
     return Plan(expected_bytes=path.stat().st_size, load=load)
@@ -135,15 +156,26 @@ def control(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[P
     files = layouts.diffusers_files(folder)
 
     def load() -> PictureControl:
-        assert family.control is not None, "the catalogue was checked"
-        kind = load_class(family.control.network)
-        network = _network(folder, kind, dtype, "ControlNet").to(device.where).eval()
+        known = entry.known_by(family)
+        network = _network(folder, load_class(known.network), dtype, "ControlNet")
+        with opening(folder, "ControlNet"):
+            _check_mode(entry.mode, None if known.kinds is None else network.config.get(known.kinds))
+        network.to(device.where).eval()
         revision = revision_of(entry, folder)
         return PictureControl(
             name=name, entry=entry, network=network, revision=revision, hash=hashes.fingerprint(files)
         )
 
     return Plan(expected_bytes=layouts.parameter_count(files) * dtype.itemsize, load=load)
+
+
+def _check_mode(mode: int | None, kinds: int | None) -> None:
+    """Raise ValueError where a ControlNet that follows so many kinds of pictures, None for one, has none of this
+    number."""
+    if mode is not None and kinds is None:
+        raise ValueError("it follows one kind of pictures: leave its mode out")
+    if mode is not None and kinds is not None and mode >= kinds:
+        raise ValueError(f"it follows {kinds} kinds of pictures: its mode is 0 to {kinds - 1}")
 
 
 def annotator(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[PictureAnnotator]:
@@ -256,7 +288,10 @@ def _require_all(report: dict[str, Any]) -> None:
 def opening(folder: Path, what: str) -> Iterator[None]:
     """Whatever the libraries raise over the files of this folder, but for a full memory, becomes a WeightsError."""
     try:
-        yield
+        with warnings.catch_warnings():
+            # diffusers' networks use parts of it that it calls deprecated, which is nobody's concern here.
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
     except WeightsError:
         raise
     except Exception as error:  # hostile and broken files make them raise a dozen kinds, AssertionError among them

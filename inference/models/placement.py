@@ -11,14 +11,14 @@ import os
 import shutil
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers.quantizers.pipe_quant_config import PipelineQuantizationConfig
 
 from inference.catalog import layouts
+from inference.catalog.assembly import Assembly
 from inference.catalog.entries import ModelEntry
+from inference.catalog.fields import Precision
 from inference.device import Device, host_free_bytes, is_out_of_memory
 from inference.errors import CatalogError
 from inference.families import FAMILIES
@@ -32,9 +32,17 @@ LARGE_NUMBERS = 10**9
 COMPILING: dict[str, Any] = {"dynamic": False}
 """Every size is compiled for itself: else the last bits of a picture would depend on the sizes painted before it."""
 COMPILED_SIZES = 64
-LIBRARIES = {"xformers": "xformers", "flash": "flash_attn", "8bit": "torchao"}
+LIBRARIES = {
+    **{"xformers": "xformers", "flash": "flash_attn"},
+    **{"8bit": "torchao", "fp8": "torchao", "nf4": "bitsandbytes"},
+}
 """What must be installed for a word of models.toml."""
-EXTRAS = {"xformers": "easel[xformers]", "flash_attn": "flash-attn --no-build-isolation", "torchao": "easel[eightbit]"}
+EXTRAS = {
+    **{"xformers": "easel[xformers]", "flash_attn": "flash-attn --no-build-isolation"},
+    **{"torchao": "easel[eightbit]", "bitsandbytes": "easel[fourbit]"},
+}
+NUMBER_BYTES: Mapping[Precision, float] = {"8bit": 1, "fp8": 1, "nf4": 0.5 + 4 / 64}
+"""What one number of a matrix takes in its smaller form; 64 of NF4's share a scale of four bytes."""
 
 
 def require(models: Mapping[str, ModelEntry], device: Device) -> None:
@@ -56,55 +64,63 @@ def require(models: Mapping[str, ModelEntry], device: Device) -> None:
 
 def dtype(entry: ModelEntry, device: Device) -> torch.dtype:
     """What the model computes in here."""
-    if device.is_cuda and entry.weights == "8bit" and entry.dtype == "auto":
-        return torch.bfloat16  # all that diffusers vouches for with 8-bit weights
+    if device.is_cuda and entry.weights != "full" and entry.dtype == "auto":
+        return torch.bfloat16  # all that diffusers vouches for with smaller weights
     return device.dtype(entry.dtype, FAMILIES[entry.family].dtype)
 
 
-def measure(folder: Path, entry: ModelEntry, device: Device) -> Needs:
-    """What the model in this folder needs, from the headers of its weights."""
-    files = layouts.component_files(folder, entry.variant)
+def measure(assembly: Assembly, entry: ModelEntry, device: Device) -> Needs:
+    """What a model needs, from the headers of its weights."""
     number_bytes = vae_number_bytes = dtype(entry, device).itemsize
-    numbers = {part: layouts.parameter_count(of) for part, of in files.items()}
+    numbers = {name: part.parameters() for name, part in assembly.parts.items()}
     parts = {part: count * number_bytes for part, count in numbers.items()}
-    if device.is_cuda and entry.weights == "8bit":
-        for part in _quantized(numbers):
-            # Linear layers become one byte a number; what is no matrix stays.
-            parts[part] -= layouts.parameter_count(files[part], matrices=True) * (number_bytes - 1)
+    if device.is_cuda and entry.weights != "full":
+        for part in _quantized(assembly):
+            # Linear layers become smaller; what is no matrix stays.
+            saved = number_bytes - NUMBER_BYTES[entry.weights]
+            parts[part] -= int(assembly.parts[part].parameters(matrices=True) * saved)
     if FAMILIES[entry.family].latents.upcast and number_bytes == 2:
-        config = json.loads((folder / "vae" / "config.json").read_text())
+        vae = assembly.elsewhere.get("vae", assembly.config / "vae")
+        config = json.loads(((vae if vae.is_dir() else assembly.config / "vae") / "config.json").read_text())
         vae_number_bytes = 4 if config.get("force_upcast", True) else 2
     return policies.needs(entry, parts, number_bytes, vae_number_bytes)
 
 
-def choose(folder: Path, entry: ModelEntry, device: Device, budget_bytes: int) -> Policy:
+def choose(assembly: Assembly, entry: ModelEntry, device: Device, budget_bytes: int) -> Policy:
     """The policy to begin with: on a CPU the plain one, for there nothing can be moved out of its memory."""
     if not device.is_cuda:
         return Policy()
-    return policies.choose(entry, measure(folder, entry, device), budget_bytes, device.memory_bytes)
+    return policies.choose(entry, measure(assembly, entry, device), budget_bytes, device.memory_bytes)
 
 
-def quantization(policy: Policy, files: Mapping[str, list[Path]]) -> PipelineQuantizationConfig | None:
-    """What `from_pretrained` is told of the components with these files, None where all is kept as it is."""
+def quantization(policy: Policy, assembly: Assembly, dtype: torch.dtype) -> dict[str, Any]:
+    """What the loading of each component is told of that is not kept as it is; `dtype` is what they compute in."""
     if policy.weights == "full":
-        return None
-    # Imported here: an optional library.
+        return {}
     import diffusers
     import transformers
-    from torchao.quantization import Int8WeightOnlyConfig
 
-    numbers = {part: layouts.parameter_count(of) for part, of in files.items()}
-    kinds = {part: diffusers if part in layouts.DENOISERS else transformers for part in _quantized(numbers)}
-    return PipelineQuantizationConfig(
-        quant_mapping={part: kind.TorchAoConfig(Int8WeightOnlyConfig()) for part, kind in kinds.items()}
-    )
+    kinds = {part: diffusers if part in layouts.DENOISERS else transformers for part in _quantized(assembly)}
+    return {part: _smaller(policy.weights, kind, dtype) for part, kind in kinds.items()}
 
 
-def _quantized(numbers: Mapping[str, int]) -> Iterable[str]:
+def _smaller(weights: Precision, library: Any, dtype: torch.dtype) -> Any:
+    """How this library, diffusers or transformers, is told to make weights smaller."""
+    if weights == "nf4":
+        return library.BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)
+    # Imported here: an optional library.
+    from torchao.quantization import Float8WeightOnlyConfig, Int8WeightOnlyConfig
+
+    return library.TorchAoConfig(Int8WeightOnlyConfig() if weights == "8bit" else Float8WeightOnlyConfig())
+
+
+def _quantized(assembly: Assembly) -> Iterable[str]:
     return [
-        part
-        for part, count in numbers.items()
-        if part in layouts.DENOISERS or (part.startswith("text_encoder") and count > LARGE_NUMBERS)
+        name
+        for name, part in assembly.parts.items()
+        # Of the text encoders those that lie in folders: out of one file they come as they are.
+        if name in layouts.DENOISERS
+        or (not part.start and name.startswith("text_encoder") and part.parameters() > LARGE_NUMBERS)
     ]
 
 

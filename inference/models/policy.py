@@ -14,7 +14,8 @@ from typing import get_args
 import msgspec
 from msgspec.structs import replace
 
-from inference.catalog.entries import Attention, ModelEntry, Offload, Precision
+from inference.catalog.entries import ModelEntry
+from inference.catalog.fields import Attention, Offload, Precision
 
 OFFLOADS: tuple[Offload, ...] = get_args(Offload)
 """From the fastest to the thriftiest."""
@@ -129,9 +130,17 @@ def in_words(policy: Policy) -> str:
     return " and ".join(filter(None, ("in tiles" if policy.vae_tiling else "", moved[policy.offload])))
 
 
+def offloads(weights: Precision) -> tuple[Offload, ...]:
+    """How a model with such weights can be kept, from the fastest to the thriftiest.
+
+    The scales of NF4 are beside its weights, and do not come along where single layers come and go.
+    """
+    return OFFLOADS[:-1] if weights == "nf4" else OFFLOADS
+
+
 def _allowed(entry: ModelEntry) -> Iterator[Policy]:
     """Every policy that an entry leaves open, from the fastest to the thriftiest."""
-    for offload in OFFLOADS if entry.offload is None else (entry.offload,):
+    for offload in offloads(entry.weights) if entry.offload is None else (entry.offload,):
         for tiling in (False, True) if entry.vae_tiling is None else (entry.vae_tiling,):
             yield Policy(
                 offload=offload,

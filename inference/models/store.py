@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from inference.catalog import hashes, weights
-from inference.catalog.entries import BUILT_IN_ANNOTATORS, Kind
+from inference.catalog.fields import BUILT_IN_ANNOTATORS, Kind
 from inference.catalog.reading import Catalog
 from inference.device import Device, host_free_bytes, is_out_of_memory
 from inference.errors import OutOfMemory, UnavailableModel, WeightsError
-from inference.models import loaders, pipelines, placement, policy
+from inference.models import loaders, pipelines, placement, policy, steadiness
 from inference.models.adapters import Adapter
 from inference.models.handles import (
     PictureAnnotator,
@@ -27,6 +27,7 @@ from inference.models.handles import (
     PictureDescriber,
     PictureModel,
     PictureRefiner,
+    PictureRestorer,
     PictureUpscaler,
     device_bytes,
 )
@@ -76,6 +77,8 @@ class Store:
     """How each picture model is kept, to begin with."""
     _economies: dict[str, list[tuple[int, Policy]]] = field(default_factory=dict)
     """How, where the memory ran out: for pictures of so many pixels and more."""
+    _left: bool = False
+    """Whether something has left whose memory was not given back yet."""
     _without: set[str] = field(default_factory=set)
     """Decoders that are known not to load, so that it is said once."""
 
@@ -100,6 +103,10 @@ class Store:
     def use_upscaler(self, name: str, on_load: Callable[[], None]) -> PictureUpscaler:
         """The named upscaler."""
         return self._use("upscaler", name, on_load, loaders.upscaler)
+
+    def use_restorer(self, name: str, on_load: Callable[[], None]) -> PictureRestorer:
+        """The named restorer of faces."""
+        return self._use("restorer", name, on_load, loaders.restorer)
 
     def use_describer(self, name: str, on_load: Callable[[], None]) -> PictureDescriber:
         """The named describer."""
@@ -127,7 +134,8 @@ class Store:
         Calls `on_load` first where they are others than before. Raises UnavailableModel where one of them cannot be
         used as a whole, OutOfMemory as the `use` methods do. One that is wanted at weight 0 is left out.
         """
-        if [(lora.name, lora.weight) for lora in loras] != [(one.name, one.weight) for one in model.adapters.active]:
+        working = [(one.name, one.weight, one.words) for one in model.adapters.active]
+        if [(lora.name, lora.weight, lora.words) for lora in loras] != working:
             on_load()
         wanted = []
         for lora in loras:
@@ -135,8 +143,8 @@ class Store:
             try:
                 file = self._located("lora", lora.name)
                 hashes.check(file, entry, lora.name)
-                if lora.weight:
-                    wanted.append(Adapter(lora.name, file, hashes.sha256(file), lora.weight))
+                if lora.weight or lora.words:
+                    wanted.append(Adapter(lora.name, file, hashes.sha256(file), lora.weight, lora.words))
                     model.adapters.add(wanted[-1])
             except WeightsError as error:
                 log.error("%s", error)
@@ -144,6 +152,7 @@ class Store:
         if tuple(wanted) == model.adapters.active:
             return
         model.adapters.switch(wanted)
+        steadiness.steady([model.denoiser], self.device)
         self._resident[f"model {model.name}"].vram_bytes = device_bytes(model)
 
     def use_decoder(self, name: str, on_load: Callable[[], None]) -> PictureDecoder | None:
@@ -232,8 +241,9 @@ class Store:
     def _policy(self, name: str, pixels: int) -> Policy:
         """How this model is kept for pictures of so many pixels."""
         if name not in self._chosen:
-            entry, folder = self.catalog.models[name], self._located("model", name)
-            self._chosen[name] = placement.choose(folder, entry, self.device, self.budget_bytes())
+            entry = self.catalog.models[name]
+            assembly = weights.assemble(self.catalog, name, self._located("model", name))
+            self._chosen[name] = placement.choose(assembly, entry, self.device, self.budget_bytes())
         economies = [kept_as for least, kept_as in self._economies.get(name, ()) if pixels >= least]
         return max([self._chosen[name], *economies], key=lambda kept_as: kept_as.thrift)
 
@@ -256,6 +266,7 @@ class Store:
         if loaded is None:
             self.device.release_cache()
             raise OutOfMemory("no_room", name=name)
+        steadiness.steady(loaded.modules, self.device)
         vram_bytes = device_bytes(loaded)
         self._resident[key] = _Resident(model=loaded, vram_bytes=vram_bytes, host_bytes=plan.host_bytes)
         log.info("%s is resident with %.1f MB", key, vram_bytes / 1e6)
@@ -272,11 +283,18 @@ class Store:
             if not waiting:
                 break
             self._drop(waiting[0])
+            self._release()
+        self._release()
+
+    def _release(self) -> None:
+        """Give back the memory of what has left. A load that nothing leaves for need not wait for that."""
+        if self._left:
             self.device.release_cache()
-        self.device.release_cache()
+            self._left = False
 
     def _drop(self, key: str) -> None:
         del self._resident[key]
+        self._left = True
         log.info("%s leaves the device", key)
 
     def _fits(self, needed_bytes: int) -> bool:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from inference.catalog.entries import DETECTOR_FILES, AnnotatorKind
+from inference.catalog.fields import DETECTOR_FILES, AnnotatorKind
 from inference.silence import silenced
 
 CANNY_LOW, CANNY_HIGH = 100, 200

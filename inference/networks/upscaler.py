@@ -1,7 +1,7 @@
-"""Real-ESRGAN: its networks loaded from .pth files and run on one picture at a time, in tiles where it is large.
+"""Upscalers: networks loaded from their files and run on one picture at a time, in tiles where it is large.
 
 It is imported when the first upscaler is loaded, because basicsr and its own imports take seconds. How large a tile
-may be is `tiles`' business.
+may be is `tiles`' business, what a file is that nobody describes that of the catalogue's `architectures`.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ import torch
 import torchvision.transforms.functional  # type: ignore[import-untyped]
 from PIL import Image
 
+from inference.catalog import architectures
 from inference.catalog.entries import UpscalerEntry
 from inference.device import is_out_of_memory
 from inference.errors import NotFinite, WeightsError
-from inference.networks.finite import is_finite
-from inference.networks.tiles import PADDING
+from inference.networks import found, tiles
+from inference.networks.finite import Overflowed, is_finite, require_finite
+from inference.networks.tiles import PADDING, TileTooLarge
 
 log = logging.getLogger(__name__)
 
@@ -42,51 +44,44 @@ with warnings.catch_warnings():
     from realesrgan.archs.srvgg_arch import SRVGGNetCompact
 
 
-class TileTooLarge(Exception):
-    """The device's memory does not hold a tile of this size, or the whole picture."""
-
-
 class NetworkFailed(Exception):
     """The network broke on a tile, and not because the memory was full."""
 
 
 class Upscaler:
-    """One loaded Real-ESRGAN network."""
+    """One loaded network that enlarges."""
 
     def __init__(self, entry: UpscalerEntry, files: Sequence[Path], device: torch.device, dtype: torch.dtype) -> None:
         """Load the weights: the network's own file and, where the entry has one, its partner that keeps grain.
 
-        Raises WeightsError where a file is not the network that the catalogue describes.
+        What the network is says the entry, where it names an `arch`, else the file. `dtype` is wanted; what is
+        computed in stands in the attribute of that name. Raises WeightsError where a file is another network.
         """
-        if entry.arch == "srvgg":
-            self.network: torch.nn.Module = SRVGGNetCompact(
-                num_in_ch=3,
-                num_out_ch=3,
-                num_feat=entry.num_feat,
-                num_conv=entry.num_conv,
-                upscale=entry.scale,
-                act_type="prelu",
-            )
-        else:
-            self.network = RRDBNet(
-                num_in_ch=3,
-                num_out_ch=3,
-                scale=entry.scale,
-                num_feat=entry.num_feat,
-                num_block=entry.num_block,
-                num_grow_ch=entry.num_grow_ch,
-            )
-        self.scale = entry.scale
         self._entry = entry
-        self._files = [str(file) for file in files]
+        self._files = files
         self._device = device
-        self._dtype = dtype
         self._overflows = False
-        self._share: float | None = None
+        self._share = 1.0
+        if entry.arch is None:
+            descriptor = found.load(files[0], "upscaler")
+            self.network: torch.nn.Module = descriptor.model
+            self.scale: int = descriptor.scale
+            self.dtype = found.dtype(descriptor, entry.dtype, dtype)
+            self.appetite = found.appetite(descriptor)
+            self._run: Callable[[torch.Tensor], torch.Tensor] = found.on_colours(descriptor)
+            # spandrel makes white of infinity.
+            require_finite(self.network)
+        else:
+            self.network = self._run = _described(entry)
+            # The catalogue was checked.
+            self.scale, self.dtype, self.appetite = entry.scale or 1, dtype, tiles.appetite(entry)
+            self._fill(1.0)
         if len(files) > 1:
             # Once, so that a broken partner is found out now and not by the first member who asks for it.
-            self._load(denoise=0.5)
-        self._load(denoise=1.0)
+            self._mix(0.5)
+            self._mix(1.0)
+        self.network.eval().to(device, self.dtype)
+        self._tiler = _Tiler(self.scale, device, self.dtype)
 
     def enlarge(
         self,
@@ -105,8 +100,8 @@ class Upscaler:
         the work, unless it is a RuntimeError. Raises TileTooLarge where the memory is full, NotFinite where nothing
         comes of the picture, NetworkFailed where something else went wrong.
         """
-        self._load(1.0 if denoise is None else denoise)
-        enhancer = self._enhancer
+        self._mix(1.0 if denoise is None else denoise)
+        enhancer = self._tiler
         enhancer.tile_size = tile
         enhancer.model = self._watched(before_tile)
         # realesrgan speaks OpenCV's order, blue first.
@@ -123,37 +118,44 @@ class Upscaler:
             full = True
         finally:
             # It would keep the last picture, and the last result, on the device.
-            enhancer.model, enhancer.img, enhancer.output = self.network, None, None
+            enhancer.model = enhancer.img = enhancer.output = None
         if full:
             # Outside the handler, whose traceback would keep the memory.
             raise TileTooLarge
         return Image.fromarray(np.ascontiguousarray(enlarged[:, :, order]))
 
-    def _load(self, denoise: float) -> None:
+    def _mix(self, denoise: float) -> None:
         """Let the network be its own weights and its partner's in this proportion."""
         share = denoise if len(self._files) > 1 else 1.0
-        if share == self._share:
-            return
+        if share != self._share:
+            self._fill(share)
+            self._share = share
+
+    def _fill(self, share: float) -> None:
         own, mixed = self._files[0], share < 1.0
         try:
-            # It calls torch.load without `weights_only`, which is True by default in every torch we run on (2.6 on).
-            self._enhancer: Any = RealESRGANer(
-                scale=self.scale,
-                model_path=self._files if mixed else own,
-                dni_weight=[share, 1.0 - share] if mixed else None,
-                model=self.network,
-                tile_pad=PADDING,
-                pre_pad=0,
-                half=self._dtype == torch.float16,
-                device=self._device,
-            )
-        except Exception as error:  # torch.load and load_state_dict raise half a dozen kinds for a wrong file
+            tensors = self._tensors(own)
+            if mixed:
+                others = self._tensors(self._files[1])
+                tensors = {
+                    # Deep network interpolation, as Real-ESRGAN does it; what counts places is no weight.
+                    name: share * tensor + (1.0 - share) * others[name] if tensor.is_floating_point() else tensor
+                    for name, tensor in tensors.items()
+                }
+            self.network.load_state_dict(tensors)
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            if is_out_of_memory(error):
+                raise
             reason = " ".join(str(error).split())[:200]
-            files = " with ".join(self._files) if mixed else own
-            text = f"{files} is no {self._entry.arch} network as the catalogue describes it: {reason}"
-            raise WeightsError(text) from error
-        self.network = self._enhancer.model.to(self._dtype)
-        self._share = share
+            files = " with ".join(str(file) for file in self._files) if mixed else own
+            kind = "one network" if self._entry.arch is None else f"{self._entry.arch} network"
+            raise WeightsError(f"{files} is no {kind} as the catalogue describes it: {reason}") from error
+
+    def _tensors(self, file: Path) -> dict[str, torch.Tensor]:
+        if self._entry.arch is not None:
+            return architectures.state(file)
+        made: dict[str, torch.Tensor] = found.load(file, "upscaler").model.state_dict()
+        return made
 
     def _watched(self, before: Callable[[], None]) -> Callable[[torch.Tensor], torch.Tensor]:
         """The network with a call before each pass, and with errors that get past RealESRGANer.
@@ -175,16 +177,49 @@ class Upscaler:
 
     def _pass(self, tile: torch.Tensor) -> torch.Tensor:
         """What the network makes of a tile, in float32 where that is no number in half precision."""
-        title, dtype = self._entry.title, self._dtype
+        title, dtype = self._entry.title, self.dtype
         for precision in dict.fromkeys((dtype, torch.float32)):
             try:
-                made: torch.Tensor = self.network.to(precision)(tile.to(precision))
+                self.network.to(precision)
+                made = self._run(tile.to(precision))
+                if is_finite(made):
+                    return made
+            except Overflowed:
+                pass
             finally:
                 self.network.to(dtype)
-            if is_finite(made):
-                return made
             if precision != torch.float32 and not self._overflows:
                 log.warning("%s makes what is no number in %s: such tiles are made again in float32", title, dtype)
                 self._overflows = True
         log.error("%s makes what is no number, in float32 too", title)
         raise NotFinite("upscaler_makes_nothing", model=title)
+
+
+class _Tiler(RealESRGANer):  # type: ignore[misc]
+    """RealESRGANer, which cuts pictures up and puts them together, without the loading that it begins with."""
+
+    def __init__(self, scale: int, device: torch.device, dtype: torch.dtype) -> None:
+        self.scale, self.device, self.half = scale, device, dtype == torch.float16
+        self.tile_size, self.tile_pad, self.pre_pad, self.mod_scale = 0, PADDING, 0, None
+        self.model: Any = None
+
+
+def _described(entry: UpscalerEntry) -> Any:
+    """One of Real-ESRGAN's two networks with the sizes that an entry names, its weights left to chance."""
+    if entry.arch == "srvgg":
+        return SRVGGNetCompact(
+            num_in_ch=3,
+            num_out_ch=3,
+            num_feat=entry.num_feat,
+            num_conv=entry.num_conv,
+            upscale=entry.scale,
+            act_type="prelu",
+        )
+    return RRDBNet(
+        num_in_ch=3,
+        num_out_ch=3,
+        scale=entry.scale,
+        num_feat=entry.num_feat,
+        num_block=entry.num_block,
+        num_grow_ch=entry.num_grow_ch,
+    )

@@ -39,12 +39,15 @@ def decode(pipeline: Any, family: Family, latents: torch.Tensor) -> list[Image.I
 
 
 @torch.no_grad()
-def encode(pipeline: Any, family: Family, picture: Image.Image) -> torch.Tensor:
+def encode(pipeline: Any, family: Family, picture: Image.Image, kept: torch.Tensor | None = None) -> torch.Tensor:
     """The latents (1, channels, height, width) of an RGB picture, float32 on the CPU; always the same for the same.
+
+    With `kept`, (1, 1, height, width) in pixels, what is 0 there is seen as grey.
 
     Raises NotFinite where nothing comes of it in float32 either.
     """
-    pixels = pipeline.image_processor.preprocess(picture).to(pipeline._execution_device)
+    pixels = pipeline.image_processor.preprocess(picture)
+    pixels = (pixels if kept is None else pixels * kept).to(pipeline._execution_device)
 
     def encoded(vae: Any) -> torch.Tensor:
         return family.latents.encode(vae, pixels.to(vae.dtype)).float().cpu()

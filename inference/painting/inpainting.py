@@ -1,17 +1,22 @@
-"""Painting a part of a picture anew: which crop of it the model sees, and how what it painted is put back.
+"""Painting a part of a picture anew: which crop of it the model sees, what a model that only edits is told of it, and
+how what was painted is put back.
 
 Outside the mask every pixel stays as it was, bit for bit: the model's autoencoder never touches it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image, ImageChops, ImageFilter
 
 from inference.errors import InvalidInput
+from inference.models.handles import PictureModel
+from inference.painting import decoding
 
 SURROUNDINGS = 0.5
 """What the model sees around the masked part, on each side, as a share of it: enough to go on from."""
@@ -41,10 +46,19 @@ class InpaintArea:
         opaque = Image.alpha_composite(ground, self.picture.convert("RGBA")).convert("RGB")
         return opaque.crop(self.crop).resize((width, height), Image.Resampling.LANCZOS)
 
+    def marked(self, width: int, height: int) -> Image.Image:
+        """The mask of the crop at that size, L: white wherever anything is painted, if only a part of a pixel."""
+        shares = self.mask.crop(self.crop).resize((width, height), Image.Resampling.BOX)
+        return shares.point(lambda share: 255 if share else 0)
+
     def painted_cells(self, rows: int, columns: int) -> torch.Tensor:
         """Which cells of the latent grid are painted, if only in part: float, (1, 1, rows, columns)."""
         cells = self.mask.crop(self.crop).resize((columns, rows), Image.Resampling.BOX)
         return torch.from_numpy(np.array(cells) > 0).float()[None, None]
+
+    def kept_pixels(self, width: int, height: int) -> torch.Tensor:
+        """Which pixels of what is seen are not painted, not even in part: float, (1, 1, height, width)."""
+        return 1 - self.painted_cells(height, width)
 
     def put_back(self, painted: Image.Image) -> Image.Image:
         """The picture with what was painted of the crop in the place of what the mask names."""
@@ -56,6 +70,29 @@ class InpaintArea:
         # Mixed inwards only. Paste computes with rounding: where the share is 0 it leaves the bits alone.
         whole.paste(new, (left, top), ImageChops.darker(mask, soft))
         return whole
+
+
+def told(areas: Sequence[InpaintArea], model: PictureModel, width: int, height: int) -> dict[str, Any]:
+    """What the pipeline of a model that only edits is told of what it paints at this size, one area for each picture.
+
+    What is kept is encoded without chance, so that the noise of a picture stays that of its seed.
+    """
+    seen, factor = [area.seen(width, height) for area in areas], model.pipeline.vae_scale_factor
+    if model.family.fills:
+        return {"image": seen, "mask_image": [area.marked(width, height) for area in areas]}
+    cells = torch.cat([area.painted_cells(height // factor, width // factor) for area in areas])
+    kept = [
+        decoding.encode(model.pipeline, model.family, picture, area.kept_pixels(width, height))
+        for area, picture in zip(areas, seen, strict=True)
+    ]
+    return {
+        "image": seen,
+        # It picks one pixel for each cell.
+        "mask_image": cells.repeat_interleave(factor, 2).repeat_interleave(factor, 3),
+        "masked_image_latents": torch.cat(kept),
+        # All of the steps that the scheduler has: how many those are is the pass's business.
+        "strength": 1.0,
+    }
 
 
 def area(picture: Image.Image, mask: Image.Image, aspect: float, least_width: int) -> InpaintArea:

@@ -5,6 +5,7 @@ Whose turn is next and what is told of it meanwhile is the session's (`session`)
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,10 +13,13 @@ from typing import Any
 import torch
 from PIL import Image
 
-from inference.models import prompts
+from inference.models import neighbours
 from inference.models.handles import Setup
-from inference.painting import controlnet, decoding, inpainting, noise, samplers
+from inference.models.prompts import Beside
+from inference.painting import controlnet, decoding, inpainting, noise, references, samplers, wording
+from inference.painting.conditioning import Conditioning
 from inference.painting.inpainting import InpaintArea
+from inference.painting.wording import Reading, Wording
 from inference.pictures import images
 from inference.protocol import Imagine
 
@@ -33,6 +37,9 @@ class Slot:
 
     request: Imagine
     index: int
+    wording: Wording
+    second: bool = False
+    """Whether it is the second pass that paints it."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,7 @@ class Segment:
     end: int
     pipeline: Any
     arguments: dict[str, Any]
+    words: Conditioning
 
 
 class Pass:
@@ -54,54 +62,83 @@ class Pass:
         """`alive` is called before each work of a network that is no step."""
         self.size = setup.batch
         """The canonical number of pictures of a run."""
+        if not setup.filled and requests and requests[0].guidance <= 1:
+            # With one side alone CPUs take other ways for one picture than for several.
+            self.size = 1
+        self._filled = setup.filled
         self.scheduler: Any = None
         self._alive = alive
+        self._reached: torch.Tensor | None = None
+        """What the last step of the run left, as the pipeline has it."""
         self._model, self._refiner = setup.model, setup.refiner
         self._control, self._annotator = setup.control, setup.annotator
-        self._pipeline = controlnet.pipeline(setup.model, setup.control)
+        self._pipeline = references.pipeline(setup.model, controlnet.pipeline(setup.model, setup.control), requests[0])
         self._device = setup.device
-        self._enlarged = 1 if setup.upscaler is None else setup.upscaler.entry.scale
+        self._enlarged = 1 if setup.upscaler is None else setup.upscaler.scale
         self._areas = {request.job: self._area(request, files) for request in requests}
         self._starts = {request.job: self._start(request, files) for request in requests}
         self._followed = {request.job: self._to_follow(request, files) for request in requests}
+        self._shown = {request.job: self._to_show(request, files) for request in requests}
 
-    def length(self, slot: Slot) -> Hashable:
-        """How many tokens the words of a picture take, on each side; only those with equally many can share a run."""
-        return tuple((name, tensor.shape[1]) for name, tensor in self._words(slot).items())
+    @property
+    def rescales(self) -> bool:
+        """Whether its pipeline can rescale guidance: not every one that follows or edits can."""
+        return "guidance_rescale" in inspect.signature(self._pipeline.__call__).parameters
+
+    def form(self, slot: Slot) -> Hashable:
+        """When the words of a picture change, and how many tokens they take; only those of one form can share a run.
+
+        Call this and all below while the LoRAs of the picture work.
+        """
+        return tuple(stretch.form for stretch in self.reading(slot).stretches)
+
+    def reading(self, slot: Slot, refined: bool = False) -> Reading:
+        """The words of a picture, as the model or as its refiner reads them. Raises as `wording.read` does."""
+        request, shown = slot.request, self._shown[slot.request.job]
+        if refined and self._refiner is not None:
+            return wording.read(slot.wording, request, self._model, self._refiner, slot.second, None)
+        return wording.read(slot.wording, request, self._model, None, slot.second, shown)
 
     def start_from(self, picture: Image.Image, job: int) -> None:
         """Let the next run of a job start from this RGB picture."""
         self._starts[job] = self._encoded(picture)
 
     def denoise(self, slots: list[Slot], after_step: AfterStep) -> torch.Tensor:
-        """The finished latents of these slots, in their order, followed by copies that only filled the batch.
+        """The finished latents of these slots, in their order, followed by copies that only filled the batch, if any.
 
         At most `size` of them. Whatever `after_step` raises ends the run.
         """
         first = slots[0].request
-        filled = slots + [slots[0]] * (self.size - len(slots))
+        filled = slots + [slots[0]] * (self.size - len(slots)) if self._filled else slots
         family, config = self._model.family, self._model.scheduler_config
-        factor = self._model.pipeline.vae_scale_factor
+        factor = self._model.latent_factor
         size = first.height // factor, first.width // factor
         sampler, spacing = family.samplers[first.sampler], family.spacing(config, first.steps, *size)
         shape = 1, self._model.latent_channels, *size
         drawn, generators = zip(*(noise.draw(slot.request, slot.index, shape) for slot in filled), strict=True)
         noises = torch.cat(drawn)
         latents: torch.Tensor | None = None
+        dtype = torch.float32 if family.latents.exact else self._model.dtype
         for segment in self._segments(filled, noises):
             self.scheduler = samplers.build(sampler, config, first.steps, segment.begin, segment.end, spacing)
             segment.pipeline.scheduler = self.scheduler
             latents = self._under_noise(filled, noises) if latents is None else latents
-            packed = segment.pipeline(
-                num_inference_steps=first.steps,
-                latents=family.latents.pack(latents).to(device=self._device.where, dtype=self._model.dtype),
-                generator=list(generators),
-                callback_on_step_end=self._between_steps(segment, filled, noises, after_step),
-                output_type="latent",
-                return_dict=False,
-                **{family.guidance: first.guidance, **segment.arguments},
-            )[0]
-            latents = self._unpacked(packed, noises)
+            begun = (family.latents.given or family.latents.pack)(latents)
+            told = segment.words.begin(segment.begin - (first.steps - first.steps_taken))
+            denoiser = getattr(segment.pipeline, family.denoiser.component)
+            with neighbours.sharing(len(filled)), segment.words.composed(denoiser):
+                segment.pipeline(
+                    num_inference_steps=first.steps,
+                    latents=begun.to(device=self._device.where, dtype=dtype),
+                    generator=list(generators),
+                    callback_on_step_end=self._between_steps(segment, filled, noises, after_step),
+                    output_type="latent",
+                    return_dict=False,
+                    **{family.guidance: first.guidance + family.guidance_offset, **told, **segment.arguments},
+                )
+            # What its last step left: what pipelines return is not always in the same form.
+            assert self._reached is not None, "every segment has a step"
+            latents, self._reached = self._unpacked(self._reached, noises), None
         assert latents is not None
         return latents
 
@@ -140,37 +177,51 @@ class Pass:
         picture = images.fitting(images.read(files, request.control.image), request.width, request.height)
         return controlnet.seen(picture, self._control.entry, self._annotator)
 
-    def _words(self, slot: Slot, refined: bool = False) -> prompts.Encoded:
-        """The tensors of a picture's words, as the model or as its refiner reads them."""
-        request = slot.request
-        prompt, negative = request.drawn(request.seed_of(slot.index))
-        guided = request.guidance > 1
-        if refined and self._refiner is not None:
-            return self._refiner.prompts.encode(prompt, negative, guided)
-        return self._model.prompts.encode(prompt, negative, guided, self._model.adapters.active)
+    def _to_show(self, request: Imagine, files: Mapping[str, bytes]) -> Beside | None:
+        """The pictures that the model sees beside the words of a request, where there are any."""
+        if not request.references:
+            return None
+        self._alive()
+        return references.shown(request, files, self._areas[request.job], self._model)
 
     def _segments(self, slots: list[Slot], noises: torch.Tensor) -> list[Segment]:
         """Who takes which of the steps."""
         first = slots[0].request
-        arguments = {"height": first.height, "width": first.width, **self._model.family.arguments}
-        arguments |= self._following(slots)
-        words = prompts.stack([self._words(slot) for slot in slots])
+        family, rescale = self._model.family, self._model.assembly.guidance_rescale
+        arguments = {**family.sized(first.width, first.height), **family.arguments}
+        arguments |= {**self._following(slots), **self._filling(slots)}
+        if (shown := self._shown[first.job]) is not None and family.references is not None:
+            # Who shares a run is shown the same.
+            arguments |= family.references.told(shown.pictures)
+        if rescale and self.rescales:
+            arguments["guidance_rescale"] = rescale
+        words = self._conditioning(slots)
         begin, split = first.steps - first.steps_taken, first.steps - first.steps_refined
-        own = Segment(begin, split, self._pipeline, {**words, **arguments})
+        own = Segment(begin, split, self._pipeline, arguments, words)
         if self._refiner is None or split == first.steps:
             return [own]
-        words = prompts.stack([self._words(slot, refined=True) for slot in slots])
+        words = self._conditioning(slots, refined=True)
         # It wants a picture to begin with, and leaves it alone where it is given latents.
         arguments = {"image": noises, "strength": 1.0}
-        return [own, Segment(split, first.steps, self._refiner.pipeline, {**words, **arguments})]
+        return [own, Segment(split, first.steps, self._refiner.pipeline, arguments, words)]
+
+    def _conditioning(self, slots: list[Slot], refined: bool = False) -> Conditioning:
+        return Conditioning([self.reading(slot, refined).stretches for slot in slots], self._model.family.words)
 
     def _following(self, slots: list[Slot]) -> dict[str, Any]:
         """What a pipeline with a ControlNet wants to know beside the words."""
         first = slots[0].request
-        if first.control is None:
+        if first.control is None or self._control is None:
             return {}
-        followed = [self._followed[slot.request.job] for slot in slots]
-        return {"image": followed, "controlnet_conditioning_scale": first.control.weight}
+        pictures = [seen for slot in slots if (seen := self._followed[slot.request.job]) is not None]
+        return controlnet.told(self._model, self._control, pictures, first.control.weight)
+
+    def _filling(self, slots: list[Slot]) -> dict[str, Any]:
+        """What a pipeline wants to know that sees which part of a picture it paints."""
+        areas = [area for slot in slots if (area := self._areas[slot.request.job]) is not None]
+        if not self._model.assembly.edits_only or not areas:
+            return {}
+        return inpainting.told(areas, self._model, slots[0].request.width, slots[0].request.height)
 
     def _under_noise(self, slots: list[Slot], noises: torch.Tensor) -> torch.Tensor:
         """What the run starts from: noise alone, or the requests' own starts under it."""
@@ -189,11 +240,14 @@ class Pass:
 
         def after(_: Any, step: int, __: Any, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
             estimated = estimate.latents()
-            after_step(taken_before + step + 1, None if estimated is None else self._unpacked(estimated, noises))
-            if keep_unmasked is None:
-                return tensors
-            latents = keep_unmasked(segment.begin + step + 1, self._unpacked(tensors["latents"], noises))
-            return {"latents": self._model.family.latents.pack(latents)}
+            taken = taken_before + step + 1
+            after_step(taken, None if estimated is None else self._unpacked(estimated, noises))
+            changed = segment.words.change(taken)
+            if keep_unmasked is not None:
+                latents = keep_unmasked(segment.begin + step + 1, self._unpacked(tensors["latents"], noises))
+                tensors = {"latents": self._model.family.latents.pack(latents)}
+            self._reached = tensors["latents"]
+            return {**tensors, **changed}
 
         return after
 
@@ -202,9 +256,11 @@ class Pass:
         return self._model.family.latents.unpack(packed, *noises.shape[-2:])
 
     def _keep_unmasked(self, slots: list[Slot], noises: torch.Tensor) -> KeepUnmasked | None:
-        """What brings latents back to the old picture wherever nothing is to be painted; None where all is."""
+        """What brings latents back to the old picture wherever nothing is to be painted; None where all is, or where
+        the pipeline sees to that."""
         areas = [area for slot in slots if (area := self._areas[slot.request.job]) is not None]
-        if not areas:
+        # One that fills sees what is kept by itself, without noise.
+        if not areas or self._model.assembly.edits_only:
             return None
         clean = torch.cat([start for slot in slots if (start := self._starts[slot.request.job]) is not None])
         painted = torch.cat([area.painted_cells(*clean.shape[-2:]) for area in areas])

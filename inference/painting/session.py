@@ -4,31 +4,34 @@ How latents become clean is the pass's (`passes`); what becomes of the pictures,
 
 The bytes of a picture depend on its own request alone: its noise comes from its own seed, its words are encoded
 alone, every pass of the denoiser has the model's one canonical batch size (a smaller one is filled up with copies,
-a larger one is split), and it is decoded, checked and enlarged alone.
+a larger one is split) or computes each picture as if it were alone (`models.neighbours`), and it is decoded, checked
+and enlarged alone.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import takewhile
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import torch
 from PIL import Image
 
 from inference import recipes
-from inference.errors import NotFinite, TaskError, Unsafe
+from inference.errors import InvalidInput, NotFinite, TaskError, UnavailableModel, Unsafe
 from inference.models import adapters, placement
 from inference.models.handles import PictureModel, Setup
 from inference.models.store import Store
 from inference.networks import finite
-from inference.painting import decoding, setups
+from inference.painting import decoding, setups, wording
+from inference.painting.callbacks import Callbacks, Stage
 from inference.painting.passes import Pass, Slot
-from inference.protocol import Imagine, Reason, because, weigh_words
+from inference.protocol import Drawn, Imagine, Lora, Reason, because
 
 log = logging.getLogger(__name__)
 
@@ -37,36 +40,8 @@ PREVIEW_INTERVAL_S = 0.7
 PREVIEW_SHARE = 0.05
 """Previews may take at most this share of the time: the next one waits until the last has been paid for."""
 
-Stage = Literal["loading", "painting", "finishing"]
-
 Sketch = Callable[[torch.Tensor], list[Image.Image]]
 """From estimated latents to small pictures (`decoding.sketch`)."""
-
-
-class Callbacks(Protocol):
-    """What a session calls while it paints, as `exchange.reports.Reporter` has it; jobs are named by their numbers.
-
-    Whatever these raise ends the session.
-    """
-
-    def alive(self) -> None:
-        """The session gets on. Called often, before what takes time."""
-
-    def loading(self) -> None:
-        """Something begins that may take minutes without a call."""
-
-    def still_wanted(self, jobs: Iterable[int]) -> list[int]:
-        """Those of these jobs whose pictures somebody wants; what is painted of the others stops at the next step."""
-
-    def give_way(self) -> None:
-        """Between two steps: the device is free for who is quick."""
-
-    def step(self, job: int, step: int, steps: int, stage: Stage = "painting") -> None:
-        """A job has done so many of the steps of all its pictures."""
-
-    def preview(self, job: int, pictures: Sequence[Image.Image | None], width: int, height: int) -> None:
-        """What a job's pictures look like so far; None for one not begun, proportions in pixels. Never what a checker
-        has not seen."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,9 +53,11 @@ class Painting:
     """Which of its request's pictures it is."""
     image: Image.Image
     recipe: dict[str, Any]
-    """Everything that made it but how it is marked: one for all pictures of the request."""
+    """Everything that made it but how it is marked."""
     notes: tuple[Reason, ...]
     """What was done otherwise than asked."""
+    drawn: Drawn | None
+    """What it was painted from, where that was left to chance."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,19 +85,43 @@ def paint(
         for request in requests:
             callbacks.step(request.job, 0, request.steps_together, "loading")
 
-    setup = setups.load(requests[0], store, loading, callbacks.loading)
-    yield from Session(requests, files, setup, callbacks).paint()
+    slots: list[Slot] = []
+    possible: list[Imagine] = []
+    for request in requests:
+        try:
+            slots += [
+                Slot(request, index, wording.draw(request, index, store.catalog)) for index in range(request.count)
+            ]
+            possible.append(request)
+        except InvalidInput as error:
+            yield Failure(request=request, error=error)
+    if not possible:
+        return
+    setup = setups.load(possible[0], store, loading, callbacks.loading)
+
+    def adapt(loras: Sequence[Lora]) -> None:
+        store.adapt(setup.model, loras, callbacks.loading)
+
+    yield from Session(possible, slots, files, setup, adapt, callbacks).paint()
 
 
 class Session:
     """Requests that are painted together."""
 
     def __init__(
-        self, requests: Sequence[Imagine], files: Mapping[str, bytes], setup: Setup, callbacks: Callbacks
+        self,
+        requests: Sequence[Imagine],
+        slots: Sequence[Slot],
+        files: Mapping[str, bytes],
+        setup: Setup,
+        adapt: Callable[[Sequence[Lora]], None],
+        callbacks: Callbacks,
     ) -> None:
+        """`slots` are those of all pictures of the requests, `adapt` lets LoRAs work in the model and no others."""
         self._requests = {request.job: request for request in requests}
-        self._waiting = [Slot(request, index) for request in requests for index in range(request.count)]
+        self._waiting = [*slots]
         self._setup = setup
+        self._adapt = adapt
         self._callbacks = callbacks
         self._sketch = _sketch(setup)
         self._preview_due_s = time.monotonic() + FIRST_PREVIEW_S
@@ -135,7 +136,17 @@ class Session:
         """The pictures of all jobs that are wanted to the end, one after the other."""
         for job in self._requests:
             self._tell(job)
-        while places := self._next_places():
+        while waiting := self._still_waiting():
+            first = waiting[0]
+            try:
+                self._adapt(first.wording.drawn.loras)
+                places = self._beside(first, waiting)
+            except UnavailableModel as error:
+                # It lies in what was drawn, or in an embedding: others of the pass do without.
+                self._waiting = [place for place in waiting if place.request.job != first.request.job]
+                yield Failure(request=first.request, error=error)
+                continue
+            self._waiting = waiting[len(places) :]
             latents = self._denoise(self._first, places)
             for place, latent in zip(places, latents, strict=False):
                 if (made := self._finish(place, latent)) is not None:
@@ -157,23 +168,34 @@ class Session:
                 picture = setup.upscaler.network.enlarge(picture, before_tile=self._callbacks.alive)
         except (Unsafe, NotFinite) as error:
             return Failure(request=request, error=error)
+        reading = self._first.reading(place)
         return Painting(
             request=request,
             index=place.index,
             image=self._first.put_back(request.job, picture),
-            recipe=recipes.recipe(request, setup, self._first.scheduler),
-            notes=_notes(request, setup.model),
+            recipe=recipes.recipe(request, setup, self._first.scheduler, place.wording.drawn, reading.embeddings),
+            notes=(*place.wording.notes, *reading.notes, *_notes(setup.model, self._first)),
+            drawn=place.wording.drawn if place.wording.by_chance else None,
         )
 
-    def _next_places(self) -> list[Slot]:
-        """The pictures of the next pass, at most the canonical batch; none when all are painted or cancelled."""
+    def _still_waiting(self) -> list[Slot]:
+        """The pictures that are not painted yet and that somebody wants."""
         wanted = self._callbacks.still_wanted({place.request.job: None for place in self._waiting})
-        waiting = [place for place in self._waiting if place.request.job in wanted]
-        # Prompts of different lengths cannot share a pass, and filling the shorter up would change its picture.
-        first = self._first
-        places = list(takewhile(lambda at: first.length(at) == first.length(waiting[0]), waiting[: first.size]))
-        self._waiting = waiting[len(places) :]
-        return places
+        return [place for place in self._waiting if place.request.job in wanted]
+
+    def _beside(self, first: Slot, waiting: Sequence[Slot]) -> list[Slot]:
+        """The first one and those after it that share its pass, at most the canonical batch."""
+        form = self._first.form(first)
+
+        def shares(place: Slot) -> bool:
+            if place.wording.drawn.loras != first.wording.drawn.loras:
+                return False
+            with suppress(UnavailableModel):  # it is told when its turn comes
+                # Prompts of different lengths cannot share a pass, and filling the shorter up would change its picture.
+                return self._first.form(place) == form
+            return False
+
+        return [*takewhile(shares, waiting[: self._first.size])]
 
     def _paint_again(self, second: Pass, place: Slot, picture: Image.Image) -> Image.Image | None:
         """The picture at the size of the second pass; None where nobody wants it any more."""
@@ -182,7 +204,7 @@ class Session:
         if self._setup.upscaler is not None:
             picture = self._setup.upscaler.network.enlarge(picture, before_tile=self._callbacks.alive)
         second.start_from(picture.resize((request.width, request.height), Image.Resampling.LANCZOS), request.job)
-        again = Slot(request, place.index)
+        again = replace(place, request=request, second=True)
         latents = self._denoise(second, [again])
         return self._decode(again, latents[0]) if len(latents) else None
 
@@ -271,12 +293,11 @@ def _sketch(setup: Setup) -> Sketch | None:
     return partial(decoding.sketch, model.pipeline, model.family, decoder=network)
 
 
-def _notes(request: Imagine, model: PictureModel) -> tuple[Reason, ...]:
-    """What the member shall know of how the words were read and the picture was made."""
+def _notes(model: PictureModel, first: Pass) -> tuple[Reason, ...]:
+    """What the member shall know of how a picture was made."""
     notes = []
-    weighed = any(part.weight != 1 for text in request.styled for part in weigh_words(text))
-    if weighed and not model.prompts.weighs:
-        notes.append(because("weights_left_out", model=model.entry.title))
+    if model.assembly.guidance_rescale and not first.rescales:
+        notes.append(because("rescale_left_out", model=model.entry.title))
     if model.thrifty and model.policy.vae_tiling:
         notes.append(because("painted_in_tiles"))
     if model.thrifty and model.policy.offload != "none":

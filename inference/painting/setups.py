@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from inference.catalog.reading import Catalog
 from inference.device import Device
+from inference.errors import UnavailableModel
 from inference.models.handles import PictureDecoder, PictureModel, Setup
 from inference.models.store import Store
 from inference.protocol import Fact, Imagine, Reason, because
@@ -30,6 +31,9 @@ def load(request: Imagine, store: Store, on_load: Callable[[], None], on_adapt: 
     control = annotator = None
     if request.control is not None and request.control.weight:
         control = store.use_control(request.control.name, on_load)
+        if control.entry.known_by(model.family).borrows and model.policy.offload == "group":
+            # Its layers are where they are wanted for a moment each, in the order in which it takes its own steps.
+            raise UnavailableModel("control_by_layers", control=control.entry.title, model=entry.title)
         annotator = store.use_annotator(control.entry.annotator, on_load)
     store.adapt(model, request.loras, on_adapt)
     return Setup(
@@ -41,12 +45,18 @@ def load(request: Imagine, store: Store, on_load: Callable[[], None], on_adapt: 
         checker=checker,
         decoder=decoder,
         device=store.device,
-        batch=canonical_batch(store.catalog, model.name, request.width, request.height, store.device),
+        batch=1
+        if request.references
+        else canonical_batch(store.catalog, model.name, request.width, request.height, store.device),
+        filled=store.device.is_cuda or entry.cpu_batch == 1,
     )
 
 
 def canonical_batch(catalog: Catalog, name: str, width: int, height: int, device: Device) -> int:
-    """How many pictures of this size every pass of a model paints on this device, always: as its `Ready` says."""
+    """How many pictures of this size a pass of a model paints on this device, at most: as its `Ready` says.
+
+    On a card that is how many every pass paints; on a CPU, where copies cost as much as pictures, none is filled up.
+    """
     return catalog.info(name, on_gpu=device.is_cuda).canonical_batch(width, height)
 
 
@@ -60,6 +70,8 @@ def too_large(request: Imagine, catalog: Catalog) -> Reason:
         for size in (largest.width, largest.height)
     )
     asked: dict[str, Fact] = {"width": largest.width, "height": largest.height}
+    if request.references[1:]:
+        return because("memory_for_references", **asked, count=len(request.references), model=entry.title)
     if largest is not request:
         if width >= request.width and height >= request.height:
             return because("memory_for_hires", **asked, smaller=f"{width}x{height}")

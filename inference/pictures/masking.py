@@ -1,4 +1,4 @@
-"""Masks from outlines: drawn, turned round, grown or shrunk."""
+"""Masks: drawn from outlines, turned round, grown or shrunk."""
 
 from __future__ import annotations
 
@@ -15,16 +15,21 @@ STEP = 0.015
 
 
 def drawn(regions: Sequence[Region], size: tuple[int, int], *, grow: int = 0, invert: bool = False) -> Image.Image:
-    """The mask of these regions, L, white inside: turned round where asked, then grown by so many steps, or shrunk."""
+    """The mask of these regions, L, white inside, then `changed`."""
     mask = Image.new("L", size)
     draw = ImageDraw.Draw(mask)
     for region in regions:
         for outline in region.polygons:
             draw.polygon(outline, fill=255)
+    return changed(mask, grow=grow, invert=invert)
+
+
+def changed(mask: Image.Image, *, grow: int, invert: bool) -> Image.Image:
+    """The mask turned round where asked, then grown by so many steps, or shrunk."""
     if invert:
         mask = ImageOps.invert(mask)
     if grow:
-        reach = max(1, round(abs(grow) * STEP * max(size)))
+        reach = max(1, round(abs(grow) * STEP * max(mask.size)))
         disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
         change = cv2.dilate if grow > 0 else cv2.erode
         # Beyond the picture's edge nothing is known: it neither eats into a mask nor feeds it.

@@ -8,6 +8,7 @@ standard library alone.
 
 from __future__ import annotations
 
+from inference.protocol.devices import AUTO, devices
 from inference.protocol.events import (
     AddOnInfo,
     Alive,
@@ -29,6 +30,7 @@ from inference.protocol.events import (
 )
 from inference.protocol.files import (
     INCOMING,
+    NO_ROOM,
     PICTURES,
     Left,
     fsync_folder,
@@ -58,6 +60,7 @@ from inference.protocol.pictures import (
     MAX_STYLE_CHARS,
     PLACE,
     Control,
+    Drawn,
     Grid,
     Hires,
     Imagine,
@@ -85,12 +88,23 @@ from inference.protocol.requests import (
     Request,
     Upscale,
 )
+from inference.protocol.schedules import (
+    at_steps,
+    breaks,
+    changes,
+    chunks,
+    joined,
+    parts,
+    schedule_problem,
+    unbroken,
+)
+from inference.protocol.tags import Tag, read_tag, tag_of, without_sure_tags, without_tags
 from inference.protocol.task import Input, Task
+from inference.protocol.wildcards import Lines, draw_words
 from inference.protocol.words import (
     MAX_WEIGHED_PARTS,
     MAX_WEIGHT,
     WeighedWords,
-    draw_words,
     plain_words,
     weigh_words,
     weight_problem,
@@ -98,6 +112,7 @@ from inference.protocol.words import (
 
 __all__ = [
     "AI_MADE",
+    "AUTO",
     "FACTORS",
     "INCOMING",
     "MAX_CELLS",
@@ -109,6 +124,7 @@ __all__ = [
     "MAX_TEXT_CHARS",
     "MAX_WEIGHED_PARTS",
     "MAX_WEIGHT",
+    "NO_ROOM",
     "PICTURES",
     "PLACE",
     "TASKS_WITH_TEXT",
@@ -124,6 +140,7 @@ __all__ = [
     "Control",
     "Describe",
     "DescribeTask",
+    "Drawn",
     "Event",
     "Fact",
     "Failed",
@@ -136,6 +153,7 @@ __all__ = [
     "Input",
     "LabelShare",
     "Left",
+    "Lines",
     "Lora",
     "Mask",
     "Message",
@@ -151,26 +169,40 @@ __all__ = [
     "Request",
     "SourceType",
     "Style",
+    "Tag",
     "Task",
     "ToolInfo",
     "Upscale",
     "Variation",
     "WeighedWords",
+    "at_steps",
     "because",
+    "breaks",
+    "changes",
+    "chunks",
     "declared_source",
+    "devices",
     "digital_source_type",
     "draw_words",
     "enough_steps",
     "frame_bytes",
     "fsync_folder",
+    "joined",
     "leave",
     "pack",
+    "parts",
     "place",
     "plain_words",
+    "read_tag",
+    "schedule_problem",
     "sha256_of",
+    "tag_of",
+    "unbroken",
     "unpack_event",
     "unpack_message",
     "weigh_words",
     "weight_problem",
+    "without_sure_tags",
+    "without_tags",
     "xmp",
 ]

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from inference.protocol.pictures import Refiner, Style
+from inference.protocol.pictures import Drawn, Refiner, Style
 from inference.protocol.reasons import Reason
 from inference.protocol.requests import DescribeTask
 
@@ -43,19 +43,29 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     refiner: Refiner | None
     """What takes the last steps where the member does not say otherwise."""
     styles: tuple[Style, ...]
+    references: int
+    """How many pictures it can be shown beside the words; where it can be, it edits by instruction."""
+    fills: bool
+    """Whether it paints nothing but masked parts of pictures."""
+    usual_layer: int | None
+    """At which of its text encoder's layers, counted from its end, the states are usually taken; None where members
+    cannot choose."""
+    clip_skip: int | None
+    """Where they are taken for who does not say."""
 
     @property
     def guided(self) -> bool:
         """Whether members may ask for any guidance: at 1 there is none yet."""
         return self.max_guidance > 1
 
-    def canonical_batch(self, width: int, height: int) -> int:
-        """How many pictures of this size every pass paints, always; 1 where they are larger than the model's own."""
-        return self.batch if width * height <= self.width * self.height else 1
+    def canonical_batch(self, width: int, height: int, references: int = 0) -> int:
+        """How many pictures of this size every pass paints, always; 1 where they are larger than the model's own, or
+        something is seen beside them."""
+        return self.batch if width * height <= self.width * self.height and not references else 1
 
 
 class ToolInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What an upscaler, a describer or a classifier is called, and what it can do."""
+    """What an upscaler, a restorer of faces, a describer or a classifier is called, and what it can do."""
 
     name: str
     """The key in models.toml, which members type."""
@@ -79,6 +89,14 @@ class AddOnInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Where the member names none."""
     trigger: str
     """Words that a LoRA was trained to answer to; none for a ControlNet."""
+    sampler: str | None
+    """What a LoRA wants instead of the model's own, for who does not say; so for the next two."""
+    steps: int | None
+    guidance: float | None
+
+    def is_called(self, typed: str) -> bool:
+        """Whether a member means it by this, in capitals or not."""
+        return typed.strip().lower() in (self.name.lower(), self.title.lower())
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
@@ -89,10 +107,13 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
     missing: tuple[str, ...]
     """Catalogue entries whose weights are not on this machine."""
     device: str
+    cards: int
+    """How many cards the machine has, of which this engine uses one at most."""
     max_count: int
     max_prompt_chars: int
     upscalers: tuple[ToolInfo, ...]
-    """Those whose weights are on this machine, the default one first; so for the next two."""
+    """Those whose weights are on this machine, the default one first; so for the next three."""
+    restorers: tuple[ToolInfo, ...]
     describers: tuple[ToolInfo, ...]
     classifiers: tuple[ToolInfo, ...]
     label_sets: dict[str, tuple[str, ...]]
@@ -189,6 +210,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """Of the picture that was asked about, as far as its marks tell."""
     notes: tuple[Reason | str, ...] = ()
     """What was done otherwise than asked; jobs of older versions have sentences."""
+    drawn: tuple[Drawn, ...] = ()
+    """What each picture was painted from, where that was left to chance."""
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):

@@ -7,6 +7,7 @@ known elsewhere.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import secrets
@@ -18,6 +19,10 @@ PICTURES = "pictures"
 
 INCOMING = "incoming"
 """The folder beside it of files that are complete and belong to no job yet. The bot takes them over by renaming."""
+
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Errors by which a disk says that it is full, and nothing is broken."""
 
 
 class Left(NamedTuple):

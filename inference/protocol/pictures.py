@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from inference.protocol.task import Input, Task
-from inference.protocol.words import draw_words
+from inference.protocol.wildcards import Lines, draw_words
 
 MAX_SEED = 2**64 - 1
 """Seeds are what `torch.Generator.manual_seed` takes without a sign: 0 to 2^64 - 1."""
@@ -63,6 +63,16 @@ class Lora(msgspec.Struct, frozen=True):
 
     name: str
     weight: float
+    words: float | None = None
+    """How strongly in the text encoders, where that is otherwise."""
+
+
+class Drawn(msgspec.Struct, frozen=True):
+    """What one picture is painted from, where something was left to chance: its words and its LoRAs."""
+
+    prompt: str
+    negative: str
+    loras: tuple[Lora, ...] = ()
 
 
 class Control(msgspec.Struct, frozen=True):
@@ -121,11 +131,16 @@ class Imagine(Task, frozen=True, kw_only=True, tag="imagine"):
     """Of the `image`'s size: only what is white in it is painted, all else of the image stays bit for bit."""
     hires: Hires | None = None
     refiner: Refiner | None = None
+    references: tuple[Input, ...] = ()
+    """Pictures that the model sees beside the words, which speak of them: the first one is what an instruction is done
+    to. Where one of them is the `image` and has a mask, only the part around that is shown."""
+    clip_skip: int | None = None
+    """At which of the text encoder's layers, counted from its end, its states are taken; None for the usual one."""
 
     @property
     def inputs(self) -> tuple[Input, ...]:
-        """The pictures to start from, to keep to and to follow, if there are any."""
-        wanted = (self.image, self.mask, self.control.image if self.control else None)
+        """The pictures to start from, to keep to, to follow and to see beside the words, if there are any."""
+        wanted = (self.image, self.mask, self.control.image if self.control else None, *self.references)
         return tuple(image for image in wanted if image is not None)
 
     def seed_of(self, index: int) -> int:
@@ -141,10 +156,11 @@ class Imagine(Task, frozen=True, kw_only=True, tag="imagine"):
         negatives = (self.negative, self.style.negative)
         return self.style.prompt.replace(PLACE, self.prompt), ", ".join(words for words in negatives if words)
 
-    def drawn(self, seed: int) -> tuple[str, str]:
-        """The prompt and the negative prompt that the picture of this seed is painted from."""
+    def drawn(self, seed: int, lines: Lines | None = None) -> tuple[str, str]:
+        """The prompt and the negative prompt that the picture of this seed is painted from, whose wildcard files have
+        these lines; without them their names stay."""
         prompt, negative = self.styled
-        return draw_words(prompt, seed), draw_words(negative, seed)
+        return draw_words(prompt, seed, lines), draw_words(negative, seed, lines)
 
     @property
     def steps_taken(self) -> int:
@@ -188,8 +204,8 @@ class Imagine(Task, frozen=True, kw_only=True, tag="imagine"):
 
     @property
     def work(self) -> float:
-        """Pixels times steps."""
-        own = float(self.width * self.height * self.steps_taken * self.count)
+        """Pixels times steps; what is seen beside the words is as large, and goes through every step."""
+        own = float(self.width * self.height * self.steps_taken * self.count * (1 + len(self.references)))
         return own if self.second is None else own + self.second.work
 
 

@@ -30,6 +30,8 @@ class Upscale(Task, frozen=True, kw_only=True, tag="upscale"):
     """How many times as wide and high the result is."""
     denoise: float | None = None
     """For upscalers that can: 0 keeps the picture's grain, 1 smooths it away."""
+    faces: str | None = None
+    """The restorer that makes its faces anew; None for none."""
 
     @property
     def inputs(self) -> tuple[Input, ...]:
@@ -92,26 +94,32 @@ class Classify(Task, frozen=True, kw_only=True, tag="classify"):
 
 
 class Mask(Task, frozen=True, kw_only=True, tag="mask"):
-    """Find the part of a picture that words mean, to be looked at before it is painted anew.
+    """Find the part of a picture that words mean, or that a mask marks which somebody drew, to be looked at before it
+    is painted anew.
 
-    `model` names a describer. Gives two pictures: what to look at, and the mask.
+    `model` names a describer, and the model that paints where the mask is drawn. Gives two pictures: what to look at,
+    and the mask.
     """
 
     quick: ClassVar[bool] = True
 
     image: Input
-    text: str
+    text: str = ""
+    drawn: Input | None = None
+    """Of the picture's size, white where it is meant: then no words are looked for."""
     grow: int = 0
-    """By how many steps the mask is larger than what was found, or smaller."""
+    """By how many steps the mask is larger than what was found or drawn, or smaller."""
     invert: bool = False
-    """Whether all but what was found is meant."""
+    """Whether all but that is meant."""
     edit: Imagine
     """What is painted once the mask is right: it wants nothing but that."""
 
     @property
     def inputs(self) -> tuple[Input, ...]:
-        """The one picture."""
-        return (self.image,)
+        """The picture, the mask where it is drawn, and what will be seen beside it: that must still be there when it is
+        painted."""
+        drawn = () if self.drawn is None else (self.drawn,)
+        return (self.image, *drawn, *self.edit.references)
 
 
 class Compare(Task, frozen=True, kw_only=True, tag="compare"):

@@ -1,19 +1,18 @@
-"""What members can write into a prompt: weights, as AUTOMATIC1111 reads them, and wildcards. Pure: text in, text out.
+"""Weights in prompts, as AUTOMATIC1111 reads them. Pure: text in, text out.
 
     (word)  ((word))  (word:1.3)  [word]      1.1 times, 1.21 times, 1.3 times, 1 / 1.1 times as much of it
-    {red|blue|}                               one of them for every picture; they may hold others, or nothing
-    \\(  \\)  \\[  \\]  \\{  \\}  \\|  \\\\          the sign itself
+    \\(  \\)  \\[  \\]  \\{  \\}  \\|  \\:  \\\\      the sign itself
 
-Brackets that do not close, and braces without a bar, are plain text.
+Brackets that do not close are plain text. What changes from step to step is resolved before (`schedules`).
 """
 
 from __future__ import annotations
 
-import random
 import re
 
 import msgspec
 
+from inference.protocol.brackets import plain
 from inference.protocol.reasons import Reason, because
 
 STRONGER, WEAKER = 1.1, 1 / 1.1
@@ -24,8 +23,9 @@ MAX_WEIGHED_PARTS = 40
 
 # A backslash with the sign after it, an opening bracket, a weight with the bracket that it closes, a closing bracket,
 # and whatever else there is.
-_WEIGHTS = re.compile(r"\\.?|[(\[]|:\s*([+-]?(?:\d+\.?\d*|\.\d+))\s*\)|[)\]]|[^\\()\[\]:]+|:", re.DOTALL)
-_CHOICES = re.compile(r"\\.?|[{|}]|[^\\{|}]+", re.DOTALL)
+_WEIGHTS = re.compile(
+    r"\\.?|[(\[（［]|[:：]\s*([+-]?(?:\d+\.?\d*|\.\d+))\s*[)）]|[)\]）］]|[^\\()\[\]:（）［］：]+|[:：]", re.DOTALL
+)
 
 
 class WeighedWords(msgspec.Struct, frozen=True):
@@ -44,7 +44,8 @@ def weigh_words(text: str) -> tuple[WeighedWords, ...]:
     weights: list[float] = []
     opened: dict[str, list[int]] = {"(": [], "[": []}
     for match in _WEIGHTS.finditer(text):
-        token, number = match[0], match[1]
+        written, number = match[0], match[1]
+        token = plain(written)
         bracket = "[" if token == "]" else "("
         if (number or token in (")", "]")) and opened[bracket]:
             start = opened[bracket].pop()
@@ -54,7 +55,7 @@ def weigh_words(text: str) -> tuple[WeighedWords, ...]:
             continue
         if token in opened:
             opened[token].append(len(texts))
-        texts.append(_unescaped(token))
+        texts.append(_unescaped(written))
         weights.append(1.0)
     return _merged(texts, weights)
 
@@ -75,35 +76,8 @@ def weight_problem(text: str) -> Reason | None:
     return None
 
 
-def draw_words(text: str, seed: int) -> str:
-    """The prompt with one alternative of each of its wildcards, always the same for the same seed.
-
-    Its backslashes stay, so that drawing from what was drawn changes nothing.
-    """
-    chance = random.Random(seed)
-    # Every open brace as its alternatives so far; at the bottom the text around them all.
-    open_: list[list[str]] = [[""]]
-    for match in _CHOICES.finditer(text):
-        token = match[0]
-        if token == "{":
-            open_.append([""])
-        elif token == "|" and len(open_) > 1:
-            open_[-1].append("")
-        elif token == "}" and len(open_) > 1:
-            alternatives = open_.pop()
-            # `random()` gives the same numbers for the same seed in every version of Python.
-            chosen = alternatives[int(chance.random() * len(alternatives))]
-            open_[-1][-1] += chosen if len(alternatives) > 1 else f"{{{chosen}}}"
-        else:
-            open_[-1][-1] += token
-    while len(open_) > 1:
-        alternatives = open_.pop()
-        open_[-1][-1] += "{" + "|".join(alternatives)
-    return open_[0][0]
-
-
 def _unescaped(token: str) -> str:
-    return token[1] if len(token) == 2 and token[0] == "\\" and token[1] in "()[]{}|\\" else token
+    return token[1] if len(token) == 2 and token[0] == "\\" and token[1] in "()[]{}|:\\" else token
 
 
 def _merged(texts: list[str], weights: list[float]) -> tuple[WeighedWords, ...]:

@@ -19,7 +19,7 @@ import pkgutil
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from inference.catalog.entries import Kind
+from inference.catalog.fields import Kind
 from inference.catalog.reading import Catalog
 from inference.device import Device
 from inference.exchange.reports import Reporter

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from inference import recipes
-from inference.catalog.entries import Kind
+from inference.catalog.fields import Kind
 from inference.catalog.reading import Catalog
 from inference.device import Device
 from inference.exchange.outputs import Painted

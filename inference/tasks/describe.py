@@ -10,7 +10,7 @@ import msgspec
 from PIL import Image
 
 from inference import recipes
-from inference.catalog.entries import Kind
+from inference.catalog.fields import Kind
 from inference.catalog.reading import Catalog
 from inference.device import Device
 from inference.exchange.outputs import Painted

@@ -10,14 +10,15 @@ from msgspec.structs import replace
 from PIL import Image
 
 from inference import recipes
-from inference.catalog.entries import Kind
+from inference.catalog.fields import Kind
 from inference.catalog.reading import Catalog
 from inference.device import Device
 from inference.exchange.outputs import Painted
 from inference.exchange.reports import Reporter
 from inference.models.store import Store
 from inference.painting import session, setups
-from inference.painting.session import Failure, Painting, Stage
+from inference.painting.callbacks import Stage
+from inference.painting.session import Failure, Painting
 from inference.pictures import drawing, images
 from inference.protocol import Answer, Grid, Imagine, Reason
 

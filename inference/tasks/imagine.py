@@ -8,24 +8,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
-from PIL import Image
 
 from inference import recipes
-from inference.catalog.entries import Kind
+from inference.catalog import weights
+from inference.catalog.fields import Kind
 from inference.catalog.reading import Catalog
 from inference.device import Device
 from inference.exchange.outputs import Painted
 from inference.exchange.reports import Reporter
 from inference.models.store import Store
 from inference.painting import session, setups
-from inference.painting.session import Failure
+from inference.painting.session import Failure, Painting
+from inference.painting.wording import MAX_LORAS, MAX_PROMPT_CHARS
 from inference.protocol import Answer, Imagine, ModelInfo, Reason
 
 REQUEST = Imagine
 MAX_COUNT = 4
-MAX_PROMPT_CHARS = 4000
-"""With the words of its style: as many as Discord's form holds, in which it is edited."""
-MAX_LORAS = 3
 
 
 def abilities(catalog: Catalog, here: Mapping[Kind, Sequence[str]], device: Device) -> dict[str, Any]:
@@ -44,6 +42,7 @@ def abilities(catalog: Catalog, here: Mapping[Kind, Sequence[str]], device: Devi
 
 def _info(catalog: Catalog, name: str, refiners: Sequence[str], device: Device) -> ModelInfo:
     info = catalog.info(name, on_gpu=device.is_cuda)
+    info = replace(info, fills=info.fills or weights.edits_only(catalog, name))
     return info if info.refiner is None or info.refiner.name in refiners else replace(info, refiner=None)
 
 
@@ -57,27 +56,33 @@ def run(requests: Sequence[Imagine], files: Mapping[str, bytes], store: Store, r
 
     Of a job one picture of which comes to nothing, nothing is shown.
     """
-    pictures: dict[int, list[Image.Image]] = {request.job: [] for request in requests}
+    paintings: dict[int, list[Painting]] = {request.job: [] for request in requests}
     for made in session.paint(requests, files, store, report):
         request, job = made.request, made.request.job
         if isinstance(made, Failure):
             # All of it, for the buttons under a result know its pictures by their places.
             report.fail(job, made.error.kind, made.error.reason)
             continue
-        pictures[job].append(made.image)
-        if len(pictures[job]) == request.count:
+        paintings[job].append(made)
+        if len(paintings[job]) == request.count:
             # Where a part of a picture was painted, the watermark would change the rest.
             watermark = None if request.mask else report.marks.watermark_of(made.image)
-            made_of = {**made.recipe, "watermark": watermark}
-            report.finish(job, _painted(request, pictures[job], made_of), made_of, Answer(notes=made.notes))
+            made_of = recipes.of_pictures([{**each.recipe, "watermark": watermark} for each in paintings[job]])
+            painted = [_painted(each, watermark) for each in paintings[job]]
+            report.finish(job, painted, made_of, _answer(paintings[job]))
 
 
-def _painted(request: Imagine, pictures: Sequence[Image.Image], made_of: dict[str, Any]) -> list[Painted]:
-    painted = []
-    for index, picture in enumerate(pictures):
-        seed = request.seed_of(index)
-        texts = recipes.png_texts(request, seed, index, made_of)
-        marked = made_of["watermark"] is not None
-        source = recipes.source_of(request)
-        painted.append(Painted(image=picture, seed=seed, source=source, texts=texts, watermarked=marked))
-    return painted
+def _answer(paintings: Sequence[Painting]) -> Answer:
+    notes: list[Reason] = []
+    for note in (note for each in paintings for note in each.notes):
+        notes += [] if note in notes else [note]
+    drawn = tuple(each.drawn for each in paintings if each.drawn is not None)
+    # All of them or none: the buttons under a result know its pictures by their places.
+    return Answer(notes=tuple(notes), drawn=drawn if len(drawn) == len(paintings) else ())
+
+
+def _painted(made: Painting, watermark: Mapping[str, Any] | None) -> Painted:
+    request, seed = made.request, made.request.seed_of(made.index)
+    texts = recipes.png_texts(request, seed, made.index, {**made.recipe, "watermark": watermark})
+    source = recipes.source_of(request)
+    return Painted(image=made.image, seed=seed, source=source, texts=texts, watermarked=watermark is not None)

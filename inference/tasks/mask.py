@@ -1,4 +1,5 @@
-"""Which part of a picture some words mean, said by Florence-2: a mask, and the picture with what it marks tinted."""
+"""Which part of a picture is meant, by words that Florence-2 looks for or by a mask that somebody drew: the mask, and
+the picture with what it marks tinted."""
 
 from __future__ import annotations
 
@@ -6,8 +7,10 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from PIL import Image
+
 from inference import recipes
-from inference.catalog.entries import Kind
+from inference.catalog.fields import Kind
 from inference.catalog.reading import Catalog
 from inference.device import Device
 from inference.exchange.outputs import Painted
@@ -26,16 +29,23 @@ def abilities(catalog: Catalog, here: Mapping[Kind, Sequence[str]], device: Devi
 
 def too_large(request: Mask, catalog: Catalog) -> Reason:
     """For whom the memory was full; the size of the picture makes no difference."""
-    return because("memory_for_tool", model=catalog.describers[request.model].title)
+    known = catalog.describers if request.drawn is None else catalog.models
+    return because("memory_for_tool", model=known[request.model].title)
 
 
 def run(requests: Sequence[Mask], files: Mapping[str, bytes], store: Store, report: Reporter) -> None:
     """Find what requests mean that may be run and have begun; each ends through `report`.
 
-    Two pictures come of one: what to look at, and the mask. None where nothing was found.
+    Two pictures come of one: what to look at, and the mask. None where nothing was found, or nothing is left.
     """
     for request in requests:
         picture = images.opaque(images.read(files, request.image))
+        if request.drawn is not None:
+            report.step(request.job, 0, 1)
+            given = images.read(files, request.drawn).convert("L")
+            mask = masking.changed(given, grow=request.grow, invert=request.invert)
+            _finish(request, picture, mask, recipes.masking(request), report)
+            continue
         describer = store.use_describer(request.model, functools.partial(report.step, request.job, 0, 1, "loading"))
         report.step(request.job, 0, 1)
 
@@ -52,7 +62,13 @@ def run(requests: Sequence[Mask], files: Mapping[str, bytes], store: Store, repo
             report.finish(request.job, [], made_of, Answer(nothing=because("nothing_like_it", typed=text)))
             continue
         mask = masking.drawn(regions, picture.size, grow=request.grow, invert=request.invert)
-        texts = recipes.recipe_text(made_of)
-        shown = Painted(image=drawing.tinted(picture, mask), source="algorithmicallyEnhanced", texts=texts)
-        kept = Painted(image=mask, source="dataDrivenMedia", texts=texts)
-        report.finish(request.job, [shown, kept], made_of)
+        _finish(request, picture, mask, made_of, report)
+
+
+def _finish(request: Mask, picture: Image.Image, mask: Image.Image, made_of: dict[str, Any], report: Reporter) -> None:
+    if mask.getbbox() is None:
+        return report.finish(request.job, [], made_of, Answer(nothing=because("nothing_marked")))
+    texts = recipes.recipe_text(made_of)
+    shown = Painted(image=drawing.tinted(picture, mask), source="algorithmicallyEnhanced", texts=texts)
+    kept = Painted(image=mask, source="dataDrivenMedia", texts=texts)
+    return report.finish(request.job, [shown, kept], made_of)

@@ -132,7 +132,9 @@ def tool(
 
 def add_on(name: str, title: str, models: tuple[str, ...], *, weight: float = 1.0, trigger: str = "") -> AddOnInfo:
     """A LoRA or a ControlNet."""
-    return AddOnInfo(name=name, title=title, models=models, weight=weight, trigger=trigger)
+    return AddOnInfo(
+        name=name, title=title, models=models, weight=weight, trigger=trigger, sampler=None, steps=None, guidance=None
+    )
 
 
 def failure(ended: Job) -> str:
@@ -163,7 +165,11 @@ def ready(**changes: object) -> Ready:
         batch=1,
         upscale=4,
         refiner=None,
+        usual_layer=None,
+        clip_skip=None,
         styles=(Style("oil", "Oil painting", "oil painting of {prompt}", "photograph"),),
+        references=0,
+        fills=False,
     )
     turbo = ModelInfo(
         name="turbo",
@@ -186,16 +192,22 @@ def ready(**changes: object) -> Ready:
         batch=1,
         upscale=1,
         refiner=Refiner("turbo-refiner", 0.2),
+        usual_layer=None,
+        clip_skip=None,
         styles=(),
+        references=0,
+        fills=False,
     )
     values: dict[str, object] = {
         "models": (starter, turbo),
         "default_model": "starter",
         "missing": ("sdxl",),
         "device": "cpu",
+        "cards": 0,
         "max_count": 4,
         "max_prompt_chars": 2000,
         "upscalers": (),
+        "restorers": (),
         "describers": (),
         "classifiers": (),
         "label_sets": {},

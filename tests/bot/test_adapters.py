@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from bot.errors import MemberError
 from bot.requests import painting
-from bot.requests.adapters import without_tags
 from bot.requests.painting import Options
-from inference.protocol import Control, Imagine, Input, Lora, Ready
+from inference.protocol import Control, Drawn, Imagine, Input, Lora, Ready, Style, without_sure_tags
 from tests.bot.conftest import add_on, possible, ready, request
 
 
@@ -38,6 +38,7 @@ def able() -> Ready:
         ("ink:1.2, Neon lights", (Lora("ink", 1.2), Lora("neon", 1.0))),
         (" neon : -0.5 ,", (Lora("neon", -0.5),)),
         ("INK:0", (Lora("ink", 0.0),)),
+        ("ink：0.5， neon:1:0.5", (Lora("ink", 0.5), Lora("neon", 0.5, 1.0))),
     ],
 )
 def test_loras_are_written_as_names_with_weights(typed: str, loras: tuple[Lora, ...]) -> None:
@@ -48,7 +49,87 @@ def test_tags_of_other_tools_leave_the_prompt_and_become_loras() -> None:
     resolved = resolve(Options(prompt="a cat <lora:ink:0.5> at night <lora:neon>"), able())
     assert resolved.prompt == "a cat at night"
     assert resolved.loras == (Lora("ink", 0.5), Lora("neon", 1.0))
-    assert without_tags("a  cat, 2 < 3") == ("a  cat, 2 < 3", [])
+    assert without_sure_tags("a  cat, 2 < 3") == ("a  cat, 2 < 3", ())
+
+
+@pytest.mark.parametrize(
+    ("prompt", "loras"),
+    [
+        ("<lora:ink:1:0.5> a red house", (Lora("ink", 0.5, 1.0),)),
+        ("<lora:ink:te=1:unet=0.5> a red house", (Lora("ink", 0.5, 1.0),)),
+        ("<lyco:ink:1> a red house", (Lora("ink", 1.0),)),
+        ("<LORA:INK:1> a red house", (Lora("ink", 1.0),)),
+        ("<lora：ink：0.5> a red house", (Lora("ink", 0.5),)),
+    ],
+)
+def test_tags_are_read_however_other_tools_write_them(prompt: str, loras: tuple[Lora, ...]) -> None:
+    resolved = resolve(Options(prompt=prompt), able())
+    assert (resolved.prompt, resolved.loras) == ("a red house", loras)
+
+
+def test_a_tag_that_cannot_be_followed_is_refused_and_not_painted() -> None:
+    for prompt in ("<lora:ink:1:lbw=IN02> a red house", "{<lora:ink:1:lbw=IN02>|} a red house"):
+        with pytest.raises(MemberError, match="The LoRA ink cannot be set as 'lbw=IN02': leave that out."):
+            resolve(Options(prompt=prompt), able())
+    with pytest.raises(MemberError, match="There is no LoRA called 'nobody' here: choose one of ink, neon."):
+        resolve(Options(prompt="{<lora:nobody:1>|} a red house"), able())
+    with pytest.raises(MemberError, match="does not go with Starter"):
+        resolve(Options(prompt="{<lora:XL>|} a red house"), able())
+    with pytest.raises(MemberError, match="The weight 9 of a LoRA does not fit"):
+        resolve(Options(prompt="{<lora:ink:9>|} a red house"), able())
+
+
+def test_what_a_wildcard_decides_about_stays_in_the_prompt() -> None:
+    wild = "{<lora:ink:1>|<lora:neon:0.5>|} a red house"
+    resolved = resolve(Options(prompt=f"{wild} <lora:neon>"), able())
+    assert (resolved.prompt, resolved.loras) == (wild, (Lora("neon", 1.0),))
+
+
+def test_a_lora_for_few_steps_brings_what_it_needs_where_nothing_else_is_asked() -> None:
+    few = structs.replace(NEON, sampler="Euler a", steps=3, guidance=1.0)
+    told = ready(loras=(INK, few), max_loras=3)
+
+    def settings(options: Options) -> tuple[str, int, float]:
+        resolved = resolve(options, told)
+        return resolved.sampler, resolved.steps, resolved.guidance
+
+    usual = settings(Options(prompt="x", loras="ink"))
+    assert settings(Options(prompt="x", loras="ink, neon")) == ("Euler a", 3, 1.0) != usual
+    assert settings(Options(prompt="x <lora:neon:0.5>")) == ("Euler a", 3, 1.0)
+    assert settings(Options(prompt="x", loras="neon:0")) == usual
+    asked = Options(prompt="x", loras="neon", sampler="DPM++ 2M", steps=9, guidance=5.0)
+    assert settings(asked) == ("DPM++ 2M", 9, 5.0)
+    assert settings(Options(prompt="{<lora:neon>|}")) == usual
+
+
+def test_clip_skip_is_the_models_own_and_the_usual_one_is_none() -> None:
+    told = ready()
+    starter = structs.replace(told.models[0], usual_layer=1, clip_skip=2)
+    able = structs.replace(told, models=(starter, *told.models[1:]))
+    assert resolve(Options(prompt="x"), able).clip_skip == 2
+    assert resolve(Options(prompt="x", clip_skip=1), able).clip_skip is None
+    assert resolve(Options(prompt="x", clip_skip=12), able).clip_skip == 12
+    for wrong, sentence in ((0, "Clip skip 0 does not fit: choose a number from 1 to 12"), (13, "Clip skip 13")):
+        with pytest.raises(MemberError, match=sentence):
+            resolve(Options(prompt="x", clip_skip=wrong), able)
+    with pytest.raises(MemberError, match="Starter has no layers to skip"):
+        resolve(Options(prompt="x", clip_skip=2), told)
+
+
+def test_a_variation_keeps_the_words_and_the_loras_that_its_picture_drew() -> None:
+    wild = resolve(Options(prompt="{<lora:ink:1>|} a __colour__ house", style=None), able())
+    drawn = (Drawn("a red house", "", (Lora("ink", 1.0),)), Drawn("a blue house", "fog"))
+    second = painting.varied(wild, 1, 9, 1, drawn)
+    assert (second.prompt, second.negative, second.loras) == ("a blue house", "fog", ())
+    assert painting.varied(wild, 0, 9, 1, drawn).loras == (Lora("ink", 1.0),)
+
+
+def test_a_variation_of_a_long_prompt_with_a_wildcard_and_a_style_is_possible() -> None:
+    style = Style("oil", "Oil", "oil painting of {prompt}, thick strokes")
+    long = structs.replace(request(prompt="{red|blue} house, " + "x" * 1970), style=style)
+    assert len(long.prompt) > 1980
+    told = structs.replace(able(), max_prompt_chars=4000)
+    possible(painting.varied(possible(long, told), 0, 9, 1), told)
 
 
 def test_a_picture_to_follow_takes_the_first_controlnet_that_goes_with_the_model() -> None:

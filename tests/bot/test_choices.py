@@ -52,7 +52,7 @@ MANY = ready(
         lambda: painting.resolve(Options(prompt="x", style=LONG), MANY),
         lambda: painting.resolve(Options(prompt="x", seed=LONG), MANY),
         lambda: painting.resolve(Options(prompt="x", control_image=IMAGE, control=LONG), MANY),
-        lambda: adapters.loras([f"lora-1-{'y' * 60}:{LONG}"], MANY.models[0], MANY),
+        lambda: adapters.loras(adapters.named(f"lora-1-{'y' * 60}:{LONG}"), MANY.models[0], MANY),
         lambda: tools.upscale(IMAGE, MANY, upscaler=LONG),
         lambda: tools.classify(IMAGE, MANY, label_set=LONG),
         lambda: tools.classify(IMAGE, MANY, labels=f"{LONG}, b"),

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bot import completions
 from bot.jobs import Jobs
@@ -50,6 +51,20 @@ async def test_what_goes_with_the_model_that_was_chosen_is_offered() -> None:
     assert [choice.value for choice in await completions.samplers(typing(model="turbo"), "eu")] == ["Euler a"]
     # What is no model counts as none yet.
     assert [choice.value for choice in await completions.samplers(typing(model="tur"), "eu")] == ["Euler a"]
+
+
+async def test_who_fills_is_offered_first_where_parts_are_painted_then_who_is_told_what_to_do() -> None:
+    starter, turbo = ABLE.models
+    able = replace(ABLE, models=(starter, replace(turbo, fills=True)))
+    assert [choice.value for choice in await completions.models(typing(able), "")] == ["starter"]
+    assert [choice.value for choice in await completions.editors(typing(able), "")] == ["turbo", "starter"]
+    told = replace(ABLE, models=(starter, replace(turbo, references=2)))
+    offered = await completions.editors(typing(told), "")
+    assert [(choice.name, choice.value) for choice in offered] == [
+        ("edits by instruction · Turbo (turbo)", "turbo"),
+        ("Starter (starter)", "starter"),
+    ]
+    assert [choice.value for choice in await completions.editors(typing(told), "TUR")] == ["turbo"]
 
 
 async def test_an_example_is_offered_for_every_lora_that_goes_with_the_model() -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import io
+import json
 import random
 import struct
 import tempfile
 import zipfile
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image
 from PIL.GifImagePlugin import GifImageFile
 from PIL.PngImagePlugin import PngImageFile, PngInfo
 from PIL.WebPImagePlugin import WebPImageFile
@@ -20,45 +20,8 @@ from PIL.WebPImagePlugin import WebPImageFile
 from bot.errors import MemberError
 from bot.pictures import decoding
 from bot.pictures.containers import MAX_SCANS
-from inference.protocol import declared_source, sha256_of, xmp
-
-
-def picture(width: int = 40, height: int = 30, mode: str = "RGB") -> Image.Image:
-    """A picture whose left half is red and whose right half is blue."""
-    image = Image.new("RGB", (width, height), "blue")
-    ImageDraw.Draw(image).rectangle((0, 0, width // 2 - 1, height), fill="red")
-    return image.convert(mode)
-
-
-def saved(image: Image.Image, kind: str, **options: object) -> bytes:
-    stream = io.BytesIO()
-    image.save(stream, format=kind, **options)
-    return stream.getvalue()
-
-
-@dataclass
-class Read:
-    """What came of an upload."""
-
-    png: bytes
-    width: int
-    height: int
-
-
-def decode(data: bytes) -> Read:
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "upload")
-        file.write_bytes(data)
-        upload = decoding.read(file, Path(folder))
-        png = Path(folder, upload.file).read_bytes()
-    assert decoding.Upload(upload.file, sha256_of(png), upload.width, upload.height) == upload
-    return Read(png, upload.width, upload.height)
-
-
-def opened(data: bytes) -> Image.Image:
-    image = Image.open(io.BytesIO(data))
-    image.load()
-    return image
+from inference.protocol import declared_source, xmp
+from tests.bot.uploads import chunk, decode, opened, picture, saved, with_chunk
 
 
 def refused(data: bytes) -> str:
@@ -67,7 +30,7 @@ def refused(data: bytes) -> str:
     return str(error.value)
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "HEIF"])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "HEIF", "AVIF", "TIFF"])
 def test_every_format_comes_out_as_the_same_png(kind: str) -> None:
     upload = decode(saved(picture(), kind))
     image = opened(upload.png)
@@ -129,7 +92,10 @@ def test_of_an_upload_s_xmp_only_the_origin_is_kept(kind: str, scheme: str) -> N
     ("keyword", "text", "told"),
     [
         ("parameters", "a secret prompt\nSteps: 20, Sampler: Euler", True),
-        ("workflow", "{}", True),
+        ("workflow", '{"nodes": [{"id": 1, "type": "KSampler"}], "links": []}', True),
+        ("workflow", "{}", False),
+        ("workflow", "a day's work", False),
+        ("prompt", "a red house", False),
         ("parameters", "f/2.8, 1/100 s", False),
         ("Comment", "a secret", False),
     ],
@@ -169,17 +135,6 @@ def test_long_thin_picture_is_refused() -> None:
     assert refused(saved(Image.new("L", (20_000, 10)), "PNG")) == (
         "This picture has 20000x10 pixels, which is too long and thin: crop it."
     )
-
-
-def chunk(name: bytes, body: bytes, crc: int | None = None) -> bytes:
-    return (
-        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body) if crc is None else crc)
-    )
-
-
-def with_chunk(data: bytes, inserted: bytes) -> bytes:
-    """A PNG with one chunk more, behind its header."""
-    return data[:33] + inserted + data[33:]
 
 
 def png_of(width: int, height: int) -> bytes:
@@ -247,7 +202,7 @@ def test_wrong_checksum_of_the_pixels_is_refused() -> None:
 
 def test_texts_and_profiles_of_any_length_are_passed_over() -> None:
     info = PngInfo()
-    info.add_text("workflow", "x" * 3 * 2**20, zip=True)
+    info.add_text("workflow", json.dumps({"nodes": [{"type": "Note", "text": "x" * 3 * 2**20}]}), zip=True)
     profile = random.Random(0).randbytes(2 * 2**20)
     png = decode(saved(picture(), "PNG", pnginfo=info, icc_profile=profile)).png
     assert declared_source(png) == "trainedAlgorithmicMedia"
@@ -282,10 +237,54 @@ def test_whatever_a_library_raises_on_a_file_is_the_sentence_of_that_case(
     assert refused(saved(picture(), "JPEG")) == "This picture is damaged or cut short: save it again and upload that."
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP"])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "AVIF", "TIFF"])
 def test_file_that_is_cut_short_is_refused(kind: str) -> None:
     data = saved(picture(300, 300), kind)
     assert "save it again" in refused(data[: len(data) * 2 // 3])
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0, "restart_marker_rows": 1}])
+@pytest.mark.parametrize("rest", [b"", b"\xff", bytes(1000)])
+def test_jpeg_that_lacks_its_end_alone_is_read_whole(options: dict[str, object], rest: bytes) -> None:
+    data = saved(noise(), "JPEG", **options)
+    assert decode(data[:-2] + rest).png == decode(data).png
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}])
+@pytest.mark.parametrize("missing", [*range(8, 60, 9), 10_000])
+def test_jpeg_that_lacks_pixels_is_refused_however_few(options: dict[str, object], missing: int) -> None:
+    data = saved(noise(), "JPEG", **options)
+    for rest in (b"", bytes(1000)):
+        assert "damaged or cut short" in refused(data[:-missing] + rest)
+
+
+def noise() -> Image.Image:
+    """A picture that is something everywhere."""
+    return Image.frombytes("RGB", (160, 120), random.Random(0).randbytes(160 * 120 * 3))
+
+
+@pytest.mark.parametrize("mode", ["F", "I"])
+def test_pixels_of_32_bits_are_refused_in_words(mode: str) -> None:
+    assert "save it with 8 or 16 bits" in refused(saved(Image.new(mode, (16, 16), 1), "TIFF"))
+
+
+@pytest.mark.parametrize("order", ["I;16", "I;16B"])
+def test_sixteen_bit_greys_of_tiff_keep_their_brightness(order: str) -> None:
+    greys = Image.frombytes(order, (16, 16), (b"\x00\x80" if order == "I;16" else b"\x80\x00") * 256)
+    assert opened(decode(saved(greys, "TIFF")).png).getpixel((8, 8)) == (128, 128, 128)
+
+
+def test_first_page_of_a_tiff_is_read() -> None:
+    data = saved(picture(), "TIFF", save_all=True, append_images=[Image.new("RGB", (90, 90), "green")])
+    assert (decode(data).width, decode(data).height) == (40, 30)
+
+
+def test_tiff_that_says_it_is_large_is_refused_without_being_decoded() -> None:
+    data = saved(Image.new("L", (64, 64)), "TIFF", compression="tiff_lzw")
+    for side in (256, 257):  # as numbers of 16 bits
+        place = data.index(struct.pack("<HH", side, 3)) + 8
+        data = data[:place] + struct.pack("<H", 60_000) + data[place + 2 :]
+    assert "36 million" in refused(data)
 
 
 @pytest.mark.parametrize(
@@ -296,7 +295,7 @@ def test_what_is_no_picture_is_refused(data: bytes) -> None:
 
 
 def test_other_formats_that_pillow_knows_are_refused() -> None:
-    assert "PNG, JPEG, WebP, GIF" in refused(saved(picture(), "TIFF"))
+    assert "PNG, JPEG, WebP, GIF" in refused(saved(picture(), "TGA"))
     assert "PNG, JPEG, WebP, GIF" in refused(saved(picture(), "PPM"))
 
 

@@ -45,24 +45,34 @@ class ScriptedLane:
     """A lane in this process, which takes what it is told to."""
 
     def __init__(
-        self, engine: ScriptedEngine, name: str, takes: Callable[[Request, bool], bool], capacity: int = 1
+        self,
+        engine: ScriptedEngine,
+        name: str,
+        *,
+        quick: bool = False,
+        capacity: int = 1,
+        takes: Callable[[Request], bool] = lambda _: True,
     ) -> None:
         self.name = name
+        self.quick = quick
         self.batches: list[list[int]] = []
+        self.takes = takes
         self._engine = engine
-        self._takes = takes
         self._capacity = capacity
         self._up, self._down = asyncio.Event(), asyncio.Event()
+        self._gone = False
         self.come_back()
-
-    def takes(self, request: Request, *, alone: bool) -> bool:
-        return self._takes(request, alone)
 
     def capacity(self, request: Request) -> int:
         return self._capacity
 
-    async def up(self) -> None:
+    @property
+    def is_up(self) -> bool:
+        return self._up.is_set() and not self._gone
+
+    async def up(self) -> bool:
         await self._up.wait()
+        return not self._gone
 
     async def down(self) -> None:
         await self._down.wait()
@@ -74,6 +84,12 @@ class ScriptedLane:
     def come_back(self) -> None:
         self._up.set()
         self._down.clear()
+
+    def end(self) -> None:
+        """Go away for good."""
+        self._gone = True
+        self._down.set()
+        self._up.set()
 
     async def run(self, requests: Sequence[Request]) -> AsyncGenerator[Event, None]:
         self.batches.append([request.job for request in requests])
@@ -89,9 +105,10 @@ class ScriptedEngine:
         self.script = script
         self.data = data
         self.lanes = [
-            ScriptedLane(self, "slow", lambda request, alone: alone or not request.quick, capacity),
-            ScriptedLane(self, "quick", lambda request, alone: request.quick and not alone, capacity),
+            ScriptedLane(self, "slow", capacity=capacity),
+            ScriptedLane(self, "quick", quick=True, capacity=capacity),
         ]
+        self.changed = asyncio.Event()
         self.ready = ready()
         self.deaths = 0
         self.comes_back = True
@@ -110,6 +127,10 @@ class ScriptedEngine:
             if self.comes_back:
                 asyncio.get_running_loop().call_later(0.01, lane.come_back)
         return EngineDied("gone", frozenset(at_work))
+
+    async def lanes_changed(self) -> None:
+        await self.changed.wait()
+        self.changed.clear()
 
     async def start(self) -> None:
         pass
@@ -370,7 +391,7 @@ async def test_quick_job_that_stopped_the_engine_runs_again_alone(jobs: Jobs, st
 
 def engine_of_two_cards(script: Script, data: Path) -> ScriptedEngine:
     engine = ScriptedEngine(script, data)
-    engine.lanes = [ScriptedLane(engine, name, lambda *_: True) for name in ("cuda:0", "cuda:1")]
+    engine.lanes = [ScriptedLane(engine, name) for name in ("cuda:0", "cuda:1")]
     return engine
 
 
@@ -412,6 +433,72 @@ async def test_lane_that_goes_away_costs_only_its_own_jobs_a_try(jobs: Jobs, tmp
         done = {job.id: (job.state, job.attempts) for job in await studio.deliveries(2)}
     assert done == {unlucky.id: ("finished", 1), other.id: ("finished", 0)}
     assert [lane.batches for lane in studio.engine.lanes] == [[[unlucky.id]], [[other.id], [unlucky.id]]]
+
+
+async def test_lane_that_comes_later_is_used_and_one_that_goes_for_good_keeps_no_job(
+    jobs: Jobs, tmp_path: Path
+) -> None:
+    started = asyncio.Event()
+
+    async def paint_on_the_second(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
+        started.set()
+        if len(engine.lanes) == 1:
+            await engine.cancellation.wait()
+            raise EngineDied("the node is gone", frozenset([wanted.job]))
+        async for event in paint(engine, wanted):
+            yield event
+
+    engine = engine_of_two_cards(paint_on_the_second, tmp_path)
+    old, new = engine.lanes
+    engine.lanes = [old]
+    running, waiting = await queued(jobs), await queued(jobs)
+    studio = Studio(jobs, engine)
+    async with studio.open():
+        await started.wait()
+        engine.lanes = [new]
+        engine.lanes.append(ScriptedLane(engine, "quick", quick=True))
+        engine.changed.set()
+        old.end()
+        engine.cancellation.set()
+        done = {job.id: (job.state, job.attempts) for job in await studio.deliveries(2)}
+    assert done == {running.id: ("finished", 1), waiting.id: ("finished", 0)}
+    assert old.batches == [[running.id]]
+
+
+async def test_job_goes_to_the_lane_that_used_its_model_last(jobs: Jobs, tmp_path: Path) -> None:
+    both = asyncio.Barrier(2)
+
+    async def wait_for_each_other_at_first(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
+        if wanted.job <= 2:
+            await both.wait()
+        async for event in paint(engine, wanted):
+            yield event
+
+    engine = engine_of_two_cards(wait_for_each_other_at_first, tmp_path)
+    for member, model in enumerate(("sd15", "sdxl")):
+        await queued(jobs, request(model=model), reply(member))
+    studio = Studio(jobs, engine)
+    async with studio.open():
+        await studio.deliveries(2)
+        for number in range(3, 9):
+            # Each comes when both lanes wait; the one that waits for longer is as often the wrong one.
+            studio.dispatcher.put(await queued(jobs, request(model=("sdxl", "sd15")[number // 2 % 2]), reply(number)))
+            await studio.deliveries(number)
+    models = [{asked(await jobs.get(job), Imagine).model for [job] in lane.batches} for lane in engine.lanes]
+    assert models in ([{"sd15"}, {"sdxl"}], [{"sdxl"}, {"sd15"}])
+
+
+async def test_lane_runs_only_what_it_takes(jobs: Jobs, tmp_path: Path) -> None:
+    engine = engine_of_two_cards(paint, tmp_path)
+    small, large = engine.lanes
+    small.takes = lambda wanted: wanted.model != "large"
+    wanted = [await queued(jobs, request(model="large"), reply(member)) for member in range(4)]
+    other = await queued(jobs, request(), reply(9))
+    studio = Studio(jobs, engine)
+    async with studio.open():
+        await studio.deliveries(5)
+    assert {job for [job] in large.batches} >= {job.id for job in wanted}
+    assert small.batches in ([[other.id]], [])
 
 
 async def test_engine_failure_reaches_the_member_in_words(jobs: Jobs, studio_of: Open) -> None:

@@ -13,12 +13,14 @@ import pytest
 
 from bot import environment, settings
 from bot.engine import factory
+from bot.engine import link as link_module
 from bot.engine import process as process_module
-from bot.engine.local import ProcessLane
+from bot.engine.fleet import Fleet, ProcessLane
+from bot.engine.interface import Engine, Lane
 from bot.engine.process import InferenceProcess
 from bot.errors import EngineDied, OperatorError
-from inference.protocol import Classify, Event, Finished, Imagine, Input, Request
-from tests.bot.conftest import request
+from inference.protocol import Classify, Event, Failed, Finished, Imagine, Input, Request
+from tests.bot.conftest import ready, request
 
 PRELUDE = """
 import os, signal, socket, sys, time
@@ -55,7 +57,7 @@ def engine_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
         python = tmp_path / "python"
         python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{file}" "$@"\n')
         python.chmod(0o700)
-        monkeypatch.setattr(process_module.sys, "executable", str(python))
+        monkeypatch.setattr(link_module.sys, "executable", str(python))
         monkeypatch.setattr(process_module, "WATCH_EVERY_S", 0.05)
         return InferenceProcess({**os.environ, **environ}, tmp_path, silence_s)
 
@@ -104,7 +106,7 @@ send(replace(told, models=(replace(told.models[0], batch=4),)))
 receive()
 """
     async with running(engine_of(script)) as process:
-        lane = ProcessLane("slow", process, quick=False)
+        lane = ProcessLane(Fleet(), process, quick=False)
         assert lane.capacity(request()) == 4
         assert lane.capacity(request(width=128)) == 1
         assert lane.capacity(request(model="gone")) == 1
@@ -324,23 +326,9 @@ sys.exit(1)
             await engine.keep()
 
 
-async def test_local_engine_has_one_way_for_each_request(
-    engine_of: Callable[..., InferenceProcess], tmp_path: Path
-) -> None:
-    engine_of("send(ready())\nreceive()\n")
-    engine = factory.build(settings.read({"DISCORD_TOKEN": "a", "EASEL_DATA": str(tmp_path)}), os.environ)
-    ways = {
-        (request.quick, alone): [lane.name for lane in engine.lanes if lane.takes(request, alone=alone)]
-        for request in (slow(1), quick(2))
-        for alone in (False, True)
-    }
-    assert ways == {
-        (False, False): ["slow"],
-        (False, True): ["slow"],
-        (True, False): ["quick"],
-        # Between the steps of a slow one it would not be alone.
-        (True, True): ["slow"],
-    }
+def local(data: Path, **environ: str) -> Engine:
+    given = {"DISCORD_TOKEN": "a", "EASEL_DATA": str(data), **environ}
+    return factory.build(settings.read(given), {**os.environ, **environ})
 
 
 async def test_lanes_of_the_local_engine_come_and_go_with_its_process(
@@ -353,10 +341,11 @@ send(Began((request.job,)))
 sys.exit(1)
 """)
     monkeypatch.setattr(process_module, "RESTART_AFTER_S", (0.0,))
-    engine = factory.build(settings.read({"DISCORD_TOKEN": "a", "EASEL_DATA": str(tmp_path)}), os.environ)
+    engine = local(tmp_path)
     await engine.start()
     try:
         one, other = engine.lanes
+        assert (one.quick, other.quick) == (False, True)
         assert one.capacity(slow(1)) == engine.ready.models[0].batch
         assert other.capacity(quick(1)) == 1
         await asyncio.gather(one.up(), other.up())
@@ -399,3 +388,196 @@ receive()
 def test_variables_that_drivers_and_caches_need_are_handed_on() -> None:
     given = {"CUDA_VISIBLE_DEVICES": "1", "HF_HOME": "/models", "LC_ALL": "C", "OMP_NUM_THREADS": "4", "X": "y"}
     assert environment.of_engine(given) == {name: value for name, value in given.items() if name != "X"}
+
+
+def test_cluster_gets_its_own_variables_besides_and_its_engines_do_not() -> None:
+    given = {
+        "RAY_AUTH_TOKEN": "a",
+        "RAY_AUTH_MODE": "token",
+        "EASEL_MODELS": "m",
+        "DISCORD_TOKEN": "b",
+        "HF_TOKEN": "c",
+    }
+    assert environment.of_cluster(given).keys() == {"RAY_AUTH_TOKEN", "RAY_AUTH_MODE", "EASEL_MODELS"}
+    assert environment.of_engine(given).keys() == {"EASEL_MODELS"}
+
+
+async def test_each_device_has_an_engine_of_its_own(engine_of: Callable[..., InferenceProcess], tmp_path: Path) -> None:
+    engine_of(
+        f"os.chdir({str(tmp_path)!r})\n"
+        + """
+open("devices", "a").write(os.environ["EASEL_DEVICE"] + " ")
+send(ready())
+receive()
+"""
+    )
+    engine = local(tmp_path, EASEL_DEVICE="cuda:0, cuda:1")
+    await engine.start()
+    try:
+        assert len(engine.lanes) == 4
+        assert len({lane.name for lane in engine.lanes}) == 4
+    finally:
+        await engine.close()
+    assert sorted((tmp_path / "devices").read_text().split()) == ["cuda:0", "cuda:1"]
+
+
+async def test_auto_is_every_card_of_the_machine_as_the_first_engine_counts_them(
+    engine_of: Callable[..., InferenceProcess], tmp_path: Path
+) -> None:
+    engine_of(
+        f"os.chdir({str(tmp_path)!r})\n"
+        + """
+open("devices", "a").write(os.environ["EASEL_DEVICE"] + " ")
+send(ready(cards=3, device="H200"))
+receive()
+"""
+    )
+    engine = local(tmp_path)
+    await engine.start()
+    try:
+        assert len(engine.lanes) == 6
+        assert engine.ready.device == "3 x H200"
+    finally:
+        await engine.close()
+    assert sorted((tmp_path / "devices").read_text().split()) == ["auto", "cuda:1", "cuda:2"]
+
+
+async def test_card_that_does_not_start_leaves_the_others_at_work_and_is_tried_again(
+    engine_of: Callable[..., InferenceProcess], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine_of(
+        f"os.chdir({str(tmp_path)!r})\n{COUNT_STARTS}"
+        + """
+if starts == 2:
+    sys.exit(1)
+send(ready(cards=2))
+receive()
+"""
+    )
+    monkeypatch.setattr(process_module, "RESTART_AFTER_S", (0.01,))
+    engine = local(tmp_path)
+    await engine.start()
+    keeping = asyncio.create_task(engine.keep())
+    try:
+        for lane in engine.lanes:
+            assert await lane.up()
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+        await engine.close()
+    assert (tmp_path / "starts").read_text() == "..."
+
+
+async def test_device_that_is_not_there_ends_the_start_whatever_the_others_do(
+    engine_of: Callable[..., InferenceProcess], tmp_path: Path
+) -> None:
+    engine_of('sys.exit(2) if os.environ["EASEL_DEVICE"] == "cuda:7" else (send(ready()), receive())')
+    engine = local(tmp_path, EASEL_DEVICE="cpu,cuda:7")
+    with pytest.raises(OperatorError):
+        await engine.start()
+    await engine.close()
+
+
+async def test_death_of_one_engine_costs_the_other_nothing(
+    engine_of: Callable[..., InferenceProcess], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine_of("""
+send(ready())
+[request] = receive().requests
+send(Began((request.job,)))
+if request.job == 1:
+    sys.exit(1)
+finish(receive().job)
+receive()
+""")
+    engine = local(tmp_path, EASEL_DEVICE="cpu,cpu")
+    await engine.start()
+
+    async def all_of(lane: Lane, wanted: Request) -> list[Event]:
+        return [event async for event in lane.run([wanted])]
+
+    try:
+        one, _, other, _ = engine.lanes
+        painting = asyncio.create_task(all_of(other, slow(2)))
+        with pytest.raises(EngineDied) as raised:
+            await all_of(one, slow(1))
+        assert raised.value.at_work == {1}
+        await one.down()
+        # Past the dead one.
+        await engine.cancel(2)
+        assert any(isinstance(event, Finished) for event in await painting)
+        assert engine.ready.models
+    finally:
+        await engine.close()
+
+
+async def test_cancel_reaches_the_engine_that_has_the_job(
+    engine_of: Callable[..., InferenceProcess], tmp_path: Path
+) -> None:
+    engine_of("""
+send(ready())
+[request] = receive().requests
+send(Progress(request.job, 0, 8))
+while receive() != Cancel(request.job):
+    pass
+send(Failed(request.job, "cancelled", because("cancelled")))
+receive()
+""")
+    engine = local(tmp_path, EASEL_DEVICE="cpu,cpu")
+    await engine.start()
+
+    async def ends(lane: Lane, job: int, begun: asyncio.Event) -> list[int]:
+        ended = []
+        async for event in lane.run([slow(job)]):
+            begun.set()
+            if isinstance(event, Failed):
+                ended.append(event.job)
+        return ended
+
+    try:
+        begun = [asyncio.Event(), asyncio.Event()]
+        runs = [
+            asyncio.create_task(ends(lane, job, event))
+            for lane, job, event in zip(engine.lanes[::2], (1, 2), begun, strict=True)
+        ]
+        await asyncio.gather(*(each.wait() for each in begun))
+        await engine.cancel(2)
+        assert await runs[1] == [2]
+        assert not runs[0].done()
+        await engine.cancel(1)
+        assert await runs[0] == [1]
+    finally:
+        await engine.close()
+
+
+async def test_what_one_engine_alone_can_do_is_offered_and_goes_there(
+    engine_of: Callable[..., InferenceProcess], tmp_path: Path
+) -> None:
+    engine_of("""
+from msgspec.structs import replace
+told = ready()
+if os.environ["EASEL_DEVICE"] == "cpu":
+    larger = replace(told.models[0], max_size=told.models[0].max_size * 2, max_pixels=told.models[0].max_pixels * 4)
+    enlarger = ToolInfo(name="x4", title="X4", scale=4, denoise=False, tasks=())
+    told = replace(told, models=(larger,), upscalers=(enlarger,))
+send(told)
+receive()
+""")
+    engine = local(tmp_path, EASEL_DEVICE="cpu,cuda")
+    await engine.start()
+    try:
+        big, small = engine.lanes[0], engine.lanes[2]
+        offered = engine.ready
+        assert [model.name for model in offered.models] == [model.name for model in ready().models]
+        assert offered.models[0].max_size == ready().models[0].max_size * 2
+        assert [tool.name for tool in offered.upscalers] == ["x4"]
+        assert [lane.takes(request(width=256, height=256)) for lane in (big, small)] == [True, False]
+        assert [lane.takes(request()) for lane in (big, small)] == [True, True]
+        other = ready().models[1]
+        settled = {name: getattr(other, name) for name in ("sampler", "steps", "guidance", "width", "height")}
+        of_other = request(model=other.name, **settled)
+        assert [lane.takes(of_other) for lane in (big, small)] == [False, True]
+        # What nobody can do has an answer all the same, from whoever is free.
+        assert [lane.takes(request(model="gone")) for lane in (big, small)] == [True, True]
+    finally:
+        await engine.close()

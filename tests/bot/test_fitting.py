@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from sd_parsers import ParserManager
 
 from bot.pictures import decoding
 from bot.pictures.fitting import _opened, fit, parts, whole
@@ -153,6 +154,9 @@ def test_recipe_goes_with_what_is_shown_instead(png: Keep, folder: Path, side: t
     shown = fit(original, size(original) // 2, folder)
     assert shown.suffix == suffix
     assert decoding.texts(shown.file, ("parameters", "easel")) == {"parameters": RECIPE}
+    read = ParserManager().parse(shown.file)
+    assert read is not None
+    assert [str(prompt) for prompt in read.samplers[0].prompts] == [RECIPE.partition("\n")[0]]
     for part in parts(original, size(original) // 2, folder):
         assert decoding.texts(part.file, ("parameters",)) == {"parameters": RECIPE}
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 import pytest
 from msgspec import structs
 
@@ -10,6 +13,21 @@ from bot.requests import painting
 from bot.requests.painting import VARIATION_STRENGTH, Options, rerolled, varied
 from inference.protocol import MAX_SEED, Hires, Imagine, Input, Ready, Refiner, Style, Variation
 from tests.bot.conftest import possible, ready, request
+
+
+def editing(most: int = 4) -> Ready:
+    """An engine whose first model can be shown so many pictures, and whose second none."""
+    told = ready()
+    return structs.replace(told, models=(structs.replace(told.models[0], references=most), told.models[1]))
+
+
+OLD, MARKED, OTHER = Input("a" * 64, 200, 100), Input("b" * 64, 200, 100), Input("c" * 64, 50, 90)
+
+
+def edit(told: Ready, *others: Input, mask: Input | None = None, in_part: bool = False, **said: str | float) -> Imagine:
+    options = Options(prompt="make it winter", **said)  # type: ignore[arg-type]
+    wanted = painting.edit(options, OLD, mask, others, told, in_part=in_part or mask is not None)
+    return possible(wanted, told)
 
 
 def resolve(options: Options, told: Ready) -> Imagine:
@@ -215,3 +233,53 @@ def test_empty_fields_of_the_edit_form_are_left_to_the_model() -> None:
 def test_bad_edit_form_gets_a_sentence(field: str, text: str, sentence: str) -> None:
     with pytest.raises(MemberError, match=sentence):
         edited(request(), FORM | {field: text}, ready())
+
+
+def test_who_edits_by_instruction_is_shown_the_picture_and_starts_from_noise() -> None:
+    asked = edit(editing())
+    assert (asked.references, asked.image, asked.strength) == ((OLD,), None, 1.0)
+    # In the picture's proportions, at as many pixels as the model's own size.
+    assert (asked.width, asked.height) == (88, 48)
+    assert edit(editing(), OTHER).references == (OLD, OTHER)
+    assert edit(editing(), strength=1.0, seed="7") == edit(editing(), seed="7")
+    under = edit(editing(), strength=0.5)
+    assert (under.references, under.image, under.strength) == ((OLD,), OLD, 0.5)
+
+
+@pytest.mark.parametrize("in_part", [{"mask": MARKED}, {"in_part": True}])
+def test_in_a_part_of_a_picture_the_rest_is_kept_and_the_whole_is_shown_too(in_part: dict[str, Any]) -> None:
+    asked = edit(editing(), OTHER, **in_part)
+    assert (asked.image, asked.mask, asked.strength) == (OLD, in_part.get("mask"), 1.0)
+    assert asked.references == (OLD, OTHER)
+
+
+def test_other_models_are_asked_as_they_always_were() -> None:
+    before = painting.resolve(Options(prompt="x", seed="1", image=OLD, mask=MARKED, strength=1.0), ready())
+    asked = painting.edit(Options(prompt="x", seed="1"), OLD, MARKED, (), ready(), in_part=True)
+    assert asked == before
+    assert asked.references == ()
+    with pytest.raises(MemberError, match="Starter looks at no pictures beside the words: leave `reference` out"):
+        edit(ready(), OTHER, mask=MARKED)
+
+
+def test_too_many_pictures_and_too_long_ones_are_refused_with_what_to_do() -> None:
+    with pytest.raises(MemberError, match="2 pictures are too many for Starter, which looks at 1: leave some out."):
+        edit(editing(1), OTHER)
+    with pytest.raises(MemberError, match="A picture of 900x100 is too long to be looked at .* 8 times .*: cut it."):
+        edit(editing(), Input("d" * 64, 900, 100))
+
+
+def test_what_was_looked_at_stays_where_a_picture_is_made_again() -> None:
+    told = editing()
+    asked = edit(told, OTHER, seed="7")
+    fields = {"prompt": "make it summer", "negative": "", "seed": "7", "size": "", "steps": ""}
+    again = edited(asked, fields, told)
+    assert again == structs.replace(asked, prompt="make it summer")
+    assert rerolled(asked).references == varied(asked, 0, 5, 4).references == (OLD, OTHER)
+    assert asked.inputs == (OLD, OTHER)
+
+
+def test_requests_of_before_are_read_as_they_were() -> None:
+    stored = msgspec.json.decode(msgspec.json.encode(request()))
+    del stored["references"]
+    assert msgspec.convert(stored, Imagine) == request()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
+from itertools import pairwise
 
 from bot.job import Job
-from bot.queue import PATIENCE_S, Queue
-from tests.bot.conftest import job
+from bot.queue import PASSED_AT_MOST, PATIENCE_S, Queue
+from inference.protocol import Input, Upscale
+from tests.bot.conftest import job, reply
 
 
 class Clock:
@@ -158,3 +161,107 @@ async def test_order_is_that_of_serving_one_member_after_the_other() -> None:
             assert waiting.place(new) in (expected, expected - 1, expected + 1)
         places = [waiting.place(one) for one in waiting.in_order()]
         assert places == list(range(1, len(plain) + 1))
+
+
+async def test_jobs_of_the_model_at_work_go_before_others_a_few_times_and_then_no_more() -> None:
+    waiting = queue()
+    for number in range(1, 21):
+        waiting.put(job(number, member_id=number, created_at=999, model="sd15" if number % 2 else "sdxl"))
+    turns = [number for [number] in await order(waiting)]
+    # Sd15 until sdxl has been passed over so often; then sdxl in its order, and what was left of sd15.
+    assert turns[:9] == [1, *(3, 5, 7, 9, 11, 13), 2, 4]
+    assert PASSED_AT_MOST == 6
+
+
+async def test_mixed_models_change_seldom() -> None:
+    waiting = queue()
+    for number in range(40):
+        waiting.put(job(number, member_id=number % 8, created_at=999, model="sd15" if number % 2 else "sdxl"))
+    assert changes(await models(waiting)) < 40 // PASSED_AT_MOST
+
+
+async def test_a_members_own_jobs_change_models_seldom_too_and_each_models_stay_in_order() -> None:
+    waiting = queue()
+    given = [job(number, created_at=999, model=f"model {number % 3}") for number in range(30)]
+    for one in given:
+        waiting.put(one)
+    taken = [one for _ in given for one in await waiting.next_batch()]
+    assert changes([one.request.model for one in taken]) < 29
+    for model in {one.request.model for one in given}:
+        ids = [one.id for one in taken if one.request.model == model]
+        assert ids == sorted(ids)
+
+
+async def test_nobody_has_a_second_turn_for_a_model_while_somebody_waits_for_the_first() -> None:
+    waiting = queue()
+    for number in range(1, 51):
+        waiting.put(job(number, member_id=1, created_at=999, model="sd15"))
+    assert [one.id for one in await waiting.next_batch()] == [1]
+    waiting.put(job(100, member_id=2, created_at=999, model="sdxl"))
+    waiting.put(job(101, member_id=3, created_at=999, model="sd15"))
+    # The third one, whom this round has not served, may go with the model at work; the first one may not.
+    assert (await order(waiting))[:3] == [[101], [100], [2]]
+
+
+async def test_what_paints_nothing_has_its_turn_whatever_model_is_at_work() -> None:
+    waiting = queue()
+    enlarge = Upscale(job=0, model="x4", image=Input("0" * 64, 64, 64), factor=2)
+    waiting.put(job(1, member_id=1, created_at=999))
+    waiting.put(Job(2, enlarge, "queued", 0, reply(2), 999))
+    for number in range(3, 9):
+        waiting.put(job(number, member_id=number, created_at=999, model="starter" if number % 2 else "sdxl"))
+    assert (await order(waiting))[:5] == [[1], [2], [3], [5], [7]]
+
+
+async def test_turns_of_many_members_and_models_are_as_fair_as_rounds() -> None:
+    """Chance decides who asks for what; whatever the models, three things hold."""
+    chance = random.Random(11)
+    clock = Clock()
+    waiting = queue(clock=clock)
+    turns_since: dict[int, Counter[int]] = {}
+    """Of everybody who waits: the turns that others have had since."""
+    models_since: dict[int, list[str]] = {}
+    """Of the one whose turn it is: what went before."""
+    for number in range(3000):
+        clock.now += 1
+        if len(waiting) == 0 or (len(waiting) < 60 and chance.random() < 0.5):
+            new = job(number, chance.randrange(14), clock.now, model=f"model {chance.choice((0, 0, 0, 1, 1, 2))}")
+            waiting.put(new)
+            turns_since.setdefault(new.reply.member_id, Counter())
+            continue
+        fair = next(waiting.in_order())
+        [taken] = await waiting.next_batch()
+        member = taken.reply.member_id
+        if taken is fair:
+            models_since.clear()
+        else:
+            # It goes before its turn so that the model need not change, and not too often.
+            passed = models_since.setdefault(fair.id, [])
+            passed.append(taken.request.model)
+            assert set(passed) == {taken.request.model} != {fair.request.model}
+            assert len(passed) <= PASSED_AT_MOST
+        turns_since.pop(member)
+        for others in turns_since.values():
+            others[member] += 1
+            assert others[member] <= 2, "once in the round that was under way, and once in the next"
+        if waiting.count_of(member):
+            turns_since[member] = Counter()
+
+
+async def test_a_job_is_passed_over_by_few_of_each_model_however_many_wait() -> None:
+    chance = random.Random(3)
+    waiting = queue()
+    kinds = 4
+    for number in range(400):
+        waiting.put(job(number, member_id=number, created_at=999, model=f"model {chance.randrange(kinds)}"))
+    plain = [one.id for one in waiting.in_order()]
+    later = {number: place for place, [number] in enumerate(await order(waiting))}
+    assert max(later[number] - place for place, number in enumerate(plain)) <= PASSED_AT_MOST * kinds
+
+
+async def models(waiting: Queue) -> list[str]:
+    return [one.request.model for _ in range(len(waiting)) for one in await waiting.next_batch()]
+
+
+def changes(taken: list[str]) -> int:
+    return sum(before != after for before, after in pairwise(taken))

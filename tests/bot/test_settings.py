@@ -29,7 +29,14 @@ def test_token_is_not_shown_by_accident() -> None:
         ({"DISCORD_TOKEN": "t", "EASEL_MAX_WAITING": "0"}, "EASEL_MAX_WAITING is '0'"),
         ({"DISCORD_TOKEN": "t", "EASEL_LOG_LEVEL": "LOUD"}, "EASEL_LOG_LEVEL is 'LOUD'"),
         ({"DISCORD_TOKEN": "t", "EASEL_LANGUAGE": "xx"}, "EASEL_LANGUAGE is .xx.: choose one of en, en-XA"),
-        ({"DISCORD_TOKEN": "t", "EASEL_ENGINE": "steam"}, "EASEL_ENGINE is 'steam'"),
+        ({"DISCORD_TOKEN": "t", "EASEL_ENGINE": "steam"}, "EASEL_ENGINE is 'steam': set local, ray:local"),
+        ({"DISCORD_TOKEN": "t", "EASEL_ENGINE": "ray:nowhere"}, "EASEL_ENGINE is 'ray:nowhere'"),
+        ({"DISCORD_TOKEN": "t", "EASEL_DEVICE": "cuda:0,toaster"}, "EASEL_DEVICE is 'cuda:0,toaster': names no device"),
+        ({"DISCORD_TOKEN": "t", "EASEL_DEVICE": "auto,cpu"}, "EASEL_DEVICE is 'auto,cpu': names no device"),
+        (
+            {"DISCORD_TOKEN": "t", "EASEL_ENGINE": "ray:auto", "EASEL_DEVICE": "cuda:0,cuda:1"},
+            "EASEL_DEVICE is 'cuda:0,cuda:1': a Ray cluster gives each engine its card",
+        ),
         ({"DISCORD_TOKEN": "t", "DISCORD_API_BASE": "discord.com"}, "DISCORD_API_BASE is 'discord.com'"),
     ],
 )
@@ -51,3 +58,25 @@ def test_dotenv_that_is_no_text_is_the_operators(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes("DISCORD_TOKEN=é".encode("latin-1"))
     with pytest.raises(OperatorError, match="UTF-8"):
         environment(tmp_path / ".env")
+
+
+@pytest.mark.parametrize(
+    ("engine", "cluster"),
+    [
+        ("local", None),
+        ("ray:local", "local"),
+        ("ray:auto", "auto"),
+        ("ray:10.0.0.2:6379", "10.0.0.2:6379"),
+        ("ray://10.0.0.2:10001", "ray://10.0.0.2:10001"),
+    ],
+)
+def test_cluster_is_named_as_ray_names_it(engine: str, cluster: str | None) -> None:
+    assert read({"DISCORD_TOKEN": "t", "EASEL_ENGINE": engine}).cluster == cluster
+
+
+@pytest.mark.parametrize(
+    ("given", "devices"),
+    [("", ("auto",)), ("cpu,cpu", ("cpu", "cpu")), (" cuda:0, cuda:3 ,", ("cuda:0", "cuda:3")), ("cuda", ("cuda",))],
+)
+def test_devices_are_a_list_with_one_engine_on_each(given: str, devices: tuple[str, ...]) -> None:
+    assert read({"DISCORD_TOKEN": "t", "EASEL_DEVICE": given}).easel_device == devices

@@ -41,6 +41,19 @@ def test_first_tool_of_the_catalogue_is_the_default_one() -> None:
     assert tools.classify(IMAGE, equipped(), label_set="moods").labels == ("calm", "wild")
 
 
+@pytest.mark.parametrize(("scale", "factor"), [(1, 2), (3, 3), (8, 4)])
+def test_a_factor_that_cannot_be_asked_for_becomes_the_nearest_one(scale: int, factor: int) -> None:
+    assert tools.upscale(IMAGE, equipped(upscalers=(tool("cleaner", "Cleaner", scale=scale),))).factor == factor
+
+
+def test_faces_are_made_anew_by_what_is_named() -> None:
+    able = equipped(restorers=(tool("gfpgan", "GFPGAN"),))
+    assert tools.upscale(IMAGE, able).faces is None
+    assert tools.upscale(IMAGE, able, faces="gfpgan").faces == "gfpgan"
+    assert "Nothing called 'plain' restores faces here" in refused(lambda: tools.upscale(IMAGE, able, faces="plain"))
+    assert "leave `faces` out" in refused(lambda: tools.upscale(IMAGE, equipped(), faces="gfpgan"))
+
+
 @pytest.mark.parametrize(
     ("make", "what"), [(tools.upscale, "upscaler"), (tools.describe, "describer"), (tools.classify, "classifier")]
 )

@@ -133,6 +133,8 @@ def test_nothing_is_written_straight_into_what_is_shown() -> None:
             if not isinstance(node, ast.Call):
                 continue
             called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if called == "ArgumentParser":  # what the operator reads
+                continue
             given = [one.value for one in node.keywords if one.arg in SHOWN or called == "describe"]
             given += node.args[1:2] if called in ("tell", "bare") else []
             seen += len(given)

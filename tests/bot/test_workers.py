@@ -70,6 +70,13 @@ async def test_child_has_nothing_of_the_bots(workers: Workers, tmp_path: Path, m
     assert not {"discord", "aiosqlite", "aiohttp", "torch", "bot.__main__"} & set(seen["modules"].split())
 
 
+async def test_what_libraries_print_is_no_answer_and_in_no_log(
+    workers: Workers, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert await workers.run(work.chatter) == "done"
+    assert capfd.readouterr() == ("", "")
+
+
 async def test_one_start_serves_many_calls(workers: Workers, tmp_path: Path) -> None:
     assert len({await pid(workers, tmp_path) for _ in range(5)}) == 1
 

@@ -87,3 +87,10 @@ def hang_up() -> None:
 
 def most_pixels() -> int | None:
     return Image.MAX_IMAGE_PIXELS
+
+
+def chatter() -> str:
+    """Print, as C libraries do, to whatever they find."""
+    for printed in (1, 2):
+        os.write(printed, b"a library's own words, of a stranger's file\n")
+    return "done"

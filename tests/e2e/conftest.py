@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import psutil
 import pytest
 import pytest_asyncio
 
@@ -18,13 +19,17 @@ from tests import openapi
 
 ROOT = Path(__file__).parents[2]
 
+BRIDGE = b"bot.engine.cluster.bridge"
+
 
 class Studio:
     """A sandbox and a bot that can be stopped, killed and started again on the same data."""
 
-    def __init__(self, sandbox: Sandbox, data: Path) -> None:
+    def __init__(self, sandbox: Sandbox, data: Path, **environ: str) -> None:
+        """`environ` is what the bot is told besides."""
         self.sandbox = sandbox
         self.data = data
+        self._environ = environ
         self._bot: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
@@ -34,6 +39,7 @@ class Studio:
             "DISCORD_API_BASE": f"{self.sandbox.url}/api/v10",
             "EASEL_DATA": str(self.data),
             "EASEL_DEVICE": "cpu",
+            **self._environ,
         }
         self._bot = await asyncio.create_subprocess_exec(sys.executable, "-m", "bot", cwd=ROOT, env=environ)
         ended = asyncio.create_task(self._bot.wait())
@@ -64,10 +70,25 @@ class Studio:
 
     def kill_engine(self) -> None:
         """Kill the inference process, as the system does when memory is out."""
+        for child in self._children():
+            os.kill(child, signal.SIGKILL)
+
+    def engines(self) -> list[int]:
+        """The inference processes, or what stands for them, in the order in which they were started."""
+        commands = {child: Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0") for child in self._children()}
+        return sorted(child for child, command in commands.items() if {b"inference", BRIDGE} & set(command))
+
+    def processes(self) -> list[psutil.Process]:
+        """The bot and all that it has started, and what these have."""
         assert self._bot is not None
-        children = Path(f"/proc/{self._bot.pid}/task/{self._bot.pid}/children").read_text().split()
-        for child in children:
-            os.kill(int(child), signal.SIGKILL)
+        bot = psutil.Process(self._bot.pid)
+        return [bot, *bot.children(recursive=True)]
+
+    def _children(self) -> list[int]:
+        assert self._bot is not None
+        return [
+            int(child) for child in Path(f"/proc/{self._bot.pid}/task/{self._bot.pid}/children").read_text().split()
+        ]
 
     async def close(self) -> None:
         """Stop the bot if it still runs."""

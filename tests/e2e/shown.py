@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 from discord import Locale
 
-from bot.commands.recipe import CARRIERS
 from bot.pictures.decoding import FORMATS
+from bot.pictures.recipes import READERS
 from inference.families.samplers import DIFFUSION, FLOW
 from inference.protocol import Answer
 from sandbox.client.member import Json
@@ -59,7 +59,7 @@ def plain_words(text: str, known: Iterable[str]) -> list[str]:
 
 def names(models: Path, styles: Path) -> set[str]:
     """What operators and the authors of models have named."""
-    known = {*DIFFUSION, *FLOW, *FORMATS.values(), *CARRIERS.values()}
+    known = {*DIFFUSION, *FLOW, *FORMATS.values(), *READERS}
     for file in (models, styles):
         known |= set(_names(tomllib.loads(file.read_text(encoding="utf-8"))))
     return {name for name in known if re.search("[A-Za-z]{2}", name)}

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
+from bot.pictures.profiles import D65, SRGB, matrix, srgb
 from inference.protocol import xmp
 from sandbox.client.member import Member, text_of
 from starter.answers import truth_of
@@ -113,6 +114,25 @@ async def test_upload_tells_by_its_pixels_or_its_file_who_made_it(ada: Member) -
         _, text = await said(ada, reply)
         assert line in text
         assert ("Made by" in text) is bool(line)
+
+
+async def test_picture_is_seen_whatever_its_file_is_and_in_whatever_colours(ada: Member) -> None:
+    boats = render(BOATS, 256)
+    red, green, blue = boats.split()
+    swapped = {"icc_profile": matrix((SRGB[2], SRGB[1], SRGB[0]), D65, srgb)}
+    for name, image, kind, options in (
+        ("1.avif", boats, "AVIF", {"quality": 90}),
+        ("2.tiff", boats, "TIFF", {"compression": "tiff_lzw"}),
+        ("3.jpg", boats, "JPEG", {"quality": 95}),
+        ("4.png", Image.merge("RGB", (blue, green, red)), "PNG", swapped),
+    ):
+        stream = io.BytesIO()
+        image.save(stream, format=kind, **options)
+        # Without its end, as some cameras and downloads leave it.
+        data = stream.getvalue()[:-2] if kind == "JPEG" else stream.getvalue()
+        reply = await ada.command("describe", {"task": "caption"}, files={"image": (name, data)})
+        _, text = await said(ada, reply)
+        assert "blue boats" in text, name
 
 
 async def test_everything_said_to_discord_fits_its_own_description(studio: Studio) -> None:

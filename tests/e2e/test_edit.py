@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
+from bot.pictures.profiles import D65, SRGB, matrix, srgb
 from sandbox.client.member import Json, Member, Refused, text_of
 from starter.render import render, silhouettes
 from tests.e2e.asking import BOATS, has_button, number, painted, picture, png, refusal, said
@@ -66,21 +67,60 @@ async def test_what_is_not_there_is_said_not_painted(ada: Member) -> None:
     assert not has_button(message, "Go")
 
 
-async def test_a_mask_of_ones_own_and_a_hole_say_the_same(ada: Member) -> None:
-    mask = Image.new("L", (128, 128))
-    mask.paste(255, (10, 10, 60, 60))
+async def test_mask_of_ones_own_is_shown_before_anything_is_painted(ada: Member) -> None:
+    rows, columns = slice(20, 120), slice(20, 120)
+    inside = np.zeros((256, 256), bool)
+    inside[rows, columns] = True
+    white = Image.new("L", (128, 128))
+    white.paste(255, (10, 10, 60, 60))
+    # As a brush draws on a layer of its own.
+    strokes = Image.new("RGBA", (128, 128), (0, 0, 0, 0))
+    strokes.paste("white", (10, 10, 60, 60))
+    erased = OLD.convert("RGBA")
+    erased.paste((0, 0, 0, 0), (20, 20, 120, 120))
+    for mask in (white, strokes, erased):
+        files = {"image": boats(), "mask": ("mask.png", png(mask))}
+        message, text = await said(ada, await ada.command("edit", ASKED, files=files))
+        assert "your mask" in text
+        assert await mask_of(ada, message) == pytest.approx(inside.mean(), abs=0.02)
+    _, [edited] = await painted(ada, await ada.click(message, "Go"))
+    new = changed(edited)
+    assert not new[~inside].any()
+    assert new[inside].mean() > 0.9
+    others, _ = await said(ada, await ada.click(message, "Invert"))
+    assert await mask_of(ada, others) > 0.75
+    _, [edited] = await painted(ada, await ada.click(others, "Go"))
+    new = changed(edited)
+    assert not new[inside].any()
+    assert new[~inside].mean() > 0.9
+    larger, _ = await said(ada, await ada.click(message, "Grow"))
+    assert await mask_of(ada, larger) > await mask_of(ada, message)
+
+
+async def test_a_hole_says_what_is_painted(ada: Member) -> None:
     hole = OLD.convert("RGBA")
     hole.paste((0, 0, 0, 0), (20, 20, 120, 120))
-    for files in (
-        {"image": boats(), "mask": ("mask.png", png(mask))},
-        {"image": ("hole.png", png(hole))},
-    ):
-        _, [edited] = await painted(ada, await ada.command("edit", ASKED, files=files))
-        new = changed(edited)
-        inside = np.zeros_like(new)
-        inside[20:120, 20:120] = True
-        assert not new[~inside].any()
-        assert new[inside].mean() > 0.9
+    _, [edited] = await painted(ada, await ada.command("edit", ASKED, files={"image": ("hole.png", png(hole))}))
+    new = changed(edited)
+    inside = np.zeros_like(new)
+    inside[20:120, 20:120] = True
+    assert not new[~inside].any()
+    assert new[inside].mean() > 0.9
+
+
+async def test_all_else_stays_as_the_profile_of_the_upload_says_it_looks(ada: Member) -> None:
+    """A display with red and blue exchanged: the same picture, in numbers of its own."""
+    red, green, blue = OLD.split()
+    stream = io.BytesIO()
+    swapped = matrix((SRGB[2], SRGB[1], SRGB[0]), D65, srgb)
+    Image.merge("RGB", (blue, green, red)).save(stream, format="PNG", icc_profile=swapped)
+    files = {"image": ("swapped.png", stream.getvalue())}
+    _, [wide] = await painted(ada, await ada.command("edit", {**ASKED, "extend": "right"}, files=files))
+    kept = np.asarray(picture(wide).crop((0, 0, 256, 256)).convert("RGB"), int)
+    assert np.abs(kept - np.asarray(OLD, int)).max() <= 2
+    _, [again] = await painted(ada, await ada.command("edit", {**ASKED, "extend": "left"}, files=files))
+    beside = np.asarray(picture(again).crop((128, 0, 384, 256)).convert("RGB"), int)
+    assert np.array_equal(kept, beside), "every bit of the picture as it was read"
 
 
 async def test_room_at_a_side_is_filled_beside_the_picture_as_it_was(ada: Member) -> None:
@@ -116,7 +156,9 @@ async def test_picture_of_a_job_is_edited_and_started_from_by_its_number(ada: Me
     mask = Image.new("L", (128, 128))
     mask.paste(255, (0, 0, 64, 64))
     reply = await ada.command("edit", by_number, files={"mask": ("mask.png", png(mask))})
-    _, [edited] = await painted(ada, reply)
+    shown, _ = await said(ada, reply)
+    assert await mask_of_shown(ada, shown, old) == pytest.approx(0.25, abs=0.02)
+    _, [edited] = await painted(ada, await ada.click(shown, "Go"))
     new = changed(edited, picture(old).convert("RGB"))
     assert new[:128, :128].mean() > 0.9
     assert not new[128:].any()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import io
 
 import numpy as np
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from sandbox.client.member import Member, Reply, buttons_of, text_of
 from starter.render import render
@@ -36,6 +38,32 @@ async def test_recipe_of_any_picture_is_shown_to_who_asks(ada: Member, linus: Me
     bare = await ada.write("bare", boats())
     shown = await linus.menu_command("Show recipe", message=bare)
     await linus.wait_for(shown.message, lambda message: "carries no recipe" in text_of(message))
+
+
+async def test_recipe_of_another_tool_is_shown_with_its_name_and_tells_of_a_model(ada: Member, linus: Member) -> None:
+    plain = render(BOATS, 256)
+    comment = Image.Exif()
+    comment.get_ifd(0x8769)[0x9286] = b"UNICODE\0" + '{"sui_image_params": {"prompt": "a 红 house"}}'.encode(
+        "utf-16-le"
+    )
+    jpeg = io.BytesIO()
+    plain.save(jpeg, format="JPEG", exif=comment)
+    dream = PngInfo()
+    dream.add_text("Dream", '"a red house" -s 50 -S 123 -W 512 -H 512 -C 7.5 -A k_lms')
+    invoke = io.BytesIO()
+    plain.save(invoke, format="PNG", pnginfo=dream)
+    for name, data, tool, words in (
+        ("1.jpg", jpeg.getvalue(), "SwarmUI", "a 红 house"),
+        ("2.png", invoke.getvalue(), "InvokeAI", "Steps: 50, Sampler: k_lms, CFG scale: 7.5, Seed: 123, Size: 512x512"),
+    ):
+        message = await ada.write("look", (name, data))
+        reply = await linus.menu_command("Show recipe", message=message)
+        shown = await linus.wait_for(reply.message, lambda message: "Made with" in text_of(message))
+        assert f"Made with {tool}, as the file says:" in text_of(shown)
+        assert words in text_of(shown)
+        assert await linus.files(shown)
+        _, text = await said(linus, await linus.menu_command("Describe", message=message))
+        assert "Made by a model, as its file says." in text
 
 
 async def test_picture_is_reimagined_from_its_menu_and_from_the_command(ada: Member, linus: Member) -> None:

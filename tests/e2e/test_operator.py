@@ -36,6 +36,8 @@ def run_bot(tmp_path: Path, **environ: str) -> subprocess.CompletedProcess[str]:
         ({"DISCORD_TOKEN": "t", "EASEL_MODELS": "/nowhere/models.toml"}, "/nowhere/models.toml"),
         ({"DISCORD_TOKEN": "t", "EASEL_DATA": "/dev/null/data"}, "cannot write the data folder"),
         ({"DISCORD_TOKEN": "t", "EASEL_DEVICE": "toaster"}, "EASEL_DEVICE"),
+        ({"DISCORD_TOKEN": "t", "EASEL_DEVICE": "cpu,cuda:99"}, "EASEL_DEVICE=cuda:99: torch sees"),
+        ({"DISCORD_TOKEN": "t", "EASEL_ENGINE": "ray:127.0.0.1:1"}, "no Ray cluster answers at 127.0.0.1:1"),
         ({"DISCORD_TOKEN": "t", "EASEL_WATERMARK": "faint"}, "EASEL_WATERMARK"),
         ({"DISCORD_TOKEN": "t", "EASEL_C2PA_CERT": "/a.pem", "EASEL_C2PA_KEY": "/b.pem"}, "EASEL_C2PA_CERT=/a.pem"),
         ({"DISCORD_TOKEN": "t", "EASEL_MAX_WAITING": "many"}, "EASEL_MAX_WAITING is 'many'"),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PIL import Image
+from skimage import data as photographs
 
 from sandbox.client.member import Json, Member, Reply, text_of
 from starter.render import render
+from starter.upscaler import blockiness
 from tests.e2e.asking import BOATS, QUICK, finished, is_private, number, painted, picture, png, refusal
 from tests.e2e.conftest import Studio
 
@@ -28,7 +30,8 @@ async def enlarged(member: Member, reply: Reply) -> tuple[Json, Image.Image]:
 
 async def test_upload_comes_back_larger_and_sharper_than_a_plain_enlargement(ada: Member) -> None:
     small = render(BOATS, 256).resize((64, 64), Image.Resampling.BOX)
-    reply = await ada.command("upscale", {"factor": 4}, files={"image": ("boats.png", png(small))})
+    options = {"factor": 4, "upscaler": "starter-x4"}
+    reply = await ada.command("upscale", options, files={"image": ("boats.png", png(small))})
     message, large = await enlarged(ada, reply)
     assert large.size == (256, 256)
     assert "64x64 → 256x256" in text_of(message)
@@ -36,6 +39,22 @@ async def test_upload_comes_back_larger_and_sharper_than_a_plain_enlargement(ada
     plain = np.asarray(small.resize((256, 256), Image.Resampling.BICUBIC)).astype(float)
     ours = np.asarray(large.convert("RGB")).astype(float)
     assert ((ours - true) ** 2).mean() < 0.9 * ((plain - true) ** 2).mean()
+
+
+async def test_a_photograph_is_enlarged_by_a_published_network_where_nothing_was_fetched(ada: Member) -> None:
+    photograph = Image.fromarray(photographs.coffee()).crop((150, 80, 406, 336))
+    small = photograph.resize((64, 64), Image.Resampling.LANCZOS)
+    reply = await ada.command("upscale", files={"image": ("coffee.png", png(small))})
+    message, large = await enlarged(ada, reply)
+    assert "animevideov3" in text_of(message)
+    assert large.size == (256, 256)
+    plain = small.resize((256, 256), Image.Resampling.BICUBIC)
+    assert blockiness(large, block=4) < blockiness(plain, block=4), "no grid, as the starter's own makes of it"
+
+
+async def test_faces_are_refused_where_nothing_restores_them(ada: Member) -> None:
+    reply = await ada.command("upscale", {"faces": "gfpgan"}, files={"image": ("boats.png", boats())})
+    assert "Nothing on this machine restores faces" in await refusal(ada, reply)
 
 
 @pytest.mark.parametrize("factor", [2, 3])
@@ -66,7 +85,8 @@ async def test_painted_picture_is_enlarged_by_its_button_and_by_its_number(ada: 
     assert "has 2 pictures" in text_of(refused.message)
     # Its source is kept for as long as it is needed, and no longer.
     await ada.click(message, "Delete", until="acknowledged")
-    _, again = await enlarged(linus, await linus.command("upscale", {"job": number(by_button), "factor": 2}))
+    options = {"job": number(by_button), "factor": 2, "upscaler": "starter-x4"}
+    _, again = await enlarged(linus, await linus.command("upscale", options))
     assert again.size == (2048, 2048)
 
 
@@ -116,7 +136,8 @@ async def test_result_too_large_for_discord_goes_out_smaller_and_the_original_on
 
 
 async def test_result_that_discord_refuses_against_its_word_goes_out_smaller(ada: Member) -> None:
-    reply = await ada.command("upscale", {"factor": 4}, files={"image": ("boats.png", boats(96))})
+    options = {"factor": 4, "upscaler": "starter-x4"}
+    reply = await ada.command("upscale", options, files={"image": ("boats.png", boats(96))})
     _, whole = await enlarged(ada, reply)
     await ada.faults(attachment_size_limit=100_000, attachment_size_announced=10 * 2**20)
     try:

@@ -214,11 +214,17 @@ async def test_parts_painted_anew(ada: Scripted) -> None:
     TYPED.add("the red rocket")
     await ada.made(await ada.command("edit", {**asked, "what": "the red rocket"}, files={"image": boats()}))
     await ada.made(await ada.command("edit", {**asked, "extend": "right"}, files={"image": boats()}))
+    white = {"image": boats(), "mask": ("4.png", png(Image.new("L", (64, 64), 255)))}
+    shown = await ada.made(await ada.command("edit", asked, files=white))
+    await ada.made(await ada.press(shown, "paint"))
+    await ada.made(await ada.press(shown, "invert"))
     black = {"image": boats(), "mask": ("2.png", png(Image.new("L", (64, 64))))}
     await ada.refused(await ada.command("edit", asked, files=black))
     await ada.refused(await ada.command("edit", asked, files={"image": boats()}))
     await ada.refused(await ada.command("edit", {**asked, "what": "船", "extend": "left"}, files={"image": boats()}))
     await ada.refused(await ada.command("edit", {**asked, "what": " "}, files={"image": boats()}))
+    beside = {"image": boats(), "mask": boats(), "reference": boats()}
+    await ada.refused(await ada.command("edit", asked, files=beside))
     await ada.refused(await ada.command("edit", asked))
     await ada.refused(await ada.command("edit", {**asked, "picture": 2}))
     await ada.refused(await ada.command("edit", {**asked, "job": 1}, files={"image": boats()}))
@@ -253,6 +259,7 @@ async def test_questions_about_pictures(ada: Scripted, linus: Scripted) -> None:
     enlarged = await ada.made(await ada.command("upscale", {"factor": 2}, files={"image": boats()}))
     await ada.made(await ada.press(enlarged, "describe"))
     await ada.refused(await ada.command("upscale", {"denoise": 0.5}, files={"image": boats()}))
+    await ada.refused(await ada.command("upscale", {"faces": "gfpgan"}, files={"image": boats()}))
     for options in ({"job": number(painted), "picture": 4}, {"job": number(told)}, {"picture": 2}, {}):
         await ada.refused(await ada.command("upscale", options))
 
@@ -269,13 +276,19 @@ async def test_menus_of_messages(ada: Scripted, linus: Scripted) -> None:
     await linus.settled(await linus.menu_command("Show recipe", message=two), quiet_s=0.5)
     bare = await ada.write("画", boats())
     asked_of = await ada.made(await ada.command("classify", {"labels": "房, 船"}, files={"image": boats()}))
-    comfy = PngInfo()
-    comfy.add_text("workflow", "{}")
-    stream = io.BytesIO()
-    render(BOATS, 64).save(stream, format="PNG", pnginfo=comfy)
-    foreign = await ada.write("画", ("5.png", stream.getvalue()))
+    foreign = []
+    for keyword, text in (
+        ("workflow", '{"nodes": [{"type": "KSampler"}]}'),
+        ("invokeai_metadata", '{"steps": 4}'),
+        ("parameters", "Steps: 4"),
+    ):
+        texts = PngInfo()
+        texts.add_text(keyword, text)
+        stream = io.BytesIO()
+        render(BOATS, 64).save(stream, format="PNG", pnginfo=texts)
+        foreign.append(await ada.write("画", ("5.png", stream.getvalue())))
     slow = await ada.command(f"/imagine prompt:房 {LONG}")
-    for message in (bare, asked_of, foreign, slow.message):
+    for message in (bare, asked_of, *foreign, slow.message):
         await linus.settled(await linus.menu_command("Show recipe", message=message), quiet_s=0.5)
     await ada.cancel(slow.message)
     await ada.ended(slow)

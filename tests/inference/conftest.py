@@ -29,7 +29,7 @@ from inference.painting import session
 from inference.pictures import images
 from inference.protocol import INCOMING, Event, Failed, Finished, Imagine, Input, Ready, Task, sha256_of
 from inference.tasks import imagine
-from tests.inference import tiny
+from tests.inference import tiny, tiny_files
 from tests.inference.folders import data_folder
 from tests.inference.serving import Serving
 
@@ -40,6 +40,14 @@ def models_toml(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for library in (diffusers.utils.logging, transformers.utils.logging):
         library.disable_progress_bar()
     return tiny.build(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of tiny models as one file each, as diffusers folders, and with the configurations of each."""
+    for library in (diffusers.utils.logging, transformers.utils.logging):
+        library.disable_progress_bar()
+    return tiny_files.build(tmp_path_factory.mktemp("files"))
 
 
 @pytest.fixture(scope="session")

@@ -167,8 +167,12 @@ def test_those_that_are_not_here_are_not_used(store: Store) -> None:
         ('[loras.a]\ntitle = "A"\npath = "a.pt"\nmodels = ["sd15"]', "loras.a: path: a LoRA is a .safetensors file"),
         ('[loras.a]\ntitle = "A"\nmodels = ["sd15"]', "loras.a: path: give a file as path"),
         (
-            '[controls.a]\ntitle = "A"\npath = "a"\nmodels = ["sd35"]\nannotator = "canny"',
-            "controls.a: models: no ControlNet can be used with the sd3 family",
+            '[controls.a]\ntitle = "A"\npath = "a"\nmodels = ["chroma-hd"]\nannotator = "canny"',
+            "controls.a: models: no ControlNet can be used with the chroma family",
+        ),
+        (
+            '[controls.a]\ntitle = "A"\npath = "a"\nmodels = ["sd15"]\nannotator = "canny"\nmode = 0',
+            "controls.a: mode: the sd1 family has no ControlNets of several kinds",
         ),
         (
             '[controls.a]\ntitle = "A"\npath = "a"\nmodels = ["sd15", "sdxl"]\nannotator = "canny"',

@@ -17,6 +17,8 @@ from inference.exchange import reports
 from inference.models.handles import Setup
 from inference.models.store import Store
 from inference.networks import describer
+from inference.painting import wording
+from inference.painting.passes import Slot
 from inference.painting.session import Session
 from inference.protocol import (
     INCOMING,
@@ -148,8 +150,12 @@ def test_other_loras_and_compiling_count_as_loading(
     model = store.use("sd15", on_load=lambda: None)
     store.adapt(model, (), lambda: None)
     compiled = replace(model, policy=msgspec.structs.replace(model.policy, compile=True))
-    again.begin(ask_for(steps=3))
-    session = Session([ask_for(steps=3)], {}, Setup(model=compiled, device=cpu, batch=1), again.report)
+    plain = ask_for(steps=3)
+    again.begin(plain)
+    slots = [Slot(plain, 0, wording.draw(plain, 0, store.catalog))]
+    session = Session(
+        [plain], slots, {}, Setup(model=compiled, device=cpu, batch=1), adapt=lambda _: None, callbacks=again.report
+    )
     assert len(list(session.paint())) == 1
     assert signs(again) == [False, True, False]
 

@@ -17,8 +17,9 @@ import torch
 from PIL import Image
 from transformers import AutoImageProcessor, DepthAnythingForDepthEstimation
 
-from inference.catalog import entries, fetching, layouts, weights
-from inference.catalog.entries import AnnotatorEntry, AnnotatorKind
+from inference.catalog import fetching, fields, layouts, weights
+from inference.catalog.entries import AnnotatorEntry
+from inference.catalog.fields import AnnotatorKind
 from inference.catalog.reading import Catalog
 from inference.device import Device
 from inference.errors import UnavailableModel, WeightsError
@@ -37,7 +38,7 @@ from tests.inference.tiny_add_ons import write_depth
 PICTURE = render(Scene("house", "red", size="large", seed=4), 64)
 HOUSE, FILES = uploaded(PICTURE)
 paint = partial(paint_from, FILES)
-DETECTED = tuple(entries.DETECTOR_FILES)
+DETECTED = tuple(fields.DETECTOR_FILES)
 
 
 def nothing() -> None:
@@ -60,7 +61,7 @@ def write_detector(folder: Path, kind: AnnotatorKind) -> None:
         from controlnet_aux.open_pose.model import bodypose_model
 
         torch.manual_seed(0)
-        for name in entries.DETECTOR_FILES[kind]:
+        for name in fields.DETECTOR_FILES[kind]:
             saved: dict[str, Any]
             match kind:
                 case "lineart":
@@ -158,7 +159,7 @@ def test_fetching_a_controlnet_wants_its_annotator_too(known: Catalog) -> None:
 def test_without_the_extra_a_detector_counts_as_not_here_and_is_not_fetched(
     kind: AnnotatorKind, known: Catalog, cpu: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in entries.DETECTOR_FILES[kind]:
+    for name in fields.DETECTOR_FILES[kind]:
         torch.save({name: torch.ones(1)}, tmp_path / name)
     alone = with_annotator(known, tmp_path, kind, cpu).catalog
     monkeypatch.setitem(sys.modules, "controlnet_aux", None)
@@ -168,8 +169,8 @@ def test_without_the_extra_a_detector_counts_as_not_here_and_is_not_fetched(
     monkeypatch.setitem(sys.modules, "controlnet_aux", types.ModuleType("controlnet_aux"))
     monkeypatch.setattr(weights, "find_spec", lambda _: object())
     assert weights.locate(alone, "annotator", kind) == tmp_path
-    (tmp_path / entries.DETECTOR_FILES[kind][-1]).unlink()
-    with pytest.raises(WeightsError, match=f"is not whole: it has no {entries.DETECTOR_FILES[kind][-1]}"):
+    (tmp_path / fields.DETECTOR_FILES[kind][-1]).unlink()
+    with pytest.raises(WeightsError, match=f"is not whole: it has no {fields.DETECTOR_FILES[kind][-1]}"):
         weights.locate(alone, "annotator", kind)
 
 
@@ -180,7 +181,7 @@ def test_depth_in_metres_is_refused(known: Catalog, cpu: Device, tmp_path: Path)
 
 
 def test_what_needs_no_weights_is_built_in(store: Store) -> None:
-    assert set(annotator.BUILT_IN) == set(entries.BUILT_IN_ANNOTATORS)
+    assert set(annotator.BUILT_IN) == set(fields.BUILT_IN_ANNOTATORS)
     assert {*DETECTED, "depth"} == set(get_args(AnnotatorKind))
     assert all(store.use_annotator(name, nothing) is None for name in annotator.BUILT_IN)
 

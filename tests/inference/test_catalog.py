@@ -8,6 +8,7 @@ import pytest
 
 from inference.catalog import reading
 from inference.errors import CatalogError
+from inference.families import FAMILIES
 from inference.protocol import DescribeTask, ToolInfo
 
 GOOD = """
@@ -131,6 +132,15 @@ def test_the_catalogue_of_this_checkout_is_good() -> None:
         "sd35-large-turbo": "taesd3",
         "flux-schnell": "taef1",
         "flux-dev": "taef1",
+        "flux-fill": "taef1",
+        "chroma-hd": "taef1",
+        "z-image-turbo": "taef1",
+        "z-image": "taef1",
+        "flux-kontext": "taef1",
+        "flux2-klein": None,
+        "flux2-klein-base": None,
+        "qwen-image": None,
+        "qwen-image-edit": None,
     }
     assert set(known.checkers) == {"stable-diffusion", "starter"}
     assert not any(model.checker for model in known.models.values()), "the operator turns them on"
@@ -155,11 +165,40 @@ def test_the_catalogue_of_this_checkout_is_good() -> None:
         ("steps = 8", 'steps = 8\nattention = "flash"', "models.one: attention: the sd1 family takes no other kernels"),
         ("steps = 8\n", "", "models.one: Object missing required field `steps`"),
         ("steps = 8", "steps = 200", "models.one: steps: 200 is over max_steps (150)"),
-        ('family = "sd1"', 'family = "sd9"', "models.one: family: must be one of sd1, sd2, sdxl, sd3, flux, not 'sd9'"),
+        ('family = "sd1"', 'family = "sd9"', f"models.one: family: must be one of {', '.join(FAMILIES)}, not 'sd9'"),
         ("width = 64", "width = 60", "models.one: width: 60 must be a multiple of size_multiple (8)"),
         ("max_pixels = 16384", "max_pixels = 64", "models.one: max_pixels: 64 is less than width times height"),
         ("guidance = 4", "guidance = 40", "models.one: guidance: 40.0 is over max_guidance (30.0)"),
-        ('path = "weights"\n', "", "models.one: path: give either a folder as path or a hub repository as repo"),
+        (
+            'path = "weights"\n',
+            "",
+            "models.one: path: give either a folder or a file as path, or a url",
+        ),
+        (
+            'path = "weights"',
+            'path = "weights"\nrepo = "a/b"',
+            "one: path: give either a folder or a file as path",
+        ),
+        (
+            'path = "weights"',
+            'path = "weights"\nfile = "a.safetensors"',
+            "one: file: is the name of a file of a repo",
+        ),
+        (
+            'path = "weights"',
+            'repo = "a/b"\nfile = "a.ckpt"',
+            "one: file: one file of a model is a .safe",
+        ),
+        (
+            'path = "weights"',
+            'url = "https://example.org/a.ckpt"',
+            "one: url: one file of a model is a .safe",
+        ),
+        ("steps = 8", 'steps = 8\nbase = "two"', "models.one: base: there is no [models.two]"),
+        ("steps = 8", 'steps = 8\nbase = "one"', "models.one: base: must be a model whose weights are a folder"),
+        ("steps = 8", 'steps = 8\nparts = { vae = "a" }', "models.one: parts: write vae beside it, and not in it"),
+        ("steps = 8", "steps = 8\nguidance_rescale = 2", "models.one: guidance_rescale: Expected `float` <= 1"),
+        ("steps = 8", 'steps = 8\nprediction = "v"', "models.one: prediction: Invalid enum value 'v'"),
         ('"DPM++ 2M"', '"FlowMatch Euler"', "models.one: sampler: 'FlowMatch Euler' is not one of DPM++ 2M,"),
         ('"DPM++ 2M"', '"DDIM"\nsamplers = ["FlowMatch Euler"]', "samplers: the sd1 family does not admit"),
         ('upscaler = "x4"', 'upscaler = "x8"', "models.one: upscaler: there is no [upscalers.x8]"),
@@ -168,6 +207,12 @@ def test_the_catalogue_of_this_checkout_is_good() -> None:
         ('repo = "somebody/taesd"', "", "decoders.taesd: path: give either a folder as path or a hub repository"),
         ('path = "safe"', 'path = "safe"\nrepo = "a/b"', "checkers.safe: path: give either a folder as path or a hub"),
         ("scale = 4", "scale = 0", "upscalers.x4: scale: Expected `int` >= 1"),
+        (
+            'upscaler = "x4"',
+            'upscaler = "x4"\nweights = "nf4"\noffload = "group"',
+            "models.one: offload: layers of nf4 weights cannot come and go",
+        ),
+        ('upscaler = "x4"', 'upscaler = "x4"\nweights = "int2"', "models.one: weights: Invalid enum value 'int2'"),
         ("[models.one]", '[models."One two"]', "models.One two: a name is up to 64 of a-z"),
         ('default = "one"', 'default = "two"', "default: must name one of one, not 'two'"),
         ('default = "one"', "", "default: must name one of one, not None"),
@@ -210,6 +255,8 @@ def test_a_catalogue_without_models_and_a_missing_one_say_what_to_do(tmp_path: P
     [
         ("channels_last = true", "channels_last: the sd3 family has no convolutions"),
         ('attention = "sliced"', "attention: attention cannot be sliced in the sd3 family"),
+        ("guidance_rescale = 0.5", "guidance_rescale: pipelines of the sd3 family take none"),
+        ('prediction = "epsilon"', "prediction: the sd3 family knows no other than its own"),
         ("compile = true", "compile: diffusers names no repeated blocks in the sd3 family"),
     ],
 )

@@ -35,7 +35,7 @@ from inference.protocol import (
     pack,
 )
 from inference.tasks import imagine
-from tests.inference import tiny
+from tests.inference import tiny, tiny_editors, tiny_families
 from tests.inference.conftest import ask_for, uploaded
 from tests.inference.folders import data_folder, put
 from tests.inference.peer import TIMEOUT_S, engine_process, environment
@@ -53,7 +53,7 @@ def serving(known: Catalog, store: Store) -> Iterator[Serving]:
 def test_ready_says_what_is_here_and_what_is_missing(serving: Serving) -> None:
     ready = serving.peer.ready()
     families = ["sd15", "sd21", "sdxl", "sdxl-turbo", "sd35", "flux-schnell", "flux-dev"]
-    assert [model.name for model in ready.models] == families
+    assert [model.name for model in ready.models] == [*families, *tiny_families.MODELS, *tiny_editors.OF_FAMILY]
     assert (ready.default_model, ready.missing) == ("sd15", ("absent",))
     assert (ready.max_count, ready.max_prompt_chars) == (4, 4000)
     assert ready.device.startswith("CPU")

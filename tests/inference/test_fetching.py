@@ -130,6 +130,28 @@ def test_fetching_a_detector_takes_its_own_files_out_of_many(models_toml: Path, 
     assert ["lines", "annotator", "yes", f"somebody/detectors@{COMMIT}"] in rows
 
 
+def test_one_file_is_fetched_from_a_hub_or_from_a_release_page(files: Path, models_toml: Path, tmp_path: Path) -> None:
+    published = tmp_path / "published"
+    (published / "v1").mkdir(parents=True)
+    shutil.copy(files / "sd1.safetensors", published / "v1" / "dreams.safetensors")
+    (published / "v1" / "dreams-pruned.safetensors").write_bytes(b"the same, smaller")
+    toml = tmp_path / "models.toml"
+    digest = hashlib.sha256((files / "sd1.safetensors").read_bytes()).hexdigest()
+    of_hub = f'repo = "somebody/dreams"\nfile = "v1/dreams.safetensors"\nsha256 = "{digest}"'
+    toml.write_text(models_toml.read_text().replace('path = "sd15"', of_hub))
+    with hub("somebody/dreams", published) as (endpoint, downloaded):
+        fetched = run(toml, endpoint, "--fetch", "sd15")
+        assert fetched.returncode == 0, fetched.stderr
+        assert fetched.stdout.strip().endswith(f"snapshots/{COMMIT}/v1/dreams.safetensors")
+        toml.write_text(toml.read_text().replace(digest, "0" * 64))
+        forged = run(toml, endpoint, "--fetch", "sd15")
+    assert forged.returncode == 2
+    assert f"has another v1/dreams.safetensors than sha256 in models.toml says: its own is {digest}" in forged.stderr
+    assert downloaded == ["v1/dreams.safetensors"]
+    rows = [line.split() for line in run(toml, endpoint, "--list").stdout.splitlines()]
+    assert ["sd15", "sd1", "yes", f"somebody/dreams@{COMMIT}"] in rows
+
+
 @pytest.mark.parametrize(
     ("path", "name", "files"),
     [
@@ -194,6 +216,14 @@ def releases(models_toml: Path) -> Iterator[str]:
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+def test_a_model_of_a_release_page_lies_among_the_weights(releases: str, models_toml: Path, tmp_path: Path) -> None:
+    toml = tmp_path / "models.toml"
+    toml.write_text(models_toml.read_text().replace('path = "sd15"', f'url = "{releases}/ink.safetensors"'))
+    assert list(fetching.fetch(reading.load(toml), "sd15")) == [tmp_path / "weights" / "ink.safetensors"]
+    with pytest.raises(WeightsError, match=r"weights/ink.safetensors is a LoRA, and no picture model of one file"):
+        weights.locate(reading.load(toml), "model", "sd15")
 
 
 def with_upscaler(models_toml: Path, folder: Path, url: str, sha256: str) -> reading.Catalog:

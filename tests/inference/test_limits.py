@@ -6,6 +6,7 @@ import ast
 import dataclasses
 import inspect
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import get_args
 
 import msgspec
@@ -61,6 +62,11 @@ def flux(name: str = "flux-dev", **changes: object) -> Imagine:
     return ask_for(model=name, sampler="FlowMatch Euler", **changes)
 
 
+def klein(**changes: object) -> Imagine:
+    asked = ask_for(model="klein", sampler="FlowMatch Euler", guidance=1.0, references=(GIVEN,))
+    return replace(asked, **changes)
+
+
 def grid(**changes: object) -> Grid:
     asked = Grid(job=1, model="sd15", cells=SIX, columns=("a", "b", "c"), rows=("d", "e"))
     return replace(asked, **changes)
@@ -102,15 +108,21 @@ SOUND: tuple[Request, ...] = (
     ask_for(model="sdxl", sampler="Euler", refiner=Refiner("sdxl", 0.5)),
     ask_for(model="sdxl-turbo", sampler="Euler a", guidance=1.0),
     flux(),
+    klein(),
+    # Part of a picture beside others, one of them eight times as long as wide.
+    klein(image=GIVEN, mask=MASK, references=(GIVEN, OTHER, Input("3" * 64, 800, 100), GIVEN)),
+    mask(edit=klein()),
     grid(),
     upscale(3840, 2160),
     upscale(3840, 2160, factor=4),
     upscale(4096, 2160, factor=3),
     upscale(4096, 4096, model="x2"),
     upscale(denoise=0.0),
+    upscale(faces="faces"),
     describe(),
     describe(task="find", text="x" * 300),
     mask(),
+    mask(model="sd15", text="", drawn=MASK),
     classify(),
     classify(labels=tuple(map(str, range(50))), templates=("{}",) * 8),
     compare(painted=(OTHER,) * 4),
@@ -143,6 +155,13 @@ CASES: tuple[tuple[str, Request], ...] = (
     ("count", ask_for(count=5)),
     ("no_refiner", ask_for(refiner=Refiner("sdxl", 0.25))),
     ("no_refiner", ask_for(model="sdxl", sampler="Euler", refiner=Refiner("gone", 0.25))),
+    ("no_clip_skip", flux(clip_skip=2)),
+    ("clip_skip", ask_for(clip_skip=0)),
+    ("clip_skip", ask_for(clip_skip=13)),
+    ("clip_skip", ask_for(model="sdxl", sampler="Euler", clip_skip=1)),
+    ("no_lora", ask_for(prompt="{<lora:nobody>|} a")),
+    ("lora_of_others", styled("{prompt} <lora:XL>")),
+    ("lora_weight", ask_for(prompt="{<lora:ink:1:9>|} a")),
     ("refiner_share", ask_for(model="sdxl", sampler="Euler", refiner=Refiner("sdxl", 1.0))),
     ("width", ask_for(width=37)),
     ("width", ask_for(width=4096)),
@@ -157,12 +176,20 @@ CASES: tuple[tuple[str, Request], ...] = (
     ("strength", ask_for(image=GIVEN, strength=NAN)),
     ("strength_of_nothing", ask_for(strength=0.5)),
     ("mask_of_nothing", ask_for(mask=MASK)),
+    ("needs_mask", flux("flux-fill-dev")),
+    ("needs_mask", flux("flux-fill-dev", image=GIVEN)),
     ("mask_size", ask_for(image=Input("0" * 64, 10, 10), mask=MASK)),
     ("hires_of_mask", ask_for(image=GIVEN, mask=MASK, hires=Hires(64, 48, 0.5))),
     ("hires_strength", ask_for(hires=Hires(64, 64, 0.0))),
     ("hires_smaller", ask_for(hires=Hires(16, 64, 0.5))),
     ("hires_side", ask_for(hires=Hires(60, 60, 0.5))),
     ("hires_pixels", ask_for(hires=Hires(128, 64, 0.5))),
+    ("no_references", ask_for(references=(GIVEN,))),
+    ("references", klein(references=(GIVEN,) * 5)),
+    ("references", mask(edit=klein(model="kontext", references=(GIVEN, OTHER)))),
+    ("reference_proportions", klein(references=(GIVEN, Input("3" * 64, 100, 801)))),
+    ("no_pixels", klein(references=(Input("3" * 64, 0, 0),))),
+    ("cell", grid(cells=(*SIX[:5], klein()))),
     ("loras", ask_for(loras=tuple(Lora(f"l{number}", 1.0) for number in range(4)))),
     ("lora_of_others", ask_for(loras=(Lora("xl", 1.0),))),
     ("no_lora", ask_for(loras=(Lora("nobody", 1.0),))),
@@ -174,7 +201,7 @@ CASES: tuple[tuple[str, Request], ...] = (
     ("no_control", ask_for(control=Control("nobody", GIVEN))),
     ("no_control", ask_for(control=Control("unfetched", GIVEN))),
     ("no_control", ask_for(control=Control("blind", GIVEN))),
-    ("no_controls", flux(control=Control("nobody", GIVEN))),
+    ("no_controls", flux("chroma-hd", control=Control("nobody", GIVEN))),
     ("control_weight", ask_for(control=Control("canny", GIVEN, -1.0))),
     ("cells", grid(cells=())),
     ("cells", grid(cells=SIX * 3)),
@@ -195,6 +222,8 @@ CASES: tuple[tuple[str, Request], ...] = (
     ("enlarged_at_all", upscale(8000, 8000)),
     ("network_pixels", upscale(5000, 5000)),
     ("no_pixels", upscale(0, 5)),
+    ("no_restorer", upscale(faces="waifu2x")),
+    ("no_restorer", upscale(faces="x4")),
     ("no_describer", describe(model="gpt")),
     ("task_needs_text", describe(task="find")),
     ("task_needs_text", describe(task="segment", text="  ")),
@@ -204,6 +233,8 @@ CASES: tuple[tuple[str, Request], ...] = (
     ("text_signs", describe(task="find", text="<image>")),
     ("no_describer", mask(model="gpt")),
     ("task_needs_text", mask(text=" ")),
+    ("mask_size", mask(model="sd15", text="", drawn=Input("0" * 64, 8, 8))),
+    ("steps", mask(model="sd15", drawn=MASK, edit=ask_for(image=GIVEN, steps=900))),
     ("grow", mask(grow=21)),
     ("grow", mask(grow=-21)),
     ("steps", mask(edit=ask_for(image=GIVEN, steps=900))),
@@ -244,8 +275,12 @@ WIDE: tuple[tuple[str, Request], ...] = (
     ("grid_pixels", grid(cells=tuple(ask_for(width=8192, height=8192) for _ in range(6)))),
     ("no_describers", describe()),
     ("no_describers", mask()),
+    ("needs_mask", ask_for(model="sd21", sampler="DDIM")),
+    ("needs_mask", ask_for(model="sd21", sampler="DDIM", image=GIVEN)),
+    ("no_restorers", upscale(faces="faces")),
 )
-"""Those of one of a model that paints what no grid holds, and of no describer."""
+"""Those of one of a model that paints what no grid holds, of another that only edits, of no describer and of nothing
+that restores faces."""
 
 
 @pytest.fixture(scope="module")
@@ -256,8 +291,10 @@ def narrow(known: Catalog) -> Catalog:
 
 
 @pytest.fixture(scope="module")
-def wide(known: Catalog) -> Catalog:
-    return dataclasses.replace(with_model(known, max_size=8192, max_pixels=8192**2), describers={})
+def wide(known: Catalog, files: Path) -> Catalog:
+    editing = with_model(known, "sd21", family="sd1", path=str(files / "inpainting"))
+    large = with_model(editing, max_size=8192, max_pixels=8192**2)
+    return dataclasses.replace(large, describers={}, restorers={})
 
 
 def told(catalog: Catalog, device: Device) -> Ready:
@@ -440,6 +477,7 @@ SHARED: dict[str, object] = {
     "model": "sdxl",
     "steps": 3,
     "guidance": 5.0,
+    "clip_skip": 2,
     "sampler": "Euler",
     "width": 40,
     "height": 40,
@@ -447,6 +485,7 @@ SHARED: dict[str, object] = {
     "loras": (Lora("ink", 1.0),),
     "hires": Hires(64, 64, 0.5),
     "refiner": Refiner("sdxl", 0.25),
+    "references": (OTHER,),
 }
 """And of every other."""
 

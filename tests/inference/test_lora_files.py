@@ -16,10 +16,11 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from inference.catalog import weights
 from inference.catalog.entries import LoraEntry
 from inference.catalog.reading import Catalog
 from inference.device import Device
-from inference.errors import UnavailableModel
+from inference.errors import UnavailableModel, WeightsError
 from inference.models.store import Store
 from inference.protocol import Batch, Failed, Imagine, Lora, because
 from tests.inference import broken
@@ -85,38 +86,24 @@ def test_a_pickle_that_is_called_safetensors_is_never_opened(
     assert not (tmp_path / "ran").exists()
 
 
-def dora(tensors: Tensors) -> None:
-    for name in [name for name in tensors if name.endswith("lora_up.weight")]:
-        scale = torch.ones(tensors[name].shape[0], 1)
-        tensors[name.replace("lora_up.weight", "dora_scale")] = scale
+def oft(tensors: Tensors) -> None:
+    tensors["lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q.oft_blocks"] = torch.ones(4, 4, 4)
 
 
-def loha(tensors: Tensors) -> None:
-    for name in [name for name in tensors if name.endswith("lora_up.weight")]:
-        up, down = tensors.pop(name), tensors.pop(name.replace("lora_up", "lora_down"))
-        stem = name.removesuffix("lora_up.weight")
-        for part, value in (("w1_a", up), ("w1_b", down), ("w2_a", up.clone()), ("w2_b", down.clone())):
-            tensors[f"{stem}hada_{part}"] = value
+def glora(tensors: Tensors) -> None:
+    tensors["lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q.a1.weight"] = torch.ones(4, 4)
 
 
-def lokr(tensors: Tensors) -> None:
-    for name in [name for name in tensors if name.endswith("lora_up.weight")]:
-        up, down = tensors.pop(name), tensors.pop(name.replace("lora_up", "lora_down"))
-        stem = name.removesuffix("lora_up.weight")
-        tensors |= {f"{stem}lokr_w1": up[:2].contiguous(), f"{stem}lokr_w2": down[:, :2].contiguous()}
+def unknown(tensors: Tensors) -> None:
+    tensors["lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q.gate"] = torch.ones(4, 4)
 
 
-def tucker(tensors: Tensors) -> None:
-    name = next(name for name in tensors if name.endswith("lora_up.weight"))
-    tensors[name.replace("lora_up", "lora_mid")] = torch.ones(2, 2, 3, 3)
+def magnitudes_alone(tensors: Tensors) -> None:
+    tensors["lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q.dora_scale"] = torch.ones(16, 1)
 
 
-def differences(tensors: Tensors) -> None:
-    tensors["lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q.diff"] = torch.ones(16, 16)
-
-
-def embeddings(tensors: Tensors) -> None:
-    tensors["bundle_emb.word.string_to_param.*"] = torch.ones(1, 32)
+def embedding_of_another_width(tensors: Tensors) -> None:
+    tensors["bundle_emb.word.string_to_param.*"] = torch.ones(1, 33)
 
 
 def half_of_another(tensors: Tensors) -> None:
@@ -150,16 +137,15 @@ def nothing(tensors: Tensors) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (dora, "it is a DoRA, whose magnitudes would be left out"),
-        (loha, "it is a LoHa and not a LoRA"),
-        (lokr, "it is a LoKr and not a LoRA"),
-        (tucker, "its convolutions are decomposed in three"),
-        (differences, "it has whole differences of weights in it"),
-        (embeddings, "it has embeddings with it"),
+        (oft, "it is an OFT and not a LoRA"),
+        (glora, "it is a GLoRA and not a LoRA"),
+        (unknown, "which nothing here reads"),
+        (magnitudes_alone, "one of its layers holds dora"),
+        (embedding_of_another_width, "it was made for another model: its vectors are 33 wide and the model's 32"),
         (half_of_another, "1 of its"),
         (second_text_encoder, "1 of its"),
         (without_one_half, "lora_up.weight"),
-        (other_width, "size mismatch"),
+        (other_width, "it was made for another width: 5 where the model has"),
         (whole_numbers, ""),
         (nothing, "nothing of it has a place in the model"),
     ],
@@ -177,7 +163,7 @@ def test_what_would_not_work_as_a_whole_is_refused(
 
 def flux_of_another_width(tensors: Tensors) -> None:
     stem = "lora_unet_single_blocks_0_linear1"
-    tensors |= {f"{stem}.lora_down.weight": torch.ones(2, 32), f"{stem}.lora_up.weight": torch.ones(7 * 32, 2)}
+    tensors |= {f"{stem}.lora_down.weight": torch.ones(2, 48), f"{stem}.lora_up.weight": torch.ones(7 * 48, 2)}
 
 
 def wider_flux(tensors: Tensors) -> None:
@@ -193,9 +179,12 @@ def norms_of_flux(tensors: Tensors) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (flux_of_another_width, "its weights do not fit the model (AssertionError)"),
-        (wider_flux, "do not fit the model"),
-        (norms_of_flux, "it has whole differences of weights in it"),
+        (
+            flux_of_another_width,
+            "it was made for another width: 48 where the model has 32, at lora_unet_single_blocks_0",
+        ),
+        (wider_flux, "it was made for another width: 64 where the model has 32"),
+        (norms_of_flux, "parts have no place in the model"),
     ],
 )
 def test_a_lora_that_would_make_over_a_flux_is_refused(
@@ -207,6 +196,18 @@ def test_a_lora_that_would_make_over_a_flux_is_refused(
     assert said in refused(own, caplog, "odd-flux")
 
 
+def test_a_flux_lora_of_the_models_own_width_works_whatever_that_is(own: Store, folder: Path) -> None:
+    tensors = load_file(own.catalog.folder / "flux-kohya.safetensors")
+    stem = "lora_unet_single_blocks_0_linear1"
+    tensors |= {f"{stem}.lora_down.weight": torch.ones(2, 32), f"{stem}.lora_up.weight": torch.ones(7 * 32, 2)}
+    save_file(tensors, folder / "odd.safetensors")
+    plain = ask_for(model="flux-schnell", sampler="FlowMatch Euler", guidance=0.0)
+    changed = ask_for(model="flux-schnell", sampler="FlowMatch Euler", guidance=0.0, loras=(Lora("odd-flux", 1.0),))
+    base = pixels(own, plain)
+    assert pixels(own, changed) != base
+    assert pixels(own, plain) == base
+
+
 def test_a_file_that_was_replaced_is_read_again(own: Store, folder: Path) -> None:
     request = ask_for(loras=(Lora("odd", 1.0),))
     tensors = load_file(own.catalog.folder / "words.safetensors")
@@ -216,6 +217,31 @@ def test_a_file_that_was_replaced_is_read_again(own: Store, folder: Path) -> Non
     assert pixels(own, request) != first
     shutil.copy(own.catalog.folder / "words.safetensors", folder / "odd.safetensors")
     assert pixels(own, request) == first
+
+
+WIDTHS = {"sd1": 768, "sd2": 1024, "sdxl": 2048}
+
+
+@pytest.mark.parametrize("made_for", [*WIDTHS, "flux"])
+def test_one_that_was_made_for_another_family_is_broken_at_the_start(
+    made_for: str, own: Store, folder: Path, known: Catalog
+) -> None:
+    if made_for == "flux":
+        stem, wide = "lora_unet_double_blocks_0_img_attn_proj", 3072
+    else:
+        stem, wide = "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_k", WIDTHS[made_for]
+    save_file({f"{stem}.lora_down.weight": torch.ones(2, wide)}, folder / "other.safetensors")
+    for model in ("sd15", "sd21", "sdxl", "flux-dev", "sd35"):
+        family = known.models[model].family
+        entry = LoraEntry(title="Other", path=str(folder / "other.safetensors"), models=(model,))
+        catalog = replace(known, loras={"other": entry})
+        if family == made_for:
+            assert weights.locate(catalog, "lora", "other") is not None
+            continue
+        with pytest.raises(WeightsError, match=f"was made for models of {made_for}, and not of {family}"):
+            weights.locate(catalog, "lora", "other")
+        assert ("lora", "other") in weights.defects(catalog)
+        assert weights.available(catalog, "lora") == ()
 
 
 def test_the_engine_says_so_and_goes_on(own: Store, folder: Path) -> None:

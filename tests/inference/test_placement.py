@@ -12,8 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
-from inference.catalog import reading
+from inference.catalog import layouts, reading, weights
 from inference.catalog.reading import Catalog
+from inference.catalog.weights import assemble
 from inference.device import Device
 from inference.errors import CatalogError
 from inference.models import placement, policy
@@ -162,9 +163,57 @@ def test_eight_bit_weights_take_loras_and_come_and_go(known: Catalog, monkeypatc
         assert (pixels(moved) == base).all()
 
 
+@pytest.mark.skipif(find_spec("torchao") is None, reason="the extra `eightbit` is not installed")
+@pytest.mark.parametrize(("name", "sampler"), [("sd15", "DPM++ 2M"), ("sd35", "FlowMatch Euler")])
+def test_eight_bit_floats_do_too(known: Catalog, name: str, sampler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(placement, "LARGE_NUMBERS", 0)
+    small, plain = kept(known, name, weights="fp8", dtype="float32"), kept(known, name)
+    wanted = {"model": name, "sampler": sampler}
+    assert 0 < abs(pixels(small, **wanted) - pixels(plain, **wanted)).mean() < 12
+    assert small.resident()[f"model {name}"] < 0.85 * plain.resident()[f"model {name}"]
+
+
+@pytest.mark.skipif(find_spec("bitsandbytes") is None, reason="the extra `fourbit` is not installed")
+@pytest.mark.parametrize(("name", "sampler"), [("sd15", "DPM++ 2M"), ("sd35", "FlowMatch Euler")])
+def test_four_bit_weights_take_less_still(
+    known: Catalog, name: str, sampler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quantizer = "diffusers.quantizers.bitsandbytes.bnb_quantizer.BnB4BitDiffusersQuantizer"
+    # diffusers wants a card for them, which bitsandbytes does not; of its kernels for this CPU the plain ones take
+    # matrices of any size, as a card's do.
+    monkeypatch.setattr(f"{quantizer}.validate_environment", lambda *_, **__: None)
+    monkeypatch.setattr(f"{quantizer}.update_device_map", lambda *_: {"": "cpu"})
+    monkeypatch.setattr("bitsandbytes.nn.modules.has_avx512bf16", lambda: False)
+    monkeypatch.setattr(placement, "LARGE_NUMBERS", 0)
+    small, plain = kept(known, name, weights="nf4", dtype="float32"), kept(known, name)
+    wanted = {"model": name, "sampler": sampler}
+    painted = pixels(small, **wanted)
+    assert 0 < abs(painted - pixels(plain, **wanted)).mean() < 25
+    assert (painted == pixels(small, **wanted)).all()
+    assert small.resident()[f"model {name}"] < 0.8 * plain.resident()[f"model {name}"]
+
+
+@pytest.mark.parametrize(("weights", "number_bytes"), [("8bit", 1.0), ("fp8", 1.0), ("nf4", 0.5625)])
+def test_smaller_weights_are_expected_to_take_less(known: Catalog, weights: Any, number_bytes: float) -> None:
+    def parts(**fields: Any) -> dict[str, int]:
+        changed = with_model(known, "sd35", dtype="float32", **fields)
+        made = assemble(changed, "sd35", known.folder / "sd35")
+        return dict(placement.measure(made, changed.models["sd35"], card()).parts)
+
+    whole, small = parts(), parts(weights=weights)
+    file = known.folder / "sd35" / "transformer" / "diffusion_pytorch_model.safetensors"
+    matrices = layouts.parameter_count([file], matrices=True)
+    assert whole["transformer"] - small["transformer"] == int(matrices * (4 - number_bytes))
+    assert {name: small[name] for name in small if name != "transformer"} == {
+        name: whole[name] for name in whole if name != "transformer"
+    }, "small text encoders and the VAE stay as they are"
+
+
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
+        ({"weights": "fp8"}, r"models.sd15: weights: 'fp8' needs torchao: pip install .*easel\[eightbit\]"),
+        ({"weights": "nf4"}, r"models.sd15: weights: 'nf4' needs bitsandbytes: pip install .*easel\[fourbit\]"),
         ({"weights": "8bit"}, r"models.sd15: weights: '8bit' needs torchao: pip install .*easel\[eightbit\]"),
         ({"attention": "xformers"}, "models.sd15: attention: 'xformers' needs xformers"),
         ({"compile": True}, "models.sd15: compile: needs a C compiler"),
@@ -191,7 +240,7 @@ def test_a_cpu_keeps_every_model_the_plain_way(known: Catalog, cpu: Device) -> N
 
 def test_a_small_card_gets_a_thrifty_policy(known: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(policy, "RESERVED_BYTES", 0)
-    needed = placement.measure(known.folder / "sd15", known.models["sd15"], card())
+    needed = placement.measure(weights.assemble(known, "sd15", known.folder / "sd15"), known.models["sd15"], card())
     total = sum(needed.parts.values())
     budget = total - 1
     model = Store(catalog=known, device=card(), vram_budget_bytes=budget).use("sd15", lambda: None)

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from inference.catalog import reading
 from inference.catalog.entries import ModelEntry
-from inference.models import policy
+from inference.models import placement, policy
 from inference.models.policy import Needs, Policy, thriftier
 
 GIB = 2**30
@@ -19,12 +19,17 @@ MODELS = reading.load(Path(__file__).parents[2] / "models.toml").models
 SD15 = {"unet": 860, "text_encoder": 123, "vae": 84}
 SDXL = {"unet": 2567, "text_encoder": 123, "text_encoder_2": 695, "vae": 84}
 SD35 = {"transformer": 8057, "text_encoder": 124, "text_encoder_2": 695, "text_encoder_3": 4762, "vae": 84}
+CHROMA = {"transformer": 8900, "text_encoder": 4762, "vae": 84}
+ZIMAGE = {"transformer": 6155, "text_encoder": 4022, "vae": 84}
 FLUX = {"transformer": 11901, "text_encoder": 123, "text_encoder_2": 4762, "vae": 84}
+
+KLEIN = {"transformer": 3875, "text_encoder": 4022, "vae": 84}
+QWEN = {"transformer": 20430, "text_encoder": 8292, "vae": 127}
 
 
 def needs(entry: ModelEntry, millions: dict[str, int]) -> Needs:
-    number_bytes = 1 if entry.weights == "8bit" else 2
-    parts = {part: count * 10**6 * number_bytes for part, count in millions.items()}
+    number_bytes = placement.NUMBER_BYTES.get(entry.weights, 2)
+    parts = {part: int(count * 10**6 * number_bytes) for part, count in millions.items()}
     return policy.needs(entry, parts, 2, 4 if entry.family == "sdxl" else 2)
 
 
@@ -36,6 +41,12 @@ def chosen(entry: ModelEntry, millions: dict[str, int], gib: float) -> Policy:
 @pytest.mark.parametrize(
     ("name", "millions", "gib", "offload", "tiling"),
     [
+        ("flux2-klein", KLEIN, 24, "none", False),
+        ("flux2-klein", KLEIN, 16, "model", False),
+        ("flux2-klein", KLEIN, 8, "group", False),
+        ("qwen-image", QWEN, 80, "none", False),
+        ("qwen-image", QWEN, 64, "model", False),
+        ("qwen-image-edit", QWEN, 48, "group", False),
         ("sd15", SD15, 4, "none", False),
         ("sd15", SD15, 6, "none", False),
         ("sd15", SD15, 8, "none", False),
@@ -49,6 +60,13 @@ def chosen(entry: ModelEntry, millions: dict[str, int], gib: float) -> Policy:
         ("sd35-large-turbo", FLUX, 16, "group", False),
         ("sd35-large-turbo", FLUX, 24, "group", False),
         ("sd35-large-turbo", FLUX, 48, "none", False),
+        ("chroma-hd", CHROMA, 16, "group", False),
+        ("chroma-hd", CHROMA, 24, "model", False),
+        ("chroma-hd", CHROMA, 40, "none", False),
+        ("z-image-turbo", ZIMAGE, 16, "group", False),
+        ("z-image-turbo", ZIMAGE, 24, "model", False),
+        ("z-image-turbo", ZIMAGE, 32, "none", False),
+        ("z-image", ZIMAGE, 32, "none", False),
     ],
 )
 def test_a_card_gets_the_fastest_policy_that_it_bears(
@@ -76,6 +94,19 @@ def test_what_the_entry_says_is_not_chosen_anew() -> None:
 def test_eight_bit_weights_keep_a_large_model_on_a_card_that_it_would_leave() -> None:
     small = replace(MODELS["sd35-large-turbo"], weights="8bit")
     assert chosen(small, SD35, 24) == Policy(weights="8bit")
+
+
+def test_smaller_weights_keep_it_on_a_smaller_one_still() -> None:
+    half, quarter = (replace(MODELS["sd35-large-turbo"], weights=weights) for weights in ("fp8", "nf4"))
+    assert chosen(half, SD35, 24) == Policy(weights="fp8")
+    assert chosen(half, SD35, 16).offload == "model"
+    assert chosen(quarter, SD35, 16) == Policy(weights="nf4")
+
+
+def test_single_layers_of_four_bits_do_not_come_and_go() -> None:
+    quarter = replace(MODELS["flux-dev"], weights="nf4")
+    assert chosen(quarter, FLUX, 4) == Policy(weights="nf4", offload="model", vae_tiling=True)
+    assert chosen(replace(quarter, weights="8bit"), FLUX, 4).offload == "group"
 
 
 def test_the_budget_counts_what_is_on_the_device_at_once() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,19 @@ from inference.device import Device
 from inference.marks import marking, watermark
 from inference.marks.marking import Marks
 from inference.models.store import Store
-from inference.protocol import XMP_KEYWORD, Answer, Classify, Describe, Imagine, Region, Upscale, xmp
+from inference.protocol import (
+    XMP_KEYWORD,
+    Answer,
+    Classify,
+    Control,
+    Describe,
+    Imagine,
+    Lora,
+    Region,
+    Upscale,
+    Variation,
+    xmp,
+)
 from inference.tasks import classify, describe, imagine, upscale
 from starter.render import render
 from starter.world import Scene
@@ -77,6 +90,69 @@ def test_another_reader_finds_in_the_parameters_what_was_asked(store: Store, pro
     assert sampler.model is not None
     assert (sampler.model.name, len(sampler.model.hash or "")) == ("sd15", 10)
     assert read.metadata["Size"] == "32x32"
+
+
+INFO = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
+"""How AUTOMATIC1111 takes the last line apart (modules/infotext_utils.py)."""
+
+
+def of_a1111(words: str) -> dict[str, str]:
+    """What AUTOMATIC1111 makes of `parameters`, by its rules."""
+    *lines, last = words.strip().split("\n")
+    prompts: dict[str, list[str]] = {"Prompt": [], "Negative prompt": []}
+    place = "Prompt"
+    for line in map(str.strip, lines):
+        if line.startswith("Negative prompt:"):
+            place, line = "Negative prompt", line.removeprefix("Negative prompt:").strip()
+        prompts[place].append(line)
+    found = {name: "\n".join(lines) for name, lines in prompts.items()}
+    for name, value in INFO.findall(last):
+        found[name] = json.loads(value) if value.startswith('"') else value
+    return found
+
+
+def test_readers_find_the_model_and_the_steps_whatever_else_was_at_work(store: Store) -> None:
+    image, files = uploaded(tiny.picture(32, 32))
+    request = ask_for(
+        prompt="a red house, Steps: 9",
+        negative="fog",
+        steps=4,
+        image=image,
+        strength=0.5,
+        loras=(Lora("ink", 0.8), Lora("words", 0.5)),
+        control=Control("canny", image, 0.7),
+        variations=(Variation(3, 0.25),),
+    )
+    picture = opened(made(imagine, store, request, files))
+    read = ParserManager().parse(picture)
+    assert read is not None
+    (sampler,) = read.samplers
+    assert sampler.model is not None
+    assert (sampler.model.name, sampler.model.hash) == ("sd15", json.loads(picture.info["easel"])["model"]["hash"])
+    assert (sampler.parameters["steps"], sampler.parameters["seed"]) == ("4", str(request.seed))
+    assert [str(each) for each in sampler.prompts] == ["a red house, Steps: 9 <lora:ink:0.8> <lora:words:0.5>"]
+    found = of_a1111(picture.info["parameters"])
+    assert (found["Prompt"], found["Negative prompt"]) == (
+        "a red house, Steps: 9 <lora:ink:0.8> <lora:words:0.5>",
+        "fog",
+    )
+    assert (found["Model"], found["Steps"], found["Denoising strength"]) == ("sd15", "4", "0.5")
+    assert found["ControlNet 0"] == "Module: canny, Model: canny, Weight: 0.7"
+    assert set(found["Lora hashes"].split()[::2]) == {"ink:", "words:"}
+    assert (found["Variation seed"], found["Variation seed strength"]) == ("3", "0.25")
+
+
+@pytest.mark.parametrize("negative", ["", "fog"])
+def test_label_of_the_format_in_a_prompt_is_no_label(store: Store, negative: str) -> None:
+    request = ask_for(prompt="a house\nNegative prompt: blue", negative=negative)
+    picture = opened(made(imagine, store, request, {}))
+    read = ParserManager().parse(picture)
+    assert read is not None
+    (sampler,) = read.samplers
+    assert [str(each) for each in sampler.prompts] == ["a house\nNegative prompt\\: blue"]
+    assert [str(each) for each in sampler.negative_prompts] == [negative] * bool(negative)
+    found = of_a1111(picture.info["parameters"])
+    assert (found["Prompt"], found["Negative prompt"]) == ("a house\nNegative prompt\\: blue", negative)
 
 
 def test_file_says_whether_it_was_painted_from_words_or_from_a_picture(store: Store) -> None:

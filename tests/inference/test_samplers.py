@@ -17,7 +17,7 @@ from inference.painting import samplers, setups
 from tests.inference.conftest import ask_for
 from tests.inference.test_imagine import paint, pixels
 
-DRAWING = ("Euler a", "DDPM", "LCM", "DPM++ 2M SDE")
+DRAWING = ("Euler a", "DDPM", "LCM", "DPM++ 2M SDE", "TCD")
 """Those that draw noise between their steps, from each picture's own generator."""
 
 

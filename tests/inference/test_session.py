@@ -12,7 +12,8 @@ from inference.device import Device
 from inference.marks.marking import Marks
 from inference.models.store import Store
 from inference.painting import session, setups
-from inference.painting.session import Failure, Painting, Stage
+from inference.painting.callbacks import Stage
+from inference.painting.session import Failure, Painting
 from inference.protocol import Hires, Imagine
 from inference.tasks import imagine
 from tests.inference.conftest import Record, ask_for, paint_from, with_model

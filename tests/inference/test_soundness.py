@@ -64,10 +64,27 @@ def one_file(folder: Path) -> None:
     (folder / "sd15").write_bytes(broken.header({"a": broken.tensor()}, b"\0" * 4))
 
 
-def one_folder_too_deep(folder: Path) -> None:
+def two_folders_too_deep(folder: Path) -> None:
     (folder / "sd15").rename(folder / "deep")
+    (folder / "sd15" / "model").mkdir(parents=True)
+    (folder / "deep").rename(folder / "sd15" / "model" / "own")
+
+
+def pieces_without_their_index(folder: Path) -> None:
+    (folder / UNET).rename(folder / UNET.replace("model.", "model-00001-of-00001."))
+
+
+def two_files_side_by_side(folder: Path) -> None:
+    shutil.rmtree(folder / "sd15")
     (folder / "sd15").mkdir()
-    (folder / "deep").rename(folder / "sd15" / "model")
+    for name in ("one", "two"):
+        (folder / "sd15" / f"{name}.safetensors").write_bytes(broken.header({"a": broken.tensor()}, b"\0" * 4))
+
+
+def of_another_family(folder: Path) -> None:
+    index = json.loads((folder / "sd15" / "model_index.json").read_text())
+    index["_class_name"] = "StableDiffusionXLPipeline"
+    (folder / "sd15" / "model_index.json").write_text(json.dumps(index))
 
 
 def old_weights_only(folder: Path) -> None:
@@ -149,11 +166,36 @@ BREAKS: dict[str, tuple[Callable[[Path], None], str, str]] = {
         "models.sd15",
         "diffusion_pytorch_model.safetensors is no whole safetensors file",
     ),
-    "weights of old": (old_weights_only, "models.sd15", "it has no unet/diffusion_pytorch_model.safetensors"),
+    "weights of old": (
+        old_weights_only,
+        "models.sd15",
+        "it has no unet/diffusion_pytorch_model.safetensors, but pickled weights: python -m inference --convert",
+    ),
+    "pieces without their index": (
+        pieces_without_their_index,
+        "models.sd15",
+        "and no diffusion_pytorch_model.safetensors.index.json, which tells what is in the pieces",
+    ),
+    "no list of its parts": (
+        gone("sd15/model_index.json"),
+        "models.sd15",
+        "it has no model_index.json beside safety_checker, text_encoder, unet, vae: copy it from its family's folder",
+    ),
+    "a part that is missing": (
+        lambda folder: shutil.rmtree(folder / "sd15" / "vae"),
+        "models.sd15",
+        "sd15 is not whole: it has no vae/config.json",
+    ),
+    "another family": (
+        of_another_family,
+        "models.sd15",
+        "sd15 is of a StableDiffusionXLPipeline: write family = 'sdxl', not 'sd1'",
+    ),
+    "two files side by side": (two_files_side_by_side, "models.sd15", "write one of its files as path, as one.safeten"),
     "a link to nowhere": (link_to_nowhere, "models.sd15", "it has no unet/diffusion_pytorch_model.safetensors"),
     "a link to itself": (link_to_itself, "models.sd15", "it has no unet/diffusion_pytorch_model.safetensors"),
-    "one file": (one_file, "models.sd15", "sd15 is one file, and must be a folder"),
-    "one folder too deep": (one_folder_too_deep, "models.sd15", "sd15 is not whole: it has no model_index.json"),
+    "one file": (one_file, "models.sd15", "sd15 is nothing that is known here, and no picture model of one file"),
+    "two folders too deep": (two_folders_too_deep, "models.sd15", "sd15 is not whole: it has no model_index.json"),
     "an upscaler of a web page": (replaced_by("x2.pth", broken.PAGE), "upscalers.x2", "x2.pth is a web page"),
     "an upscaler that was cut": (
         lambda folder: os.truncate(folder / "x2.pth", (folder / "x2.pth").stat().st_size // 2),

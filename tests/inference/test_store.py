@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +77,29 @@ def test_a_load_that_does_not_fit_beside_others_is_tried_again_alone(
     store.use("sd21", nothing)
     assert crowded == [1]
     assert list(store.resident()) == ["model sd21"]
+
+
+def test_only_a_load_that_something_leaves_for_looks_for_what_is_gone(known: Catalog, cpu: Device) -> None:
+    found: list[int] = []
+
+    class Watched(Device):
+        def release_cache(self) -> None:
+            super().release_cache()
+            found.append(gc.get_freeze_count())
+
+    store = Store(catalog=known, device=Watched(where=cpu.where, name=cpu.name, memory_bytes=cpu.memory_bytes))
+    first = store.use("sd15", nothing)
+    store.use("sd21", nothing)
+    assert not found
+    store.device.release_cache()
+    assert found[0] > 100_000, "the libraries, and what is loaded, are not looked at again"
+    # Networks hang together in circles where parts of them are moved to and fro.
+    first.pipeline.unet.moved_by = [first.pipeline.unet]
+    gone = weakref.ref(first.pipeline.unet)
+    del first
+    store.let_go()
+    assert len(found) == 2
+    assert gone() is None
 
 
 def test_a_model_that_does_not_fit_at_all_says_so_to_the_member(

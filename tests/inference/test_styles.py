@@ -106,6 +106,7 @@ def test_without_the_file_there_are_no_styles(tmp_path: Path) -> None:
         ("[tags.three]", "[tags.sd9]", "tags.sd9: there is no model or family called sd9"),
         ("[styles.oil]", "[styles.acrylic]", r"there is no \[styles.oil\], which models.three asks for"),
         ("sketch of {prompt}", "sketch of ({prompt}:99)", "styles.sketch: no model can weigh words so: value 99.0"),
+        ("oil painting of {prompt}", "{prompt} <lora:ink:1>", "styles.oil: the LoRA ink is not here: leave it out, or"),
         ("[tags.three]", "[label_sets]", "label_sets: no such field; there are styles, tags"),
         ("[tags.three]", "[tags", "is not TOML"),
     ],
@@ -113,6 +114,17 @@ def test_without_the_file_there_are_no_styles(tmp_path: Path) -> None:
 def test_a_mistake_is_answered_with_the_file_and_the_field(tmp_path: Path, old: str, new: str, words: str) -> None:
     path = written(tmp_path, STYLES_TOML.replace(old, new))
     with pytest.raises(CatalogError, match=f"styles.toml.*{words}"):
+        reading.load(path)
+
+
+def test_the_lora_of_a_style_goes_with_every_model_that_is_given_it(tmp_path: Path) -> None:
+    lora = '[loras.ink]\ntitle = "Ink"\npath = "ink.safetensors"\nmodels = ["one"]\n'
+    path = written(tmp_path, STYLES_TOML.replace("{prompt}, sketchy", "{prompt}, sketchy <LORA:Ink:0.5>"))
+    path.write_text(MODELS + lora)
+    assert reading.load(path).info("one", on_gpu=False).styles[1].prompt == "{prompt}, sketchy <LORA:Ink:0.5>"
+    written(tmp_path, STYLES_TOML.replace("oil painting of {prompt}", "{prompt} <lora:ink>"))
+    path.write_text(MODELS + lora)
+    with pytest.raises(CatalogError, match="styles.oil: the LoRA ink does not go with two: leave it out, or write"):
         reading.load(path)
 
 

@@ -6,26 +6,28 @@ import pytest
 
 from inference.catalog.entries import UpscalerEntry
 from inference.networks import tiles
+from inference.networks.tiles import Appetite
 
-X4PLUS = UpscalerEntry(title="A", arch="rrdb", path="a.pth", scale=4)
-X2PLUS = UpscalerEntry(title="B", arch="rrdb", path="b.pth", scale=2)
-GENERAL = UpscalerEntry(title="C", arch="srvgg", path="c.pth", scale=4, num_conv=32)
+X4PLUS = tiles.appetite(UpscalerEntry(title="A", arch="rrdb", path="a.pth", scale=4))
+X2PLUS = tiles.appetite(UpscalerEntry(title="B", arch="rrdb", path="b.pth", scale=2))
+GENERAL = tiles.appetite(UpscalerEntry(title="C", arch="srvgg", path="c.pth", scale=4, num_conv=32))
+SWINIR = Appetite(scale=4, numbers_per_pixel=5000, whole=True)
 GIB = 2**30
 
 
-def taken(entry: UpscalerEntry, width: int, height: int, tile: int) -> int:
+def taken(appetite: Appetite, width: int, height: int, tile: int) -> int:
     """What the estimate says that half precision takes of the device."""
     side = tile + 2 * tiles.PADDING if tile else max(width, height)
-    whole = width * height * 3 * (2 + entry.scale**2 * 6)
-    return whole + min(width, side) * min(height, side) * tiles.numbers_per_pixel(entry) * 2
+    whole = width * height * 3 * (2 + appetite.scale**2 * 6)
+    return whole + min(width, side) * min(height, side) * appetite.numbers_per_pixel * 2
 
 
-@pytest.mark.parametrize("entry", [X4PLUS, X2PLUS, GENERAL], ids=["x4plus", "x2plus", "general"])
+@pytest.mark.parametrize("appetite", [X4PLUS, X2PLUS, GENERAL, SWINIR], ids=["x4plus", "x2plus", "general", "swinir"])
 @pytest.mark.parametrize("gib", [4, 6, 8, 16, 24, 80])
 @pytest.mark.parametrize(("width", "height"), [(3840, 2160), (2160, 4096), (1024, 1024), (64, 64), (20000, 20)])
-def test_a_picture_never_takes_more_than_is_free(entry: UpscalerEntry, gib: int, width: int, height: int) -> None:
-    tile = tiles.tile_for(entry, width, height, gib * GIB, number_bytes=2)
-    assert taken(entry, width, height, tile) <= gib * GIB
+def test_a_picture_never_takes_more_than_is_free(appetite: Appetite, gib: int, width: int, height: int) -> None:
+    tile = tiles.tile_for(appetite, width, height, gib * GIB, number_bytes=2)
+    assert taken(appetite, width, height, tile) <= gib * GIB
     assert tile in (0, *tiles.TILES)
 
 
@@ -37,6 +39,14 @@ def test_more_memory_gives_larger_tiles_until_the_picture_is_whole() -> None:
         "so that it can be cancelled"
     )
     assert tiles.tile_for(GENERAL, 3840, 2160, 80 * GIB, number_bytes=2, largest=256) == 256
+
+
+def test_what_looks_at_all_of_a_picture_is_given_all_of_it_where_that_fits() -> None:
+    assert tiles.tile_for(SWINIR, 1500, 1400, 80 * GIB, number_bytes=2) == 0
+    assert tiles.tile_for(SWINIR, 700, 500, 80 * GIB, number_bytes=4, largest=256) == 0
+    assert tiles.tile_for(GENERAL, 700, 500, 80 * GIB, number_bytes=4, largest=256) == 256
+    # Else as much of it as fits, whatever the others are cut into for somebody's patience.
+    assert tiles.tile_for(SWINIR, 1500, 1400, 24 * GIB, number_bytes=2, largest=256) == 1024
 
 
 def test_without_any_memory_the_smallest_tiles_are_tried() -> None:

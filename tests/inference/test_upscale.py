@@ -108,7 +108,7 @@ def test_tiles_are_chosen_from_what_is_free(store: Store, monkeypatch: pytest.Mo
     for free_gib in (0.3, 64):
         monkeypatch.setattr(type(device), "free_bytes", lambda _, free=free_gib: int(free * 2**30))
         largest = upscale.LARGEST_ON_CPU
-        expected = tiles.tile_for(upscaler.entry, 1000, 900, int(free_gib * 2**30), 4, largest)
+        expected = tiles.tile_for(upscaler.network.appetite, 1000, 900, int(free_gib * 2**30), 4, largest)
         assert upscale.first_tile(picture, upscaler, device) == expected
     assert expected == largest
 

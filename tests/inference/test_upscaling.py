@@ -85,7 +85,7 @@ def test_passes_are_counted_as_they_are_run(
     passes: list[int] = []
     picture = tiny.picture(*size, mode="RGBA" if transparent else "RGB")
     ours(entry, models_toml.parent).enlarge(picture, tile=tile, before_tile=lambda: passes.append(1))
-    assert len(passes) == tiles.count(entry, *size, tile, transparent)
+    assert len(passes) == tiles.count(int(entry.scale or 0), *size, tile, transparent)
 
 
 def test_denoise_mixes_the_two_networks_and_leaves_no_trace(known: Catalog, models_toml: Path) -> None:

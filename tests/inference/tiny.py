@@ -53,7 +53,8 @@ from transformers.models.florence2.configuration_florence2 import Florence2Visio
 
 from inference.catalog.entries import UpscalerEntry
 from inference.catalog.reading import load
-from tests.inference import tiny_add_ons
+from inference.silence import silenced
+from tests.inference import tiny_add_ons, tiny_editors, tiny_families
 
 WIDTH = 32
 """Channels of everything that can choose."""
@@ -203,6 +204,10 @@ arch = "rrdb"
 url = "https://example.org/releases/unfetched.pth"
 scale = 4
 
+[restorers.faces]
+title = "Tiny restorer"
+path = "restorer.pth"
+
 [describers.florence]
 title = "Tiny Florence"
 path = "florence"
@@ -244,11 +249,18 @@ def build(folder: Path) -> Path:
     """Write every tiny model and a models.toml that names them into this folder; returns the models.toml."""
     torch.manual_seed(0)
     made = {name: make() for name, make in MAKERS.items()}
+    # The others' weights are what chance makes of them without these.
+    with torch.random.fork_rng():
+        made |= tiny_families.made_of(made)
+    made |= {"kontext": tiny_editors.kontext(made["flux-dev"])}
+    made |= {name: make() for name, make in tiny_editors.MAKERS.items()}
     for name, pipeline in made.items():
-        pipeline.save_pretrained(folder / name)
+        tiny_families.save(pipeline, folder / name)
         index = json.loads((folder / name / "model_index.json").read_text())
         assert index["_class_name"] == type(pipeline).__name__
     tiny_add_ons.write(folder, made["sd15"], made["sdxl"], made["flux-dev"])
+    with torch.random.fork_rng():
+        tiny_families.write(folder, made)
     write_florence(folder / "florence")
     write_clip(folder / "clip")
     write_decoder(folder / "decoder")
@@ -256,11 +268,14 @@ def build(folder: Path) -> Path:
     write_checker(folder / "strict" / "safety_checker", folder / "strict" / "feature_extractor", everything=True)
     write_checker(folder / "lax", folder / "lax", everything=False)
     catalog = folder / "models.toml"
-    catalog.write_text(CATALOG + tiny_add_ons.CATALOG)
+    newer = "".join(tiny_families.MODELS.values()) + tiny_families.ADD_ONS + tiny_editors.CATALOG
+    catalog.write_text(CATALOG + tiny_add_ons.CATALOG + newer)
+    write_restorer(folder / "restorer.pth")
     for entry in load(catalog).upscalers.values():
         for number, file in enumerate(entry.files):
             if file.path is not None:
                 write_upscaler(folder / file.path, entry, seed=number)
+    tiny_editors.write_loras(folder, made)
     return catalog
 
 
@@ -286,6 +301,17 @@ def write_upscaler(path: Path, entry: UpscalerEntry, seed: int = 0) -> Path:
     # The RRDBNets of the releases are moving averages of the trained weights.
     torch.save({"params" if entry.arch == "srvgg" else "params_ema": network(entry).state_dict()}, path)
     return path
+
+
+def write_restorer(path: Path) -> None:
+    """wzhouxiff/RestoreFormer, tiny: a network for faces whose sizes, unlike GFPGAN's, are its own."""
+    from spandrel.architectures.RestoreFormer import RestoreFormer
+
+    sizes: dict[str, Any] = {"n_embed": 8, "embed_dim": 8, "z_channels": 8, "head_size": 2, "num_res_blocks": 1}
+    torch.manual_seed(0)
+    with silenced():
+        network = RestoreFormer(**sizes, ch=WIDTH, ch_mult=(1, 1, 1, 1, 1, 1), attn_resolutions=(16,))
+    torch.save({"params": network.state_dict()}, path)
 
 
 def write_clip(folder: Path) -> None:

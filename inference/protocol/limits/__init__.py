@@ -9,10 +9,12 @@ from inference.protocol.events import Ready
 from inference.protocol.limits import painting, tools
 from inference.protocol.limits.bounds import (
     LEAST_STRENGTH,
+    MAX_CLIP_SKIP,
     MAX_CONTROL_WEIGHT,
     MAX_LABEL_CHARS,
     MAX_LABELS,
     MAX_LORA_WEIGHT,
+    MAX_REFERENCE_PROPORTION,
     UNAVAILABLE,
     AddOnKind,
     ToolKind,
@@ -20,16 +22,19 @@ from inference.protocol.limits.bounds import (
     unknown_model,
     unknown_tool,
 )
+from inference.protocol.limits.painting import words_problem
 from inference.protocol.pictures import Grid, Imagine
 from inference.protocol.reasons import Reason
 from inference.protocol.requests import Classify, Compare, Describe, Mask, Request, Upscale
 
 __all__ = [
     "LEAST_STRENGTH",
+    "MAX_CLIP_SKIP",
     "MAX_CONTROL_WEIGHT",
     "MAX_LABELS",
     "MAX_LABEL_CHARS",
     "MAX_LORA_WEIGHT",
+    "MAX_REFERENCE_PROPORTION",
     "UNAVAILABLE",
     "AddOnKind",
     "ToolKind",
@@ -37,6 +42,7 @@ __all__ = [
     "unknown_add_on",
     "unknown_model",
     "unknown_tool",
+    "words_problem",
 ]
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 from inference.protocol.events import AddOnInfo, ModelInfo, Ready, ToolInfo
 from inference.protocol.reasons import Reason, because
 
-ToolKind = Literal["upscaler", "describer", "classifier"]
+ToolKind = Literal["upscaler", "restorer", "describer", "classifier"]
 AddOnKind = Literal["lora", "control"]
 
 LEAST_STRENGTH = 0.05
@@ -16,6 +16,14 @@ LEAST_STRENGTH = 0.05
 
 MAX_LORA_WEIGHT, MAX_CONTROL_WEIGHT = 2.0, 2.0
 """A LoRA's may be as far below 0."""
+
+MAX_REFERENCE_PROPORTION = 8
+"""Of a picture that is seen beside words: its longer side to its shorter one."""
+MAX_CLIP_SKIP = 12
+"""As many layers as the smallest text encoder has."""
+
+MAX_STEPS = 1000
+"""Of any model."""
 
 MAX_VARIATIONS = 16
 """Of variations: each draws one more noise."""
@@ -41,6 +49,8 @@ UNAVAILABLE = frozenset(
         "no_weights",
         "no_upscaler",
         "no_upscalers",
+        "no_restorer",
+        "no_restorers",
         "no_describer",
         "no_describers",
         "no_classifier",

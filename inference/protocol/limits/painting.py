@@ -8,9 +8,12 @@ from collections.abc import Iterator, Sequence
 from inference.protocol.events import AddOnInfo, ModelInfo, Ready
 from inference.protocol.limits.bounds import (
     LEAST_STRENGTH,
+    MAX_CLIP_SKIP,
     MAX_CONTROL_WEIGHT,
     MAX_HEADING_CHARS,
     MAX_LORA_WEIGHT,
+    MAX_REFERENCE_PROPORTION,
+    MAX_STEPS,
     MAX_VARIATIONS,
     is_blank,
     outside,
@@ -20,6 +23,8 @@ from inference.protocol.limits.bounds import (
 from inference.protocol.pictures import MAX_CELLS, MAX_SEED, Grid, Hires, Imagine
 from inference.protocol.reasons import Reason, because
 from inference.protocol.requests import MAX_OUTPUT_PIXELS
+from inference.protocol.schedules import schedule_problem
+from inference.protocol.tags import without_tags
 from inference.protocol.words import weight_problem
 
 
@@ -40,7 +45,10 @@ def of_imagine(request: Imagine, ready: Ready) -> Iterator[Reason]:
     for variation in request.variations:
         yield from outside("variation_strength", variation.strength, 0, 1)
     yield from outside("strength", request.strength, LEAST_STRENGTH, 1)
+    if model.fills and request.mask is None:
+        yield because("needs_mask", model=model.title)
     yield from _of_picture(request)
+    yield from _of_references(request, model)
     if request.hires is not None:
         yield from _of_hires(request.hires, request, model)
     yield from _of_add_ons(request, model, ready)
@@ -80,8 +88,27 @@ def _of_words(request: Imagine, model: ModelInfo, ready: Ready) -> Iterator[Reas
     if len(negative) > most:
         yield because("negative_chars", chars=len(negative), most=most)
     for text in (prompt, negative):
-        if (wrong := weight_problem(text)) is not None:
+        if (wrong := words_problem(text, request.steps)) is not None:
             yield wrong
+    yield from _of_tags(prompt, model, ready)
+
+
+def words_problem(text: str, steps: int) -> Reason | None:
+    """Why no model can follow words that are written so; None where one can."""
+    return weight_problem(text) or schedule_problem(text, max(1, min(steps, MAX_STEPS)))
+
+
+def _of_tags(prompt: str, model: ModelInfo, ready: Ready) -> Iterator[Reason]:
+    """Of the LoRAs that a wildcard may draw, or that a style has."""
+    for tag in without_tags(prompt)[1]:
+        named = next((one.name for one in ready.loras if one.is_called(tag.name)), tag.name)
+        if not _goes_with(named, ready.loras, model):
+            yield unknown_add_on("lora", named, ready.loras, model)
+        if tag.problem is not None:
+            yield tag.problem
+        for weight in (tag.weight, tag.words):
+            if weight is not None:
+                yield from outside("lora_weight", weight, -MAX_LORA_WEIGHT, MAX_LORA_WEIGHT)
 
 
 def _of_schedule(request: Imagine, model: ModelInfo, ready: Ready) -> Iterator[Reason]:
@@ -92,6 +119,11 @@ def _of_schedule(request: Imagine, model: ModelInfo, ready: Ready) -> Iterator[R
         yield because("no_guidance", model=model.title)
     yield from outside("guidance", request.guidance, 0, model.max_guidance)
     yield from outside("count", request.count, 1, ready.max_count)
+    if request.clip_skip is not None:
+        if model.usual_layer is None:
+            yield because("no_clip_skip", model=model.title)
+        else:
+            yield from outside("clip_skip", request.clip_skip, model.usual_layer, MAX_CLIP_SKIP)
     if request.refiner is not None:
         if model.refiner is None or model.refiner.name != request.refiner.name:
             yield because("no_refiner", typed=request.refiner.name)
@@ -130,6 +162,21 @@ def _of_picture(request: Imagine) -> Iterator[Reason]:
         yield because("hires_of_mask")
 
 
+def _of_references(request: Imagine, model: ModelInfo) -> Iterator[Reason]:
+    count = len(request.references)
+    if count and not model.references:
+        yield because("no_references", model=model.title)
+    elif count > model.references:
+        yield because("references", count=count, most=model.references, model=model.title)
+    for reference in request.references:
+        longer, shorter = max(reference.width, reference.height), min(reference.width, reference.height)
+        if shorter < 1:
+            yield because("no_pixels")
+        elif longer > MAX_REFERENCE_PROPORTION * shorter:
+            size = {"width": reference.width, "height": reference.height}
+            yield because("reference_proportions", **size, most=MAX_REFERENCE_PROPORTION)
+
+
 def _of_hires(hires: Hires, request: Imagine, model: ModelInfo) -> Iterator[Reason]:
     yield from outside("hires_strength", hires.strength, LEAST_STRENGTH, 1)
     if hires.width % model.size_multiple or hires.height % model.size_multiple:
@@ -156,8 +203,12 @@ def _of_add_ons(request: Imagine, model: ModelInfo, ready: Ready) -> Iterator[Re
             yield unknown_add_on("lora", lora.name, ready.loras, model)
         if names.count(lora.name) > 1:
             yield because("lora_twice", typed=lora.name)
-        yield from outside("lora_weight", lora.weight, -MAX_LORA_WEIGHT, MAX_LORA_WEIGHT)
+        for weight in (lora.weight, lora.words):
+            if weight is not None:
+                yield from outside("lora_weight", weight, -MAX_LORA_WEIGHT, MAX_LORA_WEIGHT)
     if request.control is not None:
+        if model.fills:
+            yield because("control_of_others", typed=request.control.name, model=model.title)
         if not _goes_with(request.control.name, ready.controls, model):
             yield unknown_add_on("control", request.control.name, ready.controls, model)
         yield from outside("control_weight", request.control.weight, 0, MAX_CONTROL_WEIGHT)

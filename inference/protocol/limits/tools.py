@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from msgspec.structs import replace
+
 from inference.protocol.events import Ready, ToolInfo
 from inference.protocol.limits import painting
 from inference.protocol.limits.bounds import (
@@ -46,6 +48,8 @@ def of_upscale(request: Upscale, ready: Ready) -> Iterator[Reason]:
         if not tool.denoise:
             yield because("no_denoise", model=tool.title)
         yield from outside("denoise", request.denoise, 0, 1)
+    if request.faces is not None and _named(request.faces, ready.restorers) is None:
+        yield unknown_tool("restorer", request.faces, ready.restorers)
     if width < 1 or height < 1:
         yield because("no_pixels")
     if width * height * factor**2 > MAX_OUTPUT_PIXELS:
@@ -61,10 +65,13 @@ def of_upscale(request: Upscale, ready: Ready) -> Iterator[Reason]:
 
 def of_mask(request: Mask, ready: Ready) -> Iterator[Reason]:
     """Why this cannot be looked for, or nothing painted there."""
-    yield from _of_question(request.model, "segment", request.text, ready)
+    if request.drawn is None:
+        yield from _of_question(request.model, "segment", request.text, ready)
+    elif (request.drawn.width, request.drawn.height) != (request.image.width, request.image.height):
+        yield because("mask_size")
     yield from outside("grow", request.grow, -MAX_GROWN, MAX_GROWN)
-    # What it is for: nobody looks at a mask that nothing can be painted in.
-    yield from painting.of_imagine(request.edit, ready)
+    # What it is for: nobody looks at a mask that nothing can be painted in. It will be of the picture's size.
+    yield from painting.of_imagine(replace(request.edit, mask=request.edit.image), ready)
 
 
 def of_classify(request: Classify, ready: Ready) -> Iterator[Reason]:

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import torch
 from compel import ReturnedEmbeddingsType
+from PIL import Image
 
+from inference.catalog import weights
 from inference.catalog.reading import Catalog
 from inference.device import Device
 from inference.families import FAMILIES
@@ -19,12 +21,30 @@ from inference.models import placement
 from inference.models.store import Store
 from tests.inference.conftest import with_model
 
-OF_EACH = {"sd1": "sd15", "sd2": "sd21", "sdxl": "sdxl", "sd3": "sd35", "flux": "flux-dev"}
+OF_EACH = {
+    "sd1": "sd15",
+    "sd2": "sd21",
+    "sdxl": "sdxl",
+    "sd3": "sd35-large",
+    "flux": "flux-dev",
+    "flux-fill": "flux-fill-dev",
+    "chroma": "chroma-hd",
+    "zimage": "z-image",
+    "flux2": "klein",
+    "kontext": "kontext",
+    "qwen": "qwen",
+    "qwen-edit": "qwen-edit",
+}
 """A tiny model of each family."""
 
 
 def nothing() -> None:
     pass
+
+
+def parameters(pipeline: str) -> set[str]:
+    """What a pipeline can be told."""
+    return set(inspect.signature(load_class(pipeline).__call__).parameters)
 
 
 def test_each_has_a_tiny_model_and_is_registered_by_its_own_name() -> None:
@@ -37,14 +57,31 @@ def test_what_it_names_is_there(name: str) -> None:
     components = inspect.signature(load_class(family.pipeline)).parameters
     called = inspect.signature(load_class(family.pipeline).__call__).parameters
     assert family.denoiser.component in components
-    assert {family.guidance, *family.arguments, *family.words.embeds} <= called.keys()
+    assert {family.guidance, *family.arguments, *filter(None, family.words.embeds)} <= called.keys()
     assert family.words.negative == ("negative_prompt_embeds" in family.words.embeds)
     if family.words.weighing is not None:
         assert {part for pair in family.words.weighing.encoders for part in pair} <= components.keys()
         assert family.words.weighing.states in ReturnedEmbeddingsType.__members__
+    union = None if family.control is None else family.control.union
+    for control in (family.control, union):
+        if control is not None:
+            assert load_class(control.network)
+            assert "controlnet" in inspect.signature(load_class(control.pipeline)).parameters
+            told = control.told([], None if control.kinds is None else 0).keys()
+            assert {*told, "controlnet_conditioning_scale", "latents"} <= parameters(control.pipeline)
+    if union is not None:
+        assert union.kinds in inspect.signature(load_class(union.network)).parameters
+    assert family.fills == ("mask_image" in called)
     if family.control is not None:
         assert load_class(family.control.network)
         assert "controlnet" in inspect.signature(load_class(family.control.pipeline)).parameters
+    assert family.sized(64, 32).items() >= {"width": 64, "height": 32}.items()
+    assert family.sized(64, 32).keys() <= called.keys()
+    if family.references is not None:
+        assert family.references.most > 0
+        assert family.references.told([Image.new("RGB", (64, 64))]).keys() <= called.keys()
+        if family.references.without is not None:
+            assert inspect.signature(load_class(family.references.without)).parameters.keys() <= components.keys()
     if family.refiner is not None:
         assert {"latents", "strength"} <= inspect.signature(load_class(family.refiner).__call__).parameters.keys()
 
@@ -83,6 +120,9 @@ def test_room_is_left_for_an_autoencoder_that_works_in_float32(
     name: str, fields: dict[str, Any], factor: int, known: Catalog, cpu: Device
 ) -> None:
     gpu = replace(cpu, where=torch.device("cuda"))
-    sd15 = placement.measure(known.folder / "sd15", known.models["sd15"], gpu)
+    sd15 = placement.measure(weights.assemble(known, "sd15", known.folder / "sd15"), known.models["sd15"], gpu)
     entry = with_model(known, name, **fields).models[name]
-    assert placement.measure(known.folder / name, entry, gpu).decoding == factor * sd15.decoding
+    assert (
+        placement.measure(weights.assemble(known, name, known.folder / name), entry, gpu).decoding
+        == factor * sd15.decoding
+    )

@@ -1,0 +1,1 @@
+"""How long members wait before fleets of different size, in a simulation of the real queue."""

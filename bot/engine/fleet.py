@@ -1,0 +1,133 @@
+"""Several inference processes as one engine: their lanes, what they can do together, which of them takes what.
+
+Where they run and how many there are is the business of who builds the fleet (`local`, `ray`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from operator import is_
+
+from bot.engine import abilities
+from bot.engine.process import InferenceProcess
+from inference.protocol import Event, Imagine, Ready, Request, limits
+
+
+class Fleet:
+    """Inference processes that may come and go. Each has two lanes: one for what takes its time, one for what is
+    quick and runs between the steps of the other."""
+
+    def __init__(self) -> None:
+        self._lanes: dict[InferenceProcess, tuple[ProcessLane, ProcessLane]] = {}
+        self._changed = asyncio.Event()
+        self._said: list[Ready] = []
+        self._together: Ready | None = None
+        self._alike = True
+
+    @property
+    def lanes(self) -> Sequence[ProcessLane]:
+        """Two for each process that there is, whether it is up or away."""
+        return [lane for lanes in self._lanes.values() for lane in lanes]
+
+    async def lanes_changed(self) -> None:
+        """Wait until a process has come or gone."""
+        await self._changed.wait()
+        self._changed.clear()
+
+    @property
+    def ready(self) -> Ready:
+        """What the processes can do together that are up; what they could last, where none is."""
+        self._ask()
+        if self._together is None:
+            raise RuntimeError("no inference process has been ready yet")
+        return self._together
+
+    @property
+    def is_alike(self) -> bool:
+        """Whether all of these can do the same."""
+        self._ask()
+        return self._alike
+
+    def _ask(self) -> None:
+        """Find out what the processes can do together, where another one is up than when that was asked last."""
+        said = [process.ready for process in self._lanes if process.is_up]
+        if said and not (len(said) == len(self._said) and all(map(is_, said, self._said))):
+            self._said = said
+            self._together = abilities.together(said)
+            self._alike = all(abilities.alike(said[0], other) for other in said)
+
+    def add(self, process: InferenceProcess) -> None:
+        """From now on there are lanes through this process, which need not have been started."""
+        self._lanes[process] = (ProcessLane(self, process, quick=False), ProcessLane(self, process, quick=True))
+        self._changed.set()
+
+    def remove(self, process: InferenceProcess) -> None:
+        """This process never comes back: its lanes are gone. It is the caller's to close it."""
+        for lane in self._lanes.pop(process):
+            lane.end()
+        self._changed.set()
+
+    def others(self, process: InferenceProcess) -> Iterator[Ready]:
+        """What all other processes can do that are up."""
+        return (other.ready for other in self._lanes if other is not process and other.is_up)
+
+    async def cancel(self, job_id: int) -> None:
+        """Ask all processes for a job to be stopped; those that do not know it ignore that."""
+        await asyncio.gather(*(process.cancel(job_id) for process in list(self._lanes) if process.is_up))
+
+    async def close(self) -> None:
+        """Stop every process, and wait until all are gone."""
+        await asyncio.gather(*(process.close() for process in list(self._lanes)))
+
+
+class ProcessLane:
+    """One way through a process, which goes away and comes back with it."""
+
+    def __init__(self, fleet: Fleet, process: InferenceProcess, *, quick: bool) -> None:
+        """`quick` where it is for requests that run between the steps of others."""
+        self.name = f"{process.name}, {'quick' if quick else 'slow'}"
+        self.quick = quick
+        self._fleet = fleet
+        self._process = process
+        self._gone = asyncio.Event()
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the process is ready now."""
+        return self._process.is_up
+
+    def takes(self, request: Request) -> bool:
+        """Whether the process can run it, or none can: then one of them says why."""
+        if self._fleet.is_alike or limits.problem(request, self._process.ready) is None:
+            return True
+        return all(limits.problem(request, other) is not None for other in self._fleet.others(self._process))
+
+    def capacity(self, request: Request) -> int:
+        """As the request's model has it for pictures of its size; what is not painted has each pass to itself."""
+        model = self._process.ready.model(request.model)
+        if model is None or not isinstance(request, Imagine):
+            return 1
+        return model.canonical_batch(request.width, request.height, len(request.references))
+
+    async def up(self) -> bool:
+        """Wait until the process is ready; False where it is gone for good."""
+        coming, going = (asyncio.create_task(each) for each in (self._process.up(), self._gone.wait()))
+        try:
+            await asyncio.wait((coming, going), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            coming.cancel()
+            going.cancel()
+        return not self._gone.is_set()
+
+    async def down(self) -> None:
+        """Wait until the process is dead."""
+        await self._process.ended()
+
+    def run(self, requests: Sequence[Request]) -> AsyncGenerator[Event, None]:
+        """Run the requests in the process, whatever goes the other way meanwhile."""
+        return self._process.run(requests)
+
+    def end(self) -> None:
+        """The process never comes back."""
+        self._gone.set()

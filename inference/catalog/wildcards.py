@@ -1,0 +1,68 @@
+"""Wildcard files: a folder of texts, of whose lines prompts draw one where they name the file."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+END = ".txt"
+MAX_FILE_BYTES = 2 * 2**20
+MAX_FILES = 5000
+
+
+class Wildcards:
+    """The files of a folder as they are now: make one for each prompt, so that what is changed on the disk counts."""
+
+    def __init__(self, folder: Path | None) -> None:
+        """None has no files."""
+        self._folder = folder
+        self._found: dict[str, tuple[str, ...]] = {}
+
+    def lines(self, name: str) -> tuple[str, ...]:
+        """The lines of the files that a name means, blank ones and comments left out; none where there is no such file.
+
+        Names are those of the files without `.txt`, after those of their folders and a slash, in capitals or not; `*`
+        stands for anything in them.
+        """
+        wanted = name.strip().lower()
+        if wanted not in self._found:
+            self._found[wanted] = tuple(line for file in self._meant(wanted) for line in _read(file))
+        return self._found[wanted]
+
+    def _meant(self, wanted: str) -> list[Path]:
+        if wanted in self._files:
+            return [self._files[wanted]]
+        return [file for called, file in self._files.items() if "*" in wanted and fnmatchcase(called, wanted)]
+
+    @functools.cached_property
+    def _files(self) -> dict[str, Path]:
+        return {} if self._folder is None else {called.lower(): file for called, file in _files(self._folder).items()}
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """Every file by its name, in the order of names."""
+    found = sorted(file for file in folder.rglob(f"*{END}") if file.is_file())[:MAX_FILES]
+    return {file.relative_to(folder).as_posix().removesuffix(END): file for file in found}
+
+
+def _read(file: Path) -> tuple[str, ...]:
+    try:
+        stat = file.stat()
+        if stat.st_size > MAX_FILE_BYTES:
+            log.warning("%s is larger than any wildcard should be: it was left out", file)
+            return ()
+        return _lines(file, stat.st_size, stat.st_mtime_ns)
+    except OSError as error:
+        log.warning("%s cannot be read: %s", file, error.strerror)
+        return ()
+
+
+@functools.lru_cache(maxsize=256)
+def _lines(file: Path, _size: int, _modified_ns: int) -> tuple[str, ...]:
+    text = file.read_bytes().decode("utf-8-sig", errors="replace")
+    stripped = (line.strip() for line in text.splitlines())
+    return tuple(line for line in stripped if line and not line.startswith("#"))

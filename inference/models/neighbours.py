@@ -1,0 +1,48 @@
+"""What of a network is computed picture by picture on a CPU, so that pictures can share a pass and keep their bits.
+
+On a CPU a pass is not filled up, for copies cost as much as pictures. So what a picture's bits would otherwise depend
+on is its number of neighbours. In the networks that take part (`ModelEntry.cpu_batch`) one kind of operation does:
+products with one row for each side of each picture, such as a step's time, for which MKL has other kernels than for
+more rows. `tests/inference/test_riding.py` holds whole pictures to it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import torch
+
+_pictures: ContextVar[int] = ContextVar("pictures", default=1)
+
+
+@contextmanager
+def sharing(pictures: int) -> Iterator[None]:
+    """Within, so many pictures share each run of a network that was made `independent`."""
+    token = _pictures.set(pictures)
+    try:
+        yield
+    finally:
+        _pictures.reset(token)
+
+
+def independent(network: torch.nn.Module) -> None:
+    """Let a network on a CPU give each picture the bits that it gives it alone. Call it for each that is loaded."""
+    for module in network.modules():
+        if isinstance(module, torch.nn.Linear) and "forward" not in vars(module):
+            vars(module)["forward"] = _by_picture(module.forward)
+
+
+def _by_picture(linear: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
+    @functools.wraps(linear)
+    def apart(rows: torch.Tensor) -> torch.Tensor:
+        pictures = _pictures.get()
+        if pictures == 1 or rows.dim() != 2:
+            return linear(rows)
+        # Side by side, as diffusers has them: first all pictures' negative sides, then the others.
+        sides = rows.reshape(-1, pictures, rows.shape[1])
+        return torch.stack([linear(sides[:, picture]) for picture in range(pictures)], dim=1).flatten(0, 1)
+
+    return apart

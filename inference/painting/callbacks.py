@@ -1,0 +1,36 @@
+"""What a session tells, and of whom it asks whether it shall go on, while it paints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal, Protocol
+
+from PIL import Image
+
+Stage = Literal["loading", "painting", "finishing"]
+
+
+class Callbacks(Protocol):
+    """What a session calls while it paints, as `exchange.reports.Reporter` has it; jobs are named by their numbers.
+
+    Whatever these raise ends the session.
+    """
+
+    def alive(self) -> None:
+        """The session gets on. Called often, before what takes time."""
+
+    def loading(self) -> None:
+        """Something begins that may take minutes without a call."""
+
+    def still_wanted(self, jobs: Iterable[int]) -> list[int]:
+        """Those of these jobs whose pictures somebody wants; what is painted of the others stops at the next step."""
+
+    def give_way(self) -> None:
+        """Between two steps: the device is free for who is quick."""
+
+    def step(self, job: int, step: int, steps: int, stage: Stage = "painting") -> None:
+        """A job has done so many of the steps of all its pictures."""
+
+    def preview(self, job: int, pictures: Sequence[Image.Image | None], width: int, height: int) -> None:
+        """What a job's pictures look like so far; None for one not begun, proportions in pixels. Never what a checker
+        has not seen."""

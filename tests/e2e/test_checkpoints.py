@@ -1,0 +1,84 @@
+"""What an operator has on disk, added by one command each, and what members do with it: real bot, real engine."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pytest_asyncio
+from PIL import Image
+
+from sandbox.client.member import Member, text_of
+from sandbox.server import Sandbox
+from starter.render import render
+from tests.e2e.asking import BOATS, has_button, painted, picture, png
+from tests.e2e.conftest import ROOT, Studio
+from tests.inference import tiny_files
+from tests.inference.peer import environment
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+OLD = render(BOATS, 256)
+
+
+def add(toml: Path, place: Path, name: str, config: Path) -> str:
+    command = [sys.executable, "-m", "inference", "--add", str(place), "--name", name, "--config", str(config)]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment(toml), capture_output=True, text=True, timeout=120, check=True
+    )
+    return done.stdout
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Studio]:
+    """A bot whose models were all added from files, the two that the operator then made quick to paint with."""
+    folder = tmp_path_factory.mktemp("models")
+    tiny_files.build(folder, "sd1", "inpainting")
+    toml = folder / "models.toml"
+    toml.write_text((ROOT / "models.toml").read_text().replace('"starter/models', f'"{ROOT}/starter/models'))
+    told = add(toml, folder / "sd1.safetensors", "dreams", folder / "sd1-config")
+    assert "is a Stable Diffusion 1 model in float32: it is [models.dreams]" in told
+    add(toml, folder / "inpainting.safetensors", "mender", folder / "inpainting-config")
+    toml.write_text(toml.read_text().replace('steps = 25\nguidance = 7\nsampler = "DPM++ 2M Karras"\nbatch = 4', QUICK))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EASEL_MODELS", str(toml))
+        async with Sandbox() as sandbox:
+            opened = Studio(sandbox, tmp_path_factory.mktemp("data"))
+            try:
+                await opened.start()
+                yield opened
+            finally:
+                await opened.close()
+
+
+QUICK = 'steps = 2\nguidance = 7\nsampler = "DDIM"'
+
+
+async def test_a_checkpoint_paints(ada: Member) -> None:
+    reply = await ada.command("/imagine prompt:a red house model:dreams width:256 height:256 seed:4")
+    message, [first] = await painted(ada, reply)
+    assert "256x256 · 2 steps · DDIM · guidance 7 · dreams" in text_of(message)
+    again = await ada.command("/imagine prompt:a red house model:dreams width:256 height:256 seed:4")
+    assert await ada.pictures((await painted(ada, again))[0]) == [first]
+
+
+async def test_a_model_that_only_edits_is_offered_for_that_alone_and_keeps_what_is_not_masked(ada: Member) -> None:
+    mask = Image.new("L", OLD.size)
+    mask.paste(255, (40, 40, 120, 120))
+    uploads = {"image": ("boats.png", png(OLD)), "mask": ("mask.png", png(mask))}
+    reply = await ada.command("edit", {"prompt": "a red mushroom", "model": "mender", "seed": "5"}, files=uploads)
+    _, [edited] = await painted(ada, reply)
+    changed = (np.asarray(picture(edited).convert("RGB")) != np.asarray(OLD)).any(2)
+    inside = np.zeros_like(changed)
+    inside[40:120, 40:120] = True
+    assert not changed[~inside].any()
+    assert changed[inside].mean() > 0.9
+    assert "mender" in [choice["value"] for choice in await ada.complete("edit", "model", model="mend")]
+    assert await ada.complete("imagine", "model", model="mend") == []
+    refused = await ada.command("/imagine prompt:a red house model:mender")
+    assert "fills marked parts of pictures and paints nothing else: use it in /edit" in text_of(refused.message)
+    assert not has_button(refused.message, "V1")
