@@ -103,8 +103,8 @@ class Dispatcher:
         for job in await self._jobs.in_state("queued"):
             self.put(job)
         for kind in get_args(Request):
-            for request, seconds in reversed(await self._jobs.durations_of_kind(kind.__struct_config__.tag)):
-                self._pace.add(request, seconds)
+            for request, seconds, share in reversed(await self._jobs.durations_of_kind(kind.__struct_config__.tag)):
+                self._pace.add(request, seconds, share)
         for job in await self._jobs.undelivered():
             self._delivery.deliver(job)
 
@@ -165,6 +165,7 @@ class Dispatcher:
         # From here to the sending nothing is awaited: what is cancelled later is cancelled by the engine.
         wanted = [job.request for job in line.still_running(batch) if not line.running[job.id].cancelled]
         if wanted:
+            line.share(wanted)
             for request in wanted:
                 line.show(request.job)
             async with aclosing(lane.run(wanted)) as events:
@@ -185,8 +186,9 @@ class Dispatcher:
                 await self._end(event, line)
 
     async def _finish(self, event: Finished, line: Line) -> None:
+        share = line.running[event.job].share
         try:
-            job = await insist(f"the result of job {event.job}", self._jobs.finish, event)
+            job = await insist(f"the result of job {event.job}", self._jobs.finish, event, share)
         except FileNotFoundError as error:
             log.error("job %s: its result %s was removed by somebody", event.job, error.filename)
             return await self._end(Failed(event.job, "internal", because(LOST)), line)
@@ -194,7 +196,7 @@ class Dispatcher:
             # It was cancelled before, whoever was quicker, or deleted: then there is nothing to end.
             return await self._end(Failed(event.job, "cancelled", because("cancelled")), line)
         del line.running[event.job]
-        self._pace.add(job.request, event.seconds)
+        self._pace.add(job.request, event.seconds, share)
         return self._delivery.deliver(job)
 
     async def _end(self, event: Failed, line: Line) -> None:

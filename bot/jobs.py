@@ -117,20 +117,21 @@ class Jobs:
                 [(self._clock(), job_id) for job_id in job_ids],
             )
 
-    async def finish(self, result: Finished) -> Job | None:
+    async def finish(self, result: Finished, share: float = 1.0) -> Job | None:
         """Keep a job's pictures and write down that it is finished, all or nothing, unless it was cancelled; twice does
-        no harm."""
+        no harm. `share` is the part of its seconds that it had for itself, where others rode along."""
         lefts = [Left(picture.file, picture.sha256) for picture in result.pictures]
         async with self._files:
             for left in lefts:
                 await self._pictures.take_over(left)
             async with self._database.transaction() as connection:
                 cursor = await connection.execute(
-                    "UPDATE job SET state = 'finished', ended_at = ?, seconds = ?, recipe = ?, answer = ?"
+                    "UPDATE job SET state = 'finished', ended_at = ?, seconds = ?, share = ?, recipe = ?, answer = ?"
                     " WHERE id = ? AND state = 'running' AND NOT cancelling",
                     (
                         self._clock(),
                         result.seconds,
+                        share,
                         msgspec.json.encode(result.recipe).decode(),
                         msgspec.json.encode(result.answer).decode(),
                         result.job,
@@ -236,13 +237,13 @@ class Jobs:
         """A member's newest jobs, newest first."""
         return await self._jobs("member_id = ? ORDER BY id DESC LIMIT ?", member_id, limit)
 
-    async def durations_of_kind(self, kind: str, limit: int = 20) -> list[tuple[Request, float]]:
-        """What the newest finished jobs of a kind asked for, and the engine's seconds on each."""
+    async def durations_of_kind(self, kind: str, limit: int = 20) -> list[tuple[Request, float, float]]:
+        """What the newest finished jobs of a kind asked for, the engine's seconds on each, and its share of them."""
         rows = await self._database.rows(
-            "SELECT request, seconds FROM job WHERE kind = ? AND state = 'finished' ORDER BY id DESC LIMIT ?",
+            "SELECT request, seconds, share FROM job WHERE kind = ? AND state = 'finished' ORDER BY id DESC LIMIT ?",
             (kind, limit),
         )
-        return [(request_of(row), row["seconds"]) for row in rows]
+        return [(request_of(row), row["seconds"], row["share"]) for row in rows]
 
     async def last_served(self) -> dict[int, float]:
         """When each member's newest job was started."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from bot import cards
@@ -75,6 +75,12 @@ class Line:
         """The batch's jobs that have not ended."""
         return [job for job in batch if job.id in self.running]
 
+    def share(self, requests: Sequence[Request]) -> None:
+        """Take in which running jobs are sent together: each has the share of their pass that its places are."""
+        places = sum(request.places for request in requests)
+        for request in requests:
+            self.running[request.job].share = request.places / places
+
     def note(self, event: Progress | Preview) -> None:
         """Take in how a running job gets on, and show it."""
         if isinstance(event, Progress):
@@ -95,9 +101,9 @@ class Line:
         if self._away:
             return cards.restarting(job, headline)
         place = self.queue.next_place(job.reply.member_id)
-        ahead_s = self._pace.seconds(self.queue.work)
-        own_s = self._pace.seconds_of([job.request])
-        running_s = self._pace.seconds_of(self._requests())
+        ahead_s = self._pace.cost_s(self.queue.work)
+        own_s = self._pace.own_s(job.request)
+        running_s = self._pace.cost_s_of(self._requests())
         if ahead_s is None or own_s is None or running_s is None:
             return cards.waiting(job, headline, place, None)
         # The others are all alike for this: one sum over each of thousands would cost more than it tells.
@@ -135,7 +141,7 @@ class Line:
             if self._away:
                 self._delivery.show(job, partial(cards.restarting, job))
                 continue
-            before_s, own_s = self._pace.seconds_of(ahead), self._pace.seconds_of([job.request])
+            before_s, own_s = self._pace.cost_s_of(ahead), self._pace.own_s(job.request)
             ahead.append(job.request)
             ready_at = None
             if before_s is not None and own_s is not None:
@@ -158,6 +164,8 @@ class Running:
         self.progress: Progress | None = None
         self.preview: bytes | None = None
         self.cancelled = False
+        self.share = 1.0
+        """Of the pass that it takes part in."""
 
     def card(self, headline: str) -> cards.Card:
         """How it looks now."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import re
 import sqlite3
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -155,7 +157,7 @@ async def paint(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]
 class Studio:
     """A dispatcher with everything around it, and what it has delivered."""
 
-    def __init__(self, jobs: Jobs, engine: ScriptedEngine) -> None:
+    def __init__(self, jobs: Jobs, engine: ScriptedEngine, clock: Callable[[], float] = time.time) -> None:
         self.jobs = jobs
         self.engine = engine
         self.delivery = create_autospec(Delivery, spec_set=True, instance=True)
@@ -165,7 +167,7 @@ class Studio:
         self.arrival = asyncio.Event()
         self.delivery.deliver.side_effect = self._deliver
         self.delivery.show.side_effect = self._show
-        self.dispatcher = Dispatcher(jobs, engine, self.delivery)
+        self.dispatcher = Dispatcher(jobs, engine, self.delivery, clock=clock)
 
     def _deliver(self, job: Job) -> None:
         self.delivered.append(job)
@@ -704,9 +706,9 @@ async def test_cancel_that_was_said_while_the_pictures_are_taken_over_holds(
     studio = studio_of(paint)
     finish = jobs.finish
 
-    async def cancelled_meanwhile(result: Finished) -> Job | None:
+    async def cancelled_meanwhile(result: Finished, share: float) -> Job | None:
         assert await studio.dispatcher.cancel(job)
-        return await finish(result)
+        return await finish(result, share)
 
     monkeypatch.setattr(jobs, "finish", cancelled_meanwhile)
     async with studio.open():
@@ -837,3 +839,34 @@ async def test_places_and_estimates_are_told_to_the_next_ones(jobs: Jobs, studio
         await studio.until(says(studio, first, "0/8"))
         await studio.until(says(studio, second, "next in the queue · ready <t:"))
     assert "place 2 in the queue" in str(studio.dispatcher.card(await queued(jobs)).view.to_components())
+
+
+async def test_estimates_count_the_share_of_those_before_and_the_pass_of_ones_own(jobs: Jobs, tmp_path: Path) -> None:
+    """Three jobs of one picture and one of two share a pass of ten seconds: a picture costs those behind two of them.
+
+    Ten seconds for each of these jobs are eight for each of their pictures, which is how long one's own will take.
+    """
+
+    async def ten_seconds(_: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
+        yield finished(tmp_path, wanted.job, f"picture of job {wanted.job}".encode(), seconds=10.0)
+
+    async def estimates(dispatcher: Dispatcher) -> list[str]:
+        cards = [dispatcher.card(await queued(jobs))]
+        for _ in range(3):
+            dispatcher.put(await queued(jobs))
+        cards.append(dispatcher.card(await queued(jobs)))
+        return re.findall(r"ready <t:(\d+):R>", str([card.view.to_components() for card in cards]))
+
+    for count in (1, 1, 2, 1):
+        await queued(jobs, request(count=count))
+    studio = Studio(jobs, ScriptedEngine(ten_seconds, tmp_path, capacity=5), clock=lambda: 1000.0)
+    async with studio.open():
+        done = await studio.deliveries(4)
+    assert studio.engine.batches == [[1, 2, 3, 4]]
+    assert {job.seconds for job in done} == {10.0}
+    assert await estimates(studio.dispatcher) == ["1008", "1014"]
+    for job in await jobs.in_state("queued"):
+        await jobs.delete(job.id)
+    restarted = Studio(jobs, studio.engine, clock=lambda: 1000.0)
+    await restarted.dispatcher.resume()
+    assert await estimates(restarted.dispatcher) == ["1008", "1014"]

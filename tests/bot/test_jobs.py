@@ -216,10 +216,10 @@ async def test_durations_of_the_newest_finished_jobs_are_kept_for_estimates(jobs
     for steps in (4, 8, 12):
         job = await running(jobs, request(steps=steps))
         if steps != 12:
-            await jobs.finish(finished(tmp_path, job.id, b"one", seconds=1.5))
-    [(wanted, seconds)] = await jobs.durations_of_kind("imagine", limit=1)
+            await jobs.finish(finished(tmp_path, job.id, b"one", seconds=1.5), share=0.25)
+    [(wanted, seconds, share)] = await jobs.durations_of_kind("imagine", limit=1)
     assert isinstance(wanted, Imagine)
-    assert (wanted.steps, seconds) == (8, 1.5)
+    assert (wanted.steps, seconds, share) == (8, 1.5, 0.25)
 
 
 async def test_unknown_number_is_a_lookup_error(jobs: Jobs) -> None:
