@@ -109,7 +109,8 @@ def _at(revision: str, catalog: Catalog, name: str) -> list[Entry]:
 
 
 def _own_place(entry: Entry) -> str:
-    return f"file {entry.path}" if isinstance(entry, FileEntry) else f"folder {entry.path}"
+    one_file = isinstance(entry, FileEntry) or (entry.path or "").endswith((headers.SAFETENSORS, *headers.PICKLES))
+    return f"file {entry.path}" if one_file else f"folder {entry.path}"
 
 
 def _fetch_file(folder: Path, file: FileEntry, half: HalfEntry | None) -> Path:

@@ -9,10 +9,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import msgspec
 import pytest
 import torch
 from diffusers import DiffusionPipeline
@@ -278,6 +280,10 @@ def test_a_release_that_is_not_there_and_a_name_that_is_not_there_are_told(
     with pytest.raises(CatalogError, match="there is no model x5: choose one of sd15, .*, x4"):
         list(fetching.fetch(known, "x5"))
     with pytest.raises(WeightsError, match="Tiny 1.5 comes with its folder sd15 and cannot be fetched"):
+        list(fetching.fetch(known, "sd15"))
+    of_one_file = msgspec.structs.replace(known.models["sd15"], path="mine.safetensors")
+    known = replace(known, models={**known.models, "sd15": of_one_file})
+    with pytest.raises(WeightsError, match="Tiny 1.5 comes with its file mine.safetensors and cannot be fetched"):
         list(fetching.fetch(known, "sd15"))
 
 
