@@ -49,3 +49,23 @@ def test_every_setting_is_documented(file: str) -> None:
     engines = re.findall(r"EASEL_[A-Z_]+", (ROOT / "inference" / "settings.py").read_text())
     for name in (*own, *engines):
         assert name in text, name
+
+
+PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"])
+
+
+def headings(page: Path) -> list[str]:
+    """Those of a page as links name them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return [re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-") for title in titles]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_somewhere_and_no_part_stands_twice(page: Path) -> None:
+    assert len(set(headings(page))) == len(headings(page))
+    for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", page.read_text()):
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        assert target.exists(), link
+        assert not anchor or anchor in headings(target), link
