@@ -97,7 +97,8 @@ def _model_file(file: Path, catalog: Catalog, config: Path | None) -> Look:
     fields: dict[str, Any] = {"family": told.family.name, **_painted_with(told.release, file, catalog)}
     if config is not None:
         fields["config"] = _relative(config, catalog)
-    remarks = list(told.release.remarks) if told.prediction is None and "prediction" not in fields else []
+    known = told.prediction is not None or any(part in file.name.lower() for part in told.release.by_name)
+    remarks = [] if known else list(told.release.remarks)
     if told.prediction == "v_prediction":
         remarks.append("It says that it predicts v.")
     if told.zero_snr:

@@ -95,15 +95,16 @@ AFTER: Mapping[str, tuple[str, Test]] = {
     ),
     "part": (
         "a denoiser in the layout of diffusers: it belongs into a folder, with its config.json",
-        _beginning("down_blocks.", "transformer_blocks.", "single_transformer_blocks."),
+        _beginning("down_blocks.", "transformer_blocks.", "single_transformer_blocks.", "all_x_embedder."),
     ),
+    # Before the parts that it may hold.
+    "other": ("a model of a family that is not here", _within("diffusion_model.", "double_blocks.", "joint_blocks.")),
     "vae": ("a VAE", lambda shapes: latent_channels(shapes) is not None),
     "decoder": ("a tiny VAE for previews", _beginning("decoder.layers.", "encoder.layers.", "taesd_")),
     "text": (
         "a text encoder",
         _within("text_model.encoder.layers.", "encoder.block.0.layer.0.", "model.layers.0.self_attn."),
     ),
-    "other": ("a model of a family that is not here", _within("diffusion_model.", "double_blocks.", "joint_blocks.")),
 }
 """The same of what a model's own parts are when they are alone."""
 

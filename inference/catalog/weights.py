@@ -112,8 +112,9 @@ def _check_family(file: Path, families: Iterable[str]) -> None:
     shapes = headers.tensors(file)
     made_for = [family.name for family in FAMILIES.values() if _made_for(family, shapes)]
     for name in families:
-        # Of a family whose releases are not known nothing tells a LoRA.
-        if made_for and FAMILIES[name].releases and name not in made_for:
+        # Where no configuration of a family comes with Easel, nothing tells a LoRA.
+        told = any(release.folder for release in FAMILIES[name].releases)
+        if made_for and told and name not in made_for:
             raise WeightsError(f"{file} was made for models of {' or '.join(made_for)}, and not of {name}")
 
 

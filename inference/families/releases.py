@@ -42,7 +42,7 @@ class Release:
     by_name: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """What else it says where this is a part of the file's name, which is all that tells some models from others."""
     remarks: tuple[str, ...] = ()
-    """What stands there as comments, for what nothing tells."""
+    """What stands there as comments, for what nothing tells, the file's name included."""
 
     @property
     def folder(self) -> Path | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from inference.families.latents import Latents
 from inference.families.record import Control, Denoiser, Family, as_control_image
+from inference.families.releases import WHOLE, Release, Shapes
 from inference.families.samplers import FLOW, shifted
 from inference.families.words import Words, in_a_list
 
@@ -32,6 +33,20 @@ def _spacing(config: Mapping[str, Any], steps: int, height: int, width: int) -> 
     return {**shifted(config, steps, height, width), "sigmas": get_default_z_image_sigmas(steps)}
 
 
+TURBO = {"steps": 8, "max_steps": 20, "guidance": 1, "max_guidance": 1, "negative": False}
+"""What its distilled one is painted with: no tensor tells it from the other."""
+
+
+def _told(shapes: Shapes) -> bool:
+    # By its makers' names, which Lumina 2 shares but for the layer of modulation. Omni looks at pictures besides.
+    return (
+        "x_embedder.weight" in shapes
+        and "cap_embedder.1.weight" in shapes
+        and "layers.0.adaLN_modulation.0.weight" in shapes
+        and "siglip_embedder.1.weight" not in shapes
+    )
+
+
 FAMILY = Family(
     name="zimage",
     pipeline="ZImagePipeline",
@@ -47,4 +62,31 @@ FAMILY = Family(
     spacing=_spacing,
     size_multiple=16,
     dtype="bfloat16",
+    releases=(
+        Release(
+            title="Z-Image",
+            config=None,
+            told=_told,
+            # Nothing in diffusers reads its language model from such a file: that comes from the base in any case.
+            parts={"transformer": (WHOLE, ""), "vae": ("first_stage_model.", "vae.")},
+            defaults={
+                "width": 1024,
+                "height": 1024,
+                "size_multiple": 16,
+                "min_size": 512,
+                "max_size": 2048,
+                "max_pixels": 2359296,
+                "steps": 40,
+                "guidance": 5,
+                "max_guidance": 15,
+                "sampler": "FlowMatch Euler",
+                "decoder": "taef1",
+            },
+            by_name={"turbo": TURBO},
+            remarks=(
+                "Made of Turbo, which is painted in 8 steps, it needs steps = 8, max_steps = 20, guidance = 1,"
+                " max_guidance = 1 and negative = false.",
+            ),
+        ),
+    ),
 )

@@ -74,6 +74,8 @@ def add(place: Path, *further: str) -> int:
         ("sd35", "sd3", "a Stable Diffusion 3.5 Large model in float32"),
         ("flux", "flux", "a FLUX.1 dev model in float32"),
         ("inpainting", "sd1", "a Stable Diffusion 1 model in float32"),
+        ("chroma", "chroma", "a Chroma model in float32"),
+        ("zimage", "zimage", "a Z-Image model in float32"),
     ],
 )
 def test_what_is_added_is_told_and_paints(
@@ -88,11 +90,12 @@ def test_what_is_added_is_told_and_paints(
 ) -> None:
     tiny_files.tiny_flux(monkeypatch)
     config = files / f"{name}-config"
-    if name == "flux":
+    if name in ("flux", "chroma", "zimage"):
         # Whoever has such a file has its tokenizer from a model of the catalogue.
-        (toml.parent / "base").symlink_to(files / "flux")
+        (toml.parent / "base").symlink_to(files / name)
         assert add(toml.parent / "base") == 0
-        assert add(files / f"{name}.safetensors", "--config", str(config), "--name", "new") == 0
+        sizes = ("--config", str(config)) if name == "flux" else ()
+        assert add(files / f"{name}.safetensors", *sizes, "--name", "new") == 0
         assert entry_of(toml, "models", "new")["base"] == "base"
     else:
         assert add(files / f"{name}.safetensors", "--config", str(config), "--name", "new") == 0
@@ -112,6 +115,17 @@ def test_what_is_added_is_told_and_paints(
     if name == "inpainting":
         asked = ask_for(model="new", sampler=entry.sampler, image=OLD_INPUT, mask=mask_of(BOX))
     assert paint_from(FILES, Store(catalog=known, device=cpu), asked)[1].pictures
+
+
+def test_only_its_name_tells_a_turbo_and_where_it_does_not_the_entry_says_so(files: Path, toml: Path) -> None:
+    (toml.parent / "base").symlink_to(files / "zimage")
+    assert add(toml.parent / "base") == 0
+    for name, steps, said in (("z_image_turbo_bf16", 8, 0), ("zany", 40, 1)):
+        shutil.copy(files / "zimage.safetensors", toml.parent / f"{name}.safetensors")
+        before = toml.read_text()
+        assert add(toml.parent / f"{name}.safetensors") == 0
+        assert toml.read_text().removeprefix(before).count("# Made of Turbo") == said
+        assert entry_of(toml, "models", name)["steps"] == steps
 
 
 def test_a_lora_goes_with_the_models_that_it_fits(

@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from transformers import CLIPTokenizer
 
 from inference import families
-from inference.catalog import reading, weights
+from inference.catalog import reading, telling, weights
 from inference.catalog.reading import Catalog
 from inference.device import Device
 from inference.errors import WeightsError
@@ -41,13 +41,17 @@ FAMILIES = {
     "flux": "flux",
     "inpainting": "sd1",
     "inpainting-xl": "sdxl",
+    "chroma": "chroma",
+    "zimage": "zimage",
 }
-FURTHER = {"sd35": 'base = "folder"', "flux": 'base = "folder"'}
-"""What the files of families lack that read words with T5: its tokenizer."""
+BASED = ("chroma", "zimage")
+"""Whose configurations come from a model that is a folder."""
+FURTHER = dict.fromkeys(("sd35", "flux", *BASED), 'base = "folder"')
+"""What the files of families lack that read words with others than CLIP: their tokenizers."""
 
 
 def entry(table: str, name: str, path: str, *lines: str) -> str:
-    flow = FAMILIES[name] in ("sd3", "flux")
+    flow = FAMILIES[name] in ("sd3", "flux", *BASED)
     own = ['sampler = "FlowMatch Euler"', "size_multiple = 16"] if flow else ['sampler = "DDIM"']
     own += ["negative = false"] * (name == "flux")
     fields = [
@@ -64,7 +68,8 @@ def catalogue(files: Path, tmp_path: Path) -> Callable[..., Catalog]:
     def written(name: str, *lines: str, file: Path | None = None, folder: str | None = None) -> Catalog:
         toml = tmp_path / "models.toml"
         path = files / f"{name}.safetensors" if file is None else file
-        told = (f'config = "{files / f"{name}-config"}"', *lines)
+        config = "" if name in BASED else f'config = "{files / f"{name}-config"}"'
+        told = (config, *lines)
         own = entry("folder", name, str(files / name) if folder is None else folder)
         toml.write_text('default = "folder"\n' + own + entry("file", name, str(path), *told))
         return reading.load(toml)
@@ -82,7 +87,7 @@ def pixels(finished: Finished) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(bytes_of(finished.pictures[0]))).convert("RGB"))
 
 
-@pytest.mark.parametrize("name", ["sd1", "sd2", "sdxl", "sd35", "flux"])
+@pytest.mark.parametrize("name", ["sd1", "sd2", "sdxl", "sd35", "flux", *BASED])
 def test_a_file_paints_what_its_folder_paints_and_its_recipe_names_its_bytes(
     name: str,
     files: Path,
@@ -95,8 +100,7 @@ def test_a_file_paints_what_its_folder_paints_and_its_recipe_names_its_bytes(
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    if name == "flux":
-        tiny_files.tiny_flux(monkeypatch)
+    tiny_files.tiny_flux(monkeypatch)
     known = catalogue(name, FURTHER.get(name, ""))
     folder, file, again = (paint(known, cpu, model) for model in ("folder", "file", "file"))
     assert np.array_equal(pixels(file), pixels(folder))
@@ -251,6 +255,58 @@ def test_a_release_without_configurations_of_its_own_has_those_of_its_base(
     assert np.array_equal(pixels(paint(known, cpu, "file")), pixels(paint(known, cpu, "folder")))
 
 
+@pytest.mark.parametrize(("name", "title"), [("chroma", "Chroma"), ("zimage", "Z-Image")])
+def test_a_denoiser_alone_has_all_else_from_its_base(
+    name: str,
+    title: str,
+    files: Path,
+    catalogue: Callable[..., Catalog],
+    cpu: Device,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tiny_files.tiny_flux(monkeypatch)
+    start = "model.diffusion_model."
+    tensors = load_file(files / f"{name}.safetensors")
+    own = {key.removeprefix(start): tensor for key, tensor in tensors.items() if key.startswith(start)}
+    alone = tiny_files.write(tmp_path / "alone.safetensors", own)
+    with pytest.raises(WeightsError, match=f"is a {title} model, whose configurations do not come with Easel"):
+        weights.locate(catalogue(name, file=alone), "model", "file")
+    known = catalogue(name, 'base = "folder"', file=alone)
+    assert weights.assemble(known, "file", alone).elsewhere.keys() == {"vae", "text_encoder"}
+    assert np.array_equal(pixels(paint(known, cpu, "file")), pixels(paint(known, cpu, "folder")))
+    changed = {key: tensor * 1.5 for key, tensor in own.items()}
+    other = catalogue(name, 'base = "folder"', file=tiny_files.write(tmp_path / "other.safetensors", changed))
+    assert not np.array_equal(pixels(paint(other, cpu, "file")), pixels(paint(other, cpu, "folder")))
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("chroma", {"img_in.weight": (32, 3)}),
+        ("zimage", {"siglip_embedder.1.weight": (32, 8)}),
+        ("zimage", {"layers.0.adaLN_modulation.0.weight": None, "layers.0.adaLN_modulation.1.weight": (8, 8)}),
+    ],
+)
+def test_relatives_that_no_family_here_paints_are_told(
+    name: str, changes: dict[str, tuple[int, ...] | None], files: Path, tmp_path: Path
+) -> None:
+    tensors = load_file(files / f"{name}.safetensors")
+    for key, shape in changes.items():
+        tensors.pop(f"model.diffusion_model.{key}", None)
+        if shape is not None:
+            tensors[f"model.diffusion_model.{key}"] = torch.ones(shape)
+    file = tiny_files.write(tmp_path / "relative.safetensors", tensors)
+    with pytest.raises(WeightsError, match="is a model of a family that is not here"):
+        telling.checkpoint(file)
+
+
+def test_a_denoiser_of_z_image_in_the_layout_of_diffusers_is_told(files: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.safetensors").symlink_to(files / "zimage" / "transformer" / "diffusion_pytorch_model.safetensors")
+    with pytest.raises(WeightsError, match="is a denoiser in the layout of diffusers: it belongs into a folder"):
+        telling.checkpoint(tmp_path / "a.safetensors")
+
+
 def test_stable_diffusion_3_does_without_t5_where_nobody_has_its_tokenizer_and_says_so(
     files: Path, catalogue: Callable[..., Catalog], cpu: Device, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -311,6 +367,8 @@ def test_a_file_of_another_family_or_of_no_model_or_in_4_bits_is_told(
     for file, said in (
         (files / "sdxl.safetensors", "is a Stable Diffusion XL model: write family = 'sdxl', not 'sd1'"),
         (files / "flux.safetensors", "is a FLUX.1 dev model: write family = 'flux', not 'sd1'"),
+        (files / "chroma.safetensors", "is a Chroma model: write family = 'chroma', not 'sd1'"),
+        (files / "zimage.safetensors", "is a Z-Image model: write family = 'zimage', not 'sd1'"),
         (lora, "is a LoRA, and no picture model of one file"),
         (packed, "is a Stable Diffusion 1 model with weights in U8, which are not read here"),
     ):

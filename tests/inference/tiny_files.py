@@ -27,7 +27,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 
 from inference.families.releases import CONFIGS
 from inference.models import checkpoints
-from tests.inference import tiny
+from tests.inference import tiny, tiny_families
 
 Tensors = dict[str, torch.Tensor]
 
@@ -35,7 +35,7 @@ LARGER = 48
 """Width of the second text encoder: they are told apart by it."""
 T5_WIDTH = 96
 FLUX_WIDTH = 32
-"""Of the tiny FLUX. diffusers' converter knows no other than the real one (`tiny_flux`)."""
+"""Of the tiny FLUX and Chroma. diffusers' converters know no other than the real one (`tiny_flux`)."""
 
 
 def unet(module: Any) -> Tensors:
@@ -187,22 +187,66 @@ def sd3(module: Any) -> Tensors:
 
 def flux(module: Any) -> Tensors:
     """A transformer by the names of Black Forest Labs."""
-    held, named = module.state_dict(), {}
+    held, named = module.state_dict(), _blocks_of_flux(module)
     whole = {
         "time_text_embed.timestep_embedder.linear_1": "time_in.in_layer",
         "time_text_embed.timestep_embedder.linear_2": "time_in.out_layer",
         "time_text_embed.text_embedder.linear_1": "vector_in.in_layer",
         "time_text_embed.text_embedder.linear_2": "vector_in.out_layer",
-        "context_embedder": "txt_in",
-        "x_embedder": "img_in",
-        "proj_out": "final_layer.linear",
     }
     if module.config.guidance_embeds:
         whole["time_text_embed.guidance_embedder.linear_1"] = "guidance_in.in_layer"
         whole["time_text_embed.guidance_embedder.linear_2"] = "guidance_in.out_layer"
+    for end in ("weight", "bias"):
+        named |= {f"{its}.{end}": held[f"{own}.{end}"] for own, its in whole.items()}
+        named[f"final_layer.adaLN_modulation.1.{end}"] = _swapped(held[f"norm_out.linear.{end}"])
+        for number in range(module.config.num_layers):
+            for own, its in (("norm1", "img_mod"), ("norm1_context", "txt_mod")):
+                name = f"transformer_blocks.{number}.{own}.linear.{end}"
+                named[f"double_blocks.{number}.{its}.lin.{end}"] = held[name]
+        for number in range(module.config.num_single_layers):
+            name = f"single_transformer_blocks.{number}.norm.linear.{end}"
+            named[f"single_blocks.{number}.modulation.lin.{end}"] = held[name]
+    return named
+
+
+def chroma(module: Any) -> Tensors:
+    """A transformer by the names of Lodestone Rock, which are those of FLUX.1 but for what modulates."""
+    named = _blocks_of_flux(module)
+    inner = {"linear_1": "in_layer", "linear_2": "out_layer"}
+    for name, tensor in module.state_dict().items():
+        if name.startswith("distilled_guidance_layer."):
+            for own, its in inner.items():
+                name = name.replace(f".{own}.", f".{its}.")
+            if ".norms." in name:
+                name = name.replace(".weight", ".scale")
+            named[name] = tensor
+    return named
+
+
+def z_image(module: Any) -> Tensors:
+    """A transformer by the names of Z-Image's own code, with keys, queries and values in one."""
+    held = module.state_dict()
+    renamed = {"norm_q": "q_norm", "norm_k": "k_norm", "to_out.0": "out"}
+    # Of a layer that no picture is painted with.
+    named = {"norm_final.weight": torch.ones(module.config.dim)}
+    for name, tensor in held.items():
+        name = name.replace("all_x_embedder.2-1.", "x_embedder.").replace("all_final_layer.2-1.", "final_layer.")
+        for own, its in renamed.items():
+            name = name.replace(f".attention.{own}.", f".attention.{its}.")
+        if ".to_q." in name:
+            tensor = torch.cat([held[name.replace("to_q", f"to_{part}")] for part in "qkv"])
+            name = name.replace("to_q", "qkv")
+        if ".to_k." not in name and ".to_v." not in name:
+            named[name] = tensor
+    return named
+
+
+def _blocks_of_flux(module: Any) -> Tensors:
+    """What FLUX.1 and Chroma have alike."""
+    held, named = module.state_dict(), {}
+    whole = {"context_embedder": "txt_in", "x_embedder": "img_in", "proj_out": "final_layer.linear"}
     double = {
-        "norm1.linear": "img_mod.lin",
-        "norm1_context.linear": "txt_mod.lin",
         "ff.net.0.proj": "img_mlp.0",
         "ff.net.2": "img_mlp.2",
         "ff_context.net.0.proj": "txt_mlp.0",
@@ -212,7 +256,6 @@ def flux(module: Any) -> Tensors:
     }
     for end in ("weight", "bias"):
         named |= {f"{its}.{end}": held[f"{own}.{end}"] for own, its in whole.items()}
-        named[f"final_layer.adaLN_modulation.1.{end}"] = _swapped(held[f"norm_out.linear.{end}"])
         for number in range(module.config.num_layers):
             block, place = f"transformer_blocks.{number}.", f"double_blocks.{number}."
             named |= {f"{place}{its}.{end}": held[f"{block}{own}.{end}"] for own, its in double.items()}
@@ -220,7 +263,6 @@ def flux(module: Any) -> Tensors:
             named[f"{place}txt_attn.qkv.{end}"] = torch.cat([held[f"{block}attn.add_{q}_proj.{end}"] for q in "qkv"])
         for number in range(module.config.num_single_layers):
             block, place = f"single_transformer_blocks.{number}.", f"single_blocks.{number}."
-            named[f"{place}modulation.lin.{end}"] = held[f"{block}norm.linear.{end}"]
             named[f"{place}linear2.{end}"] = held[f"{block}proj_out.{end}"]
             parts = [held[f"{block}attn.to_{q}.{end}"] for q in "qkv"]
             named[f"{place}linear1.{end}"] = torch.cat([*parts, held[f"{block}proj_mlp.{end}"]])
@@ -359,6 +401,12 @@ def _flux() -> FluxPipeline:
     )
 
 
+def _of_flux(make: Callable[[Mapping[str, Any]], Any]) -> Any:
+    """A pipeline of which some parts are those of FLUX.1."""
+    made: Any = tiny.MAKERS["flux-dev"]()
+    return make(made.components)
+
+
 Parts = Mapping[str, tuple[str, Callable[[Any], Tensors]]]
 
 SD1: Parts = {
@@ -397,6 +445,22 @@ MAKERS: Mapping[str, tuple[Callable[[], Any], Parts]] = {
     ),
     "inpainting": (lambda: _sd1(channels=9), SD1),
     "inpainting-xl": (lambda: _sdxl(channels=9), SDXL),
+    "chroma": (
+        lambda: _of_flux(tiny_families.chroma_hd),
+        {
+            "transformer": ("model.diffusion_model.", chroma),
+            "vae": ("vae.", vae),
+            "text_encoder": ("text_encoders.t5xxl.transformer.", lambda module: dict(module.state_dict())),
+        },
+    ),
+    "zimage": (
+        lambda: _of_flux(tiny_families.z_image),
+        {
+            "transformer": ("model.diffusion_model.", z_image),
+            "vae": ("vae.", vae),
+            "text_encoder": ("text_encoders.qwen3_4b.transformer.model.", lambda module: dict(module.state_dict())),
+        },
+    ),
 }
 """By their names: what makes the pipeline, and what each of its networks is called in a file."""
 
@@ -442,8 +506,11 @@ def _configurations(folder: Path, place: Path) -> None:
 
 
 def tiny_flux(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let diffusers' converter of FLUX.1 read tiny ones: the width is written into its code as a number."""
-    function = converters.convert_flux_transformer_checkpoint_to_diffusers
-    constants = tuple(FLUX_WIDTH if constant == 3072 else constant for constant in function.__code__.co_consts)
-    assert constants != function.__code__.co_consts
-    monkeypatch.setattr(function, "__code__", function.__code__.replace(co_consts=constants))
+    """Let diffusers' converters of FLUX.1 and Chroma read tiny ones: the width is a number in their code."""
+    for function in (
+        converters.convert_flux_transformer_checkpoint_to_diffusers,
+        converters.convert_chroma_transformer_checkpoint_to_diffusers,
+    ):
+        constants = tuple(FLUX_WIDTH if constant == 3072 else constant for constant in function.__code__.co_consts)
+        assert constants != function.__code__.co_consts
+        monkeypatch.setattr(function, "__code__", function.__code__.replace(co_consts=constants))
