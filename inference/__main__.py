@@ -117,6 +117,11 @@ def _add(toml: Path, known: reading.Catalog, place: Path, name: str | None, conf
 
         pickled = converting.shapes(place)
     found = looking.look(place, known, pickled, config)
+    if found.kind == "embedding":
+        # It is small, and which tensors are one is known to what reads it.
+        from inference.models import vectors
+
+        vectors.read(found.place, found.title)
     called = adding.add(toml, found, name)
     print(f"{found.place} is {found.words}: it is [{found.kind}s.{called}] in {toml} now")
     return 0

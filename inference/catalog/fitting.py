@@ -28,7 +28,7 @@ def of_lora(shapes: Shapes, catalog: Catalog) -> list[str]:
 
 def of_embedding(shapes: Shapes, catalog: Catalog) -> list[str]:
     """The models whose text encoders are as wide as these vectors, one for each."""
-    widths = {shape[-1] for shape in shapes.values()}
+    widths = sorted(shape[-1] for shape in shapes.values())
     return [
         name
         for name, entry in catalog.models.items()
@@ -56,10 +56,10 @@ def _denoisers(name: str, catalog: Catalog) -> Iterable[dict[str, Any]]:
         yield layouts.json_object(folder / component / "config.json")
 
 
-def _encoder_widths(name: str, catalog: Catalog) -> Iterable[set[Any]]:
+def _encoder_widths(name: str, catalog: Catalog) -> Iterable[list[int]]:
     for folder in _configurations(name, catalog):
         configs = folder.glob("text_encoder*/config.json")
-        yield {layouts.json_object(config).get("hidden_size") for config in configs}
+        yield sorted(layouts.json_object(config).get("hidden_size", 0) for config in configs)
 
 
 def _configurations(name: str, catalog: Catalog) -> Iterable[Path]:

@@ -15,7 +15,7 @@ from typing import Any
 from inference.catalog import assembly, fitting, headers, layouts, telling, weights
 from inference.catalog.entries import ModelEntry
 from inference.catalog.fields import DETECTOR_FILES, Kind
-from inference.catalog.reading import KINDS, Catalog
+from inference.catalog.reading import Catalog
 from inference.errors import WeightsError
 from inference.families import FAMILIES
 from inference.families.record import Family
@@ -78,7 +78,7 @@ def _file(file: Path, catalog: Catalog, pickled: Shapes | None, config: Path | N
             return _model_file(file, catalog, config)
         case "lora":
             return _lora(file, catalog)
-        case "embedding" if "embedding" in KINDS:
+        case "embedding":
             return _embedding(file, headers.tensors(file), catalog)
         case "upscaler":
             return _upscaler(file, headers.tensors(file))
@@ -206,10 +206,9 @@ def _lora(file: Path, catalog: Catalog) -> Look:
 
 
 def _embedding(file: Path, shapes: Shapes, catalog: Catalog) -> Look:
-    kind: Any = "embedding"
     words = "a textual inversion embedding"
     fields = {"models": _some(fitting.of_embedding(shapes, catalog), file, words)}
-    return Look(kind=kind, words=words, place=file, title=_title(file), fields=fields)
+    return Look(kind="embedding", words=words, place=file, title=_title(file), fields=fields)
 
 
 def _control(folder: Path, called: str, config: Mapping[str, Any], catalog: Catalog) -> Look:

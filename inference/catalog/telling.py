@@ -65,7 +65,7 @@ def _beginning(*starts: str) -> Test:
 def is_embedding(shapes: Shapes) -> bool:
     """Whether these are the few vectors of a textual inversion."""
     return 0 < len(shapes) <= 4 and all(
-        len(shape) <= 2 and (name in ("emb_params", "clip_l", "clip_g", "t5xxl", "*") or name.startswith("<"))
+        1 <= len(shape) <= 2 and (name in ("emb_params", "clip_l", "clip_g", "t5xxl", "*") or name.startswith("<"))
         for name, shape in shapes.items()
     )
 

@@ -23,6 +23,7 @@ from inference.families.releases import CONFIGS
 from inference.models.store import Store
 from tests.inference import broken, tiny_files
 from tests.inference.conftest import ask_for, paint_from
+from tests.inference.folders import bytes_of
 from tests.inference.test_edit import BOX, FILES, OLD_INPUT, mask_of
 
 FIRST = """\
@@ -228,15 +229,57 @@ def write_gguf(folder: Path) -> Path:
     return folder / "a.safetensors"
 
 
-@pytest.mark.skipif("embedding" not in reading.KINDS, reason="the catalogue has none")
-def test_an_embedding_goes_with_the_models_whose_words_are_as_wide(toml: Path) -> None:
+def test_an_embedding_goes_with_the_models_whose_words_are_as_wide_and_paints(
+    models_toml: Path, toml: Path, cpu: Device
+) -> None:
+    (toml.parent / "xl").symlink_to(models_toml.parent / "sdxl")
+    assert add(toml.parent / "xl") == 0
+    widths = [json.loads((toml.parent / f"{place}/config.json").read_text())["hidden_size"] for place in ENCODERS]
     tiny_files.write(toml.parent / "calm.safetensors", {"emb_params": torch.ones(2, 32)})
     torch.save({"string_to_token": {"*": 265}, "string_to_param": {"*": torch.ones(2, 32)}}, toml.parent / "old.pt")
     for file in ("calm.safetensors", "old.pt"):
         assert add(toml.parent / file) == 0
         assert entry_of(toml, "embeddings", file.partition(".")[0])["models"] == ["first"]
-    tiny_files.write(toml.parent / "wide.safetensors", {"emb_params": torch.ones(2, 768)})
-    assert add(toml.parent / "wide.safetensors") == 2
+    both = {name: torch.ones(1, width) for name, width in zip(("clip_l", "clip_g"), widths, strict=True)}
+    tiny_files.write(toml.parent / "both.safetensors", both)
+    assert add(toml.parent / "both.safetensors") == 0
+    assert entry_of(toml, "embeddings", "both")["models"] == ["xl"]
+    store = Store(catalog=reading.load(toml), device=cpu)
+    plain, named = (
+        paint_from({}, store, ask_for(model="first", prompt=prompt))[1] for prompt in ("a house", "a house, calm")
+    )
+    assert bytes_of(plain.pictures[0]) != bytes_of(named.pictures[0])
+    assert [used["name"] for used in named.recipe["embeddings"]] == ["calm"]
+
+
+ENCODERS = ("xl/text_encoder", "xl/text_encoder_2")
+
+
+@pytest.mark.parametrize(
+    ("tensors", "said"),
+    [
+        ({"emb_params": torch.ones(2, 768)}, "for none of the models in models.toml"),
+        ({"emb_params": torch.ones(())}, "is nothing that is known here"),
+        ({"emb_params": torch.ones(0, 32)}, "its tensors are no vectors"),
+        ({"emb_params": torch.ones(257, 32)}, "its tensors are no vectors"),
+        ({"emb_params": torch.full((1, 32), torch.nan)}, "it holds what is no number"),
+        ({"<a>": torch.ones(1, 32), "<b>": torch.ones(1, 32)}, "for none of the models in models.toml"),
+        ({"clip_g": torch.ones(1, 32)}, "it has clip_g alone"),
+    ],
+)
+@pytest.mark.parametrize("end", [".safetensors", ".pt"])
+def test_an_embedding_that_cannot_be_read_is_not_written(
+    tensors: dict[str, torch.Tensor], said: str, end: str, toml: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = toml.parent / f"a{end}"
+    if end == ".pt":
+        torch.save(tensors, file)
+    else:
+        tiny_files.write(file, tensors)
+    assert add(file) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert said in line
+    assert toml.read_text() == FIRST
 
 
 @pytest.mark.parametrize(
