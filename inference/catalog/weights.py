@@ -113,8 +113,7 @@ def _check_family(file: Path, families: Iterable[str]) -> None:
     made_for = [family.name for family in FAMILIES.values() if _made_for(family, shapes)]
     for name in families:
         # Where no configuration of a family comes with Easel, nothing tells a LoRA.
-        told = any(release.folder for release in FAMILIES[name].releases)
-        if made_for and told and name not in made_for:
+        if made_for and name not in made_for and any(release.folder for release in FAMILIES[name].releases):
             raise WeightsError(f"{file} was made for models of {' or '.join(made_for)}, and not of {name}")
 
 

@@ -244,6 +244,14 @@ def test_one_that_was_made_for_another_family_is_broken_at_the_start(
         assert weights.available(catalog, "lora") == ()
 
 
+def test_what_was_made_for_chroma_looks_as_for_flux_and_goes_with_it(own: Store, folder: Path, known: Catalog) -> None:
+    stem = "lora_unet_double_blocks_0_img_attn_proj"
+    save_file({f"{stem}.lora_down.weight": torch.ones(2, 3072)}, folder / "other.safetensors")
+    entry = LoraEntry(title="Other", path=str(folder / "other.safetensors"), models=("chroma-hd",))
+    catalog = replace(known, loras={"other": entry})
+    assert weights.locate(catalog, "lora", "other") is not None
+
+
 def test_the_engine_says_so_and_goes_on(own: Store, folder: Path) -> None:
     shutil.copy(own.catalog.folder / "words.safetensors", folder / "odd.safetensors")
     serving = Serving(own.catalog, own)
