@@ -128,6 +128,8 @@ def of_file(
             " catalogue of its kind that is a folder"
         )
     components = layouts.components(config)
+    if config != told.release.folder and (others := _of_others(config, family)) is not None:
+        raise WeightsError(f"{file} is a {title} model, and {config} is of a {others[0]}: name one of its own kind")
     whole = {component for component in components if layouts.has_tokenizer(config / component)}
     wanted = components.keys() - told.parts.keys() - whole - {"scheduler"}
     built_in = {component for component in wanted if components[component][1] in BUILT_IN_TOKENIZERS}
@@ -159,11 +161,19 @@ def of_file(
 
 def _check_class(folder: Path, entry: ModelEntry) -> None:
     """Raise WeightsError where the folder's own pipeline is that of other families."""
-    called = layouts.json_object(folder / layouts.INDEX).get("_class_name")
-    owners = [family for family in FAMILIES.values() if called in (family.pipeline, family.inpaint)]
-    if owners and FAMILIES[entry.family] not in owners:
-        names = " or ".join(repr(family.name) for family in owners)
+    if (others := _of_others(folder, FAMILIES[entry.family])) is not None:
+        called, names = others
         raise WeightsError(f"{folder} is of a {called}: write family = {names}, not {entry.family!r}")
+
+
+def _of_others(folder: Path, family: Family) -> tuple[str, str] | None:
+    """What the pipeline in a folder is called, and the families that have it; None where this is one of them, or none
+    is."""
+    called = layouts.json_object(folder / layouts.INDEX).get("_class_name")
+    owners = [other for other in FAMILIES.values() if called in (other.pipeline, other.inpaint)]
+    if not owners or family in owners:
+        return None
+    return str(called), " or ".join(repr(owner.name) for owner in owners)
 
 
 def _check_named(place: Path, elsewhere: Mapping[str, Path], components: Components) -> None:

@@ -280,6 +280,16 @@ def test_a_denoiser_alone_has_all_else_from_its_base(
     assert not np.array_equal(pixels(paint(other, cpu, "file")), pixels(paint(other, cpu, "folder")))
 
 
+@pytest.mark.parametrize("lines", ['base = "folder"', 'config = "flux-config"'])
+def test_configurations_of_another_kind_are_refused(lines: str, files: Path, tmp_path: Path) -> None:
+    (tmp_path / "flux-config").symlink_to(files / "flux-config")
+    toml = tmp_path / "models.toml"
+    other = entry("folder", "flux", str(files / "flux"))
+    toml.write_text(f'default = "folder"\n{other}' + entry("file", "chroma", str(files / "chroma.safetensors"), lines))
+    with pytest.raises(WeightsError, match="is a Chroma model, and .* is of a FluxPipeline: name one of its own kind"):
+        weights.locate(reading.load(toml), "model", "file")
+
+
 @pytest.mark.parametrize(
     ("name", "changes"),
     [
