@@ -241,7 +241,9 @@ class Pass:
         def after(_: Any, step: int, __: Any, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
             estimated = estimate.latents()
             taken = taken_before + step + 1
-            after_step(taken, None if estimated is None else self._unpacked(estimated, noises))
+            # Whatever else runs there is by itself.
+            with neighbours.sharing(1):
+                after_step(taken, None if estimated is None else self._unpacked(estimated, noises))
             changed = segment.words.change(taken)
             if keep_unmasked is not None:
                 latents = keep_unmasked(segment.begin + step + 1, self._unpacked(tensors["latents"], noises))
