@@ -15,7 +15,7 @@ from PIL import Image
 from sandbox.client.member import Member, text_of
 from sandbox.server import Sandbox
 from starter.render import render
-from tests.e2e.asking import BOATS, has_button, painted, picture, png
+from tests.e2e.asking import BOATS, has_button, painted, picture, png, said
 from tests.e2e.conftest import ROOT, Studio
 from tests.inference import tiny_files
 from tests.inference.peer import environment
@@ -71,7 +71,8 @@ async def test_a_model_that_only_edits_is_offered_for_that_alone_and_keeps_what_
     mask.paste(255, (40, 40, 120, 120))
     uploads = {"image": ("boats.png", png(OLD)), "mask": ("mask.png", png(mask))}
     reply = await ada.command("edit", {"prompt": "a red mushroom", "model": "mender", "seed": "5"}, files=uploads)
-    _, [edited] = await painted(ada, reply)
+    shown, _ = await said(ada, reply)
+    _, [edited] = await painted(ada, await ada.click(shown, "Go"))
     changed = (np.asarray(picture(edited).convert("RGB")) != np.asarray(OLD)).any(2)
     inside = np.zeros_like(changed)
     inside[40:120, 40:120] = True

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from sandbox.client.member import Member, text_of
+from sandbox.client.member import Member, Reply, text_of
 from sandbox.server import Sandbox
 from starter.render import render
 from tests.e2e.asking import BOATS, QUICK, finished, number, painted, png, said
@@ -39,13 +39,20 @@ def attempts(studio: Studio, *jobs: int) -> list[int]:
     return [found[job] for job in jobs]
 
 
+async def painting(*asked: tuple[Member, str]) -> list[tuple[Member, Reply]]:
+    """The replies to commands, each given when the one before it is being painted, so that no pass takes two."""
+    replies = []
+    for member, command in asked:
+        replies.append((member, await member.command(command)))
+        await member.wait_for(replies[-1][1].message, lambda message: "▰" in text_of(message))
+    return replies
+
+
 async def test_two_members_pictures_are_painted_at_once_and_a_question_is_answered_meanwhile(
     studio: Studio, ada: Member, grace: Member, linus: Member
 ) -> None:
-    first = await ada.command(f"/imagine prompt:a red house {LONG} seed:7")
-    second = await grace.command(f"/imagine prompt:a red house {LONG} seed:7")
-    for member, reply in ((ada, first), (grace, second)):
-        await member.wait_for(reply.message, lambda message: "▰" in text_of(message))
+    asked = f"/imagine prompt:a red house {LONG} seed:7"
+    (_, first), (_, second) = await painting((ada, asked), (grace, asked))
     upload = ("boats.png", png(render(BOATS, 256)))
     _, answer = await said(linus, await linus.command("classify", {"labels": "house, boat"}, files={"image": upload}))
     assert answer.startswith("**boat**")
@@ -61,12 +68,8 @@ async def test_engine_that_is_killed_in_the_middle_of_a_picture_costs_nobody_els
     _, [expected] = await painted(ada, await ada.command(f"/imagine prompt:a green tree {QUICK} seed:3"))
     before = studio.engines()
     assert len(before) == 2
-    replies = [
-        (ada, await ada.command(f"/imagine prompt:a green tree {LONG} seed:3")),
-        (grace, await grace.command(f"/imagine prompt:a green tree {LONG} seed:3")),
-    ]
-    for member, reply in replies:
-        await member.wait_for(reply.message, lambda message: "▰" in text_of(message))
+    asked = f"/imagine prompt:a green tree {LONG} seed:3"
+    replies = await painting((ada, asked), (grace, asked))
     os.kill(before[0], signal.SIGKILL)
     results = [await painted(member, reply) for member, reply in replies]
     assert results[0][1] == results[1][1]
@@ -78,13 +81,8 @@ async def test_engine_that_is_killed_in_the_middle_of_a_picture_costs_nobody_els
 
 
 async def test_cancel_finds_the_engine_that_paints(studio: Studio, ada: Member, grace: Member) -> None:
-    replies = [
-        (ada, await ada.command(f"/imagine prompt:a fish {LONG} seed:1")),
-        (grace, await grace.command(f"/imagine prompt:a fish {LONG} seed:1")),
-    ]
-    for member, reply in replies:
-        await member.wait_for(reply.message, lambda message: "▰" in text_of(message))
-    (_, cancelled), (_, other) = replies
+    asked = f"/imagine prompt:a fish {LONG} seed:1"
+    (_, cancelled), (_, other) = await painting((ada, asked), (grace, asked))
     await ada.click(cancelled.message, "Cancel", until="acknowledged")
     assert "Cancelled." in text_of(await finished(ada, cancelled))
     assert len((await painted(grace, other))[1]) == 4

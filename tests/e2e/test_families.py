@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from sandbox.client.member import Member, text_of
 from sandbox.server import Sandbox
-from tests.e2e.asking import painted, picture, png
+from tests.e2e.asking import painted, picture, png, said
 from tests.e2e.conftest import Studio
 from tests.inference import tiny, tiny_families
 
@@ -63,7 +63,8 @@ async def test_fill_fills_what_is_marked_and_leaves_every_other_pixel(ada: Membe
     ImageDraw.Draw(mask).rectangle((0, 0, 31, 31), fill=255)
     files = {"image": ("old.png", png(OLD)), "mask": ("mask.png", png(mask))}
     asked = {"prompt": "a red house", "model": "flux-fill-dev", "seed": "5"}
-    _, [edited] = await painted(ada, await ada.command("edit", asked, files=files))
+    shown, _ = await said(ada, await ada.command("edit", asked, files=files))
+    _, [edited] = await painted(ada, await ada.click(shown, "Go"))
     new, old = (np.asarray(each.convert("RGB")) for each in (picture(edited), OLD))
     assert np.array_equal(new[:, 32:], old[:, 32:])
     assert (new[:, :28] != old[:, :28]).any(2).mean() > 0.9
@@ -74,13 +75,13 @@ async def test_fill_fills_what_is_marked_and_leaves_every_other_pixel(ada: Membe
 
 
 async def test_what_a_model_cannot_do_is_said_and_not_painted(ada: Member) -> None:
-    for options, said in (
+    for options, sentence in (
         ({"model": "flux-fill-dev"}, "Tiny FLUX Fill fills marked parts of pictures and paints nothing else"),
         ({"model": "z-image-turbo", "negative": "blue"}, "Tiny Z-Image Turbo takes no negative prompt"),
         ({"model": "z-image-turbo", "guidance": 4}, "Tiny Z-Image Turbo takes no guidance"),
     ):
         reply = await ada.command("imagine", {"prompt": "a red house", **options})
-        assert said in text_of(reply.message)
+        assert sentence in text_of(reply.message)
     offered = await ada.complete("imagine", "model", model="fill")
     assert not offered
     assert [choice["value"] for choice in await ada.complete("edit", "model", model="fill")] == ["flux-fill-dev"]

@@ -82,7 +82,9 @@ async def test_inside_a_mask_it_is_done_and_all_else_stays_bit_for_bit(ada: Memb
     mask = Image.new("L", OLD.size)
     mask.paste(255, (20, 20, 120, 100))
     inside = np.asarray(mask) > 0
-    _, [edited] = await painted(ada, await ada.command("edit", ASKED, files={**SHOWN, "mask": ("mask.png", png(mask))}))
+    shown, _ = await said(ada, await ada.command("edit", ASKED, files={**SHOWN, "mask": ("mask.png", png(mask))}))
+    message, [edited] = await painted(ada, await ada.click(shown, "Go"))
+    assert "looks at 3 pictures" in text_of(message)
     new = (np.asarray(picture(edited).convert("RGB")) != np.asarray(OLD)).any(2)
     assert not new[~inside].any()
     assert new[inside].mean() > 0.9
@@ -130,8 +132,8 @@ async def test_picture_of_a_job_is_changed_as_told(ada: Member) -> None:
 async def test_models_that_are_told_what_to_do_are_offered_as_such_and_others_refuse_in_words(ada: Member) -> None:
     offered = await ada.complete("edit", "model", model="qwen")
     assert [choice["name"] for choice in offered] == [
-        "Tiny qwen (qwen)",
         "edits by instruction · Tiny qwen-edit (qwen-edit)",
+        "Tiny qwen (qwen)",
     ]
     for_starter = {**ASKED, "model": "starter"}
     mask = Image.new("L", OLD.size, 255)

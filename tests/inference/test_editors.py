@@ -19,7 +19,8 @@ from inference.catalog.reading import Catalog
 from inference.device import Device
 from inference.errors import WeightsError
 from inference.models.store import Store
-from inference.painting import inpainting, noise, samplers, setups
+from inference.painting import inpainting, noise, samplers, setups, wording
+from inference.painting.passes import Pass, Slot
 from inference.protocol import Control, Imagine, Input, Mask, because, limits
 from tests.inference.conftest import ask_for, paint_from, with_model
 from tests.inference.folders import hashes
@@ -138,12 +139,10 @@ def test_it_paints_what_the_bare_pipeline_paints(known: Catalog, cpu: Device, fi
         generator=generator,
         output_type="latent",
     ).images
-    from inference.painting.passes import Pass, Slot
-
     setup = setups.load(request, store, lambda: None, lambda: None)
     taken = Pass([request], FILES, setup, lambda: None)
     taken._starts = {request.job: None}
-    latents = taken.denoise([Slot(request, 0)], lambda *_: None)
+    latents = taken.denoise([Slot(request, 0, wording.draw(request, 0, store.catalog))], lambda *_: None)
     assert torch.equal(latents, painted)
 
 
