@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psutil
@@ -106,15 +107,22 @@ class Studio:
         return bool(state["bot"]["online"] and state["commands"])
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Studio]:
+@asynccontextmanager
+async def running(data: Path, **environ: str) -> AsyncIterator[Studio]:
+    """A bot with this data folder and these settings, against a sandbox of its own."""
     async with Sandbox() as sandbox:
-        opened = Studio(sandbox, tmp_path_factory.mktemp("data"))
+        opened = Studio(sandbox, data, **environ)
         try:
             await opened.start()
             yield opened
         finally:
             await opened.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Studio]:
+    async with running(tmp_path_factory.mktemp("data")) as opened:
+        yield opened
 
 
 @pytest_asyncio.fixture(loop_scope="module")

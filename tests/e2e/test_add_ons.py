@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,9 +13,8 @@ from safetensors.torch import save_file
 
 from inference.protocol import draw_words
 from sandbox.client.member import Member, text_of
-from sandbox.server import Sandbox
 from tests.e2e.asking import is_private, painted, picture
-from tests.e2e.conftest import ROOT, Studio
+from tests.e2e.conftest import ROOT, Studio, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -106,15 +104,8 @@ def catalogue(folder: Path) -> Path:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Studio]:
     models = catalogue(tmp_path_factory.mktemp("models"))
-    os.environ["EASEL_MODELS"] = str(models)
-    async with Sandbox() as sandbox:
-        opened = Studio(sandbox, tmp_path_factory.mktemp("data"))
-        try:
-            await opened.start()
-            yield opened
-        finally:
-            del os.environ["EASEL_MODELS"]
-            await opened.close()
+    async with running(tmp_path_factory.mktemp("data"), EASEL_MODELS=str(models)) as opened:
+        yield opened
 
 
 async def ask(ada: Member, prompt: str, **options: object) -> tuple[str, list[str], list[bytes]]:

@@ -13,10 +13,9 @@ import pytest_asyncio
 from PIL import Image
 
 from sandbox.client.member import Member, text_of
-from sandbox.server import Sandbox
 from starter.render import render
 from tests.e2e.asking import BOATS, has_button, painted, picture, png, said
-from tests.e2e.conftest import ROOT, Studio
+from tests.e2e.conftest import ROOT, Studio, running
 from tests.inference import tiny_files
 from tests.inference.peer import environment
 
@@ -44,15 +43,8 @@ async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stud
     assert "is a Stable Diffusion 1 model in float32: it is [models.dreams]" in told
     add(toml, folder / "inpainting.safetensors", "mender", folder / "inpainting-config")
     toml.write_text(toml.read_text().replace('steps = 25\nguidance = 7\nsampler = "DPM++ 2M Karras"\nbatch = 4', QUICK))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EASEL_MODELS", str(toml))
-        async with Sandbox() as sandbox:
-            opened = Studio(sandbox, tmp_path_factory.mktemp("data"))
-            try:
-                await opened.start()
-                yield opened
-            finally:
-                await opened.close()
+    async with running(tmp_path_factory.mktemp("data"), EASEL_MODELS=str(toml)) as opened:
+        yield opened
 
 
 QUICK = 'steps = 2\nguidance = 7\nsampler = "DDIM"'

@@ -13,9 +13,8 @@ import pytest
 import pytest_asyncio
 
 from sandbox.client.member import Member, text_of
-from sandbox.server import Sandbox
 from tests.e2e.asking import QUICK, number, painted
-from tests.e2e.conftest import ROOT, Studio
+from tests.e2e.conftest import ROOT, Studio, running
 from tests.e2e.test_engines import LONG, attempts
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install -c constraints.txt '.[ray]'")
@@ -27,13 +26,8 @@ ENVIRON = {"EASEL_ENGINE": "ray:local", "EASEL_THREADS": "1"}
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Studio]:
-    async with Sandbox() as sandbox:
-        opened = Studio(sandbox, tmp_path_factory.mktemp("data"), **ENVIRON)
-        try:
-            await opened.start()
-            yield opened
-        finally:
-            await opened.close()
+    async with running(tmp_path_factory.mktemp("data"), **ENVIRON) as opened:
+        yield opened
 
 
 async def test_picture_is_painted_in_the_cluster_again_after_its_actor_was_killed(studio: Studio, ada: Member) -> None:

@@ -11,10 +11,9 @@ import pytest
 import pytest_asyncio
 
 from sandbox.client.member import Member, Reply, text_of
-from sandbox.server import Sandbox
 from starter.render import render
 from tests.e2e.asking import BOATS, QUICK, finished, number, painted, png, said
-from tests.e2e.conftest import Studio
+from tests.e2e.conftest import Studio, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -23,13 +22,8 @@ LONG = "steps:50 count:4"
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Studio]:
-    async with Sandbox() as sandbox:
-        opened = Studio(sandbox, tmp_path_factory.mktemp("data"), EASEL_DEVICE="cpu,cpu", EASEL_THREADS="1")
-        try:
-            await opened.start()
-            yield opened
-        finally:
-            await opened.close()
+    async with running(tmp_path_factory.mktemp("data"), EASEL_DEVICE="cpu,cpu", EASEL_THREADS="1") as opened:
+        yield opened
 
 
 def attempts(studio: Studio, *jobs: int) -> list[int]:

@@ -12,9 +12,8 @@ import torch
 from PIL import Image, ImageDraw
 
 from sandbox.client.member import Member, text_of
-from sandbox.server import Sandbox
 from tests.e2e.asking import painted, picture, png, said
-from tests.e2e.conftest import Studio
+from tests.e2e.conftest import Studio, running
 from tests.inference import tiny, tiny_families
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -36,15 +35,8 @@ async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stud
     union = tiny_families.ADD_ONS[tiny_families.ADD_ONS.index("[controls.union-flux]") :].partition("\n\n")[0]
     tables = [*(tiny_families.MODELS[name] for name in made if name in tiny_families.MODELS), table, union]
     (folder / "models.toml").write_text("\n".join(['default = "z-image-turbo"', *tables]))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EASEL_MODELS", str(folder / "models.toml"))
-        async with Sandbox() as sandbox:
-            opened = Studio(sandbox, folder / "data")
-            try:
-                await opened.start()
-                yield opened
-            finally:
-                await opened.close()
+    async with running(folder / "data", EASEL_MODELS=str(folder / "models.toml")) as opened:
+        yield opened
 
 
 @pytest.mark.parametrize("model", ["z-image-turbo", "z-image", "chroma-hd"])

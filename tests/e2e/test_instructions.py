@@ -14,10 +14,9 @@ from PIL import Image
 
 from inference.protocol import place
 from sandbox.client.member import Member, text_of
-from sandbox.server import Sandbox
 from starter.render import render
 from tests.e2e.asking import BOATS, gone, has_button, number, painted, picture, png, refusal, said
-from tests.e2e.conftest import ROOT, Studio
+from tests.e2e.conftest import ROOT, Studio, running
 from tests.inference import tiny, tiny_editors
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -40,15 +39,8 @@ async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stud
     tiny_editors.write_loras(folder, made)
     catalogue = (ROOT / "models.toml").read_text().replace('"starter/models', f'"{ROOT}/starter/models')
     (folder / "models.toml").write_text(catalogue + tiny_editors.CATALOG)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EASEL_MODELS", str(folder / "models.toml"))
-        async with Sandbox() as sandbox:
-            opened = Studio(sandbox, folder / "data")
-            try:
-                await opened.start()
-                yield opened
-            finally:
-                await opened.close()
+    async with running(folder / "data", EASEL_MODELS=str(folder / "models.toml")) as opened:
+        yield opened
 
 
 async def test_picture_is_changed_as_told_beside_two_others_and_made_again_after_a_restart(

@@ -9,9 +9,8 @@ import pytest
 import pytest_asyncio
 
 from sandbox.client.member import Member, text_of
-from sandbox.server import Sandbox
 from tests.e2e.asking import finished, has_button, painted
-from tests.e2e.conftest import ROOT, Studio
+from tests.e2e.conftest import ROOT, Studio, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -23,15 +22,8 @@ async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stud
     catalogue = (ROOT / "models.toml").read_text().replace('"starter/models', f'"{ROOT}/starter/models')
     catalogue = catalogue.replace("[models.starter]\n", '[models.starter]\nchecker = "starter"\n')
     (folder / "models.toml").write_text(catalogue)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EASEL_MODELS", str(folder / "models.toml"))
-        async with Sandbox() as sandbox:
-            opened = Studio(sandbox, folder / "data")
-            try:
-                await opened.start()
-                yield opened
-            finally:
-                await opened.close()
+    async with running(folder / "data", EASEL_MODELS=str(folder / "models.toml")) as opened:
+        yield opened
 
 
 async def test_flagged_picture_is_withheld_with_a_sentence(ada: Member) -> None:

@@ -14,9 +14,8 @@ from skimage import data as photographs
 
 from inference.silence import silenced
 from sandbox.client.member import Json, Member, Reply, text_of
-from sandbox.server import Sandbox
 from tests.e2e.asking import finished, is_private, picture, png, refusal
-from tests.e2e.conftest import ROOT, Studio
+from tests.e2e.conftest import ROOT, Studio, running
 from tests.inference import tiny
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -55,15 +54,8 @@ async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stud
     tiny.write_restorer(folder / "weights" / "faces.pth")
     catalogue = (ROOT / "models.toml").read_text().replace('"starter/models', f'"{ROOT}/starter/models')
     (folder / "models.toml").write_text(catalogue + TABLES)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EASEL_MODELS", str(folder / "models.toml"))
-        async with Sandbox() as sandbox:
-            opened = Studio(sandbox, folder / "data")
-            try:
-                await opened.start()
-                yield opened
-            finally:
-                await opened.close()
+    async with running(folder / "data", EASEL_MODELS=str(folder / "models.toml")) as opened:
+        yield opened
 
 
 def portrait() -> Image.Image:

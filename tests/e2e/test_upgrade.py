@@ -11,9 +11,8 @@ import pytest
 import pytest_asyncio
 
 from sandbox.client.member import Json, Member, buttons_of, text_of
-from sandbox.server import Sandbox
 from tests.e2e.asking import gone, has_button, painted
-from tests.e2e.conftest import ROOT, Studio
+from tests.e2e.conftest import ROOT, Studio, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -24,13 +23,8 @@ async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stud
     waiting one."""
     data: Path = tmp_path_factory.mktemp("first") / "data"
     shutil.copytree(ROOT / "tests" / "bot" / "first", data)
-    async with Sandbox() as sandbox:
-        opened = Studio(sandbox, data)
-        try:
-            await opened.start()
-            yield opened
-        finally:
-            await opened.close()
+    async with running(data) as opened:
+        yield opened
 
 
 async def of_job(member: Member, number: int) -> Json:

@@ -26,11 +26,10 @@ from bot.requests import grids
 from bot.words import say, speaking
 from bot.words.catalogues import PSEUDO
 from sandbox.client.member import Json, Member, Reply, buttons_of, text_of
-from sandbox.server import Sandbox
 from starter.render import render
 from tests.e2e import shown
 from tests.e2e.asking import BOATS, QUICK, png
-from tests.e2e.conftest import ROOT, Studio
+from tests.e2e.conftest import ROOT, Studio, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -115,18 +114,14 @@ async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stud
     checked = starter.replace("[models.starter]", '[models.checked]\nchecker = "starter"')
     (folder / "models.toml").write_text(f"{catalogue}\n{checked}")
     (folder / "styles.toml").write_text((ROOT / "styles.toml").read_text())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EASEL_MODELS", str(folder / "models.toml"))
-        patch.setenv("EASEL_LANGUAGE", PSEUDO)
-        patch.setenv("EASEL_MAX_WAITING", "4")
-        patch.setenv("EASEL_MAX_WAITING_PER_MEMBER", "3")
-        async with Sandbox() as sandbox:
-            opened = Studio(sandbox, folder / "data")
-            try:
-                await opened.start()
-                yield opened
-            finally:
-                await opened.close()
+    async with running(
+        folder / "data",
+        EASEL_MODELS=str(folder / "models.toml"),
+        EASEL_LANGUAGE=PSEUDO,
+        EASEL_MAX_WAITING="4",
+        EASEL_MAX_WAITING_PER_MEMBER="3",
+    ) as opened:
+        yield opened
 
 
 def member(name: str) -> Any:
