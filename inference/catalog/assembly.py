@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from inference.catalog import headers, layouts, telling
+from inference.catalog import ggufs, headers, layouts, telling
 from inference.catalog.entries import ModelEntry
 from inference.catalog.fields import Prediction
 from inference.catalog.telling import Checkpoint
@@ -44,8 +44,20 @@ class Part:
 
     def shapes(self) -> list[tuple[int, ...]]:
         """The shapes of its tensors, from the headers."""
-        found = [headers.tensors(file).items() for file in self.files]
-        return [shape for of_file in found for name, shape in of_file if name.startswith(self.start)]
+        return [shape for shape, _ in self._tensors()]
+
+    def held_bytes(self, number_bytes: int) -> int:
+        """What it takes where each number takes so many: those in blocks stay as small as they lie there."""
+        plain = ggufs.Kind("", size=number_bytes)
+        kinds = [(math.prod(shape), ggufs.PACKED.get(kind, plain)) for shape, kind in self._tensors()]
+        return sum(numbers // kind.numbers * kind.size for numbers, kind in kinds)
+
+    def _tensors(self) -> list[tuple[tuple[int, ...], str]]:
+        """Shape and type of each."""
+        found = [headers.of_model(file) for file in self.files]
+        return [
+            (shape, of.types[name]) for of in found for name, shape in of.shapes.items() if name.startswith(self.start)
+        ]
 
     def parameters(self, matrices: bool = False) -> int:
         """How many numbers it holds, or its matrices alone."""
@@ -119,7 +131,9 @@ def of_file(
     title = told.release.title
     if told.family is not family:
         raise WeightsError(f"{file} is a {title} model: write family = {told.family.name!r}, not {entry.family!r}")
-    if unread := sorted(set(told.weight_types) - READABLE):
+    if file.suffix == ggufs.GGUF:
+        _check_blocks(file, told)
+    if unread := sorted(set(told.weight_types) - READABLE - ggufs.PACKED.keys()):
         raise WeightsError(f"{file} is a {title} model with weights in {', '.join(unread)}, which are not read here")
     config = told.release.folder or base if config is None else layouts.pipeline_folder(config)
     if config is None:
@@ -157,6 +171,20 @@ def of_file(
         built_in=frozenset(built_in - without - elsewhere.keys()),
         lacking=without,
     )
+
+
+def _check_blocks(file: Path, told: Checkpoint) -> None:
+    """Raise WeightsError where a GGUF file is not the denoiser alone of a model that can be read out of one."""
+    title, component = told.release.title, told.family.denoiser.component
+    if component != "transformer":
+        raise WeightsError(
+            f"{file} is a GGUF file of a {title} model, and of those only models with a transformer are read: take the"
+            " same weights as safetensors"
+        )
+    if more := sorted(told.parts.keys() - {component}):
+        raise WeightsError(
+            f"{file} is a GGUF file with {', '.join(more)} in it, which is read with the {component} alone"
+        )
 
 
 def _check_class(folder: Path, entry: ModelEntry) -> None:
@@ -201,6 +229,8 @@ def _parts_elsewhere(elsewhere: Mapping[str, Path], components: Components) -> d
         for file in files:
             if not file.is_file():
                 raise layouts.Incomplete(path, file.name)
+            if file.suffix == ggufs.GGUF:
+                raise WeightsError(f"{file} is a GGUF file, and {component} is not read out of one: take safetensors")
             headers.check(file)
         found[component] = Part(tuple(files))
     return found

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from inference.catalog import downloading, hashes, headers, layouts, ncnn, weights
+from inference.catalog import downloading, ggufs, hashes, headers, layouts, ncnn, weights
 from inference.catalog.entries import (
     AnnotatorEntry,
     CheckerEntry,
@@ -109,7 +109,9 @@ def _at(revision: str, catalog: Catalog, name: str) -> list[Entry]:
 
 
 def _own_place(entry: Entry) -> str:
-    one_file = isinstance(entry, FileEntry) or (entry.path or "").endswith((headers.SAFETENSORS, *headers.PICKLES))
+    one_file = isinstance(entry, FileEntry) or (entry.path or "").endswith(
+        (headers.SAFETENSORS, ggufs.GGUF, *headers.PICKLES)
+    )
     return f"file {entry.path}" if one_file else f"folder {entry.path}"
 
 

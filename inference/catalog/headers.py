@@ -15,6 +15,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
+from inference.catalog import ggufs
 from inference.errors import WeightsError
 
 SAFETENSORS = ".safetensors"
@@ -26,12 +27,12 @@ _MARKS = ((b"PK\x03\x04", "a pickle of torch"), (b"\x80", "a pickle"), (b"GGUF",
 
 @dataclass(frozen=True)
 class Header:
-    """What a safetensors file says of itself before its numbers begin."""
+    """What a file of weights says of itself before its numbers begin."""
 
     shapes: Mapping[str, tuple[int, ...]]
     """Of each tensor, by its name."""
     types: Mapping[str, str]
-    """What its numbers are, as safetensors calls them: `F16`, `F8_E4M3`."""
+    """What its numbers are, as safetensors or ggml calls them: `F16`, `F8_E4M3`, `Q4_K`."""
     metadata: Mapping[str, str]
     """What its maker wrote into it."""
 
@@ -58,6 +59,24 @@ def _header_of(file: Path, _size: int, _modified_ns: int, _inode: int) -> Header
         return Header(shapes, types, opened.metadata() or {})
 
 
+def of_model(file: Path) -> Header:
+    """The header of a picture model's file, which may be a GGUF file too; raises as `header` does."""
+    if file.suffix != ggufs.GGUF:
+        return header(file)
+    found = _in_blocks(file)
+    shapes = {name: tensor.shape for name, tensor in found.items()}
+    return Header(shapes, {name: tensor.kind.name for name, tensor in found.items()}, {})
+
+
+def _in_blocks(file: Path) -> Mapping[str, ggufs.Tensor]:
+    try:
+        return ggufs.tensors(file)
+    except WeightsError as error:
+        if (reason := _no_weights(file)) is not None:
+            raise WeightsError(f"{file} {reason}") from error
+        raise
+
+
 def tensors(file: Path) -> Mapping[str, tuple[int, ...]]:
     """The shape of each tensor in a safetensors file, by its name; raises as `header` does."""
     return header(file).shapes
@@ -72,6 +91,8 @@ def check(file: Path, called: str | None = None) -> None:
     end = Path(called or file.name).suffix
     if end == SAFETENSORS:
         tensors(file)
+    elif end == ggufs.GGUF:
+        _in_blocks(file)
     elif end in PICKLES and not _is_pickle(file):
         raise WeightsError(f"{file} {_disguise(file) or 'is no file of torch, or a cut one'}")
 
@@ -88,6 +109,16 @@ def _is_pickle(file: Path) -> bool:
 
 def _disguise(file: Path) -> str | None:
     """What a file is that is not what it is called, where that can be seen."""
+    if (reason := _no_weights(file)) is not None or file.suffix in PICKLES:
+        return reason
+    if file.suffix == ggufs.GGUF:
+        return "is a GGUF file, and of those only picture models are read: take the same weights as safetensors"
+    beginning = _beginning(file)
+    return next((f"is {what}, not what it is called" for mark, what in _MARKS if beginning.startswith(mark)), None)
+
+
+def _no_weights(file: Path) -> str | None:
+    """What a file is that holds no weights at all, where that can be seen."""
     try:
         beginning = _beginning(file)
     except OSError as error:
@@ -98,11 +129,7 @@ def _disguise(file: Path) -> str | None:
         return "is a Git LFS pointer and not the file that it stands for: git lfs pull fetches that"
     if beginning.lstrip().lower().startswith((b"<!doctype", b"<html", b"<head", b"<?xml")):
         return "is a web page and no file of weights"
-    if file.suffix in PICKLES:
-        return None
-    if file.suffix == ".gguf":
-        return "is a GGUF file, which is not read here: take the same weights as safetensors"
-    return next((f"is {what}, not what it is called" for mark, what in _MARKS if beginning.startswith(mark)), None)
+    return None
 
 
 def _beginning(file: Path) -> bytes:

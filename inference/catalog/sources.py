@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from inference.catalog.entries import ModelEntry
+from inference.catalog.ggufs import GGUF
 from inference.catalog.headers import SAFETENSORS
 from inference.errors import CatalogError
 from inference.families import FAMILIES
@@ -26,8 +27,10 @@ def check(where: str, entry: ModelEntry, models: Mapping[str, ModelEntry]) -> No
         raise CatalogError(f"{where}: file: is the name of a file of a repo: write path for one of this machine")
     one_file = entry.file or entry.place
     for field in ("url", "file", "sha256"):
-        if getattr(entry, field) is not None and not str(one_file).endswith(SAFETENSORS):
-            raise CatalogError(f"{where}: {field}: one file of a model is a {SAFETENSORS} file")
+        if getattr(entry, field) is not None and not str(one_file).endswith((SAFETENSORS, GGUF)):
+            raise CatalogError(f"{where}: {field}: one file of a model is a {SAFETENSORS} or {GGUF} file")
+    if str(one_file).endswith(GGUF) and entry.weights != "full":
+        raise CatalogError(f"{where}: weights: those of a {GGUF} file are used as they lie there: leave weights out")
     if "vae" in entry.parts:
         raise CatalogError(f"{where}: parts: write vae beside it, and not in it")
     # A base that there is not is told with its other partners.

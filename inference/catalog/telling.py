@@ -47,7 +47,7 @@ class Checkpoint:
 
     @property
     def weight_types(self) -> tuple[str, ...]:
-        """What its denoiser's weights are kept in, as safetensors calls it, the most frequent first."""
+        """What its denoiser's weights are kept in, as safetensors or ggml calls it, the most frequent first."""
         names = self.header.shapes
         own = [name for name in names if name.startswith(self.denoiser) and name.endswith(".weight")]
         counted = Counter(self.header.types[name] for name in own)
@@ -111,7 +111,7 @@ AFTER: Mapping[str, tuple[str, Test]] = {
 
 def checkpoint(file: Path) -> Checkpoint:
     """What a file of a picture model is. Raises WeightsError, in one line, with what it is where it is none."""
-    header = headers.header(file)
+    header = headers.of_model(file)
     found = None if any(test(header.shapes) for _, test in BEFORE.values()) else _release(header.shapes)
     if found is None:
         raise WeightsError(f"{file} is {in_words(file)}, and no picture model of one file")
@@ -140,11 +140,11 @@ def _holds(shapes: Shapes, start: str, release: Release) -> bool:
 
 
 def kind(file: Path) -> str:
-    """What a safetensors file is, in a word: a key of BEFORE or AFTER, or `model`, or `unknown`.
+    """What a safetensors or GGUF file is, in a word: a key of BEFORE or AFTER, or `model`, or `unknown`.
 
     Raises WeightsError where it is none.
     """
-    shapes = headers.tensors(file)
+    shapes = headers.of_model(file).shapes
     for called, (_, test) in BEFORE.items():
         if test(shapes):
             return called
@@ -159,7 +159,7 @@ def in_words(file: Path) -> str:
     if called == "model":
         return f"a {checkpoint(file).release.title} model"
     if called == "vae":
-        return f"a VAE with {latent_channels(headers.tensors(file))} latent channels"
+        return f"a VAE with {latent_channels(headers.of_model(file).shapes)} latent channels"
     words, _ = {**BEFORE, **AFTER}.get(called, ("nothing that is known here", None))
     return words
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
-from inference.catalog import architectures, assembly, headers, layouts
+from inference.catalog import architectures, assembly, ggufs, headers, layouts
 from inference.catalog.assembly import Assembly
 from inference.catalog.entries import (
     AnnotatorEntry,
@@ -158,6 +158,8 @@ def how_to_read(entry: Entry) -> str | None:
     match entry:
         case AnnotatorEntry() if entry.kind in DETECTOR_FILES and find_spec("controlnet_aux") is None:
             return "pip install 'easel[annotators]'"
+        case ModelEntry() if str(entry.file or entry.place).endswith(ggufs.GGUF) and find_spec("gguf") is None:
+            return "pip install 'easel[gguf]'"
         case UpscalerEntry() | RestorerEntry() if find_spec("realesrgan") is None or find_spec("basicsr") is None:
             return "pip install --no-deps --no-build-isolation -r no-deps.txt"
         case _:

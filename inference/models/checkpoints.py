@@ -20,11 +20,12 @@ from safetensors import safe_open
 from tokenizers import pre_tokenizers
 from transformers import CLIPTokenizer
 
-from inference.catalog import layouts
+from inference.catalog import ggufs, layouts
 from inference.catalog.assembly import Assembly
 from inference.catalog.telling import Checkpoint
 from inference.families.record import Family
 from inference.families.releases import CLIP_MERGES, WHOLE
+from inference.models import blocks
 
 LIBRARIES = ("diffusers", "transformers")
 
@@ -61,6 +62,9 @@ def pipeline(assembly: Assembly, kind: Any, family: Family, dtype: torch.dtype, 
     if component not in loaded:
         with _whole(component):
             loaded[component] = _denoiser(assembly, told, components[component], component, dtype, quantization)
+    if assembly.place.suffix == ggufs.GGUF:
+        # It holds nothing more.
+        return kind.from_pretrained(assembly.config, local_files_only=True, **loaded, **family.settings)
     with _whole("text encoders or of its VAE"):
         return kind.from_single_file(
             str(assembly.place),
@@ -80,19 +84,26 @@ def _denoiser(
     dtype: torch.dtype,
     quantization: Mapping[str, Any],
 ) -> Any:
-    tensors = read(assembly.place, told.denoiser, dtype)
+    in_blocks = assembly.place.suffix == ggufs.GGUF
+    if in_blocks:
+        tensors, smaller = blocks.read(assembly.place, told.denoiser), blocks.configuration(dtype)
+    else:
+        tensors, smaller = read(assembly.place, told.denoiser, dtype), quantization.get(name)
     before = WHOLE if name == "unet" else ""
     # The configuration is that of a model that paints.
     changes = {"in_channels": told.channels} if assembly.edits_only else {}
-    return _class(*kind).from_single_file(
+    network = _class(*kind).from_single_file(
         {f"{before}{own}": tensor for own, tensor in tensors.items()},
         config=str(assembly.config),
         subfolder=name,
         local_files_only=True,
         torch_dtype=dtype,
-        quantization_config=quantization.get(name),
+        quantization_config=smaller,
         **changes,
     )
+    if in_blocks:
+        blocks.unpack_others(network, dtype)
+    return network
 
 
 @contextmanager

@@ -16,6 +16,8 @@ import torch
 from torch.nn import functional
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
+from inference.models import blocks
+
 Tensors = Mapping[str, torch.Tensor]
 """Those of one layer, by the names that trainers give them behind the layer's own."""
 
@@ -129,6 +131,7 @@ class Part:
             # torchao's, which says of itself that it is the tensor which it stands for.
             full: Any = weight
             weight = full.dequantize()
+        weight = blocks.numbers(weight)
         if tuple(weight.shape) != self._shape:
             raise ValueError("it needs the model's weights in full, which are kept in fewer bits here")
         dense: torch.Tensor = weight.detach().to(device).float()

@@ -72,8 +72,7 @@ def dtype(entry: ModelEntry, device: Device) -> torch.dtype:
 def measure(assembly: Assembly, entry: ModelEntry, device: Device) -> Needs:
     """What a model needs, from the headers of its weights."""
     number_bytes = vae_number_bytes = dtype(entry, device).itemsize
-    numbers = {name: part.parameters() for name, part in assembly.parts.items()}
-    parts = {part: count * number_bytes for part, count in numbers.items()}
+    parts = {name: part.held_bytes(number_bytes) for name, part in assembly.parts.items()}
     if device.is_cuda and entry.weights != "full":
         for part in _quantized(assembly):
             # Linear layers become smaller; what is no matrix stays.

@@ -1,0 +1,69 @@
+"""A denoiser out of a GGUF file: its weights stay as small as they lie there, and become numbers when a layer works.
+
+diffusers does that (`GGUFLinear`); what the file holds is found by `catalog.ggufs`. The library `gguf`, which diffusers
+asks for its tables, is imported with the first such model.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import numpy as np
+import torch
+
+from inference.catalog import ggufs
+
+PLAIN = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+
+
+def configuration(dtype: torch.dtype) -> Any:
+    """What diffusers is told of weights in blocks; `dtype` is what they compute in."""
+    kind: Any = diffusers.GGUFQuantizationConfig
+    return kind(compute_dtype=dtype)
+
+
+def read(file: Path, start: str) -> dict[str, torch.Tensor]:
+    """The tensors of a GGUF file whose names begin so, by the rest of their names; those in blocks as diffusers' own
+    parameters, rows of bytes."""
+    from gguf import GGMLQuantizationType
+
+    packed = _library().GGUFParameter
+    content, found = np.memmap(file, mode="r"), {}
+    for name, told in ggufs.tensors(file).items():
+        if not name.startswith(start):
+            continue
+        held = torch.from_numpy(content[told.start : told.start + told.size].copy())
+        kind = told.kind
+        if kind.name in PLAIN:
+            tensor = held.view(PLAIN[kind.name]).reshape(told.shape)
+        else:
+            rows = held.reshape(*told.shape[:-1], told.shape[-1] // kind.numbers * kind.size)
+            tensor = packed(rows, quant_type=GGMLQuantizationType[kind.name])
+        found[name.removeprefix(start)] = tensor
+    return found
+
+
+def numbers(weight: torch.Tensor) -> torch.Tensor:
+    """What a layer's weights stand for; those that are in no blocks as they are."""
+    if not hasattr(weight, "quant_shape"):
+        return weight
+    unpacked: torch.Tensor = _library().dequantize_gguf_tensor(weight)
+    return unpacked
+
+
+def unpack_others(network: torch.nn.Module, dtype: torch.dtype) -> None:
+    """Make numbers of what is kept in blocks outside of linear layers, where diffusers computes with bytes."""
+    library = _library()
+    for module in network.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            computed = isinstance(module, library.GGUFLinear) and name == "weight"
+            if isinstance(parameter, library.GGUFParameter) and not computed:
+                setattr(module, name, torch.nn.Parameter(numbers(parameter).to(dtype), requires_grad=False))
+
+
+def _library() -> Any:
+    """Where diffusers has it, which imports `gguf`."""
+    return importlib.import_module("diffusers.quantizers.gguf.utils")
