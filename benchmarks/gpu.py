@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 import torch
 
-from benchmarks import beside, families, timings
+from benchmarks import beside, both_ways, families, timings
 from benchmarks.architectures import ARCHITECTURES
 from benchmarks.families import Found
 from benchmarks.timings import Timing, timing
@@ -149,7 +149,7 @@ def _painted(known: Catalog, name: str, chosen: Device, pictures: int) -> tuple[
 def _painting_s(entry: ModelEntry, name: str, number: int, store: Store, incoming: Path) -> float:
     """Seconds of one picture."""
     began_s = time.perf_counter()
-    families.paint([families.request(entry, name, number, entry.steps)], 1, store, incoming)
+    both_ways.paint([both_ways.request(entry, name, number, entry.steps)], 1, store, incoming)
     return time.perf_counter() - began_s
 
 
