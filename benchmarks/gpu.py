@@ -17,8 +17,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import diffusers.utils.logging
 import msgspec
 import torch
+import transformers.utils.logging
 
 from benchmarks import beside, both_ways, families, timings
 from benchmarks.architectures import ARCHITECTURES
@@ -72,8 +74,10 @@ def main() -> int:
     if asked.compile:
         entries = {name: msgspec.structs.replace(known.models[name], compile=True) for name in models}
         known = replace(known, models={**known.models, **entries})
+    for library in (diffusers.utils.logging, transformers.utils.logging):
+        library.disable_progress_bar()
     found = families.measure(known, models, chosen, asked.pictures, EACH_S, asked.seconds)
-    for name in ARCHITECTURES.keys() - models.keys():
+    for name in [name for name in ARCHITECTURES if name not in models]:
         found.left_out[name] = "is no entry of models.toml"
     print(told(found))
     timings.write(path, [], conditions | {"compiled": asked.compile} | asdict(found))
