@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from unittest import mock
 
 import diffusers.utils.logging
 import msgspec
@@ -32,6 +34,13 @@ from inference.tasks import imagine
 from tests.inference import tiny, tiny_files
 from tests.inference.folders import data_folder
 from tests.inference.serving import Serving
+
+
+@pytest.fixture(autouse=True)
+def environment_stays() -> Iterator[None]:
+    """What the program's own `main` sets for its process is gone with the test that called it."""
+    with mock.patch.dict(os.environ):
+        yield
 
 
 @pytest.fixture(scope="session")
