@@ -15,6 +15,7 @@ import gguf
 import numpy as np
 import pytest
 import torch
+from diffusers.quantizers.gguf.utils import SUPPORTED_GGUF_QUANT_TYPES, GGUFParameter
 from safetensors.torch import load_file
 
 from inference import __main__ as program
@@ -23,7 +24,7 @@ from inference.catalog.reading import Catalog
 from inference.device import Device
 from inference.errors import CatalogError, WeightsError
 from inference.families.releases import WHOLE
-from inference.models import placement
+from inference.models import blocks, placement
 from inference.models.store import Store
 from inference.protocol import Lora
 from tests.inference import tiny_add_ons, tiny_files
@@ -35,6 +36,8 @@ __all__ = ["catalogue"]
 
 BASE = 'base = "folder"'
 MODELS = ("flux", "chroma", "zimage", "sd35")
+BLOCKS = [kind for kind in map(gguf.GGMLQuantizationType, SUPPORTED_GGUF_QUANT_TYPES) if kind.name not in blocks.PLAIN]
+"""Kinds of weights in blocks, as far as diffusers reads them."""
 
 
 def kind_of(tensor: torch.Tensor, kind: str, others: str) -> str:
@@ -332,3 +335,16 @@ def test_a_cut_file_is_refused_wherever_it_was_cut(flux: Path) -> None:
             telling.checkpoint(flux)
     flux.write_bytes(whole)
     assert telling.checkpoint(flux).family.name == FAMILIES["flux"]
+
+
+@pytest.mark.parametrize("kind", sorted(kind.name for kind in BLOCKS))
+def test_blocks_of_every_kind_stand_for_the_numbers_that_their_makers_read_in_them(kind: str) -> None:
+    """Any bytes are blocks; what is no number in them is none for either."""
+    quantization = gguf.GGMLQuantizationType[kind]
+    rows = np.random.default_rng(0).integers(0, 256, (4, 8 * gguf.GGML_QUANT_SIZES[quantization][1]), dtype=np.uint8)
+    with np.errstate(all="ignore"):
+        wanted = torch.from_numpy(gguf.quants.dequantize(rows, quantization))
+    read = blocks.numbers(GGUFParameter(torch.from_numpy(rows), quant_type=quantization)).float()
+    finite = wanted.isfinite() & read.isfinite()
+    assert finite.float().mean() > 0.5
+    assert (read - wanted)[finite].abs().max() <= 1e-3 * wanted[finite].abs().max()
