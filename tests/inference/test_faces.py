@@ -18,6 +18,7 @@ from inference.catalog import reading, weights
 from inference.catalog.entries import RestorerEntry
 from inference.device import Device
 from inference.errors import NotFinite, OutOfMemory
+from inference.exchange import reports
 from inference.models.store import Store
 from inference.networks import faces
 from inference.networks.restorer import Restorer
@@ -165,7 +166,11 @@ def test_where_no_face_is_that_is_said_and_nothing_is_loaded(catalogue: reading.
     assert opened(finished).tobytes() == opened(enlarge(fresh, cat)).tobytes()
 
 
-def test_progress_counts_faces_and_a_cancel_is_honoured_before_each(own: Store, astronaut: Image.Image) -> None:
+def test_progress_counts_faces_and_a_cancel_is_honoured_before_each(
+    own: Store, astronaut: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However soon one comes after another.
+    monkeypatch.setattr(reports, "PROGRESS_INTERVAL_S", 0.0)
     record = Record()
     enlarge(own, astronaut, record, faces="tiny")
     steps = [event for event in record if isinstance(event, Progress) and event.stage != "loading"]
