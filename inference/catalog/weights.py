@@ -6,9 +6,11 @@ Nothing here loads a model or uses the network. What a folder consists of is `la
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from inference.catalog import architectures, assembly, ggufs, headers, layouts
 from inference.catalog.assembly import Assembly
@@ -120,10 +122,16 @@ def _check_family(file: Path, families: Iterable[str]) -> None:
 def _made_for(family: Family, shapes: Shapes) -> bool:
     fits = family.fits_lora
     return fits is not None and any(
-        fits(shapes, layouts.json_object(release.folder / family.denoiser.component / "config.json"))
+        fits(shapes, _published(release.folder / family.denoiser.component / "config.json"))
         for release in family.releases
         if release.folder is not None
     )
+
+
+@cache
+def _published(config: Path) -> Mapping[str, Any]:
+    """A configuration that comes with Easel. LoRAs are looked at whenever they are used."""
+    return layouts.json_object(config)
 
 
 def _check_nature(files: list[Path], entry: UpscalerEntry) -> None:

@@ -89,11 +89,6 @@ class PromptEncoder:
     def _kept_bytes(self) -> int:
         return sum(tensor.nbytes for encoded in self._kept.values() for tensor in encoded.values())
 
-    @property
-    def weighs(self) -> bool:
-        """Whether words can be weighed."""
-        return self._words.weighing is not None
-
     def _encode_plain(self, prompt: str, negative: str, guided: bool, seen: Beside | None) -> Encoded:
         if seen is None or self._read_with is None:
             encoded = self._words.encode(self._pipeline, prompt, negative, guided)

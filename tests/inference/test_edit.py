@@ -96,10 +96,11 @@ def test_what_is_kept_is_under_the_noise_that_a_perfect_run_would_have_left(name
         if not draws:
             assert torch.allclose(latents, kept, atol=0.02), (step, float((latents - kept).abs().max()))
             continue
-        # They draw noise of their own: its amount is the same, and a perfect model sees what it is now. (TCD stops at
-        # the first time of the schedule, which has a little left.)
+        # They draw noise of their own: its amount is the same, and a perfect model sees what it is now.
+        # TCD stops at the first time of the schedule, which has a little left.
+        left = 0.03 if name == "TCD" else 0.01
         share = samplers.noised_before(scheduler, clean, clean * 0, step)
-        assert float((latents - share).std()) == pytest.approx(float((kept - share).std()), rel=0.05, abs=0.03)
+        assert float((latents - share).std()) == pytest.approx(float((kept - share).std()), rel=0.05, abs=left)
         level = samplers.noised_before(scheduler, clean * 0, torch.ones_like(clean), step)
         told = (latents - share) / level.clamp(min=1e-9)
     assert torch.equal(kept, clean)
