@@ -21,7 +21,7 @@ from bot.admission import Admission
 from bot.background import Background
 from bot.buttons import JobButton
 from bot.commands import Slices
-from bot.custom_ids import OfJob
+from bot.custom_ids import OfJob, OfWord
 from bot.errors import MemberError, OperatorError
 from bot.jobs import Jobs
 from bot.localisation import Localisation
@@ -148,14 +148,16 @@ class Easel(discord.Client):
         log.info("online as %s; servers: %d", self.user, len(self.guilds))
 
     async def on_interaction(self, interaction: discord.Interaction) -> None:
-        """Take submitted forms from here, not from discord.py's memory: so they too survive a restart."""
-        if interaction.type is not discord.InteractionType.modal_submit:
-            return
+        """Take forms and what is used of panels from here, not from discord.py's memory: so they outlive a restart."""
         data: Mapping[str, Any] = interaction.data or {}
-        parsed = custom_ids.parse(str(data["custom_id"]))
+        parsed = custom_ids.parse(str(data.get("custom_id")))
         if parsed is None:
             return
         action, target = parsed
+        if interaction.type is discord.InteractionType.component and isinstance(target, OfWord):
+            await self._do(interaction, self._slices.panels.get(action), target, data.get("values", ()))
+        if interaction.type is not discord.InteractionType.modal_submit:
+            return
         form = self._slices.forms.get(action)
         submit = form.submit if form is not None and isinstance(target, form.about) else None
         await self._do(interaction, submit, target, _fields(data["components"]))

@@ -31,6 +31,7 @@ ANY: Any = AsyncMock()
         (Slice(commands=[upscale]), "upscale"),
         (Slice(kind="imagine", look=Looks()), "imagine"),
         (Slice(presses={"vary": ANY}), "vary"),
+        (Slice(panel={"turn": ANY}), "turn"),
         (Slice(forms={"edit": Form((OfMessage,), ANY)}), "edit"),
     ],
 )
