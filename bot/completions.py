@@ -71,8 +71,18 @@ async def loras(interaction: discord.Interaction, typed: str) -> list[Choice[str
 
 
 async def controls(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
-    """ControlNets that go with the model."""
-    return _named(adapters.fitting(_ready(interaction).controls, _model(interaction)), typed)
+    """ControlNets that go with the model, the second one with the first; each choice is the whole list."""
+    fit = adapters.fitting(_ready(interaction).controls, _model(interaction))
+    head, comma, last = typed.rpartition(",")
+    if not comma:
+        return _named(fit, typed)
+    first = head.partition(":")[0]
+    beside = next((one.beside for one in fit if one.is_called(first)), ())
+    return [
+        Choice(name=cards.shorten(f"{head.strip()}, {choice.name}", CHOICE_CHARS), value=whole)
+        for choice in _named([one for one in fit if one.name in beside], last.partition(":")[0].strip())
+        if len(whole := f"{head.strip()}, {choice.value}") <= CHOICE_CHARS
+    ]
 
 
 async def axes(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:

@@ -19,9 +19,9 @@ from inference.device import Device
 from inference.models.adapters import Adapter
 from inference.models.embeddings import Embedding
 from inference.models.handles import (
+    Followed,
     PictureAnnotator,
     PictureClassifier,
-    PictureControl,
     PictureDescriber,
     PictureModel,
     PictureRefiner,
@@ -65,8 +65,7 @@ def recipe(
         "words": [{"prompt": drawn.prompt, "negative": drawn.negative}],
         "loras": [_lora(adapter) for adapter in model.adapters.active],
         "embeddings": [{"name": one.name, "hash": one.sha256[:10]} for one in embeddings],
-        "control": None if setup.control is None else _control(setup.control),
-        "annotator": None if setup.annotator is None else _annotator(setup.annotator),
+        "controls": [_control(one) for one in setup.followed],
         "upscaler": None
         if upscaler is None
         else {"name": upscaler.name, "hash": upscaler.hash, "scale": upscaler.scale},
@@ -107,14 +106,16 @@ def _refiner(refiner: PictureRefiner) -> dict[str, Any]:
     return {"name": refiner.name, **_source(refiner.entry), **source}
 
 
-def _control(control: PictureControl) -> dict[str, Any]:
-    entry = control.entry
-    source = {"revision": control.revision, "hash": control.hash, "annotator": entry.annotator}
+def _control(followed: Followed) -> dict[str, Any]:
+    control, entry = followed.control, followed.control.entry
     kind = {} if entry.mode is None else {"mode": entry.mode}
-    return {"name": control.name, **_source(entry), **source, **kind}
+    used = {"weight": followed.weight, **kind, "annotator": _annotator(entry, followed.annotator)}
+    return {"name": control.name, **_source(entry), "revision": control.revision, "hash": control.hash, **used}
 
 
-def _annotator(annotator: PictureAnnotator) -> dict[str, Any]:
+def _annotator(of: ControlEntry, annotator: PictureAnnotator | None) -> dict[str, Any]:
+    if annotator is None:
+        return {"name": of.annotator}
     library = "controlnet-aux" if annotator.entry.kind in DETECTOR_FILES else "transformers"
     source = {**_source(annotator.entry), "revision": annotator.revision, "hash": annotator.hash}
     return {"name": annotator.name, "kind": annotator.entry.kind, **source, "library": f"{library} {_version(library)}"}
@@ -179,13 +180,16 @@ def masking(request: Request) -> dict[str, Any]:
 
 
 def comparison(
-    request: Request, control: ControlEntry, annotator: PictureAnnotator | None, device: Device
+    request: Request, seen_by: Sequence[tuple[ControlEntry, PictureAnnotator | None]], device: Device
 ) -> dict[str, Any]:
-    """The same for pictures that were put side by side."""
-    made_of = {"request": _asked(request), "annotator": control.annotator, "versions": versions()}
-    if annotator is None:
-        return made_of
-    return {**made_of, "annotator": _annotator(annotator), "device": _worked_on(device, annotator.dtype)}
+    """The same for pictures that were put side by side, what was followed by what it was seen by."""
+    made_of = {
+        "request": _asked(request),
+        "annotators": [_annotator(*each) for each in seen_by],
+        "versions": versions(),
+    }
+    loaded = next((annotator for _, annotator in seen_by if annotator is not None), None)
+    return made_of if loaded is None else {**made_of, "device": _worked_on(device, loaded.dtype)}
 
 
 def png_texts(request: Imagine, seed: int, index: int, made_of: dict[str, Any]) -> dict[str, str]:
@@ -237,9 +241,9 @@ def parameters(request: Imagine, made_of: Mapping[str, Any], seed: int) -> str:
         fields["TI hashes"] = ", ".join(f"{one['name']}: {one['hash']}" for one in embeddings)
     if loras := made_of["loras"]:
         fields["Lora hashes"] = ", ".join(f"{lora['name']}: {lora['hash']}" for lora in loras)
-    if control := made_of["control"]:
-        weight = request.control.weight if request.control else 0.0
-        fields["ControlNet 0"] = f"Module: {control['annotator']}, Model: {control['name']}, Weight: {weight:g}"
+    for number, control in enumerate(made_of["controls"]):
+        module, weight = control["annotator"]["name"], control["weight"]
+        fields[f"ControlNet {number}"] = f"Module: {module}, Model: {control['name']}, Weight: {weight:g}"
     # Readers that know no quotes take the last of two: a ControlNet has a model too.
     fields |= {name: fields.pop(name) for name in ("Model hash", "Model")}
     fields["Version"] = f"easel {versions()['easel']}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -52,7 +52,7 @@ class Looks:
                 ("vary", N_("V{number}"), discord.ButtonStyle.primary),
             )
         )
-        edges = [JobButton("compare", job.id, label=say("Show edges"))] if request.control else []
+        edges = [JobButton("compare", job.id, label=say("Show edges"))] if request.controls else []
         more = [JobButton("reroll", job.id, label=say("Re-roll")), _edit(job), *edges, cards.delete(job)]
         text = "\n".join([self.headline(request), *paintings.drawn(request, job)])
         return cards.result(job, text, paintings.facts(request), pictures, request.prompt, [upscale, vary, more])
@@ -117,7 +117,8 @@ def reimagine_form(target: OfJob | OfMessage, prompt: str | None = None) -> ui.M
     refine=N_("Whether the model's refiner takes the last steps, where it has one"),
     lora=N_("LoRAs, each with its weight: ink:0.8, neon"),
     control_image=N_("A picture whose lines to follow"),
-    control=N_("How to follow it"),
+    control_image2=N_("Another picture to follow at the same time"),
+    control=N_("How to follow it; of two pictures, or of one in two ways: canny:0.8, depth"),
     control_weight=N_("How closely to follow it: 0 not at all, 1 as trained"),
     clip_skip=N_("Which of the text encoder's layers, from its end, is read: 2 for most models of anime"),
 )
@@ -151,6 +152,7 @@ async def imagine(
     refine: bool | None = None,
     lora: str | None = None,
     control_image: discord.Attachment | None = None,
+    control_image2: discord.Attachment | None = None,
     control: str | None = None,
     control_weight: float | None = None,
     clip_skip: int | None = None,
@@ -178,24 +180,26 @@ async def imagine(
         clip_skip=clip_skip,
     )
     source = await sources.of_options(interaction, image, job, picture)
-    await _paint(interaction, options, source, control_image)
+    await _paint(interaction, options, source, {"control_image": control_image, "control_image2": control_image2})
 
 
 async def _paint(
     interaction: discord.Interaction,
     options: Options,
     source: Source | None,
-    control_image: discord.Attachment | None = None,
+    followed: Mapping[str, discord.Attachment | None] | None = None,
 ) -> None:
     admission = admission_of(interaction)
     pictures: dict[str, Posted | Input] = {}
     if source is not None:
         pictures["image"] = source.picture
-    if control_image is not None:
-        pictures["control_image"] = Posted.of(control_image)
+    pictures |= {name: Posted.of(given) for name, given in (followed or {}).items() if given is not None}
 
-    def build(image: Input | None = None, control_image: Input | None = None) -> Imagine:
-        return resolve(replace(options, image=image, control_image=control_image), admission.ready)
+    def build(
+        image: Input | None = None, control_image: Input | None = None, control_image2: Input | None = None
+    ) -> Imagine:
+        given = replace(options, image=image, control_image=control_image, control_image2=control_image2)
+        return resolve(given, admission.ready)
 
     parent_id = None if source is None else source.parent_id
     await admission.submit_on(interaction, pictures, build, parent_id=parent_id)

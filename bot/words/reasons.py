@@ -33,6 +33,10 @@ TEXTS: dict[str, str | Many] = {
     "control_by_layers": N_(
         "{model} has no room here for the ControlNet {control}, for its layers come and go: leave `control_image` out."
     ),
+    "one_control": N_("{model} follows one picture at a time, by one ControlNet: leave the other out."),
+    "controls_apart": N_(
+        "The ControlNet {other} does not work beside {control}: choose one of {choices} as the second, or leave it out."
+    ),
     "no_refiner": N_("The refiner {typed} is not here any more: ask for a new picture instead."),
     # Words.
     "no_prompt": N_("The prompt is empty: say what the picture should show."),

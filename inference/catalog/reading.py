@@ -132,8 +132,8 @@ class Catalog:
         entry = self.upscalers[upscaler]
         return entry.scale or architectures.nature(self.folder / entry.place, "upscaler").scale
 
-    def add_on_info(self, name: str, entry: LoraEntry | ControlEntry) -> AddOnInfo:
-        """What members may ask of this LoRA or ControlNet."""
+    def add_on_info(self, name: str, entry: LoraEntry | ControlEntry, beside: tuple[str, ...] = ()) -> AddOnInfo:
+        """What members may ask of this LoRA or ControlNet, the latter `beside` these (`catalog.together`)."""
         lora = entry if isinstance(entry, LoraEntry) else None
         return AddOnInfo(
             name=name,
@@ -144,6 +144,7 @@ class Catalog:
             sampler=None if lora is None else lora.sampler,
             steps=None if lora is None else lora.steps,
             guidance=None if lora is None else lora.guidance,
+            beside=beside,
         )
 
 

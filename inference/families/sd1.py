@@ -21,7 +21,7 @@ FAMILY = Family(
     pipeline="StableDiffusionPipeline",
     settings={"requires_safety_checker": False},
     guidance_rescale=True,
-    control=Control(pipeline="StableDiffusionControlNetPipeline"),
+    control=Control(pipeline="StableDiffusionControlNetPipeline", alike={"global_pool_conditions": False}),
     inpaint="StableDiffusionInpaintPipeline",
     denoiser=UNET,
     words=Words(

@@ -53,7 +53,12 @@ def _fits_lora(shapes: Shapes, config: Mapping[str, Any]) -> bool:
 FAMILY = Family(
     name="sd3",
     pipeline="StableDiffusion3Pipeline",
-    control=Control(pipeline="StableDiffusion3ControlNetPipeline", network="SD3ControlNetModel", told=as_control_image),
+    control=Control(
+        pipeline="StableDiffusion3ControlNetPipeline",
+        network="SD3ControlNetModel",
+        told=as_control_image,
+        alike={"force_zeros_for_pooled_projection": True, "joint_attention_dim": 4096},
+    ),
     denoiser=Denoiser(component="transformer", compiles=False),
     words=Words(
         embeds=POOLED,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
@@ -170,6 +171,7 @@ class PictureControl:
 
     name: str
     entry: ControlEntry
+    folder: Path
     network: Any
     revision: str | None
     hash: str
@@ -230,14 +232,24 @@ def _tensor_bytes(tensor: torch.Tensor) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Followed:
+    """What follows a picture, and how closely."""
+
+    control: PictureControl
+    annotator: PictureAnnotator | None
+    """What the ControlNet names, unless that is built in."""
+    weight: float
+    place: int
+    """Which of the request's controls it is, counted from 0."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Setup:
     """All that requests of one pass key are painted with; whatever of it changes a picture stands in its recipe."""
 
     model: PictureModel
     refiner: PictureRefiner | None = None
-    control: PictureControl | None = None
-    annotator: PictureAnnotator | None = None
-    """What the ControlNet names, unless that is built in."""
+    followed: tuple[Followed, ...] = ()
     upscaler: PictureUpscaler | None = None
     checker: PictureChecker | None = None
     decoder: PictureDecoder | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -34,6 +34,7 @@ from inference.device import Device, is_out_of_memory
 from inference.errors import WeightsError
 from inference.families import FAMILIES
 from inference.families.record import load_class
+from inference.models import neighbours
 from inference.models.handles import (
     Network,
     PictureAnnotator,
@@ -149,24 +150,31 @@ def decoder(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[P
 
 
 def control(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[PictureControl]:
-    """A ControlNet from its diffusers folder."""
+    """A ControlNet from its diffusers folder; whether it knows what an entry says of it sees `control_of`."""
     entry = catalog.controls[name]
     family = FAMILIES[catalog.models[entry.models[0]].family]
     dtype = device.dtype(entry.dtype, family.dtype)
     files = layouts.diffusers_files(folder)
 
     def load() -> PictureControl:
-        known = entry.known_by(family)
-        network = _network(folder, load_class(known.network), dtype, "ControlNet")
-        with opening(folder, "ControlNet"):
-            _check_mode(entry.mode, None if known.kinds is None else network.config.get(known.kinds))
+        network = _network(folder, load_class(entry.known_by(family).network), dtype, "ControlNet")
         network.to(device.where).eval()
+        neighbours.attending_alone(network)
         revision = revision_of(entry, folder)
         return PictureControl(
-            name=name, entry=entry, network=network, revision=revision, hash=hashes.fingerprint(files)
+            name=name, entry=entry, network=network, revision=revision, hash=hashes.fingerprint(files), folder=folder
         )
 
     return Plan(expected_bytes=layouts.parameter_count(files) * dtype.itemsize, load=load)
+
+
+def control_of(catalog: Catalog, name: str, loaded: PictureControl) -> PictureControl:
+    """A loaded ControlNet as this entry of its network uses it. Raises WeightsError where it has no such kind."""
+    entry = catalog.controls[name]
+    kinds = entry.known_by(FAMILIES[catalog.models[entry.models[0]].family]).kinds
+    with opening(loaded.folder, "ControlNet"):
+        _check_mode(entry.mode, None if kinds is None else loaded.network.config.get(kinds))
+    return replace(loaded, name=name, entry=entry)
 
 
 def _check_mode(mode: int | None, kinds: int | None) -> None:

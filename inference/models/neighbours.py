@@ -12,6 +12,7 @@ import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 import torch
 
@@ -46,3 +47,27 @@ def _by_picture(linear: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[tor
         return torch.stack([linear(sides[:, picture]) for picture in range(pictures)], dim=1).flatten(0, 1)
 
     return apart
+
+
+def attending_alone(network: torch.nn.Module) -> None:
+    """Let a network that attends over its batch as others do over a sequence, as ControlNet-Union does, look at each
+    picture's own sides alone, as where that is painted by itself; on whatever device."""
+    for module in network.modules():
+        if isinstance(module, torch.nn.MultiheadAttention) and not module.batch_first:
+            vars(module)["forward"] = _of_each_picture(module.forward)
+
+
+def _of_each_picture(attention: Callable[..., tuple[torch.Tensor, torch.Tensor | None]]) -> Callable[..., Any]:
+    @functools.wraps(attention)
+    def alone(
+        query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, **further: Any
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        pictures = _pictures.get()
+        if pictures == 1:
+            return attention(query, key, value, **further)
+        # Side by side, as above.
+        split = [each.reshape(-1, pictures, *each.shape[1:]).unbind(1) for each in (query, key, value)]
+        made = [attention(*each, **further)[0] for each in zip(*split, strict=True)]
+        return torch.stack(made, dim=1).flatten(0, 1), None
+
+    return alone

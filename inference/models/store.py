@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from inference.catalog import hashes, weights
+from inference.catalog import hashes, together, weights
 from inference.catalog.fields import BUILT_IN_ANNOTATORS, Kind
 from inference.catalog.reading import Catalog
 from inference.device import Device, host_free_bytes, is_out_of_memory
@@ -121,8 +121,9 @@ class Store:
         return self._use("checker", name, on_load, loaders.checker)
 
     def use_control(self, name: str, on_load: Callable[[], None]) -> PictureControl:
-        """The named ControlNet."""
-        return self._use("control", name, on_load, loaders.control)
+        """The named ControlNet; entries of one network that follow several kinds of pictures share its weights."""
+        loaded = self._use("control", together.first_of_weights(self.catalog, name), on_load, loaders.control)
+        return loaders.control_of(self.catalog, name, loaded)
 
     def use_annotator(self, name: str, on_load: Callable[[], None]) -> PictureAnnotator | None:
         """The named annotator; None for one that is built in."""
@@ -156,14 +157,13 @@ class Store:
         self._resident[f"model {model.name}"].vram_bytes = device_bytes(model)
 
     def use_decoder(self, name: str, on_load: Callable[[], None]) -> PictureDecoder | None:
-        """The named decoder, or None where it is not to be had: previews can do without."""
+        """The named decoder, or None where it is not to be had, which need be no mistake: previews can do without."""
         if name in self._without:
             return None
         try:
             return self._use("decoder", name, on_load, loaders.decoder)
         except (UnavailableModel, WeightsError) as error:
             self._without.add(name)
-            # That it was never fetched is no mistake.
             level = logging.INFO if isinstance(error, UnavailableModel) else logging.WARNING
             log.log(level, "previews do without the decoder %s: %s", name, error)
         except OutOfMemory as error:

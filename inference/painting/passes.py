@@ -71,13 +71,13 @@ class Pass:
         self._reached: torch.Tensor | None = None
         """What the last step of the run left, as the pipeline has it."""
         self._model, self._refiner = setup.model, setup.refiner
-        self._control, self._annotator = setup.control, setup.annotator
-        self._pipeline = references.pipeline(setup.model, controlnet.pipeline(setup.model, setup.control), requests[0])
+        self._followed = setup.followed
+        self._pipeline = references.pipeline(setup.model, controlnet.pipeline(setup.model, setup.followed), requests[0])
         self._device = setup.device
         self._enlarged = 1 if setup.upscaler is None else setup.upscaler.scale
         self._areas = {request.job: self._area(request, files) for request in requests}
         self._starts = {request.job: self._start(request, files) for request in requests}
-        self._followed = {request.job: self._to_follow(request, files) for request in requests}
+        self._seen = {request.job: self._to_follow(request, files) for request in requests}
         self._shown = {request.job: self._to_show(request, files) for request in requests}
 
     @property
@@ -169,13 +169,15 @@ class Pass:
         self._alive()
         return decoding.encode(self._model.pipeline, self._model.family, picture)
 
-    def _to_follow(self, request: Imagine, files: Mapping[str, bytes]) -> Image.Image | None:
-        """What the ControlNet sees for a request, where it has one."""
-        if request.control is None or self._control is None:
-            return None
-        self._alive()
-        picture = images.fitting(images.read(files, request.control.image), request.width, request.height)
-        return controlnet.seen(picture, self._control.entry, self._annotator)
+    def _to_follow(self, request: Imagine, files: Mapping[str, bytes]) -> list[Image.Image]:
+        """What each ControlNet sees for a request."""
+        found = []
+        for one in self._followed:
+            self._alive()
+            given = images.read(files, request.controls[one.place].image)
+            picture = images.fitting(given, request.width, request.height)
+            found.append(controlnet.seen(picture, one.control.entry, one.annotator))
+        return found
 
     def _to_show(self, request: Imagine, files: Mapping[str, bytes]) -> Beside | None:
         """The pictures that the model sees beside the words of a request, where there are any."""
@@ -209,12 +211,11 @@ class Pass:
         return Conditioning([self.reading(slot, refined).stretches for slot in slots], self._model.family.words)
 
     def _following(self, slots: list[Slot]) -> dict[str, Any]:
-        """What a pipeline with a ControlNet wants to know beside the words."""
-        first = slots[0].request
-        if first.control is None or self._control is None:
+        """What a pipeline with ControlNets wants to know beside the words."""
+        if not self._followed:
             return {}
-        pictures = [seen for slot in slots if (seen := self._followed[slot.request.job]) is not None]
-        return controlnet.told(self._model, self._control, pictures, first.control.weight)
+        pictures = [*zip(*(self._seen[slot.request.job] for slot in slots), strict=True)]
+        return controlnet.told(self._model, self._followed, pictures)
 
     def _filling(self, slots: list[Slot]) -> dict[str, Any]:
         """What a pipeline wants to know that sees which part of a picture it paints."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from inference.catalog.reading import Catalog
 from inference.device import Device
 from inference.errors import UnavailableModel
-from inference.models.handles import PictureDecoder, PictureModel, Setup
+from inference.models.handles import Followed, PictureDecoder, PictureModel, Setup
 from inference.models.store import Store
 from inference.protocol import Fact, Imagine, Reason, because
 
@@ -28,19 +28,12 @@ def load(request: Imagine, store: Store, on_load: Callable[[], None], on_adapt: 
     upscaler = None if entry.upscaler is None else store.use_upscaler(entry.upscaler, on_load)
     checker = None if entry.checker is None else store.use_checker(entry.checker, on_load)
     decoder = _decoder(model, store, on_load) if checker is None else None
-    control = annotator = None
-    if request.control is not None and request.control.weight:
-        control = store.use_control(request.control.name, on_load)
-        if control.entry.known_by(model.family).borrows and model.policy.offload == "group":
-            # Its layers are where they are wanted for a moment each, in the order in which it takes its own steps.
-            raise UnavailableModel("control_by_layers", control=control.entry.title, model=entry.title)
-        annotator = store.use_annotator(control.entry.annotator, on_load)
+    followed = _followed(request, model, store, on_load)
     store.adapt(model, request.loras, on_adapt)
     return Setup(
         model=model,
         refiner=refiner,
-        control=control,
-        annotator=annotator,
+        followed=followed,
         upscaler=upscaler,
         checker=checker,
         decoder=decoder,
@@ -50,6 +43,21 @@ def load(request: Imagine, store: Store, on_load: Callable[[], None], on_adapt: 
         else canonical_batch(store.catalog, model.name, request.width, request.height, store.device),
         filled=store.device.is_cuda or entry.cpu_batch == 1,
     )
+
+
+def _followed(request: Imagine, model: PictureModel, store: Store, on_load: Callable[[], None]) -> tuple[Followed, ...]:
+    """What follows the pictures of a request, but for those of weight 0, which nothing follows."""
+    found = []
+    for place, asked in enumerate(request.controls):
+        if not asked.weight:
+            continue
+        control = store.use_control(asked.name, on_load)
+        if control.entry.known_by(model.family).borrows and model.policy.offload == "group":
+            # Its layers are where they are wanted for a moment each, in the order in which it takes its own steps.
+            raise UnavailableModel("control_by_layers", control=control.entry.title, model=model.entry.title)
+        annotator = store.use_annotator(control.entry.annotator, on_load)
+        found.append(Followed(control=control, annotator=annotator, weight=asked.weight, place=place))
+    return tuple(found)
 
 
 def canonical_batch(catalog: Catalog, name: str, width: int, height: int, device: Device) -> int:

@@ -93,6 +93,9 @@ class AddOnInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What a LoRA wants instead of the model's own, for who does not say; so for the next two."""
     steps: int | None
     guidance: float | None
+    beside: tuple[str, ...]
+    """The ControlNets that can be followed at the same time as this one, itself among them; none where its models
+    follow one picture alone, and none for a LoRA."""
 
     def is_called(self, typed: str) -> bool:
         """Whether a member means it by this, in capitals or not."""

@@ -10,7 +10,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from inference import recipes
-from inference.catalog import weights
+from inference.catalog import together, weights
 from inference.catalog.fields import Kind
 from inference.catalog.reading import Catalog
 from inference.device import Device
@@ -35,7 +35,10 @@ def abilities(catalog: Catalog, here: Mapping[Kind, Sequence[str]], device: Devi
         "max_count": MAX_COUNT,
         "max_prompt_chars": MAX_PROMPT_CHARS,
         "loras": tuple(catalog.add_on_info(name, catalog.loras[name]) for name in here["lora"]),
-        "controls": tuple(catalog.add_on_info(name, catalog.controls[name]) for name in here["control"]),
+        "controls": tuple(
+            catalog.add_on_info(name, catalog.controls[name], beside)
+            for name, beside in together.beside(catalog, here["control"]).items()
+        ),
         "max_loras": MAX_LORAS,
     }
 

@@ -130,10 +130,26 @@ def tool(
     return ToolInfo(name=name, title=title, scale=scale, denoise=denoise, tasks=tasks)
 
 
-def add_on(name: str, title: str, models: tuple[str, ...], *, weight: float = 1.0, trigger: str = "") -> AddOnInfo:
+def add_on(
+    name: str,
+    title: str,
+    models: tuple[str, ...],
+    *,
+    weight: float = 1.0,
+    trigger: str = "",
+    beside: tuple[str, ...] = (),
+) -> AddOnInfo:
     """A LoRA or a ControlNet."""
     return AddOnInfo(
-        name=name, title=title, models=models, weight=weight, trigger=trigger, sampler=None, steps=None, guidance=None
+        name=name,
+        title=title,
+        models=models,
+        weight=weight,
+        trigger=trigger,
+        sampler=None,
+        steps=None,
+        guidance=None,
+        beside=beside,
     )
 
 

@@ -16,6 +16,7 @@ from diffusers import (
     FluxControlNetModel,
     FluxFillPipeline,
     FluxTransformer2DModel,
+    QwenImageControlNetModel,
     SD3ControlNetModel,
     SD3Transformer2DModel,
     StableDiffusion3Pipeline,
@@ -28,7 +29,7 @@ from tokenizers import pre_tokenizers
 from transformers import Qwen2Tokenizer, Qwen3Config, Qwen3Model
 
 from inference.silence import silenced
-from tests.inference import tiny_add_ons
+from tests.inference import tiny_add_ons, tiny_editors
 
 WIDTH = 32
 """As in `tiny`."""
@@ -132,6 +133,24 @@ path = "canny-sd3-large"
 models = ["sd35-large"]
 annotator = "canny"
 
+[controls.union-qwen]
+title = "Tiny Qwen-Image union, shown edges"
+path = "union-qwen"
+models = ["qwen"]
+annotator = "canny"
+
+[controls.union-qwen-map]
+title = "Tiny Qwen-Image union, shown maps"
+path = "union-qwen"
+models = ["qwen"]
+annotator = "none"
+
+[controls.other-qwen]
+title = "Another one for Qwen-Image"
+path = "other-qwen"
+models = ["qwen"]
+annotator = "none"
+
 [controls.union-xl]
 title = "Tiny XL union, told of edges"
 path = "union-xl"
@@ -176,7 +195,7 @@ def save(pipeline: Any, folder: Path) -> None:
 
 def write_controls(folder: Path) -> None:
     """InstantX's, XLabs' and Shakker's for FLUX, InstantX's and Stability AI's for SD3, Alibaba's for Z-Image, xinsir's
-    union for XL: tiny, and trained."""
+    union for XL, InstantX's for Qwen-Image: tiny, and trained."""
     flux: dict[str, Any] = {
         "num_layers": 1,
         "num_single_layers": 1,
@@ -248,7 +267,24 @@ def write_controls(folder: Path) -> None:
         num_trans_head=2,
         num_proj_channel=8,
     )
+    # So that it shows in eight bits what it makes of all the kinds together that it follows.
+    for weights in (
+        union.controlnet_cond_embedding.conv_out.weight,
+        *(layer.attn.out_proj.weight for layer in union.transformer_layes),
+    ):
+        torch.nn.init.normal_(weights, std=4.0)
     _control(folder / "union-xl", union)
+    for name in ("union-qwen", "other-qwen"):
+        qwen = QwenImageControlNetModel(
+            in_channels=16,
+            out_channels=4,
+            num_layers=1,
+            attention_head_dim=16,
+            num_attention_heads=2,
+            joint_attention_dim=tiny_editors.WIDTH,
+            axes_dims_rope=(4, 6, 6),
+        )
+        _control(folder / name, qwen)
 
 
 def _control(folder: Path, network: Any) -> None:

@@ -281,4 +281,5 @@ def test_a_kind_that_a_controlnet_does_not_know_is_told_when_it_is_loaded(
     controls = {**known.controls, own: msgspec.structs.replace(known.controls[own], mode=mode)}
     folder = known.folder / str(controls[own].path)
     with pytest.raises(WeightsError, match=said):
-        loaders.control(replace(known, controls=controls), own, folder, store.device).load()
+        changed = replace(known, controls=controls)
+        loaders.control_of(changed, own, loaders.control(changed, own, folder, store.device).load())
