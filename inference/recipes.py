@@ -151,11 +151,8 @@ def enlargement(
 
 
 def _restorer(restorer: PictureRestorer, faces: int) -> dict[str, Any]:
-    source = {
-        "files": _files((restorer.entry,)),
-        "hash": restorer.hash,
-        "dtype": str(restorer.dtype).removeprefix("torch."),
-    }
+    dtype = str(restorer.dtype).removeprefix("torch.")
+    source = {"files": _files((restorer.entry,)), "hash": restorer.hash, "dtype": dtype}
     return {"name": restorer.name, **source, "detector": DETECTOR, "faces": faces}
 
 
@@ -183,11 +180,8 @@ def comparison(
     request: Request, seen_by: Sequence[tuple[ControlEntry, PictureAnnotator | None]], device: Device
 ) -> dict[str, Any]:
     """The same for pictures that were put side by side, what was followed by what it was seen by."""
-    made_of = {
-        "request": _asked(request),
-        "annotators": [_annotator(*each) for each in seen_by],
-        "versions": versions(),
-    }
+    annotators = [_annotator(*each) for each in seen_by]
+    made_of = {"request": _asked(request), "annotators": annotators, "versions": versions()}
     loaded = next((annotator for _, annotator in seen_by if annotator is not None), None)
     return made_of if loaded is None else {**made_of, "device": _worked_on(device, loaded.dtype)}
 

@@ -35,7 +35,7 @@ TEXTS: dict[str, str | Many] = {
     ),
     "one_control": N_("{model} follows one picture at a time, by one ControlNet: leave the other out."),
     "controls_apart": N_(
-        "The ControlNet {other} does not work beside {control}: choose one of {choices} as the second, or leave it out."
+        "The ControlNet {typed} does not work beside {control}: choose one of {choices} as the second, or leave it out."
     ),
     "no_refiner": N_("The refiner {typed} is not here any more: ask for a new picture instead."),
     # Words.

@@ -19,6 +19,8 @@ from tests.bot.test_admission import interaction
 INK = add_on("ink", "Ink", ("starter",), weight=0.8, trigger="ink drawing")
 NEON = add_on("neon", "Neon lights", ("starter", "turbo"), weight=1.0)
 XL = add_on("xl", "For XL", ("turbo",), weight=1.0)
+CANNY = add_on("canny", "Canny", ("starter",), beside=("canny", "depth"))
+DEPTH = add_on("depth", "Depth", ("starter",), beside=("canny", "depth"))
 ABLE = ready(loras=(INK, NEON, XL), controls=(NEON, XL), label_sets={"things": ("boat", "x" * 200)})
 
 
@@ -41,6 +43,20 @@ async def test_choices_go_on_after_the_last_comma() -> None:
     [more] = await completions.loras(typing(), "ink:1.2, ne")
     assert (more.name, more.value) == ("ink:1.2, Neon lights", "ink:1.2, neon:1")
     assert await completions.loras(typing(), "ink:1, in") == []
+
+
+async def test_what_can_be_followed_beside_the_first_is_offered_after_the_comma() -> None:
+    told = typing(ready(controls=(CANNY, DEPTH, NEON)))
+    assert [choice.value for choice in await completions.controls(told, "")] == ["canny", "depth", "neon"]
+    offered = await completions.controls(told, "canny:0.8, ")
+    assert [(choice.name, choice.value) for choice in offered] == [
+        ("canny:0.8, Canny (canny)", "canny:0.8, canny"),
+        ("canny:0.8, Depth (depth)", "canny:0.8, depth"),
+    ]
+    assert [choice.value for choice in await completions.controls(told, "canny, de")] == ["canny, depth"]
+    assert await completions.controls(told, "neon, ") == []
+    assert await completions.controls(told, "canny, depth, ") == []
+    assert await completions.controls(told, f"{'x' * 120}, ") == []
 
 
 async def test_what_goes_with_the_model_that_was_chosen_is_offered() -> None:

@@ -162,7 +162,11 @@ async def test_painting_and_all_that_goes_on_from_there(ada: Scripted, linus: Sc
     form = await linus.menu_command("Reimagine", message=message)
     await linus.refused(await linus.submit(form, {"prompt": "船", "strength": "?"}))
     options = {"prompt": "房", "seed": "3", "steps": 4, "style": "watercolour", "lora": "neon:0.5", "hires": 1.5}
-    followed = await ada.made(await ada.command("imagine", options, files={"control_image": boats()}))
+    files = {"control_image": boats(), "control_image2": boats()}
+    options["control"] = "starter:0.8, starter:0.5"
+    followed = await ada.made(await ada.command("imagine", options, files=files))
+    for control in ("starter, starter, starter", "starter:?"):
+        await ada.refused(await ada.command("imagine", {"prompt": "房", "control": control}, files=files))
     await ada.made(await ada.press(followed, "compare"))
     await ada.press(followed, "delete", until="acknowledged")
     form = await ada.command("/compose")

@@ -222,7 +222,7 @@ def _of_controls(request: Imagine, model: ModelInfo, ready: Ready) -> Iterator[R
             if not known.beside:
                 yield because("one_control", model=model.title)
             else:
-                yield because("controls_apart", control=names[0], other=names[1], choices=known.beside)
+                yield because("controls_apart", control=names[0], typed=names[1], choices=known.beside)
 
 
 def _goes_with(name: str, known: Sequence[AddOnInfo], model: ModelInfo) -> bool:

@@ -226,12 +226,12 @@ def test_what_the_pipelines_tell_of_the_first_network_is_the_same_of_the_second(
         (
             "sdxl",
             ("canny-xl", "union-xl"),
-            because("controls_apart", control="canny-xl", other="union-xl", choices=("canny-xl",)),
+            because("controls_apart", control="canny-xl", typed="union-xl", choices=("canny-xl",)),
         ),
         (
             "sd3",
             ("canny-sd3", "canny-sd3-large"),
-            because("controls_apart", control="canny-sd3", other="canny-sd3-large", choices=("canny-sd3",)),
+            because("controls_apart", control="canny-sd3", typed="canny-sd3-large", choices=("canny-sd3",)),
         ),
         ("sd1", ("canny", "canny-xl"), because("control_of_others", typed="canny-xl", model="Tiny 1.5")),
         ("sd1", ("canny", "nobody"), None),
