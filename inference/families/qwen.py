@@ -84,6 +84,7 @@ FAMILY = Family(
         told=as_control_image,
         together=_together,
         of_one_network=True,
+        reads_besides="extra_condition_channels",
     ),
     denoiser=Denoiser(component="transformer", attention_backends=True, masked_attention=True),
     words=Words(

@@ -91,6 +91,9 @@ class Control:
     """Whether they must be one and the same."""
     kinds: str | None = None
     """What the network's configuration calls the number of kinds that it follows; None where it knows but one."""
+    reads_besides: str | None = None
+    """What the network's configuration calls the number of channels that it reads beside those of a picture: that of
+    one made for inpainting, which nothing here tells its mask. None where there are none such."""
     union: Control | None = None
     """How those are used that follow several kinds, whose entries say which one by its number; None where none can."""
     borrows: bool = False

@@ -58,6 +58,7 @@ FAMILY = Family(
         network="SD3ControlNetModel",
         told=as_control_image,
         alike={"force_zeros_for_pooled_projection": True, "joint_attention_dim": 4096},
+        reads_besides="extra_conditioning_channels",
     ),
     denoiser=Denoiser(component="transformer", compiles=False),
     words=Words(

@@ -169,11 +169,14 @@ def control(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[P
 
 
 def control_of(catalog: Catalog, name: str, loaded: PictureControl) -> PictureControl:
-    """A loaded ControlNet as this entry of its network uses it. Raises WeightsError where it has no such kind."""
+    """A loaded ControlNet as this entry of its network uses it. Raises WeightsError where it cannot be used so."""
     entry = catalog.controls[name]
-    kinds = entry.known_by(FAMILIES[catalog.models[entry.models[0]].family]).kinds
+    known = entry.known_by(FAMILIES[catalog.models[entry.models[0]].family])
+    config = loaded.network.config
     with opening(loaded.folder, "ControlNet"):
-        _check_mode(entry.mode, None if kinds is None else loaded.network.config.get(kinds))
+        if known.reads_besides is not None and config.get(known.reads_besides):
+            raise ValueError("it is for inpainting: it reads a mask besides")
+        _check_mode(entry.mode, None if known.kinds is None else config.get(known.kinds))
     return replace(loaded, name=name, entry=entry)
 
 

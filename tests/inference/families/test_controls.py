@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import io
 import random
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ from inference.device import Device
 from inference.errors import WeightsError
 from inference.families import FAMILIES
 from inference.families.record import load_class
+from inference.models import loaders
 from inference.models.handles import PictureModel
 from inference.models.store import Store
 from inference.networks import annotator
@@ -268,6 +270,18 @@ def test_entries_of_one_network_are_loaded_once_each_with_its_own_kind(known: Ca
         assert store.use_control("union-xl", lambda: None).entry.mode == 2
     finally:
         store.catalog.controls["union-xl-pose"] = msgspec.structs.replace(wrong, mode=0)
+
+
+@pytest.mark.parametrize("name", ["other-qwen", "canny-sd3"])
+def test_one_that_wants_a_mask_as_well_is_told_when_it_is_loaded(name: str, known: Catalog, store: Store) -> None:
+    loaded = store.use_control(name, lambda: None)
+    family = FAMILIES[known.models[known.controls[name].models[0]].family]
+    field = loaded.entry.known_by(family).reads_besides
+    assert field is not None
+    assert inspect.signature(type(loaded.network)).parameters[field].default == 0
+    wider = type(loaded.network).from_config({**loaded.network.config, field: 4})
+    with pytest.raises(WeightsError, match="it is for inpainting: it reads a mask besides"):
+        loaders.control_of(known, name, replace(loaded, network=wider))
 
 
 def test_a_picture_says_in_its_parameters_by_what_it_followed_which(known: Catalog, store: Store) -> None:
