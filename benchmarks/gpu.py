@@ -132,6 +132,9 @@ def ways(entry: ModelEntry) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "8-bit weights", {**WHOLE, "weights": "8bit"}
         yield "8-bit weights, one part at a time", {"offload": "model", "vae_tiling": False, "weights": "8bit"}
         yield "fp8 weights", {**WHOLE, "weights": "fp8"}
+    if find_spec("gguf"):
+        yield "int4 weights", {**WHOLE, "weights": "int4"}
+        yield "int4 weights, one part at a time", {"offload": "model", "vae_tiling": False, "weights": "int4"}
     if find_spec("bitsandbytes"):
         yield "NF4 weights", {**WHOLE, "weights": "nf4"}
         yield "NF4 weights, one part at a time", {"offload": "model", "vae_tiling": False, "weights": "nf4"}

@@ -165,13 +165,14 @@ def _serve(configured: settings.Settings, known: reading.Catalog, fd: int, data:
     with closing(channel):
         here = weights.require(known)
         sign = None if configured.c2pa is None else signing.load(*configured.c2pa)
+        # Before they are imported: torchao and bitsandbytes, where they are installed, say things then.
+        _quieten_libraries(configured.log_level)
         # Imported here: torch and diffusers take seconds that the mistakes above need not wait for.
         from inference import device, engine
         from inference.marks.marking import Marks
         from inference.models import placement
         from inference.models.store import Store
 
-        _quieten_libraries(configured.log_level)
         chosen = device.choose(configured.device, configured.threads)
         placement.require({name: known.models[name] for name in here["model"]}, chosen)
         store = Store(catalog=known, device=chosen, vram_budget_bytes=configured.vram_budget_bytes)
@@ -199,6 +200,9 @@ def _quieten_libraries(level: str) -> None:
         # By which the hub's library asks: they tell of every single request.
         for name in ("httpx", "httpx2"):
             logging.getLogger(name).setLevel(logging.WARNING)
+        # What torchao and bitsandbytes want to be told of by whoever develops them.
+        for name in ("torch.utils._pytree", "bitsandbytes"):
+            logging.getLogger(name).setLevel(logging.ERROR)
 
 
 if __name__ == "__main__":

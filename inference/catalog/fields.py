@@ -28,8 +28,8 @@ Kind = Literal[
 Offload = Literal["none", "model", "group"]
 """What of a model waits in the machine's own memory: nothing, every part but the one at work, every layer but a few."""
 Attention = Literal["sdpa", "sliced", "xformers", "flash"]
-Precision = Literal["full", "8bit", "fp8", "nf4"]
-"""What the numbers of large matrices are kept as: as they are, as 8-bit integers, as 8-bit or as 4-bit floats."""
+Precision = Literal["full", "8bit", "fp8", "int4", "nf4"]
+"""What the numbers of large matrices are kept as: as they are, as integers or floats of 8 or 4 bits."""
 
 Prediction = Literal["epsilon", "v_prediction"]
 """What a denoiser predicts: the noise, or the mixture of noise and picture that Salimans and Ho call v (2022)."""

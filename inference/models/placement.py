@@ -23,6 +23,7 @@ from inference.device import Device, host_free_bytes, is_out_of_memory
 from inference.errors import CatalogError
 from inference.families import FAMILIES
 from inference.families.record import Denoiser, Family
+from inference.models import blocks
 from inference.models import policy as policies
 from inference.models.policy import Needs, Policy
 from inference.silence import silenced
@@ -34,15 +35,15 @@ COMPILING: dict[str, Any] = {"dynamic": False}
 COMPILED_SIZES = 64
 LIBRARIES = {
     **{"xformers": "xformers", "flash": "flash_attn"},
-    **{"8bit": "torchao", "fp8": "torchao", "nf4": "bitsandbytes"},
+    **{"8bit": "torchao", "fp8": "torchao", "int4": "gguf", "nf4": "bitsandbytes"},
 }
 """What must be installed for a word of models.toml."""
 EXTRAS = {
     **{"xformers": "easel[xformers]", "flash_attn": "flash-attn --no-build-isolation"},
-    **{"torchao": "easel[eightbit]", "bitsandbytes": "easel[fourbit]"},
+    **{"torchao": "easel[eightbit]", "gguf": "easel[gguf]", "bitsandbytes": "easel[fourbit]"},
 }
-NUMBER_BYTES: Mapping[Precision, float] = {"8bit": 1, "fp8": 1, "nf4": 0.5 + 4 / 64}
-"""What one number of a matrix takes in its smaller form; 64 of NF4's share a scale of four bytes."""
+NUMBER_BYTES: Mapping[Precision, float] = {"8bit": 1, "fp8": 1, "int4": 0.5 + 4 / 32, "nf4": 0.5 + 4 / 64}
+"""What one number of a matrix takes in its smaller form; 32 four-bit integers share four bytes, and 64 of NF4's."""
 
 
 def require(models: Mapping[str, ModelEntry], device: Device) -> None:
@@ -93,14 +94,24 @@ def choose(assembly: Assembly, entry: ModelEntry, device: Device, budget_bytes: 
 
 
 def quantization(policy: Policy, assembly: Assembly, dtype: torch.dtype) -> dict[str, Any]:
-    """What the loading of each component is told of that is not kept as it is; `dtype` is what they compute in."""
-    if policy.weights == "full":
+    """What the loading of each component is told of that is not kept as it is; `dtype` is what they compute in.
+
+    Four-bit integers are made of what was loaded (`pack`), for diffusers makes none itself without a card.
+    """
+    if policy.weights in ("full", "int4"):
         return {}
     import diffusers
     import transformers
 
     kinds = {part: diffusers if part in layouts.DENOISERS else transformers for part in _quantized(assembly)}
     return {part: _smaller(policy.weights, kind, dtype) for part, kind in kinds.items()}
+
+
+def pack(networks: Mapping[str, torch.nn.Module], policy: Policy, assembly: Assembly, dtype: torch.dtype) -> None:
+    """Make smaller what is made smaller when it is loaded; does nothing to other weights than `int4`."""
+    if policy.weights == "int4":
+        for name in _quantized(assembly):
+            blocks.pack(networks[name], dtype)
 
 
 def _smaller(weights: Precision, library: Any, dtype: torch.dtype) -> Any:
