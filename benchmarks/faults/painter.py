@@ -123,6 +123,8 @@ def ready(plan: Plan) -> Ready:
         max_labels=0,
         loras=(),
         controls=(),
+        embeddings=(),
+        wildcards=(),
         max_loras=0,
     )
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar, get_args
 
 from inference.catalog import add_ons, architectures, label_sets, sources, styles, tables
 from inference.catalog.entries import (
+    AddOnEntry,
     AnnotatorEntry,
     CheckerEntry,
     ClassifierEntry,
@@ -132,14 +133,14 @@ class Catalog:
         entry = self.upscalers[upscaler]
         return entry.scale or architectures.nature(self.folder / entry.place, "upscaler").scale
 
-    def add_on_info(self, name: str, entry: LoraEntry | ControlEntry) -> AddOnInfo:
-        """What members may ask of this LoRA or ControlNet."""
+    def add_on_info(self, name: str, entry: AddOnEntry) -> AddOnInfo:
+        """What members may ask of this LoRA, ControlNet or embedding."""
         lora = entry if isinstance(entry, LoraEntry) else None
         return AddOnInfo(
             name=name,
             title=entry.title,
             models=entry.models,
-            weight=entry.weight,
+            weight=1.0 if isinstance(entry, EmbeddingEntry) else entry.weight,
             trigger="" if lora is None else lora.trigger,
             sampler=None if lora is None else lora.sampler,
             steps=None if lora is None else lora.steps,

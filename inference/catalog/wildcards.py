@@ -12,6 +12,9 @@ log = logging.getLogger(__name__)
 END = ".txt"
 MAX_FILE_BYTES = 2 * 2**20
 MAX_FILES = 5000
+MAX_NAMES = 500
+MAX_NAME_CHARS = 100
+"""What is told of them to members: more nobody would read."""
 
 
 class Wildcards:
@@ -32,6 +35,10 @@ class Wildcards:
         if wanted not in self._found:
             self._found[wanted] = tuple(line for file in self._meant(wanted) for line in _read(file))
         return self._found[wanted]
+
+    def names(self) -> tuple[str, ...]:
+        """What prompts can call the files, in order; of very many the first, and none that is too long to be typed."""
+        return tuple(called for called in self._files if len(called) <= MAX_NAME_CHARS)[:MAX_NAMES]
 
     def _meant(self, wanted: str) -> list[Path]:
         if wanted in self._files:

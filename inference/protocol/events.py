@@ -79,16 +79,16 @@ class ToolInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AddOnInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What a LoRA or a ControlNet is called, and which models it goes with."""
+    """What a LoRA, a ControlNet or an embedding is called, and which models it goes with."""
 
     name: str
     """The key in models.toml, which members type."""
     title: str
     models: tuple[str, ...]
     weight: float
-    """Where the member names none."""
+    """Where the member names none; 1 for an embedding."""
     trigger: str
-    """Words that a LoRA was trained to answer to; none for a ControlNet."""
+    """Words that a LoRA was trained to answer to; none for others."""
     sampler: str | None
     """What a LoRA wants instead of the model's own, for who does not say; so for the next two."""
     steps: int | None
@@ -120,8 +120,12 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
     """Ready-made labels for `Classify`, by name."""
     max_labels: int
     loras: tuple[AddOnInfo, ...]
-    """Those whose weights are on this machine; so for the next."""
+    """Those whose weights are on this machine; so for the next two."""
     controls: tuple[AddOnInfo, ...]
+    embeddings: tuple[AddOnInfo, ...]
+    wildcards: tuple[str, ...]
+    """Names of the operator's files of wildcards, as they were when the engine was started; not more than can be
+    shown."""
     max_loras: int
     """How many of them one picture can have."""
 

@@ -13,6 +13,7 @@ from inference import recipes
 from inference.catalog import weights
 from inference.catalog.fields import Kind
 from inference.catalog.reading import Catalog
+from inference.catalog.wildcards import Wildcards
 from inference.device import Device
 from inference.exchange.outputs import Painted
 from inference.exchange.reports import Reporter
@@ -36,6 +37,8 @@ def abilities(catalog: Catalog, here: Mapping[Kind, Sequence[str]], device: Devi
         "max_prompt_chars": MAX_PROMPT_CHARS,
         "loras": tuple(catalog.add_on_info(name, catalog.loras[name]) for name in here["lora"]),
         "controls": tuple(catalog.add_on_info(name, catalog.controls[name]) for name in here["control"]),
+        "embeddings": tuple(catalog.add_on_info(name, catalog.embeddings[name]) for name in here["embedding"]),
+        "wildcards": Wildcards(catalog.wildcards).names(),
         "max_loras": MAX_LORAS,
     }
 

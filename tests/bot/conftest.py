@@ -214,6 +214,8 @@ def ready(**changes: object) -> Ready:
         "max_labels": 0,
         "loras": (),
         "controls": (),
+        "embeddings": (),
+        "wildcards": (),
         "max_loras": 0,
     }
     return Ready(**(values | changes))  # type: ignore[arg-type]

@@ -315,6 +315,14 @@ async def test_uploads_that_are_none(ada: Scripted) -> None:
         await ada.refused(await ada.command("upscale", {}, files={"image": (name, data)}))
 
 
+async def test_what_there_is(ada: Scripted) -> None:
+    """/models, and its pages where there are several."""
+    asked = await ada.command("/models")
+    assert "`starter`" in text_of(asked.message)
+    if buttons_of(asked.message):
+        await ada.click(asked.message, "easel:new:models:1")
+
+
 async def test_limits_of_painting(ada: Scripted) -> None:
     """What the one rule finds, and what is no name of anything."""
     for options in (
