@@ -4,7 +4,8 @@
     python -m inference --list                which models the catalogue has, and which are on this machine
     python -m inference --fetch NAME          download its weights from where the catalogue says, its partners' too
     python -m inference --fetch NAME@COMMIT   its weights alone, as they were in a commit of the hub
-    python -m inference --add PLACE           what this file or folder is; its entry goes into models.toml
+    python -m inference --add PLACE           what this file or folder is; its entry goes into models.toml, with the
+                                              weights that suit the card here, or one with so much --memory
     python -m inference --convert PLACE       safetensors beside a pickle, or beside those of a folder
 
 Exit status: 0 when the bot hung up, 1 when the engine died and should be started again, 2 when the operator must act
@@ -16,9 +17,11 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import re
 import signal
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from inference import settings
@@ -41,10 +44,11 @@ def main(arguments: list[str]) -> int:
     what.add_argument("--convert", type=Path, metavar="PLACE", help="make safetensors of pickled weights")
     parser.add_argument("--name", help="what the entry is called; with --add")
     parser.add_argument("--config", type=Path, metavar="DIR", help="its configurations, for odd sizes; with --add")
+    parser.add_argument("--memory", type=_memory_bytes, metavar="8GB", help="what the card has; with --add")
     parser.add_argument("--data", type=Path, metavar="DIR", help="the bot's data folder; needed with --fd")
     asked = parser.parse_args(arguments)
-    if asked.add is None and (asked.name or asked.config):
-        parser.error("--name and --config go with --add")
+    if asked.add is None and (asked.name or asked.config or asked.memory):
+        parser.error("--name, --config and --memory go with --add")
     # With it torch would run what is pickled into a file of weights.
     os.environ.pop("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", None)
     if asked.fetch is None:
@@ -59,7 +63,7 @@ def main(arguments: list[str]) -> int:
             return _convert(asked.convert)
         known = reading.load(configured.models)
         if asked.add is not None:
-            return _add(configured.models, known, asked.add, asked.name, asked.config)
+            return _add(configured, known, asked)
         if asked.list:
             return _list(known)
         if asked.fetch is not None:
@@ -108,23 +112,60 @@ def _list(known: reading.Catalog) -> int:
     return 2 if defects else 0
 
 
-def _add(toml: Path, known: reading.Catalog, place: Path, name: str | None, config: Path | None) -> int:
+def _add(configured: settings.Settings, known: reading.Catalog, asked: argparse.Namespace) -> int:
     """Say what lies there and write its entry, and return the exit status."""
-    pickled = None
+    place, pickled = asked.add, None
     if place.is_file() and place.suffix in headers.PICKLES:
         # Imported here: torch takes seconds, and only a pickle needs it.
         from inference.models import converting
 
         pickled = converting.shapes(place)
-    found = looking.look(place, known, pickled, config)
+    found = looking.look(place, known, pickled, asked.config)
     if found.kind == "embedding":
         # It is small, and which tensors are one is known to what reads it.
         from inference.models import vectors
 
         vectors.read(found.place, found.title)
-    called = adding.add(toml, found, name)
-    print(f"{found.place} is {found.words}: it is [{found.kind}s.{called}] in {toml} now")
+    found, told = _advised(configured, found, asked.memory)
+    called = adding.add(configured.models, found, asked.name)
+    print(f"{found.place} is {found.words}: it is [{found.kind}s.{called}] in {configured.models} now")
+    print(told, end="")
     return 0
+
+
+def _advised(configured: settings.Settings, found: looking.Look, memory_bytes: int | None) -> tuple[looking.Look, str]:
+    """What was found, with the weights that suit a card of this memory, or the card that is here, and why in a line.
+
+    Where neither is there, as it was.
+    """
+    if found.assembly is None:
+        return found, ""
+    # Imported here: torch takes seconds.
+    from inference import device
+
+    if memory_bytes is None:
+        here = device.choose(configured.device, configured.threads)
+        if not here.is_cuda:
+            return found, "There is no card here: --memory 8GB chooses weights for one that has so much.\n"
+        memory_bytes = here.memory_bytes
+    _quieten_libraries(configured.log_level)
+    from inference.models import advice
+    from inference.models.store import BUDGET_SHARE
+
+    budget_bytes = configured.vram_budget_bytes or int(memory_bytes * BUDGET_SHARE)
+    entry = ModelEntry(title=found.title, path=str(found.place), **found.fields)
+    advised = advice.advise(found.assembly, entry, memory_bytes, budget_bytes)
+    fields = found.fields if advised.weights == "full" else {**found.fields, "weights": advised.weights}
+    return replace(found, fields=fields, remarks=(*found.remarks, advised.why)), f"{advised.why}\n"
+
+
+def _memory_bytes(said: str) -> int:
+    """What is meant by "8GB", "7.5 GB", "900MB" or "8"."""
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?) ?(GB|MB)?", said.strip(), re.IGNORECASE | re.ASCII)
+    number = 0 if found is None else int(float(found[1]) * (1e6 if (found[2] or "").upper() == "MB" else 1e9))
+    if not 0 < number < 1e14:
+        raise argparse.ArgumentTypeError(f"{said!r} is no memory of a card: write 8GB or 7.5GB")
+    return number
 
 
 def _convert(place: Path) -> int:

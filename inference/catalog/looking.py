@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from inference.catalog import assembly, fitting, headers, layouts, telling, weights
+from inference.catalog.assembly import Assembly
 from inference.catalog.entries import ModelEntry
 from inference.catalog.fields import DETECTOR_FILES, Kind
 from inference.catalog.reading import Catalog
@@ -53,6 +54,8 @@ class Look:
     fields: dict[str, Any]
     """Of its entry, but for title and path."""
     remarks: tuple[str, ...] = field(default_factory=tuple)
+    assembly: Assembly | None = None
+    """What a model is put together from; None of all else."""
 
 
 def look(place: Path, catalog: Catalog, pickled: Shapes | None = None, config: Path | None = None) -> Look:
@@ -126,6 +129,7 @@ def _model_file(file: Path, catalog: Catalog, config: Path | None) -> Look:
         title=_title(file, told.header.metadata),
         fields=fields,
         remarks=tuple(remarks),
+        assembly=made,
     )
 
 
@@ -173,7 +177,15 @@ def _model_folder(folder: Path, inner: Path, catalog: Catalog) -> Look:
     made = assembly.of_folder(inner, ModelEntry(title="", path=str(inner), **fields), {}, None)
     remarks = ["It paints nothing but masked parts of pictures: /edit alone offers it."] if made.edits_only else []
     words = f"a {release.title} model in a diffusers folder"
-    return Look(kind="model", words=words, place=inner, title=_title(folder), fields=fields, remarks=tuple(remarks))
+    return Look(
+        kind="model",
+        words=words,
+        place=inner,
+        title=_title(folder),
+        fields=fields,
+        remarks=tuple(remarks),
+        assembly=made,
+    )
 
 
 def _likeness(folder: Path, family: Family, release: Release) -> int:

@@ -102,10 +102,15 @@ def choose(entry: ModelEntry, needed: Needs, budget_bytes: int, memory_bytes: in
     the memory.
     """
     for policy in _allowed(entry):
-        fits = policy.device_bytes(needed.parts) <= budget_bytes
-        if fits and needed.peak(policy) + RESERVED_BYTES <= memory_bytes:
+        if fits(policy, needed, budget_bytes, memory_bytes):
             return policy
     return policy
+
+
+def fits(policy: Policy, needed: Needs, budget_bytes: int, memory_bytes: int) -> bool:
+    """Whether a device of this memory bears a model under this policy."""
+    held = policy.device_bytes(needed.parts) <= budget_bytes
+    return held and needed.peak(policy) + RESERVED_BYTES <= memory_bytes
 
 
 def thriftier(policy: Policy, entry: ModelEntry, pixels: int, on_gpu: bool) -> Policy | None:
