@@ -30,11 +30,15 @@ UNUSED = frozenset({"safety_checker", "feature_extractor", "image_encoder"})
 """Components of published pipelines that painting does not use; they are neither fetched nor loaded with it."""
 
 DENOISERS = ("unet", "transformer")
+LIBRARIES = ("diffusers", "transformers")
+"""Whose components are loaded: of any other a name would be imported."""
 TOKENIZERS = ("tokenizer.json", "vocab.json")
 """A tokenizer as transformers writes it today, or as it was written before."""
 INDEX = "model_index.json"
 READ = ("config.json", INDEX, "added_tokens.json", "special_tokens_map.json", *TOKENIZERS)
 """How the names of JSON files end that diffusers and transformers read, each of which holds an object."""
+UNFINISHED = (".part", ".incomplete", ".crdownload", ".aria2", ".download")
+"""How names end that browsers and other programs give to what they have not fetched whole."""
 PICKLED = {"model": "pytorch_model"}
 """How files of weights are called as pickles, where that is another name."""
 CHECKER, EXTRACTOR = "safety_checker", "feature_extractor"
@@ -95,7 +99,20 @@ def _hint(folder: Path, file: Path) -> str:
         return (
             f", and no {stem}{headers.SAFETENSORS}.index.json, which tells what is in the pieces of it that are there"
         )
+    if variants := _variants(file.parent, stem):
+        return f", but {' and '.join(variants)} of it: write variant = {variants[-1]!r}"
+    if parts := [part.name for part in sorted(file.parent.glob(f"{file.name}.*")) if part.suffix in UNFINISHED]:
+        return f", but {parts[0]}, whose download was cut off: fetch it again"
     return ""
+
+
+def _variants(part: Path, stem: str) -> list[str]:
+    """What stands before `.safetensors` in the names of the files of weights of a component that are not plain."""
+    found: set[str] = set()
+    for before, after in ((f"{stem}.", headers.SAFETENSORS), (f"{stem}{headers.SAFETENSORS}.index.", ".json")):
+        names = (file.name.removeprefix(before).removesuffix(after) for file in part.glob(f"{before}*{after}"))
+        found.update(name for name in names if name.isalnum())
+    return sorted(found)
 
 
 def transformer_files(folder: Path) -> list[Path]:
@@ -157,11 +174,16 @@ def components(folder: Path) -> dict[str, tuple[str, str]]:
     index = folder / INDEX
     if not index.is_file():
         raise Incomplete(folder, INDEX, hint=_instead_of_index(folder))
-    return {
+    named = {
         _beside(index, component): (value[0], value[1])
         for component, value in json_object(index).items()
         if component not in UNUSED and isinstance(value, list) and [type(each) for each in value] == [str, str]
     }
+    for component, (library, _) in named.items():
+        if library not in LIBRARIES:
+            only = " and ".join(LIBRARIES)
+            raise WeightsError(f"{index} names a {component} of {library[:100]!r}: only those of {only} are loaded")
+    return named
 
 
 def _instead_of_index(folder: Path) -> str:
@@ -171,7 +193,19 @@ def _instead_of_index(folder: Path) -> str:
     if (folder / "config.json").is_file():
         return ": it holds one network, and not a whole model"
     files = sorted(folder.glob(f"*{headers.SAFETENSORS}"))
-    return f": write one of its files as path, as {files[0].name}" if files else ""
+    if files:
+        return f": write one of its files as path, as {files[0].name}"
+    # No deeper: a disk has very many folders.
+    found = [*folder.glob(f"*/{INDEX}"), *folder.glob(f"*/*/{INDEX}")]
+    models = sorted(str(index.parent.relative_to(folder)) for index in found)
+    if models:
+        return f", but {_few(models)}: write one of them as path"
+    held = [file.name for file in sorted(folder.iterdir())]
+    return f": it holds {_few(held)} and no weights" if held else ": it is empty"
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def absent_components(folder: Path) -> frozenset[str]:
@@ -198,7 +232,7 @@ def component_files(folder: Path, variant: str | None, elsewhere: Collection[str
         else:
             raise Incomplete(folder, f"{component}/config.json")
     if not any(name in known for name in DENOISERS):
-        raise Incomplete(folder, *DENOISERS)
+        raise Incomplete(folder, *DENOISERS, hint=f" in its {INDEX}")
     return files
 
 
@@ -229,9 +263,7 @@ def variant_of(folder: Path, asked: str | None, elsewhere: Collection[str] = ())
             or any(file.is_file() for file in _weight_files(part, stem, None))
         ):
             continue
-        for before, after in ((f"{stem}.", headers.SAFETENSORS), (f"{stem}{headers.SAFETENSORS}.index.", ".json")):
-            names = (file.name.removeprefix(before).removesuffix(after) for file in part.glob(f"{before}*{after}"))
-            found.update(name for name in names if name.isalnum())
+        found.update(_variants(part, stem))
     return found.pop() if len(found) == 1 else asked
 
 
