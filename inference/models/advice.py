@@ -74,13 +74,10 @@ def _choice(assembly: Assembly, entry: ModelEntry, card: Device, budget_bytes: i
 
 
 def _why(chosen: _Choice, choices: list[_Choice], memory_bytes: int) -> str:
-    on = f"On a card with {_gigabytes(memory_bytes)}"
-    how = {"none": "stays whole", "model": "comes and goes part by part", "group": "comes and goes layer by layer"}
-    kept = f"{chosen} it {how[chosen.policy.offload]}"
-    full = choices[0]
-    said = (
-        f"{on} with {kept}" if chosen is full else f"{on} it would come and go layer by layer with {full}: with {kept}"
-    )
+    how = {"none": "stay whole", "model": "come and go part by part", "group": "come and go layer by layer"}
+    kept, full = f"its {chosen} {how[chosen.policy.offload]}", choices[0]
+    said = f"On a card with {_gigabytes(memory_bytes)} "
+    said += kept if chosen is full else f"its {full} would come and go layer by layer: {kept}"
     if not chosen.fits:
         said += ", and may run out of memory all the same"
     better = next((one for one in choices if not one.by_layers), choices[-1])

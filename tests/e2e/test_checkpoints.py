@@ -45,8 +45,10 @@ async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stud
     add(toml, folder / "zimage", "whole")
     blocks = test_ggufs.write(folder / "z_image_turbo-Q8_0.gguf", test_ggufs.denoiser(folder, "zimage"))
     told = add(toml, blocks, "blocks", "--memory", "8GB")
-    assert "is a Z-Image model in Q8_0 and F32: it is [models.blocks]" in told
-    assert "On a card with 8.0 GB with full weights (0.0 GB) it stays whole." in told
+    assert "is a Z-Image model in float32 and Q8_0: it is [models.blocks]" in told
+    assert "On a card with 8.0 GB its full weights (0.0 GB) stay whole." in told
+    # Small enough to be painted here.
+    toml.write_text(toml.read_text().replace("min_size = 512", "min_size = 64"))
     toml.write_text(toml.read_text().replace('steps = 25\nguidance = 7\nsampler = "DPM++ 2M Karras"\nbatch = 4', QUICK))
     async with running(tmp_path_factory.mktemp("data"), EASEL_MODELS=str(toml)) as opened:
         yield opened
@@ -64,9 +66,9 @@ async def test_a_checkpoint_paints(ada: Member) -> None:
 
 
 async def test_a_gguf_file_paints_and_says_what_it_is(ada: Member) -> None:
-    asked = "prompt:a red house width:256 height:256 steps:2 seed:4"
+    asked = "prompt:a red house width:64 height:64 steps:2 seed:4"
     message, [small] = await painted(ada, await ada.command(f"/imagine {asked} model:blocks"))
-    assert "256x256 · 2 steps" in text_of(message)
+    assert "64x64 · 2 steps" in text_of(message)
     assert " · blocks" in text_of(message)
     _, [whole] = await painted(ada, await ada.command(f"/imagine {asked} model:whole guidance:1"))
     one, other = (np.asarray(picture(data).convert("RGB")).astype(int) for data in (small, whole))

@@ -67,10 +67,10 @@ def test_smaller_weights_are_chosen_only_where_layers_would_come_and_go(known: C
     budgets = (sum(parts(known, "sd35").values()), largest, largest - 1, half - 1, half // 20)
     seen = [advised(known, "sd35", budget) for budget in budgets]
     assert [one.weights for one in seen] == ["full", "full", "8bit", "int4", "int4"]
-    assert "with full weights (0.0 GB) it stays whole." in seen[0].why
-    assert "it comes and goes part by part." in seen[1].why
-    assert "it would come and go layer by layer with full weights (0.0 GB): with 8bit weights" in seen[2].why
-    assert "with int4 weights (0.0 GB) it comes and goes layer by layer" in seen[4].why
+    assert "its full weights (0.0 GB) stay whole." in seen[0].why
+    assert "its full weights (0.0 GB) come and go part by part." in seen[1].why
+    assert "its full weights (0.0 GB) would come and go layer by layer: its 8bit weights (0.0 GB) come" in seen[2].why
+    assert "its int4 weights (0.0 GB) come and go layer by layer" in seen[4].why
     assert "and may run out of memory all the same" in seen[4].why
 
 
@@ -134,7 +134,7 @@ def test_the_blocks_of_a_file_stay_what_they_are(
     config = ("--config", str(files / "flux-config"))
     assert program.main(["--add", str(file), *config, "--name", "new", "--memory", "0.01MB"]) == 0
     assert "weights" not in tomllib.loads((tmp_path / "models.toml").read_text())["models"]["new"]
-    assert "it comes and goes layer by layer" in capsys.readouterr().out
+    assert "its full weights (0.0 GB) come and go layer by layer" in capsys.readouterr().out
 
 
 def test_a_machine_without_a_card_is_asked_what_the_card_will_have_and_one_with_a_card_is_looked_at(
