@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import logging
+import re
 from fnmatch import fnmatchcase
 from pathlib import Path
+
+from inference.protocol.wildcards import NAME
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +41,9 @@ class Wildcards:
         return self._found[wanted]
 
     def names(self) -> tuple[str, ...]:
-        """What prompts can call the files, in order; of very many the first, and none that is too long to be typed."""
-        return tuple(called for called in self._files if len(called) <= MAX_NAME_CHARS)[:MAX_NAMES]
+        """What prompts can call the files, in order: of very many the first, and none that nobody could type."""
+        callable_ = (called for called in self._files if len(called) <= MAX_NAME_CHARS and _can_be_written(called))
+        return tuple(itertools.islice(callable_, MAX_NAMES))
 
     def _meant(self, wanted: str) -> list[Path]:
         if wanted in self._files:
@@ -48,6 +53,10 @@ class Wildcards:
     @functools.cached_property
     def _files(self) -> dict[str, Path]:
         return {} if self._folder is None else {called.lower(): file for called, file in _files(self._folder).items()}
+
+
+def _can_be_written(name: str) -> bool:
+    return "__" not in name and re.fullmatch(NAME, f"__{name}__") is not None
 
 
 def _files(folder: Path) -> dict[str, Path]:
