@@ -69,6 +69,16 @@ def test_jobs_share_passes_and_have_the_bytes_of_being_alone(starter: Store, cha
     assert painted(starter, *asked[::-1][:2]) == {job: alone[job] for job in (2, 1)}
 
 
+def test_a_full_pass_has_the_bytes_of_pictures_alone(starter: Store) -> None:
+    places = starter.catalog.models["starter"].cpu_batch
+    assert 2 * places > neighbours.FEW, "with both sides of each picture, more than torch computes alike"
+    asked = [starters(job=number, width=64, height=64, steps=1, seed=number) for number in range(places)]
+    alone = {job: pictures for one in asked for job, pictures in painted(starter, one).items()}
+    with runs_of(starter) as rows:
+        assert painted(starter, *asked) == alone
+    assert rows == [2 * places]
+
+
 def test_only_what_is_small_and_guided_shares_a_pass_on_a_cpu(starter: Store, cpu: Device) -> None:
     known = starter.catalog
     assert setups.canonical_batch(known, "starter", 64, 64, cpu) == known.models["starter"].cpu_batch > 1
