@@ -21,6 +21,7 @@ from bot.job import Job
 from bot.jobs import MAX_ATTEMPTS, Jobs
 from bot.lines import Line
 from bot.pace import Pace
+from bot.runs import Run
 from bot.words import N_
 from inference.protocol import Event, Failed, Finished, Preview, Progress, Ready, Request, because
 
@@ -123,7 +124,7 @@ class Dispatcher:
             for lane in (lane for lane in lanes if lane not in used):
                 line = self._quick if lane.quick else self._slow
                 tasks.create_task(line.watch(lane))
-                tasks.create_task(self._work_off(line, lane))
+                tasks.create_task(self._work_off(line, lane, tasks))
             used = lanes
             await self._engine.lanes_changed()
 
@@ -136,27 +137,49 @@ class Dispatcher:
         for line in self._lines:
             line.take_out(job_id)
 
-    async def _work_off(self, line: Line, lane: Lane) -> None:
-        """Run one batch of the line after the other on this lane, until it is gone for good."""
-        while batch := await line.next_batch(lane):
-            try:
-                await self._run(batch, line, lane)
-            except EngineDied as error:
-                await self._give_back(batch, line, error)
-            except asyncio.CancelledError:
-                # Whatever the database says to this, running jobs wait again after the next start.
-                await self._jobs.requeue([job.id for job in line.still_running(batch)])
-                raise
-            except OperatorError:
-                raise
-            except Exception:
-                log.exception("jobs %s failed", [job.id for job in batch])
-                for job in line.still_running(batch):
-                    await self._engine.cancel(job.id)
-                    await self._end(Failed(job.id, "internal", because(BROKE)), line)
-                await asyncio.sleep(REST_S)
+    async def _work_off(self, line: Line, lane: Lane, tasks: asyncio.TaskGroup) -> None:
+        """Send one batch of the line after the other through this lane, until it is gone for good.
 
-    async def _run(self, batch: tuple[Job, ...], line: Line, lane: Lane) -> None:
+        The next goes when the one before needs the device no more, while its results are encoded and written down: at
+        most one batch is ahead of the device, so that newcomers find the turn after it free. What comes until a pass
+        begins joins that, where it has places. Who has ended the engine once is there alone.
+        """
+        before: Run | None = None
+        while batch := await line.next_batch(lane):
+            run = Run(batch, lane.capacity(batch[0].request))
+            tasks.create_task(self._see_through(batch, run, before, line, lane))
+            while riders := await line.next_riders(run):
+                run.add(riders)
+                tasks.create_task(self._see_through(riders, run, None, line, lane))
+            await (run.ended if run.is_alone else run.nearly_done).wait()
+            if before is not None:
+                await before.ended.wait()
+            before = run
+
+    async def _see_through(self, batch: tuple[Job, ...], run: Run, before: Run | None, line: Line, lane: Lane) -> None:
+        """Run a batch, or riders of one, to the end of each job, whatever happens."""
+        try:
+            if before is not None and run.is_alone:
+                await before.ended.wait()
+            await self._run(batch, run, line, lane)
+        except EngineDied as error:
+            await self._give_back(batch, line, error)
+        except asyncio.CancelledError:
+            # Whatever the database says to this, running jobs wait again after the next start.
+            await self._jobs.requeue([job.id for job in line.still_running(batch)])
+            raise
+        except OperatorError:
+            raise
+        except Exception:
+            log.exception("jobs %s failed", [job.id for job in batch])
+            for job in line.still_running(batch):
+                await self._engine.cancel(job.id)
+                await self._end(Failed(job.id, "internal", because(BROKE)), line)
+            await asyncio.sleep(REST_S)
+        finally:
+            run.end_part()
+
+    async def _run(self, batch: tuple[Job, ...], run: Run, line: Line, lane: Lane) -> None:
         await insist(f"the start of {len(batch)} jobs", self._jobs.start, [job.id for job in batch])
         line.began()
         for job in batch:
@@ -165,11 +188,12 @@ class Dispatcher:
         # From here to the sending nothing is awaited: what is cancelled later is cancelled by the engine.
         wanted = [job.request for job in line.still_running(batch) if not line.running[job.id].cancelled]
         if wanted:
-            line.share(wanted)
+            line.share(run.jobs)
             for request in wanted:
                 line.show(request.job)
             async with aclosing(lane.run(wanted)) as events:
                 async for event in events:
+                    run.note(event)
                     await self._handle(event, line)
         # What was cancelled in between and therefore not sent.
         for job in line.still_running(batch):

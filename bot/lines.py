@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from bot import cards
 from bot.delivery import Delivery
@@ -12,6 +13,7 @@ from bot.engine.interface import Lane
 from bot.job import Job
 from bot.pace import Pace
 from bot.queue import Queue
+from bot.runs import Run
 from inference.protocol import Preview, Progress, Request
 
 SHOWN_PLACES = 5
@@ -53,33 +55,46 @@ class Line:
         Nothing where the lane is gone for good.
         """
         while await lane.up():
-            taking = asyncio.create_task(self.queue.next_batch(lane))
-            leaving = asyncio.create_task(lane.down())
-            try:
-                await asyncio.wait((taking, leaving), return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                leaving.cancel()
-                if not taking.done():
-                    taking.cancel()
-            if taking.done():
-                batch = taking.result()
-                self.running |= {job.id: Running(job) for job in batch}
+            if batch := await self._taken(self.queue.next_batch(lane), lane.down()):
                 return batch
         return ()
+
+    async def next_riders(self, run: Run) -> tuple[Job, ...]:
+        """Wait for jobs that can join this run; they count as running from here on. Nothing where none can any more."""
+        if run.departed.is_set() or not run.room:
+            return ()
+        return await self._taken(self.queue.next_riders(run.jobs[0], run.room), run.departed.wait())
+
+    async def _taken(
+        self, taken: Coroutine[Any, Any, tuple[Job, ...]], too_late: Coroutine[Any, Any, object]
+    ) -> tuple[Job, ...]:
+        """What is taken out of the queue, unless something else happens first; nothing then."""
+        taking, other = asyncio.create_task(taken), asyncio.create_task(too_late)
+        try:
+            await asyncio.wait((taking, other), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            other.cancel()
+            if not taking.done():
+                taking.cancel()
+        if not taking.done():
+            return ()
+        self.running |= {job.id: Running(job) for job in taking.result()}
+        return taking.result()
 
     def began(self) -> None:
         """Tell those that wait that the queue has moved."""
         self._moved.set()
 
-    def still_running(self, batch: tuple[Job, ...]) -> list[Job]:
+    def still_running(self, batch: Sequence[Job]) -> list[Job]:
         """The batch's jobs that have not ended."""
         return [job for job in batch if job.id in self.running]
 
-    def share(self, requests: Sequence[Request]) -> None:
-        """Take in which running jobs are sent together: each has the share of their pass that its places are."""
-        places = sum(request.places for request in requests)
-        for request in requests:
-            self.running[request.job].share = request.places / places
+    def share(self, together: Sequence[Job]) -> None:
+        """Take in which jobs share a pass: each that is wanted has the share of it that its places are."""
+        wanted = [job for job in self.still_running(together) if not self.running[job.id].cancelled]
+        places = sum(job.request.places for job in wanted)
+        for job in wanted:
+            self.running[job.id].share = job.request.places / places
 
     def note(self, event: Progress | Preview) -> None:
         """Take in how a running job gets on, and show it."""
@@ -153,7 +168,7 @@ class Line:
         return work_s / max(sum(lane.is_up for lane in self._lanes), 1)
 
     def _requests(self) -> list[Request]:
-        return [running.job.request for running in self.running.values()]
+        return [running.job.request for running in self.running.values() if not running.is_finishing]
 
 
 class Running:
@@ -166,6 +181,11 @@ class Running:
         self.cancelled = False
         self.share = 1.0
         """Of the pass that it takes part in."""
+
+    @property
+    def is_finishing(self) -> bool:
+        """Whether nobody waits for it any more who comes after it."""
+        return self.progress is not None and self.progress.stage == "finishing"
 
     def card(self, headline: str) -> cards.Card:
         """How it looks now."""

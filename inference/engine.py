@@ -50,11 +50,13 @@ class Engine:
         self._store = store
         self._channel = channel
         self._pictures = data / PICTURES
-        self._report = Reporter(channel.send, Files(data / INCOMING, marks), self._give_way)
+        self._report = Reporter(channel.send, Files(data / INCOMING, marks), self._give_way, self._board)
         self._inbox = Inbox()
         self._tasks = tasks.discover()
         self._giving_way = False
         self._at_work: tuple[int, ...] = ()
+        self._running: tuple[list[Request], dict[str, bytes]] = ([], {})
+        """The requests of the task that runs, and their inputs."""
         self._ready: Ready
 
     def serve(self, ready: Ready) -> None:
@@ -150,6 +152,20 @@ class Engine:
             self._giving_way = False
         self._take_up(interrupted)
 
+    def _board(self, places: int) -> tuple[list[Request], dict[str, bytes]]:
+        """Before a pass: let the batch that is next go with the requests that are run, where it is like them and takes
+        no more places."""
+        running, files = self._running
+        batch = self._inbox.next_alike(lambda request: _alike(request) == _alike(running[0]), places)
+        if batch is None:
+            return [], {}
+        begun = [request for group in self._groups(batch) for request in group if self._report.begin(request.job)]
+        self._take_up((*self._at_work, *(request.job for request in begun)))
+        further, of_further = self._with_inputs(begun)
+        running += further
+        files |= of_further
+        return further, of_further
+
     def _groups(self, batch: Batch) -> list[list[Request]]:
         """The batch's sound requests, those that may run together in one list; the others fail here."""
         groups: dict[Hashable, list[Request]] = {}
@@ -159,7 +175,7 @@ class Engine:
                 kind: FailureKind = "unavailable_model" if reason.name in limits.UNAVAILABLE else "invalid_input"
                 self._report.fail(request.job, kind, reason)
             else:
-                groups.setdefault((type(request), request.pass_key), []).append(request)
+                groups.setdefault(_alike(request), []).append(request)
         return list(groups.values())
 
     def _with_inputs(self, requests: list[Request]) -> tuple[list[Request], dict[str, bytes]]:
@@ -175,19 +191,22 @@ class Engine:
                 sound.append(request)
         return sound, files
 
-    def _run(self, requests: list[Request], files: Mapping[str, bytes]) -> None:
-        """Run requests of one group; whatever happens, each of them is answered, or waits for another turn.
+    def _run(self, requests: list[Request], files: dict[str, bytes]) -> None:
+        """Run requests of one group, and those that board meanwhile; whatever happens, each of them is answered, or
+        waits for another turn.
 
         Where the memory is full, those that have no end yet are run once more with less.
         """
         if not requests:
             return
+        interrupted, self._running = self._running, (requests, files)
         with self._store.lease():
             full = self._attempt(requests, files)
             if full is not None and not self._giving_way and self._store.economise():
                 # What is finished is being encoded or sent by now.
-                requests = [request for request in requests if self._report.still_wanted([request.job])]
+                requests[:] = [request for request in requests if self._report.still_wanted([request.job])]
                 full = self._attempt(requests, files) if requests else None
+        self._running = interrupted
         if full is not None and self._giving_way:
             # There is more room when the task that waits has ended.
             again = tuple(request for request in requests if self._report.postpone(request.job))
@@ -231,3 +250,8 @@ class Engine:
         for job in self._report.open_jobs():
             self._report.fail(job, "internal", because("card_failed"))
         raise DeviceLost(f"{self._store.device.name} answers no more")
+
+
+def _alike(request: Request) -> Hashable:
+    """Equal for requests that can be run together."""
+    return type(request), request.pass_key

@@ -34,7 +34,7 @@ LAYERS = {
         {"custom_ids", "environment", "waits", "words"},
         {"errors", "localisation"},
         {"background", "database", "folder", "job", "pace", "pictures", "requests", "settings"},
-        {"buttons", "engine", "forms", "jobs", "queue"},
+        {"buttons", "engine", "forms", "jobs", "queue", "runs"},
         {"cards"},
         {"posting"},
         {"access", "speaking"},

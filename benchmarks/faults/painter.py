@@ -211,6 +211,7 @@ class Painter:
                 await self.say(Progress(request.job, step, steps))
             await asyncio.sleep(self._plan.step_s)
         for request in self._wanted(batch.requests):
+            await self.say(Progress(request.job, steps, steps, "finishing"))
             self.pass_by("writing")
             try:
                 pictures = tuple(self._paint(request))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -39,6 +39,9 @@ from inference.protocol import (
 
 log = logging.getLogger(__name__)
 
+Aboard = tuple[Sequence[Any], Mapping[str, bytes]]
+"""Requests, and the bytes of their inputs by SHA-256."""
+
 PROGRESS_INTERVAL_S = 0.05
 ALIVE_INTERVAL_S = 1.0
 
@@ -50,18 +53,27 @@ class _Job:
     state: Literal["queued", "running", "cancelling", "finishing"] = "queued"
     began_s: float = 0.0
     reported_s: float = 0.0
+    said: Progress | None = None
+    """What was told of it last."""
 
 
 class Reporter:
     """The engine's open jobs and the events about them. Safe from any thread; close it to flush it."""
 
-    def __init__(self, send: Callable[[Event], None], outputs: Files, give_way: Callable[[], None] = lambda: None):
+    def __init__(
+        self,
+        send: Callable[[Event], None],
+        outputs: Files,
+        give_way: Callable[[], None] = lambda: None,
+        board: Callable[[int], Aboard] = lambda _: ((), {}),
+    ):
         """`send` puts an event on the wire without waiting, or raises PeerGone or FrameTooLarge; `give_way` runs a
-        quick job that waits.
+        quick job that waits; `board` takes up jobs that wait and go with those at work, for so many places at most.
         """
         self._send = send
         self._outputs = outputs
         self._give_way = give_way
+        self._board = board
         self._jobs: dict[int, _Job] = {}
         self._lock = Lock()
         self._loading = False
@@ -171,6 +183,12 @@ class Reporter:
         self.alive()
         self._give_way()
 
+    def board(self, places: int) -> Aboard:
+        """What has come meanwhile and goes with the requests at work, in so many free places of their next pass; it is
+        the task's to run, and to end, from here on."""
+        self.alive()
+        return self._board(places)
+
     def step(
         self, job: int, step: int, steps: int, stage: Literal["loading", "painting", "finishing"] = "painting"
     ) -> None:
@@ -184,7 +202,8 @@ class Reporter:
             if 0 < step < steps and stage == "painting" and now_s - known.reported_s < PROGRESS_INTERVAL_S:
                 return
             known.reported_s = now_s
-            self._send(Progress(job, step, steps, stage))
+            known.said = Progress(job, step, steps, stage)
+            self._send(known.said)
 
     def preview(self, job: int, pictures: Sequence[Image.Image | None], width: int, height: int) -> None:
         """Show what a job's pictures look like so far; None stands for one not begun, proportions in pixels."""
@@ -203,6 +222,9 @@ class Reporter:
             if known is None or not self._is_wanted(job):
                 return
             known.state = "finishing"
+            said = known.said or Progress(job, 1, 1)
+            if said.stage != "finishing":
+                self._try_to_send(Progress(job, said.steps, said.steps, "finishing"))
         self._encoding.submit(self._send_finished, job, known, list(pictures), recipe, answer)
 
     # On the encoding thread.

@@ -67,6 +67,6 @@ def _by_few(convolve: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch
     def apart(images: torch.Tensor) -> torch.Tensor:
         if _pictures.get() == 1 or len(images) <= FEW:
             return convolve(images)
-        return torch.cat([convolve(few) for few in images.split(FEW)])
+        return torch.cat([convolve(few) for few in torch.split(images, FEW)])
 
     return apart

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, Protocol
 
 from PIL import Image
+
+from inference.protocol import Imagine
 
 Stage = Literal["loading", "painting", "finishing"]
 
@@ -27,6 +29,10 @@ class Callbacks(Protocol):
 
     def give_way(self) -> None:
         """Between two steps: the device is free for who is quick."""
+
+    def board(self, places: int) -> tuple[Sequence[Imagine], Mapping[str, bytes]]:
+        """Before a pass with so many free places: further requests of the same pass key, each called by another number,
+        and the bytes of their inputs."""
 
     def step(self, job: int, step: int, steps: int, stage: Stage = "painting") -> None:
         """A job has done so many of the steps of all its pictures."""

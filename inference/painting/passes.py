@@ -56,13 +56,12 @@ class Segment:
 class Pass:
     """The denoising of requests of one pass key, at their size."""
 
-    def __init__(
-        self, requests: Sequence[Imagine], files: Mapping[str, bytes], setup: Setup, alive: Callable[[], None]
-    ) -> None:
-        """`alive` is called before each work of a network that is no step."""
+    def __init__(self, request: Imagine, setup: Setup, alive: Callable[[], None]) -> None:
+        """For requests of this one's pass key, which are added afterwards; `alive` is called before each work of a
+        network that is no step."""
         self.size = setup.batch
         """The canonical number of pictures of a run."""
-        if not setup.filled and requests and requests[0].guidance <= 1:
+        if not setup.filled and request.guidance <= 1:
             # With one side alone CPUs take other ways for one picture than for several.
             self.size = 1
         self._filled = setup.filled
@@ -72,13 +71,20 @@ class Pass:
         """What the last step of the run left, as the pipeline has it."""
         self._model, self._refiner = setup.model, setup.refiner
         self._control, self._annotator = setup.control, setup.annotator
-        self._pipeline = references.pipeline(setup.model, controlnet.pipeline(setup.model, setup.control), requests[0])
+        self._pipeline = references.pipeline(setup.model, controlnet.pipeline(setup.model, setup.control), request)
         self._device = setup.device
         self._enlarged = 1 if setup.upscaler is None else setup.upscaler.scale
-        self._areas = {request.job: self._area(request, files) for request in requests}
-        self._starts = {request.job: self._start(request, files) for request in requests}
-        self._followed = {request.job: self._to_follow(request, files) for request in requests}
-        self._shown = {request.job: self._to_show(request, files) for request in requests}
+        self._areas: dict[int, InpaintArea | None] = {}
+        self._starts: dict[int, torch.Tensor | None] = {}
+        self._followed: dict[int, Image.Image | None] = {}
+        self._shown: dict[int, Beside | None] = {}
+
+    def add(self, requests: Sequence[Imagine], files: Mapping[str, bytes]) -> None:
+        """Let these be painted, each called by another number than all before."""
+        self._areas |= {request.job: self._area(request, files) for request in requests}
+        self._starts |= {request.job: self._start(request, files) for request in requests}
+        self._followed |= {request.job: self._to_follow(request, files) for request in requests}
+        self._shown |= {request.job: self._to_show(request, files) for request in requests}
 
     @property
     def rescales(self) -> bool:

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
+
+import torch
+from PIL import Image
 
 from inference.catalog.reading import Catalog
 from inference.device import Device
 from inference.errors import UnavailableModel
 from inference.models.handles import PictureDecoder, PictureModel, Setup
 from inference.models.store import Store
+from inference.painting import decoding
 from inference.protocol import Fact, Imagine, Reason, because
 
 log = logging.getLogger(__name__)
+
+Sketch = Callable[[torch.Tensor], list[Image.Image]]
+"""From estimated latents to small pictures (`decoding.sketch`)."""
 
 
 def load(request: Imagine, store: Store, on_load: Callable[[], None], on_adapt: Callable[[], None]) -> Setup:
@@ -79,6 +87,16 @@ def too_large(request: Imagine, catalog: Catalog) -> Reason:
     if (width, height) == (request.width, request.height):
         return because("memory_full", **asked, model=entry.title)
     return because("memory_for_size", **asked, smaller=f"{width}x{height}")
+
+
+def sketch(setup: Setup) -> Sketch | None:
+    """What makes previews; None where there are none."""
+    model, decoder = setup.model, setup.decoder
+    # A preview would show what has not been checked; or the VAE would have to change places with the denoiser for it.
+    if setup.checker is not None or (decoder is None and model.policy.offload == "model"):
+        return None
+    network = None if decoder is None else decoder.network
+    return partial(decoding.sketch, model.pipeline, model.family, decoder=network)
 
 
 def _decoder(model: PictureModel, store: Store, on_load: Callable[[], None]) -> PictureDecoder | None:

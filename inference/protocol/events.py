@@ -133,7 +133,8 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
 class Began(msgspec.Struct, frozen=True, tag="began"):
     """The thread that owns the device has taken these jobs up, or goes on with them after a quick one.
 
-    Those of the last `Began` that have not ended are what it is at work on.
+    Those of the last `Began` that have not ended are what it is at work on; results of jobs that began before and are
+    `finishing` may still be on their way.
     """
 
     jobs: tuple[int, ...]
@@ -147,7 +148,11 @@ class Alive(msgspec.Struct, frozen=True, tag="alive"):
 
 
 class Progress(msgspec.Struct, frozen=True, tag="progress"):
-    """A job moved on. `step` counts over all its pictures, from 0 to `steps`."""
+    """A job moved on. `step` counts over all its pictures, from 0 to `steps`.
+
+    Until it is said to be `painting`, others of its pass key that are sent may still share its pass. Every job that
+    ends well has been `finishing` before: then it needs the device no more, or hardly.
+    """
 
     job: int
     step: int

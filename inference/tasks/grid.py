@@ -119,6 +119,10 @@ class _Table:
         """Let a quick job that waits go first."""
         self._report.give_way()
 
+    def board(self, places: int) -> tuple[Sequence[Imagine], Mapping[str, bytes]]:
+        """Nobody else's pictures go with those of a grid."""
+        return (), {}
+
     def step(self, cell: int, step: int, steps: int, stage: Stage = "painting") -> None:
         """The grid has come as far as all its cells; what the last one finishes is not the end of it."""
         self._steps[cell] = step

@@ -4,6 +4,7 @@ together, step by step.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -52,11 +53,12 @@ def too_large(request: Imagine, catalog: Catalog) -> Reason:
 
 
 def run(requests: Sequence[Imagine], files: Mapping[str, bytes], store: Store, report: Reporter) -> None:
-    """Paint requests of one `pass_key` that may be run and have begun; each ends through `report`.
+    """Paint requests of one `pass_key` that may be run and have begun, and those that board meanwhile; each ends
+    through `report`.
 
     Of a job one picture of which comes to nothing, nothing is shown.
     """
-    paintings: dict[int, list[Painting]] = {request.job: [] for request in requests}
+    paintings: dict[int, list[Painting]] = defaultdict(list)
     for made in session.paint(requests, files, store, report):
         request, job = made.request, made.request.job
         if isinstance(made, Failure):

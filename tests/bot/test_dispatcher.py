@@ -870,3 +870,163 @@ async def test_estimates_count_the_share_of_those_before_and_the_pass_of_ones_ow
     restarted = Studio(jobs, studio.engine, clock=lambda: 1000.0)
     await restarted.dispatcher.resume()
     assert await estimates(restarted.dispatcher) == ["1008", "1014"]
+
+
+class Held:
+    """A script in which each job comes so far and ends when it is let."""
+
+    def __init__(self, *stages: Progress) -> None:
+        self._stages = stages
+        self._let: dict[int, asyncio.Event] = {}
+
+    def let(self, job: Job) -> None:
+        self._let.setdefault(job.id, asyncio.Event()).set()
+
+    async def __call__(self, engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
+        for stage in self._stages:
+            yield Progress(wanted.job, stage.step, stage.steps, stage.stage)
+        await self._let.setdefault(wanted.job, asyncio.Event()).wait()
+        yield finished(engine.data, wanted.job, f"picture of job {wanted.job}".encode())
+
+
+async def settled(jobs: Jobs) -> None:
+    """Wait until whoever could have gone on has: what is sent has been written down first, in the same line."""
+    for _ in range(5):
+        await jobs.find(1)
+
+
+FINISHING = Progress(0, 8, 8, "finishing")
+
+
+async def test_next_batch_is_sent_while_results_are_written_and_no_further_one(jobs: Jobs, studio_of: Open) -> None:
+    script = Held(FINISHING)
+    one, two, three = [await queued(jobs, request(), reply(member)) for member in range(3)]
+    studio = studio_of(script)
+    async with studio.open():
+        await studio.until(lambda: studio.engine.batches == [[one.id], [two.id]])
+        await settled(jobs)
+        newcomer = await queued(jobs, request(), reply(9))
+        studio.dispatcher.put(newcomer)
+        await settled(jobs)
+        assert studio.engine.batches == [[one.id], [two.id]]
+        assert {job.id for job in await jobs.in_state("running")} == {one.id, two.id}
+        for job in (one, two, three, newcomer):
+            script.let(job)
+        assert {job.state for job in await studio.deliveries(4)} == {"finished"}
+    assert studio.engine.batches == [[one.id], [two.id], [three.id], [newcomer.id]]
+
+
+async def test_next_batch_is_not_sent_before_all_of_the_one_before_need_the_device_no_more(
+    jobs: Jobs, studio_of: Open
+) -> None:
+    async def finish_the_first(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
+        if wanted.job == one.id:
+            yield Progress(one.id, 8, 8, "finishing")
+            yield finished(engine.data, one.id)
+        else:
+            yield Progress(wanted.job, 1, 8)
+            await engine.cancellation.wait()
+            yield finished(engine.data, wanted.job)
+
+    one, two, other = await queued(jobs), await queued(jobs), await queued(jobs, request(steps=9), reply(2))
+    studio = studio_of(finish_the_first, capacity=2)
+    async with studio.open():
+        await studio.deliveries(1)
+        await settled(jobs)
+        assert studio.engine.batches == [[one.id, two.id]]
+        studio.engine.cancellation.set()
+        await studio.deliveries(3)
+    assert studio.engine.batches == [[one.id, two.id], [other.id]]
+
+
+@pytest.mark.parametrize("place", [0, 1], ids=["before another", "after another"])
+async def test_who_has_ended_the_engine_once_is_there_with_nobody(jobs: Jobs, studio_of: Open, place: int) -> None:
+    script = Held(FINISHING)
+    both = [await queued(jobs, request(), reply(member)) for member in range(2)]
+    await jobs.start([both[place].id])
+    await jobs.requeue([both[place].id], {both[place].id})
+    studio = studio_of(script, capacity=2)
+    async with studio.open():
+        await studio.until(lambda: studio.engine.batches == [[both[0].id]])
+        await settled(jobs)
+        assert studio.engine.batches == [[both[0].id]]
+        script.let(both[0])
+        script.let(both[1])
+        await studio.deliveries(2)
+    assert studio.engine.batches == [[both[0].id], [both[1].id]]
+
+
+async def test_death_while_a_result_is_written_gives_both_batches_back(jobs: Jobs, studio_of: Open) -> None:
+    async def die_of_the_second(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
+        yield Progress(wanted.job, 8, 8, "finishing")
+        if not engine.deaths and wanted.job == two.id:
+            death.append(engine.die(two.id))
+            engine.cancellation.set()
+        if not engine.deaths:
+            await engine.cancellation.wait()
+        if wanted.job in unlucky:
+            unlucky.discard(wanted.job)
+            raise death[0]
+        yield finished(engine.data, wanted.job, f"picture of job {wanted.job}".encode())
+
+    one, two = [await queued(jobs, request(), reply(member)) for member in range(2)]
+    unlucky, death = {one.id, two.id}, list[EngineDied]()
+    studio = studio_of(die_of_the_second)
+    async with studio.open():
+        done = {job.id: (job.state, job.attempts) for job in await studio.deliveries(2)}
+    assert done == {one.id: ("finished", 0), two.id: ("finished", 1)}
+
+
+async def test_job_that_comes_while_a_pass_is_loaded_joins_it_where_it_has_places(jobs: Jobs, studio_of: Open) -> None:
+    script = Held(Progress(0, 0, 8, "loading"))
+    one = await queued(jobs, request(), reply(1))
+    studio = studio_of(script, capacity=3)
+    async with studio.open():
+        await studio.until(says(studio, one, "loading the model"))
+        large, other = await queued(jobs, request(count=3), reply(2)), await queued(jobs, request(steps=9), reply(3))
+        rider = await queued(jobs, request(count=2), reply(4))
+        late = await queued(jobs, request(), reply(5))
+        for job in (large, other, rider, late):
+            studio.dispatcher.put(job)
+        await studio.until(lambda: studio.engine.batches == [[one.id], [rider.id]])
+        await settled(jobs)
+        assert studio.engine.batches == [[one.id], [rider.id]], "others do not fit"
+        for job in (one, large, other, rider, late):
+            script.let(job)
+        done = {job.id: job for job in await studio.deliveries(5)}
+    assert {job.state for job in done.values()} == {"finished"}
+    of_pass = {row["id"]: row["share"] for row in await jobs._database.rows("SELECT id, share FROM job")}
+    assert (of_pass[one.id], of_pass[rider.id]) == (1 / 3, 2 / 3)
+
+
+async def test_nobody_joins_a_pass_that_has_begun(jobs: Jobs, studio_of: Open) -> None:
+    script = Held(Progress(0, 0, 8))
+    one = await queued(jobs, request(), reply(1))
+    studio = studio_of(script, capacity=3)
+    async with studio.open():
+        await studio.until(says(studio, one, "0/8"))
+        other = await queued(jobs, request(), reply(2))
+        studio.dispatcher.put(other)
+        await settled(jobs)
+        assert studio.engine.batches == [[one.id]]
+        script.let(one)
+        script.let(other)
+        await studio.deliveries(2)
+    assert studio.engine.batches == [[one.id], [other.id]]
+
+
+async def test_cancelled_rider_leaves_the_pass_to_the_others(jobs: Jobs, studio_of: Open) -> None:
+    script = Held(Progress(0, 0, 8, "loading"))
+    one = await queued(jobs, request(), reply(1))
+    studio = studio_of(script, capacity=3)
+    async with studio.open():
+        await studio.until(says(studio, one, "loading the model"))
+        rider = await queued(jobs, request(), reply(2))
+        studio.dispatcher.put(rider)
+        await studio.until(says(studio, rider, "loading the model"))
+        assert await studio.dispatcher.cancel(rider)
+        script.let(one)
+        script.let(rider)
+        done = {job.id: job.state for job in await studio.deliveries(2)}
+    assert done == {one.id: "finished", rider.id: "cancelled"}
+    assert studio.engine.cancelled == {rider.id}

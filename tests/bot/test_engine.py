@@ -148,6 +148,39 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert "exit status -9" in str(death)
 
 
+async def test_what_was_being_written_is_blamed_beside_what_the_device_had(
+    engine_of: Callable[..., InferenceProcess],
+) -> None:
+    script = """
+send(ready())
+[one], [two], [three] = receive().requests, receive().requests, receive().requests
+send(Began((one.job,)))
+send(Progress(one.job, 8, 8, "finishing"))
+send(Began((two.job,)))
+sys.exit(1)
+"""
+    async with running(engine_of(script)) as engine:
+        await asyncio.gather(*(events(engine, slow(number)) for number in (1, 2, 3)), return_exceptions=True)
+        assert (await engine.ended()).at_work == {1, 2}
+
+
+async def test_slow_job_that_goes_on_after_a_quick_one_is_blamed_and_the_quick_one_not(
+    engine_of: Callable[..., InferenceProcess],
+) -> None:
+    script = """
+send(ready())
+batches = [receive(), receive()]
+send(Began((1,)))
+send(Began((2,)))
+finish(2)
+send(Began((1,)))
+sys.exit(1)
+"""
+    async with running(engine_of(script)) as engine:
+        await asyncio.gather(events(engine, slow(1)), events(engine, quick(2)), return_exceptions=True)
+        assert (await engine.ended()).at_work == {1}
+
+
 async def test_job_that_had_not_begun_is_not_blamed(engine_of: Callable[..., InferenceProcess]) -> None:
     script = "send(ready())\nreceive()\nsys.exit(1)\n"
     async with running(engine_of(script)) as engine:
