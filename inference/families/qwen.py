@@ -77,6 +77,7 @@ FAMILY = Family(
     words=Words(
         embeds=("prompt_embeds", "prompt_embeds_mask", "negative_prompt_embeds", "negative_prompt_embeds_mask"),
         encode=encode_sides,
+        apart=True,
     ),
     latents=Latents(
         pack=flux.FAMILY.latents.pack,

@@ -26,6 +26,7 @@ FAMILY = Family(
     denoiser=UNET,
     words=Words(
         embeds=("prompt_embeds", "negative_prompt_embeds"),
+        apart=True,
         weighing=Weighing(encoders=(("tokenizer", "text_encoder"),), states="LAST_HIDDEN_STATES_NORMALIZED", layer=1),
         between=partial(one_after_another, {"prompt_embeds": "prompt_embeds"}),
     ),

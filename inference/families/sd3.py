@@ -57,6 +57,7 @@ FAMILY = Family(
     denoiser=Denoiser(component="transformer", compiles=False),
     words=Words(
         embeds=POOLED,
+        apart=True,
         # Its signature asks for the prompts of the second and third encoder; None means the same words.
         encode=partial(encode_both_sides, prompt_2=None, prompt_3=None),
         # CLIP's states are mixed with T5's, which cannot be weighed as those are.

@@ -45,6 +45,7 @@ FAMILY = Family(
     denoiser=UNET,
     words=Words(
         embeds=POOLED,
+        apart=True,
         weighing=Weighing(
             # The refiner has the second one alone.
             encoders=(("tokenizer", "text_encoder"), ("tokenizer_2", "text_encoder_2")),

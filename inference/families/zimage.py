@@ -56,7 +56,7 @@ FAMILY = Family(
         pipeline="ZImageControlNetPipeline", network="ZImageControlNetModel", told=as_control_image, borrows=True
     ),
     denoiser=Denoiser(component="transformer", attention_backends=True, masked_attention=True),
-    words=Words(embeds=("prompt_embeds", "negative_prompt_embeds"), encode=_encode, together=in_a_list),
+    words=Words(embeds=("prompt_embeds", "negative_prompt_embeds"), encode=_encode, together=in_a_list, apart=True),
     latents=Latents(exact=True),
     samplers=FLOW,
     spacing=_spacing,
