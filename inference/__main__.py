@@ -5,6 +5,7 @@
     python -m inference --fetch NAME          download its weights from where the catalogue says, its partners' too
     python -m inference --fetch NAME@COMMIT   its weights alone, as they were in a commit of the hub
     python -m inference --add PLACE           what this file or folder is; its entry goes into models.toml
+    python -m inference --profile NAME --data DIR   how many pictures pay in a pass of this model on this card
     python -m inference --convert PLACE       safetensors beside a pickle, or beside those of a folder
 
 Exit status: 0 when the bot hung up, 1 when the engine died and should be started again, 2 when the operator must act
@@ -14,6 +15,7 @@ Exit status: 0 when the bot hung up, 1 when the engine died and should be starte
 from __future__ import annotations
 
 import argparse
+import datetime
 import logging
 import os
 import signal
@@ -22,9 +24,9 @@ from contextlib import closing
 from pathlib import Path
 
 from inference import settings
-from inference.catalog import adding, fetching, headers, looking, reading, weights
+from inference.catalog import adding, fetching, headers, looking, profiles, reading, weights
 from inference.catalog.entries import Entry, FileEntry, ModelEntry, UpscalerEntry
-from inference.errors import DeviceLost, OperatorError, PeerBroken, SettingsError
+from inference.errors import DeviceLost, OperatorError, PeerBroken, SettingsError, TaskError
 from inference.exchange.channel import Channel
 from inference.marks import signing
 from inference.protocol import INCOMING, PICTURES
@@ -39,9 +41,12 @@ def main(arguments: list[str]) -> int:
     what.add_argument("--fetch", metavar="NAME[@COMMIT]", help="download the weights of this entry")
     what.add_argument("--add", type=Path, metavar="PLACE", help="write an entry for this file or folder of weights")
     what.add_argument("--convert", type=Path, metavar="PLACE", help="make safetensors of pickled weights")
+    what.add_argument("--profile", metavar="NAME", help="measure how many pictures pay in a pass of this model here")
     parser.add_argument("--name", help="what the entry is called; with --add")
     parser.add_argument("--config", type=Path, metavar="DIR", help="its configurations, for odd sizes; with --add")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="the bot's data folder; needed with --fd")
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="the bot's data folder; needed with --fd and --profile"
+    )
     asked = parser.parse_args(arguments)
     if asked.add is None and (asked.name or asked.config):
         parser.error("--name and --config go with --add")
@@ -62,6 +67,8 @@ def main(arguments: list[str]) -> int:
             return _add(configured.models, known, asked.add, asked.name, asked.config)
         if asked.list:
             return _list(known)
+        if asked.profile is not None:
+            return _profile(configured, known, asked.profile, asked.data)
         if asked.fetch is not None:
             _fetch(known, asked.fetch, configured.log_level)
         else:
@@ -151,6 +158,49 @@ def _is_of_hub(entry: Entry) -> bool:
     return not isinstance(entry, FileEntry) and entry.repo is not None
 
 
+def _profile(configured: settings.Settings, known: reading.Catalog, name: str, data: Path | None) -> int:
+    """Measure, print and keep how many pictures share a pass of this model, and return the exit status."""
+    if data is None or not data.is_dir():
+        raise SettingsError(
+            f"--data {data or ''} names no data folder of a bot: --profile keeps there what it measures"
+        )
+    if name not in known.models:
+        raise SettingsError(f"--profile {name}: there is no [models.{name}] in {configured.models}")
+    _quieten_libraries(configured.log_level)
+    # Imported here: torch and diffusers take seconds that the mistakes above need not wait for.
+    from inference import device, profiling, recipes
+
+    chosen, entry = device.choose(configured.device, configured.threads), known.models[name]
+    taken: dict[int, float] = {}
+    try:
+        for batch, seconds in profiling.measure(known, name, chosen, profiling.by_clock):
+            taken[batch] = seconds
+            print(f"{batch:2} in a pass: {seconds:8.3f} s, {batch / seconds:7.3f} pictures a second", flush=True)
+    except TaskError as error:
+        raise SettingsError(f"--profile {name}: it could not be painted with ({error})") from error
+    best = profiling.choose(taken)
+    if not chosen.is_cuda:
+        print(f"{best} would pay; nothing is kept, for on a CPU it is `cpu_batch` in {configured.models} that counts")
+        return 0
+    profiles.keep(
+        data,
+        profiles.Profile(
+            model=name,
+            device=chosen.name,
+            width=entry.width,
+            height=entry.height,
+            batch=best,
+            seconds=taken,
+            versions=dict(recipes.versions()),
+            date=f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}",
+        ),
+    )
+    print(f"{best} in a pass from the next start of the bot on, kept in {data / profiles.FILE}; it was {entry.batch}")
+    if best != entry.batch:
+        print("the same seeds will give the same pictures but for their last bits")
+    return 0
+
+
 def _serve(configured: settings.Settings, known: reading.Catalog, fd: int, data: Path | None) -> None:
     if data is None or not all((data / folder).is_dir() for folder in (PICTURES, INCOMING)):
         raise SettingsError(f"--data {data or ''} names no data folder of a bot: the bot starts this process itself")
@@ -166,13 +216,15 @@ def _serve(configured: settings.Settings, known: reading.Catalog, fd: int, data:
         here = weights.require(known)
         sign = None if configured.c2pa is None else signing.load(*configured.c2pa)
         # Imported here: torch and diffusers take seconds that the mistakes above need not wait for.
-        from inference import device, engine
+        from inference import device, engine, recipes
         from inference.marks.marking import Marks
         from inference.models import placement
         from inference.models.store import Store
 
         _quieten_libraries(configured.log_level)
         chosen = device.choose(configured.device, configured.threads)
+        if chosen.is_cuda:
+            known = profiles.applied(known, data, chosen.name, recipes.versions())
         placement.require({name: known.models[name] for name in here["model"]}, chosen)
         store = Store(catalog=known, device=chosen, vram_budget_bytes=configured.vram_budget_bytes)
         marks = Marks(watermark=configured.watermark, sign=sign)

@@ -27,7 +27,7 @@ LAYERS = {
         {"recipes"},
         {"painting"},
         {"tasks"},
-        {"engine"},
+        {"engine", "profiling"},
         {"__main__"},
     ),
     "bot": (

@@ -21,8 +21,8 @@ PREVIEW_PIXELS = 512
 """The longer side of a preview. Discord shows it about this large."""
 
 MAX_ENLARGED = 4
-"""So many times as wide and high as a picture its preview is at most: packing larger ones of 64 pixels took a ninth of the
-time of painting them together."""
+"""So many times as wide and high as a picture its preview is at most: packing larger ones of 64 pixels took a ninth of
+the time of painting them together."""
 
 MAX_PIXELS = 2**26
 """Of a picture that comes in: 8192x8192."""
