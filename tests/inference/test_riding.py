@@ -98,3 +98,20 @@ def test_rows_that_stand_for_pictures_are_computed_picture_by_picture() -> None:
     with neighbours.sharing(5):
         together = network(rows.flatten(0, 1)).unflatten(0, (2, 5))
     assert all(torch.equal(together[:, picture], expected[picture]) for picture in range(5))
+
+
+def test_pictures_at_other_steps_in_one_run_of_the_denoiser_have_the_bits_of_being_alone(starter: Store) -> None:
+    """What joining a pass between its steps would need; what it is worth is in docs/performance.md."""
+    model = starter.use("starter", lambda: None)
+    places, side = 8, 64 // model.latent_factor
+    drawn = torch.Generator().manual_seed(0)
+    latents = torch.randn(2 * places, model.latent_channels, side, side, generator=drawn)
+    words = torch.randn(2 * places, 16, model.denoiser.config.cross_attention_dim, generator=drawn)
+    steps = torch.arange(places) * 100 + 7
+    with torch.no_grad():
+        with neighbours.sharing(places):
+            together = model.denoiser(latents, steps.repeat(2), encoder_hidden_states=words).sample
+        for place in range(places):
+            sides = [place, places + place]
+            alone = model.denoiser(latents[sides], steps[place], encoder_hidden_states=words[sides]).sample
+            assert torch.equal(together[sides], alone)
