@@ -891,7 +891,7 @@ class Held:
 
 async def settled(jobs: Jobs) -> None:
     """Wait until whoever could have gone on has: what is sent has been written down first, in the same line."""
-    for _ in range(5):
+    for _ in range(40):
         await jobs.find(1)
 
 
