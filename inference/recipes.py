@@ -73,7 +73,7 @@ def recipe(
         # It changes no picture, but it decides whether there is one.
         "checker": None if checker is None else {"name": checker.name, "hash": checker.hash},
         "device": _worked_on(setup.device, model.dtype),
-        "policy": msgspec.to_builtins(model.policy),
+        **model.policy.recorded,
         "batch": setup.batch if setup.filled else 1,
         "versions": versions(),
     }

@@ -81,6 +81,9 @@ OUTCOMES: dict[str, str | Many] = {
     "painted_in_tiles": N_("The memory was full, so this was decoded in tiles."),
     "painted_by_parts": N_("The memory was full, so this was painted with one part of the model at a time."),
     "painted_by_layers": N_("The memory was full, so this was painted with one layer of the model at a time."),
+    "draft": N_("This is a draft: {skipped} of {steps} steps were foretold from those before them."),
+    "draft_sampler": N_("A draft leaves no step out with {sampler}: this was painted whole."),
+    "draft_steps": N_("A draft leaves none of so few steps out: this was painted whole."),
     # What the bot counts.
     "waiting_of_member": Many(
         "You have {count} job waiting, which is the most for one member: wait for it to start, or cancel it.",

@@ -27,6 +27,7 @@ from inference.catalog.fields import (
     Repo,
     Revision,
     Sha256,
+    Speed,
     Url,
     Weight,
 )
@@ -130,6 +131,7 @@ class ModelEntry(PipelineEntry, frozen=True, kw_only=True, forbid_unknown_fields
     weights: Precision = "full"
     compile: bool = False
     channels_last: bool = False
+    speed: Speed = "full"
 
     @property
     def place(self) -> str | None:

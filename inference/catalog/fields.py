@@ -31,6 +31,11 @@ Attention = Literal["sdpa", "sliced", "xformers", "flash"]
 Precision = Literal["full", "8bit", "fp8", "nf4"]
 """What the numbers of large matrices are kept as: as they are, as 8-bit integers, as 8-bit or as 4-bit floats."""
 
+Speed = Literal["full", "draft"]
+"""Whether every step is computed, or some are foretold from those before."""
+WHOLE_STEPS = 3
+"""The first steps of a draft, which are computed in any case, as is the last."""
+
 Prediction = Literal["epsilon", "v_prediction"]
 """What a denoiser predicts: the noise, or the mixture of noise and picture that Salimans and Ho call v (2022)."""
 

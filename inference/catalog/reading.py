@@ -28,7 +28,7 @@ from inference.catalog.entries import (
     RestorerEntry,
     UpscalerEntry,
 )
-from inference.catalog.fields import BUILT_IN_ANNOTATORS, Kind
+from inference.catalog.fields import BUILT_IN_ANNOTATORS, WHOLE_STEPS, Kind
 from inference.errors import CatalogError
 from inference.families import FAMILIES
 from inference.families.record import Denoiser
@@ -309,3 +309,7 @@ def _check_speed(where: str, entry: ModelEntry, denoiser: Denoiser) -> None:
         raise CatalogError(f"{where}: offload: layers of nf4 weights cannot come and go, whole parts can: 'model'")
     if entry.compile and not denoiser.compiles:
         raise CatalogError(f"{where}: compile: diffusers names no repeated blocks in the {entry.family} family")
+    if entry.speed == "draft" and entry.steps < WHOLE_STEPS + 2:
+        raise CatalogError(
+            f"{where}: speed: a draft leaves out none of {entry.steps} steps: it takes {WHOLE_STEPS + 2}"
+        )

@@ -88,7 +88,7 @@ def measure(assembly: Assembly, entry: ModelEntry, device: Device) -> Needs:
 def choose(assembly: Assembly, entry: ModelEntry, device: Device, budget_bytes: int) -> Policy:
     """The policy to begin with: on a CPU the plain one, for there nothing can be moved out of its memory."""
     if not device.is_cuda:
-        return Policy()
+        return Policy(speed=entry.speed)
     return policies.choose(entry, measure(assembly, entry, device), budget_bytes, device.memory_bytes)
 
 

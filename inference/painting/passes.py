@@ -13,12 +13,14 @@ from typing import Any
 import torch
 from PIL import Image
 
-from inference.models import neighbours
+from inference.families.samplers import Sampler
+from inference.models import neighbours, policy
 from inference.models.handles import Setup
 from inference.models.prompts import Beside
-from inference.painting import controlnet, decoding, inpainting, noise, references, samplers, wording
+from inference.painting import controlnet, decoding, inpainting, noise, references, samplers, skipping, wording
 from inference.painting.conditioning import Conditioning
 from inference.painting.inpainting import InpaintArea
+from inference.painting.skipping import Draft
 from inference.painting.wording import Reading, Wording
 from inference.pictures import images
 from inference.protocol import Imagine
@@ -62,6 +64,8 @@ class Pass:
         """`alive` is called before each work of a network that is no step."""
         self.size = setup.batch
         """The canonical number of pictures of a run."""
+        self.left_out: list[int] = []
+        """The steps of the last run, counted in the whole schedule, that were foretold and not computed."""
         if not setup.filled and requests and requests[0].guidance <= 1:
             # With one side alone CPUs take other ways for one picture than for several.
             self.size = 1
@@ -119,6 +123,7 @@ class Pass:
         noises = torch.cat(drawn)
         latents: torch.Tensor | None = None
         dtype = torch.float32 if family.latents.exact else self._model.dtype
+        self.left_out = []
         for segment in self._segments(filled, noises):
             self.scheduler = samplers.build(sampler, config, first.steps, segment.begin, segment.end, spacing)
             segment.pipeline.scheduler = self.scheduler
@@ -126,16 +131,21 @@ class Pass:
             begun = (family.latents.given or family.latents.pack)(latents)
             told = segment.words.begin(segment.begin - (first.steps - first.steps_taken))
             denoiser = getattr(segment.pipeline, family.denoiser.component)
-            with neighbours.sharing(len(filled)), segment.words.composed(denoiser):
+            with (
+                neighbours.sharing(len(filled)),
+                skipping.drafting(denoiser, self._to_skip(segment, sampler)) as draft,
+                segment.words.composed(denoiser),
+            ):
                 segment.pipeline(
                     num_inference_steps=first.steps,
                     latents=begun.to(device=self._device.where, dtype=dtype),
                     generator=list(generators),
-                    callback_on_step_end=self._between_steps(segment, filled, noises, after_step),
+                    callback_on_step_end=self._between_steps(segment, filled, noises, draft, after_step),
                     output_type="latent",
                     return_dict=False,
                     **{family.guidance: first.guidance + family.guidance_offset, **told, **segment.arguments},
                 )
+            self.left_out += [segment.begin + step for step in draft.left_out]
             # What its last step left: what pipelines return is not always in the same form.
             assert self._reached is not None, "every segment has a step"
             latents, self._reached = self._unpacked(self._reached, noises), None
@@ -205,6 +215,12 @@ class Pass:
         arguments = {"image": noises, "strength": 1.0}
         return [own, Segment(split, first.steps, self._refiner.pipeline, arguments, words)]
 
+    def _to_skip(self, segment: Segment, sampler: Sampler) -> Sequence[int]:
+        """Which of a segment's steps a draft leaves out."""
+        if self._model.policy.speed == "full" or sampler.draws:
+            return ()
+        return policy.skipped(segment.end - segment.begin)
+
     def _conditioning(self, slots: list[Slot], refined: bool = False) -> Conditioning:
         return Conditioning([self.reading(slot, refined).stretches for slot in slots], self._model.family.words)
 
@@ -231,7 +247,7 @@ class Pass:
         return samplers.noised(self.scheduler, torch.cat(starts), noises, slots[0].request.steps)
 
     def _between_steps(
-        self, segment: Segment, slots: list[Slot], noises: torch.Tensor, after_step: AfterStep
+        self, segment: Segment, slots: list[Slot], noises: torch.Tensor, draft: Draft, after_step: AfterStep
     ) -> Callable[..., dict[str, torch.Tensor]]:
         """What a pipeline calls after each of its steps, counted from 0; the latents that it gives back are taken."""
         estimate = samplers.Estimate(self.scheduler)
@@ -245,6 +261,7 @@ class Pass:
             with neighbours.sharing(1):
                 after_step(taken, None if estimated is None else self._unpacked(estimated, noises))
             changed = segment.words.change(taken)
+            draft.step_done(words_changed=bool(changed))
             if keep_unmasked is not None:
                 latents = keep_unmasked(segment.begin + step + 1, self._unpacked(tensors["latents"], noises))
                 tensors = {"latents": self._model.family.latents.pack(latents)}
@@ -268,7 +285,10 @@ class Pass:
         painted = torch.cat([area.painted_cells(*clean.shape[-2:]) for area in areas])
 
         def keep_unmasked(step: int, latents: torch.Tensor) -> torch.Tensor:
-            old = samplers.noised_before(self.scheduler, clean.to(latents), noises.to(latents), step)
-            return torch.where(painted.to(latents) > 0, latents, old)
+            nonlocal clean, noises, painted
+            # Brought to the device once.
+            clean, noises, painted = (each.to(latents) for each in (clean, noises, painted))
+            old = samplers.noised_before(self.scheduler, clean, noises, step)
+            return torch.where(painted > 0, latents, old)
 
         return keep_unmasked

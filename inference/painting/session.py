@@ -174,9 +174,23 @@ class Session:
             index=place.index,
             image=self._first.put_back(request.job, picture),
             recipe=recipes.recipe(request, setup, self._first.scheduler, place.wording.drawn, reading.embeddings),
-            notes=(*place.wording.notes, *reading.notes, *_notes(setup.model, self._first)),
+            notes=(*place.wording.notes, *reading.notes, *self._notes(request)),
             drawn=place.wording.drawn if place.wording.by_chance else None,
         )
+
+    def _notes(self, request: Imagine) -> tuple[Reason, ...]:
+        """What the member shall know of how a picture was made that was just finished."""
+        model, notes = self._setup.model, []
+        if model.assembly.guidance_rescale and not self._first.rescales:
+            notes.append(because("rescale_left_out", model=model.entry.title))
+        if model.policy.speed == "draft":
+            passes = (self._first,) if self._second is None else (self._first, self._second)
+            notes.append(_drafted(request, model, sum(len(taken.left_out) for taken in passes)))
+        if model.thrifty and model.policy.vae_tiling:
+            notes.append(because("painted_in_tiles"))
+        if model.thrifty and model.policy.offload != "none":
+            notes.append(because("painted_by_parts" if model.policy.offload == "model" else "painted_by_layers"))
+        return tuple(notes)
 
     def _still_waiting(self) -> list[Slot]:
         """The pictures that are not painted yet and that somebody wants."""
@@ -293,13 +307,10 @@ def _sketch(setup: Setup) -> Sketch | None:
     return partial(decoding.sketch, model.pipeline, model.family, decoder=network)
 
 
-def _notes(model: PictureModel, first: Pass) -> tuple[Reason, ...]:
-    """What the member shall know of how a picture was made."""
-    notes = []
-    if model.assembly.guidance_rescale and not first.rescales:
-        notes.append(because("rescale_left_out", model=model.entry.title))
-    if model.thrifty and model.policy.vae_tiling:
-        notes.append(because("painted_in_tiles"))
-    if model.thrifty and model.policy.offload != "none":
-        notes.append(because("painted_by_parts" if model.policy.offload == "model" else "painted_by_layers"))
-    return tuple(notes)
+def _drafted(request: Imagine, model: PictureModel, left_out: int) -> Reason:
+    """What is said of a draft some of whose steps, or none, were left out."""
+    if left_out:
+        return because("draft", skipped=left_out, steps=request.steps_together // request.count)
+    if model.family.samplers[request.sampler].draws:
+        return because("draft_sampler", sampler=request.sampler)
+    return because("draft_steps")

@@ -150,7 +150,7 @@ def test_the_catalogue_of_this_checkout_is_good() -> None:
     ("old", "new", "message"),
     [
         ("steps = 8", 'steps = "8"', "models.one: steps: Expected `int`, got `str`"),
-        ("steps = 8", "steps = 8\nspeed = 9", "models.one: Object contains unknown field `speed`"),
+        ("steps = 8", "steps = 8\npace = 9", "models.one: Object contains unknown field `pace`"),
         (
             "steps = 8",
             "steps = 8\nsize_multiple = 4",
@@ -161,6 +161,7 @@ def test_the_catalogue_of_this_checkout_is_good() -> None:
             '"flux"\nsize_multiple = 16',
             "models.one: negative: must be false, the flux family",
         ),
+        ("steps = 8", 'steps = 4\nspeed = "draft"', "models.one: speed: a draft leaves out none of 4 steps"),
         ("steps = 8", 'steps = 8\noffload = "disk"', "models.one: offload: Invalid enum value 'disk'"),
         ("steps = 8", 'steps = 8\nattention = "flash"', "models.one: attention: the sd1 family takes no other kernels"),
         ("steps = 8\n", "", "models.one: Object missing required field `steps`"),
