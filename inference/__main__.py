@@ -174,7 +174,13 @@ def _serve(configured: settings.Settings, known: reading.Catalog, fd: int, data:
         _quieten_libraries(configured.log_level)
         chosen = device.choose(configured.device, configured.threads)
         placement.require({name: known.models[name] for name in here["model"]}, chosen)
-        store = Store(catalog=known, device=chosen, vram_budget_bytes=configured.vram_budget_bytes)
+        cache_bytes = configured.host_cache_bytes
+        store = Store(
+            catalog=known,
+            device=chosen,
+            vram_budget_bytes=configured.vram_budget_bytes,
+            host_cache_bytes=device.host_share_bytes() if cache_bytes is None else cache_bytes,
+        )
         marks = Marks(watermark=configured.watermark, sign=sign)
         engine.Engine(known, store, channel, data, marks).serve(engine.readiness(known, here, chosen))
 

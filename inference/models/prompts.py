@@ -41,6 +41,10 @@ class PromptEncoder:
         self._read_with = None if references is None else references.encode
         self._kept: OrderedDict[Hashable, Encoded] = OrderedDict()
 
+    def forget(self) -> None:
+        """Give up all that was encoded so far."""
+        self._kept.clear()
+
     def encode(
         self,
         prompt: str,
