@@ -29,6 +29,9 @@ from inference.exchange.channel import Channel
 from inference.marks import signing
 from inference.protocol import INCOMING, PICTURES
 
+COMPILED = "compiled"
+"""In the bot's data folder, what was compiled for models; it may be deleted while nothing runs."""
+
 
 def main(arguments: list[str]) -> int:
     """Run one of these and return the exit status."""
@@ -173,7 +176,9 @@ def _serve(configured: settings.Settings, known: reading.Catalog, fd: int, data:
 
         _quieten_libraries(configured.log_level)
         chosen = device.choose(configured.device, configured.threads)
-        placement.require({name: known.models[name] for name in here["model"]}, chosen)
+        models = {name: known.models[name] for name in here["model"]}
+        placement.require(models, chosen)
+        placement.keep_compiled(models, data / COMPILED, chosen)
         cache_bytes = configured.host_cache_bytes
         store = Store(
             catalog=known,

@@ -11,6 +11,7 @@ import os
 import shutil
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -60,6 +61,15 @@ def require(models: Mapping[str, ModelEntry], device: Device) -> None:
                 )
         if entry.compile and not any(shutil.which(name) for name in (os.environ.get("CC", "cc"), "gcc", "clang")):
             raise CatalogError(f"models.{name}: compile: needs a C compiler: install gcc, or leave compile out")
+
+
+def keep_compiled(models: Mapping[str, ModelEntry], folder: Path, device: Device) -> None:
+    """Let what is compiled for these models be found again after a restart, in this folder, unless torch was told
+    another. Call it before anything is compiled.
+    """
+    if device.is_cuda and any(entry.compile for entry in models.values()):
+        # The caches of Triton and of graphs lie below it.
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder.resolve()))
 
 
 def dtype(entry: ModelEntry, device: Device) -> torch.dtype:

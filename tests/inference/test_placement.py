@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch._inductor.runtime import cache_dir_utils
 
 from inference.catalog import layouts, reading, weights
 from inference.catalog.reading import Catalog
@@ -229,6 +231,20 @@ def test_what_is_asked_for_must_be_installed_where_there_is_a_card(
     placement.require(known.models, card())
     with pytest.raises(CatalogError, match=words):
         placement.require(models, card())
+
+
+def test_what_is_compiled_is_kept_where_a_restart_finds_it(
+    known: Catalog, cpu: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiles = with_model(known, compile=True).models
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    placement.keep_compiled(known.models, tmp_path, card())
+    placement.keep_compiled(compiles, tmp_path, cpu)
+    assert "TORCHINDUCTOR_CACHE_DIR" not in os.environ
+    placement.keep_compiled(compiles, tmp_path, card())
+    assert cache_dir_utils.cache_dir() == str(tmp_path)
+    placement.keep_compiled(compiles, tmp_path / "other", card())
+    assert cache_dir_utils.cache_dir() == str(tmp_path), "an operator's own word stands"
 
 
 def test_a_cpu_keeps_every_model_the_plain_way(known: Catalog, cpu: Device) -> None:
