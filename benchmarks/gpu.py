@@ -22,9 +22,9 @@ import msgspec
 import torch
 import transformers.utils.logging
 
-from benchmarks import beside, both_ways, families, timings
+from benchmarks import beside, both_ways, families, parts, timings
 from benchmarks.architectures import ARCHITECTURES
-from benchmarks.families import Found
+from benchmarks.families import Check, Found
 from benchmarks.timings import Timing, timing
 from inference import device, settings
 from inference.catalog import reading, weights
@@ -38,6 +38,11 @@ from inference.models.store import Store
 ALL_S = 510.0
 """For everything: what was begun before is waited for, and the program ends before nine minutes are over."""
 EACH_S = 60.0
+UPSCALERS = ("x4plus", "animevideov3")
+"""What is enlarged with: the large one, else the one that comes with Easel."""
+SIDE = 1024
+ENLARGING_S = 20.0
+"""Of the time for everything, what enlarging may take."""
 WHOLE: dict[str, Any] = {"offload": "none", "vae_tiling": False}
 
 
@@ -76,13 +81,25 @@ def main() -> int:
         known = replace(known, models={**known.models, **entries})
     for library in (diffusers.utils.logging, transformers.utils.logging):
         library.disable_progress_bar()
-    found = families.measure(known, models, chosen, asked.pictures, EACH_S, asked.seconds)
+    found = families.measure(known, models, chosen, asked.pictures, EACH_S, asked.seconds - ENLARGING_S)
+    enlarge(known, chosen, SIDE, asked.pictures, found)
     for name in [name for name in ARCHITECTURES if name not in models]:
         found.left_out[name] = "is no entry of models.toml"
     print(told(found))
     timings.write(path, [], conditions | {"compiled": asked.compile} | asdict(found))
     print(f"written to {path}")
     return 0 if all(check.holds for check in found.checks) else 1
+
+
+def enlarge(known: Catalog, chosen: Device, side: int, pictures: int, found: Found) -> None:
+    """Measure the first of the upscalers that is here, and add what comes of it to what was found."""
+    here = [name for name in UPSCALERS if name in known.upscalers and weights.locate(known, "upscaler", name)]
+    if not here:
+        found.left_out["upscalers"] = f"none of {', '.join(UPSCALERS)} is here"
+        return
+    row, alike = parts.enlarged(known, here[0], chosen, side, pictures)
+    found.rows.append(row)
+    found.checks.append(Check(f"{here[0]}: as Real-ESRGAN's own", alike >= parts.ALIKE_DB, f"{alike:.1f} dB"))
 
 
 def told(found: Found) -> str:
