@@ -63,6 +63,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.similarity")
     parser.add_argument("--model", help="an entry of models.toml (its default)")
     parser.add_argument("--pictures", type=int, default=8, help="how many are compared (8)")
+    parser.add_argument("--steps", type=int, help="of each picture (the entry's own)")
     asked = parser.parse_args()
     configured = settings.read(os.environ)
     try:
@@ -70,6 +71,9 @@ def main() -> int:
         name = asked.model or known.default
         if name not in weights.available(known):
             raise OperatorError(f"the model {name} is not on this machine: run python -m inference --fetch {name}")
+        if asked.steps is not None:
+            entry = msgspec.structs.replace(known.models[name], steps=asked.steps)
+            known = replace(known, models={**known.models, name: entry})
         chosen = device.choose(configured.device, configured.threads)
     except OperatorError as error:
         print(f"easel: {error}", file=sys.stderr)
