@@ -34,8 +34,9 @@ log = logging.getLogger(__name__)
 READY_WITHIN_S = 300
 """Longest wait for the first event: importing torch from a cold, slow disk takes minutes at worst."""
 
-RESTART_AFTER_S = (1.0, 5.0, 30.0)
-"""Waits before a process that has died is started again; the last one repeats."""
+RESTART_AFTER_S = (0.1, 5.0, 30.0)
+"""Waits before a process that has died is started again; the last one repeats. The first is short: members wait for it,
+and what a start itself takes keeps a process that dies of its work from spinning."""
 
 WATCH_EVERY_S = 1.0
 

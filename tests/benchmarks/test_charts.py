@@ -8,10 +8,12 @@ from benchmarks import beside, charts
 from benchmarks.beside import Row
 
 
-def test_the_page_and_its_chart_show_the_newest_results() -> None:
+def test_the_page_its_chart_and_the_readme_show_the_newest_results() -> None:
     report = charts.newest(charts.RESULTS)
     text = charts.PAGE.read_text()
-    assert charts.page(text, report) == text, "run python -m benchmarks.charts"
+    assert charts.page(text, charts.measured(report)) == text, "run python -m benchmarks.charts"
+    readme = charts.README.read_text()
+    assert charts.page(readme, charts.in_short(report)) == readme, "run python -m benchmarks.charts"
     assert charts.chart(charts.rows_of(report)) == charts.CHART.read_text()
 
 
