@@ -116,7 +116,7 @@ class Admission:
             job = await self._write_down(interaction, request, parent_id)
             acknowledged = await self._acknowledge(interaction, job, self._dispatcher.card(job))
             if acknowledged is not None and acknowledged.state == "queued":
-                self._dispatcher.put(acknowledged)
+                await self._dispatcher.accept(acknowledged)
 
     async def submit_on(
         self,
@@ -151,7 +151,7 @@ class Admission:
                 await self._fail(acknowledged, because(N_("Something went wrong inside Easel: try again.")))
                 raise
             if complete is not None:
-                self._dispatcher.put(complete)
+                await self._dispatcher.accept(complete)
         return None
 
     async def _read(
@@ -211,7 +211,7 @@ class Admission:
         """Go on with a complete job of which it is not known whether its member was told."""
         known = await self._confirm(job)
         if known is not None and known.state == "queued":
-            self._dispatcher.put(known)
+            await self._dispatcher.accept(known)
 
     @contextmanager
     def _room(self, member_id: int) -> Iterator[None]:

@@ -13,6 +13,7 @@ from contextlib import aclosing
 from typing import get_args
 
 from bot import cards, words
+from bot.answered import likeness, likeness_of
 from bot.database import insist
 from bot.delivery import Delivery
 from bot.engine.interface import Engine, Lane
@@ -63,6 +64,16 @@ class Dispatcher:
     def waiting(self, member_id: int | None = None) -> int:
         """How many jobs wait: of this member, or in all."""
         return sum(len(line.queue) if member_id is None else line.queue.count_of(member_id) for line in self._lines)
+
+    async def accept(self, job: Job) -> None:
+        """Let a new job wait for its turn, or answer it with what was made before, where that would be the same."""
+        same = likeness(job.request, self.ready)
+        now = job if same is None else await insist(f"the answer of job {job.id}", self._jobs.answer, job, same)
+        # It may have been cancelled or deleted meanwhile.
+        if now is not None and now.state == "finished":
+            self._delivery.deliver(now)
+        elif now is not None and now.state == "queued":
+            self.put(now)
 
     def put(self, job: Job) -> None:
         """Let a queued job wait for its turn."""
@@ -188,7 +199,8 @@ class Dispatcher:
     async def _finish(self, event: Finished, line: Line) -> None:
         share = line.running[event.job].share
         try:
-            job = await insist(f"the result of job {event.job}", self._jobs.finish, event, share)
+            same = likeness_of(event, line.running[event.job].job.request, self.ready)
+            job = await insist(f"the result of job {event.job}", self._jobs.finish, event, share, same)
         except FileNotFoundError as error:
             log.error("job %s: its result %s was removed by somebody", event.job, error.filename)
             return await self._end(Failed(event.job, "internal", because(LOST)), line)

@@ -12,6 +12,7 @@ from typing import Any
 import aiosqlite
 import msgspec
 
+from bot import answered
 from bot.database import Database
 from bot.job import Job, Reply, State, Way, of_row, request_of, seed_text
 from bot.pictures.kept import Pictures
@@ -117,25 +118,19 @@ class Jobs:
                 [(self._clock(), job_id) for job_id in job_ids],
             )
 
-    async def finish(self, result: Finished, share: float = 1.0) -> Job | None:
+    async def finish(self, result: Finished, share: float = 1.0, likeness: str | None = None) -> Job | None:
         """Keep a job's pictures and write down that it is finished, all or nothing, unless it was cancelled; twice does
         no harm. `share` is the part of its seconds that it had for itself, where others rode along."""
         lefts = [Left(picture.file, picture.sha256) for picture in result.pictures]
+        recipe, said = (msgspec.json.encode(each).decode() for each in (result.recipe, result.answer))
         async with self._files:
             for left in lefts:
                 await self._pictures.take_over(left)
             async with self._database.transaction() as connection:
                 cursor = await connection.execute(
-                    "UPDATE job SET state = 'finished', ended_at = ?, seconds = ?, share = ?, recipe = ?, answer = ?"
-                    " WHERE id = ? AND state = 'running' AND NOT cancelling",
-                    (
-                        self._clock(),
-                        result.seconds,
-                        share,
-                        msgspec.json.encode(result.recipe).decode(),
-                        msgspec.json.encode(result.answer).decode(),
-                        result.job,
-                    ),
+                    "UPDATE job SET state = 'finished', ended_at = ?, seconds = ?, share = ?, recipe = ?, answer = ?,"
+                    " likeness = ? WHERE id = ? AND state = 'running' AND NOT cancelling",
+                    (self._clock(), result.seconds, share, recipe, said, likeness, result.job),
                 )
                 if finished := cursor.rowcount == 1:
                     await connection.executemany(
@@ -148,6 +143,13 @@ class Jobs:
             if not finished:
                 await self._drop_unused(left.sha256 for left in lefts)
         return await self.find(result.job) if finished else None
+
+    async def answer(self, job: Job, likeness: str) -> Job | None:
+        """Finish a queued job with what an earlier one of this likeness has made, if that is there still (`answered`);
+        the job as it is then. Twice does no harm."""
+        async with self._files:
+            await answered.answer(self._database, self._pictures, job, likeness, self._clock())
+        return await self.find(job.id)
 
     async def fail(self, job_id: int, kind: FailureKind, reason: Reason) -> Job | None:
         """Write down why a job ended without pictures. One that was cancelled ends as that, whatever the reason."""
@@ -238,9 +240,10 @@ class Jobs:
         return await self._jobs("member_id = ? ORDER BY id DESC LIMIT ?", member_id, limit)
 
     async def durations_of_kind(self, kind: str, limit: int = 20) -> list[tuple[Request, float, float]]:
-        """What the newest finished jobs of a kind asked for, the engine's seconds on each, and its share of them."""
+        """What the newest jobs of a kind that the engine made asked for, its seconds on each, their share of them."""
         rows = await self._database.rows(
-            "SELECT request, seconds, share FROM job WHERE kind = ? AND state = 'finished' ORDER BY id DESC LIMIT ?",
+            "SELECT request, seconds, share FROM job WHERE kind = ? AND state = 'finished' AND seconds > 0"
+            " ORDER BY id DESC LIMIT ?",
             (kind, limit),
         )
         return [(request_of(row), row["seconds"], row["share"]) for row in rows]

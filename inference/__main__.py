@@ -176,7 +176,8 @@ def _serve(configured: settings.Settings, known: reading.Catalog, fd: int, data:
         placement.require({name: known.models[name] for name in here["model"]}, chosen)
         store = Store(catalog=known, device=chosen, vram_budget_bytes=configured.vram_budget_bytes)
         marks = Marks(watermark=configured.watermark, sign=sign)
-        engine.Engine(known, store, channel, data, marks).serve(engine.readiness(known, here, chosen))
+        ready = engine.readiness(known, here, chosen, marks, configured.vram_budget_bytes)
+        engine.Engine(known, store, channel, data, marks).serve(ready)
 
 
 def _log_to_stderr(level: str) -> None:

@@ -23,6 +23,7 @@ from inference.exchange.channel import Channel
 from inference.exchange.inbox import End, Inbox
 from inference.exchange.outputs import Files
 from inference.exchange.reports import Reporter
+from inference.identity import identity
 from inference.marks import marking
 from inference.marks.marking import Marks
 from inference.models.store import Store
@@ -31,9 +32,16 @@ from inference.protocol import INCOMING, PICTURES, Batch, FailureKind, Ready, Re
 log = logging.getLogger(__name__)
 
 
-def readiness(catalog: Catalog, here: Mapping[Kind, Sequence[str]], device: Device) -> Ready:
+def readiness(
+    catalog: Catalog,
+    here: Mapping[Kind, Sequence[str]],
+    device: Device,
+    marks: Marks = marking.ALL,
+    vram_budget_bytes: int | None = None,
+) -> Ready:
     """What an engine can do on whose machine these entries of the catalogue can be used (`weights.inventory`)."""
-    abilities: dict[str, Any] = {"device": device.name, "cards": cards()}
+    same = identity(catalog, here, device, [marks.watermark, marks.sign is not None], vram_budget_bytes)
+    abilities: dict[str, Any] = {"device": device.name, "cards": cards(), "identity": same}
     for task in tasks.discover().values():
         abilities |= task.abilities(catalog, here, device)
     return Ready(**abilities)

@@ -124,6 +124,7 @@ def ready(plan: Plan) -> Ready:
         loras=(),
         controls=(),
         max_loras=0,
+        identity="painter",
     )
 
 

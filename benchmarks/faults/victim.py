@@ -48,6 +48,7 @@ STAGES: dict[str, tuple[Any, str, Callable[..., bool]]] = {
     "message known": (Jobs, "acknowledge", lambda *_, **__: True),
     "upload read": (downloads, "read", lambda *_, **__: True),
     "upload settled": (Jobs, "settle", lambda *_, **__: True),
+    "answered": (Jobs, "answer", lambda *_, **__: True),
     "started": (Jobs, "start", lambda *_, **__: True),
     "sent": (InferenceProcess, "_send", lambda _, message: isinstance(message, Batch)),
     "step": (InferenceProcess, "_note", lambda _, event: isinstance(event, Progress)),

@@ -124,6 +124,9 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
     controls: tuple[AddOnInfo, ...]
     max_loras: int
     """How many of them one picture can have."""
+    identity: str
+    """The same word, the same bytes for the same request: of weights, settings, device and versions. Empty where
+    nobody can tell."""
 
     def model(self, name: str) -> ModelInfo | None:
         """The model of this name, or None where its weights are missing or nobody knows it."""

@@ -215,5 +215,6 @@ def ready(**changes: object) -> Ready:
         "loras": (),
         "controls": (),
         "max_loras": 0,
+        "identity": "an engine",
     }
     return Ready(**(values | changes))  # type: ignore[arg-type]

@@ -706,9 +706,9 @@ async def test_cancel_that_was_said_while_the_pictures_are_taken_over_holds(
     studio = studio_of(paint)
     finish = jobs.finish
 
-    async def cancelled_meanwhile(result: Finished, share: float) -> Job | None:
+    async def cancelled_meanwhile(result: Finished, *others: Any) -> Job | None:
         assert await studio.dispatcher.cancel(job)
-        return await finish(result, share)
+        return await finish(result, *others)
 
     monkeypatch.setattr(jobs, "finish", cancelled_meanwhile)
     async with studio.open():
