@@ -32,7 +32,7 @@ Painted = Mapping[int, Sequence[Made]]
 """The pictures of each job."""
 
 
-async def measure(jobs: int = 16) -> list[Row]:
+async def measure(jobs: int = 10) -> list[Row]:
     """So many jobs of one to three pictures: alone, then side by side in any order, in new processes, on many threads.
 
     Of those on other threads the pixels are compared: the recipe in each file names its threads.
