@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot import answered, words
+from bot.engine import abilities
 from bot.job import Job, Reply
 from bot.jobs import Jobs
 from inference.protocol import Answer, Grid, Input, Upscale, because
@@ -203,3 +204,13 @@ async def test_what_is_cancelled_while_it_is_looked_up_does_not_wait_any_more(
     await studio.dispatcher.accept(job)
     assert studio.dispatcher.waiting() == 0
     assert [each.state for each in studio.delivered] == ["cancelled"]
+
+
+def test_what_one_of_several_engines_made_stands_for_all_that_are_up() -> None:
+    one, other, unknown = (ready(identity=name) for name in ("one", "other", ""))
+    together = abilities.together([one, other, one])
+    assert together.identity == abilities.together([other, one]).identity
+    assert answered.likeness(request(), together) not in (None, answered.likeness(request(), one))
+    assert abilities.together([one, one]).identity == "one"
+    assert abilities.together([one, unknown]).identity == ""
+    assert abilities.alike(one, other)

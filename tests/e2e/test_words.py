@@ -230,6 +230,10 @@ async def test_parts_painted_anew(ada: Scripted) -> None:
 async def test_questions_about_pictures(ada: Scripted, linus: Scripted) -> None:
     """/describe, /classify, /upscale, their buttons and their form."""
     painted = await ada.made(await ada.command(f"/imagine prompt:房 {QUICK} seed:3"))
+    again = await ada.made(await ada.command(f"/imagine prompt:房 {QUICK} seed:3"))
+    assert accented("Job #{job} made the same before: this is it.").replace("{job}", str(number(painted))) in text_of(
+        again
+    )
     told = await ada.made(await ada.command("describe", {"job": number(painted), "task": "caption"}))
     for place in (0, 1, 2):
         await ada.made(await ada.press(told, "also", place))
