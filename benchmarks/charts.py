@@ -62,6 +62,8 @@ def conditions(report: Mapping[str, Any]) -> str:
 def in_short(report: Mapping[str, Any]) -> str:
     """The times of whole jobs as a table."""
     times = msgspec.convert(report["timings"], list[Timing])
+    if not times:
+        return f"{conditions(report)} no whole jobs were measured then."
     lines = [conditions(report), "", "| What | n | Median |", "| --- | --- | --- |"]
     lines += [
         f"| {time.name.strip()} | {time.n} | {time.median:.2f}{' s' if time.unit == 's' else ''} |" for time in times
