@@ -34,7 +34,7 @@ async def test_buttons_and_open_forms_work_after_a_restart(studio: Studio, ada: 
 async def test_running_and_waiting_jobs_are_answered_after_the_bot_comes_back(
     studio: Studio, ada: Member, linus: Member, number: signal.Signals
 ) -> None:
-    asked = f"/imagine prompt:a red house {LONG} seed:{number}"
+    asked = f"/imagine prompt:a red house {LONG} seed:{100 + number}"
     first, expected = await painted(ada, await ada.command(asked))
     await forgotten(ada, first)
     running = await ada.command(asked)
