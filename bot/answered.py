@@ -39,9 +39,11 @@ def likeness(request: Request, ready: Ready) -> str | None:
 
 
 def likeness_of(result: Finished, request: Request, ready: Ready) -> str | None:
-    """The same of a result, for those that come after it; None where there are no pictures, or something was done
-    otherwise than asked: with more room it may be done as asked."""
-    return likeness(request, ready) if result.pictures and not result.answer.notes else None
+    """The same of a result, for those that come after it; None where there are no pictures, where something was done
+    otherwise than asked (with more room it may be done as asked), or was left to chance: what was drawn is looked at
+    by those rules that hold where it is asked for."""
+    said = result.answer
+    return likeness(request, ready) if result.pictures and not (said.notes or said.drawn) else None
 
 
 async def answer(database: Database, pictures: Pictures, job: Job, likeness: str, now: float) -> None:

@@ -11,7 +11,7 @@ from bot import answered, words
 from bot.engine import abilities
 from bot.job import Job, Reply
 from bot.jobs import Jobs
-from inference.protocol import Answer, Grid, Input, Upscale, because
+from inference.protocol import Answer, Drawn, Grid, Input, Upscale, because
 from tests.bot.conftest import finished, kept, queued, ready, reply, request
 from tests.bot.test_dispatcher import Open, paint, studio_of
 
@@ -70,13 +70,14 @@ def test_what_nobody_can_tell_is_like_nothing() -> None:
     assert answered.likeness(grid, ENGINE) is None
 
 
-def test_what_was_done_otherwise_than_asked_answers_nobody(tmp_path: Path) -> None:
+def test_what_was_done_otherwise_than_asked_or_drawn_answers_nobody(tmp_path: Path) -> None:
     (tmp_path / "incoming").mkdir()
     good = finished(tmp_path, 1, b"one")
     tiled = finished(tmp_path, 1, b"one", answer=Answer(notes=(because("painted_in_tiles"),)))
+    drawn = finished(tmp_path, 1, b"one", answer=Answer(drawn=(Drawn("a red house", ""),)))
     without = finished(tmp_path, 1)
-    likenesses = [answered.likeness_of(each, request(), ENGINE) for each in (good, tiled, without)]
-    assert likenesses == [same(), None, None]
+    likenesses = [answered.likeness_of(each, request(), ENGINE) for each in (good, tiled, drawn, without)]
+    assert likenesses == [same(), None, None, None]
 
 
 async def test_the_same_is_answered_with_the_same_pictures(jobs: Jobs, tmp_path: Path) -> None:
