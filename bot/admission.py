@@ -84,9 +84,9 @@ class Admission:
         self.workshop = workshop
         self.cdn = cdn
         self.seen = Seen()
-        self._dispatcher = dispatcher
+        self.dispatcher = self._dispatcher = dispatcher
         self._posting = posting
-        self._delivery = delivery
+        self.delivery = self._delivery = delivery
         self._access = access
         self._background = background
         self._commands = commands

@@ -96,12 +96,16 @@ def arriving(job: Job, headline: str) -> Card:
 
 def waiting(job: Job, headline: str, place: int, ready_at: float | None) -> Card:
     """A job in the queue: `place` counts from 1, `ready_at` is the estimate where there is one."""
+    return _card(_WAITING, headline, _line(job, *places(place, ready_at)), [_cancel(job)])
+
+
+def places(place: int, ready_at: float | None) -> list[str]:
+    """What is said of a place in the queue, and of when it is ready."""
     turn = say("next in the queue") if place == 1 else say("place {place} in the queue", place=place)
-    said = [turn]
-    if ready_at is not None:
-        when = f"<t:{ready_at:.0f}:R>"
-        said.append(say("ready {when}", when=when))
-    return _card(_WAITING, headline, _line(job, *said), [_cancel(job)])
+    if ready_at is None:
+        return [turn]
+    when = f"<t:{ready_at:.0f}:R>"
+    return [turn, say("ready {when}", when=when)]
 
 
 def restarting(job: Job, headline: str) -> Card:
@@ -180,6 +184,13 @@ def again(job: Job) -> JobButton:
 def original(job: Job) -> JobButton:
     """The button that has a job's pictures without any loss."""
     return JobButton("original", job.id, label=say("Original"))
+
+
+def stars(job: Job, count: int) -> list[JobButton]:
+    """The buttons that make pictures a member's favourites, or none any more."""
+    if count == 1:
+        return [JobButton("star", job.id, label=say("★ Favourite"))]
+    return [JobButton("star", job.id, index, label=f"★{index + 1}") for index in range(count)]
 
 
 def delete(job: Job) -> JobButton:

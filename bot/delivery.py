@@ -25,7 +25,7 @@ from bot.jobs import Jobs
 from bot.pictures import fitting
 from bot.pictures.fitting import Shown
 from bot.pictures.workers import Workshop
-from bot.posting import UNKNOWN_MESSAGE, WAYS, Posting, Unknown
+from bot.posting import UNKNOWN_MESSAGE, UNREACHED, WAYS, Posting, Unknown
 from bot.waits import growing
 from bot.words import say
 
@@ -80,6 +80,15 @@ class Delivery:
             # An old request may look as no look expects; its job goes on all the same.
             log.exception("the headline of job %s cannot be made", job.id)
             return f"**#{job.id}**"
+
+    async def take_away(self, job: Job) -> bool:
+        """Remove the message of a job that was deleted from elsewhere; False where Discord does not let us."""
+        try:
+            await self._posting.remove(job.reply)
+        except (*UNREACHED, Unknown) as error:
+            log.warning("the message of deleted job %s could not be removed: %s", job.id, error)
+            return False
+        return True
 
     def show(self, job: Job, card: Callable[[str], Card]) -> None:
         """Show this soon, unless something newer comes first; `card` makes it of the job's headline, then and not
@@ -154,7 +163,7 @@ class Delivery:
             try:
                 await self._posting.calm()
                 async with self._room:
-                    card = card or await self._end(job, limit, desks)
+                    card = card or await self.end(job, limit, desks)
                     return way, await self._posting.put(job.id, job.reply, card, way)
             except Unknown:
                 way = next(ways)
@@ -204,9 +213,9 @@ class Delivery:
     async def _is_gone(self, job: Job) -> bool:
         return await insist(f"what became of job {job.id}", self._jobs.find, job.id) is None
 
-    async def _end(self, job: Job, limit: int, desks: ExitStack) -> Card:
-        """How a job ended, in files of at most `limit` bytes; a bare card where its own cannot be made. Raises OSError
-        where there is no room for what has to be made smaller."""
+    async def end(self, job: Job, limit: int, desks: ExitStack) -> Card:
+        """How a job ended, in files of at most `limit` bytes; a bare card where its own cannot be made. What had to be
+        made smaller lies there until `desks` are closed. Raises OSError where there is no room for it."""
         pictures: Sequence[Shown] = ()
         try:
             pictures = [await self._fitted(path, limit, desks) for path in self._jobs.paths(job)]

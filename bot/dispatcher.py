@@ -19,7 +19,7 @@ from bot.engine.interface import Engine, Lane
 from bot.errors import EngineDied, OperatorError
 from bot.job import Job
 from bot.jobs import MAX_ATTEMPTS, Jobs
-from bot.lines import Line
+from bot.lines import Line, Standing
 from bot.pace import Pace
 from bot.words import N_
 from inference.protocol import Event, Failed, Finished, Preview, Progress, Ready, Request, because
@@ -71,6 +71,10 @@ class Dispatcher:
     def card(self, job: Job) -> cards.Card:
         """How a job looks that is about to wait: with the place that it will have."""
         return self._line_for(job).card(job)
+
+    def standing(self, job_id: int) -> Standing | None:
+        """Where a job stands that waits or runs; None where it does neither."""
+        return next((found for line in self._lines if (found := line.standing(job_id)) is not None), None)
 
     async def cancel(self, job: Job) -> bool:
         """Stop a job that has not ended; False where it has. Once this returns, the job ends as cancelled."""

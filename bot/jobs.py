@@ -13,6 +13,7 @@ import aiosqlite
 import msgspec
 
 from bot.database import Database
+from bot.finding import Finding
 from bot.job import Job, Reply, State, Way, of_row, request_of, seed_text
 from bot.pictures.kept import Pictures
 from inference.protocol import FailureKind, Finished, Left, Reason, Request
@@ -37,8 +38,9 @@ class Jobs:
 
     def __init__(self, database: Database, pictures: Pictures, clock: Callable[[], float] = time.time) -> None:
         self._database = database
-        self._pictures = pictures
+        self.pictures = pictures
         self._clock = clock
+        self.finding = Finding(database, clock)
         # Held from taking over a file to writing down its use: nobody may find it unused and remove it in between.
         self._files = asyncio.Lock()
 
@@ -83,7 +85,7 @@ class Jobs:
         """Queue a job whose uploads are read: they are kept, and the request is one on them."""
         async with self._files:
             for left in uploads:
-                await self._pictures.take_over(left)
+                await self.pictures.take_over(left)
             async with self._database.transaction() as connection:
                 cursor = await connection.execute(
                     "UPDATE job SET state = 'queued', request = ? WHERE id = ? AND state = 'reading'",
@@ -123,7 +125,7 @@ class Jobs:
         lefts = [Left(picture.file, picture.sha256) for picture in result.pictures]
         async with self._files:
             for left in lefts:
-                await self._pictures.take_over(left)
+                await self.pictures.take_over(left)
             async with self._database.transaction() as connection:
                 cursor = await connection.execute(
                     "UPDATE job SET state = 'finished', ended_at = ?, seconds = ?, share = ?, recipe = ?, answer = ?"
@@ -210,10 +212,11 @@ class Jobs:
 
     async def tidy(self) -> None:
         """Remove every picture that no job uses: what a kill or a full disk has left between a file and its row."""
-        for folder in self._pictures.folders():
+        for folder in self.pictures.folders():
             async with self._files:
-                hashes = await self._pictures.hashes(folder)
-                await self._pictures.tidy(folder, set(hashes) - await self._used(hashes))
+                hashes = await self.pictures.hashes(folder)
+                await self.pictures.tidy(folder, set(hashes) - await self._used(hashes))
+        await self.pictures.tidy_thumbnails()
 
     async def in_state(self, state: State) -> list[Job]:
         """All jobs in one of the states that are no ends, oldest first."""
@@ -258,7 +261,7 @@ class Jobs:
 
     def path(self, sha256: str) -> Path:
         """Where the picture of this hash lies, on the same terms."""
-        return self._pictures.path(sha256)
+        return self.pictures.path(sha256)
 
     async def recipe(self, job_id: int) -> dict[str, Any] | None:
         """What made a job's pictures, or None where it has made none."""
@@ -290,7 +293,7 @@ class Jobs:
         """Remove those of these pictures that no job uses. Call it with `_files` held."""
         candidates = set(hashes)
         for sha256 in candidates - await self._used(candidates):
-            await self._pictures.drop(sha256)
+            await self.pictures.drop(sha256)
 
     async def _used(self, hashes: Collection[str]) -> set[str]:
         rows = await self._database.rows(

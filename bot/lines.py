@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from bot import cards
@@ -19,6 +20,17 @@ SHOWN_PLACES = 5
 
 SHOW_EVERY_S = 1.0
 """So often at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a job is that has not ended."""
+
+    place: int | None
+    """In the queue, counted from 1; None where it runs."""
+    ready_at: float | None = None
+    """The estimate, where there is one."""
+    progress: Progress | None = None
 
 
 class Line:
@@ -101,14 +113,27 @@ class Line:
         if self._away:
             return cards.restarting(job, headline)
         place = self.queue.next_place(job.reply.member_id)
+        return cards.waiting(job, headline, place, self._ready_at(job, place))
+
+    def standing(self, job_id: int) -> Standing | None:
+        """Where a job stands that waits or runs here; None where it does neither."""
+        if (running := self.running.get(job_id)) is not None:
+            return Standing(None, progress=running.progress)
+        if (job := self.queue.find(job_id)) is None:
+            return None
+        place = self.queue.place(job)
+        return Standing(place, None if self._away else self._ready_at(job, place))
+
+    def _ready_at(self, job: Job, place: int) -> float | None:
+        """When a job at this place will be ready, as far as that is known."""
         ahead_s = self._pace.cost_s(self.queue.work)
         own_s = self._pace.own_s(job.request)
         running_s = self._pace.cost_s_of(self._requests())
         if ahead_s is None or own_s is None or running_s is None:
-            return cards.waiting(job, headline, place, None)
+            return None
         # The others are all alike for this: one sum over each of thousands would cost more than it tells.
         ahead_s *= (place - 1) / max(len(self.queue), 1)
-        return cards.waiting(job, headline, place, self._clock() + self._wait_s(running_s + ahead_s) + own_s)
+        return self._clock() + self._wait_s(running_s + ahead_s) + own_s
 
     async def watch(self, lane: Lane) -> None:
         """Tell those that wait whenever the lane goes away or comes back, until it is gone for good."""

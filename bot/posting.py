@@ -91,7 +91,7 @@ class Posting:
         nonce = f"easel-{job_id}"
         # discord.py's own annotations know no view of the new kind beside a nonce.
         send: Any = place.send
-        message = await send(view=addressed.view, files=_files(card), nonce=nonce, allowed_mentions=_NO_PINGS)
+        message = await send(view=addressed.view, files=attached(card), nonce=nonce, allowed_mentions=_NO_PINGS)
         return int(message.id)
 
     async def edit(self, reply: Reply, card: Card) -> int:
@@ -101,7 +101,7 @@ class Posting:
                 message = await webhook.edit_message(
                     ORIGINAL if reply.message_id is None else reply.message_id,
                     view=card.view,
-                    attachments=_files(card),
+                    attachments=attached(card),
                     allowed_mentions=_NO_PINGS,
                 )
                 return message.id
@@ -112,7 +112,7 @@ class Posting:
             raise Unknown
         channel = self._client.get_partial_messageable(reply.channel_id, guild_id=reply.guild_id)
         message_there = channel.get_partial_message(reply.message_id)
-        await message_there.edit(view=card.view, attachments=_files(card), allowed_mentions=_NO_PINGS)
+        await message_there.edit(view=card.view, attachments=attached(card), allowed_mentions=_NO_PINGS)
         return reply.message_id
 
     async def find(self, reply: Reply) -> int | None:
@@ -174,7 +174,8 @@ def is_age_restricted(channel: object) -> bool:
     return bool(marked is not None and marked())
 
 
-def _files(card: Card) -> list[discord.File]:
+def attached(card: Card) -> list[discord.File]:
+    """The files of a card, to be sent once."""
     return [
         discord.File(content if isinstance(content, Path) else io.BytesIO(content), filename=name)
         for name, content in card.files

@@ -92,6 +92,11 @@ class Queue:
     def __contains__(self, job_id: int) -> bool:
         return job_id in self._waiting
 
+    def find(self, job_id: int) -> Job | None:
+        """The job of this number, None where it does not wait (any more)."""
+        job: Job | None = self._waiting.get(job_id)
+        return job
+
     @property
     def work(self) -> Mapping[str, float]:
         """How much there is to do for all waiting jobs, by their kinds, each in the unit of its kind."""

@@ -41,7 +41,7 @@ class Looks:
         many = say_many("{count} picture", "{count} pictures", len(request.cells))
         seed = say("seed {seed}", seed=first.seed)
         facts = f"{many} · {seed} · {first.width}x{first.height} · {request.model}"
-        buttons = [JobButton("regrid", job.id, label=say("Re-roll")), cards.delete(job)]
+        buttons = [JobButton("regrid", job.id, label=say("Re-roll")), *cards.stars(job, 1), cards.delete(job)]
         text = f"{self.headline(request)}\n{said}"
         return cards.result(job, text, facts, pictures, f"{first.prompt}: {' × '.join(labels)}", [buttons])
 

@@ -53,9 +53,11 @@ class Looks:
             )
         )
         edges = [JobButton("compare", job.id, label=say("Show edges"))] if request.control else []
+        stars = cards.stars(job, len(pictures))
+        painted = [[*upscale, *stars], vary] if len(pictures) == 1 else [upscale, vary, stars]
         more = [JobButton("reroll", job.id, label=say("Re-roll")), _edit(job), *edges, cards.delete(job)]
         text = "\n".join([self.headline(request), *paintings.drawn(request, job)])
-        return cards.result(job, text, paintings.facts(request), pictures, request.prompt, [upscale, vary, more])
+        return cards.result(job, text, paintings.facts(request), pictures, request.prompt, [*painted, more])
 
 
 def _edit(job: Job) -> JobButton:

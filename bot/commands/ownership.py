@@ -14,7 +14,7 @@ from bot.custom_ids import OfJob
 from bot.errors import MemberError, WorkFailed
 from bot.pictures import fitting
 from bot.pictures.fitting import Shown
-from bot.speaking import take_away
+from bot.speaking import take_away, tell
 from bot.words import say, say_many
 
 FILES_PER_MESSAGE = 10
@@ -43,12 +43,17 @@ async def delete(interaction: discord.Interaction, target: OfJob) -> None:
     admission = admission_of(interaction)
     if await admission.jobs.find(target.number) is None and _answers(interaction):
         # The message alone is left.
-        return await take_away(interaction)
+        await take_away(interaction)
+        return
     job = await sources.job_of(interaction, target)
     if not may_change(interaction, job):
         raise MemberError("These are not your pictures: only their member or a moderator can delete them.")
     await admission.delete(job)
-    return await take_away(interaction)
+    await take_away(interaction)
+    # It may have been pressed on what was shown to its member alone.
+    here = interaction.message is not None and interaction.message.id == job.reply.message_id
+    if not here and not await admission.delivery.take_away(job):
+        await tell(interaction, say("Job {job} is deleted, but its message could not be removed.", job=job.id))
 
 
 async def original(interaction: discord.Interaction, target: OfJob) -> None:

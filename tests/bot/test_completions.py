@@ -5,16 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import create_autospec
 
 import pytest
 from msgspec.structs import replace
 
 from bot import completions
+from bot.finding import Finding
 from bot.jobs import Jobs
 from bot.requests import grids
-from inference.protocol import Grid, Ready
+from inference.protocol import Grid, Ready, Style
 from tests.bot.conftest import add_on, finished, queued, ready, reply, request
 from tests.bot.test_admission import interaction
+from tests.bot.test_finding import done
 
 INK = add_on("ink", "Ink", ("starter",), weight=0.8, trigger="ink drawing")
 NEON = add_on("neon", "Neon lights", ("starter", "turbo"), weight=1.0)
@@ -25,6 +28,10 @@ ABLE = ready(loras=(INK, NEON, XL), controls=(NEON, XL), label_sets={"things": (
 def typing(ready: Ready = ABLE, jobs: Jobs | None = None, **options: object) -> Any:
     """An interaction of a member who is typing a command, with these options so far."""
     made = interaction()
+    if jobs is None:
+        jobs = create_autospec(Jobs, instance=True)
+        jobs.finding = create_autospec(Finding, spec_set=True, instance=True)
+        jobs.finding.wants_suggestions.return_value = False
     made.client.admission = SimpleNamespace(ready=ready, jobs=jobs, command_of=lambda of: of.kind)
     made.namespace = SimpleNamespace(**options)
     made.guild = None
@@ -91,4 +98,35 @@ async def test_own_jobs_are_offered_by_what_can_be_done_with_them(jobs: Jobs, tm
     assert [(choice.name, choice.value) for choice in with_pictures] == [("#2 two red houses", done.id)]
     that_paint = await completions.jobs_that_paint(typing(jobs=jobs), "")
     assert [choice.value for choice in that_paint] == [table.id, done.id, waiting.id]
-    assert that_paint[0].name == "#4 /grid"
+    assert that_paint[0].name == "#4 a red house"
+
+
+async def test_jobs_of_any_age_are_offered_by_their_words_and_one_by_its_number_first(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(completions, "LOOKED_AT", 3)
+    await queued(jobs, request("一座红色的房子"))
+    for _ in range(20):
+        await queued(jobs, request("12 boats"))
+    of_another = await queued(jobs, of=reply(member_id=2))
+    assert [choice.value for choice in await completions.jobs(typing(jobs=jobs), "红色")] == [1]
+    first, *_ = await completions.jobs(typing(jobs=jobs), "#12")
+    assert first.value == 12
+    assert [choice.value for choice in await completions.jobs(typing(jobs=jobs), "")] == [21, 20, 19]
+    for typed in (str(of_another.id), "9" * 4400, "²"):
+        assert of_another.id not in [choice.value for choice in await completions.jobs(typing(jobs=jobs), typed)]
+
+
+async def test_what_a_member_uses_is_first_of_what_fits_alike_and_says_so(jobs: Jobs, tmp_path: Path) -> None:
+    starter, turbo = ABLE.models
+    many = tuple(Style(f"s{number}", f"Style {number}", "{prompt}") for number in range(40))
+    able = replace(ABLE, models=(replace(starter, styles=many), turbo))
+    for _ in range(3):
+        await done(jobs, tmp_path, request(style=many[33], model="turbo"))
+    offered = await completions.styles(typing(able, jobs), "")
+    assert len(offered) == completions.CHOICES
+    assert (offered[0].name, offered[0].value) == ("Style 33 (s33) · 3 of your last 3 paintings", "s33")
+    assert [choice.value for choice in await completions.styles(typing(able, jobs), "s3")][:2] == ["s3", "s33"]
+    assert [choice.value for choice in await completions.models(typing(able, jobs), "")] == ["turbo", "starter"]
+    await jobs.finding.want_suggestions(1, wanted=False)
+    assert [choice.value for choice in await completions.models(typing(able, jobs), "")] == ["starter", "turbo"]

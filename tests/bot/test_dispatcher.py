@@ -838,6 +838,14 @@ async def test_places_and_estimates_are_told_to_the_next_ones(jobs: Jobs, studio
     async with studio.open():
         await studio.until(says(studio, first, "0/8"))
         await studio.until(says(studio, second, "next in the queue · ready <t:"))
+        runs, waits = studio.dispatcher.standing(first.id), studio.dispatcher.standing(second.id)
+        assert runs is not None
+        assert runs.place is None
+        assert runs.progress is not None
+        assert waits is not None
+        assert waits.place == 1
+        assert waits.ready_at is not None
+        assert studio.dispatcher.standing(done.id) is None
     assert "place 2 in the queue" in str(studio.dispatcher.card(await queued(jobs)).view.to_components())
 
 

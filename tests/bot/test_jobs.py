@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from bot.database import Database
 from bot.errors import MemberError
 from bot.job import Job, asked
 from bot.jobs import Jobs
-from bot.pictures.kept import Pictures
+from bot.pictures import kept as kept_module
+from bot.pictures.kept import THUMBNAILS, Pictures
 from inference.protocol import (
     INCOMING,
     MAX_SEED,
@@ -169,6 +171,47 @@ async def test_deleted_job_takes_its_pictures_along_except_shared_ones(jobs: Job
     await jobs.delete(first.id)
     assert await jobs.find(first.id) is None
     assert kept(tmp_path) == [b"shared"]
+
+
+async def test_thumbnail_goes_with_its_picture(jobs: Jobs, pictures: Pictures, tmp_path: Path) -> None:
+    job = await queued(jobs)
+    await jobs.start([job.id])
+    await jobs.finish(finished(tmp_path, job.id, b"made"))
+    [picture] = (await jobs.get(job.id)).pictures
+    await pictures.keep_thumbnail(picture.sha256, thumbnail(tmp_path, b"small"))
+    assert await pictures.read_thumbnail(picture.sha256) == b"small"
+    await jobs.delete(job.id)
+    assert await pictures.read_thumbnail(picture.sha256) is None
+    # One that was being made meanwhile does not come back.
+    await pictures.keep_thumbnail(picture.sha256, thumbnail(tmp_path, b"small"))
+    assert await pictures.read_thumbnail(picture.sha256) is None
+    orphan = pictures.thumbnail("0" * 64)
+    orphan.parent.mkdir(parents=True, exist_ok=True)
+    orphan.write_bytes(b"left by a kill")
+    await jobs.tidy()
+    assert [file for file in (tmp_path / THUMBNAILS).rglob("*") if file.is_file()] == []
+
+
+async def test_thumbnails_do_not_fill_the_disk(
+    pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_module, "THUMBNAILS_IN_A_FOLDER", 2)
+    hashes = [f"{number:064x}" for number in range(3)]
+    for number, sha256 in enumerate(hashes):
+        pictures.path(sha256).parent.mkdir(parents=True, exist_ok=True)
+        pictures.path(sha256).write_bytes(b"whole")
+        made = thumbnail(tmp_path, b"small")
+        os.utime(made, (number, number))
+        await pictures.keep_thumbnail(sha256, made)
+        # The first is looked at again and again.
+        assert await pictures.read_thumbnail(hashes[0]) == b"small"
+    assert [await pictures.read_thumbnail(sha256) for sha256 in hashes] == [b"small", None, b"small"]
+
+
+def thumbnail(folder: Path, content: bytes) -> Path:
+    made = folder / "made.webp"
+    made.write_bytes(content)
+    return made
 
 
 async def test_what_no_job_uses_is_removed_and_nothing_else(jobs: Jobs, pictures: Pictures, tmp_path: Path) -> None:
