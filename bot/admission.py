@@ -104,6 +104,10 @@ class Admission:
         """The command by which this is asked for."""
         return self._commands[request.kind]
 
+    async def require(self, interaction: discord.Interaction, command: str) -> None:
+        """Raise MemberError where this member may not use the command whose button or menu they used."""
+        await self._access.require(interaction, command)
+
     async def submit(self, interaction: discord.Interaction, request: Request, parent_id: int | None = None) -> None:
         """Accept a request whose inputs are kept: from here on it is answered in a reply of its own.
 

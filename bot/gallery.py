@@ -71,8 +71,15 @@ async def thumbnails(admission: Admission, wanted: Mapping[int, str]) -> dict[in
 
 
 def thumbnailed(jobs: Sequence[Job], starred: Mapping[int, Sequence[int]]) -> dict[int, str]:
-    """Which picture of each job stands for it: the first that its member starred, else the first."""
-    return {job.id: job.pictures[starred.get(job.id, [0])[0]].sha256 for job in jobs if job.pictures}
+    """Which picture stands for each job: the first that its member starred, else the first that it made; where it made
+    none the one that it was about."""
+    chosen = {}
+    for job in jobs:
+        if job.pictures:
+            chosen[job.id] = job.pictures[starred.get(job.id, [0])[0]].sha256
+        elif job.request.inputs and job.request.inputs[0].sha256:
+            chosen[job.id] = job.request.inputs[0].sha256
+    return chosen
 
 
 async def _thumbnail(admission: Admission, sha256: str) -> bytes | None:

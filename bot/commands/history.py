@@ -98,9 +98,10 @@ async def suggest(interaction: discord.Interaction, target: OfWord, _: Sequence[
 
 async def _search(interaction: discord.Interaction, number: str) -> Search:
     """The search of a button. Raises MemberError where this member has none such."""
+    admission = admission_of(interaction)
+    await admission.require(interaction, "history")
     known = number.isascii() and number.isdigit() and len(number) <= 18
-    finding = admission_of(interaction).jobs.finding
-    search = await finding.kept(interaction.user.id, int(number)) if known else None
+    search = await admission.jobs.finding.kept(interaction.user.id, int(number)) if known else None
     if search is None:
         raise MemberError("This page is too old: use /history again.")
     return search
@@ -213,8 +214,8 @@ def _say_taste(admission: Admission, card: Card, taste: Taste, number: int, want
         if one.aspect != "model" or len(admission.ready.models) > 1
     ]
     if said:
-        off = PanelButton("suggestions", f"off:{number}", label=say("Suggest nothing"))
-        line = say("You favour {things}: it is offered first.", things=", ".join(said))
+        off = PanelButton("suggestions", f"off:{number}", label=say("Stop suggesting"))
+        line = say("You favour {things}: what you use most is offered first.", things=", ".join(said))
         card.view.add_item(ui.Section(f"-# {line}", accessory=off))
 
 

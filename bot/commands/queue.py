@@ -35,12 +35,14 @@ async def queue(interaction: discord.Interaction) -> None:
 
 async def turn(interaction: discord.Interaction, target: OfWord, _: Sequence[str]) -> None:
     """Refresh, and the buttons that turn pages: where the page begins."""
+    await admission_of(interaction).require(interaction, "queue")
     await interaction.response.defer()
     await _show(interaction, _number(target.word.partition(":")[0]))
 
 
 async def cancel(interaction: discord.Interaction, target: OfWord, _: Sequence[str]) -> None:
     """The buttons Cancel: JOB:where the page begins."""
+    await admission_of(interaction).require(interaction, "queue")
     number, _colon, start = target.word.partition(":")
     job = await sources.job_of(interaction, OfJob(_number(number)))
     if job.reply.member_id != interaction.user.id and not await moderates(interaction, job):

@@ -44,6 +44,7 @@ async def show(
 
 async def show_chosen(interaction: discord.Interaction, _: OfWord, values: Sequence[str]) -> None:
     """The menus of lists of jobs."""
+    await admission_of(interaction).require(interaction, "show")
     number = values[0] if values and values[0].isascii() and values[0].isdigit() else "0"
     await _show(interaction, await sources.find(interaction, int(number[:18])), None)
 

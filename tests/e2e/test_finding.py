@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
+from inference.protocol import sha256_of
 from sandbox.client.member import Json, Member, Reply, buttons_of, text_of
+from sandbox.community.beginning import GUILD_ID, PICTURES_ID
 from sandbox.limits.components import walk
 from tests.e2e.asking import QUICK, finished, gone, has_button, is_private, number, painted, said
 from tests.e2e.conftest import Studio
@@ -15,10 +17,13 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 LONG = "steps:50 count:4"
 
+PICTURES = f"{GUILD_ID}/{PICTURES_ID}"
+"""The channel, as Discord's links name it."""
 
-async def shown(member: Member, command: str, **options: object) -> Json:
+
+async def shown(member: Member, name: str, /, **options: object) -> Json:
     """What a command shows to its member alone, once it stands there."""
-    reply = await member.command(command, options)
+    reply = await member.command(name, options)
     assert is_private(reply)
     return await member.wait_for(reply.message, lambda message: message["components"])
 
@@ -27,6 +32,12 @@ async def turned(member: Member, message: Json, button: str, values: list[str] |
     """A page after one of its buttons was pressed, which stands in the same message."""
     await member.click(message, button, values, until="acknowledged")
     return await member.wait_for(message, lambda now: now["revision"] > message["revision"])
+
+
+async def refreshed(member: Member, message: Json, condition: Callable[[str], bool]) -> Json:
+    """The queue as soon as it reads so, which is looked at again."""
+    await member.click(message, "Refresh", until="acknowledged")
+    return await member.wait_for(message, lambda now: condition(text_of(now)))
 
 
 async def opened(member: Member, message: Json, job: int) -> Json:
@@ -106,29 +117,28 @@ async def test_history_is_searched_turned_and_gone_on_from_also_after_a_restart(
         (rerolled, "painted from another seed"),
         (larger, "enlarged 4×"),
     ):
-        link = (
-            f"[#{number(child)}](https://discord.com/channels/{child['guild_id']}/{child['channel_id']}/{child['id']})"
-        )
+        link = f"[#{number(child)}](https://discord.com/channels/{PICTURES}/{child['id']})"
         assert f"- {link} {done}" in text_of(family)
     down = await opened(ada, family, number(larger))
     assert f"1. **#{number(larger)}** enlarged 4×" in text_of(down)
     assert f"1. [#{number(first)}]" in text_of(down)
 
-    thumbnails_kept = {file.stem for file in thumbnails_of(studio)}
-    assert thumbnails_kept
+    # Delete takes along what was pressed, the job's own message, its picture and the thumbnail.
+    await shown(ada, "history", words="色的房")
+    assert sha256_of(other) in thumbnails_of(studio)
+    await ada.click(await shown(ada, "show", job=number(rerolled)), "Delete", until="acknowledged")
+    await gone(ada, rerolled)
+    assert sha256_of(other) not in thumbnails_of(studio)
     await ada.click(family, "Delete", until="acknowledged")
     await gone(ada, first)
     assert number(first) not in jobs_of(await shown(ada, "history", words="色的房"))
-    # The same picture was painted twice, and is still the other job's.
-    await ada.click(again, "Delete", until="acknowledged")
-    await gone(ada, again)
-    assert len({file.stem for file in thumbnails_of(studio)}) < len(thumbnails_kept) + 1
     missing = await ada.command("show", {"job": number(first)})
     assert "There is no job" in text_of(missing.message)
 
 
-def thumbnails_of(studio: Studio) -> list[Path]:
-    return [file for file in (studio.data / "thumbnails").rglob("*") if file.is_file()]
+def thumbnails_of(studio: Studio) -> set[str]:
+    """The hashes of the pictures that have one on disk."""
+    return {file.stem for file in (studio.data / "thumbnails").rglob("*.webp")}
 
 
 async def test_one_picture_of_several_is_shown_with_what_can_be_done_to_it(ada: Member) -> None:
@@ -218,13 +228,13 @@ async def test_queue_is_ones_own_and_everybodys_for_moderators(
     assert "This is not your job" in await refused(linus, seen, f"easel:new:dequeue:{job}:0")
     theirs = await turned(grace, theirs, f"easel:new:dequeue:{job}:0")
     await finished(ada, waiting)
-    assert "blue boat" not in text_of(await turned(ada, own, "Refresh"))
+    own = await refreshed(ada, own, lambda text: "blue boat" not in text)
     assert "has ended already" in await refused(grace, theirs, f"easel:new:dequeue:{job}:0")
     own = await turned(ada, own, f"easel:new:dequeue:{number(running.message)}:0")
     await linus.click(of_linus.message, "Cancel", until="acknowledged")
     for member, reply in ((ada, running), (linus, of_linus)):
         assert has_button(await finished(member, reply), "Try again")
-    assert "None of your jobs" in text_of(await turned(ada, own, "Refresh"))
+    await refreshed(ada, own, lambda text: "None of your jobs" in text)
 
 
 async def test_waiting_job_is_shown_with_its_place_and_can_be_cancelled_there(ada: Member) -> None:
@@ -249,7 +259,7 @@ async def test_what_one_favours_is_said_offered_first_and_switched_off_by_a_pres
     assert first["value"] == "watercolour"
     assert "of your last" in first["name"]
     assert others
-    page = await turned(linus, page, "Suggest nothing")
+    page = await turned(linus, page, "Stop suggesting")
     assert "You favour" not in text_of(page)
     assert all("of your last" not in choice["name"] for choice in await linus.complete("imagine", "style", style=""))
     page = await turned(linus, page, "Suggest again")

@@ -440,6 +440,62 @@ async def test_what_may_not_be_done_here(studio: Studio, ada: Scripted, linus: S
     await ada.ended(reply)
 
 
+async def shown_to(member: Scripted, command: str, options: Any = None) -> Json:
+    """What is shown to a member alone, once it stands there."""
+    reply = await member.command(command, options)
+    return await member.wait_for(reply.message, lambda message: message["components"])
+
+
+async def use(member: Scripted, message: Json, action: str) -> Json:
+    """Press the first button of a panel that does this, and see what stands there then."""
+    found = [str(one["custom_id"]) for one in buttons_of(message) if not one.get("disabled")]
+    await member.click(message, next(one for one in found if f":{action}:" in one), until="acknowledged")
+    return await member.wait_for(message, lambda now: now["revision"] > message["revision"])
+
+
+async def test_jobs_found_again(ada: Scripted, linus: Scripted) -> None:
+    """/history, /show, /queue, and the stars."""
+    options = {"prompt": "船", "style": "watercolour", "lora": "neon:0.5", "steps": 4, "width": 32, "height": 32}
+    two, *_ = [await linus.made(await linus.command("imagine", {**options, "count": 2})) for _ in range(3)]
+    for _ in range(2):
+        await linus.press(two, "star", 1)
+    await linus.made(await linus.press(two, "upscale", 1))
+    again = await linus.made(await linus.press(two, "reroll"))
+    await linus.press(again, "star", 1)
+    await linus.made(await linus.press(again, "vary", 1))
+    described = await linus.made(await linus.command("describe", {"job": number(two), "task": "caption"}))
+    await linus.made(await linus.press(described, "realise"))
+    page = await shown_to(linus, "/history")
+    for action in ("history", "favourites", "favourites", "suggestions", "suggestions"):
+        page = await use(linus, page, action)
+    [search] = [str(one["custom_id"]) for one in buttons_of(page) if ":search:" in str(one["custom_id"])]
+    form = await linus.click(page, search)
+    await linus.submit(form, {"words": "房屋"}, until="acknowledged")
+    await linus.wait_for(page, lambda message: "房屋" in text_of(message))
+    await shown_to(linus, "history", {"words": "船", "command": "upscale", "model": "starter", "favourites": True})
+    assert await linus.complete("imagine", "style", style="")
+    for asked in ({"job": number(two)}, {"job": number(two), "picture": 2}, {"job": number(described)}):
+        await shown_to(linus, "show", asked)
+    for message in (again, described):
+        await shown_to(ada, "show", {"job": number(message)})
+    for asked in ({"job": 90_000}, {"job": number(two), "picture": 4}):
+        await linus.refused(await linus.command("show", asked))
+    await shown_to(linus, "/queue")
+    slow = await ada.command(f"/imagine prompt:房 {LONG}")
+    await ada.wait_for(slow.message, lambda message: "▰" in text_of(message))
+    waiting = await ada.command(f"/imagine prompt:房 {LONG}")
+    for reply in (slow, waiting):
+        await shown_to(ada, "show", {"job": number(reply.message)})
+    queue = await shown_to(ada, "/queue")
+    for action in ("dequeue", "queue"):
+        queue = await use(ada, queue, action)
+    await linus.refused(await linus.forge_click(page, f"easel:new:dequeue:{number(waiting.message)}:0"))
+    await linus.refused(await linus.forge_click(page, "easel:new:history:9000:"))
+    await ada.cancel(waiting.message)
+    for reply in (slow, waiting):
+        await ada.ended(reply)
+
+
 async def test_choices_are_offered_for_whatever_is_typed(ada: Scripted) -> None:
     """All that Discord asks for while a member types."""
     await ada.made(await ada.command("classify", {"labels": "房, 船"}, files={"image": boats()}))
