@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -21,6 +22,8 @@ from bot.lineage import Line
 from bot.posting import attached
 from bot.words import N_, say
 from inference.protocol import Grid, Imagine, because
+
+log = logging.getLogger(__name__)
 
 OF_A_PICTURE = frozenset({"upscale", "vary", "star", "describe"})
 """Buttons of which there is one for each picture."""
@@ -69,10 +72,16 @@ async def _show(interaction: discord.Interaction, job: Job, picture: int | None)
     line = await lineage.of_job(interaction, job)
     recipe = await admission.jobs.recipe(job.id) or {}
     with ExitStack() as desks:
-        card = await _card(admission, job, interaction.filesize_limit, desks)
+        try:
+            card = await _card(admission, job, interaction.filesize_limit, desks)
+        except OSError as error:
+            log.error("job %s cannot be shown again: %s", job.id, error.strerror or error)
+            raise MemberError("There is no room for its pictures at the moment: try again later.") from error
         if picture is not None:
             card = only(card, picture - 1)
-        card.view.add_item(_around(admission, job, recipe, line, picture, card.view))
+        around = _around(admission, job, recipe, line, picture, card.view)
+        if around.children:
+            card.view.add_item(around)
         card.view.stop()
         await interaction.followup.send(
             view=card.view, files=attached(card), ephemeral=True, allowed_mentions=discord.AllowedMentions.none()
@@ -128,8 +137,11 @@ def _around(
 ) -> ui.Container[Any]:
     """What made the job, and what is around it; with the buttons that its own card, the `view`, does not have."""
     container: ui.Container[Any] = ui.Container()
-    text = "\n".join([*_facts(job, recipe), *_lineage(job, line)])
-    container.add_item(ui.TextDisplay(cards.cut(text, SAID_CHARS)))
+    text = "\n".join([*_lineage(job, line), *_facts(job, recipe)])
+    # An answer may have filled its card.
+    room = min(SAID_CHARS, cards.TEXT_CHARS - view.content_length())
+    if room >= LEAST_CHARS:
+        container.add_item(ui.TextDisplay(cards.cut(text, room)))
     if buttons := _more(job, picture, view):
         container.add_item(ui.ActionRow(*buttons))
     relatives = {
@@ -142,8 +154,8 @@ def _around(
     return container
 
 
-SAID_CHARS = 1500
-"""Of 4000 in a message, of which the card has the rest."""
+SAID_CHARS, LEAST_CHARS = 1500, 100
+"""Of what is said around a job; where there is less room than that nothing of it is."""
 
 
 def _count(container: ui.Container[Any]) -> int:

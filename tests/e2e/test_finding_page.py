@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import expect
 
 from sandbox.client.member import Member, text_of
-from tests.e2e.asking import number, painted, said
+from tests.e2e.asking import finished, number, painted, said
 from tests.e2e.conftest import Studio
 from tests.page.driver import ChatPage, browser, open_page
 
@@ -32,6 +32,7 @@ PROMPTS = (
 async def test_gallery_is_looked_through_and_gone_on_from(
     studio: Studio, ada: Member, width: int, height: int, name: str
 ) -> None:
+    # On the phone two cancelled jobs, which have no pictures, are the newest.
     if name == "desk":
         for seed, prompt in enumerate(PROMPTS):
             options = {"prompt": prompt, "steps": 4, "seed": str(seed), "style": "watercolour", "count": 1 + seed % 4}
@@ -48,7 +49,7 @@ async def test_gallery_is_looked_through_and_gone_on_from(
         await page.page.get_by_role("button", name="Send", exact=True).click()
         gallery = await page.wait_for_text("Your history", timeout_s=30)
         await page.wait_for_picture(gallery)
-        await expect(gallery.locator(".thumbnail img")).to_have_count(6)
+        await expect(gallery.locator(".thumbnail img")).to_have_count(6 if name == "desk" else 4)
         await within(page)
         await page.screenshot(f"history-{name}")
         await page.click_button("Older", gallery)
@@ -82,8 +83,10 @@ async def test_gallery_is_looked_through_and_gone_on_from(
         await within(page)
         await page.screenshot(f"queue-{name}")
         for reply in (waiting, slow):
-            await queue.locator(".section", has_text=f"#{number(reply.message)}").get_by_role("button").click()
-            await expect(queue.locator(".section", has_text=f"#{number(reply.message)} ")).not_to_contain_text("place")
+            mine = queue.locator(".section", has_text=f"#{number(reply.message)} ")
+            await mine.get_by_role("button", name="Cancel").click()
+            await finished(ada, reply)
+        await page.click_button("Refresh", queue)
         await expect(queue).to_contain_text("None of your jobs", timeout=60_000)
 
 
