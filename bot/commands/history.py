@@ -206,7 +206,7 @@ def _say_taste(admission: Admission, card: Card, taste: Taste, number: int, want
     if not wanted:
         again = PanelButton("suggestions", f"on:{number}", label=say("Suggest again"))
         line = say("What you use most is neither counted nor suggested.")
-        card.view.add_item(ui.Section(f"-# {line}", accessory=again))
+        _add(card, line, again)
         return
     said = [
         say(FAVOURED[one.aspect], name=cards.plain(one.name)) + f" ({explained(taste, one)})"
@@ -216,7 +216,12 @@ def _say_taste(admission: Admission, card: Card, taste: Taste, number: int, want
     if said:
         off = PanelButton("suggestions", f"off:{number}", label=say("Stop suggesting"))
         line = say("You favour {things}: what you use most is offered first.", things=", ".join(said))
-        card.view.add_item(ui.Section(f"-# {line}", accessory=off))
+        _add(card, line, off)
+
+
+def _add(card: Card, line: str, button: PanelButton) -> None:
+    card.view.add_item(ui.TextDisplay(f"-# {line}"))
+    card.view.add_item(ui.ActionRow(button))
 
 
 SLICE = Slice(

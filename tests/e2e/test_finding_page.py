@@ -58,6 +58,9 @@ async def test_gallery_is_looked_through_and_gone_on_from(
         await page.click_button("Search", gallery)
         form = page.page.get_by_role("dialog")
         await form.get_by_label("Words of the prompt", exact=False).fill("红色")
+        box = await form.bounding_box()
+        assert box is not None
+        assert 0 <= box["x"] < box["x"] + box["width"] <= width
         await page.screenshot(f"history-search-{name}")
         await form.get_by_role("button", name="Submit").click()
         await expect(gallery.locator(".thumbnail img")).to_have_count(1)
