@@ -23,6 +23,9 @@ WORDS_AT_MOST, WORDS_CHARS = 12, 200
 KEPT_SEARCHES = 100
 """Of each member: buttons of older ones say that they are too old."""
 
+PAGES_IN_A_STEP = 200
+"""Of the index of words, which takes some milliseconds."""
+
 ANCESTORS = 200
 """So far back is looked for a job's root."""
 
@@ -205,6 +208,19 @@ class Finding:
             else "INSERT OR IGNORE INTO member_without_suggestions VALUES (?)"
         )
         await self._database.change(statement, (member_id,))
+
+    async def forget_deleted_words(self) -> None:
+        """Let nothing be left of deleted jobs in the index of words, in which until then they are marked as deleted. In
+        small steps, between which others write."""
+        pages = -PAGES_IN_A_STEP  # the first step begins with all parts of the index, as a negative number says
+        while True:
+            async with self._database.transaction() as connection:
+                before = connection.total_changes
+                await connection.execute("INSERT INTO job_words (job_words, rank) VALUES ('merge', ?)", (pages,))
+                if connection.total_changes - before < 2:
+                    # So SQLite says that there is nothing more to be done.
+                    return
+            pages = PAGES_IN_A_STEP
 
     async def _ids(self, condition: str, *values: object) -> list[int]:
         rows = await self._database.rows(f"SELECT id FROM job WHERE {condition}", values)

@@ -211,12 +211,14 @@ class Jobs:
         )
 
     async def tidy(self) -> None:
-        """Remove every picture that no job uses: what a kill or a full disk has left between a file and its row."""
+        """Remove every picture that no job uses: what a kill or a full disk has left between a file and its row; and
+        the words of deleted jobs."""
         for folder in self.pictures.folders():
             async with self._files:
                 hashes = await self.pictures.hashes(folder)
                 await self.pictures.tidy(folder, set(hashes) - await self._used(hashes))
         await self.pictures.tidy_thumbnails()
+        await self.finding.forget_deleted_words()
 
     async def in_state(self, state: State) -> list[Job]:
         """All jobs in one of the states that are no ends, oldest first."""

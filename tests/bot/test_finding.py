@@ -177,6 +177,26 @@ async def test_index_of_words_follows_the_job(jobs: Jobs, database: Database) ->
     assert await database.rows("SELECT * FROM job_words") == []
 
 
+async def test_nothing_of_a_deleted_job_is_left_in_the_file(jobs: Jobs, database: Database, tmp_path: Path) -> None:
+    for number in range(300):
+        await queued(jobs, request(f"a red house {number}"))
+    secret = await queued(jobs, request("qzxjvk"))
+    for number in range(60):
+        await queued(jobs, request(f"a red house {number}"))
+    await jobs.delete(secret.id)
+
+    async def left() -> list[bytes]:
+        await database.rows("VACUUM")
+        await database.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+        data = (tmp_path / "easel.sqlite3").read_bytes()
+        return [part for part in (b"qzx", b"zxj", b"xjv", b"jvk") if part in data]
+
+    assert await left()
+    await jobs.tidy()
+    assert await left() == []
+    assert len(await found(jobs, Search("house"))) == 6
+
+
 async def test_jobs_of_older_versions_are_found_too(tmp_path: Path) -> None:
     folder = tmp_path / "migrations"
     folder.mkdir()
