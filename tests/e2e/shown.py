@@ -26,6 +26,7 @@ NO_WORD = (
     r"```.*?```",  # a recipe, which other tools read
     r"`[^`]*`",  # what is to be typed as it is
     r"<[^<> ]*>",  # Discord's own marks
+    r"\]\(https://[^)]*\)",  # where a link leads
     r"/[a-z]+\b",  # a command's name
     r"\w+…",  # what was cut in the middle
 )
