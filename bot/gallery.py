@@ -12,7 +12,7 @@ from bot.errors import WorkFailed
 from bot.job import Job
 from bot.pictures import fitting
 from bot.words import say, say_many
-from inference.protocol import Grid, Imagine, Mask
+from inference.protocol import Describe, Grid, Imagine, Mask
 
 log = logging.getLogger(__name__)
 
@@ -21,10 +21,12 @@ TITLE_CHARS = 120
 
 
 def words_of(job: Job) -> str | None:
-    """The prompt of a job, as its member wrote it; None where it has none."""
+    """The prompt of a job, as its member wrote it, or what a describer said; None where there is neither."""
     match job.request:
         case Imagine(prompt=prompt) | Grid(cells=(Imagine(prompt=prompt), *_)) | Mask(edit=Imagine(prompt=prompt)):
             return prompt
+        case Describe():
+            return job.answer.text or None
     return None
 
 
