@@ -89,7 +89,10 @@ class Easel(discord.Client):
             try:
                 await self._until_offline(connecting)
             finally:
-                connecting.cancel()
+                # What is being reconnected at this moment may take no notice of it.
+                while not connecting.done():
+                    connecting.cancel()
+                    await asyncio.wait((connecting,), timeout=CHECK_EVERY_S)
                 await asyncio.gather(connecting, return_exceptions=True)
 
     async def _until_offline(self, connecting: asyncio.Task[None]) -> None:

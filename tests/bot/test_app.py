@@ -161,3 +161,30 @@ def test_what_the_operator_must_hear_of_is_found_at_any_depth() -> None:
     group = ExceptionGroup("a", [ValueError(), ExceptionGroup("b", [ExceptionGroup("c", [error])])])
     assert _for_the_operator(group) is error
     assert _for_the_operator(ExceptionGroup("a", [ValueError()])) is None
+
+
+async def test_bot_ends_also_where_a_connection_takes_no_notice_of_that(
+    easel: Easel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app_module, "CHECK_EVERY_S", 0.01)
+    began, asked = asyncio.Event(), []
+
+    async def connect(**_: object) -> None:
+        while True:
+            began.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                asked.append(True)
+                if len(asked) > 1:
+                    raise
+
+    monkeypatch.setattr(easel, "login", AsyncMock())
+    monkeypatch.setattr(easel, "connect", connect)
+    connected = asyncio.create_task(easel.stay_connected("t"))
+    await began.wait()
+    connected.cancel()
+    done, _ = await asyncio.wait((connected,), timeout=20)
+    assert done
+    assert connected.cancelled()
+    assert len(asked) == 2
