@@ -29,6 +29,9 @@ from bot.jobs import Jobs
 from bot.pictures.kept import Pictures
 from bot.pictures.posted import Cdn
 from bot.pictures.workers import Workshop
+from bot.policies import operator
+from bot.policies.kept import Policies
+from bot.policies.policy import ALWAYS
 from bot.posting import Posting
 from bot.settings import Settings
 
@@ -93,6 +96,8 @@ async def _until_stopped(read: Settings, environ: Mapping[str, str]) -> None:
 
 async def _run(read: Settings, environ: Mapping[str, str]) -> None:
     """Put everything together, from the ground up, and let it run."""
+    slices = commands.load()
+    allowed = operator.read(read.easel_policy, slices.names - ALWAYS)
     pictures = Pictures(read.easel_data)
     try:
         pictures.prepare()
@@ -100,18 +105,21 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
         raise OperatorError(f"cannot write the pictures in {read.easel_data}: {error.strerror or error}") from error
     async with open_database(read.easel_data / DATABASE) as database:
         jobs = Jobs(database, pictures)
+        policies = Policies(database, slices.commands_of_kinds, allowed)
+        await policies.load()
         engine = factory.build(read, environ)
         background = Background()
         try:
             await _start(engine)
+            for name, unknown in operator.strangers(allowed, engine.ready).items():
+                log.warning("EASEL_POLICY: %s names what is not here: %s", name, ", ".join(unknown))
             async with (
                 Workshop(pictures.incoming.resolve()) as workshop,
                 Easel(jobs, background, read.discord_api_base, read.easel_language) as client,
             ):
-                slices = commands.load()
                 posting = Posting(client)
                 delivery = Delivery(posting, background, jobs, slices.looks, workshop)
-                dispatcher = Dispatcher(jobs, engine, delivery, await jobs.last_served())
+                dispatcher = Dispatcher(jobs, engine, delivery, await jobs.last_served(), policies=policies)
                 admission = Admission(
                     jobs,
                     dispatcher,
@@ -122,6 +130,7 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
                     background,
                     Cdn(read.discord_api_base),
                     slices.commands_of_kinds,
+                    policies,
                     max_waiting=read.easel_max_waiting,
                     max_waiting_per_member=read.easel_max_waiting_per_member,
                 )

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, cast
+from weakref import WeakValueDictionary
 
 import discord
 
@@ -30,6 +31,7 @@ from bot.pictures import decoding, downloads
 from bot.pictures.decoding import Upload
 from bot.pictures.posted import Cdn, Posted, Seen
 from bot.pictures.workers import Workshop
+from bot.policies.kept import Policies
 from bot.posting import ALREADY_ACKNOWLEDGED, UNREACHED, Posting, Unknown, reply_of
 from bot.requests import require_possible
 from bot.requests.drafts import Build, draft
@@ -75,25 +77,29 @@ class Admission:
         background: Background,
         cdn: Cdn,
         commands: Mapping[str, str],
+        policies: Policies,
         *,
         max_waiting: int,
         max_waiting_per_member: int,
     ) -> None:
         """`commands` names, for each kind of request, the command that a member must be allowed to use for it."""
         self.jobs = jobs
+        self.policies = policies
         self.workshop = workshop
         self.cdn = cdn
         self.seen = Seen()
         self._dispatcher = dispatcher
         self._posting = posting
         self._delivery = delivery
-        self._access = access
+        self.access = access
         self._background = background
         self._commands = commands
         self._max_waiting = max_waiting
         self._max_waiting_per_member = max_waiting_per_member
         self._coming: Counter[int] = Counter()
         """How many jobs of each member are on their way into the queue."""
+        self._writing: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+        """One for each member whose job is being counted and written down: of two at once one comes first."""
 
     @property
     def ready(self) -> Ready:
@@ -111,7 +117,7 @@ class Admission:
         may not ask for it.
         """
         require_possible(request, self.ready)
-        await self._access.require(interaction, self.command_of(request))
+        await self.access.require(interaction, self.command_of(request))
         with self._room(interaction.user.id):
             job = await self._write_down(interaction, request, parent_id)
             acknowledged = await self._acknowledge(interaction, job, self._dispatcher.card(job))
@@ -136,7 +142,7 @@ class Admission:
             return await self.submit(interaction, build(**kept), parent_id)
         unread = {name: picture.unread for name, picture in pictures.items() if isinstance(picture, Posted)}
         drafted = draft(kept | unread, build, self.ready)
-        await self._access.require(interaction, self.command_of(drafted))
+        await self.access.require(interaction, self.command_of(drafted))
         with self._room(interaction.user.id):
             job = await self._write_down(interaction, drafted, parent_id, reading=True)
             card = cards.arriving(job, self._delivery.headline(job))
@@ -232,9 +238,12 @@ class Admission:
         self, interaction: discord.Interaction, request: Request, parent_id: int | None = None, *, reading: bool = False
     ) -> Job:
         reply = reply_of(interaction)
+        writing = self._writing.setdefault(reply.member_id, asyncio.Lock())
         try:
             with self._posting.answering():
-                async with asyncio.timeout(WRITTEN_WITHIN_S):
+                async with asyncio.timeout(WRITTEN_WITHIN_S), writing:
+                    if (reason := await self.policies.problem(request, reply, parent_id=parent_id)) is not None:
+                        raise MemberError.of(reason)
                     return await self.jobs.arrive(request, reply, parent_id, reading=reading)
         except (TimeoutError, *UNWRITTEN) as error:
             log.error("a job could not be written down, its member was told so: %s", error or "it took too long")

@@ -15,7 +15,7 @@ from discord import app_commands
 from discord.gateway import DiscordWebSocket
 from discord.http import Route
 
-from bot import custom_ids
+from bot import custom_ids, permits
 from bot.access import Access
 from bot.admission import Admission
 from bot.background import Background
@@ -25,6 +25,7 @@ from bot.custom_ids import OfJob, OfWord
 from bot.errors import MemberError, OperatorError
 from bot.jobs import Jobs
 from bot.localisation import Localisation
+from bot.policies.problem import of_command
 from bot.posting import ALREADY_ACKNOWLEDGED, UNKNOWN_INTERACTION
 from bot.settings import DISCORD_API
 from bot.speaking import tell
@@ -34,6 +35,9 @@ from bot.words.catalogues import ENGLISH
 log = logging.getLogger(__name__)
 
 RECONNECT_AFTER_S = 5.0
+
+CHAT_INPUT = 1
+"""Discord's number for a command that is typed."""
 
 CHECK_EVERY_S = 1.0
 OFFLINE_S = 40.0
@@ -232,6 +236,16 @@ class Easel(discord.Client):
 
 class Tree(app_commands.CommandTree[Easel]):
     """The command tree, whose errors go where all others go."""
+
+    async def interaction_check(self, interaction: discord.Interaction, /) -> bool:
+        """Whether a command may be used here, which is said where it may not. What it asks for is asked again."""
+        data: Mapping[str, Any] = interaction.data or {}
+        if interaction.type is not discord.InteractionType.application_command or data.get("type") != CHAT_INPUT:
+            return True
+        reason = of_command(str(data.get("name")), permits.policy(interaction))
+        if reason is not None:
+            await self.client.answer_error(interaction, MemberError.of(reason))
+        return reason is None
 
     async def on_error(self, interaction: discord.Interaction, error: app_commands.AppCommandError, /) -> None:
         """Answer a command that failed."""

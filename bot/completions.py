@@ -7,10 +7,11 @@ from collections.abc import Collection, Sequence
 import discord
 from discord.app_commands import Choice
 
-from bot import cards
+from bot import cards, permits
 from bot.access import may_see
 from bot.admission import admission_of
 from bot.job import Job
+from bot.policies.policy import PLAIN
 from bot.requests import adapters, grids
 from bot.words import say
 from inference.protocol import AddOnInfo, ModelInfo, Ready, Style, ToolInfo
@@ -24,13 +25,13 @@ CHOICE_CHARS = 100
 
 async def models(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
     """Models that paint from words."""
-    return _named([model for model in _ready(interaction).models if not model.fills], typed)
+    return _named([model for model in _models(interaction) if not model.fills], typed)
 
 
 async def editors(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
     """Models that paint a part of a picture anew, which all do: first those that do nothing else, then those that are
     told what to do to a picture, which say so."""
-    models = sorted(_ready(interaction).models, key=lambda model: (not model.fills, not model.references))
+    models = sorted(_models(interaction), key=lambda model: (not model.fills, not model.references))
     by_instruction = {model.name for model in models if model.references}
     told = say("edits by instruction")
     return [
@@ -44,7 +45,11 @@ async def editors(interaction: discord.Interaction, typed: str) -> list[Choice[s
 async def styles(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
     """Styles that the model knows."""
     model = _model(interaction)
-    return [] if model is None else _named(model.styles, typed)
+    if model is None:
+        return []
+    none = Choice(name=say("none: the words alone")[:CHOICE_CHARS], value=PLAIN)
+    set_here = permits.policy(interaction).styled(None, model) is not None
+    return [*[none] * (set_here and typed.lower() in PLAIN), *_named(model.styles, typed)][:CHOICES]
 
 
 async def samplers(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
@@ -149,7 +154,13 @@ def _named(named: Sequence[ModelInfo | ToolInfo | AddOnInfo | Style], typed: str
 
 
 def _ready(interaction: discord.Interaction) -> Ready:
-    return admission_of(interaction).ready
+    return permits.offers(interaction)
+
+
+def _models(interaction: discord.Interaction) -> list[ModelInfo]:
+    """Those that may paint here."""
+    policy = permits.policy(interaction)
+    return [model for model in _ready(interaction).models if policy.admits(model.name)]
 
 
 def _model(interaction: discord.Interaction) -> ModelInfo | None:

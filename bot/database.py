@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,9 @@ FATAL = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 UNWRITTEN = (sqlite3.Error, OSError)
 """What a write raises where the disk or the database does not take it."""
 
+Parameters = Sequence[Any] | Mapping[str, Any]
+"""What a query's question marks or names stand for."""
+
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
@@ -54,11 +57,11 @@ class Database:
         self._waiting: dict[int, _Change] = {}
         """What is to be changed when the one that writes has finished, in its order."""
 
-    async def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:
+    async def rows(self, sql: str, parameters: Parameters = ()) -> list[sqlite3.Row]:
         """All rows of a query."""
         return list(await self._connection.execute_fetchall(sql, parameters))
 
-    async def row(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Row | None:
+    async def row(self, sql: str, parameters: Parameters = ()) -> sqlite3.Row | None:
         """The first row of a query, or None."""
         rows = await self.rows(sql, parameters)
         return rows[0] if rows else None

@@ -21,6 +21,7 @@ from bot.job import Job
 from bot.jobs import MAX_ATTEMPTS, Jobs
 from bot.lines import Line
 from bot.pace import Pace
+from bot.policies.kept import Policies
 from bot.words import N_
 from inference.protocol import Event, Failed, Finished, Preview, Progress, Ready, Request, because
 
@@ -46,11 +47,13 @@ class Dispatcher:
         delivery: Delivery,
         served: Mapping[int, float] | None = None,
         clock: Callable[[], float] = time.time,
+        policies: Policies | None = None,
     ) -> None:
-        """`served` tells when each member's last job was started."""
+        """`served` tells when each member's last job was started; `policies` what is allowed when a turn has come."""
         self._jobs = jobs
         self._engine = engine
         self._delivery = delivery
+        self._policies = policies
         self._pace = Pace()
         self._slow, self._quick = (Line(delivery, self._pace, served or {}, clock) for _ in range(2))
         self._lines = (self._slow, self._quick)
@@ -157,6 +160,9 @@ class Dispatcher:
                 await asyncio.sleep(REST_S)
 
     async def _run(self, batch: tuple[Job, ...], line: Line, lane: Lane) -> None:
+        for job in batch:
+            await self._refuse(job, line)
+        batch = tuple(line.still_running(batch))
         await insist(f"the start of {len(batch)} jobs", self._jobs.start, [job.id for job in batch])
         line.began()
         for job in batch:
@@ -175,6 +181,15 @@ class Dispatcher:
         for job in line.still_running(batch):
             await self._end(Failed(job.id, "cancelled", because("cancelled")), line)
 
+    async def _refuse(self, job: Job, line: Line) -> None:
+        """End a job that is not allowed any more: what was set while it waited holds for it."""
+        if self._policies is None:
+            return
+        reason = await insist(f"whether job {job.id} is allowed", self._policies.problem_of, job)
+        if reason is not None:
+            log.info("job %s is not allowed any more: %s", job.id, words.why(reason))
+            await self._end(Failed(job.id, "invalid_input", reason), line)
+
     async def _handle(self, event: Event, line: Line) -> None:
         match event:
             case Progress() | Preview():
@@ -187,6 +202,12 @@ class Dispatcher:
 
     async def _finish(self, event: Finished, line: Line) -> None:
         share = line.running[event.job].share
+        if self._policies is not None and (drawn := event.answer.drawn):
+            of = line.running[event.job].job
+            if (
+                reason := await insist(f"the words of job {of.id}", self._policies.problem_of_drawn, of, drawn)
+            ) is not None:
+                return await self._end(Failed(of.id, "unsafe", reason), line)
         try:
             job = await insist(f"the result of job {event.job}", self._jobs.finish, event, share)
         except FileNotFoundError as error:

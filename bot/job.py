@@ -44,6 +44,10 @@ class Reply:
     """The largest file that it may carry, in bytes."""
     age_restricted: bool = False
     """Whether the channel was, when the job was asked for: what is made there stays there."""
+    place_id: int | None = None
+    """The channel whose settings hold: of a thread the one around it; None for jobs of before."""
+    role_ids: tuple[int, ...] = ()
+    """The member's roles, when the job was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,8 @@ def of_row(row: sqlite3.Row, pictures: Sequence[sqlite3.Row]) -> Job:
             token_expires_at=row["token_expires_at"],
             attachment_size_limit=row["attachment_size_limit"],
             age_restricted=bool(row["age_restricted"]),
+            place_id=row["place_id"],
+            role_ids=tuple(msgspec.json.decode(row["role_ids"])),
         ),
         created_at=row["created_at"],
         seconds=row["seconds"],

@@ -165,7 +165,14 @@ def reply_of(interaction: discord.Interaction) -> Reply:
         token_expires_at=interaction.created_at.timestamp() + TOKEN_LIFE_S,
         attachment_size_limit=interaction.filesize_limit,
         age_restricted=is_age_restricted(interaction.channel),
+        place_id=place_of(interaction.channel) or interaction.channel_id,
+        role_ids=tuple(role.id for role in getattr(interaction.user, "roles", ())),
     )
+
+
+def place_of(channel: object) -> int | None:
+    """The channel around a thread; None where it is none."""
+    return channel.parent_id if isinstance(channel, discord.Thread) else None
 
 
 def is_age_restricted(channel: object) -> bool:

@@ -82,6 +82,8 @@ class Slices:
                 _claim(self.panels, action, use, name)
             for action, form in slice_.forms.items():
                 _claim(self.forms, action, form, name)
+        self.names = frozenset(name for kind, name in self.commands if issubclass(kind, app_commands.Command))
+        """What the commands are called that members type."""
 
 
 def load() -> Slices:

@@ -9,7 +9,7 @@ import discord
 from discord import app_commands
 from discord.app_commands import Choice
 
-from bot import cards, completions, sources
+from bot import cards, completions, permits, sources
 from bot.admission import admission_of
 from bot.buttons import JobButton
 from bot.cards import Card
@@ -160,8 +160,9 @@ async def imagine(interaction: discord.Interaction, target: OfJob) -> None:
     """The button Imagine this."""
     job = await sources.job_of(interaction, target)
     admission = admission_of(interaction)
-    options = Options(prompt=job.answer.text[: admission.ready.max_prompt_chars])
-    await admission.submit(interaction, painting.resolve(options, admission.ready), job.id)
+    ready = permits.offers(interaction)
+    options = Options(prompt=job.answer.text[: ready.max_prompt_chars])
+    await admission.submit(interaction, painting.resolve(options, ready), job.id)
 
 
 SLICE = Slice(

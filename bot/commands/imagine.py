@@ -9,7 +9,7 @@ from typing import Any
 import discord
 from discord import app_commands, ui
 
-from bot import cards, completions, forms, paintings, sources
+from bot import cards, completions, forms, paintings, permits, sources
 from bot.admission import admission_of
 from bot.buttons import JobButton
 from bot.cards import Card
@@ -19,7 +19,7 @@ from bot.job import Job, asked
 from bot.pictures.fitting import Shown
 from bot.pictures.posted import Posted
 from bot.requests.numbers import number
-from bot.requests.painting import STRENGTH, Options, edited, new_seed, rerolled, resolve, varied
+from bot.requests.painting import STRENGTH, Options, edited, model_of, new_seed, rerolled, resolve, varied
 from bot.sources import Source
 from bot.words import N_, say
 from inference.protocol import Imagine, Input
@@ -194,8 +194,11 @@ async def _paint(
     if control_image is not None:
         pictures["control_image"] = Posted.of(control_image)
 
+    ready = permits.offers(interaction)
+    style = permits.policy(interaction).styled(options.style, model_of(options.model, ready))
+
     def build(image: Input | None = None, control_image: Input | None = None) -> Imagine:
-        return resolve(replace(options, image=image, control_image=control_image), admission.ready)
+        return resolve(replace(options, style=style, image=image, control_image=control_image), ready)
 
     parent_id = None if source is None else source.parent_id
     await admission.submit_on(interaction, pictures, build, parent_id=parent_id)
@@ -205,7 +208,7 @@ async def vary(interaction: discord.Interaction, target: OfJob) -> None:
     """The V buttons."""
     job = await sources.job_of(interaction, target)
     admission = admission_of(interaction)
-    count = min(VARIATIONS, admission.ready.max_count)
+    count = min(VARIATIONS, permits.offers(interaction).max_count)
     request = varied(asked(job, Imagine), target.index, new_seed(), count, job.answer.drawn)
     await admission.submit(interaction, request, job.id)
 
@@ -218,19 +221,22 @@ async def reroll(interaction: discord.Interaction, target: OfJob) -> None:
 
 async def open_edit(interaction: discord.Interaction, target: OfJob) -> None:
     """The button Edit."""
-    await interaction.response.send_modal(edit_form(await sources.job_of(interaction, target)))
+    job = await sources.job_of(interaction, target)
+    await permits.require(interaction, "imagine")
+    await interaction.response.send_modal(edit_form(job))
 
 
 async def edit(interaction: discord.Interaction, target: OfJob, fields: Fields) -> None:
     """Its form."""
     job = await sources.job_of(interaction, target)
     admission = admission_of(interaction)
-    await admission.submit(interaction, edited(asked(job, Imagine), fields, admission.ready), job.id)
+    await admission.submit(interaction, edited(asked(job, Imagine), fields, permits.offers(interaction)), job.id)
 
 
 @app_commands.context_menu(name="Reimagine")
 async def reimagine_shown(interaction: discord.Interaction, message: discord.Message) -> None:
     """The menu of a message."""
+    await permits.require(interaction, "imagine")
     source = await sources.of_message(interaction, message, "reimagine")
     if source is None:
         return
@@ -244,6 +250,7 @@ async def reimagine_shown(interaction: discord.Interaction, message: discord.Mes
 async def open_reimagine(interaction: discord.Interaction, target: OfJob) -> None:
     """The buttons that say which of several pictures is meant."""
     job = await sources.job_of(interaction, target)
+    await permits.require(interaction, "imagine")
     prompt = job.request.prompt if isinstance(job.request, Imagine) else None
     await interaction.response.send_modal(reimagine_form(target, prompt))
 

@@ -8,7 +8,7 @@ asked for as.
 Words cannot tell what is meant. Where they leave a doubt it is refused, so `girl` and `boy` are words of minors here,
 and adults who are called that are to be called women and men. A child on a swing, and a nude statue, are each fine.
 
-The terms were collected by hand for Easel, in English and in Chinese of both scripts: what dictionaries say, the tags of
+The terms were collected by hand for Easel, in English and in Chinese of both scripts: what dictionaries say, tags of
 image boards, and spellings that such filters are usually evaded by; other spellings are `folding`'s matter. They are
 plain because a list that hints at words does not find them. Add to it whatever gets by, with a line in its test.
 """
@@ -64,8 +64,8 @@ SEXUAL = """
     spread legs, spreading legs, legs spread, spread eagle, doggystyle, doggy style, missionary position, cowgirl
     position, fuck*, fap, intercourse, copulat*, rape, raped, rapes, raping, rapist, molest*, grope*, groping, seduc*,
     sensual*, provocative, provocatively, slut*, whore*, prostitut*, escort girl, hooker*, ahegao, futa, futanari,
-    gangbang*, threesome*, orgy, orgies, incest*, paizuri, bukkake, making love, make love, camgirl*, onlyfans, buttocks,
-    butt, butts, ass, asses, arse, booty,
+    gangbang*, threesome*, orgy, orgies, incest*, paizuri, bukkake, making love, make love, camgirl*, onlyfans,
+    buttocks, butt, butts, ass, asses, arse, booty,
     裸, 一丝不挂, 一絲不掛, 光着身子, 光著身子, 光身子, 光屁股, 没穿衣服, 沒穿衣服, 不穿衣服, 没有穿衣服, 沒有穿衣服,
     脱衣, 脫衣, 脱光, 脫光, 脱掉衣服, 脫掉衣服, 去掉衣服, 色情, 情色, 色图, 色圖, 涩图, 黄图, 黃圖, 黄片, 黃片, 性感,
     性爱, 性愛, 性交, 性欲, 性慾, 性器, 性虐, 性奴, 性行为, 性行為, 性诱惑, 制服诱惑, 做爱, 做愛, 情欲, 情慾, 淫,
@@ -76,8 +76,8 @@ SEXUAL = """
 """
 
 GROWN = """
-    adult, adults, grown up, grown ups, grownup, grownups, mature, mature female, mature male, mature woman, grown woman,
-    grown man, 成年, 成人, 大人, 成熟
+    adult, adults, grown up, grown ups, grownup, grownups, mature, mature female, mature male, mature woman,
+    grown woman, grown man, 成年, 成人, 大人, 成熟
 """
 """What takes grown-ups out of a picture where it stands in its negative prompt."""
 

@@ -1,9 +1,9 @@
 """Lists of words and phrases, and which of them a text has in it: as words of their own, however they are written.
 
-    cat         the cat; not concatenate
-    cat*        cats and catapults too
-    a cat       with whatever stands between words
-    猫          wherever it stands: Chinese puts no spaces between words
+cat         the cat; not concatenate
+cat*        cats and catapults too
+a cat       with whatever stands between words
+猫          wherever it stands: Chinese puts no spaces between words
 """
 
 from __future__ import annotations
@@ -94,8 +94,6 @@ def _compiled(word: str) -> tuple[str, re.Pattern[str]]:
 
 
 def _runs(part: str) -> list[str]:
-    """Each letter of a word, or as many as it has of it in a row, and many more: `fuuun` is fun, and `cool` no `col`."""
+    """Each letter of a word, as often as it has it in a row or much more often: `fuuun` is fun, and `cool` no `col`."""
     runs = [(re.escape(letter), len(list(run))) for letter, run in groupby(part)]
-    return [
-        letter * count if letter.isdigit() else f"{letter}{{{count}}}(?:{letter}{{2,}})?" for letter, count in runs
-    ]
+    return [letter * count if letter.isdigit() else f"{letter}{{{count}}}(?:{letter}{{2,}})?" for letter, count in runs]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from bot.words.marks import N_, Many
 from bot.words.outcomes import OUTCOMES
+from bot.words.policies import POLICIES
 
 TEXTS: dict[str, str | Many] = {
     # What is there.
@@ -227,4 +228,5 @@ TEXTS: dict[str, str | Many] = {
     ),
     "compared_size": N_("No picture was painted at {width}x{height}: there is nothing to compare."),
     **OUTCOMES,
+    **POLICIES,
 }

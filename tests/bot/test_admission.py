@@ -32,6 +32,7 @@ from bot.pictures import downloads
 from bot.pictures.decoding import Upload
 from bot.pictures.posted import Cdn, Posted
 from bot.pictures.workers import Workshop
+from bot.policies.kept import Policies
 from bot.posting import Posting, Unknown
 from inference.protocol import INCOMING, Control, Input, Request, Upscale, leave, sha256_of
 from tests.bot.conftest import add_on, failure, finished, kept, queued, ready, reply, request, tool
@@ -69,6 +70,7 @@ class Gate:
             self.background,
             Cdn("http://127.0.0.1/api/v10"),
             commands.load().commands_of_kinds,
+            Policies(jobs._database, commands.load().commands_of_kinds),
             **values,
         )
 
