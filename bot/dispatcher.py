@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import get_args
 
 from bot import cards, words
@@ -202,12 +202,8 @@ class Dispatcher:
 
     async def _finish(self, event: Finished, line: Line) -> None:
         share = line.running[event.job].share
-        if self._policies is not None and (drawn := event.answer.drawn):
-            of = line.running[event.job].job
-            if (
-                reason := await insist(f"the words of job {of.id}", self._policies.problem_of_drawn, of, drawn)
-            ) is not None:
-                return await self._end(Failed(of.id, "unsafe", reason), line)
+        if await self._withhold(event, line):
+            return None
         try:
             job = await insist(f"the result of job {event.job}", self._jobs.finish, event, share)
         except FileNotFoundError as error:
@@ -219,6 +215,20 @@ class Dispatcher:
         del line.running[event.job]
         self._pace.add(job.request, event.seconds, share)
         return self._delivery.deliver(job)
+
+    async def _withhold(self, event: Finished, line: Line) -> bool:
+        """Show nothing that was painted from words that are not allowed: what wildcards draw is known only now."""
+        if self._policies is None or not event.answer.drawn:
+            return False
+        job, drawn = line.running[event.job].job, event.answer.drawn
+        reason = await insist(f"the words of job {job.id}", self._policies.problem_of_drawn, job, drawn)
+        if reason is None:
+            return False
+        await self._end(Failed(job.id, "unsafe", reason), line)
+        # It has ended, so its pictures are dropped.
+        with suppress(FileNotFoundError):
+            await insist(f"that job {job.id} shows nothing", self._jobs.finish, event)
+        return True
 
     async def _end(self, event: Failed, line: Line) -> None:
         """Write down that a job ended badly, and bring it to its member."""

@@ -26,6 +26,7 @@ _SIGNS = {"@": "a", "$": "s", "€": "e", "+": "t"}
 _STROKES = "1!|"
 """What is an i to one and an l to the next."""
 
+_SIGN = re.compile(r"[@$€+!|]")
 _BEFORE = r"(?=[\w@$€+!|])"
 _BESIDE = rf"(?:{_BEFORE}|(?<=[\w@$€+!|].))"
 """Where a sign could be a letter: before one, or beside one. At the end of a word it is a sign as often as not."""
@@ -52,20 +53,21 @@ def readings(text: str) -> tuple[str, ...]:
     """The text in the ways in which it can be read, each once: as it stands, then with letters for the digits and signs
     that stand for them."""
     found: list[str] = []
-    # A capital may look like another letter than the small one does.
-    for cased in dict.fromkeys((text, text.lower())):
+    # A capital of other scripts may look like another letter than the small one does.
+    for cased in (text,) if text.isascii() else dict.fromkeys((text, text.lower())):
         plain = _plain(cased)
         # A capital I is drawn as a small l is.
         strokes = plain.replace("I", "1").casefold().translate(_DIGITS)
         found.append(plain.casefold())
-        found += [_unsigned(strokes, stroke, where) for stroke in "il" for where in (_BEFORE, _BESIDE)]
+        signed = (_BEFORE, _BESIDE) if _SIGN.search(strokes) else (_BEFORE,)
+        found += [_unsigned(strokes, stroke, where) for stroke in "il" for where in signed]
     return tuple(dict.fromkeys(found))
 
 
 def _unsigned(text: str, stroke: str, where: str) -> str:
     """With letters for strokes, and for signs that stand where they could be one."""
     letters = _SIGNS | dict.fromkeys(_STROKES, stroke)
-    return re.sub(rf"[@$€+!|]{where}", lambda sign: letters[sign[0]], text.replace("1", stroke))
+    return re.sub(_SIGN.pattern + where, lambda sign: letters[sign[0]], text.replace("1", stroke))
 
 
 def squeezed(text: str) -> str:

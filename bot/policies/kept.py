@@ -112,7 +112,9 @@ class Policies:
             self._commands[request.kind],
             await self._made_from(before.id if before else parent_id) if request.inputs and paintings(request) else (),
         )
-        return rule.problem(asked, policy, await self._usage(reply, policy, before))
+        usage = await self._usage(reply, policy, before)
+        # Words that change at every step of many pictures are read for seconds.
+        return await asyncio.to_thread(rule.problem, asked, policy, usage)
 
     async def problem_of(self, job: Job) -> Reason | None:
         """The same of a job whose turn has come, as things are set now."""

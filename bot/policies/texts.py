@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from inference.protocol import (
@@ -15,6 +16,9 @@ from inference.protocol import (
     parts,
     plain_words,
 )
+
+_WITHIN_A_WORD = re.compile(r"[^\s,.;][\[［]|[\]］][^\s,.;]")
+"""Where what changes from step to step may become one word with what stands beside it."""
 
 
 def paintings(request: Request) -> tuple[Imagine, ...]:
@@ -58,10 +62,12 @@ def _as_read(painting: Imagine) -> Iterator[str]:
     prompt, _ = painting.styled
     yield prompt
     yield plain_words(prompt)
-    passes = [(painting, False), (painting.second, True)] if painting.second else [(painting, False)]
+    passes = [(painting, False), *([(painting.second, True)] if painting.second else [])]
     for index in range(painting.count):
         drawn, _ = painting.drawn(painting.seed_of(index))
         for part in parts(drawn):
-            for one, second in passes:
-                for _, text in at_steps(part.text, one.steps if one else 1, second):
-                    yield plain_words(text)
+            yield plain_words(part.text)
+            # All that comes to be read stands in the text, in one piece unless a bracket is within a word.
+            if _WITHIN_A_WORD.search(part.text):
+                for one, second in passes:
+                    yield from (plain_words(text) for _, text in at_steps(part.text, one.steps, second))

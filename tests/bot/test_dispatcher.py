@@ -15,6 +15,7 @@ from unittest.mock import create_autospec
 
 import pytest
 
+from bot import commands
 from bot import database as database_module
 from bot import dispatcher as dispatcher_module
 from bot import lines as lines_module
@@ -24,9 +25,12 @@ from bot.dispatcher import Dispatcher
 from bot.errors import EngineDied, OperatorError
 from bot.job import Job, asked
 from bot.jobs import Jobs
+from bot.policies.kept import Place, Policies
 from inference.protocol import (
+    INCOMING,
     Answer,
     Classify,
+    Drawn,
     Event,
     Failed,
     Finished,
@@ -219,6 +223,45 @@ async def test_queued_job_is_painted_and_delivered(jobs: Jobs, studio_of: Open) 
         [job] = await studio.deliveries(1)
     assert job.state == "finished"
     assert [path.read_bytes() for path in jobs.paths(job)] == [b"picture of a red house"]
+
+
+async def forbidding(jobs: Jobs, *words: str) -> Policies:
+    """What is allowed in the server of `reply`, where these words are not."""
+    policies = Policies(jobs._database, commands.load().commands_of_kinds)
+    await policies.block_words(Place(5), words)
+    return policies
+
+
+async def test_job_that_is_not_allowed_any_more_when_its_turn_comes_ends_in_a_sentence(
+    jobs: Jobs, studio_of: Open
+) -> None:
+    await queued(jobs, request("a scary clown"), reply(1))
+    await queued(jobs, request("a red house"), reply(2))
+    studio = studio_of(paint, capacity=2)
+    studio.dispatcher._policies = await forbidding(jobs, "boat", "clown")
+    async with studio.open():
+        ended = {asked(job, Imagine).prompt: job for job in await studio.deliveries(2)}
+    assert failure(ended["a scary clown"]).startswith("Word 2 of this server's list")
+    assert ended["a red house"].state == "finished"
+    assert studio.engine.batches == [[2]]
+
+
+async def test_picture_of_words_that_wildcards_drew_and_nobody_may_see_is_shown_to_nobody(
+    jobs: Jobs, studio_of: Open, tmp_path: Path
+) -> None:
+    async def draw(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
+        assert isinstance(wanted, Imagine)
+        yield finished(engine.data, wanted.job, b"a clown", answer=Answer(drawn=(Drawn("a scary clown", ""),)))
+
+    await queued(jobs, request("a __thing__"), reply())
+    studio = studio_of(draw)
+    studio.dispatcher._policies = await forbidding(jobs, "clown")
+    async with studio.open():
+        [job] = await studio.deliveries(1)
+        while list((tmp_path / INCOMING).iterdir()) or kept(tmp_path):
+            await asyncio.sleep(0.01)
+    assert failure(job).startswith("Word 1 of this server's list")
+    assert kept(tmp_path) == []
 
 
 async def test_job_that_was_running_when_the_bot_was_killed_runs_again_with_the_same_seed(
