@@ -49,19 +49,19 @@ class Policy:
 
     commands: frozenset[str] | None = _setting(Among(title=N_("Commands"), offers=commands_there))
     models: frozenset[str] | None = _setting(Among(title=N_("Models"), offers=models_there))
-    model: str | None = _setting(OneOf(title=N_("Model for who names none"), offers=models_there))
-    style: str | None = _setting(OneOf(title=N_("Style for who names none"), offers=styles_there))
+    model: str | None = _setting(OneOf(title=N_("Default model"), offers=models_there))
+    style: str | None = _setting(OneOf(title=N_("Default style"), offers=styles_there))
     pixels: int | None = _setting(MostPixels(title=N_("Largest size"), most=MAX_OUTPUT_PIXELS))
     steps: int | None = _setting(Most(title=N_("Most steps"), most=1000))
-    count: int | None = _setting(Most(title=N_("Most pictures of a job"), most=100))
+    count: int | None = _setting(Most(title=N_("Most pictures per job"), most=100))
     waiting: int | None = _setting(
-        Most(title=N_("Jobs of a member that wait"), least=0, most=1000, of_channels=False, of_roles=True)
+        Most(title=N_("Waiting jobs per member"), least=0, most=1000, of_channels=False, of_roles=True)
     )
     hour: int | None = _setting(
-        Most(title=N_("Jobs of a member in an hour"), least=0, most=100_000, of_channels=False, of_roles=True)
+        Most(title=N_("Jobs per member in an hour"), least=0, most=100_000, of_channels=False, of_roles=True)
     )
     day: int | None = _setting(
-        Most(title=N_("Jobs of a member in a day"), least=0, most=100_000, of_channels=False, of_roles=True)
+        Most(title=N_("Jobs per member in a day"), least=0, most=100_000, of_channels=False, of_roles=True)
     )
 
     words: Mapping[str, WordList] = field(default_factory=dict)

@@ -340,7 +340,7 @@ async def test_limits_are_the_most_generous_of_a_members_roles_and_given_back(
     message = await fill(barbara, await opened(barbara), "settingpick", {"day": str(done + 1)}, "day")
     message = await use(barbara, message, "settingpick", "roles")
     message = await fill(barbara, message, "rolelimits", {"day": "1000"}, MODERATORS)
-    assert f"<@&{MODERATORS}>: Jobs of a member in a day 1000" in text_of(message)
+    assert f"<@&{MODERATORS}>: Jobs per member in a day 1000" in text_of(message)
     slow = await ada.command(f"/imagine prompt:a house {SLOW}")
     cancelled = await ada.command(f"/imagine prompt:a boat {QUICK}")
     assert f"{done + 1} job" in await refused(cancelled)
@@ -401,7 +401,7 @@ async def test_two_moderators_at_once_lose_nothing_of_one_another(
     second = await fill(grace, second, "settingpick", {"count": "2"}, "count")
     assert "**Most steps**: 9" in text_of(second)
     first = await fill(barbara, first, "settingpick", {"count": "3"}, "count")
-    assert "**Most pictures of a job**: 3" in text_of(first)
+    assert "**Most pictures per job**: 3" in text_of(first)
     assert "**Most steps**: 9" in text_of(first)
     await barbara.permit("settings")
     assert "You may not use /settings" in await refused(await grace.forge_click(second, "easel:new:settings:0"))
@@ -422,6 +422,24 @@ async def test_panel_is_seen_and_used_on_the_page(studio: Studio, name: str, wid
         await page.run_command("/settings")
         await page.wait_for_text("Settings of this server")
         await page.screenshot(f"settings-{name}")
+        for title, seen in (
+            ("Blocked words", "Block words"),
+            ("Models", "What is chosen is allowed"),
+            ("Blocked members", "Choose a member"),
+            ("Limits of roles", "Choose a role"),
+        ):
+            await page.newest.get_by_role("combobox", name="Change a setting").click()
+            await page.page.get_by_role("option", name=title).first.click()
+            if title == "Blocked words":
+                await page.click_button("Block words", page.newest)
+                form = page.page.get_by_role("dialog")
+                await form.get_by_label("Words and phrases").fill("clown\nbad word")
+                await page.screenshot(f"settings-form-{name}")
+                await form.get_by_role("button", name="Submit").click()
+            await page.wait_for_text(seen)
+            await page.screenshot(f"settings-{title.split()[-1].lower()}-{name}")
+            await page.click_button("Back", page.newest)
+            await page.wait_for_text("Settings of this server")
 
 
 async def test_bot_and_sandbox_keep_to_discords_description(studio: Studio) -> None:

@@ -26,6 +26,8 @@ from bot.requests import grids
 from bot.words import say, speaking
 from bot.words.catalogues import PSEUDO
 from sandbox.client.member import Json, Member, Reply, buttons_of, text_of
+from sandbox.community.beginning import GUILD_ID, LINUS_ID, PICTURES_ID
+from sandbox.limits.components import walk
 from starter.render import render
 from tests.e2e import shown
 from tests.e2e.asking import BOATS, QUICK, png
@@ -69,6 +71,19 @@ class Scripted(Member):
         found = [str(button["custom_id"]) for button in buttons_of(message)]
         [custom_id] = [one for one in found if re.fullmatch(rf"easel:{action}:\d+" + f":{index}" * bool(index), one)]
         return await self.click(message, custom_id, **more)
+
+    async def use(self, message: Json, action: str, *values: str, **more: Any) -> Reply:
+        """Use the button or menu of a panel that does this."""
+        done.add(f"use {action}")
+        found = [str(one.get("custom_id")) for one in walk(message["components"])]
+        [custom_id] = [one for one in found if one.startswith(f"easel:new:{action}:")]
+        return await self.click(message, custom_id, list(values) or None, **more)
+
+    async def panel(self, message: Json, action: str, *values: str) -> Json:
+        """The same, and the panel as it is then."""
+        reply = await self.use(message, action, *values, until="acknowledged")
+        await self.settled(reply, quiet_s=0.3)
+        return await self.wait_for(message, lambda _: True)
 
     async def submit(self, opened: Reply, values: Any, **more: Any) -> Reply:
         assert opened.modal is not None
@@ -440,6 +455,79 @@ async def test_what_may_not_be_done_here(studio: Studio, ada: Scripted, linus: S
     await ada.ended(reply)
 
 
+async def test_settings_of_a_server_and_of_a_channel(
+    studio: Studio, ada: Scripted, linus: Scripted, barbara: Scripted
+) -> None:
+    """/settings, its pages and forms, and what members hear of it."""
+
+    async def fill(message: Json, action: str, fields: dict[str, str], *values: str) -> Json:
+        reply = await barbara.submit(await barbara.use(message, action, *values), fields)
+        await barbara.settled(reply, quiet_s=0.3)
+        return await barbara.wait_for(message, lambda _: True)
+
+    asked = {"prompt": "房", "steps": 4, "seed": "5"}
+    painted = await ada.made(await ada.command("imagine", asked | {"count": 2}))
+    whole = (await barbara.command("/settings")).message
+    # The roles of this server are what its owner has called them.
+    TYPED.add("Moderators")
+    limits = dict.fromkeys(("waiting", "hour", "day"), "9")
+    for name, value, wrong in (("pixels", "64x64", "大"), ("steps", "5", "0"), ("count", "1", "9999")):
+        await barbara.refused(await barbara.submit(await barbara.use(whole, "settingpick", name), {name: wrong}))
+        whole = await fill(whole, "settingpick", {name: value}, name)
+    for more in ({"count": 2}, {"steps": 6}, {"width": 128}):
+        await ada.refused(await ada.command("imagine", asked | more))
+    channel = await barbara.panel(whole, "settingscope", str(PICTURES_ID))
+    for name in ("commands", "models", "model", "style"):
+        channel = await barbara.panel(channel, "settingpick", name)
+        chosen = {"commands": ["classify"], "models": [], "model": ["starter"], "style": ["cartoon"]}[name]
+        channel = await barbara.panel(channel, "settingchoose", *chosen)
+        if name == "commands":
+            await ada.refused(await ada.command("imagine", asked))
+            channel = await barbara.panel(channel, "settingclear")
+        if name == "models":
+            await ada.refused(await ada.command("imagine", asked))
+            channel = await barbara.panel(channel, "settingclear")
+        if name == "style":
+            await ada.complete("imagine", "style", style="")
+            channel = await barbara.panel(channel, "settingclear")
+        channel = await barbara.panel(channel, "settings")
+    channel = await barbara.panel(channel, "settingpick", "words")
+    channel = await fill(channel, "blockwords", {"words": "\n".join(f"鬼{number}" for number in range(60))})
+    done.add("use settingpage")
+    [more] = [str(one["custom_id"]) for one in buttons_of(channel) if str(one["custom_id"]).endswith(":words:1")]
+    await barbara.click(channel, more, until="acknowledged")
+    await ada.refused(await ada.command("imagine", {"prompt": "鬼1"}))
+    await barbara.refused(await barbara.submit(await barbara.use(channel, "allowwords"), {"words": "鬼"}))
+    await barbara.refused(await barbara.submit(await barbara.use(channel, "blockwords"), {"words": "…"}))
+    channel = await fill(channel, "allowwords", {"words": ", ".join(map(str, range(61)))})
+    whole = await barbara.panel(await barbara.panel(channel, "settings"), "settings")
+    whole = await barbara.panel(whole, "settingpick", "words")
+    whole = await fill(whole, "blockwords", {"words": "鬼"})
+    await ada.refused(await ada.command("imagine", {"prompt": "鬼"}))
+    whole = await fill(whole, "allowwords", {"words": "1"})
+    whole = await barbara.panel(await barbara.panel(whole, "settings"), "settingpick", "members")
+    whole = await barbara.panel(whole, "blockmember", str(LINUS_ID))
+    await linus.refused(await linus.command("imagine", asked))
+    whole = await barbara.panel(whole, "blockmember", str(LINUS_ID))
+    whole = await barbara.panel(await barbara.panel(whole, "settings"), "settingpick", "roles")
+    whole = await fill(whole, "rolelimits", limits, str(GUILD_ID + 11))
+    whole = await fill(whole, "rolelimits", dict.fromkeys(limits, ""), str(GUILD_ID + 11))
+    whole = await barbara.panel(whole, "settings")
+    for name in limits:
+        whole = await fill(whole, "settingpick", {name: "0"}, name)
+        await ada.refused(await ada.command("imagine", asked))
+        whole = await fill(whole, "settingpick", {name: ""}, name)
+    for name in ("pixels", "steps", "count"):
+        whole = await fill(whole, "settingpick", {name: ""}, name)
+    await barbara.refused(await barbara.forge_click(painted, "easel:new:settingpick:7", ["models"]))
+    await ada.refused(await ada.forge_click(painted, "easel:new:settings:0"))
+    async with Scripted(studio.sandbox.url, "Barbara", "@easel") as alone:
+        await alone.refused(await alone.command("/settings"))
+    # What is refused whatever is set.
+    TYPED.update(("nude", "child"))
+    await ada.refused(await ada.command("imagine", {"prompt": "nude child"}))
+
+
 async def test_choices_are_offered_for_whatever_is_typed(ada: Scripted) -> None:
     """All that Discord asks for while a member types."""
     await ada.made(await ada.command("classify", {"labels": "房, 船"}, files={"image": boats()}))
@@ -470,6 +558,7 @@ async def test_members_have_used_all_that_there_is() -> None:
     """So that nothing new goes untranslated because nobody looked at it."""
     slices = commands.load()
     there = {command.name for command in slices.commands.values()}
+    there |= {f"use {action}" for action in slices.panels}
     there |= {f"press {action}" for action in slices.presses} | {f"submit {action}" for action in slices.forms}
     there |= {" ".join(one) for one in completed()}
     assert there - done == set()
