@@ -32,7 +32,7 @@ from bot.pictures import downloads
 from bot.pictures.decoding import Upload
 from bot.pictures.posted import Cdn, Posted
 from bot.pictures.workers import Workshop
-from bot.policies.kept import Policies
+from bot.policies.kept import Place, Policies
 from bot.posting import Posting, Unknown
 from inference.protocol import INCOMING, Control, Input, Request, Upscale, leave, sha256_of
 from tests.bot.conftest import add_on, failure, finished, kept, queued, ready, reply, request, tool
@@ -512,3 +512,21 @@ async def test_size_of_an_upload_counts_once_it_was_read(gate: Gate, reading: Re
     await gate.admission.submit_on(asked := interaction(), {"image": Posted("", "boat")}, enlarged)
     assert "million pixels" in asked.followup.send.call_args.args[0]
     assert gate.waiting == [1]
+
+
+async def test_what_is_not_allowed_is_written_down_nowhere(gate: Gate) -> None:
+    await gate.admission.policies.block_words(Place(5), ["clown"])
+    with pytest.raises(MemberError, match="Word 1 of this server's list"):
+        await gate.admission.submit(interaction(), request("a clown"))
+    with pytest.raises(MemberError, match="no setting changes that"):
+        await gate.admission.submit(interaction(), request("a nude child"))
+    assert await gate.rows() == []
+    assert gate.waiting == []
+
+
+async def test_of_jobs_that_come_at_once_no_more_are_taken_than_a_member_may_have(gate: Gate) -> None:
+    await gate.admission.policies.put(Place(5), "hour", 2)
+    asked = (gate.admission.submit(interaction(), request(seed=seed)) for seed in range(5))
+    outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    assert sum(isinstance(one, MemberError) and "an hour" in str(one) for one in outcomes) == 3
+    assert len(gate.waiting) == 2
