@@ -28,6 +28,9 @@ MOST_WORDS, MOST_MEMBERS = 500, 1000
 
 WORD_CHARS = 100
 
+SHORT_CHARS = 1000
+"""Prompts that are no longer are read at once. Long ones that change at every step of many pictures take seconds."""
+
 LINEAGE = 32
 """So many of the jobs that a picture came from are looked at."""
 
@@ -113,7 +116,8 @@ class Policies:
             await self._made_from(before.id if before else parent_id) if request.inputs and paintings(request) else (),
         )
         usage = await self._usage(reply, policy, before)
-        # Words that change at every step of many pictures are read for seconds.
+        if sum(len(painting.prompt) for painting in paintings(request)) < SHORT_CHARS:
+            return rule.problem(asked, policy, usage)
         return await asyncio.to_thread(rule.problem, asked, policy, usage)
 
     async def problem_of(self, job: Job) -> Reason | None:

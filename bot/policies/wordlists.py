@@ -8,6 +8,7 @@ a cat       with whatever stands between words
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ class WordList:
 
     def __init__(self, words: Mapping[int, str]) -> None:
         self.words = words
-        self._patterns = [(number, *_compiled(word)) for number, word in words.items()]
+        self._cores = [(number, squeezed(folded(word.lower())), word) for number, word in words.items()]
 
     @classmethod
     def of(cls, words: Sequence[str]) -> WordList:
@@ -69,20 +70,21 @@ class WordList:
 
     def found(self, texts: Texts) -> int | None:
         """The number of the first word that is in one of the texts; None where none is."""
-        for number, core, pattern in self._patterns:
+        for number, core, word in self._cores:
             for reading in texts.readings:
-                if core in reading.squeezed and pattern.search(reading.text):
+                if core in reading.squeezed and _pattern(word).search(reading.text):
                     return number
         return None
 
 
-def _compiled(word: str) -> tuple[str, re.Pattern[str]]:
-    """What a squeezed text has in it that has the word, and the pattern that then finds it."""
+@functools.lru_cache(maxsize=4096)
+def _pattern(word: str) -> re.Pattern[str]:
+    """What finds the word in a folded text. Of a long list few are ever needed."""
     starred = word.rstrip().endswith("*")
     parts = re.findall(r"[^\W_]+", folded(word.lower()))
     core = squeezed("".join(parts))
     if is_east_asian(core):
-        return core, re.compile(r"[\W_]{0,3}".join(re.escape(letter) for letter in "".join(parts)))
+        return re.compile(r"[\W_]{0,3}".join(re.escape(letter) for letter in "".join(parts)))
     forms = [_BETWEEN.join(_WITHIN.join(_runs(part)) for part in parts)]
     letters = [re.escape(letter) for letter in "".join(parts)]
     if len(letters) >= SPELLED_CHARS:
@@ -90,7 +92,7 @@ def _compiled(word: str) -> tuple[str, re.Pattern[str]]:
     # A digit before a word is no part of it, as in `2cats`.
     before, after = (r"\d" if side and side.isdigit() else "" for side in (core[:1], core[-1:]))
     end = "" if starred else f"(?![^\\W\\d_]{f'|{after}' if after else ''})"
-    return core, re.compile(f"(?<![^\\W\\d_]){f'(?<!{before})' if before else ''}(?:{'|'.join(forms)}){end}")
+    return re.compile(f"(?<![^\\W\\d_]){f'(?<!{before})' if before else ''}(?:{'|'.join(forms)}){end}")
 
 
 def _runs(part: str) -> list[str]:
