@@ -210,6 +210,18 @@ async def test_what_is_set_is_shown_in_place_inherited_and_outlives_the_bot(
     await reset(barbara)
 
 
+async def test_each_server_sets_its_own(studio: Studio, ada: Member, hedy: Member) -> None:
+    message = await fill(hedy, await opened(hedy), "settingpick", {"count": "1"}, "count")
+    async with Member(studio.sandbox.url, "Ada", "lobby") as there:
+        assert "2 pictures at once" in await refused(await there.command(f"/imagine prompt:a house {QUICK} count:2"))
+    await painted(ada, await ada.command(f"/imagine prompt:a house {QUICK} count:2"))
+    # Who looks after one server has no say in the other.
+    async with Member(studio.sandbox.url, "Alan", "lobby") as alan:
+        with pytest.raises(Refused):
+            await alan.command("/settings")
+    await fill(hedy, message, "settingpick", {"count": ""}, "count")
+
+
 async def test_command_that_is_not_allowed_is_neither_typed_nor_pressed_nor_forged(
     studio: Studio, ada: Member, barbara: Member
 ) -> None:
