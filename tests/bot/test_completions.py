@@ -5,12 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import create_autospec
 
 import pytest
 from msgspec.structs import replace
 
 from bot import completions
+from bot.database import Database
 from bot.jobs import Jobs
+from bot.policies.kept import Policies
+from bot.policies.operator import Operator
+from bot.policies.policy import Set
 from bot.requests import grids
 from inference.protocol import Grid, Ready
 from tests.bot.conftest import add_on, finished, queued, ready, reply, request
@@ -22,10 +27,11 @@ XL = add_on("xl", "For XL", ("turbo",), weight=1.0)
 ABLE = ready(loras=(INK, NEON, XL), controls=(NEON, XL), label_sets={"things": ("boat", "x" * 200)})
 
 
-def typing(ready: Ready = ABLE, jobs: Jobs | None = None, **options: object) -> Any:
-    """An interaction of a member who is typing a command, with these options so far."""
+def typing(ready: Ready = ABLE, jobs: Jobs | None = None, operator: Set | None = None, **options: object) -> Any:
+    """An interaction of a member who is typing a command, with these options so far; `operator` is what is set."""
     made = interaction()
-    made.client.admission = SimpleNamespace(ready=ready, jobs=jobs, command_of=lambda of: of.kind)
+    policies = Policies(create_autospec(Database, instance=True), {}, Operator(operator or {}))
+    made.client.admission = SimpleNamespace(ready=ready, jobs=jobs, policies=policies, command_of=lambda of: of.kind)
     made.namespace = SimpleNamespace(**options)
     made.guild = None
     made.guild_id = 5
@@ -51,6 +57,21 @@ async def test_what_goes_with_the_model_that_was_chosen_is_offered() -> None:
     assert [choice.value for choice in await completions.samplers(typing(model="turbo"), "eu")] == ["Euler a"]
     # What is no model counts as none yet.
     assert [choice.value for choice in await completions.samplers(typing(model="tur"), "eu")] == ["Euler a"]
+
+
+async def test_what_is_not_allowed_is_not_offered() -> None:
+    allowed = typing(operator={"models": frozenset({"turbo"})})
+    assert [choice.value for choice in await completions.models(allowed, "")] == ["turbo"]
+    assert [choice.value for choice in await completions.editors(allowed, "")] == ["turbo"]
+    # Who names no model has the one that is allowed.
+    assert [choice.value for choice in await completions.samplers(allowed, "")] == ["Euler a"]
+
+
+async def test_no_style_is_offered_by_name_where_one_is_set() -> None:
+    oil = typing(operator={"style": "oil"})
+    assert [choice.value for choice in await completions.styles(oil, "")] == ["none", "oil"]
+    assert [choice.value for choice in await completions.styles(oil, "no")] == ["none"]
+    assert [choice.value for choice in await completions.styles(typing(), "")] == ["oil"]
 
 
 async def test_who_fills_is_offered_first_where_parts_are_painted_then_who_is_told_what_to_do() -> None:
