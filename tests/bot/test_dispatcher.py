@@ -251,17 +251,19 @@ async def test_picture_of_words_that_wildcards_drew_and_nobody_may_see_is_shown_
 ) -> None:
     async def draw(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
         assert isinstance(wanted, Imagine)
-        yield finished(engine.data, wanted.job, b"a clown", answer=Answer(drawn=(Drawn("a scary clown", ""),)))
+        words = wanted.prompt.replace("__thing__", "scary clown")
+        yield finished(engine.data, wanted.job, words.encode(), answer=Answer(drawn=(Drawn(words, ""),)))
 
     await queued(jobs, request("a __thing__"), reply())
+    await queued(jobs, request("a house"), reply())
     studio = studio_of(draw)
     studio.dispatcher._policies = await forbidding(jobs, "clown")
     async with studio.open():
-        [job] = await studio.deliveries(1)
-    # Everything of the batch is done before the engine is let go.
+        job, other = await studio.deliveries(2)
+    assert other.state == "finished"
     assert not list((tmp_path / INCOMING).iterdir())
     assert failure(job).startswith("Word 1 of this server's list")
-    assert kept(tmp_path) == []
+    assert kept(tmp_path) == [b"a house"]
 
 
 async def test_job_that_was_running_when_the_bot_was_killed_runs_again_with_the_same_seed(
