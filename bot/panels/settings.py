@@ -25,8 +25,8 @@ OFFERED = 25
 CHARS = 100
 """The most that it takes of an option, of its description, or of a placeholder."""
 
-LISTED = 40
-"""So many words or members a page shows."""
+WORDS_LISTED, MEMBERS_LISTED = 18, 40
+"""So many of them a page shows: the longest words, with all their signs escaped, leave room for no more."""
 
 COLOUR = discord.Colour(0x5B6EE1)
 
@@ -106,7 +106,7 @@ def _choices(scope: Scope, name: str, number: int) -> ui.LayoutView:
 def _words(scope: Scope, number: int) -> ui.LayoutView:
     """Nobody reads them by chance: they are shown behind spoilers."""
     words = list(scope.policies.words(scope.place).words.items())
-    number, pages, shown = _paged(words, number, LISTED)
+    number, pages, shown = _paged(words, number, WORDS_LISTED)
     lines = [f"## {say(LISTS[WORDS])}"]
     lines += [f"{count}. ||{discord.utils.escape_markdown(word)}||" for count, word in shown] or [say("none")]
     if scope.channel_id:
@@ -117,7 +117,7 @@ def _words(scope: Scope, number: int) -> ui.LayoutView:
 
 
 def _members(scope: Scope, number: int) -> ui.LayoutView:
-    number, pages, shown = _paged(sorted(scope.policies.blocked(scope.guild_id)), number, LISTED)
+    number, pages, shown = _paged(sorted(scope.policies.blocked(scope.guild_id)), number, MEMBERS_LISTED)
     lines = [f"## {say(LISTS[MEMBERS])}", " ".join(f"<@{one}>" for one in shown) or say("none")]
     lines.append(say("Choose a member to block them, or to let them in again."))
     users: ui.UserSelect[Any] = ui.UserSelect(
@@ -128,15 +128,15 @@ def _members(scope: Scope, number: int) -> ui.LayoutView:
 
 def _roles(scope: Scope) -> ui.LayoutView:
     lines = [f"## {say(LISTS[ROLES])}"]
+    lines.append(say("Of a member's roles the most generous counts. Choose a role to set its limits."))
     limits = {name: one for name, one in SETTINGS.items() if one.of_roles}
     for role_id, held in scope.policies.roles_of(scope.guild_id).items():
         said = [f"{say(one.title)} {held[name]}" for name, one in limits.items() if name in held]
         lines.append(f"<@&{role_id}>: {', '.join(said)}")
-    lines.append(say("Of a member's roles the most generous counts. Choose a role to set its limits."))
     roles: ui.RoleSelect[Any] = ui.RoleSelect(
         custom_id=custom_ids.make("rolelimits", OfWord("")), placeholder=say("A role")[:CHARS]
     )
-    return _view([cards.cut("\n".join(lines), 3800)], [[roles], [_back(scope)]])
+    return _view(lines, [[roles], [_back(scope)]])
 
 
 def _option(title: str, value: str, *, description: str | None = None, default: bool = False) -> discord.SelectOption:
