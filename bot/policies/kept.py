@@ -127,7 +127,8 @@ class Policies:
     async def problem_of_drawn(self, job: Job, drawn: Sequence[Drawn]) -> Reason | None:
         """Why pictures of these words, which came out of wildcards, may not be shown; None where they may."""
         made_from = await self._made_from(job.id) if drawn else ()
-        return rule.of_drawn([one.prompt for one in drawn], made_from, self.of(job.reply))
+        texts = [text for one in drawn for text in (one.prompt, *(lora.name for lora in one.loras))]
+        return rule.of_drawn(texts, made_from, self.of(job.reply))
 
     def set_in(self, place: Place) -> Set:
         """What is set in this place itself."""

@@ -62,6 +62,8 @@ def _as_read(painting: Imagine) -> Iterator[str]:
     prompt, _ = painting.styled
     yield prompt
     yield plain_words(prompt)
+    # What a LoRA is called says what it was trained on.
+    yield from (lora.name for lora in painting.loras)
     passes = [(painting, False), *([(painting.second, True)] if painting.second else [])]
     for index in range(painting.count):
         drawn, _ = painting.drawn(painting.seed_of(index))

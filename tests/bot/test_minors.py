@@ -6,7 +6,7 @@ import pytest
 
 from bot.policies import minors
 from bot.policies.texts import avoided, painted
-from inference.protocol import Input, Mask, Style
+from inference.protocol import Input, Lora, Mask, Style
 from tests.bot.conftest import request
 
 REFUSED = (
@@ -154,6 +154,11 @@ def test_style_and_the_part_that_is_meant_count_with_the_prompt() -> None:
     assert minors.refused(painted(styled), [])
     meant = Mask(job=0, model="looker", image=Input("0" * 64, 64, 64), text="the girl", edit=request("a nude body"))
     assert minors.refused(painted(meant), [])
+
+
+def test_loras_count_by_their_names() -> None:
+    assert minors.refused(painted(request("a nude body", loras=(Lora("cute-girls-v2", 1.0),))), [])
+    assert not minors.refused(painted(request("a nude body", loras=(Lora("ink", 1.0),))), [])
 
 
 def test_every_picture_of_a_job_and_both_of_its_passes_are_read() -> None:

@@ -133,32 +133,32 @@ def press(policies: Policies, told: Ready) -> Any:
 async def test_what_is_chosen_on_one_page_leaves_the_others_as_they_are(policies: Policies) -> None:
     told = many(60)
     everything = {f"m{number}" for number in range(60)}
-    first = press(policies, told)
-    await acts.choose(first, OfWord("0:models:0"), ["m3"])
+    moderator = press(policies, told)
+    await acts.choose(moderator, OfWord("0:models:0"), ["m3"])
     beyond = {f"m{number}" for number in range(25, 60)}
     assert policies.set_in(Place(5))["models"] == {"m3"} | beyond
-    [call] = first.response.edit_message.await_args_list
+    [call] = moderator.response.edit_message.await_args_list
     assert [name for name, chosen in menu(call.kwargs["view"]) if chosen] == ["m3"]
-    await acts.choose(press(policies, told), OfWord("0:models:2"), [])
+    await acts.choose(moderator, OfWord("0:models:2"), [])
     assert policies.set_in(Place(5))["models"] == {"m3"} | {f"m{number}" for number in range(25, 50)}
     # A channel begins with what its server says.
-    await acts.choose(press(policies, told), OfWord("6:models:1"), [])
+    await acts.choose(moderator, OfWord("6:models:1"), [])
     assert policies.set_in(Place(5, 6))["models"] == {"m3"}
     # Everything in a server is no restriction; in a channel it is said, for its server may say otherwise.
     for page in range(3):
         chosen = [f"m{number}" for number in range(25 * page, min(25 * page + 25, 60))]
-        await acts.choose(press(policies, told), OfWord(f"0:models:{page}"), chosen)
-        await acts.choose(press(policies, told), OfWord(f"6:models:{page}"), chosen)
+        await acts.choose(moderator, OfWord(f"0:models:{page}"), chosen)
+        await acts.choose(moderator, OfWord(f"6:models:{page}"), chosen)
     assert "models" not in policies.set_in(Place(5))
     assert policies.set_in(Place(5, 6))["models"] == everything
 
 
 async def test_every_part_of_the_panel_asks_who_uses_it(policies: Policies) -> None:
     parts = [*acts.SLICE.panel.values(), *(form.submit for form in acts.SLICE.forms.values())]
+    refused = press(policies, ready())
+    refused.client.admission.access.require.side_effect = MemberError("Away.")
     for act in parts:
         for word in ("0", "0:models:0"):
-            refused = press(policies, ready())
-            refused.client.admission.access.require.side_effect = MemberError("Away.")
             with pytest.raises(MemberError):
                 await act(refused, OfWord(word), {} if act in parts[len(acts.SLICE.panel) :] else ["starter"])
             refused.response.edit_message.assert_not_awaited()
