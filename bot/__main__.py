@@ -26,6 +26,7 @@ from bot.engine.interface import Engine
 from bot.errors import EngineDied, OperatorError
 from bot.job import Job
 from bot.jobs import Jobs
+from bot.localisation import Languages
 from bot.pictures.kept import Pictures
 from bot.pictures.posted import Cdn
 from bot.pictures.workers import Workshop
@@ -102,15 +103,16 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
         jobs = Jobs(database, pictures)
         engine = factory.build(read, environ)
         background = Background()
+        languages = Languages(read.easel_language)
         try:
             await _start(engine)
             async with (
                 Workshop(pictures.incoming.resolve()) as workshop,
-                Easel(jobs, background, read.discord_api_base, read.easel_language) as client,
+                Easel(jobs, background, read.discord_api_base, languages) as client,
             ):
                 slices = commands.load()
                 posting = Posting(client)
-                delivery = Delivery(posting, background, jobs, slices.looks, workshop)
+                delivery = Delivery(posting, background, jobs, slices.looks, workshop, languages)
                 dispatcher = Dispatcher(jobs, engine, delivery, await jobs.last_served())
                 admission = Admission(
                     jobs,

@@ -24,12 +24,11 @@ from bot.commands import Slices
 from bot.custom_ids import OfJob, OfWord
 from bot.errors import MemberError, OperatorError
 from bot.jobs import Jobs
-from bot.localisation import Localisation
+from bot.localisation import Languages, Localisation
 from bot.posting import ALREADY_ACKNOWLEDGED, UNKNOWN_INTERACTION
 from bot.settings import DISCORD_API
 from bot.speaking import tell
-from bot.words import say
-from bot.words.catalogues import ENGLISH
+from bot.words import say, speak
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +43,7 @@ class Easel(discord.Client):
     """Easel's connection to Discord. `add` the commands, then `stay_connected`."""
 
     def __init__(
-        self, jobs: Jobs, background: Background, api_base: str = DISCORD_API, language: str = ENGLISH
+        self, jobs: Jobs, background: Background, api_base: str = DISCORD_API, languages: Languages | None = None
     ) -> None:
         # Easel does not speak: the libraries for voice are not missing.
         discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
@@ -59,7 +58,7 @@ class Easel(discord.Client):
         self._background = background
         self._admission: Admission | None = None
         self._offline_since: float | None = None
-        self._localisation = Localisation(language)
+        self._languages = languages or Languages()
         self._api_base = api_base.rstrip("/")
         self._slices = Slices({})
         self.tree = Tree(self)
@@ -108,7 +107,7 @@ class Easel(discord.Client):
         if self._api_base != DISCORD_API:
             _, gateway, _ = await self.http.get_bot_gateway()
             DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(gateway)
-        await self.tree.set_translator(self._localisation)
+        await self.tree.set_translator(Localisation(self._languages))
         self.access.learn(await self.tree.sync())
 
     async def on_connect(self) -> None:
@@ -166,10 +165,15 @@ class Easel(discord.Client):
         """Do what a button says and answer the interaction, errors included."""
         await self._do(interaction, self._slices.presses.get(action), target)
 
+    async def speak_to(self, interaction: discord.Interaction) -> None:
+        """Speak this member's language from here on: with this begins whatever is done in an interaction."""
+        speak(await self._languages.of(interaction))
+
     async def _do(
         self, interaction: discord.Interaction, act: Callable[..., Awaitable[None]] | None, *about: object
     ) -> None:
         """Do what a button or form is for; whatever goes wrong is said to the member."""
+        await self.speak_to(interaction)
         try:
             if act is None:
                 raise MemberError("This is from another version of Easel: ask for a new picture with /imagine.")
@@ -232,6 +236,11 @@ class Easel(discord.Client):
 
 class Tree(app_commands.CommandTree[Easel]):
     """The command tree, whose errors go where all others go."""
+
+    async def interaction_check(self, interaction: discord.Interaction, /) -> bool:
+        """Before any command, menu or completion: speak its member's language."""
+        await self.client.speak_to(interaction)
+        return True
 
     async def on_error(self, interaction: discord.Interaction, error: app_commands.AppCommandError, /) -> None:
         """Answer a command that failed."""

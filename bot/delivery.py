@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,13 @@ from bot.database import insist
 from bot.errors import WorkFailed
 from bot.job import Job, Way
 from bot.jobs import Jobs
+from bot.localisation import Languages
 from bot.pictures import fitting
 from bot.pictures.fitting import Shown
 from bot.pictures.workers import Workshop
 from bot.posting import UNKNOWN_MESSAGE, WAYS, Posting, Unknown
 from bot.waits import growing
-from bot.words import say
+from bot.words import say, speaking
 
 log = logging.getLogger(__name__)
 
@@ -58,14 +59,22 @@ class Delivery:
     """Shows jobs in their replies."""
 
     def __init__(
-        self, posting: Posting, background: Background, jobs: Jobs, looks: Mapping[str, Look], workshop: Workshop
+        self,
+        posting: Posting,
+        background: Background,
+        jobs: Jobs,
+        looks: Mapping[str, Look],
+        workshop: Workshop,
+        languages: Languages | None = None,
     ) -> None:
-        """`looks` gives each kind of request its look."""
+        """`looks` gives each kind of request its look. A job is spoken of in the language of who asked for it, whoever
+        else makes it end."""
         self._posting = posting
         self._background = background
         self._jobs = jobs
         self._looks = looks
         self._workshop = workshop
+        self._languages = languages or Languages()
         self._live: dict[int, _Live] = {}
         self._deliveries: dict[int, asyncio.Task[Any]] = {}
         self._room = asyncio.Semaphore(AT_ONCE)
@@ -120,7 +129,9 @@ class Delivery:
             async with live.editing:
                 card, live.newest = live.newest, None
                 try:
-                    await self._posting.edit(job.reply, card(self.headline(job)))
+                    with self._speaking_of(job):
+                        shown = card(self.headline(job))
+                    await self._posting.edit(job.reply, shown)
                 except Exception as error:
                     # The next card, or the end, will do.
                     log.warning("could not show the progress of job %s: %s", job.id, error)
@@ -133,7 +144,7 @@ class Delivery:
         async with live.editing:
             if live.follower is not None:
                 live.follower.cancel()
-            with ExitStack() as desks:
+            with ExitStack() as desks, self._speaking_of(job):
                 put = await self._bring(job, desks)
         if put is not None:
             way, message_id = put
@@ -239,6 +250,9 @@ class Delivery:
         """What to try instead of a card that Discord does not take: the pictures alone, then a sentence alone."""
         yield lambda card: cards.bare(job, _outcome(job), card.files)
         yield lambda _: cards.bare(job, " ".join((_outcome(job), say("Discord did not take the rest."))))
+
+    def _speaking_of(self, job: Job) -> AbstractContextManager[None]:
+        return speaking(self._languages.nearest(job.reply.language))
 
     def _look(self, job: Job) -> Look:
         return self._looks[job.request.kind]

@@ -44,6 +44,8 @@ class Reply:
     """The largest file that it may carry, in bytes."""
     age_restricted: bool = False
     """Whether the channel was, when the job was asked for: what is made there stays there."""
+    language: str | None = None
+    """What was spoken to who asked, and is spoken of the job; None for jobs of older versions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ def of_row(row: sqlite3.Row, pictures: Sequence[sqlite3.Row]) -> Job:
             token_expires_at=row["token_expires_at"],
             attachment_size_limit=row["attachment_size_limit"],
             age_restricted=bool(row["age_restricted"]),
+            language=row["language"],
         ),
         created_at=row["created_at"],
         seconds=row["seconds"],

@@ -23,8 +23,8 @@ MAX_ATTEMPTS = 2
 
 ARRIVE = (
     "INSERT INTO job (kind, request, state, parent_id, member_id, guild_id, channel_id, age_restricted,"
-    " message_id, token, token_expires_at, attachment_size_limit, created_at)"
-    " VALUES (?, ?, ?, (SELECT id FROM job WHERE id = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING *"
+    " message_id, token, token_expires_at, attachment_size_limit, language, created_at)"
+    " VALUES (?, ?, ?, (SELECT id FROM job WHERE id = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING *"
 )
 
 
@@ -60,6 +60,7 @@ class Jobs:
             reply.token,
             reply.token_expires_at,
             reply.attachment_size_limit,
+            reply.language,
             self._clock(),
         )
         if not any(image.sha256 for image in request.inputs):

@@ -19,6 +19,7 @@ import discord
 from bot import cards
 from bot.cards import Card
 from bot.job import Reply, Way
+from bot.words import spoken
 
 TOKEN_LIFE_S = 14.5 * 60
 """Discord lets an interaction's token edit its reply for 15 minutes; the rest is for slow uploads."""
@@ -165,6 +166,7 @@ def reply_of(interaction: discord.Interaction) -> Reply:
         token_expires_at=interaction.created_at.timestamp() + TOKEN_LIFE_S,
         attachment_size_limit=interaction.filesize_limit,
         age_restricted=is_age_restricted(interaction.channel),
+        language=spoken(),
     )
 
 

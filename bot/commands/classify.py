@@ -97,7 +97,7 @@ async def weigh(interaction: discord.Interaction, target: OfJob) -> None:
     await _weigh(interaction, await sources.of_target(interaction, target))
 
 
-@app_commands.context_menu(name="Classify")
+@app_commands.context_menu(name=N_("Classify"))
 async def weigh_shown(interaction: discord.Interaction, message: discord.Message) -> None:
     """The menu of a message."""
     if (source := await sources.of_message(interaction, message, "classify")) is not None:

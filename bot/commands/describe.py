@@ -125,7 +125,7 @@ async def ask(interaction: discord.Interaction, target: OfJob) -> None:
     await _ask(interaction, await sources.of_target(interaction, target))
 
 
-@app_commands.context_menu(name="Describe")
+@app_commands.context_menu(name=N_("Describe"))
 async def ask_of_shown(interaction: discord.Interaction, message: discord.Message) -> None:
     """The menu of a message."""
     if (source := await sources.of_message(interaction, message, "describe")) is not None:

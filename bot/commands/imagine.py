@@ -228,7 +228,7 @@ async def edit(interaction: discord.Interaction, target: OfJob, fields: Fields) 
     await admission.submit(interaction, edited(asked(job, Imagine), fields, admission.ready), job.id)
 
 
-@app_commands.context_menu(name="Reimagine")
+@app_commands.context_menu(name=N_("Reimagine"))
 async def reimagine_shown(interaction: discord.Interaction, message: discord.Message) -> None:
     """The menu of a message."""
     source = await sources.of_message(interaction, message, "reimagine")

@@ -82,7 +82,7 @@ async def enlarge(interaction: discord.Interaction, target: OfJob) -> None:
     await _enlarge(interaction, await sources.of_target(interaction, target))
 
 
-@app_commands.context_menu(name="Upscale")
+@app_commands.context_menu(name=N_("Upscale"))
 async def enlarge_shown(interaction: discord.Interaction, message: discord.Message) -> None:
     """The menu of a message."""
     if (source := await sources.of_message(interaction, message, "upscale")) is not None:

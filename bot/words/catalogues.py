@@ -32,6 +32,11 @@ def languages() -> tuple[str, ...]:
     return (ENGLISH, PSEUDO, *sorted(file.stem for file in FOLDER.glob("*.po")))
 
 
+def babel_name(language: str) -> str:
+    """A language as Babel calls it."""
+    return language.replace("-", "_")
+
+
 @functools.cache
 def catalogue(language: str) -> NullTranslations:
     """The texts of one of the `languages`; those that nobody has translated are English."""
@@ -44,7 +49,7 @@ def catalogue(language: str) -> NullTranslations:
     from babel.messages.pofile import read_po
 
     with (FOLDER / f"{language}.po").open("rb") as file:
-        messages = read_po(file, locale=language.replace("-", "_"), abort_invalid=True)
+        messages = read_po(file, locale=babel_name(language), abort_invalid=True)
     compiled = io.BytesIO()
     write_mo(compiled, messages)
     compiled.seek(0)

@@ -105,6 +105,7 @@ def interaction(member_id: int = 1, says: Callable[..., Any] | None = None) -> A
     made.user.id, made.guild_id, made.channel_id, made.message = member_id, 5, 6, None
     made.channel = create_autospec(discord.TextChannel, instance=True)
     made.channel.is_nsfw.return_value = False
+    made.locale = discord.Locale.american_english
     made.token, made.filesize_limit = f"token-{number}", 10 * 2**20
     made.created_at = datetime.datetime.now(datetime.UTC)
     made.response = create_autospec(discord.InteractionResponse, instance=True)
