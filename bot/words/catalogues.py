@@ -18,10 +18,9 @@ FOLDER = Path(__file__).parent
 ENGLISH, PSEUDO = "en", "en-XA"
 """The second as Android and Chromium call theirs."""
 
-_ACCENTED = str.maketrans(
-    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
-    "àƀćđéƒĝĥíĵķłɱñóþɋŕšťúṽŵẋýžÀɃĆĐÉƑĜĤÍĴĶŁṀÑÓÞɊŔŠŤÚṼŴẊÝŽ",
-)
+ACCENTS = "àƀćđéƒĝĥíĵķłɱñóþɋŕšťúṽŵẋýžÀɃĆĐÉƑĜĤÍĴĶŁṀÑÓÞɊŔŠŤÚṼŴẊÝŽ"
+
+_ACCENTED = str.maketrans("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", ACCENTS)
 
 # What is no word: facts in braces, code, marks of Discord, commands.
 _NO_WORD = re.compile(r"(\{[^{}]*\}|`[^`]*`|<[^<> ]*>|/[a-z]+\b)")
