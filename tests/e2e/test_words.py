@@ -517,13 +517,11 @@ async def test_everybody_is_answered_in_their_own_language(mei: Scripted) -> Non
     for entry in log:
         for token in filter(askers.get, entry["path"].split("/")):
             heard.setdefault(str(askers[token]), set()).update(text for _, text in shown.said([entry]))
-    assert {who: len(texts) > 20 for who, texts in heard.items() if who in ("Mei", "Linus")} == {
-        "Mei": True,
-        "Linus": True,
-    }
-    assert not [text for text in heard.pop("Mei") if re.search(f"[{catalogues.ACCENTS}]", text)]
+    assert not [text for text in heard["Mei"] if re.search(f"[{catalogues.ACCENTS}]", text)]
     # One sign alone is what somebody typed.
-    assert not [text for texts in heard.values() for text in texts if re.search("[\u4e00-\u9fff]{2}", text)]
+    others = set().union(*(texts for who, texts in heard.items() if who != "Mei"))
+    assert not [text for text in others if re.search("[\u4e00-\u9fff]{2}", text)]
+    assert min(len(heard["Mei"]), len(heard["Linus"])) > 20
 
 
 def callback(entry: Json) -> bool:
