@@ -14,8 +14,9 @@ from discord.app_commands import (
     locale_str,
 )
 
+from bot.errors import OperatorError
 from bot.words import catalogues, say, speaking
-from bot.words.catalogues import ENGLISH, PSEUDO
+from bot.words.catalogues import ENGLISH, PSEUDO, BrokenCatalogue
 
 _NAMES = frozenset({TranslationContextLocation.command_name, TranslationContextLocation.parameter_name})
 """What members type, tell each other whatever they speak, and find in every sentence: in all languages the same."""
@@ -36,11 +37,16 @@ class Languages:
 
     def __init__(self, default: str = ENGLISH, chosen: Chosen = _none) -> None:
         """`default` is the operator's, one of `catalogues.languages()`: the language that nobody speaks stands for
-        English where it is that, and is not spoken else."""
+        English where it is that, and is not spoken else. Raises OperatorError where a catalogue is broken."""
         self._default = default
         self._chosen = chosen
         unspoken = ENGLISH if default == PSEUDO else PSEUDO
         self._spoken = tuple(language for language in catalogues.languages() if language != unspoken)
+        for language in self._spoken:
+            try:
+                catalogues.catalogue(language)
+            except BrokenCatalogue as error:
+                raise OperatorError(f"{error} (mend it, or take it away)") from error
 
     async def of(self, interaction: discord.Interaction) -> str:
         """What is spoken to this member."""

@@ -32,8 +32,8 @@ LAYERS = {
     ),
     "bot": (
         {"custom_ids", "environment", "waits", "words"},
-        {"errors", "localisation"},
-        {"background", "database", "folder", "job", "pace", "pictures", "requests", "settings"},
+        {"errors"},
+        {"background", "database", "folder", "job", "localisation", "pace", "pictures", "requests", "settings"},
         {"buttons", "engine", "forms", "jobs", "queue"},
         {"cards"},
         {"posting"},

@@ -26,6 +26,10 @@ _ACCENTED = str.maketrans("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _NO_WORD = re.compile(r"(\{[^{}]*\}|`[^`]*`|<[^<> ]*>|/[a-z]+\b)")
 
 
+class BrokenCatalogue(Exception):
+    """A file here is no catalogue; the message says which, and why."""
+
+
 def languages() -> tuple[str, ...]:
     """What can be spoken."""
     return (ENGLISH, PSEUDO, *sorted(file.stem for file in FOLDER.glob("*.po")))
@@ -38,21 +42,24 @@ def babel_name(language: str) -> str:
 
 @functools.cache
 def catalogue(language: str) -> NullTranslations:
-    """The texts of one of the `languages`; those that nobody has translated are English."""
+    """The texts of one of the `languages`; those that nobody has translated are English. Raises BrokenCatalogue."""
     if language == ENGLISH:
         return NullTranslations()
     if language == PSEUDO:
         return _Pseudo()
     # Imported here: English needs none of it, and neither do child processes.
     from babel.messages.mofile import write_mo
-    from babel.messages.pofile import read_po
+    from babel.messages.pofile import PoFileError, read_po
 
-    with (FOLDER / f"{language}.po").open("rb") as file:
-        messages = read_po(file, locale=babel_name(language), abort_invalid=True)
-    compiled = io.BytesIO()
-    write_mo(compiled, messages)
-    compiled.seek(0)
-    return GNUTranslations(compiled)
+    path, compiled = FOLDER / f"{language}.po", io.BytesIO()
+    try:
+        with path.open("rb") as file:
+            messages = read_po(file, locale=babel_name(language), abort_invalid=True)
+        write_mo(compiled, messages)
+        compiled.seek(0)
+        return GNUTranslations(compiled)
+    except (PoFileError, ValueError, OSError) as error:
+        raise BrokenCatalogue(f"{path.relative_to(FOLDER.parents[1])} cannot be read: {error}") from error
 
 
 class _Pseudo(NullTranslations):

@@ -20,11 +20,11 @@ from bot.background import Background
 from bot.commands import Slice, Slices
 from bot.custom_ids import OfJob
 from bot.database import MIGRATIONS, open_database
-from bot.errors import MemberError
+from bot.errors import MemberError, OperatorError
 from bot.jobs import Jobs
 from bot.localisation import Languages, Localisation
 from bot.posting import reply_of
-from bot.words import say, speaking, spoken
+from bot.words import catalogues, say, speaking, spoken
 from bot.words.catalogues import ENGLISH, PSEUDO
 from tests.bot.conftest import queued, request
 from tests.bot.test_admission import interaction
@@ -173,3 +173,24 @@ async def test_menus_are_named_in_every_language_and_what_is_typed_in_one(jobs: 
             for option in payload["options"]:
                 assert not option.get("name_localizations")
                 assert CHINESE in option["description_localizations"], option["name"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("pl", b"no catalogue\n", "bot/words/pl.po cannot be read: .*misformatted"),
+        ("pl", b"\xff\xfe\x00 not text", "bot/words/pl.po cannot be read"),
+        ("pl", b'msgid ""\nmsgstr ""\n"Plural-Forms: nplurals=2; plural=__import__(os);\\n"\n', "bot/words/pl.po"),
+    ],
+)
+def test_broken_catalogue_is_named_to_the_operator(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes, problem: str
+) -> None:
+    folder = tmp_path / "bot" / "words"
+    folder.mkdir(parents=True)
+    (folder / f"{name}.po").write_bytes(content)
+    monkeypatch.setattr(catalogues, "FOLDER", folder)
+    catalogues.catalogue.cache_clear()
+    with pytest.raises(OperatorError, match=problem):
+        Languages()
+    catalogues.catalogue.cache_clear()
