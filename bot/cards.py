@@ -30,6 +30,9 @@ TEXT_CHARS = 4000
 
 SMALL_PRINT_CHARS = 1000
 
+SPOILER = "SPOILER_"
+"""How the names of files begin that Discord hides until somebody wants to see them."""
+
 _WAITING = discord.Colour(0x8A8F98)
 _RUNNING = discord.Colour(0xE8A33D)
 _DONE = discord.Colour(0x4FA97A)
@@ -169,7 +172,12 @@ def choice(job: Job, action: str) -> ui.LayoutView:
 
 def files(job: Job, pictures: Sequence[Shown]) -> list[tuple[str, Content]]:
     """The pictures of a finished job as files of a card."""
-    return [(f"easel-{job.id}-{index + 1}.{shown.suffix}", shown.file) for index, shown in enumerate(pictures)]
+    return [(file_name(job, index, f"{index + 1}.{shown.suffix}"), shown.file) for index, shown in enumerate(pictures)]
+
+
+def file_name(job: Job, index: int, rest: str) -> str:
+    """The name of a file that shows the picture of a job that is counted so, from 0, hidden where it was flagged."""
+    return f"{SPOILER if job.pictures[index].flagged else ''}easel-{job.id}-{rest}"
 
 
 def again(job: Job) -> JobButton:
@@ -214,7 +222,7 @@ def _card(
     if files:
         gallery: ui.MediaGallery[Any] = ui.MediaGallery()
         for name, _ in files:
-            gallery.add_item(media=f"attachment://{name}", description=alt)
+            gallery.add_item(media=f"attachment://{name}", description=alt, spoiler=name.startswith(SPOILER))
         container.add_item(gallery)
     small_print = shorten(small_print, SMALL_PRINT_CHARS)
     container.add_item(ui.TextDisplay(f"{cut(text, TEXT_CHARS - SMALL_PRINT_CHARS - 100)}\n-# {small_print}"))

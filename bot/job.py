@@ -55,6 +55,8 @@ class StoredPicture:
     """Only painted pictures have one."""
     width: int
     height: int
+    flagged: bool = False
+    """Whether a checker flagged it: it is hidden until somebody wants to see it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ def of_row(row: sqlite3.Row, pictures: Sequence[sqlite3.Row]) -> Job:
                 None if picture["seed"] is None else int(picture["seed"]),
                 picture["width"],
                 picture["height"],
+                bool(picture["flagged"]),
             )
             for picture in pictures
         ),

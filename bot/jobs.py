@@ -139,9 +139,9 @@ class Jobs:
                 )
                 if finished := cursor.rowcount == 1:
                     await connection.executemany(
-                        "INSERT INTO picture VALUES (?, ?, ?, ?, ?, ?)",
+                        "INSERT INTO picture VALUES (?, ?, ?, ?, ?, ?, ?)",
                         [
-                            (result.job, position, one.sha256, seed_text(one.seed), one.width, one.height)
+                            (result.job, position, one.sha256, seed_text(one.seed), one.width, one.height, one.flagged)
                             for position, one in enumerate(result.pictures)
                         ],
                     )

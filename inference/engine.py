@@ -17,12 +17,13 @@ from inference import tasks
 from inference.catalog.fields import Kind
 from inference.catalog.reading import Catalog
 from inference.device import Device, cards, is_out_of_memory
-from inference.errors import DeviceLost, OperatorError, OutOfMemory, PeerBroken, PeerGone, TaskError
+from inference.errors import DeviceLost, OperatorError, OutOfMemory, PeerBroken, PeerGone, TaskError, Unsafe
 from inference.exchange import inputs
 from inference.exchange.channel import Channel
 from inference.exchange.inbox import End, Inbox
 from inference.exchange.outputs import Files
 from inference.exchange.reports import Reporter
+from inference.gate import Gate
 from inference.marks import marking
 from inference.marks.marking import Marks
 from inference.models.store import Store
@@ -55,6 +56,7 @@ class Engine:
         self._tasks = tasks.discover()
         self._giving_way = False
         self._at_work: tuple[int, ...] = ()
+        self._gate = Gate(store)
         self._ready: Ready
 
     def serve(self, ready: Ready) -> None:
@@ -120,7 +122,7 @@ class Engine:
                 self._store.use_upscaler(entry.upscaler, on_load=lambda: None)
             if entry.checker is not None:
                 self._store.use_checker(entry.checker, on_load=lambda: None)
-            elif entry.decoder is not None:
+            if entry.decoder is not None:
                 self._store.use_decoder(entry.decoder, on_load=lambda: None)
         except (OperatorError, TaskError) as error:
             # Jobs that need it will meet the same error and be answered; others can be painted.
@@ -202,7 +204,8 @@ class Engine:
         task = self._tasks[type(requests[0])]
         full: OutOfMemory | None = None
         try:
-            task.run(requests, files, self._store, self._report)
+            if shown := self._checked(requests, files):
+                task.run(shown, files, self._store, self._report)
         except (PeerGone, DeviceLost):
             raise
         except OutOfMemory as error:
@@ -222,6 +225,25 @@ class Engine:
             # Outside the handler, whose traceback would keep the memory.
             self._store.device.release_cache()
         return full
+
+    def _checked(self, requests: Sequence[Request], files: Mapping[str, bytes]) -> list[Request]:
+        """Those of these requests whose pictures may be worked on; the others fail here.
+
+        What is made of a picture that was flagged and may be seen all the same is marked as that is. Raises as the
+        store does.
+        """
+        passed = []
+        for request in requests:
+            flagged = request.safety != "allow" and any(
+                self._gate.flags(image, files, self._report.loading) for image in request.inputs
+            )
+            if flagged and request.safety == "block":
+                self._fail([request], Unsafe("input_flagged"))
+                continue
+            if flagged:
+                self._report.hide(request.job)
+            passed.append(request)
+        return passed
 
     def _fail(self, requests: Sequence[Request], error: TaskError) -> None:
         for job in self._report.still_wanted([request.job for request in requests]):

@@ -267,8 +267,10 @@ def versions() -> Mapping[str, str]:
 
 def _asked(request: Request) -> dict[str, Any]:
     asked: dict[str, Any] = msgspec.to_builtins(request)
-    # It belongs to the history of this community, not to the picture.
+    # It belongs to the history of this community, not to the picture; so does who may see it.
     asked.pop("job")
+    for each in (asked, *asked.get("cells", ()), asked.get("edit", {})):
+        each.pop("safety", None)
     return asked
 
 

@@ -24,7 +24,7 @@ LAYERS = {
         {"catalog", "device", "pictures", "settings"},
         {"marks", "networks"},
         {"exchange", "models"},
-        {"recipes"},
+        {"gate", "recipes"},
         {"painting"},
         {"tasks"},
         {"engine"},

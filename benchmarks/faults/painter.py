@@ -245,7 +245,7 @@ class Painter:
                 return
         for seed in seeds:
             left = leave(self._incoming, png(self._plan.pixels, f"{words} {seed}"))
-            yield Picture(file=left.file, sha256=left.sha256, width=SIDE, height=SIDE, seed=seed)
+            yield Picture(file=left.file, sha256=left.sha256, width=SIDE, height=SIDE, seed=seed, flagged=False)
 
 
 def _hang() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import discord
 
-from bot import sources
+from bot import cards, sources
 from bot.access import may_change
 from bot.admission import Admission, admission_of
 from bot.commands import Slice
@@ -71,7 +71,7 @@ async def original(interaction: discord.Interaction, target: OfJob) -> None:
                 )
             for start in range(0, len(parts), FILES_PER_MESSAGE):
                 files = [
-                    discord.File(part.file, filename=f"easel-{job.id}-{index}-{number}.{part.suffix}")
+                    discord.File(part.file, filename=cards.file_name(job, index - 1, f"{index}-{number}.{part.suffix}"))
                     for number, part in enumerate(parts[start : start + FILES_PER_MESSAGE], start=start + 1)
                 ]
                 await interaction.followup.send(said if start == 0 else "", files=files, ephemeral=True)

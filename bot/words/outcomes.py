@@ -16,6 +16,7 @@ OUTCOMES: dict[str, str | Many] = {
     "nothing_marked": N_("Nothing is marked to be painted: name something else, or give another mask."),
     # How jobs end badly.
     "cancelled": N_("Cancelled."),
+    "input_flagged": N_("The safety checker held your picture back, and it errs at times: use another picture."),
     "flagged": N_("The safety checker held this back, and it errs at times: try other words or another seed."),
     "no_numbers": N_(
         "Nothing came of it, the model's numbers grew beyond all bounds: try another sampler, less guidance, or"

@@ -121,6 +121,7 @@ class ModelEntry(PipelineEntry, frozen=True, kw_only=True, forbid_unknown_fields
     refiner: str | None = None
     upscaler: str | None = None
     checker: str | None = None
+    """None for the catalogue's, `NO_CHECKER` for none at all."""
     decoder: str | None = None
     """For previews alone: without its weights the model's own VAE paints them."""
     # How it is kept in a card's memory and computed there; what is None is chosen (`policy.choose`).
@@ -247,7 +248,10 @@ class DecoderEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class CheckerEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One `[checkers.NAME]`: Stable Diffusion's safety checker with its feature extractor, in one folder or in two."""
+    """One `[checkers.NAME]`: Stable Diffusion's safety checker with its feature extractor, in one folder or in two; or
+    nsfwjs' classifier, one file in its folder."""
+
+    kind: Literal["stable-diffusion", "nsfwjs"] = "stable-diffusion"
 
 
 class LoraEntry(FileEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -40,6 +40,9 @@ WEIGHTS = "weights"
 BUILT_IN_ANNOTATORS = ("canny", "none")
 """Those that need no weights: edges, and `none` where a member's picture is already what a ControlNet follows."""
 
+NO_CHECKER = "none"
+"""In the place of a checker's name: nothing looks at what a model paints."""
+
 AnnotatorKind = Literal["depth", "lineart", "softedge", "normal", "mlsd", "openpose"]
 """What an annotator finds in a picture, in the words of Stable Diffusion tools."""
 

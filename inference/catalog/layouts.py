@@ -56,6 +56,8 @@ def check(folder: Path, entry: FolderEntry) -> None:
             return
         case DecoderEntry() | ControlEntry():
             files, parts = diffusers_files(folder), [folder]
+        case CheckerEntry(kind="nsfwjs"):
+            files, parts = [nsfwjs_file(folder)], []
         case CheckerEntry():
             files, parts = checker_files(folder), [*checker_folders(folder)]
         case AnnotatorEntry():
@@ -121,6 +123,11 @@ def checker_files(folder: Path) -> list[Path]:
     _require_file(checker, "config.json")
     _require_file(extractor, "preprocessor_config.json")
     return _weight_files(checker, "model", None)
+
+
+def nsfwjs_file(folder: Path) -> Path:
+    """The file of nsfwjs' classifier, which is all there is to it."""
+    return folder / f"model{headers.SAFETENSORS}"
 
 
 def checker_folders(folder: Path) -> tuple[Path, Path]:

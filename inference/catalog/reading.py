@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from inference.catalog import add_ons, architectures, label_sets, sources, styles, tables
+from inference.catalog import add_ons, architectures, checking, label_sets, sources, styles, tables
 from inference.catalog.entries import (
     AnnotatorEntry,
     CheckerEntry,
@@ -35,7 +35,7 @@ from inference.families.record import Denoiser
 from inference.protocol import AddOnInfo, ModelInfo, Refiner, Style, ToolInfo
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
-FIELDS = ("default", *(f"{kind}s" for kind in KINDS), "label_sets", "wildcards")
+FIELDS = ("default", "checker", *(f"{kind}s" for kind in KINDS), "label_sets", "wildcards")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +45,8 @@ class Catalog:
     folder: Path
     """Where models.toml lies; relative paths start here."""
     default: str
+    checker: str | None
+    """What looks at every picture that is worked on, and at what models paint that name no other; None for nothing."""
     models: dict[str, ModelEntry]
     refiners: dict[str, RefinerEntry]
     upscalers: dict[str, UpscalerEntry]
@@ -165,6 +167,8 @@ def load(path: Path) -> Catalog:
     models = tables.rows(path, document, "models", ModelEntry)
     if not models:
         raise CatalogError(f"{path}: it names no model: add a [models.NAME] table, see docs/models.md")
+    checker = checking.usual(path, document, checkers)
+    models = checking.resolved(models, checker)
     partners: dict[Kind, Mapping[str, Entry]] = {
         "model": models,
         "refiner": refiners,
@@ -200,6 +204,7 @@ def load(path: Path) -> Catalog:
     return Catalog(
         folder=path.absolute().parent,
         default=default,
+        checker=checker,
         models=models,
         refiners=refiners,
         upscalers=upscalers,

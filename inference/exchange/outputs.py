@@ -29,6 +29,8 @@ class Painted:
     """Further text chunks of the PNG."""
     watermarked: bool = False
     """Whether it is to bear the invisible watermark; its recipe says the same."""
+    flagged: bool = False
+    """Whether a checker flagged it."""
 
 
 class Files:
@@ -47,7 +49,14 @@ class Files:
             left = leave(self._incoming, data)
         except OSError as error:
             raise NotKept("disk_full" if error.errno in NO_ROOM else "disk_failed") from error
-        return Picture(file=left.file, sha256=left.sha256, width=image.width, height=image.height, seed=painted.seed)
+        return Picture(
+            file=left.file,
+            sha256=left.sha256,
+            width=image.width,
+            height=image.height,
+            seed=painted.seed,
+            flagged=painted.flagged,
+        )
 
     def drop(self, picture: Picture) -> None:
         """Remove the file of a picture that nobody was told of; one that stays is swept at the bot's next start."""

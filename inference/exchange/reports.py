@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from threading import Lock
 from typing import Any, Literal
@@ -50,6 +50,7 @@ class _Job:
     state: Literal["queued", "running", "cancelling", "finishing"] = "queued"
     began_s: float = 0.0
     reported_s: float = 0.0
+    hidden: bool = False
 
 
 class Reporter:
@@ -194,6 +195,12 @@ class Reporter:
         """Show what a job has come to so far, as one small picture; `draw` is called later, on the encoding thread."""
         self._encoding.submit(self._send_preview, job, draw)
 
+    def hide(self, job: int) -> None:
+        """Mark all that comes of a job as flagged: what it is made of was."""
+        with self._lock:
+            if (known := self._jobs.get(job)) is not None:
+                known.hidden = True
+
     def finish(
         self, job: int, pictures: Sequence[Painted], recipe: dict[str, Any], answer: Answer = NOTHING_SAID
     ) -> None:
@@ -210,7 +217,7 @@ class Reporter:
     def _send_preview(self, job: int, draw: Callable[[], Image.Image]) -> None:
         data = images.webp(draw())
         with self._lock:
-            if job in self._jobs and self._jobs[job].state == "running":
+            if job in self._jobs and self._jobs[job].state == "running" and not self._jobs[job].hidden:
                 self._try_to_send(Preview(job, data))
 
     def _send_finished(
@@ -222,7 +229,7 @@ class Reporter:
             for picture in pictures:
                 if known.state == "cancelling":
                     break
-                kept.append(self._outputs.keep(picture))
+                kept.append(self._outputs.keep(replace(picture, flagged=picture.flagged or known.hidden)))
         except NotKept as error:
             log.error("job %d: the result cannot be kept: %s", job, error.__cause__)
             end = Failed(job, error.kind, error.reason)

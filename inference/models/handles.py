@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import torch
+from PIL import Image
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from inference.catalog.assembly import Assembly
@@ -29,7 +30,6 @@ from inference.models.embeddings import Embeddings
 from inference.models.policy import Policy
 from inference.models.prompts import PromptEncoder
 from inference.networks.annotator import Annotator
-from inference.networks.checker import Checker
 from inference.networks.classifier import Classifier
 from inference.networks.describer import Describer
 
@@ -180,8 +180,17 @@ class PictureControl:
         return (self.network,)
 
 
+class Flagging(Protocol):
+    """A network that says of which pictures nothing may be seen, or not at once."""
+
+    model: Any
+
+    def flags(self, picture: Image.Image) -> bool:
+        """Whether this picture is one of them; the same picture always or never."""
+
+
 ReaderEntry = TypeVar("ReaderEntry", bound=DescriberEntry | ClassifierEntry | CheckerEntry | AnnotatorEntry)
-Network = TypeVar("Network", bound=Describer | Classifier | Checker | Annotator)
+Network = TypeVar("Network", bound=Describer | Classifier | Flagging | Annotator)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -203,7 +212,7 @@ class Reader(Generic[ReaderEntry, Network]):
 
 PictureDescriber = Reader[DescriberEntry, Describer]
 PictureClassifier = Reader[ClassifierEntry, Classifier]
-PictureChecker = Reader[CheckerEntry, Checker]
+PictureChecker = Reader[CheckerEntry, Flagging]
 PictureAnnotator = Reader[AnnotatorEntry, Annotator]
 
 

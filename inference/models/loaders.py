@@ -47,10 +47,12 @@ from inference.models.handles import (
     Reader,
     ReaderEntry,
 )
+from inference.networks import nsfw
 from inference.networks.annotator import depth, detector
 from inference.networks.checker import Checker
 from inference.networks.classifier import Classifier
 from inference.networks.describer import Describer
+from inference.networks.nsfw import NsfwChecker
 
 
 class _Measurable(Protocol):
@@ -133,6 +135,9 @@ def classifier(catalog: Catalog, name: str, folder: Path, device: Device) -> Pla
 def checker(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[PictureChecker]:
     """A safety checker from its folder, or its two."""
     entry = catalog.checkers[name]
+    if entry.kind == "nsfwjs":
+        file = layouts.nsfwjs_file(folder)
+        return _reader(name, entry, folder, device, [file], partial(_nsfwjs, file), NsfwChecker)
     own, extractor = layouts.checker_folders(folder)
     load = partial(_transformer, own, StableDiffusionSafetyChecker, of=extractor, processor=CLIPImageProcessor)
     return _reader(name, entry, folder, device, layouts.checker_files(folder), load, Checker)
@@ -253,6 +258,11 @@ def _transformer(
         )
         _require_all(report)
         return loaded, processor.from_pretrained(of or folder, local_files_only=True)
+
+
+def _nsfwjs(file: Path, dtype: torch.dtype) -> tuple[Any, None]:
+    with opening(file.parent, "checker of nsfwjs"):
+        return nsfw.load(file).to(dtype), None
 
 
 def _network(folder: Path, kind: Any, dtype: torch.dtype, what: str) -> Any:

@@ -32,5 +32,5 @@ class Callbacks(Protocol):
         """A job has done so many of the steps of all its pictures."""
 
     def preview(self, job: int, pictures: Sequence[Image.Image | None], width: int, height: int) -> None:
-        """What a job's pictures look like so far; None for one not begun, proportions in pixels. Never what a checker
-        has not seen."""
+        """What a job's pictures look like so far, proportions in pixels; None for one not begun, or that a checker
+        flagged: it has seen all of them."""

@@ -58,6 +58,8 @@ class Painting:
     """What was done otherwise than asked."""
     drawn: Drawn | None
     """What it was painted from, where that was left to chance."""
+    flagged: bool
+    """Whether the checker flagged it, and its request lets it be shown all the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,8 +164,10 @@ class Session:
             if picture is None or not self._callbacks.still_wanted([request.job]):
                 return None
             # Before it is enlarged: the checker looks at a small copy anyway, and what is flagged needs no more.
-            if setup.checker is not None:
-                setup.checker.network.check(picture)
+            if (flagged := self._is_flagged(request, picture)) and request.safety == "block":
+                raise Unsafe("flagged")
+            # What others of its job show beside themselves while they are painted.
+            self._shown[request.job][place.index] = None if flagged else picture
             if setup.upscaler is not None:
                 picture = setup.upscaler.network.enlarge(picture, before_tile=self._callbacks.alive)
         except (Unsafe, NotFinite) as error:
@@ -176,7 +180,13 @@ class Session:
             recipe=recipes.recipe(request, setup, self._first.scheduler, place.wording.drawn, reading.embeddings),
             notes=(*place.wording.notes, *reading.notes, *_notes(setup.model, self._first)),
             drawn=place.wording.drawn if place.wording.by_chance else None,
+            flagged=flagged,
         )
+
+    def _is_flagged(self, request: Imagine, picture: Image.Image) -> bool:
+        """Whether the checker is to look at pictures of this request and flags this one."""
+        checker = self._setup.checker
+        return checker is not None and request.safety != "allow" and checker.network.flags(picture)
 
     def _still_waiting(self) -> list[Slot]:
         """The pictures that are not painted yet and that somebody wants."""
@@ -236,7 +246,6 @@ class Session:
             self._tell(job, "finishing")
         model = self._setup.model
         (picture,) = decoding.decode(model.pipeline, model.family, latent.unsqueeze(0))
-        self._shown[job][place.index] = picture
         return picture
 
     def _spoilt(self, request: Imagine) -> NotFinite:
@@ -272,22 +281,28 @@ class Session:
         began_s = time.monotonic()
         try:
             sketches = sketch(estimate)
+            # A preview is seen by everybody, so of what is flagged there is none.
+            shown = [
+                None if self._is_flagged(place.request, picture) else picture
+                for place, picture in zip(places, sketches, strict=True)
+            ]
         except NotFinite:
             return  # the finished picture will say so, or be none the worse
         ended_s = time.monotonic()
         self._preview_due_s = ended_s + max(PREVIEW_INTERVAL_S, (ended_s - began_s) / PREVIEW_SHARE)
-        for place, picture in zip(places, sketches, strict=True):
+        for place, picture in zip(places, shown, strict=True):
             self._shown[place.request.job][place.index] = picture
         for job in wanted:
             request = self._requests[job]
-            self._callbacks.preview(job, self._shown[job], request.width, request.height)
+            if any(picture is not None for picture in self._shown[job]):
+                self._callbacks.preview(job, self._shown[job], request.width, request.height)
 
 
 def _sketch(setup: Setup) -> Sketch | None:
     """What makes previews; None where there are none."""
     model, decoder = setup.model, setup.decoder
-    # A preview would show what has not been checked; or the VAE would have to change places with the denoiser for it.
-    if setup.checker is not None or (decoder is None and model.policy.offload == "model"):
+    # The VAE would have to change places with the denoiser for it.
+    if decoder is None and model.policy.offload == "model":
         return None
     network = None if decoder is None else decoder.network
     return partial(decoding.sketch, model.pipeline, model.family, decoder=network)

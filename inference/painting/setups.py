@@ -27,7 +27,7 @@ def load(request: Imagine, store: Store, on_load: Callable[[], None], on_adapt: 
     refiner = None if request.refiner is None else store.use_refiner(request.refiner.name, on_load)
     upscaler = None if entry.upscaler is None else store.use_upscaler(entry.upscaler, on_load)
     checker = None if entry.checker is None else store.use_checker(entry.checker, on_load)
-    decoder = _decoder(model, store, on_load) if checker is None else None
+    decoder = _decoder(model, store, on_load)
     control = annotator = None
     if request.control is not None and request.control.weight:
         control = store.use_control(request.control.name, on_load)

@@ -99,7 +99,7 @@ from inference.protocol.schedules import (
     unbroken,
 )
 from inference.protocol.tags import Tag, read_tag, tag_of, without_sure_tags, without_tags
-from inference.protocol.task import Input, Task
+from inference.protocol.task import Input, Safety, Task
 from inference.protocol.wildcards import Lines, draw_words
 from inference.protocol.words import (
     MAX_WEIGHED_PARTS,
@@ -167,6 +167,7 @@ __all__ = [
     "Refiner",
     "Region",
     "Request",
+    "Safety",
     "SourceType",
     "Style",
     "Tag",

@@ -173,6 +173,8 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     height: int
     seed: int | None
     """The seed that alone tells a painted picture from its neighbours (see `Imagine`)."""
+    flagged: bool
+    """Whether a checker flagged it, or what it was made of: it is hidden until somebody wants to see it."""
 
 
 class Region(msgspec.Struct, frozen=True):

@@ -32,7 +32,7 @@ ANY_PICTURE = Input("", 0, 0)
 """In the place of one, where it does not matter which."""
 
 OF_ONE_PICTURE = frozenset(
-    {"job", "prompt", "negative", "style", "seed", "count", "variations", "image", "mask", "control"}
+    {"job", "safety", "prompt", "negative", "style", "seed", "count", "variations", "image", "mask", "control"}
 )
 """What of a request may differ within one forward pass: words, seeds, how many, and inputs.
 

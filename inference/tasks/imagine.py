@@ -85,4 +85,11 @@ def _painted(made: Painting, watermark: Mapping[str, Any] | None) -> Painted:
     request, seed = made.request, made.request.seed_of(made.index)
     texts = recipes.png_texts(request, seed, made.index, {**made.recipe, "watermark": watermark})
     source = recipes.source_of(request)
-    return Painted(image=made.image, seed=seed, source=source, texts=texts, watermarked=watermark is not None)
+    return Painted(
+        image=made.image,
+        seed=seed,
+        source=source,
+        texts=texts,
+        watermarked=watermark is not None,
+        flagged=made.flagged,
+    )

@@ -83,7 +83,9 @@ def kept(data: Path) -> list[bytes]:
 def finished(data: Path, job_id: int, *contents: bytes, seed: int = 7, **changes: object) -> Finished:
     """The end of a job that made pictures of these bytes."""
     lefts = [left(data, content) for content in contents]
-    pictures = tuple(Picture(file=one.file, sha256=one.sha256, width=64, height=64, seed=seed) for one in lefts)
+    pictures = tuple(
+        Picture(file=one.file, sha256=one.sha256, width=64, height=64, seed=seed, flagged=False) for one in lefts
+    )
     values: dict[str, object] = {"job": job_id, "pictures": pictures, "recipe": {}, "seconds": 0.5, "answer": Answer()}
     return Finished(**(values | changes))  # type: ignore[arg-type]
 

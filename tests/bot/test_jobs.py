@@ -273,7 +273,7 @@ async def test_job_is_found_by_the_message_that_answers_it(jobs: Jobs) -> None:
 
 async def test_result_whose_file_is_missing_is_no_result(jobs: Jobs) -> None:
     job = await running(jobs)
-    gone = Picture(file="gone.png", sha256=sha256_of(b"gone"), width=64, height=64, seed=None)
+    gone = Picture(file="gone.png", sha256=sha256_of(b"gone"), width=64, height=64, seed=None, flagged=False)
     with pytest.raises(FileNotFoundError):
         await jobs.finish(Finished(job=job.id, pictures=(gone,), recipe={}, seconds=1, answer=Answer()))
     assert (await jobs.get(job.id)).state == "running"

@@ -20,7 +20,7 @@ async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stud
     """As everywhere, but with the starter's checker turned on."""
     folder: Path = tmp_path_factory.mktemp("moderated")
     catalogue = (ROOT / "models.toml").read_text().replace('"starter/models', f'"{ROOT}/starter/models')
-    catalogue = catalogue.replace("[models.starter]\n", '[models.starter]\nchecker = "starter"\n')
+    catalogue = catalogue.replace('checker = "none"', 'checker = "starter"', 1)
     (folder / "models.toml").write_text(catalogue)
     async with running(folder / "data", EASEL_MODELS=str(folder / "models.toml")) as opened:
         yield opened
