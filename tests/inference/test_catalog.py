@@ -142,8 +142,8 @@ def test_the_catalogue_of_this_checkout_is_good() -> None:
         "qwen-image": None,
         "qwen-image-edit": None,
     }
-    assert set(known.checkers) == {"stable-diffusion", "starter"}
-    assert not any(model.checker for model in known.models.values()), "the operator turns them on"
+    assert set(known.checkers) == {"nsfw", "stable-diffusion", "starter"}
+    assert {name for name, model in known.models.items() if model.checker != "nsfw"} == {"starter"}
 
 
 @pytest.mark.parametrize(

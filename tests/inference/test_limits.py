@@ -461,6 +461,7 @@ def test_the_sizes_and_factors_that_a_reason_names_are_possible(ready: Ready) ->
 FOLLOWED = ask_for(image=GIVEN, mask=MASK, strength=0.5, control=Control("canny", GIVEN, 0.5))
 OWN: dict[str, object] = {
     "job": 2,
+    "safety": "spoiler",
     "prompt": "a blue boat",
     "negative": "fog",
     "style": Style("oil", "Oil", "oil painting of {prompt}"),
