@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import random
 import tarfile
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from inference.models.store import Store
 from inference.networks import nsfw
 from inference.networks.nsfw import NsfwChecker
 from starter import nsfwjs
+from starter.render import render
+from starter.world import Scene
 from tests.inference import tiny
 
 ROOT = Path(__file__).parents[2]
@@ -51,6 +54,11 @@ def test_answers_are_those_of_nsfwjs_itself(checker: NsfwChecker, name: str) -> 
     assert list(shares) == ["drawing", "hentai", "neutral", "porn", "sexy"]
     assert np.allclose(list(shares.values()), ANSWERS[name], atol=1e-4)
     assert not checker.flags(picture)
+
+
+def test_drawings_that_harm_nobody_pass(checker: NsfwChecker) -> None:
+    rng = random.Random(7)
+    assert not any(checker.flags(render(Scene.sample(rng), 256)) for _ in range(24))
 
 
 def test_what_is_explicit_by_more_than_half_is_flagged(checker: NsfwChecker, monkeypatch: pytest.MonkeyPatch) -> None:
