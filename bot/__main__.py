@@ -1,6 +1,7 @@
 """`python -m bot`: the composition root.
 
 python -m bot            run the bot
+python -m bot invite     print the links that bring it into a server
 python -m bot cluster    show the nodes and engines of the Ray cluster that it uses, and its queue
 """
 
@@ -14,7 +15,7 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 
-from bot import commands, folder, settings, words
+from bot import commands, folder, invitation, settings, words
 from bot.admission import Admission
 from bot.app import Easel
 from bot.background import Background
@@ -44,7 +45,7 @@ CLOSE_WITHIN_S = 5.0
 def main(arguments: Sequence[str] = ()) -> int:
     """Run the bot until it is told to stop, or do what else is asked for; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m bot", description="Easel's bot.")
-    parser.add_argument("what", nargs="?", choices=["cluster"], help="show the Ray cluster and the queue, and end")
+    parser.add_argument("what", nargs="?", choices=["cluster", "invite"], help="do that instead, and end")
     asked = parser.parse_args(arguments)
     # What Easel keeps is for its operator alone.
     os.umask(0o077)
@@ -54,6 +55,8 @@ def main(arguments: Sequence[str] = ()) -> int:
         logging.basicConfig(level=read.easel_log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         if asked.what == "cluster":
             return _show_cluster(read)
+        if asked.what == "invite":
+            return _invite(read)
         with folder.held(read.easel_data), words.speaking(read.easel_language):
             asyncio.run(_until_stopped(read, environ))
     except OperatorError as error:
@@ -75,6 +78,14 @@ def _show_cluster(read: Settings) -> int:
     print()
     for line in showing.queue(read.easel_data / DATABASE):
         print(line)
+    return 0
+
+
+def _invite(read: Settings) -> int:
+    """Print the links by which Easel comes into a server, and to a member; returns the exit status."""
+    token, api_base = read.discord_token.get_secret_value(), read.discord_api_base
+    for link in invitation.links(asyncio.run(invitation.application_of(token, api_base)), read.easel_member_install):
+        print(link)
     return 0
 
 
@@ -106,7 +117,14 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
             await _start(engine)
             async with (
                 Workshop(pictures.incoming.resolve()) as workshop,
-                Easel(jobs, background, read.discord_api_base, read.easel_language) as client,
+                Easel(
+                    jobs,
+                    background,
+                    read.discord_api_base,
+                    read.easel_language,
+                    direct_messages=read.easel_direct_messages,
+                    by_members=read.easel_member_install,
+                ) as client,
             ):
                 slices = commands.load()
                 posting = Posting(client)

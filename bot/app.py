@@ -15,7 +15,7 @@ from discord import app_commands
 from discord.gateway import DiscordWebSocket
 from discord.http import Route
 
-from bot import custom_ids
+from bot import custom_ids, invitation
 from bot.access import Access
 from bot.admission import Admission
 from bot.background import Background
@@ -44,8 +44,16 @@ class Easel(discord.Client):
     """Easel's connection to Discord. `add` the commands, then `stay_connected`."""
 
     def __init__(
-        self, jobs: Jobs, background: Background, api_base: str = DISCORD_API, language: str = ENGLISH
+        self,
+        jobs: Jobs,
+        background: Background,
+        api_base: str = DISCORD_API,
+        language: str = ENGLISH,
+        *,
+        direct_messages: bool = True,
+        by_members: bool = False,
     ) -> None:
+        """Commands are offered in `direct_messages` as well, and to members who installed Easel for themselves."""
         # Easel does not speak: the libraries for voice are not missing.
         discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
         super().__init__(
@@ -62,7 +70,11 @@ class Easel(discord.Client):
         self._localisation = Localisation(language)
         self._api_base = api_base.rstrip("/")
         self._slices = Slices({})
-        self.tree = Tree(self)
+        self.tree = Tree(
+            self,
+            allowed_contexts=invitation.contexts(direct_messages, by_members),
+            allowed_installs=invitation.installs(by_members),
+        )
         self.add_dynamic_items(JobButton)
 
     @property
@@ -208,10 +220,7 @@ class Easel(discord.Client):
         try:
             await self.login(token)
         except discord.LoginFailure as error:
-            raise OperatorError(
-                "Discord does not accept DISCORD_TOKEN: copy the bot's token again from"
-                " https://discord.com/developers/applications"
-            ) from error
+            raise OperatorError(invitation.NO_TOKEN) from error
 
     async def _retry(self, connect: Callable[[], Awaitable[None]]) -> None:
         while True:

@@ -34,7 +34,7 @@ LAYERS = {
         {"custom_ids", "environment", "waits", "words"},
         {"errors", "localisation"},
         {"background", "database", "folder", "job", "pace", "pictures", "requests", "settings"},
-        {"buttons", "engine", "forms", "jobs", "queue"},
+        {"invitation", "buttons", "engine", "forms", "jobs", "queue"},
         {"cards"},
         {"posting"},
         {"access", "speaking"},
