@@ -121,7 +121,8 @@ def running(job: Job, headline: str, progress: Progress | None, preview: bytes |
     else:
         line = f"{bar(progress.step, progress.steps)} {progress.step}/{progress.steps}"
     files = (("preview.webp", preview),) if preview is not None else ()
-    return _card(_RUNNING, headline, _line(job, line), [_cancel(job)], files)
+    alt = say("What job {job} looks like so far", job=job.id)
+    return _card(_RUNNING, headline, _line(job, line), [_cancel(job)], files, alt)
 
 
 def ended(job: Job, headline: str, ways_on: Sequence[JobButton]) -> Card:
@@ -135,7 +136,7 @@ def bare(job: Job, sentence: str, files: Sequence[tuple[str, Content]] = ()) -> 
     """How a job ended, where its own card cannot be made or Discord does not take it: nothing that could go wrong."""
     colour = _DONE if job.state == "finished" else _FAILED
     whole = [original(job)] if job.pictures else []
-    return _card(colour, sentence, _line(job), [[*whole, delete(job)]], files)
+    return _card(colour, sentence, _line(job), [[*whole, delete(job)]], files, sentence)
 
 
 def addressed(card: Card, member_id: int) -> Card:

@@ -71,7 +71,11 @@ async def original(interaction: discord.Interaction, target: OfJob) -> None:
                 )
             for start in range(0, len(parts), FILES_PER_MESSAGE):
                 files = [
-                    discord.File(part.file, filename=cards.file_name(job, index - 1, f"{index}-{number}.{part.suffix}"))
+                    discord.File(
+                        part.file,
+                        filename=cards.file_name(job, index - 1, f"{index}-{number}.{part.suffix}"),
+                        description=said,
+                    )
                     for number, part in enumerate(parts[start : start + FILES_PER_MESSAGE], start=start + 1)
                 ]
                 await interaction.followup.send(said if start == 0 else "", files=files, ephemeral=True)
