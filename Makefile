@@ -36,9 +36,9 @@ debian = if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 demo: setup
 	@exec $(BIN)/python -m sandbox demo
 
-# Every text that members read, for translators: see CONTRIBUTING.md.
+# Every text that members read, for translators, into the catalogues that there are too: see CONTRIBUTING.md.
 words: setup
-	@$(BIN)/python -m bot.words.template
+	@$(BIN)/python -m bot.words.updating
 
 test: lint types unit
 

@@ -68,6 +68,24 @@ QWEN_IMAGE: dict[str, Network] = {
     "text_encoder": ("transformers:Qwen2_5_VLForConditionalGeneration", QWEN2_VL),
 }
 
+GEMMA2: dict[str, Any] = {
+    "hidden_size": 2304,
+    "intermediate_size": 9216,
+    "num_hidden_layers": 26,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 4,
+    "head_dim": 256,
+    "vocab_size": 256000,
+}
+"""Gemma 2 2B."""
+
+DC_AE: dict[str, Any] = {
+    **{f"{half}_block_types": ("ResBlock",) * 3 + ("EfficientViTBlock",) * 3 for half in ("encoder", "decoder")},
+    "downsample_block_type": "conv",
+    "upsample_block_type": "interpolate",
+    "scaling_factor": 0.41407,
+}
+
 SHIFTING: dict[str, Any] = {"use_dynamic_shifting": True, "base_shift": 0.5, "base_image_seq_len": 256}
 
 CPU = torch.device("cpu")
@@ -91,7 +109,9 @@ class Architecture:
     networks: Mapping[str, Network] = field(default_factory=dict)
     """Instead of the base's or beside them."""
     scheduler: Mapping[str, Any] | None = None
-    """What FlowMatchEulerDiscreteScheduler is told; None for the base's scheduler."""
+    """What its scheduler is told; None for the base's scheduler."""
+    scheduled_by: str = "FlowMatchEulerDiscreteScheduler"
+    """The class of that."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """What its pipeline is told beside its components."""
     steps: int | None = None
@@ -129,6 +149,15 @@ ARCHITECTURES: dict[str, Architecture] = {
             "text_encoder": ("transformers:Qwen3Model", QWEN3),
         },
         scheduler={"shift": 3.0},
+    ),
+    "sana": Architecture(
+        networks={
+            "transformer": ("SanaTransformer2DModel", {}),
+            "vae": ("AutoencoderDC", DC_AE),
+            "text_encoder": ("transformers:Gemma2Model", GEMMA2),
+        },
+        scheduler={"prediction_type": "flow_prediction", "use_flow_sigmas": True, "flow_shift": 3.0},
+        scheduled_by="DPMSolverMultistepScheduler",
     ),
     "flux-schnell": Architecture(base="flux-schnell"),
     "chroma-hd": Architecture(
@@ -235,8 +264,10 @@ def _makers(made_of: Architecture) -> dict[str, Callable[[Mapping[str, Any]], An
         makers[name] = _of_words(load_class(called), config)
         if called.startswith("transformers:Qwen"):
             makers["tokenizer"] = lambda _: _qwen_tokenizer()
+        elif called.startswith("transformers:Gemma"):
+            makers["tokenizer"] = lambda _: _gemma_tokenizer()
     if made_of.scheduler is not None:
-        makers["scheduler"] = _of_words(load_class("FlowMatchEulerDiscreteScheduler"), made_of.scheduler)
+        makers["scheduler"] = _of_words(load_class(made_of.scheduled_by), made_of.scheduler)
     return makers
 
 
@@ -261,6 +292,11 @@ def _t5_tokenizer() -> Any:
     pieces = ["<pad>", "</s>", "<unk>", "▁", *"abcdefghijklmnopqrstuvwxyz0123456789.,"]
     untyped: Any = transformers
     return untyped.T5TokenizerFast(vocab=[(piece, -1.0) for piece in pieces], extra_ids=0, model_max_length=512)
+
+
+def _gemma_tokenizer() -> Any:
+    pieces = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", *"▁abcdefghijklmnopqrstuvwxyz0123456789.,"]
+    return transformers.GemmaTokenizer(vocab={piece: number for number, piece in enumerate(pieces)}, merges=[])
 
 
 def _qwen_tokenizer() -> Any:

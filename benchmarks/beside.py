@@ -62,6 +62,11 @@ def counted(name: str, goal: float | None, unit: str, ours: float, baseline: flo
     return Row(name, goal, n, unit, ours, baseline, ours / baseline, None, note)
 
 
+def bounded(name: str, unit: str, ours: float, bound: float, n: int, note: str = "") -> Row:
+    """A figure beside what it shall be at most: that is its baseline."""
+    return counted(name, 1.0, unit, ours, bound, n, "; ".join(filter(None, ("beside the bound", note))))
+
+
 def table(rows: Sequence[Row]) -> str:
     """The rows as text."""
     width = max(len(row.name) for row in rows)

@@ -1,4 +1,5 @@
-"""`python -m benchmarks.charts`: puts the newest results into docs/performance.md, as a table and as a chart."""
+"""`python -m benchmarks.charts`: puts the newest results into docs/performance.md, as a table and as a chart, and into
+README.md."""
 
 from __future__ import annotations
 
@@ -11,23 +12,26 @@ from xml.sax.saxutils import escape
 import msgspec
 
 from benchmarks.beside import Row
+from benchmarks.timings import Timing
 
 RESULTS = Path("benchmarks/results")
 PAGE, CHART = Path("docs/performance.md"), Path("docs/performance.svg")
+README = Path("README.md")
 BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
 
-LABELS, BARS, ROW, TOP = 420, 420, 26, 34
+LABELS, BARS, ROW, TOP = 500, 420, 26, 34
 """Widths of names and bars, height of a row and of what is above the first, in pixels."""
 LONGEST = 1.2
 """The ratio at the right edge; a longer bar is cut there, and its number tells."""
 
 
 def main() -> None:
-    """Write both from the newest file of results."""
+    """Write all of it from the newest file of results."""
     report = newest(RESULTS)
     CHART.write_text(chart(rows_of(report)))
-    PAGE.write_text(page(PAGE.read_text(), report))
-    print(f"{PAGE} and {CHART} show {report['date']}")
+    PAGE.write_text(page(PAGE.read_text(), measured(report)))
+    README.write_text(page(README.read_text(), in_short(report)))
+    print(f"{PAGE}, {CHART} and {README} show {report['date']}")
 
 
 def newest(folder: Path) -> dict[str, Any]:
@@ -41,19 +45,36 @@ def rows_of(report: Mapping[str, Any]) -> list[Row]:
     return msgspec.convert(report["conditions"]["rows"], list[Row])
 
 
-def page(text: str, report: Mapping[str, Any]) -> str:
-    """The page with what was measured between its two marks."""
+def page(text: str, told: str) -> str:
+    """The page with what is to be told between its two marks."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{measured(report)}\n{END}{after}"
+    return f"{before}{BEGIN}\n{told}\n{END}{after}"
+
+
+def conditions(report: Mapping[str, Any]) -> str:
+    """When, where, and with what."""
+    versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
+    threads = report["conditions"]["threads"]
+    return f"{report['date'][:10]}, {report['machine']}, {threads} thread, Python {report['python']}, {versions}:"
+
+
+def in_short(report: Mapping[str, Any]) -> str:
+    """The times of whole jobs as a table."""
+    times = msgspec.convert(report["timings"], list[Timing])
+    if not times:
+        return f"{conditions(report)} no whole jobs were measured then."
+    lines = [conditions(report), "", "| What | n | Median |", "| --- | --- | --- |"]
+    lines += [
+        f"| {time.name.strip()} | {time.n} | {time.median:.2f}{' s' if time.unit == 's' else ''} |" for time in times
+    ]
+    return "\n".join(lines)
 
 
 def measured(report: Mapping[str, Any]) -> str:
-    """When and where, and the rows as a table."""
-    versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
-    threads = report["conditions"]["threads"]
+    """The rows as a table."""
     lines = [
-        f"{report['date'][:10]}, {report['machine']}, {threads} thread, Python {report['python']}, {versions}:",
+        conditions(report),
         "",
         "| | n | Easel | baseline | ratio | at most | by the clock |",
         "|---|---|---|---|---|---|---|",

@@ -10,7 +10,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,13 +22,14 @@ import msgspec
 import torch
 import transformers.utils.logging
 
-from benchmarks import beside, both_ways, families, timings
+from benchmarks import beside, both_ways, families, parts, timings
 from benchmarks.architectures import ARCHITECTURES
-from benchmarks.families import Found
+from benchmarks.families import Check, Found
 from benchmarks.timings import Timing, timing
 from inference import device, settings
 from inference.catalog import reading, weights
 from inference.catalog.entries import ModelEntry
+from inference.catalog.fields import Kind
 from inference.catalog.reading import Catalog
 from inference.device import Device, is_out_of_memory
 from inference.errors import OperatorError, OutOfMemory
@@ -38,6 +39,15 @@ from inference.models.store import Store
 ALL_S = 510.0
 """For everything: what was begun before is waited for, and the program ends before nine minutes are over."""
 EACH_S = 60.0
+UPSCALERS = ("x4plus", "animevideov3")
+"""What is enlarged with: the large one, else the one that comes with Easel."""
+CLASSIFIERS = ("clip-vit-large-patch14", "clip-vit-base-patch32", "starter")
+DESCRIBERS = ("florence-2-base", "florence-2-large", "starter")
+"""What is asked about pictures: a published one, else the one that comes with Easel."""
+SIDE = 1024
+BESIDE_S = 40.0
+"""Of the time for everything, what enlarging and asking may take."""
+Measure = Callable[[Catalog, str, Device, int, int], tuple[beside.Row, bool]]
 WHOLE: dict[str, Any] = {"offload": "none", "vae_tiling": False}
 
 
@@ -76,13 +86,44 @@ def main() -> int:
         known = replace(known, models={**known.models, **entries})
     for library in (diffusers.utils.logging, transformers.utils.logging):
         library.disable_progress_bar()
-    found = families.measure(known, models, chosen, asked.pictures, EACH_S, asked.seconds)
+    found = families.measure(known, models, chosen, asked.pictures, EACH_S, asked.seconds - BESIDE_S)
+    enlarge(known, chosen, SIDE, asked.pictures, found)
+    ask(known, chosen, asked.pictures, found)
     for name in [name for name in ARCHITECTURES if name not in models]:
         found.left_out[name] = "is no entry of models.toml"
     print(told(found))
     timings.write(path, [], conditions | {"compiled": asked.compile} | asdict(found))
     print(f"written to {path}")
     return 0 if all(check.holds for check in found.checks) else 1
+
+
+def enlarge(known: Catalog, chosen: Device, side: int, pictures: int, found: Found) -> None:
+    """Measure the first of the upscalers that is here, and add what comes of it to what was found."""
+    here = [name for name in UPSCALERS if name in known.upscalers and weights.locate(known, "upscaler", name)]
+    if not here:
+        found.left_out["upscalers"] = f"none of {', '.join(UPSCALERS)} is here"
+        return
+    row, alike = parts.enlarged(known, here[0], chosen, side, pictures)
+    found.rows.append(row)
+    found.checks.append(Check(f"{here[0]}: as Real-ESRGAN's own", alike >= parts.ALIKE_DB, f"{alike:.1f} dB"))
+
+
+def ask(known: Catalog, chosen: Device, pairs: int, found: Found, batches: tuple[int, int] | None = None) -> None:
+    """Measure the first of the classifiers and the first of the describers that are here, with as many pictures in a
+    pass as their entries say unless `batches` does, and add what comes of it to what was found."""
+    kinds: tuple[tuple[Kind, tuple[str, ...], Measure], ...] = (
+        ("classifier", CLASSIFIERS, parts.classified),
+        ("describer", DESCRIBERS, parts.described),
+    )
+    for place, (kind, names, measured) in enumerate(kinds):
+        here = [name for name in names if name in known.entries(kind) and weights.locate(known, kind, name)]
+        if not here:
+            found.left_out[f"{kind}s"] = f"none of {', '.join(names)} is here"
+            continue
+        batch = known.places(kind, here[0], on_gpu=True) if batches is None else batches[place]
+        row, alike = measured(known, here[0], chosen, batch, pairs)
+        found.rows.append(row)
+        found.checks.append(Check(f"{kind} {here[0]}: the same answers alone and beside others", alike, f"n {batch}"))
 
 
 def told(found: Found) -> str:
@@ -132,6 +173,9 @@ def ways(entry: ModelEntry) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "8-bit weights", {**WHOLE, "weights": "8bit"}
         yield "8-bit weights, one part at a time", {"offload": "model", "vae_tiling": False, "weights": "8bit"}
         yield "fp8 weights", {**WHOLE, "weights": "fp8"}
+    if find_spec("gguf"):
+        yield "int4 weights", {**WHOLE, "weights": "int4"}
+        yield "int4 weights, one part at a time", {"offload": "model", "vae_tiling": False, "weights": "int4"}
     if find_spec("bitsandbytes"):
         yield "NF4 weights", {**WHOLE, "weights": "nf4"}
         yield "NF4 weights, one part at a time", {"offload": "model", "vae_tiling": False, "weights": "nf4"}

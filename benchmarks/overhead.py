@@ -52,10 +52,10 @@ async def measure(pairs: int, steps: int) -> Sequence[Timing]:
                 inside_s.append(inside)
     ratios = [job / bare for job, bare in zip(job_s, bare_s, strict=True)]
     return [
-        timing(f"bare pipeline call, {steps} steps", bare_s),
-        timing(f"job through the engine, {steps} steps, enlarged x{model.upscale}", job_s),
-        timing("  of which inside the engine", inside_s),
-        timing(f"job over bare call, {steps} steps", ratios, "ratio"),
+        timing(f"the bare pipeline call of diffusers, {steps} steps", bare_s),
+        timing(f"the same as a job, enlarged {model.upscale} times and written as PNG with its recipe", job_s),
+        timing("of which inside the engine", inside_s),
+        timing(f"job over bare call by the clock, pair by pair, {steps} steps", ratios, "ratio"),
     ]
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from unittest import mock
 
 import msgspec
 import torch
 from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
+from msgspec.structs import replace as replaced
 
 from benchmarks.beside import Row, timed
 from inference import device
@@ -18,13 +21,14 @@ from inference.catalog import reading
 from inference.exchange.outputs import Files
 from inference.exchange.reports import Reporter
 from inference.models.store import Store
-from inference.painting import decoding
+from inference.painting import decoding, session
 from inference.protocol import Event, Failed, Imagine
 from inference.tasks import imagine
 
 MODEL = "starter"
 PROMPTS = ("a red house", "two blue boats at night", "a cat on a meadow", "three yellow trees, watercolour")
 JOBS = 16
+LONG_STEPS = 16
 
 
 def measure(n: int) -> list[Row]:
@@ -38,7 +42,7 @@ def measure(n: int) -> list[Row]:
     pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)  # type: ignore[no-untyped-call]
     with TemporaryDirectory() as folder:
         incoming = Path(folder)
-        small, large = asked(64), asked(128)[:4]
+        small, large = asked(64), asked(128)[:2]
         together = f"{JOBS} jobs of 64 px that share passes, as PNGs on disk"
         one_by_one = f"{len(large)} jobs of 128 px, one by one, as PNGs on disk"
         return [
@@ -50,8 +54,10 @@ def measure(n: int) -> list[Row]:
                 lambda: paint(store, incoming, large),
                 lambda: bare(pipeline, large),
             ),
+            whole_job(store, incoming, pipeline, n),
             reading_again(store, n),
             *previews(store, n),
+            with_previews(store, incoming, n),
         ]
 
 
@@ -71,6 +77,29 @@ def asked(side: int) -> list[Imagine]:
         )
         for number in range(JOBS)
     ]
+
+
+def long_job() -> list[Imagine]:
+    """One that takes a second or more, and shows previews."""
+    return [replaced(asked(128)[0], steps=LONG_STEPS)]
+
+
+def whole_job(store: Store, incoming: Path, pipeline: Any, n: int) -> Row:
+    """A job of a second or more, up to its file, beside the bare call."""
+    job = long_job()
+    name = f"a job of 128 px and {LONG_STEPS} steps, a second or more, as PNG on disk"
+    return timed(name, 1.05, n, lambda: paint(store, incoming, job), lambda: bare(pipeline, job))
+
+
+def with_previews(store: Store, incoming: Path, n: int) -> Row:
+    """The same job with its previews, beside the same without any."""
+    job = long_job()
+
+    def without() -> None:
+        with mock.patch.object(session, "FIRST_PREVIEW_S", math.inf):
+            paint(store, incoming, job)
+
+    return timed("the same job with previews, beside it without", 1.05, n, lambda: paint(store, incoming, job), without)
 
 
 def paint(store: Store, incoming: Path, requests: Sequence[Imagine]) -> None:

@@ -43,8 +43,12 @@ def main() -> None:
         "painted": asyncio.run(painted([caption(Scene.sample(rng), rng) for _ in range(asked.painted)])),
         "others": others(),
     }
-    chance = [watermark.agreement(render(Scene.sample(rng), 256)) for _ in range(asked.unmarked)]
-    chance += [watermark.agreement(picture) for pictures in kinds.values() for picture in pictures]
+    unmarked = [render(Scene.sample(rng), 256) for _ in range(asked.unmarked)]
+    unmarked += [picture for pictures in kinds.values() for picture in pictures]
+    large = [picture.resize((1024, 1024)) for picture in kinds["others"]]
+    unmarked += large
+    chance = [watermark.agreement(picture) for picture in unmarked]
+    wrong = sum(map(watermark.found, unmarked))
     marked = {kind: [watermark.embed(picture) for picture in pictures] for kind, pictures in kinds.items()}
     psnr_db = {kind: [_psnr_db(*pair) for pair in zip(kinds[kind], marked[kind], strict=True)] for kind in kinds}
     found = {
@@ -57,7 +61,10 @@ def main() -> None:
         print(f"{what:24}" + "".join(f"{count:>16}" for count in counts.values()))
     for kind, values in psnr_db.items():
         print(f"PSNR of {kind}: {min(values):.1f} to {max(values):.1f} dB")
-    wrong = sum(agreement >= watermark.THRESHOLD for agreement in chance)
+    within = in_parts({"renders": kinds["renders"], "others at 1024": large})
+    print(f"{'marked in a part only':32}{'untouched':>16}{'JPEG 75':>16}")
+    for what, (untouched, saved, of) in within.items():
+        print(f"{what:32}{f'{untouched} of {of}':>16}{f'{saved} of {of}':>16}")
     print(f"unmarked: {wrong} of {len(chance)} taken for marked, agreement at most {max(chance):.3f}")
     report = {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -65,6 +72,7 @@ def main() -> None:
         "mark": dict(watermark.AS_RECIPE),
         "n": {kind: len(pictures) for kind, pictures in kinds.items()},
         "found": found,
+        "within": {what: dict(zip(("untouched", "jpeg75", "n"), row, strict=True)) for what, row in within.items()},
         "psnr_db": {kind: [min(values), max(values)] for kind, values in psnr_db.items()},
         "unmarked": {"n": len(chance), "found": wrong, "most": max(chance), "threshold": watermark.THRESHOLD},
     }
@@ -72,6 +80,30 @@ def main() -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(report, indent=2) + "\n")
     print(f"written to {path}")
+
+
+def in_parts(kinds: Mapping[str, Sequence[Image.Image]]) -> Mapping[str, tuple[int, int, int]]:
+    """In how many pictures a mark is found that lies in one square of them somewhere, at once and after JPEG 75, and of
+    how many; only of squares that Easel would mark."""
+    rng, rows, saved = random.Random(1), {}, _saved("JPEG", 75)
+    for kind, pictures in kinds.items():
+        for share in (0.5, 0.25, 0.1, 0.05):
+            pairs = [(picture, _square(picture, share, rng)) for picture in pictures]
+            marked = [watermark.embed(*pair) for pair in pairs if watermark.fits(*pair)]
+            if marked:
+                counts = [
+                    sum(watermark.found(change(picture)) for picture in marked) for change in (Image.Image.copy, saved)
+                ]
+                rows[f"{kind}, {share:.0%} of each"] = (counts[0], counts[1], len(marked))
+    return rows
+
+
+def _square(picture: Image.Image, share: float, rng: random.Random) -> Image.Image:
+    side = math.ceil(min(picture.size) * share**0.5)
+    left, top = (rng.randrange(length - side + 1) for length in picture.size)
+    mask = Image.new("L", picture.size)
+    mask.paste(255, (left, top, left + side, top + side))
+    return mask
 
 
 async def painted(prompts: Sequence[str]) -> list[Image.Image]:

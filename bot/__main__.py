@@ -1,7 +1,11 @@
 """`python -m bot`: the composition root.
 
-python -m bot            run the bot
-python -m bot cluster    show the nodes and engines of the Ray cluster that it uses, and its queue
+python -m bot                run the bot
+python -m bot invite         print the links that bring it into a server
+python -m bot cluster        show the nodes and engines of the Ray cluster that it uses, and its queue
+python -m bot doctor         look whether all is there that it needs
+python -m bot backup DIR     make one more backup in this folder, while the bot runs
+python -m bot restore DIR    bring the newest backup in this folder back, or this very one, while no bot runs
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 
-from bot import commands, folder, settings, words
+from bot import commands, doctor, folder, invitation, settings, words
 from bot.admission import Admission
 from bot.app import Easel
 from bot.background import Background
@@ -26,16 +30,22 @@ from bot.engine.interface import Engine
 from bot.errors import EngineDied, OperatorError
 from bot.job import Job
 from bot.jobs import Jobs
+from bot.keeping import commands as keeping
+from bot.keeping import soundness
+from bot.localisation import Languages
+from bot.log_channel import LogChannel
 from bot.pictures.kept import Pictures
 from bot.pictures.posted import Cdn
 from bot.pictures.workers import Workshop
+from bot.policies import operator
+from bot.policies.kept import Policies
+from bot.policies.policy import ALWAYS
 from bot.posting import Posting
+from bot.retention import Retention
 from bot.settings import Settings
+from bot.words.catalogues import ENGLISH
 
 log = logging.getLogger(__name__)
-
-DATABASE = "easel.sqlite3"
-"""In the data folder."""
 
 CLOSE_WITHIN_S = 5.0
 """How long what is on its way to members may take at the end; the rest is delivered after the next start."""
@@ -44,17 +54,30 @@ CLOSE_WITHIN_S = 5.0
 def main(arguments: Sequence[str] = ()) -> int:
     """Run the bot until it is told to stop, or do what else is asked for; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m bot", description="Easel's bot.")
-    parser.add_argument("what", nargs="?", choices=["cluster"], help="show the Ray cluster and the queue, and end")
+    others = parser.add_subparsers(dest="what", metavar="WHAT", help="do that instead, and end")
+    others.add_parser("cluster", help="show the Ray cluster and the queue")
+    others.add_parser("invite", help="print the links that bring the bot into a server")
+    others.add_parser("doctor", help="look whether all is there that it needs; status 1 where something is wrong")
+    keeping.add_commands(others)
     asked = parser.parse_args(arguments)
     # What Easel keeps is for its operator alone.
     os.umask(0o077)
     try:
         environ = settings.environment()
+        if asked.what in keeping.COMMANDS:
+            keeping.do(asked, settings.data_folder(environ))
+            return 0
         read = settings.read(environ)
         logging.basicConfig(level=read.easel_log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         if asked.what == "cluster":
             return _show_cluster(read)
+        if asked.what == "invite":
+            return _invite(read)
+        if asked.what == "doctor":
+            with words.speaking(ENGLISH):
+                return asyncio.run(_examine(read, environ))
         with folder.held(read.easel_data), words.speaking(read.easel_language):
+            soundness.check(read.easel_data)
             asyncio.run(_until_stopped(read, environ))
     except OperatorError as error:
         if str(error):
@@ -73,9 +96,26 @@ def _show_cluster(read: Settings) -> int:
     for line in showing.tables(read.cluster, read.easel_data):
         print(line)
     print()
-    for line in showing.queue(read.easel_data / DATABASE):
+    for line in showing.queue(read.easel_data / folder.DATABASE):
         print(line)
     return 0
+
+
+def _invite(read: Settings) -> int:
+    """Print the links by which Easel comes into a server, and to a member; returns the exit status."""
+    token, api_base = read.discord_token.get_secret_value(), read.discord_api_base
+    for link in invitation.links(asyncio.run(invitation.application_of(token, api_base)), read.easel_member_install):
+        print(link)
+    return 0
+
+
+async def _examine(read: Settings, environ: Mapping[str, str]) -> int:
+    """Print what is well and what is not; returns the exit status."""
+    wrong = False
+    async for finding in doctor.examine(read, environ):
+        print(finding, flush=True)
+        wrong = wrong or not finding.well
+    return int(wrong)
 
 
 async def _until_stopped(read: Settings, environ: Mapping[str, str]) -> None:
@@ -93,25 +133,40 @@ async def _until_stopped(read: Settings, environ: Mapping[str, str]) -> None:
 
 async def _run(read: Settings, environ: Mapping[str, str]) -> None:
     """Put everything together, from the ground up, and let it run."""
+    slices = commands.load()
+    allowed = operator.read(read.easel_policy, slices.names - ALWAYS)
     pictures = Pictures(read.easel_data)
     try:
         pictures.prepare()
     except OSError as error:
         raise OperatorError(f"cannot write the pictures in {read.easel_data}: {error.strerror or error}") from error
-    async with open_database(read.easel_data / DATABASE) as database:
-        jobs = Jobs(database, pictures)
+    async with open_database(read.easel_data / folder.DATABASE) as database:
+        jobs = Jobs(database, pictures, audit_days=read.easel_audit_days)
+        await jobs.members.load()
+        policies = Policies(database, slices.commands_of_kinds, allowed)
+        await policies.load()
         engine = factory.build(read, environ)
+        retention = Retention(database, jobs, policies, read.easel_keep_gb)
         background = Background()
+        languages = Languages(read.easel_language, jobs.members.language)
         try:
             await _start(engine)
+            for name, unknown in operator.strangers(allowed, engine.ready).items():
+                log.warning("EASEL_POLICY: %s names what is not here: %s", name, ", ".join(unknown))
             async with (
                 Workshop(pictures.incoming.resolve()) as workshop,
-                Easel(jobs, background, read.discord_api_base, read.easel_language) as client,
+                Easel(
+                    jobs,
+                    background,
+                    read.discord_api_base,
+                    languages,
+                    direct_messages=read.easel_direct_messages,
+                    by_members=read.easel_member_install,
+                ) as client,
             ):
-                slices = commands.load()
                 posting = Posting(client)
-                delivery = Delivery(posting, background, jobs, slices.looks, workshop)
-                dispatcher = Dispatcher(jobs, engine, delivery, await jobs.last_served())
+                delivery = Delivery(posting, background, jobs, slices.looks, workshop, languages)
+                dispatcher = Dispatcher(jobs, engine, delivery, await jobs.counting.last_served(), policies=policies)
                 admission = Admission(
                     jobs,
                     dispatcher,
@@ -122,10 +177,13 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
                     background,
                     Cdn(read.discord_api_base),
                     slices.commands_of_kinds,
+                    policies,
                     max_waiting=read.easel_max_waiting,
                     max_waiting_per_member=read.easel_max_waiting_per_member,
                 )
                 client.add(slices, admission)
+                log_channel = LogChannel(client, database, admission, policies, posting, languages)
+                await admission.erasure.resume()
                 # Before anybody can send more.
                 unsettled = await jobs.unsettled()
                 try:
@@ -135,6 +193,8 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
                         tasks.create_task(client.stay_connected(read.discord_token.get_secret_value()))
                         tasks.create_task(_serve(client, dispatcher, admission, unsettled))
                         tasks.create_task(_tidy(jobs))
+                        tasks.create_task(retention.keep())
+                        tasks.create_task(_log(client, log_channel))
                 finally:
                     delivery.close()
                     await background.close(CLOSE_WITHIN_S)
@@ -145,9 +205,17 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
 async def _serve(client: Easel, dispatcher: Dispatcher, admission: Admission, unsettled: Sequence[Job]) -> None:
     """Take up old jobs and run new ones, once there is somebody to answer."""
     await client.wait_until_ready()
+    await admission.erasure.go_on()
+    await admission.delivery.pings.resume()
     await dispatcher.resume()
     await admission.resume(unsettled)
     await dispatcher.run()
+
+
+async def _log(client: Easel, log_channel: LogChannel) -> None:
+    """Tell moderators what happens, once there is somebody to tell."""
+    await client.wait_until_ready()
+    await log_channel.keep()
 
 
 async def _tidy(jobs: Jobs) -> None:

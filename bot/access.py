@@ -11,6 +11,7 @@ import discord
 from discord.app_commands import AppCommand
 
 from bot.errors import MemberError
+from bot.finding import Where
 from bot.job import Job
 from bot.posting import UNREACHED, is_age_restricted
 
@@ -46,8 +47,30 @@ def may_change(interaction: discord.Interaction, job: Job) -> bool:
     return interaction.channel_id == job.reply.channel_id and interaction.permissions.manage_messages
 
 
+def where_of(interaction: discord.Interaction) -> Where:
+    """What `may_see` lets a member see here of their own jobs."""
+    return Where(interaction.guild_id, is_age_restricted(interaction.channel))
+
+
+async def moderates(interaction: discord.Interaction, job: Job) -> bool:
+    """Whether this member looks after the channel of this server in which a job was asked for."""
+    if interaction.guild is None or not isinstance(interaction.user, discord.Member):
+        return False
+    if job.reply.guild_id != interaction.guild_id:
+        return False
+    try:
+        channel = await _channel(interaction.guild, job.reply.channel_id)
+    except UNREACHED:
+        return False
+    return channel.permissions_for(interaction.user).manage_messages
+
+
+async def _channel(guild: discord.Guild, channel_id: int) -> discord.abc.GuildChannel | discord.Thread:
+    return guild.get_channel_or_thread(channel_id) or await guild.fetch_channel(channel_id)
+
+
 async def _can_read(guild: discord.Guild, channel_id: int, member: discord.Member) -> bool:
-    channel = guild.get_channel_or_thread(channel_id) or await guild.fetch_channel(channel_id)
+    channel = await _channel(guild, channel_id)
     allowed = channel.permissions_for(member)
     if not (allowed.read_messages and allowed.read_message_history):
         return False

@@ -8,31 +8,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol, cast
+from weakref import WeakValueDictionary
 
 import discord
 
 from bot import cards
 from bot.access import Access
 from bot.background import Background
-from bot.cards import Card
 from bot.database import UNWRITTEN, insist, refuse_fatal
 from bot.delivery import Delivery
 from bot.dispatcher import Dispatcher
+from bot.erasure import Erasure
 from bot.errors import MemberError
-from bot.job import Job
+from bot.job import Job, Reply
 from bot.jobs import Jobs
 from bot.pictures import decoding, downloads
-from bot.pictures.decoding import Upload
 from bot.pictures.posted import Cdn, Posted, Seen
 from bot.pictures.workers import Workshop
+from bot.policies.kept import Policies
 from bot.posting import ALREADY_ACKNOWLEDGED, UNREACHED, Posting, Unknown, reply_of
 from bot.requests import require_possible
 from bot.requests.drafts import Build, draft
+from bot.room import Room
 from bot.speaking import tell
 from bot.waits import growing
 from bot.words import N_, why
@@ -46,7 +46,7 @@ WRITTEN_WITHIN_S = 1.5
 ASK_AFTER_S = (0.5, 2.0, 10.0, 30.0)
 """Waits between the questions whether Discord has made a reply; the last one repeats."""
 
-Prepare = Callable[..., Awaitable[Mapping[str, Upload]]]
+Prepare = Callable[..., Awaitable[Mapping[str, decoding.Upload]]]
 """Makes the pictures that are worked on of those that were given, in the folder where they lie, by name as well."""
 
 
@@ -75,34 +75,37 @@ class Admission:
         background: Background,
         cdn: Cdn,
         commands: Mapping[str, str],
+        policies: Policies,
         *,
         max_waiting: int,
         max_waiting_per_member: int,
     ) -> None:
         """`commands` names, for each kind of request, the command that a member must be allowed to use for it."""
         self.jobs = jobs
+        self.policies = policies
         self.workshop = workshop
         self.cdn = cdn
         self.seen = Seen()
-        self._dispatcher = dispatcher
+        self.dispatcher = dispatcher
         self._posting = posting
-        self._delivery = delivery
-        self._access = access
+        self.delivery = delivery
+        self.access = access
         self._background = background
-        self._commands = commands
-        self._max_waiting = max_waiting
-        self._max_waiting_per_member = max_waiting_per_member
-        self._coming: Counter[int] = Counter()
-        """How many jobs of each member are on their way into the queue."""
+        self.erasure = Erasure(jobs, dispatcher, posting, background)
+        self.commands = commands
+        """The command by which each kind of request is asked for."""
+        self._room = Room(dispatcher.waiting, max_waiting, max_waiting_per_member)
+        self._writing: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+        """One for each member whose job is being counted and written down: of two at once one comes first."""
 
     @property
     def ready(self) -> Ready:
         """What the engine can do."""
-        return self._dispatcher.ready
+        return self.dispatcher.ready
 
     def command_of(self, request: Request) -> str:
         """The command by which this is asked for."""
-        return self._commands[request.kind]
+        return self.commands[request.kind]
 
     async def submit(self, interaction: discord.Interaction, request: Request, parent_id: int | None = None) -> None:
         """Accept a request whose inputs are kept: from here on it is answered in a reply of its own.
@@ -111,12 +114,12 @@ class Admission:
         may not ask for it.
         """
         require_possible(request, self.ready)
-        await self._access.require(interaction, self.command_of(request))
-        with self._room(interaction.user.id):
+        await self.access.require(interaction, self.command_of(request))
+        with self._room.held(interaction.user.id):
             job = await self._write_down(interaction, request, parent_id)
-            acknowledged = await self._acknowledge(interaction, job, self._dispatcher.card(job))
+            acknowledged = await self._acknowledge(interaction, job, self.dispatcher.card(job))
             if acknowledged is not None and acknowledged.state == "queued":
-                self._dispatcher.put(acknowledged)
+                await self.dispatcher.accept(acknowledged)
 
     async def submit_on(
         self,
@@ -136,10 +139,10 @@ class Admission:
             return await self.submit(interaction, build(**kept), parent_id)
         unread = {name: picture.unread for name, picture in pictures.items() if isinstance(picture, Posted)}
         drafted = draft(kept | unread, build, self.ready)
-        await self._access.require(interaction, self.command_of(drafted))
-        with self._room(interaction.user.id):
+        await self.access.require(interaction, self.command_of(drafted))
+        with self._room.held(interaction.user.id):
             job = await self._write_down(interaction, drafted, parent_id, reading=True)
-            card = cards.arriving(job, self._delivery.headline(job))
+            card = cards.arriving(job, self.delivery.headline(job))
             acknowledged = await self._acknowledge(interaction, job, card)
             if acknowledged is None or acknowledged.state != "reading":
                 return None
@@ -151,7 +154,7 @@ class Admission:
                 await self._fail(acknowledged, because(N_("Something went wrong inside Easel: try again.")))
                 raise
             if complete is not None:
-                self._dispatcher.put(complete)
+                await self.dispatcher.accept(complete)
         return None
 
     async def _read(
@@ -160,7 +163,7 @@ class Admission:
         """The job with its pictures, None where it was cancelled meanwhile. Raises MemberError as the reading does."""
         try:
             async with self.workshop.turn(job.reply.member_id) as folder:
-                read: Mapping[str, Upload] = {
+                read: Mapping[str, decoding.Upload] = {
                     name: await self._into(folder, picture)
                     for name, picture in pictures.items()
                     if prepare is not None or isinstance(picture, Posted)
@@ -177,7 +180,7 @@ class Admission:
             log.error("job %s: its uploads cannot be kept: %s", job.id, error.strerror or error)
             raise MemberError("There is no room for uploads at the moment: try again later.") from error
 
-    async def _into(self, folder: Path, picture: Posted | Input) -> Upload:
+    async def _into(self, folder: Path, picture: Posted | Input) -> decoding.Upload:
         """The picture in this folder, to be worked on there."""
         if isinstance(picture, Posted):
             return await downloads.read(self.workshop.uploads, picture, folder)
@@ -185,15 +188,22 @@ class Admission:
 
     async def cancel(self, job: Job) -> bool:
         """Stop a job that has not ended; False where it has."""
-        return await self._dispatcher.cancel(job)
+        return await self.dispatcher.cancel(job)
 
-    async def delete(self, job: Job) -> None:
-        """Stop a job and forget it and its pictures."""
-        await self._dispatcher.delete(job)
+    async def delete(self, job: Job, by: int | None = None) -> None:
+        """Stop a job and forget it and its pictures. `by` is who wants that, where it is known."""
+        await self.dispatcher.delete(job, by)
+
+    def refusal(self, reply: Reply, reason: Reason, kind: str, request: Request | None = None) -> MemberError:
+        """The error by which a member is refused what a rule forbids, which is written down; returns at once."""
+        self._background.start(
+            insist("that a member was refused", self.jobs.audit.refused, reply, reason, kind, request)
+        )
+        return MemberError.of(reason)
 
     def reconnected(self) -> None:
         """Discord can be reached again."""
-        self._delivery.try_again()
+        self.delivery.try_again()
 
     async def resume(self, unsettled: Iterable[Job]) -> None:
         """Take up what was on its way in when the bot ended: what was complete is queued if its member was told, what
@@ -211,30 +221,18 @@ class Admission:
         """Go on with a complete job of which it is not known whether its member was told."""
         known = await self._confirm(job)
         if known is not None and known.state == "queued":
-            self._dispatcher.put(known)
-
-    @contextmanager
-    def _room(self, member_id: int) -> Iterator[None]:
-        """Hold a place in the queue from before the first await until the job is in it. Raises MemberError."""
-        if self._dispatcher.waiting(member_id) + self._coming[member_id] >= self._max_waiting_per_member:
-            raise MemberError.of(because("waiting_of_member", count=self._max_waiting_per_member))
-        if (waiting := self._dispatcher.waiting() + self._coming.total()) >= self._max_waiting:
-            raise MemberError.of(because("waiting_of_all", count=waiting))
-        self._coming[member_id] += 1
-        try:
-            yield
-        finally:
-            self._coming[member_id] -= 1
-            if not self._coming[member_id]:
-                del self._coming[member_id]
+            await self.dispatcher.accept(known)
 
     async def _write_down(
         self, interaction: discord.Interaction, request: Request, parent_id: int | None = None, *, reading: bool = False
     ) -> Job:
         reply = reply_of(interaction)
+        writing = self._writing.setdefault(reply.member_id, asyncio.Lock())
         try:
             with self._posting.answering():
-                async with asyncio.timeout(WRITTEN_WITHIN_S):
+                async with asyncio.timeout(WRITTEN_WITHIN_S), writing:
+                    if (reason := await self.policies.problem(request, reply, parent_id=parent_id)) is not None:
+                        raise self.refusal(reply, reason, request.kind, request)
                     return await self.jobs.arrive(request, reply, parent_id, reading=reading)
         except (TimeoutError, *UNWRITTEN) as error:
             log.error("a job could not be written down, its member was told so: %s", error or "it took too long")
@@ -245,7 +243,7 @@ class Admission:
                 "Easel cannot write your job down at the moment: try again in a few minutes, or tell whoever runs it."
             ) from error
 
-    async def _acknowledge(self, interaction: discord.Interaction, job: Job, card: Card) -> Job | None:
+    async def _acknowledge(self, interaction: discord.Interaction, job: Job, card: cards.Card) -> Job | None:
         """Answer the interaction with the job's first card; the job as it is then, or None where it is no more.
 
         Where Discord refuses the answer there is no job, and its refusal is raised. Where its own answer is lost it is
@@ -266,7 +264,11 @@ class Admission:
         assert response is not None, "Discord tells the message of an answer"
         assert response.message_id is not None, "a card is a message"
         message_id = response.message_id
-        return await insist(f"the reply of job {job.id}", self.jobs.acknowledge, job.id, message_id)
+        known = await insist(f"the reply of job {job.id}", self.jobs.acknowledge, job.id, message_id)
+        if known is None:
+            # Its member was erased meanwhile.
+            self._background.start(self.delivery.take_away(job))
+        return known
 
     async def _confirm(self, job: Job) -> Job | None:
         """Ask Discord whether a job has a reply: with one it goes on, without one its member was never told, and it is
@@ -305,4 +307,4 @@ class Admission:
     async def _fail(self, job: Job, reason: Reason) -> None:
         ended = await insist(f"the end of job {job.id}", self.jobs.fail, job.id, "invalid_input", reason)
         if ended is not None:
-            self._delivery.deliver(ended)
+            self.delivery.deliver(ended)

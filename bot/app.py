@@ -15,25 +15,28 @@ from discord import app_commands
 from discord.gateway import DiscordWebSocket
 from discord.http import Route
 
-from bot import custom_ids
+from bot import custom_ids, invitation, permits
 from bot.access import Access
 from bot.admission import Admission
 from bot.background import Background
 from bot.buttons import JobButton
 from bot.commands import Slices
-from bot.custom_ids import OfJob
+from bot.custom_ids import OfJob, OfWord
 from bot.errors import MemberError, OperatorError
 from bot.jobs import Jobs
-from bot.localisation import Localisation
+from bot.localisation import Languages, Localisation
+from bot.policies.problem import of_command
 from bot.posting import ALREADY_ACKNOWLEDGED, UNKNOWN_INTERACTION
 from bot.settings import DISCORD_API
 from bot.speaking import tell
-from bot.words import say
-from bot.words.catalogues import ENGLISH
+from bot.words import say, speak
 
 log = logging.getLogger(__name__)
 
 RECONNECT_AFTER_S = 5.0
+
+CHAT_INPUT = 1
+"""Discord's number for a command that is typed."""
 
 CHECK_EVERY_S = 1.0
 OFFLINE_S = 40.0
@@ -44,8 +47,16 @@ class Easel(discord.Client):
     """Easel's connection to Discord. `add` the commands, then `stay_connected`."""
 
     def __init__(
-        self, jobs: Jobs, background: Background, api_base: str = DISCORD_API, language: str = ENGLISH
+        self,
+        jobs: Jobs,
+        background: Background,
+        api_base: str = DISCORD_API,
+        languages: Languages | None = None,
+        *,
+        direct_messages: bool = True,
+        by_members: bool = False,
     ) -> None:
+        """Commands are offered in `direct_messages` as well, and to members who installed Easel for themselves."""
         # Easel does not speak: the libraries for voice are not missing.
         discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
         super().__init__(
@@ -59,10 +70,14 @@ class Easel(discord.Client):
         self._background = background
         self._admission: Admission | None = None
         self._offline_since: float | None = None
-        self._localisation = Localisation(language)
+        self._languages = languages or Languages()
         self._api_base = api_base.rstrip("/")
         self._slices = Slices({})
-        self.tree = Tree(self)
+        self.tree = Tree(
+            self,
+            allowed_contexts=invitation.contexts(direct_messages, by_members),
+            allowed_installs=invitation.installs(by_members),
+        )
         self.add_dynamic_items(JobButton)
 
     @property
@@ -108,7 +123,7 @@ class Easel(discord.Client):
         if self._api_base != DISCORD_API:
             _, gateway, _ = await self.http.get_bot_gateway()
             DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(gateway)
-        await self.tree.set_translator(self._localisation)
+        await self.tree.set_translator(Localisation(self._languages))
         self.access.learn(await self.tree.sync())
 
     async def on_connect(self) -> None:
@@ -148,14 +163,16 @@ class Easel(discord.Client):
         log.info("online as %s; servers: %d", self.user, len(self.guilds))
 
     async def on_interaction(self, interaction: discord.Interaction) -> None:
-        """Take submitted forms from here, not from discord.py's memory: so they too survive a restart."""
-        if interaction.type is not discord.InteractionType.modal_submit:
-            return
+        """Take forms and what is used of panels from here, not from discord.py's memory: so they outlive a restart."""
         data: Mapping[str, Any] = interaction.data or {}
-        parsed = custom_ids.parse(str(data["custom_id"]))
+        parsed = custom_ids.parse(str(data.get("custom_id")))
         if parsed is None:
             return
         action, target = parsed
+        if interaction.type is discord.InteractionType.component and isinstance(target, OfWord):
+            await self._do(interaction, self._slices.panels.get(action), target, data.get("values", ()))
+        if interaction.type is not discord.InteractionType.modal_submit:
+            return
         form = self._slices.forms.get(action)
         submit = form.submit if form is not None and isinstance(target, form.about) else None
         await self._do(interaction, submit, target, _fields(data["components"]))
@@ -164,10 +181,15 @@ class Easel(discord.Client):
         """Do what a button says and answer the interaction, errors included."""
         await self._do(interaction, self._slices.presses.get(action), target)
 
+    async def speak_to(self, interaction: discord.Interaction) -> None:
+        """Speak this member's language from here on: with this begins whatever is done in an interaction."""
+        speak(await self._languages.of(interaction))
+
     async def _do(
         self, interaction: discord.Interaction, act: Callable[..., Awaitable[None]] | None, *about: object
     ) -> None:
         """Do what a button or form is for; whatever goes wrong is said to the member."""
+        await self.speak_to(interaction)
         try:
             if act is None:
                 raise MemberError("This is from another version of Easel: ask for a new picture with /imagine.")
@@ -206,10 +228,7 @@ class Easel(discord.Client):
         try:
             await self.login(token)
         except discord.LoginFailure as error:
-            raise OperatorError(
-                "Discord does not accept DISCORD_TOKEN: copy the bot's token again from"
-                " https://discord.com/developers/applications"
-            ) from error
+            raise OperatorError(invitation.NO_TOKEN) from error
 
     async def _retry(self, connect: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -230,6 +249,19 @@ class Easel(discord.Client):
 
 class Tree(app_commands.CommandTree[Easel]):
     """The command tree, whose errors go where all others go."""
+
+    async def interaction_check(self, interaction: discord.Interaction, /) -> bool:
+        """Before any command, menu or completion: speak its member's language, and say where it may not be used here.
+        What it asks for is asked again."""
+        await self.client.speak_to(interaction)
+        data: Mapping[str, Any] = interaction.data or {}
+        if interaction.type is not discord.InteractionType.application_command or data.get("type") != CHAT_INPUT:
+            return True
+        reason = of_command(str(data.get("name")), permits.held(interaction))
+        if reason is not None:
+            refusal = permits.refusal(interaction, reason, str(data.get("name")))
+            await self.client.answer_error(interaction, refusal)
+        return reason is None
 
     async def on_error(self, interaction: discord.Interaction, error: app_commands.AppCommandError, /) -> None:
         """Answer a command that failed."""

@@ -1,15 +1,16 @@
-"""Buttons that outlive the bot: what one does and to which job stands in its custom_id, nothing in memory."""
+"""Buttons and menus that outlive the bot: what one does and to what stands in its custom_id, nothing in memory."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, Protocol, Self, cast
 
 import discord
 from discord import ui
 
 from bot import custom_ids
-from bot.custom_ids import OF_JOB, OfJob
+from bot.custom_ids import OF_JOB, OfJob, OfWord
 
 LABEL_CHARS = 80
 """The most that Discord takes."""
@@ -57,3 +58,38 @@ class JobButton(ui.DynamicItem[ui.Button[Any]], template=OF_JOB):
         """Hand the press to the client, which knows every action."""
         client = cast(Pressable, interaction.client)
         await client.press(interaction, self._action, self._target)
+
+
+class PanelButton(ui.Button[Any]):
+    """A button of a panel, which is about no job: its word says what it is about. The client acts on it."""
+
+    def __init__(
+        self,
+        action: str,
+        word: str = "",
+        *,
+        label: str,
+        style: discord.ButtonStyle = discord.ButtonStyle.secondary,
+        disabled: bool = False,
+    ) -> None:
+        custom_id = custom_ids.make(action, OfWord(word))
+        super().__init__(label=label[:LABEL_CHARS], style=style, custom_id=custom_id, disabled=disabled)
+
+
+def panel_menu(
+    action: str,
+    word: str,
+    options: Sequence[discord.SelectOption],
+    *,
+    placeholder: str | None = None,
+    least: int = 1,
+    most: int = 1,
+) -> ui.Select[Any]:
+    """A menu of a panel, of which `least` to `most` options can be chosen; the client acts on what was."""
+    return ui.Select(
+        custom_id=custom_ids.make(action, OfWord(word)),
+        options=list(options),
+        placeholder=placeholder,
+        min_values=least,
+        max_values=most,
+    )

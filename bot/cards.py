@@ -30,6 +30,9 @@ TEXT_CHARS = 4000
 
 SMALL_PRINT_CHARS = 1000
 
+SPOILER = "SPOILER_"
+"""How the names of files begin that Discord hides until somebody wants to see them."""
+
 _WAITING = discord.Colour(0x8A8F98)
 _RUNNING = discord.Colour(0xE8A33D)
 _DONE = discord.Colour(0x4FA97A)
@@ -96,12 +99,16 @@ def arriving(job: Job, headline: str) -> Card:
 
 def waiting(job: Job, headline: str, place: int, ready_at: float | None) -> Card:
     """A job in the queue: `place` counts from 1, `ready_at` is the estimate where there is one."""
+    return _card(_WAITING, headline, _line(job, *places(place, ready_at)), [_cancel(job)])
+
+
+def places(place: int, ready_at: float | None) -> list[str]:
+    """What is said of a place in the queue, and of when it is ready."""
     turn = say("next in the queue") if place == 1 else say("place {place} in the queue", place=place)
-    said = [turn]
-    if ready_at is not None:
-        when = f"<t:{ready_at:.0f}:R>"
-        said.append(say("ready {when}", when=when))
-    return _card(_WAITING, headline, _line(job, *said), [_cancel(job)])
+    if ready_at is None:
+        return [turn]
+    when = f"<t:{ready_at:.0f}:R>"
+    return [turn, say("ready {when}", when=when)]
 
 
 def restarting(job: Job, headline: str) -> Card:
@@ -118,7 +125,8 @@ def running(job: Job, headline: str, progress: Progress | None, preview: bytes |
     else:
         line = f"{bar(progress.step, progress.steps)} {progress.step}/{progress.steps}"
     files = (("preview.webp", preview),) if preview is not None else ()
-    return _card(_RUNNING, headline, _line(job, line), [_cancel(job)], files)
+    alt = say("What job {job} looks like so far", job=job.id)
+    return _card(_RUNNING, headline, _line(job, line), [_cancel(job)], files, alt)
 
 
 def ended(job: Job, headline: str, ways_on: Sequence[JobButton]) -> Card:
@@ -128,11 +136,19 @@ def ended(job: Job, headline: str, ways_on: Sequence[JobButton]) -> Card:
     return _card(colour, f"{headline}\n{discord.utils.escape_markdown(sentence)}", _line(job), [ways_on])
 
 
+def removed(job: Job, ways_on: Sequence[JobButton]) -> Card:
+    """A finished job whose pictures are no longer on this machine."""
+    sentence = say(
+        "Its pictures are old and were removed from this machine: Try again makes them anew, from the same seed."
+    )
+    return _card(_WAITING, sentence, _line(job), [ways_on])
+
+
 def bare(job: Job, sentence: str, files: Sequence[tuple[str, Content]] = ()) -> Card:
     """How a job ended, where its own card cannot be made or Discord does not take it: nothing that could go wrong."""
     colour = _DONE if job.state == "finished" else _FAILED
     whole = [original(job)] if job.pictures else []
-    return _card(colour, sentence, _line(job), [[*whole, delete(job)]], files)
+    return _card(colour, sentence, _line(job), [[*whole, delete(job)]], files, sentence)
 
 
 def addressed(card: Card, member_id: int) -> Card:
@@ -169,7 +185,12 @@ def choice(job: Job, action: str) -> ui.LayoutView:
 
 def files(job: Job, pictures: Sequence[Shown]) -> list[tuple[str, Content]]:
     """The pictures of a finished job as files of a card."""
-    return [(f"easel-{job.id}-{index + 1}.{shown.suffix}", shown.file) for index, shown in enumerate(pictures)]
+    return [(file_name(job, index, f"{index + 1}.{shown.suffix}"), shown.file) for index, shown in enumerate(pictures)]
+
+
+def file_name(job: Job, index: int, rest: str) -> str:
+    """The name of a file that shows the picture of a job that is counted so, from 0, hidden where it was flagged."""
+    return f"{SPOILER if job.pictures[index].flagged else ''}easel-{job.id}-{rest}"
 
 
 def again(job: Job) -> JobButton:
@@ -180,6 +201,13 @@ def again(job: Job) -> JobButton:
 def original(job: Job) -> JobButton:
     """The button that has a job's pictures without any loss."""
     return JobButton("original", job.id, label=say("Original"))
+
+
+def stars(job: Job, count: int) -> list[JobButton]:
+    """The buttons that make pictures a member's favourites, or none any more."""
+    if count == 1:
+        return [JobButton("star", job.id, label=say("★ Favourite"))]
+    return [JobButton("star", job.id, index, label=f"★{index + 1}") for index in range(count)]
 
 
 def delete(job: Job) -> JobButton:
@@ -214,7 +242,7 @@ def _card(
     if files:
         gallery: ui.MediaGallery[Any] = ui.MediaGallery()
         for name, _ in files:
-            gallery.add_item(media=f"attachment://{name}", description=alt)
+            gallery.add_item(media=f"attachment://{name}", description=alt, spoiler=name.startswith(SPOILER))
         container.add_item(gallery)
     small_print = shorten(small_print, SMALL_PRINT_CHARS)
     container.add_item(ui.TextDisplay(f"{cut(text, TEXT_CHARS - SMALL_PRINT_CHARS - 100)}\n-# {small_print}"))

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
 
 import discord
 from discord.app_commands import Choice
 
-from bot import cards
-from bot.access import may_see
+from bot import cards, gallery, permits
+from bot.access import may_see, where_of
 from bot.admission import admission_of
+from bot.finding import Search
 from bot.job import Job
+from bot.policies.policy import PLAIN
+from bot.ranking import ranked
 from bot.requests import adapters, grids
+from bot.taste import LEAST, NO_TASTE, Aspect, Taste, explained, of_member
 from bot.words import say
 from inference.protocol import AddOnInfo, ModelInfo, Ready, Style, ToolInfo
 
@@ -23,14 +27,15 @@ CHOICE_CHARS = 100
 
 
 async def models(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
-    """Models that paint from words."""
-    return _named([model for model in _ready(interaction).models if not model.fills], typed)
+    """Models that paint from words, first those that one uses oneself."""
+    painting = [model for model in _models(interaction) if not model.fills]
+    return _named(painting, typed, "model", await _taste(interaction))
 
 
 async def editors(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
     """Models that paint a part of a picture anew, which all do: first those that do nothing else, then those that are
     told what to do to a picture, which say so."""
-    models = sorted(_ready(interaction).models, key=lambda model: (not model.fills, not model.references))
+    models = sorted(_models(interaction), key=lambda model: (not model.fills, not model.references))
     by_instruction = {model.name for model in models if model.references}
     told = say("edits by instruction")
     return [
@@ -42,16 +47,21 @@ async def editors(interaction: discord.Interaction, typed: str) -> list[Choice[s
 
 
 async def styles(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
-    """Styles that the model knows."""
+    """Styles that the model knows, first those that one uses oneself."""
     model = _model(interaction)
-    return [] if model is None else _named(model.styles, typed)
+    if model is None:
+        return []
+    none = Choice(name=say("none: the words alone")[:CHOICE_CHARS], value=PLAIN)
+    set_here = permits.policy(interaction).styled(None, model) is not None
+    known = _named(model.styles, typed, "style", await _taste(interaction))
+    return [*[none] * (set_here and typed.lower() in PLAIN), *known][:CHOICES]
 
 
 async def samplers(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
     """Samplers that suit the model."""
     model = _model(interaction)
     names = () if model is None else model.samplers
-    return [Choice(name=name, value=name) for name in names if typed.lower() in name.lower()][:CHOICES]
+    return [Choice(name=name, value=name) for name in ranked(names, typed, lambda name: [name])[:CHOICES]]
 
 
 async def loras(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
@@ -59,11 +69,12 @@ async def loras(interaction: discord.Interaction, typed: str) -> list[Choice[str
     head, comma, last = typed.rpartition(",")
     named = {part.partition(":")[0].strip() for part in head.split(",")}
     start = f"{head.strip()}, " if comma else ""
+    known = [one for one in adapters.fitting(_ready(interaction).loras, _model(interaction)) if one.name not in named]
+    taste = await _taste(interaction)
     choices = []
-    for lora in adapters.fitting(_ready(interaction).loras, _model(interaction)):
+    for lora in ranked(known, last.partition(":")[0], _names, lambda lora: taste.uses("lora", lora.name)):
         whole = f"{start}{lora.name}:{lora.weight:g}"
-        fits = last.partition(":")[0].strip().lower() in f"{lora.title} {lora.name}".lower()
-        if fits and lora.name not in named and len(whole) <= CHOICE_CHARS:
+        if len(whole) <= CHOICE_CHARS:
             trigger = [say("say “{words}”", words=lora.trigger)] if lora.trigger else []
             name = " · ".join([f"{start}{lora.title}", *trigger])
             choices.append(Choice(name=cards.shorten(name, CHOICE_CHARS), value=whole))
@@ -71,15 +82,25 @@ async def loras(interaction: discord.Interaction, typed: str) -> list[Choice[str
 
 
 async def controls(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
-    """ControlNets that go with the model."""
-    return _named(adapters.fitting(_ready(interaction).controls, _model(interaction)), typed)
+    """ControlNets that go with the model, the second one with the first; each choice is the whole list."""
+    fit = adapters.fitting(_ready(interaction).controls, _model(interaction))
+    head, comma, last = typed.rpartition(",")
+    if not comma:
+        return _named(fit, typed)
+    first = head.partition(":")[0]
+    beside = next((one.beside for one in fit if one.is_called(first)), ())
+    return [
+        Choice(name=cards.shorten(f"{head.strip()}, {choice.name}", CHOICE_CHARS), value=whole)
+        for choice in _named([one for one in fit if one.name in beside], last.partition(":")[0].strip())
+        if len(whole := f"{head.strip()}, {choice.value}") <= CHOICE_CHARS
+    ]
 
 
 async def axes(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
     """Axes of a grid to begin with."""
     examples = grids.examples(adapters.fitting(_ready(interaction).loras, _model(interaction)))
-    fit = [text for text in examples if text.startswith(typed.lower()) and len(text) <= CHOICE_CHARS]
-    return [Choice(name=text, value=text) for text in fit[:CHOICES]]
+    fit = [text for text in examples if len(text) <= CHOICE_CHARS]
+    return [Choice(name=text, value=text) for text in ranked(fit, typed, lambda text: [text])[:CHOICES]]
 
 
 async def upscalers(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
@@ -104,52 +125,97 @@ async def classifiers(interaction: discord.Interaction, typed: str) -> list[Choi
 
 async def label_sets(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
     """Ready-made labels, with as many of them as there is room for."""
+    sets = _ready(interaction).label_sets
     return [
-        Choice(name=cards.shorten(f"{name}: {', '.join(labels)}", CHOICE_CHARS), value=name)
-        for name, labels in _ready(interaction).label_sets.items()
-        if typed.lower() in name.lower()
-    ][:CHOICES]
+        Choice(name=cards.shorten(f"{name}: {', '.join(sets[name])}", CHOICE_CHARS), value=name)
+        for name in ranked(sets, typed, lambda name: [name])[:CHOICES]
+    ]
+
+
+async def jobs(interaction: discord.Interaction, typed: int | str) -> list[Choice[int]]:
+    """The member's own jobs by their words, newest first, and whatever job's number is typed."""
+    return await _jobs(interaction, typed, lambda _: True)
 
 
 async def jobs_with_pictures(interaction: discord.Interaction, typed: int | str) -> list[Choice[int]]:
-    """The member's newest jobs, of those that have pictures."""
-    return await _recent(interaction, typed, [job for job in await _own(interaction) if job.pictures])
+    """The same, of those that have pictures."""
+    return await _jobs(interaction, typed, lambda job: bool(job.pictures))
 
 
 async def jobs_that_paint(interaction: discord.Interaction, typed: int | str) -> list[Choice[int]]:
-    """The member's newest jobs, of those that can be painted from another seed."""
-    return await _recent(interaction, typed, [job for job in await _own(interaction) if job.request.kind in PAINTING])
+    """The same, of those that can be painted from another seed."""
+    return await _jobs(interaction, typed, lambda job: job.request.kind in PAINTING)
 
 
 PAINTING = ("imagine", "grid")
 
+LOOKED_AT = 2 * CHOICES
+"""So many of a member's newest jobs, and as many of those with the words that are typed."""
 
-async def _own(interaction: discord.Interaction) -> list[Job]:
-    return await admission_of(interaction).jobs.recent_of(interaction.user.id, limit=2 * CHOICES)
+
+NUMBER_DIGITS = 18
+"""No job has a longer number."""
 
 
-async def _recent(interaction: discord.Interaction, typed: object, jobs: Collection[Job]) -> list[Choice[int]]:
-    """Those whose number or words hold what was typed."""
+async def _jobs(interaction: discord.Interaction, typed: int | str, wanted: Callable[[Job], bool]) -> list[Choice[int]]:
+    """Jobs whose number or words hold what was typed: of the member's own, and the one that is called just so."""
+    admission, member, where = admission_of(interaction), interaction.user.id, where_of(interaction)
+    text = str(typed).strip().removeprefix("#")
+    numbers = set((await admission.jobs.finding.page(member, Search(), where, limit=LOOKED_AT)).jobs)
+    if text:
+        numbers |= set((await admission.jobs.finding.page(member, Search(text), where, limit=LOOKED_AT)).jobs)
+    if text.isascii() and text.isdigit() and len(text) <= NUMBER_DIGITS:
+        numbers.add(int(text))
+    found = [
+        job
+        for job in await admission.jobs.all_of(sorted(numbers, reverse=True))
+        if wanted(job) and await may_see(interaction, job)
+    ]
+
+    def name(job: Job) -> str:
+        return gallery.plain_title(admission, job)
+
+    # Somebody who types a number means one.
+    chosen = ranked(found, text, lambda job: [str(job.id), name(job).partition(" ")[2], name(job)])
+    return [Choice(name=cards.shorten(name(job), CHOICE_CHARS), value=job.id) for job in chosen[:CHOICES]]
+
+
+def _names(one: ModelInfo | ToolInfo | AddOnInfo | Style) -> list[str]:
+    return [one.name, one.title]
+
+
+def _named(
+    named: Sequence[ModelInfo | ToolInfo | AddOnInfo | Style],
+    typed: str,
+    aspect: Aspect | None = None,
+    taste: Taste = NO_TASTE,
+) -> list[Choice[str]]:
+    """Those whose title or name holds what was typed, of equals first what the member uses, which is said."""
+
+    def uses(one: ModelInfo | ToolInfo | AddOnInfo | Style) -> int:
+        return 0 if aspect is None else taste.uses(aspect, one.name)
+
     choices = []
-    for job in jobs:
-        command = admission_of(interaction).command_of(job.request)
-        title = f"#{job.id} {getattr(job.request, 'prompt', None) or f'/{command}'}"
-        if str(typed).lower() in title.lower() and await may_see(interaction, job):
-            choices.append(Choice(name=cards.shorten(title, CHOICE_CHARS), value=job.id))
-    return choices[:CHOICES]
+    for one in ranked(named, typed, _names, uses)[:CHOICES]:
+        said = [f"{one.title} ({one.name})"]
+        if aspect is not None and uses(one) >= LEAST:
+            said.append(explained(taste, taste.favoured(aspect, one.name)))
+        choices.append(Choice(name=cards.shorten(" · ".join(said), CHOICE_CHARS), value=one.name))
+    return choices
 
 
-def _named(named: Sequence[ModelInfo | ToolInfo | AddOnInfo | Style], typed: str) -> list[Choice[str]]:
-    """Those whose title or name holds what was typed."""
-    return [
-        Choice(name=cards.shorten(f"{one.title} ({one.name})", CHOICE_CHARS), value=one.name)
-        for one in named
-        if typed.lower() in f"{one.title} {one.name}".lower()
-    ][:CHOICES]
+async def _taste(interaction: discord.Interaction) -> Taste:
+    return await of_member(admission_of(interaction).jobs, interaction.user.id, where_of(interaction))
 
 
 def _ready(interaction: discord.Interaction) -> Ready:
-    return admission_of(interaction).ready
+    return permits.offers(interaction)
+
+
+def _models(interaction: discord.Interaction) -> list[ModelInfo]:
+    """Those that may paint here."""
+    policy = permits.policy(interaction)
+    return [model for model in _ready(interaction).models if policy.admits(model.name)]
 
 
 def _model(interaction: discord.Interaction) -> ModelInfo | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,9 @@ FATAL = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 UNWRITTEN = (sqlite3.Error, OSError)
 """What a write raises where the disk or the database does not take it."""
 
+Parameters = Sequence[Any] | Mapping[str, Any]
+"""What a query's question marks or names stand for."""
+
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
@@ -54,11 +57,11 @@ class Database:
         self._waiting: dict[int, _Change] = {}
         """What is to be changed when the one that writes has finished, in its order."""
 
-    async def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:
+    async def rows(self, sql: str, parameters: Parameters = ()) -> list[sqlite3.Row]:
         """All rows of a query."""
         return list(await self._connection.execute_fetchall(sql, parameters))
 
-    async def row(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Row | None:
+    async def row(self, sql: str, parameters: Parameters = ()) -> sqlite3.Row | None:
         """The first row of a query, or None."""
         rows = await self.rows(sql, parameters)
         return rows[0] if rows else None
@@ -82,6 +85,16 @@ class Database:
             raise change.outcome
         assert change.outcome is not None
         return change.outcome
+
+    async def scrub(self) -> None:
+        """Write the database anew, without a trace of what was deleted. Nobody writes meanwhile. Raises sqlite3.Error,
+        also where somebody else reads it just now."""
+        async with self._writing:
+            await _surely(self._connection.execute("VACUUM"))
+            # What it wrote anew stands in the log until then, behind what it replaces.
+            [row] = await _surely(self._connection.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)"))
+        if row[0]:
+            raise sqlite3.OperationalError("somebody else reads the database")
 
     async def _make(self, changes: Sequence[_Change]) -> None:
         """Make these changes; each has its outcome then, and one that fails takes no other with it."""
@@ -193,9 +206,13 @@ async def open_database(path: Path, migrations: Path = MIGRATIONS) -> AsyncItera
             await connection.execute("PRAGMA journal_mode = WAL")
             await connection.execute("PRAGMA synchronous = FULL")
             await connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+            # What is deleted is overwritten.
+            await connection.execute("PRAGMA secure_delete = ON")
             database = Database(connection)
             # Migrations make tables anew, which must not take along what refers to them: foreign keys come after.
             await _migrate(database, migrations)
+            # Nothing of what was deleted outlives a kill in the log.
+            await connection.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
             await connection.execute("PRAGMA foreign_keys = ON")
         except sqlite3.Error as error:
             raise OperatorError(f"cannot use the database {path}: {_reason(error)}") from error

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,14 @@ from bot.database import insist
 from bot.errors import WorkFailed
 from bot.job import Job, Way
 from bot.jobs import Jobs
+from bot.localisation import Languages
 from bot.pictures import fitting
 from bot.pictures.fitting import Shown
 from bot.pictures.workers import Workshop
-from bot.posting import UNKNOWN_MESSAGE, WAYS, Posting, Unknown
+from bot.pings import Pings
+from bot.posting import UNKNOWN_MESSAGE, UNREACHED, WAYS, Posting, Unknown
 from bot.waits import growing
-from bot.words import say
+from bot.words import say, speaking
 
 log = logging.getLogger(__name__)
 
@@ -58,14 +60,23 @@ class Delivery:
     """Shows jobs in their replies."""
 
     def __init__(
-        self, posting: Posting, background: Background, jobs: Jobs, looks: Mapping[str, Look], workshop: Workshop
+        self,
+        posting: Posting,
+        background: Background,
+        jobs: Jobs,
+        looks: Mapping[str, Look],
+        workshop: Workshop,
+        languages: Languages | None = None,
     ) -> None:
-        """`looks` gives each kind of request its look."""
+        """`looks` gives each kind of request its look. A job is spoken of in the language of who asked for it, whoever
+        else makes it end."""
         self._posting = posting
         self._background = background
         self._jobs = jobs
         self._looks = looks
         self._workshop = workshop
+        self._languages = languages or Languages()
+        self.pings = Pings(jobs, posting, background, self._languages)
         self._live: dict[int, _Live] = {}
         self._deliveries: dict[int, asyncio.Task[Any]] = {}
         self._room = asyncio.Semaphore(AT_ONCE)
@@ -80,6 +91,15 @@ class Delivery:
             # An old request may look as no look expects; its job goes on all the same.
             log.exception("the headline of job %s cannot be made", job.id)
             return f"**#{job.id}**"
+
+    async def take_away(self, job: Job) -> bool:
+        """Remove the message of a job that was deleted from elsewhere; False where Discord does not let us."""
+        try:
+            await self._posting.remove(job.reply)
+        except (*UNREACHED, Unknown) as error:
+            log.warning("the message of deleted job %s could not be removed: %s", job.id, error)
+            return False
+        return True
 
     def show(self, job: Job, card: Callable[[str], Card]) -> None:
         """Show this soon, unless something newer comes first; `card` makes it of the job's headline, then and not
@@ -120,7 +140,9 @@ class Delivery:
             async with live.editing:
                 card, live.newest = live.newest, None
                 try:
-                    await self._posting.edit(job.reply, card(self.headline(job)))
+                    with self._speaking_of(job):
+                        shown = card(self.headline(job))
+                    await self._posting.edit(job.reply, shown)
                 except Exception as error:
                     # The next card, or the end, will do.
                     log.warning("could not show the progress of job %s: %s", job.id, error)
@@ -133,11 +155,12 @@ class Delivery:
         async with live.editing:
             if live.follower is not None:
                 live.follower.cancel()
-            with ExitStack() as desks:
+            with ExitStack() as desks, self._speaking_of(job):
                 put = await self._bring(job, desks)
         if put is not None:
             way, message_id = put
             await insist(f"the delivery of job {job.id}", self._jobs.delivered, job.id, way, message_id)
+            self.pings.soon(job.id)
 
     async def _bring(self, job: Job, desks: ExitStack) -> tuple[Way, int] | None:
         """Show how a job ended, for as long as it takes; returns the way and the message, None where the job is gone.
@@ -154,7 +177,7 @@ class Delivery:
             try:
                 await self._posting.calm()
                 async with self._room:
-                    card = card or await self._end(job, limit, desks)
+                    card = card or await self.end(job, limit, desks)
                     return way, await self._posting.put(job.id, job.reply, card, way)
             except Unknown:
                 way = next(ways)
@@ -204,9 +227,9 @@ class Delivery:
     async def _is_gone(self, job: Job) -> bool:
         return await insist(f"what became of job {job.id}", self._jobs.find, job.id) is None
 
-    async def _end(self, job: Job, limit: int, desks: ExitStack) -> Card:
-        """How a job ended, in files of at most `limit` bytes; a bare card where its own cannot be made. Raises OSError
-        where there is no room for what has to be made smaller."""
+    async def end(self, job: Job, limit: int, desks: ExitStack) -> Card:
+        """How a job ended, in files of at most `limit` bytes; a bare card where its own cannot be made. What had to be
+        made smaller lies there until `desks` are closed. Raises OSError where there is no room for it."""
         pictures: Sequence[Shown] = ()
         try:
             pictures = [await self._fitted(path, limit, desks) for path in self._jobs.paths(job)]
@@ -215,8 +238,8 @@ class Delivery:
                 return cards.ended(job, look.headline(job.request), look.ways_on(job))
             return look.finished(job, pictures)
         except FileNotFoundError as error:
-            log.error("job %s: its picture %s is gone", job.id, error.filename)
-            return cards.bare(job, say("The picture of this job is no longer on this machine: ask for it again."))
+            log.warning("job %s: its picture %s is gone", job.id, error.filename)
+            return cards.removed(job, self._look(job).ways_on(job))
         except WorkFailed as error:
             log.error("job %s: its pictures cannot be made small enough for Discord: %s", job.id, error)
             sentence = say("This job is finished, and too large to be shown: Original has all of it.")
@@ -239,6 +262,9 @@ class Delivery:
         """What to try instead of a card that Discord does not take: the pictures alone, then a sentence alone."""
         yield lambda card: cards.bare(job, _outcome(job), card.files)
         yield lambda _: cards.bare(job, " ".join((_outcome(job), say("Discord did not take the rest."))))
+
+    def _speaking_of(self, job: Job) -> AbstractContextManager[None]:
+        return speaking(self._languages.nearest(job.reply.language))
 
     def _look(self, job: Job) -> Look:
         return self._looks[job.request.kind]

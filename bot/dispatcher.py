@@ -9,18 +9,23 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import get_args
 
+from msgspec.structs import replace
+
 from bot import cards, words
+from bot.answered import likeness, likeness_of
 from bot.database import insist
 from bot.delivery import Delivery
 from bot.engine.interface import Engine, Lane
 from bot.errors import EngineDied, OperatorError
 from bot.job import Job
 from bot.jobs import MAX_ATTEMPTS, Jobs
-from bot.lines import Line
+from bot.lines import Line, Standing
 from bot.pace import Pace
+from bot.policies.kept import Policies
+from bot.runs import Run
 from bot.words import N_
 from inference.protocol import Event, Failed, Finished, Preview, Progress, Ready, Request, because
 
@@ -46,11 +51,13 @@ class Dispatcher:
         delivery: Delivery,
         served: Mapping[int, float] | None = None,
         clock: Callable[[], float] = time.time,
+        policies: Policies | None = None,
     ) -> None:
-        """`served` tells when each member's last job was started."""
+        """`served` tells when each member's last job was started; `policies` what is allowed when a turn has come."""
         self._jobs = jobs
         self._engine = engine
         self._delivery = delivery
+        self._policies = policies
         self._pace = Pace()
         self._slow, self._quick = (Line(delivery, self._pace, served or {}, clock) for _ in range(2))
         self._lines = (self._slow, self._quick)
@@ -64,6 +71,16 @@ class Dispatcher:
         """How many jobs wait: of this member, or in all."""
         return sum(len(line.queue) if member_id is None else line.queue.count_of(member_id) for line in self._lines)
 
+    async def accept(self, job: Job) -> None:
+        """Let a new job wait for its turn, or answer it with what was made before, where that would be the same."""
+        same = likeness(self._settled(job), self.ready)
+        now = job if same is None else await insist(f"the answer of job {job.id}", self._jobs.answer, job, same)
+        # It may have been cancelled or deleted meanwhile.
+        if now is not None and now.state == "finished":
+            self._delivery.deliver(now)
+        elif now is not None and now.state == "queued":
+            self.put(now)
+
     def put(self, job: Job) -> None:
         """Let a queued job wait for its turn."""
         self._line_for(job).put(job)
@@ -71,6 +88,10 @@ class Dispatcher:
     def card(self, job: Job) -> cards.Card:
         """How a job looks that is about to wait: with the place that it will have."""
         return self._line_for(job).card(job)
+
+    def standing(self, job_id: int) -> Standing | None:
+        """Where a job stands that waits or runs; None where it does neither."""
+        return next((found for line in self._lines if (found := line.standing(job_id)) is not None), None)
 
     async def cancel(self, job: Job) -> bool:
         """Stop a job that has not ended; False where it has. Once this returns, the job ends as cancelled."""
@@ -85,11 +106,11 @@ class Dispatcher:
         await self._engine.cancel(job.id)
         return True
 
-    async def delete(self, job: Job) -> None:
-        """Stop a job and forget it and its pictures. One that is gone already is no error."""
+    async def delete(self, job: Job, by: int | None = None) -> None:
+        """Stop a job and forget it and its pictures. One that is gone already is no error. `by` is who wants that."""
         self._take_out(job.id)
         self._delivery.forget(job.id)
-        await insist(f"the deletion of job {job.id}", self._jobs.delete, job.id)
+        await insist(f"the deletion of job {job.id}", self._jobs.delete, job.id, by)
         # It may have come into its queue meanwhile, and been shown from there.
         self._take_out(job.id)
         self._delivery.forget(job.id)
@@ -123,7 +144,7 @@ class Dispatcher:
             for lane in (lane for lane in lanes if lane not in used):
                 line = self._quick if lane.quick else self._slow
                 tasks.create_task(line.watch(lane))
-                tasks.create_task(self._work_off(line, lane))
+                tasks.create_task(self._work_off(line, lane, tasks))
             used = lanes
             await self._engine.lanes_changed()
 
@@ -136,44 +157,88 @@ class Dispatcher:
         for line in self._lines:
             line.take_out(job_id)
 
-    async def _work_off(self, line: Line, lane: Lane) -> None:
-        """Run one batch of the line after the other on this lane, until it is gone for good."""
-        while batch := await line.next_batch(lane):
-            try:
-                await self._run(batch, line, lane)
-            except EngineDied as error:
-                await self._give_back(batch, line, error)
-            except asyncio.CancelledError:
-                # Whatever the database says to this, running jobs wait again after the next start.
-                await self._jobs.requeue([job.id for job in line.still_running(batch)])
-                raise
-            except OperatorError:
-                raise
-            except Exception:
-                log.exception("jobs %s failed", [job.id for job in batch])
-                for job in line.still_running(batch):
-                    await self._engine.cancel(job.id)
-                    await self._end(Failed(job.id, "internal", because(BROKE)), line)
-                await asyncio.sleep(REST_S)
+    async def _work_off(self, line: Line, lane: Lane, tasks: asyncio.TaskGroup) -> None:
+        """Send one batch of the line after the other through this lane, until it is gone for good.
 
-    async def _run(self, batch: tuple[Job, ...], line: Line, lane: Lane) -> None:
+        The next goes when the one before needs the device no more, while its results are encoded and written down: at
+        most one batch is ahead of the device, so that newcomers find the turn after it free. What comes until a pass
+        begins joins that, where it has places. Who has ended the engine once is there alone.
+        """
+        before: Run | None = None
+        while batch := await line.next_batch(lane):
+            run = Run(batch, lane.capacity(batch[0].request))
+            tasks.create_task(self._see_through(batch, run, before, line, lane))
+            while riders := await line.next_riders(run):
+                run.add(riders)
+                tasks.create_task(self._see_through(riders, run, None, line, lane))
+            await (run.ended if run.is_alone else run.nearly_done).wait()
+            if before is not None:
+                await before.ended.wait()
+            before = run
+
+    async def _see_through(self, batch: tuple[Job, ...], run: Run, before: Run | None, line: Line, lane: Lane) -> None:
+        """Run a batch, or riders of one, to the end of each job, whatever happens."""
+        try:
+            if before is not None and run.is_alone:
+                await before.ended.wait()
+            await self._run(batch, run, line, lane)
+        except EngineDied as error:
+            await self._give_back(batch, line, error)
+        except asyncio.CancelledError:
+            # Whatever the database says to this, running jobs wait again after the next start.
+            await self._jobs.requeue([job.id for job in line.still_running(batch)])
+            raise
+        except OperatorError:
+            raise
+        except Exception:
+            log.exception("jobs %s failed", [job.id for job in batch])
+            for job in line.still_running(batch):
+                await self._engine.cancel(job.id)
+                await self._end(Failed(job.id, "internal", because(BROKE)), line)
+            await asyncio.sleep(REST_S)
+        finally:
+            run.end_part()
+
+    async def _run(self, batch: tuple[Job, ...], run: Run, line: Line, lane: Lane) -> None:
+        for job in batch:
+            await self._refuse(job, line)
+        batch = tuple(line.still_running(batch))
         await insist(f"the start of {len(batch)} jobs", self._jobs.start, [job.id for job in batch])
         line.began()
         for job in batch:
             if line.running[job.id].cancelled:
                 await self._end(Failed(job.id, "cancelled", because("cancelled")), line)
         # From here to the sending nothing is awaited: what is cancelled later is cancelled by the engine.
-        wanted = [job.request for job in line.still_running(batch) if not line.running[job.id].cancelled]
+        wanted = [self._settle(job, line) for job in line.still_running(batch) if not line.running[job.id].cancelled]
         if wanted:
-            line.share(wanted)
+            line.share(run.jobs)
             for request in wanted:
                 line.show(request.job)
             async with aclosing(lane.run(wanted)) as events:
                 async for event in events:
+                    run.note(event)
                     await self._handle(event, line)
         # What was cancelled in between and therefore not sent.
         for job in line.still_running(batch):
             await self._end(Failed(job.id, "cancelled", because("cancelled")), line)
+
+    def _settle(self, job: Job, line: Line) -> Request:
+        """The request as it is sent: with what becomes of flagged pictures, as that is set when its turn has come."""
+        line.running[job.id].request = self._settled(job)
+        return line.running[job.id].request
+
+    def _settled(self, job: Job) -> Request:
+        safety = "block" if self._policies is None else self._policies.safety_of(job)
+        return replace(job.request, safety=safety)
+
+    async def _refuse(self, job: Job, line: Line) -> None:
+        """End a job that is not allowed any more: what was set while it waited holds for it."""
+        if self._policies is None:
+            return
+        reason = await insist(f"whether job {job.id} is allowed", self._policies.problem_of, job)
+        if reason is not None:
+            log.info("job %s is not allowed any more: %s", job.id, words.why(reason))
+            await self._end(Failed(job.id, "invalid_input", reason), line)
 
     async def _handle(self, event: Event, line: Line) -> None:
         match event:
@@ -187,8 +252,11 @@ class Dispatcher:
 
     async def _finish(self, event: Finished, line: Line) -> None:
         share = line.running[event.job].share
+        if await self._withhold(event, line):
+            return None
         try:
-            job = await insist(f"the result of job {event.job}", self._jobs.finish, event, share)
+            same = likeness_of(event, line.running[event.job].request, self.ready)
+            job = await insist(f"the result of job {event.job}", self._jobs.finish, event, share, same)
         except FileNotFoundError as error:
             log.error("job %s: its result %s was removed by somebody", event.job, error.filename)
             return await self._end(Failed(event.job, "internal", because(LOST)), line)
@@ -199,9 +267,24 @@ class Dispatcher:
         self._pace.add(job.request, event.seconds, share)
         return self._delivery.deliver(job)
 
-    async def _end(self, event: Failed, line: Line) -> None:
-        """Write down that a job ended badly, and bring it to its member."""
+    async def _withhold(self, event: Finished, line: Line) -> bool:
+        """Show nothing that was painted from words that are not allowed: what wildcards draw is known only now."""
+        if self._policies is None or not event.answer.drawn:
+            return False
+        job, drawn = line.running[event.job].job, event.answer.drawn
+        reason = await insist(f"the words of job {job.id}", self._policies.problem_of_drawn, job, drawn)
+        if reason is None:
+            return False
+        await self._end(Failed(job.id, "unsafe", reason), line, event)
+        return True
+
+    async def _end(self, event: Failed, line: Line, made: Finished | None = None) -> None:
+        """Write down that a job ended badly, whatever it `made` all the same, and bring it to its member."""
         job = await insist(f"the end of job {event.job}", self._jobs.fail, event.job, event.kind, event.reason)
+        if made is not None:
+            # It has ended, so its pictures are dropped.
+            with suppress(FileNotFoundError):
+                await insist(f"that job {event.job} shows nothing", self._jobs.finish, made)
         line.running.pop(event.job, None)
         if job is not None:
             self._delivery.deliver(job)

@@ -12,6 +12,9 @@ from bot.errors import OperatorError
 
 LOCK = "easel.lock"
 
+DATABASE = "easel.sqlite3"
+"""The database's file in the data folder; what SQLite keeps beside it begins with the same name."""
+
 
 @contextmanager
 def held(data: Path) -> Iterator[None]:
@@ -48,5 +51,5 @@ def held(data: Path) -> Iterator[None]:
 def _close_to_others(data: Path) -> None:
     """Older versions left folder and files as the system's habit is."""
     data.chmod(0o700)
-    for file in data.glob("easel.sqlite3*"):
+    for file in data.glob(f"{DATABASE}*"):
         file.chmod(0o600)

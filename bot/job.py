@@ -44,6 +44,20 @@ class Reply:
     """The largest file that it may carry, in bytes."""
     age_restricted: bool = False
     """Whether the channel was, when the job was asked for: what is made there stays there."""
+    language: str | None = None
+    """What was spoken to who asked, and is spoken of the job; None for jobs of older versions."""
+    place_id: int | None = None
+    """The channel whose settings hold: of a thread the one around it; None for jobs of before."""
+    role_ids: tuple[int, ...] = ()
+    """The member's roles, when the job was asked for."""
+
+    @property
+    def url(self) -> str | None:
+        """What leads to the message, where that is known."""
+        if self.message_id is None:
+            return None
+        place = "@me" if self.guild_id is None else str(self.guild_id)
+        return f"https://discord.com/channels/{place}/{self.channel_id}/{self.message_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +69,8 @@ class StoredPicture:
     """Only painted pictures have one."""
     width: int
     height: int
+    flagged: bool = False
+    """Whether a checker flagged it: it is hidden until somebody wants to see it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +117,9 @@ def of_row(row: sqlite3.Row, pictures: Sequence[sqlite3.Row]) -> Job:
             token_expires_at=row["token_expires_at"],
             attachment_size_limit=row["attachment_size_limit"],
             age_restricted=bool(row["age_restricted"]),
+            language=row["language"],
+            place_id=row["place_id"],
+            role_ids=tuple(msgspec.json.decode(row["role_ids"])),
         ),
         created_at=row["created_at"],
         seconds=row["seconds"],
@@ -112,6 +131,7 @@ def of_row(row: sqlite3.Row, pictures: Sequence[sqlite3.Row]) -> Job:
                 None if picture["seed"] is None else int(picture["seed"]),
                 picture["width"],
                 picture["height"],
+                bool(picture["flagged"]),
             )
             for picture in pictures
         ),

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import aiosqlite
 import msgspec
 
+from bot import answered
+from bot.audit import DAYS, Audit, hash_of
+from bot.belongings import Belongings
+from bot.counting import Counting
 from bot.database import Database
+from bot.finding import Finding
 from bot.job import Job, Reply, State, Way, of_row, request_of, seed_text
+from bot.members import Members
 from bot.pictures.kept import Pictures
+from bot.uses import Uses
 from inference.protocol import FailureKind, Finished, Left, Reason, Request
 
 MAX_ATTEMPTS = 2
@@ -23,9 +28,12 @@ MAX_ATTEMPTS = 2
 
 ARRIVE = (
     "INSERT INTO job (kind, request, state, parent_id, member_id, guild_id, channel_id, age_restricted,"
-    " message_id, token, token_expires_at, attachment_size_limit, created_at)"
-    " VALUES (?, ?, ?, (SELECT id FROM job WHERE id = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING *"
+    " message_id, token, token_expires_at, attachment_size_limit, language, place_id, role_ids, request_sha256,"
+    " created_at)"
+    " VALUES (?, ?, ?, (SELECT id FROM job WHERE id = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING *"
 )
+
+PICTURES = "SELECT * FROM picture WHERE job_id = ? ORDER BY position"
 
 
 class Jobs:
@@ -35,12 +43,22 @@ class Jobs:
     changed.
     """
 
-    def __init__(self, database: Database, pictures: Pictures, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        database: Database,
+        pictures: Pictures,
+        clock: Callable[[], float] = time.time,
+        audit_days: int = DAYS,
+    ) -> None:
         self._database = database
-        self._pictures = pictures
+        self.pictures = pictures
         self._clock = clock
-        # Held from taking over a file to writing down its use: nobody may find it unused and remove it in between.
-        self._files = asyncio.Lock()
+        self.finding = Finding(database, clock)
+        self.counting = Counting(database, clock)
+        self.audit = Audit(database, clock, audit_days)
+        self.belongings = Belongings(database)
+        self._uses = Uses(database, pictures)
+        self.members = Members(database)
 
     async def arrive(
         self, request: Request, reply: Reply, parent_id: int | None = None, *, reading: bool = False
@@ -60,6 +78,10 @@ class Jobs:
             reply.token,
             reply.token_expires_at,
             reply.attachment_size_limit,
+            reply.language,
+            reply.place_id,
+            msgspec.json.encode(reply.role_ids).decode(),
+            hash_of(request),
             self._clock(),
         )
         if not any(image.sha256 for image in request.inputs):
@@ -67,7 +89,7 @@ class Jobs:
         else:
             async with self._database.transaction() as connection:
                 [row] = await connection.execute_fetchall(ARRIVE, values)
-                await self._use(connection, row["id"], request)
+                await self._uses.add(connection, row["id"], request)
         return await self._job(row)
 
     async def acknowledge(self, job_id: int, message_id: int | None) -> Job | None:
@@ -81,18 +103,19 @@ class Jobs:
 
     async def settle(self, job_id: int, request: Request, uploads: Sequence[Left]) -> Job | None:
         """Queue a job whose uploads are read: they are kept, and the request is one on them."""
-        async with self._files:
+        async with self._uses.lock:
             for left in uploads:
-                await self._pictures.take_over(left)
+                await self.pictures.take_over(left)
             async with self._database.transaction() as connection:
                 cursor = await connection.execute(
-                    "UPDATE job SET state = 'queued', request = ? WHERE id = ? AND state = 'reading'",
-                    (msgspec.json.encode(request).decode(), job_id),
+                    "UPDATE job SET state = 'queued', request = ?, request_sha256 = ?"
+                    " WHERE id = ? AND state = 'reading'",
+                    (msgspec.json.encode(request).decode(), hash_of(request), job_id),
                 )
                 if settled := cursor.rowcount == 1:
-                    await self._use(connection, job_id, request)
+                    await self._uses.add(connection, job_id, request)
             if not settled:
-                await self._drop_unused(left.sha256 for left in uploads)
+                await self._uses.drop_unused(left.sha256 for left in uploads)
         return await self.find(job_id) if settled else None
 
     async def find(self, job_id: int) -> Job | None:
@@ -102,13 +125,6 @@ class Jobs:
         row = await self._database.row("SELECT * FROM job WHERE id = ?", (job_id,))
         return await self._job(row) if row else None
 
-    async def get(self, job_id: int) -> Job:
-        """The job of this number. Raises LookupError where there is none."""
-        job = await self.find(job_id)
-        if job is None:
-            raise LookupError(f"job {job_id}")
-        return job
-
     async def start(self, job_ids: Iterable[int]) -> None:
         """Write down that these jobs are in the engine's hands."""
         async with self._database.transaction() as connection:
@@ -117,37 +133,38 @@ class Jobs:
                 [(self._clock(), job_id) for job_id in job_ids],
             )
 
-    async def finish(self, result: Finished, share: float = 1.0) -> Job | None:
+    async def finish(self, result: Finished, share: float = 1.0, likeness: str | None = None) -> Job | None:
         """Keep a job's pictures and write down that it is finished, all or nothing, unless it was cancelled; twice does
         no harm. `share` is the part of its seconds that it had for itself, where others rode along."""
         lefts = [Left(picture.file, picture.sha256) for picture in result.pictures]
-        async with self._files:
+        recipe, said = (msgspec.json.encode(each).decode() for each in (result.recipe, result.answer))
+        async with self._uses.lock:
             for left in lefts:
-                await self._pictures.take_over(left)
+                await self.pictures.take_over(left)
             async with self._database.transaction() as connection:
                 cursor = await connection.execute(
-                    "UPDATE job SET state = 'finished', ended_at = ?, seconds = ?, share = ?, recipe = ?, answer = ?"
-                    " WHERE id = ? AND state = 'running' AND NOT cancelling",
-                    (
-                        self._clock(),
-                        result.seconds,
-                        share,
-                        msgspec.json.encode(result.recipe).decode(),
-                        msgspec.json.encode(result.answer).decode(),
-                        result.job,
-                    ),
+                    "UPDATE job SET state = 'finished', ended_at = ?, seconds = ?, share = ?, recipe = ?, answer = ?,"
+                    " likeness = ? WHERE id = ? AND state = 'running' AND NOT cancelling",
+                    (self._clock(), result.seconds, share, recipe, said, likeness, result.job),
                 )
                 if finished := cursor.rowcount == 1:
                     await connection.executemany(
-                        "INSERT INTO picture VALUES (?, ?, ?, ?, ?, ?)",
+                        "INSERT INTO picture VALUES (?, ?, ?, ?, ?, ?, ?)",
                         [
-                            (result.job, position, one.sha256, seed_text(one.seed), one.width, one.height)
+                            (result.job, position, one.sha256, seed_text(one.seed), one.width, one.height, one.flagged)
                             for position, one in enumerate(result.pictures)
                         ],
                     )
             if not finished:
-                await self._drop_unused(left.sha256 for left in lefts)
+                await self._uses.drop_unused(left.sha256 for left in lefts)
         return await self.find(result.job) if finished else None
+
+    async def answer(self, job: Job, likeness: str) -> Job | None:
+        """Finish a queued job with what an earlier one of this likeness has made, if that is there still (`answered`);
+        the job as it is then. Twice does no harm."""
+        async with self._uses.lock:
+            await answered.answer(self._database, self.pictures, job, likeness, self._clock())
+        return await self.find(job.id)
 
     async def fail(self, job_id: int, kind: FailureKind, reason: Reason) -> Job | None:
         """Write down why a job ended without pictures. One that was cancelled ends as that, whatever the reason."""
@@ -192,14 +209,34 @@ class Jobs:
             (self._clock(), way, message_id, job_id),
         )
 
-    async def delete(self, job_id: int) -> None:
+    async def delete(self, job_id: int, by: int | None = None) -> None:
         """Forget a job and remove its pictures from disk, except those that another job shows or works on. One that is
-        not there is no error."""
-        async with self._files:
-            used = await self._database.rows("SELECT sha256 FROM file_use WHERE job_id = ?", (job_id,))
+        not there is no error. `by` is who wanted that, where it is known."""
+        async with self._uses.lock:
+            used = await self._uses.of_job(job_id)
             async with self._database.transaction() as connection:
+                # The audit is told by the deletion itself.
+                await connection.execute("UPDATE job SET deleted_by = ? WHERE id = ?", (by, job_id))
                 await connection.execute("DELETE FROM job WHERE id = ?", (job_id,))
-            await self._drop_unused(row["sha256"] for row in used)
+            await self._uses.drop_unused(used)
+
+    async def let_go(self, job_id: int) -> int:
+        """Remove the pictures and uploads of a job that has ended from disk, as `delete` does, and keep the job; how
+        many bytes that has freed."""
+        async with self._uses.lock:
+            used = await self._uses.of_job(job_id)
+            await self._database.change("INSERT OR IGNORE INTO let_go VALUES (?, ?)", (job_id, self._clock()))
+            return await self._uses.drop_unused(used)
+
+    async def erase(self, member_id: int, up_to: int) -> None:
+        """Forget all of a member, up to the job of this number, and remove their pictures from disk, except those that
+        another member's job made as well. Twice does no harm."""
+        async with self._uses.lock:
+            # First the files: what a kill leaves is still known then.
+            for sha256 in await self.belongings.files(member_id, up_to):
+                await self.pictures.drop(sha256)
+            await self.belongings.erase(member_id, up_to)
+        self.members.forget(member_id)
 
     async def withdraw(self, member_id: int, token: str) -> None:
         """Forget what may have been written down of this member's interaction, of which nobody was told."""
@@ -209,11 +246,10 @@ class Jobs:
         )
 
     async def tidy(self) -> None:
-        """Remove every picture that no job uses: what a kill or a full disk has left between a file and its row."""
-        for folder in self._pictures.folders():
-            async with self._files:
-                hashes = await self._pictures.hashes(folder)
-                await self._pictures.tidy(folder, set(hashes) - await self._used(hashes))
+        """Remove every picture that no job uses: what a kill or a full disk has left between a file and its row; and
+        the words of deleted jobs."""
+        await self._uses.tidy()
+        await self.finding.forget_deleted_words()
 
     async def in_state(self, state: State) -> list[Job]:
         """All jobs in one of the states that are no ends, oldest first."""
@@ -233,24 +269,14 @@ class Jobs:
         """The jobs that ended without their member having heard of it, oldest first."""
         return await self._jobs("delivered_at IS NULL AND state IN ('finished', 'failed', 'cancelled') ORDER BY id")
 
-    async def recent_of(self, member_id: int, limit: int = 25) -> list[Job]:
-        """A member's newest jobs, newest first."""
-        return await self._jobs("member_id = ? ORDER BY id DESC LIMIT ?", member_id, limit)
-
     async def durations_of_kind(self, kind: str, limit: int = 20) -> list[tuple[Request, float, float]]:
-        """What the newest finished jobs of a kind asked for, the engine's seconds on each, and its share of them."""
+        """What the newest jobs of a kind that the engine made asked for, its seconds on each, their share of them."""
         rows = await self._database.rows(
-            "SELECT request, seconds, share FROM job WHERE kind = ? AND state = 'finished' ORDER BY id DESC LIMIT ?",
+            "SELECT request, seconds, share FROM job WHERE kind = ? AND state = 'finished' AND seconds > 0"
+            " ORDER BY id DESC LIMIT ?",
             (kind, limit),
         )
         return [(request_of(row), row["seconds"], row["share"]) for row in rows]
-
-    async def last_served(self) -> dict[int, float]:
-        """When each member's newest job was started."""
-        rows = await self._database.rows(
-            "SELECT member_id, max(started_at) AS at FROM job WHERE started_at IS NOT NULL GROUP BY member_id"
-        )
-        return {row["member_id"]: row["at"] for row in rows}
 
     def paths(self, job: Job) -> list[Path]:
         """Where the job's pictures lie, in order, unless somebody removed them by hand."""
@@ -258,7 +284,7 @@ class Jobs:
 
     def path(self, sha256: str) -> Path:
         """Where the picture of this hash lies, on the same terms."""
-        return self._pictures.path(sha256)
+        return self.pictures.path(sha256)
 
     async def recipe(self, job_id: int) -> dict[str, Any] | None:
         """What made a job's pictures, or None where it has made none."""
@@ -278,28 +304,6 @@ class Jobs:
         rows = await self._database.change(f"{statement} RETURNING *", (*values, job_id))
         return await self._job(rows[0]) if rows else None
 
-    @staticmethod
-    async def _use(connection: aiosqlite.Connection, job_id: int, request: Request) -> None:
-        """Write down which of the pictures that are kept a job works on."""
-        await connection.executemany(
-            "INSERT OR REPLACE INTO input VALUES (?, ?, ?)",
-            [(job_id, position, image.sha256) for position, image in enumerate(request.inputs) if image.sha256],
-        )
-
-    async def _drop_unused(self, hashes: Iterable[str]) -> None:
-        """Remove those of these pictures that no job uses. Call it with `_files` held."""
-        candidates = set(hashes)
-        for sha256 in candidates - await self._used(candidates):
-            await self._pictures.drop(sha256)
-
-    async def _used(self, hashes: Collection[str]) -> set[str]:
-        rows = await self._database.rows(
-            "SELECT value FROM json_each(?) WHERE EXISTS (SELECT 1 FROM picture WHERE sha256 = value)"
-            " OR EXISTS (SELECT 1 FROM input WHERE sha256 = value)",
-            (msgspec.json.encode(sorted(hashes)).decode(),),
-        )
-        return {row["value"] for row in rows}
-
     async def _jobs(self, where: str, *parameters: object) -> list[Job]:
         rows = await self._database.rows(f"SELECT * FROM job WHERE {where}", parameters)
         return [await self._job(row) for row in rows]
@@ -307,7 +311,5 @@ class Jobs:
     async def _job(self, row: sqlite3.Row) -> Job:
         pictures: list[sqlite3.Row] = []
         if row["state"] == "finished":
-            pictures = await self._database.rows(
-                "SELECT * FROM picture WHERE job_id = ? ORDER BY position", (row["id"],)
-            )
+            pictures = await self._database.rows(PICTURES, (row["id"],))
         return of_row(row, pictures)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from bot import cards
 from bot.delivery import Delivery
@@ -12,6 +14,7 @@ from bot.engine.interface import Lane
 from bot.job import Job
 from bot.pace import Pace
 from bot.queue import Queue
+from bot.runs import Run
 from inference.protocol import Preview, Progress, Request
 
 SHOWN_PLACES = 5
@@ -19,6 +22,17 @@ SHOWN_PLACES = 5
 
 SHOW_EVERY_S = 1.0
 """So often at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a job is that has not ended."""
+
+    place: int | None
+    """In the queue, counted from 1; None where it runs."""
+    ready_at: float | None = None
+    """The estimate, where there is one."""
+    progress: Progress | None = None
 
 
 class Line:
@@ -53,33 +67,46 @@ class Line:
         Nothing where the lane is gone for good.
         """
         while await lane.up():
-            taking = asyncio.create_task(self.queue.next_batch(lane))
-            leaving = asyncio.create_task(lane.down())
-            try:
-                await asyncio.wait((taking, leaving), return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                leaving.cancel()
-                if not taking.done():
-                    taking.cancel()
-            if taking.done():
-                batch = taking.result()
-                self.running |= {job.id: Running(job) for job in batch}
+            if batch := await self._taken(self.queue.next_batch(lane), lane.down()):
                 return batch
         return ()
+
+    async def next_riders(self, run: Run) -> tuple[Job, ...]:
+        """Wait for jobs that can join this run; they count as running from here on. Nothing where none can any more."""
+        if run.departed.is_set() or not run.room:
+            return ()
+        return await self._taken(self.queue.next_riders(run.jobs[0], run.room), run.departed.wait())
+
+    async def _taken(
+        self, taken: Coroutine[Any, Any, tuple[Job, ...]], too_late: Coroutine[Any, Any, object]
+    ) -> tuple[Job, ...]:
+        """What is taken out of the queue, unless something else happens first; nothing then."""
+        taking, other = asyncio.create_task(taken), asyncio.create_task(too_late)
+        try:
+            await asyncio.wait((taking, other), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            other.cancel()
+            if not taking.done():
+                taking.cancel()
+        if not taking.done():
+            return ()
+        self.running |= {job.id: Running(job) for job in taking.result()}
+        return taking.result()
 
     def began(self) -> None:
         """Tell those that wait that the queue has moved."""
         self._moved.set()
 
-    def still_running(self, batch: tuple[Job, ...]) -> list[Job]:
+    def still_running(self, batch: Sequence[Job]) -> list[Job]:
         """The batch's jobs that have not ended."""
         return [job for job in batch if job.id in self.running]
 
-    def share(self, requests: Sequence[Request]) -> None:
-        """Take in which running jobs are sent together: each has the share of their pass that its places are."""
-        places = sum(request.places for request in requests)
-        for request in requests:
-            self.running[request.job].share = request.places / places
+    def share(self, together: Sequence[Job]) -> None:
+        """Take in which jobs share a pass: each that is wanted has the share of it that its places are."""
+        wanted = [job for job in self.still_running(together) if not self.running[job.id].cancelled]
+        places = sum(job.request.places for job in wanted)
+        for job in wanted:
+            self.running[job.id].share = job.request.places / places
 
     def note(self, event: Progress | Preview) -> None:
         """Take in how a running job gets on, and show it."""
@@ -101,14 +128,27 @@ class Line:
         if self._away:
             return cards.restarting(job, headline)
         place = self.queue.next_place(job.reply.member_id)
+        return cards.waiting(job, headline, place, self._ready_at(job, place))
+
+    def standing(self, job_id: int) -> Standing | None:
+        """Where a job stands that waits or runs here; None where it does neither."""
+        if (running := self.running.get(job_id)) is not None:
+            return Standing(None, progress=running.progress)
+        if (job := self.queue.find(job_id)) is None:
+            return None
+        place = self.queue.place(job)
+        return Standing(place, None if self._away else self._ready_at(job, place))
+
+    def _ready_at(self, job: Job, place: int) -> float | None:
+        """When a job at this place will be ready, as far as that is known."""
         ahead_s = self._pace.cost_s(self.queue.work)
         own_s = self._pace.own_s(job.request)
         running_s = self._pace.cost_s_of(self._requests())
         if ahead_s is None or own_s is None or running_s is None:
-            return cards.waiting(job, headline, place, None)
+            return None
         # The others are all alike for this: one sum over each of thousands would cost more than it tells.
         ahead_s *= (place - 1) / max(len(self.queue), 1)
-        return cards.waiting(job, headline, place, self._clock() + self._wait_s(running_s + ahead_s) + own_s)
+        return self._clock() + self._wait_s(running_s + ahead_s) + own_s
 
     async def watch(self, lane: Lane) -> None:
         """Tell those that wait whenever the lane goes away or comes back, until it is gone for good."""
@@ -153,7 +193,7 @@ class Line:
         return work_s / max(sum(lane.is_up for lane in self._lanes), 1)
 
     def _requests(self) -> list[Request]:
-        return [running.job.request for running in self.running.values()]
+        return [running.job.request for running in self.running.values() if not running.is_finishing]
 
 
 class Running:
@@ -161,11 +201,18 @@ class Running:
 
     def __init__(self, job: Job) -> None:
         self.job = job
+        self.request = job.request
+        """As it was sent."""
         self.progress: Progress | None = None
         self.preview: bytes | None = None
         self.cancelled = False
         self.share = 1.0
         """Of the pass that it takes part in."""
+
+    @property
+    def is_finishing(self) -> bool:
+        """Whether nobody waits for it any more who comes after it."""
+        return self.progress is not None and self.progress.stage == "finishing"
 
     def card(self, headline: str) -> cards.Card:
         """How it looks now."""

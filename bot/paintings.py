@@ -30,7 +30,7 @@ def lora_of(lora: Lora) -> str:
 
 def facts(request: Imagine) -> str:
     """What a Stable Diffusion user wants to know of a picture, in a line."""
-    hires, refiner, control = request.hires, request.refiner, request.control
+    hires, refiner = request.hires, request.refiner
     said = [
         _seed(request),
         f"{request.width}x{request.height}",
@@ -42,7 +42,7 @@ def facts(request: Imagine) -> str:
         request.style and cards.plain(request.style.title),
         *map(lora_of, request.loras),
         request.clip_skip and say("clip skip {layer}", layer=request.clip_skip),
-        control and say("follows {control} {weight}", control=control.name, weight=control.weight),
+        *(say("follows {control} {weight}", control=one.name, weight=one.weight) for one in request.controls),
         request.image and say("from a picture, strength {strength}", strength=request.strength),
         request.references
         and say_many("looks at {count} picture", "looks at {count} pictures", len(request.references)),

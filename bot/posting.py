@@ -19,6 +19,8 @@ import discord
 from bot import cards
 from bot.cards import Card
 from bot.job import Reply, Way
+from bot.members import PingBy
+from bot.words import spoken
 
 TOKEN_LIFE_S = 14.5 * 60
 """Discord lets an interaction's token edit its reply for 15 minutes; the rest is for slow uploads."""
@@ -31,6 +33,8 @@ ALREADY_ACKNOWLEDGED, INVALID_WEBHOOK_TOKEN = 40060, 50027
 
 UNREACHED = (discord.HTTPException, aiohttp.ClientError, OSError, TimeoutError)
 """What discord.py raises where a request had no success."""
+
+REFUSED, TOO_MANY, SERVER_FAULT = 400, 429, 500
 
 ORIGINAL = cast(int, "@original")
 """In a message id's place, Discord's word for the reply whose id was never learnt."""
@@ -91,7 +95,7 @@ class Posting:
         nonce = f"easel-{job_id}"
         # discord.py's own annotations know no view of the new kind beside a nonce.
         send: Any = place.send
-        message = await send(view=addressed.view, files=_files(card), nonce=nonce, allowed_mentions=_NO_PINGS)
+        message = await send(view=addressed.view, files=attached(card), nonce=nonce, allowed_mentions=_NO_PINGS)
         return int(message.id)
 
     async def edit(self, reply: Reply, card: Card) -> int:
@@ -101,7 +105,7 @@ class Posting:
                 message = await webhook.edit_message(
                     ORIGINAL if reply.message_id is None else reply.message_id,
                     view=card.view,
-                    attachments=_files(card),
+                    attachments=attached(card),
                     allowed_mentions=_NO_PINGS,
                 )
                 return message.id
@@ -112,7 +116,7 @@ class Posting:
             raise Unknown
         channel = self._client.get_partial_messageable(reply.channel_id, guild_id=reply.guild_id)
         message_there = channel.get_partial_message(reply.message_id)
-        await message_there.edit(view=card.view, attachments=_files(card), allowed_mentions=_NO_PINGS)
+        await message_there.edit(view=card.view, attachments=attached(card), allowed_mentions=_NO_PINGS)
         return reply.message_id
 
     async def find(self, reply: Reply) -> int | None:
@@ -146,11 +150,40 @@ class Posting:
         except discord.NotFound:
             pass
 
+    async def ping(self, job_id: int, reply: Reply, sentence: str, way: PingBy) -> None:
+        """Say a sentence to the member of a job, who hears of it: in its channel, or by a direct message. Twice within
+        some minutes says it once. Raises what UNREACHED names."""
+        place: discord.abc.Messageable
+        if way == "channel":
+            place = self._client.get_partial_messageable(reply.channel_id, guild_id=reply.guild_id)
+            sentence = f"<@{reply.member_id}> {sentence}"
+        else:
+            place = await self._client.fetch_user(reply.member_id)
+        them = discord.AllowedMentions(everyone=False, roles=False, users=[discord.Object(reply.member_id)])
+        await place.send(sentence, nonce=f"easel-ping-{job_id}", allowed_mentions=them)
+
+    async def take_back(self, guild_id: int | None, channel_id: int, message_id: int, member_id: int | None) -> None:
+        """Take a message of our own away whose reply is forgotten: out of a channel, or out of this member's direct
+        messages. Raises what UNREACHED names; one that is gone already is no error."""
+        with suppress(discord.NotFound):
+            if member_id is None:
+                channel = self._client.get_partial_messageable(channel_id, guild_id=guild_id)
+                await channel.get_partial_message(message_id).delete()
+            else:
+                member = await self._client.fetch_user(member_id)
+                await (await member.create_dm()).get_partial_message(message_id).delete()
+
     def _webhook(self, reply: Reply) -> discord.Webhook | None:
         """What edits the reply by its token, as long as that lives."""
         if self._clock() >= reply.token_expires_at or self._client.application_id is None:
             return None
         return discord.Webhook.partial(self._client.application_id, reply.token, client=self._client)
+
+
+def is_final(error: Exception) -> bool:
+    """Whether what UNREACHED names is Discord's last word, and no try later would have more success."""
+    status = error.status if isinstance(error, discord.HTTPException) else TOO_MANY
+    return REFUSED <= status < SERVER_FAULT and status != TOO_MANY
 
 
 def reply_of(interaction: discord.Interaction) -> Reply:
@@ -165,7 +198,15 @@ def reply_of(interaction: discord.Interaction) -> Reply:
         token_expires_at=interaction.created_at.timestamp() + TOKEN_LIFE_S,
         attachment_size_limit=interaction.filesize_limit,
         age_restricted=is_age_restricted(interaction.channel),
+        language=spoken(),
+        place_id=place_of(interaction.channel) or interaction.channel_id,
+        role_ids=tuple(role.id for role in getattr(interaction.user, "roles", ())),
     )
+
+
+def place_of(channel: object) -> int | None:
+    """The channel around a thread; None where it is none."""
+    return channel.parent_id if isinstance(channel, discord.Thread) else None
 
 
 def is_age_restricted(channel: object) -> bool:
@@ -174,7 +215,8 @@ def is_age_restricted(channel: object) -> bool:
     return bool(marked is not None and marked())
 
 
-def _files(card: Card) -> list[discord.File]:
+def attached(card: Card) -> list[discord.File]:
+    """The files of a card, to be sent once."""
     return [
         discord.File(content if isinstance(content, Path) else io.BytesIO(content), filename=name)
         for name, content in card.files

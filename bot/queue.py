@@ -92,6 +92,11 @@ class Queue:
     def __contains__(self, job_id: int) -> bool:
         return job_id in self._waiting
 
+    def find(self, job_id: int) -> Job | None:
+        """The job of this number, None where it does not wait (any more)."""
+        job: Job | None = self._waiting.get(job_id)
+        return job
+
     @property
     def work(self) -> Mapping[str, float]:
         """How much there is to do for all waiting jobs, by their kinds, each in the unit of its kind."""
@@ -157,10 +162,19 @@ class Queue:
         first, is_sooner = turn
         self._turns += 1
         hand.take(_model(first.request), self._turns, is_sooner)
-        batch = [first, *self._riders(first, taker)]
+        batch = [first, *self._riders(first, taker.capacity(first.request) - first.request.places)]
         for job in batch:
             self._take(job, served_at=self._clock())
         return tuple(batch)
+
+    async def next_riders(self, first: Job, room: int) -> tuple[Job, ...]:
+        """Wait for jobs that fit into so many free places of this job's forward pass, then take them out."""
+        while not (riders := tuple(self._riders(first, room))):
+            self._arrival.clear()
+            await self._arrival.wait()
+        for job in riders:
+            self._take(job, served_at=self._clock())
+        return riders
 
     def forget(self, taker: Taker) -> None:
         """Nothing is loaded any more where this one runs its jobs."""
@@ -202,12 +216,11 @@ class Queue:
         sooner: Job = self._own[member][model].peekitem(0)[1]
         return sooner
 
-    def _riders(self, first: Job, taker: Taker) -> Iterator[Job]:
-        room = taker.capacity(first.request) - first.request.places
+    def _riders(self, first: Job, room: int) -> Iterator[Job]:
         # A job that has ended the engine once runs alone: its neighbours would be blamed with it.
         if room <= 0 or first.attempts:
             return
-        candidates = islice(self._alike[first.request.pass_key].values(), RIDERS_LOOKED_AT)
+        candidates = islice(self._alike.get(first.request.pass_key, {}).values(), RIDERS_LOOKED_AT)
         for job in sorted(candidates, key=self.place):
             if job is not first and not job.attempts and job.request.places <= room:
                 room -= job.request.places

@@ -26,6 +26,12 @@ def _engine(text: str) -> str:
     return text
 
 
+def _switch(text: str) -> bool:
+    if text.strip().lower() not in ("on", "off"):
+        raise ValueError("set on or off")
+    return text.strip().lower() == "on"
+
+
 class Settings(BaseSettings):
     """The settings, each named as its variable; `.env.example` explains them."""
 
@@ -39,6 +45,11 @@ class Settings(BaseSettings):
     easel_log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = "INFO"
     easel_engine_silence_s: Annotated[float, Field(gt=0)] = 300.0
     easel_language: str = ENGLISH
+    easel_direct_messages: Annotated[bool, BeforeValidator(_switch), Field(validate_default=False)] = True
+    easel_member_install: Annotated[bool, BeforeValidator(_switch), Field(validate_default=False)] = False
+    easel_policy: Path | None = None
+    easel_keep_gb: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    easel_audit_days: Annotated[int, Field(ge=1, le=3650)] = 90
     easel_max_waiting: Annotated[int, Field(ge=1)] = 200
     easel_max_waiting_per_member: Annotated[int, Field(ge=1)] = 5
 
@@ -72,6 +83,11 @@ def environment(dotenv: Path = Path(".env")) -> dict[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         raise OperatorError(f"{dotenv} cannot be read ({error}): save it as UTF-8 text") from error
     return {**lines, **os.environ}
+
+
+def data_folder(environ: Mapping[str, str]) -> Path:
+    """Where everything is kept, for what can be done before there is a token."""
+    return Path(environ.get("EASEL_DATA", "").strip() or Settings.model_fields["easel_data"].default)
 
 
 def read(environ: Mapping[str, str]) -> Settings:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import discord
 
 from bot import cards
-from bot.access import may_see
+from bot.access import may_see, moderates
 from bot.admission import admission_of
 from bot.custom_ids import OfJob
 from bot.errors import MemberError
@@ -21,6 +21,7 @@ from bot.words import N_
 from inference.protocol import Imagine, Input, because
 
 ONE_OF_BOTH = N_("Give either a picture as `image`, or the number of a job as `job`.")
+NOT_SEEN = N_("This job was deleted, or is not to be seen here: ask for a new one with /imagine.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +53,18 @@ async def job_of(interaction: discord.Interaction, target: OfJob) -> Job:
     return await _seen(interaction, await admission_of(interaction).jobs.find(target.number))
 
 
+async def moderated(interaction: discord.Interaction, target: OfJob) -> Job:
+    """The job of a button that is for moderators alone, and not where the job was asked for. Raises MemberError for
+    everybody else."""
+    job = await admission_of(interaction).jobs.find(target.number)
+    if job is None or not await moderates(interaction, job):
+        raise MemberError(NOT_SEEN)
+    return job
+
+
 async def of_target(interaction: discord.Interaction, target: OfJob) -> Source:
     """The picture of a button or form. Raises MemberError where this member cannot see it here."""
-    return _made(await job_of(interaction, target), target.index)
+    return _made(interaction, await job_of(interaction, target), target.index)
 
 
 async def of_options(
@@ -67,7 +77,7 @@ async def of_options(
     if job is not None and image is not None:
         raise MemberError(ONE_OF_BOTH)
     if job is not None:
-        return _made(await find(interaction, job), (picture or 1) - 1)
+        return _made(interaction, await find(interaction, job), (picture or 1) - 1)
     return None if image is None else Source(Posted.of(image))
 
 
@@ -96,7 +106,7 @@ async def of_message(interaction: discord.Interaction, message: discord.Message,
     if len(job.pictures) > 1 and isinstance(job.request, Imagine):
         await interaction.response.send_message(view=cards.choice(job, action), ephemeral=True)
         return None
-    return _made(job, 0)
+    return _made(interaction, job, 0)
 
 
 async def job_shown(interaction: discord.Interaction, message: discord.Message) -> Job | None:
@@ -117,12 +127,26 @@ async def job_shown(interaction: discord.Interaction, message: discord.Message) 
 
 async def _seen(interaction: discord.Interaction, job: Job | None) -> Job:
     if job is None or not await may_see(interaction, job):
-        raise MemberError("This job was deleted, or is not to be seen here: ask for a new one with /imagine.")
+        raise MemberError(NOT_SEEN)
     return job
 
 
-def _made(job: Job, index: int) -> Source:
+def require_inputs(interaction: discord.Interaction, job: Job) -> None:
+    """Raise MemberError where what a job worked on has left the disk, so that it cannot be done once more."""
+    jobs = admission_of(interaction).jobs
+    if not all(jobs.path(image.sha256).is_file() for image in job.request.inputs if image.sha256):
+        raise MemberError(
+            "The picture that #{job} was made from is old and was removed: send its command with a new one.", job=job.id
+        )
+
+
+def _made(interaction: discord.Interaction, job: Job, index: int) -> Source:
     if not 0 <= index < len(job.pictures):
         raise MemberError.of(because("no_such_picture", job=job.id, count=len(job.pictures), number=index + 1))
     made = job.pictures[index]
+    if not admission_of(interaction).jobs.path(made.sha256).is_file():
+        raise MemberError(
+            "The picture of #{job} is old and was removed: make it again with Try again, which keeps its seed.",
+            job=job.id,
+        )
     return Source(Input(made.sha256, made.width, made.height), OfJob(job.id, index))

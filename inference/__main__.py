@@ -4,7 +4,9 @@
     python -m inference --list                which models the catalogue has, and which are on this machine
     python -m inference --fetch NAME          download its weights from where the catalogue says, its partners' too
     python -m inference --fetch NAME@COMMIT   its weights alone, as they were in a commit of the hub
-    python -m inference --add PLACE           what this file or folder is; its entry goes into models.toml
+    python -m inference --add PLACE           what this file or folder is; its entry goes into models.toml, with the
+                                              weights that suit the card here, or one with so much --memory
+    python -m inference --profile NAME --data DIR   how many pictures pay in a pass of this model on this card
     python -m inference --convert PLACE       safetensors beside a pickle, or beside those of a folder
 
 Exit status: 0 when the bot hung up, 1 when the engine died and should be started again, 2 when the operator must act
@@ -14,20 +16,26 @@ Exit status: 0 when the bot hung up, 1 when the engine died and should be starte
 from __future__ import annotations
 
 import argparse
+import datetime
 import logging
 import os
+import re
 import signal
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from inference import settings
-from inference.catalog import adding, fetching, headers, looking, reading, weights
+from inference.catalog import adding, fetching, headers, looking, profiles, reading, weights
 from inference.catalog.entries import Entry, FileEntry, ModelEntry, UpscalerEntry
-from inference.errors import DeviceLost, OperatorError, PeerBroken, SettingsError
+from inference.errors import DeviceLost, OperatorError, PeerBroken, SettingsError, TaskError
 from inference.exchange.channel import Channel
 from inference.marks import signing
 from inference.protocol import INCOMING, PICTURES
+
+COMPILED = "compiled"
+"""In the bot's data folder, what was compiled for models; it may be deleted while nothing runs."""
 
 
 def main(arguments: list[str]) -> int:
@@ -39,12 +47,16 @@ def main(arguments: list[str]) -> int:
     what.add_argument("--fetch", metavar="NAME[@COMMIT]", help="download the weights of this entry")
     what.add_argument("--add", type=Path, metavar="PLACE", help="write an entry for this file or folder of weights")
     what.add_argument("--convert", type=Path, metavar="PLACE", help="make safetensors of pickled weights")
+    what.add_argument("--profile", metavar="NAME", help="measure how many pictures pay in a pass of this model here")
     parser.add_argument("--name", help="what the entry is called; with --add")
     parser.add_argument("--config", type=Path, metavar="DIR", help="its configurations, for odd sizes; with --add")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="the bot's data folder; needed with --fd")
+    parser.add_argument("--memory", type=_memory_bytes, metavar="8GB", help="what the card has; with --add")
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="the bot's data folder; needed with --fd and --profile"
+    )
     asked = parser.parse_args(arguments)
-    if asked.add is None and (asked.name or asked.config):
-        parser.error("--name and --config go with --add")
+    if asked.add is None and (asked.name or asked.config or asked.memory):
+        parser.error("--name, --config and --memory go with --add")
     # With it torch would run what is pickled into a file of weights.
     os.environ.pop("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", None)
     if asked.fetch is None:
@@ -59,9 +71,11 @@ def main(arguments: list[str]) -> int:
             return _convert(asked.convert)
         known = reading.load(configured.models)
         if asked.add is not None:
-            return _add(configured.models, known, asked.add, asked.name, asked.config)
+            return _add(configured, known, asked)
         if asked.list:
             return _list(known)
+        if asked.profile is not None:
+            return _profile(configured, known, asked.profile, asked.data)
         if asked.fetch is not None:
             _fetch(known, asked.fetch, configured.log_level)
         else:
@@ -108,23 +122,60 @@ def _list(known: reading.Catalog) -> int:
     return 2 if defects else 0
 
 
-def _add(toml: Path, known: reading.Catalog, place: Path, name: str | None, config: Path | None) -> int:
+def _add(configured: settings.Settings, known: reading.Catalog, asked: argparse.Namespace) -> int:
     """Say what lies there and write its entry, and return the exit status."""
-    pickled = None
+    place, pickled = asked.add, None
     if place.is_file() and place.suffix in headers.PICKLES:
         # Imported here: torch takes seconds, and only a pickle needs it.
         from inference.models import converting
 
         pickled = converting.shapes(place)
-    found = looking.look(place, known, pickled, config)
+    found = looking.look(place, known, pickled, asked.config)
     if found.kind == "embedding":
         # It is small, and which tensors are one is known to what reads it.
         from inference.models import vectors
 
         vectors.read(found.place, found.title)
-    called = adding.add(toml, found, name)
-    print(f"{found.place} is {found.words}: it is [{found.kind}s.{called}] in {toml} now")
+    found, told = _advised(configured, found, asked.memory)
+    called = adding.add(configured.models, found, asked.name)
+    print(f"{found.place} is {found.words}: it is [{found.kind}s.{called}] in {configured.models} now")
+    print(told, end="")
     return 0
+
+
+def _advised(configured: settings.Settings, found: looking.Look, memory_bytes: int | None) -> tuple[looking.Look, str]:
+    """What was found, with the weights that suit a card of this memory, or the card that is here, and why in a line.
+
+    Where neither is there, as it was.
+    """
+    if found.assembly is None:
+        return found, ""
+    # Imported here: torch takes seconds.
+    from inference import device
+
+    if memory_bytes is None:
+        here = device.choose(configured.device, configured.threads)
+        if not here.is_cuda:
+            return found, "There is no card here: --memory 8GB chooses weights for one that has so much.\n"
+        memory_bytes = here.memory_bytes
+    _quieten_libraries(configured.log_level)
+    from inference.models import advice
+    from inference.models.store import BUDGET_SHARE
+
+    budget_bytes = configured.vram_budget_bytes or int(memory_bytes * BUDGET_SHARE)
+    entry = ModelEntry(title=found.title, path=str(found.place), **found.fields)
+    advised = advice.advise(found.assembly, entry, memory_bytes, budget_bytes)
+    fields = found.fields if advised.weights == "full" else {**found.fields, "weights": advised.weights}
+    return replace(found, fields=fields, remarks=(*found.remarks, advised.why)), f"{advised.why}\n"
+
+
+def _memory_bytes(said: str) -> int:
+    """What is meant by "8GB", "7.5 GB", "900MB" or "8"."""
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?) ?(GB|MB)?", said.strip(), re.IGNORECASE | re.ASCII)
+    number = 0 if found is None else int(float(found[1]) * (1e6 if (found[2] or "").upper() == "MB" else 1e9))
+    if not 0 < number < 1e14:
+        raise argparse.ArgumentTypeError(f"{said!r} is no memory of a card: write 8GB or 7.5GB")
+    return number
 
 
 def _convert(place: Path) -> int:
@@ -151,6 +202,49 @@ def _is_of_hub(entry: Entry) -> bool:
     return not isinstance(entry, FileEntry) and entry.repo is not None
 
 
+def _profile(configured: settings.Settings, known: reading.Catalog, name: str, data: Path | None) -> int:
+    """Measure, print and keep how many pictures share a pass of this model, and return the exit status."""
+    if data is None or not data.is_dir():
+        raise SettingsError(
+            f"--data {data or ''} names no data folder of a bot: --profile keeps there what it measures"
+        )
+    if name not in known.models:
+        raise SettingsError(f"--profile {name}: there is no [models.{name}] in {configured.models}")
+    _quieten_libraries(configured.log_level)
+    # Imported here: torch and diffusers take seconds that the mistakes above need not wait for.
+    from inference import device, profiling, recipes
+
+    chosen, entry = device.choose(configured.device, configured.threads), known.models[name]
+    taken: dict[int, float] = {}
+    try:
+        for batch, seconds in profiling.measure(known, name, chosen, profiling.by_clock):
+            taken[batch] = seconds
+            print(f"{batch:2} in a pass: {seconds:8.3f} s, {batch / seconds:7.3f} pictures a second", flush=True)
+    except TaskError as error:
+        raise SettingsError(f"--profile {name}: it could not be painted with ({error})") from error
+    best = profiling.choose(taken)
+    if not chosen.is_cuda:
+        print(f"{best} would pay; nothing is kept, for on a CPU it is `cpu_batch` in {configured.models} that counts")
+        return 0
+    profiles.keep(
+        data,
+        profiles.Profile(
+            model=name,
+            device=chosen.name,
+            width=entry.width,
+            height=entry.height,
+            batch=best,
+            seconds=taken,
+            versions=dict(recipes.versions()),
+            date=f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}",
+        ),
+    )
+    print(f"{best} in a pass from the next start of the bot on, kept in {data / profiles.FILE}; it was {entry.batch}")
+    if best != entry.batch:
+        print("the same seeds will give the same pictures but for their last bits")
+    return 0
+
+
 def _serve(configured: settings.Settings, known: reading.Catalog, fd: int, data: Path | None) -> None:
     if data is None or not all((data / folder).is_dir() for folder in (PICTURES, INCOMING)):
         raise SettingsError(f"--data {data or ''} names no data folder of a bot: the bot starts this process itself")
@@ -165,18 +259,30 @@ def _serve(configured: settings.Settings, known: reading.Catalog, fd: int, data:
     with closing(channel):
         here = weights.require(known)
         sign = None if configured.c2pa is None else signing.load(*configured.c2pa)
+        # Before they are imported: torchao and bitsandbytes, where they are installed, say things then.
+        _quieten_libraries(configured.log_level)
         # Imported here: torch and diffusers take seconds that the mistakes above need not wait for.
-        from inference import device, engine
+        from inference import device, engine, recipes
         from inference.marks.marking import Marks
         from inference.models import placement
         from inference.models.store import Store
 
-        _quieten_libraries(configured.log_level)
         chosen = device.choose(configured.device, configured.threads)
-        placement.require({name: known.models[name] for name in here["model"]}, chosen)
-        store = Store(catalog=known, device=chosen, vram_budget_bytes=configured.vram_budget_bytes)
+        if chosen.is_cuda:
+            known = profiles.applied(known, data, chosen.name, recipes.versions())
+        models = {name: known.models[name] for name in here["model"]}
+        placement.require(models, chosen)
+        placement.keep_compiled(models, data / COMPILED, chosen)
+        cache_bytes = configured.host_cache_bytes
+        store = Store(
+            catalog=known,
+            device=chosen,
+            vram_budget_bytes=configured.vram_budget_bytes,
+            host_cache_bytes=device.host_share_bytes() if cache_bytes is None else cache_bytes,
+        )
         marks = Marks(watermark=configured.watermark, sign=sign)
-        engine.Engine(known, store, channel, data, marks).serve(engine.readiness(known, here, chosen))
+        ready = engine.readiness(known, here, chosen, marks, configured.vram_budget_bytes)
+        engine.Engine(known, store, channel, data, marks).serve(ready)
 
 
 def _log_to_stderr(level: str) -> None:
@@ -199,6 +305,9 @@ def _quieten_libraries(level: str) -> None:
         # By which the hub's library asks: they tell of every single request.
         for name in ("httpx", "httpx2"):
             logging.getLogger(name).setLevel(logging.WARNING)
+        # What torchao and bitsandbytes want to be told of by whoever develops them.
+        for name in ("torch.utils._pytree", "bitsandbytes"):
+            logging.getLogger(name).setLevel(logging.ERROR)
 
 
 if __name__ == "__main__":

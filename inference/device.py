@@ -5,13 +5,16 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import psutil
 import torch
 
 from inference.errors import DeviceError
+
+Result = TypeVar("Result")
 
 DtypeName = Literal["auto", "float32", "float16", "bfloat16"]
 
@@ -108,6 +111,23 @@ def host_free_bytes() -> int:
     """How much of the machine's own memory is there for whoever asks for it now."""
     available: int = psutil.virtual_memory().available
     return available
+
+
+def host_share_bytes() -> int:
+    """How much of the machine's own memory one engine may fill with what left its card: a quarter, for all together."""
+    total: int = psutil.virtual_memory().total
+    return total // 4 // max(1, cards())
+
+
+def unless_full(load: Callable[[], Result]) -> Result | None:
+    """What `load` returns, or None where the memory does not hold it."""
+    # Returning gives up the error, whose traceback would hold on to what was loaded in part.
+    try:
+        return load()
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        return None
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -17,12 +17,14 @@ from inference import tasks
 from inference.catalog.fields import Kind
 from inference.catalog.reading import Catalog
 from inference.device import Device, cards, is_out_of_memory
-from inference.errors import DeviceLost, OperatorError, OutOfMemory, PeerBroken, PeerGone, TaskError
+from inference.errors import DeviceLost, OperatorError, OutOfMemory, PeerBroken, PeerGone, TaskError, Unsafe
 from inference.exchange import inputs
 from inference.exchange.channel import Channel
 from inference.exchange.inbox import End, Inbox
 from inference.exchange.outputs import Files
 from inference.exchange.reports import Reporter
+from inference.gate import Gate
+from inference.identity import identity
 from inference.marks import marking
 from inference.marks.marking import Marks
 from inference.models.store import Store
@@ -31,9 +33,16 @@ from inference.protocol import INCOMING, PICTURES, Batch, FailureKind, Ready, Re
 log = logging.getLogger(__name__)
 
 
-def readiness(catalog: Catalog, here: Mapping[Kind, Sequence[str]], device: Device) -> Ready:
+def readiness(
+    catalog: Catalog,
+    here: Mapping[Kind, Sequence[str]],
+    device: Device,
+    marks: Marks = marking.ALL,
+    vram_budget_bytes: int | None = None,
+) -> Ready:
     """What an engine can do on whose machine these entries of the catalogue can be used (`weights.inventory`)."""
-    abilities: dict[str, Any] = {"device": device.name, "cards": cards()}
+    same = identity(catalog, here, device, [marks.watermark, marks.sign is not None], vram_budget_bytes)
+    abilities: dict[str, Any] = {"device": device.name, "cards": cards(), "identity": same}
     for task in tasks.discover().values():
         abilities |= task.abilities(catalog, here, device)
     return Ready(**abilities)
@@ -50,11 +59,14 @@ class Engine:
         self._store = store
         self._channel = channel
         self._pictures = data / PICTURES
-        self._report = Reporter(channel.send, Files(data / INCOMING, marks), self._give_way)
+        self._report = Reporter(channel.send, Files(data / INCOMING, marks), self._give_way, self._board)
         self._inbox = Inbox()
         self._tasks = tasks.discover()
         self._giving_way = False
         self._at_work: tuple[int, ...] = ()
+        self._running: tuple[list[Request], dict[str, bytes]] = ([], {})
+        """The requests of the task that runs, and their inputs."""
+        self._gate = Gate(store)
         self._ready: Ready
 
     def serve(self, ready: Ready) -> None:
@@ -120,7 +132,7 @@ class Engine:
                 self._store.use_upscaler(entry.upscaler, on_load=lambda: None)
             if entry.checker is not None:
                 self._store.use_checker(entry.checker, on_load=lambda: None)
-            elif entry.decoder is not None:
+            if entry.decoder is not None:
                 self._store.use_decoder(entry.decoder, on_load=lambda: None)
         except (OperatorError, TaskError) as error:
             # Jobs that need it will meet the same error and be answered; others can be painted.
@@ -150,6 +162,21 @@ class Engine:
             self._giving_way = False
         self._take_up(interrupted)
 
+    def _board(self, places: int) -> tuple[list[Request], dict[str, bytes]]:
+        """Before a pass: let the batch that is next go with the requests that are run, where it is like them and takes
+        no more places."""
+        running, files = self._running
+        first = running[0]
+        batch = self._inbox.next_alike(lambda request: _alike(request) == _alike(first), places, first.quick)
+        if batch is None:
+            return [], {}
+        begun = [request for group in self._groups(batch) for request in group if self._report.begin(request.job)]
+        self._take_up((*self._at_work, *(request.job for request in begun)))
+        further, of_further = self._with_inputs(begun)
+        running += further
+        files |= of_further
+        return self._checked(further, of_further), of_further
+
     def _groups(self, batch: Batch) -> list[list[Request]]:
         """The batch's sound requests, those that may run together in one list; the others fail here."""
         groups: dict[Hashable, list[Request]] = {}
@@ -159,7 +186,7 @@ class Engine:
                 kind: FailureKind = "unavailable_model" if reason.name in limits.UNAVAILABLE else "invalid_input"
                 self._report.fail(request.job, kind, reason)
             else:
-                groups.setdefault((type(request), request.pass_key), []).append(request)
+                groups.setdefault(_alike(request), []).append(request)
         return list(groups.values())
 
     def _with_inputs(self, requests: list[Request]) -> tuple[list[Request], dict[str, bytes]]:
@@ -175,19 +202,22 @@ class Engine:
                 sound.append(request)
         return sound, files
 
-    def _run(self, requests: list[Request], files: Mapping[str, bytes]) -> None:
-        """Run requests of one group; whatever happens, each of them is answered, or waits for another turn.
+    def _run(self, requests: list[Request], files: dict[str, bytes]) -> None:
+        """Run requests of one group, and those that board meanwhile; whatever happens, each of them is answered, or
+        waits for another turn.
 
         Where the memory is full, those that have no end yet are run once more with less.
         """
         if not requests:
             return
+        interrupted, self._running = self._running, (requests, files)
         with self._store.lease():
             full = self._attempt(requests, files)
             if full is not None and not self._giving_way and self._store.economise():
                 # What is finished is being encoded or sent by now.
-                requests = [request for request in requests if self._report.still_wanted([request.job])]
+                requests[:] = self._wanted(requests)
                 full = self._attempt(requests, files) if requests else None
+        self._running = interrupted
         if full is not None and self._giving_way:
             # There is more room when the task that waits has ended.
             again = tuple(request for request in requests if self._report.postpone(request.job))
@@ -201,8 +231,10 @@ class Engine:
         """Run requests of one group. What to tell them, where the memory was full; else they are answered."""
         task = self._tasks[type(requests[0])]
         full: OutOfMemory | None = None
+        apart = False
         try:
-            task.run(requests, files, self._store, self._report)
+            if shown := self._checked(requests, files):
+                task.run(shown, files, self._store, self._report)
         except (PeerGone, DeviceLost):
             raise
         except OutOfMemory as error:
@@ -213,15 +245,52 @@ class Engine:
             log.error("%s", error)
             self._fail(requests, TaskError("not_loaded"))
         except Exception as error:
-            if is_out_of_memory(error):
+            if requests[0].quick and len(self._wanted(requests)) > 1:
+                apart = True
+            elif is_out_of_memory(error):
                 full = OutOfMemory.of(task.too_large(requests[0], self._catalog))
             else:
                 log.exception("jobs %s failed", [request.job for request in requests])
                 self._fail(requests, TaskError("engine_broke"))
-        if full is not None:
+        if full is not None or apart:
             # Outside the handler, whose traceback would keep the memory.
             self._store.device.release_cache()
+        return self._one_by_one(requests, files) if apart else full
+
+    def _one_by_one(self, requests: list[Request], files: Mapping[str, bytes]) -> OutOfMemory | None:
+        """Run requests alone of whose pass nothing came: nobody knows whose fault it was, and the others' it was not.
+
+        What to tell those for which the memory was full even so."""
+        full: OutOfMemory | None = None
+        tried: set[int] = set()
+        # Others may board meanwhile.
+        while left := [request for request in self._wanted(requests) if request.job not in tried]:
+            tried.add(left[0].job)
+            full = self._attempt(left[:1], files) or full
         return full
+
+    def _wanted(self, requests: Sequence[Request]) -> list[Request]:
+        wanted = self._report.still_wanted([request.job for request in requests])
+        return [request for request in requests if request.job in wanted]
+
+    def _checked(self, requests: Sequence[Request], files: Mapping[str, bytes]) -> list[Request]:
+        """Those of these requests whose pictures may be worked on; the others fail here.
+
+        What is made of a picture that was flagged and may be seen all the same is marked as that is. Raises as the
+        store does.
+        """
+        passed = []
+        for request in requests:
+            flagged = request.safety != "allow" and any(
+                self._gate.flags(image, files, self._report.loading) for image in request.inputs
+            )
+            if flagged and request.safety == "block":
+                self._fail([request], Unsafe("input_flagged"))
+                continue
+            if flagged:
+                self._report.hide(request.job)
+            passed.append(request)
+        return passed
 
     def _fail(self, requests: Sequence[Request], error: TaskError) -> None:
         for job in self._report.still_wanted([request.job for request in requests]):
@@ -231,3 +300,8 @@ class Engine:
         for job in self._report.open_jobs():
             self._report.fail(job, "internal", because("card_failed"))
         raise DeviceLost(f"{self._store.device.name} answers no more")
+
+
+def _alike(request: Request) -> Hashable:
+    """Equal for requests that can be run together."""
+    return type(request), request.pass_key

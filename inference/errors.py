@@ -82,7 +82,7 @@ class OutOfMemory(TaskError):
 
 
 class Unsafe(TaskError):
-    """The model's safety checker flagged what was painted; nothing of it may be shown."""
+    """A safety checker flagged what was painted, or what it was to be made of; nothing of it may be shown."""
 
     kind: ClassVar[FailureKind] = "unsafe"
 

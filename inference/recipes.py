@@ -19,9 +19,9 @@ from inference.device import Device
 from inference.models.adapters import Adapter
 from inference.models.embeddings import Embedding
 from inference.models.handles import (
+    Followed,
     PictureAnnotator,
     PictureClassifier,
-    PictureControl,
     PictureDescriber,
     PictureModel,
     PictureRefiner,
@@ -65,15 +65,14 @@ def recipe(
         "words": [{"prompt": drawn.prompt, "negative": drawn.negative}],
         "loras": [_lora(adapter) for adapter in model.adapters.active],
         "embeddings": [{"name": one.name, "hash": one.sha256[:10]} for one in embeddings],
-        "control": None if setup.control is None else _control(setup.control),
-        "annotator": None if setup.annotator is None else _annotator(setup.annotator),
+        "controls": [_control(one) for one in setup.followed],
         "upscaler": None
         if upscaler is None
         else {"name": upscaler.name, "hash": upscaler.hash, "scale": upscaler.scale},
         # It changes no picture, but it decides whether there is one.
         "checker": None if checker is None else {"name": checker.name, "hash": checker.hash},
         "device": _worked_on(setup.device, model.dtype),
-        "policy": msgspec.to_builtins(model.policy),
+        **model.policy.recorded,
         "batch": setup.batch if setup.filled else 1,
         "versions": versions(),
     }
@@ -107,14 +106,16 @@ def _refiner(refiner: PictureRefiner) -> dict[str, Any]:
     return {"name": refiner.name, **_source(refiner.entry), **source}
 
 
-def _control(control: PictureControl) -> dict[str, Any]:
-    entry = control.entry
-    source = {"revision": control.revision, "hash": control.hash, "annotator": entry.annotator}
+def _control(followed: Followed) -> dict[str, Any]:
+    control, entry = followed.control, followed.control.entry
     kind = {} if entry.mode is None else {"mode": entry.mode}
-    return {"name": control.name, **_source(entry), **source, **kind}
+    used = {"weight": followed.weight, **kind, "annotator": _annotator(entry, followed.annotator)}
+    return {"name": control.name, **_source(entry), "revision": control.revision, "hash": control.hash, **used}
 
 
-def _annotator(annotator: PictureAnnotator) -> dict[str, Any]:
+def _annotator(of: ControlEntry, annotator: PictureAnnotator | None) -> dict[str, Any]:
+    if annotator is None:
+        return {"name": of.annotator}
     library = "controlnet-aux" if annotator.entry.kind in DETECTOR_FILES else "transformers"
     source = {**_source(annotator.entry), "revision": annotator.revision, "hash": annotator.hash}
     return {"name": annotator.name, "kind": annotator.entry.kind, **source, "library": f"{library} {_version(library)}"}
@@ -150,11 +151,8 @@ def enlargement(
 
 
 def _restorer(restorer: PictureRestorer, faces: int) -> dict[str, Any]:
-    source = {
-        "files": _files((restorer.entry,)),
-        "hash": restorer.hash,
-        "dtype": str(restorer.dtype).removeprefix("torch."),
-    }
+    dtype = str(restorer.dtype).removeprefix("torch.")
+    source = {"files": _files((restorer.entry,)), "hash": restorer.hash, "dtype": dtype}
     return {"name": restorer.name, **source, "detector": DETECTOR, "faces": faces}
 
 
@@ -164,10 +162,10 @@ def _files(files: Iterable[FileEntry]) -> list[dict[str, str | None]]:
 
 def reading(request: Request, reader: PictureDescriber | PictureClassifier, device: Device) -> dict[str, Any]:
     """The same for what was read from a picture."""
-    source = _source(reader.entry)
     return {
         "request": _asked(request),
-        "model": {"name": reader.name, **source, "revision": reader.revision, "hash": reader.hash},
+        "model": {"name": reader.name, **_source(reader.entry), "revision": reader.revision, "hash": reader.hash},
+        "batch": reader.network.batch,
         "device": _worked_on(device, reader.dtype),
         "versions": versions(),
     }
@@ -179,13 +177,13 @@ def masking(request: Request) -> dict[str, Any]:
 
 
 def comparison(
-    request: Request, control: ControlEntry, annotator: PictureAnnotator | None, device: Device
+    request: Request, seen_by: Sequence[tuple[ControlEntry, PictureAnnotator | None]], device: Device
 ) -> dict[str, Any]:
-    """The same for pictures that were put side by side."""
-    made_of = {"request": _asked(request), "annotator": control.annotator, "versions": versions()}
-    if annotator is None:
-        return made_of
-    return {**made_of, "annotator": _annotator(annotator), "device": _worked_on(device, annotator.dtype)}
+    """The same for pictures that were put side by side, what was followed by what it was seen by."""
+    annotators = [_annotator(*each) for each in seen_by]
+    made_of = {"request": _asked(request), "annotators": annotators, "versions": versions()}
+    loaded = next((annotator for _, annotator in seen_by if annotator is not None), None)
+    return made_of if loaded is None else {**made_of, "device": _worked_on(device, loaded.dtype)}
 
 
 def png_texts(request: Imagine, seed: int, index: int, made_of: dict[str, Any]) -> dict[str, str]:
@@ -237,9 +235,9 @@ def parameters(request: Imagine, made_of: Mapping[str, Any], seed: int) -> str:
         fields["TI hashes"] = ", ".join(f"{one['name']}: {one['hash']}" for one in embeddings)
     if loras := made_of["loras"]:
         fields["Lora hashes"] = ", ".join(f"{lora['name']}: {lora['hash']}" for lora in loras)
-    if control := made_of["control"]:
-        weight = request.control.weight if request.control else 0.0
-        fields["ControlNet 0"] = f"Module: {control['annotator']}, Model: {control['name']}, Weight: {weight:g}"
+    for number, control in enumerate(made_of["controls"]):
+        module, weight = control["annotator"]["name"], control["weight"]
+        fields[f"ControlNet {number}"] = f"Module: {module}, Model: {control['name']}, Weight: {weight:g}"
     # Readers that know no quotes take the last of two: a ControlNet has a model too.
     fields |= {name: fields.pop(name) for name in ("Model hash", "Model")}
     fields["Version"] = f"easel {versions()['easel']}"
@@ -267,8 +265,10 @@ def versions() -> Mapping[str, str]:
 
 def _asked(request: Request) -> dict[str, Any]:
     asked: dict[str, Any] = msgspec.to_builtins(request)
-    # It belongs to the history of this community, not to the picture.
+    # It belongs to the history of this community, not to the picture; so does who may see it.
     asked.pop("job")
+    for each in (asked, *asked.get("cells", ()), asked.get("edit", {})):
+        each.pop("safety", None)
     return asked
 
 

@@ -22,6 +22,8 @@ class Settings:
     """`auto`, `cpu`, `cuda` or `cuda:N`; the first where several are named, of which the bot gives each process one."""
     vram_budget_bytes: int | None
     """How much of the device's memory resident weights may take; None leaves it to the store."""
+    host_cache_bytes: int | None
+    """How much of the machine's own memory may hold what left a card; None leaves it to `device.host_share_bytes`."""
     threads: int | None
     """CPU threads of one operation; None is all cores but one."""
     log_level: str
@@ -48,6 +50,7 @@ def read(environment: Mapping[str, str]) -> Settings:
     if watermark not in ("on", "off"):
         raise SettingsError(f"EASEL_WATERMARK={environment['EASEL_WATERMARK']!r} must be on or off")
     budget_gb = _positive(environment, "EASEL_VRAM_BUDGET_GB", "a number of gigabytes such as 10 or 7.5")
+    cache_gb = _positive(environment, "EASEL_HOST_CACHE_GB", "a number of gigabytes such as 16, 0 for none", least=0.0)
     threads = _positive(environment, "EASEL_THREADS", "a whole number of threads such as 4")
     if threads is not None and threads != int(threads):
         raise SettingsError(f"EASEL_THREADS={environment['EASEL_THREADS']!r} must be a whole number such as 4")
@@ -58,6 +61,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         models=Path(environment.get("EASEL_MODELS") or "models.toml"),
         device=device,
         vram_budget_bytes=None if budget_gb is None else int(budget_gb * 1e9),
+        host_cache_bytes=None if cache_gb is None else int(cache_gb * 1e9),
         threads=None if threads is None else int(threads),
         log_level=log_level,
         watermark=watermark == "on",
@@ -65,7 +69,7 @@ def read(environment: Mapping[str, str]) -> Settings:
     )
 
 
-def _positive(environment: Mapping[str, str], name: str, what: str) -> float | None:
+def _positive(environment: Mapping[str, str], name: str, what: str, least: float = 1e-9) -> float | None:
     text = environment.get(name)
     if not text:
         return None
@@ -73,6 +77,6 @@ def _positive(environment: Mapping[str, str], name: str, what: str) -> float | N
         number = float(text)
     except ValueError:
         number = -1.0
-    if not 0 < number < 1e6:
+    if not least <= number < 1e6:
         raise SettingsError(f"{name}={text!r} must be {what}, or be left out")
     return number

@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable
 from benchmarks.faults.painter import png
 from benchmarks.faults.trial import Trial
 from benchmarks.faults.witness import Shown, shown
+from bot import custom_ids
+from bot.custom_ids import OfJob
 from sandbox.client.member import Json, Member, Refused, Reply, Unanswered
 
 PEOPLE = ("Ada", "Linus", "Mei", "Grace", "Barbara")
@@ -75,7 +77,7 @@ class Crowd:
                     await asyncio.sleep(0.02)
         return None
 
-    async def press(self, card: Shown, label: str, member: Member | None = None) -> Reply | None:
+    async def press(self, card: Shown, action: str, member: Member | None = None) -> Reply | None:
         """Press a button of a card, and again until the bot has answered or the card or its button is gone."""
         who = member or self._trial.member("Grace")
         for _ in range(TRIES):
@@ -84,7 +86,7 @@ class Crowd:
             if message is None:
                 return None
             with contextlib.suppress(Refused, OSError, Unanswered):
-                reply = await who.click(message, label, until="acknowledged")
+                reply = await who.click(message, button(card, action), until="acknowledged")
                 if reply.state != "failed":
                     return reply
             await asyncio.sleep(AGAIN_AFTER_S)
@@ -93,7 +95,7 @@ class Crowd:
     async def cancel(self, card: Shown) -> None:
         """Press Cancel, and remember whether it was said to hold."""
         self._trial.pressed_cancel.add(card.job)
-        reply = await self.press(card, "Cancel")
+        reply = await self.press(card, "cancel")
         if reply is not None and reply.state == "deferred":
             self._trial.cancelled.add(card.job)
 
@@ -102,7 +104,7 @@ class Crowd:
         self._trial.deleted.add(card.job)
         deadline_s = time.monotonic() + 3 * WAIT_S
         while self.message(card) is not None and time.monotonic() < deadline_s:
-            await self.press(card, "Delete")
+            await self.press(card, "delete")
             await asyncio.sleep(AGAIN_AFTER_S)
 
     async def delete_message(self, card: Shown) -> None:
@@ -118,6 +120,11 @@ class Crowd:
         messages = self._trial.sandbox.state.messages
         found = messages.find(card.message)
         return None if found is None else messages.member_view(found)
+
+
+def button(card: Shown, action: str) -> str:
+    """The first button of a card that does this, in whatever language it is called."""
+    return custom_ids.make(action, OfJob(card.job))
 
 
 def card_of(reply: Reply | None) -> Shown | None:
@@ -148,7 +155,7 @@ async def an_evening(trial: Trial, crowd: Crowd, many: int = 6) -> None:
 
     async def rolled_again() -> None:
         if (card := await crowd.imagine()) is not None and (end := await crowd.until(card, ended)) is not None:
-            await crowd.press(end, "Re-roll")
+            await crowd.press(end, "reroll")
 
     async def unreadable() -> None:
         if (card := await crowd.upload(data=b"\x89PNG\r\n\x1a\n and no more")) is not None:

@@ -115,15 +115,20 @@ def ready(plan: Plan) -> Ready:
         cards=0,
         max_count=4,
         max_prompt_chars=2000,
-        upscalers=(ToolInfo(name="big", title="Big", scale=4, denoise=False, tasks=()),),
+        upscalers=(ToolInfo(name="big", title="Big", scale=4, denoise=False, tasks=(), batch=1),),
         restorers=(),
-        describers=(ToolInfo(name="eye", title="Eye", scale=1, denoise=False, tasks=("caption", "detailed caption")),),
+        describers=(
+            ToolInfo(name="eye", title="Eye", scale=1, denoise=False, tasks=("caption", "detailed caption"), batch=1),
+        ),
         classifiers=(),
         label_sets={},
         max_labels=0,
         loras=(),
         controls=(),
+        embeddings=(),
+        wildcards=(),
         max_loras=0,
+        identity="painter",
     )
 
 
@@ -211,6 +216,7 @@ class Painter:
                 await self.say(Progress(request.job, step, steps))
             await asyncio.sleep(self._plan.step_s)
         for request in self._wanted(batch.requests):
+            await self.say(Progress(request.job, steps, steps, "finishing"))
             self.pass_by("writing")
             try:
                 pictures = tuple(self._paint(request))
@@ -245,7 +251,7 @@ class Painter:
                 return
         for seed in seeds:
             left = leave(self._incoming, png(self._plan.pixels, f"{words} {seed}"))
-            yield Picture(file=left.file, sha256=left.sha256, width=SIDE, height=SIDE, seed=seed)
+            yield Picture(file=left.file, sha256=left.sha256, width=SIDE, height=SIDE, seed=seed, flagged=False)
 
 
 def _hang() -> None:

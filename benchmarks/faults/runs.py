@@ -24,7 +24,7 @@ class Run(NamedTuple):
 def kill(seed: int, long: bool) -> list[Run]:
     """SIGKILL at every stage of a job's life; then at different ones, one after the other."""
     if not long:
-        telling = ("row", "acknowledged", "message known", "output written", "row finished", "uploading")
+        telling = ("row", "acknowledged", "message known", "answered", "output written", "row finished", "uploading")
         chains = kills.plan(seed, telling)
         return [
             Run("killed at the most telling stages", partial(kills.killed, seed + at, chains[at : at + 4]))

@@ -22,6 +22,8 @@ from typing import Any, Literal
 import aiosqlite
 import discord
 import msgspec
+from discord.state import ConnectionState
+from discord.webhook.async_ import AsyncWebhookAdapter
 
 import bot.__main__
 from benchmarks.faults.painter import Plan
@@ -46,6 +48,7 @@ STAGES: dict[str, tuple[Any, str, Callable[..., bool]]] = {
     "message known": (Jobs, "acknowledge", lambda *_, **__: True),
     "upload read": (downloads, "read", lambda *_, **__: True),
     "upload settled": (Jobs, "settle", lambda *_, **__: True),
+    "answered": (Jobs, "answer", lambda *_, **__: True),
     "started": (Jobs, "start", lambda *_, **__: True),
     "sent": (InferenceProcess, "_send", lambda _, message: isinstance(message, Batch)),
     "step": (InferenceProcess, "_note", lambda _, event: isinstance(event, Progress)),
@@ -92,6 +95,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """How the first engine that the bot starts behaves, the second, and all from the last on; None: the real engine."""
     gauge: Path | None = None
     """Where to write how late the event loop was, in seconds, one 8-byte float after the other."""
+    answers: Path | None = None
+    """Where to write how long each interaction waited for its first answer in the bot, in seconds, until that was sent
+    and until Discord had confirmed it: two 8-byte floats after the other."""
     cut: str | None = None
     """A wire of the bot to cut, by its name in `wires`: to see that the judge can fail."""
 
@@ -114,6 +120,8 @@ def run(order: Order) -> None:
         _with_painters(order.engines)
     if order.gauge is not None:
         _with_gauge(order.gauge)
+    if order.answers is not None:
+        _with_stopwatch(order.answers)
     if order.cut is not None:
         from benchmarks.faults import wires
 
@@ -208,3 +216,24 @@ def _with_gauge(file: Path) -> None:
             measuring.cancel()
 
     setattr(bot.__main__, real.__name__, run_with_gauge)
+
+
+def _with_stopwatch(file: Path) -> None:
+    """Write down how long every interaction waits for its first answer."""
+    parse, answer = ConnectionState.parse_interaction_create, AsyncWebhookAdapter.create_interaction_response
+    received_s: dict[int, float] = {}
+    sink = file.open("ab", buffering=0)
+
+    def parse_timed(state: Any, data: Any) -> None:
+        received_s[int(data["id"])] = time.monotonic()
+        parse(state, data)
+
+    async def answer_timed(adapter: Any, interaction_id: int, *args: Any, **kwargs: Any) -> Any:
+        began_s = received_s.pop(interaction_id)
+        sent_s = time.monotonic() - began_s
+        response = await answer(adapter, interaction_id, *args, **kwargs)
+        sink.write(struct.pack("dd", sent_s, time.monotonic() - began_s))
+        return response
+
+    setattr(ConnectionState, parse.__name__, parse_timed)
+    setattr(AsyncWebhookAdapter, answer.__name__, answer_timed)

@@ -15,7 +15,7 @@ import discord
 from discord import app_commands
 
 from bot.cards import Look
-from bot.custom_ids import OfJob, Target
+from bot.custom_ids import OfJob, OfWord, Target
 
 Fields = Mapping[str, str]
 """What was typed and chosen in a form, by the custom_ids of its fields; "" where nothing was."""
@@ -24,6 +24,9 @@ Command = app_commands.Command[Any, ..., Any] | app_commands.ContextMenu
 
 Press = Callable[[discord.Interaction, OfJob], Awaitable[None]]
 """What a button does with its target, which anybody can forge: `sources` says what this member may see of it."""
+
+Use = Callable[[discord.Interaction, OfWord, Sequence[str]], Awaitable[None]]
+"""What a button or menu of a panel does, with its word, which anybody can forge, and the values that were chosen."""
 
 About = TypeVar("About", bound=Target)
 Value = TypeVar("Value")
@@ -39,7 +42,7 @@ class Form(Generic[About]):
 
 @dataclass(frozen=True, kw_only=True)
 class Slice:
-    """What one file adds to the bot; custom_ids name its presses and forms."""
+    """What one file adds to the bot; custom_ids name its presses, forms and the parts of its panels."""
 
     kind: str | None = None
     """The tag of the requests that are its own."""
@@ -49,6 +52,7 @@ class Slice:
     """Which command a member must be allowed to use for them, where that is not called as the kind is."""
     commands: Sequence[Command] = ()
     presses: Mapping[str, Press] = field(default_factory=dict)
+    panel: Mapping[str, Use] = field(default_factory=dict)
     forms: Mapping[str, Form[Any]] = field(default_factory=dict)
 
 
@@ -62,6 +66,7 @@ class Slices:
         self.commands_of_kinds: dict[str, str] = {}
         """Which command a member must be allowed to use for each kind of request."""
         self.presses: dict[str, Press] = {}
+        self.panels: dict[str, Use] = {}
         self.forms: dict[str, Form[Any]] = {}
         for name, slice_ in slices.items():
             if (slice_.kind is None) != (slice_.look is None):
@@ -73,8 +78,12 @@ class Slices:
                 _claim(self.commands, (type(command), command.name), command, name)
             for action, press in slice_.presses.items():
                 _claim(self.presses, action, press, name)
+            for action, use in slice_.panel.items():
+                _claim(self.panels, action, use, name)
             for action, form in slice_.forms.items():
                 _claim(self.forms, action, form, name)
+        self.names = frozenset(name for kind, name in self.commands if issubclass(kind, app_commands.Command))
+        """What the commands are called that members type."""
 
 
 def load() -> Slices:

@@ -8,7 +8,7 @@ from typing import Any
 import discord
 from discord import app_commands, ui
 
-from bot import cards, completions, forms, sources
+from bot import cards, completions, forms, permits, sources
 from bot.admission import Admission, admission_of
 from bot.buttons import JobButton
 from bot.cards import Card
@@ -97,7 +97,7 @@ async def weigh(interaction: discord.Interaction, target: OfJob) -> None:
     await _weigh(interaction, await sources.of_target(interaction, target))
 
 
-@app_commands.context_menu(name="Classify")
+@app_commands.context_menu(name=N_("Classify"))
 async def weigh_shown(interaction: discord.Interaction, message: discord.Message) -> None:
     """The menu of a message."""
     if (source := await sources.of_message(interaction, message, "classify")) is not None:
@@ -123,7 +123,9 @@ async def _weigh(
 
 async def ask_for_labels(interaction: discord.Interaction, target: OfJob) -> None:
     """The button Other labels."""
-    await interaction.response.send_modal(relabel_form(await sources.job_of(interaction, target)))
+    job = await sources.job_of(interaction, target)
+    await permits.require(interaction, "classify")
+    await interaction.response.send_modal(relabel_form(job))
 
 
 async def relabel(interaction: discord.Interaction, target: OfJob, fields: Fields) -> None:

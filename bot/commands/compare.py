@@ -24,7 +24,8 @@ class Looks:
 
     def headline(self, request: Compare) -> str:
         """What is compared."""
-        followed = say("What {model} followed", model=request.model)
+        models = ", ".join(model for model, _ in request.followed)
+        followed = say("What {model} followed", model=models)
         return f"**{followed}**"
 
     def ways_on(self, job: Job) -> list[JobButton]:
@@ -42,12 +43,16 @@ async def compare(interaction: discord.Interaction, target: OfJob) -> None:
     """The button."""
     job = await sources.job_of(interaction, target)
     request = asked(job, Imagine)
-    if request.control is None:
+    if not request.controls:
         raise MemberError("These pictures followed no other: there is nothing to compare.")
+    first, *others = request.controls
+    other = next(iter(others), None)
     comparison = Compare(
         job=0,
-        model=request.control.name,
-        image=request.control.image,
+        model=first.name,
+        image=first.image,
+        model2=None if other is None else other.name,
+        image2=None if other is None else other.image,
         width=request.width,
         height=request.height,
         painted=tuple(Input(made.sha256, made.width, made.height) for made in job.pictures),

@@ -7,7 +7,7 @@ from typing import Any
 import discord
 from discord import app_commands, ui
 
-from bot import cards, completions, forms
+from bot import cards, completions, forms, permits
 from bot.admission import admission_of
 from bot.commands import Fields, Form, Slice
 from bot.custom_ids import OfWord
@@ -56,7 +56,8 @@ def form(model: ModelInfo) -> ui.Modal:
 @app_commands.autocomplete(model=completions.models)
 async def compose(interaction: discord.Interaction, model: str | None = None) -> None:
     """/compose."""
-    await interaction.response.send_modal(form(model_of(model, admission_of(interaction).ready)))
+    await permits.require(interaction, "imagine")
+    await interaction.response.send_modal(form(model_of(model, permits.offers(interaction))))
 
 
 async def paint(interaction: discord.Interaction, target: OfWord, fields: Fields) -> None:
@@ -64,8 +65,10 @@ async def paint(interaction: discord.Interaction, target: OfWord, fields: Fields
     admission = admission_of(interaction)
     layers = (fields[name].strip().rstrip(",") for name in ("subject", "environment"))
     prompt = ", ".join(layer for layer in layers if layer)
-    options = Options(prompt=prompt, style=fields.get("style") or None, model=target.word)
-    await admission.submit(interaction, resolve(options, admission.ready))
+    ready = permits.offers(interaction)
+    negative = permits.negative(interaction, None, model_of(target.word, ready))
+    options = Options(prompt=prompt, negative=negative, style=fields.get("style") or None, model=target.word)
+    await admission.submit(interaction, resolve(options, ready))
 
 
 SLICE = Slice(commands=[compose], forms={"compose": Form((OfWord,), paint)})

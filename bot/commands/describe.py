@@ -9,7 +9,7 @@ import discord
 from discord import app_commands
 from discord.app_commands import Choice
 
-from bot import cards, completions, sources
+from bot import cards, completions, permits, sources
 from bot.admission import admission_of
 from bot.buttons import JobButton
 from bot.cards import Card
@@ -125,7 +125,7 @@ async def ask(interaction: discord.Interaction, target: OfJob) -> None:
     await _ask(interaction, await sources.of_target(interaction, target))
 
 
-@app_commands.context_menu(name="Describe")
+@app_commands.context_menu(name=N_("Describe"))
 async def ask_of_shown(interaction: discord.Interaction, message: discord.Message) -> None:
     """The menu of a message."""
     if (source := await sources.of_message(interaction, message, "describe")) is not None:
@@ -160,8 +160,9 @@ async def imagine(interaction: discord.Interaction, target: OfJob) -> None:
     """The button Imagine this."""
     job = await sources.job_of(interaction, target)
     admission = admission_of(interaction)
-    options = Options(prompt=job.answer.text[: admission.ready.max_prompt_chars])
-    await admission.submit(interaction, painting.resolve(options, admission.ready), job.id)
+    ready = permits.offers(interaction)
+    options = Options(prompt=job.answer.text[: ready.max_prompt_chars])
+    await admission.submit(interaction, painting.resolve(options, ready), job.id)
 
 
 SLICE = Slice(

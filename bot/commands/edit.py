@@ -13,7 +13,7 @@ from discord import app_commands
 from discord.app_commands import Choice
 from msgspec import structs
 
-from bot import cards, completions, sources
+from bot import cards, completions, permits, sources
 from bot.admission import admission_of
 from bot.buttons import JobButton
 from bot.cards import Card
@@ -105,16 +105,17 @@ async def edit(
         raise MemberError("Say in one way which part is meant: `what`, `mask` or `extend`.")
     source = await sources.needed(interaction, image, job, picture)
     admission = admission_of(interaction)
+    ready = permits.offers(interaction)
+    chosen = painting.model_of(model, ready)
     options = Options(
         prompt=prompt,
-        negative=negative,
+        negative=permits.negative(interaction, negative, chosen),
         model=model,
         seed=seed,
         count=count,
         strength=strength,
         loras=lora,
     )
-    chosen = painting.model_of(model, admission.ready)
     # Who is told what to do to a picture need not be told where.
     instructed = chosen.references > 0
 
@@ -123,8 +124,8 @@ async def edit(
         if chosen.fills and not in_part:
             # Until the picture has been read, from which it comes: of its size, that much is known.
             mask = Input("", image.width, image.height)
-        edited = painting.edit(options, image, mask, others.values(), admission.ready, in_part=in_part)
-        return edited if what is None else tools.mask(image, admission.ready, what, edited)
+        edited = painting.edit(options, image, mask, others.values(), ready, in_part=in_part)
+        return edited if what is None else tools.mask(image, ready, what, edited)
 
     async def prepare(
         folder: Path, image: Upload, mask: Upload | None = None, **others: Upload

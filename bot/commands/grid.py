@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import discord
 from discord import app_commands
 
-from bot import cards, completions, sources
+from bot import cards, completions, permits, sources
 from bot.admission import admission_of
 from bot.buttons import JobButton
 from bot.cards import Card
@@ -16,7 +16,7 @@ from bot.custom_ids import OfJob
 from bot.job import Job, asked
 from bot.pictures.fitting import Shown
 from bot.requests import grids
-from bot.requests.painting import Options
+from bot.requests.painting import Options, model_of
 from bot.words import N_, say, say_many
 from inference.protocol import Grid
 
@@ -41,7 +41,7 @@ class Looks:
         many = say_many("{count} picture", "{count} pictures", len(request.cells))
         seed = say("seed {seed}", seed=first.seed)
         facts = f"{many} · {seed} · {first.width}x{first.height} · {request.model}"
-        buttons = [JobButton("regrid", job.id, label=say("Re-roll")), cards.delete(job)]
+        buttons = [JobButton("regrid", job.id, label=say("Re-roll")), *cards.stars(job, 1), cards.delete(job)]
         text = f"{self.headline(request)}\n{said}"
         return cards.result(job, text, facts, pictures, f"{first.prompt}: {' × '.join(labels)}", [buttons])
 
@@ -85,10 +85,12 @@ async def grid(
 ) -> None:
     """/grid."""
     admission = admission_of(interaction)
+    ready = permits.offers(interaction)
+    chosen = model_of(model, ready)
     options = Options(
         prompt=prompt,
-        negative=negative,
-        style=style,
+        negative=permits.negative(interaction, negative, chosen),
+        style=permits.policy(interaction).styled(style, chosen),
         model=model,
         seed=seed,
         steps=steps,
@@ -98,7 +100,7 @@ async def grid(
         height=height,
     )
     along = None if y is None else grids.parse(y)
-    await admission.submit(interaction, grids.resolve(options, grids.parse(x), along, admission.ready))
+    await admission.submit(interaction, grids.resolve(options, grids.parse(x), along, ready))
 
 
 async def reroll(interaction: discord.Interaction, target: OfJob) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import discord
 from discord import app_commands, ui
 
-from bot import cards, completions, forms, paintings, sources
+from bot import cards, completions, forms, paintings, permits, sources
 from bot.admission import admission_of
 from bot.buttons import JobButton
 from bot.cards import Card
@@ -19,7 +19,7 @@ from bot.job import Job, asked
 from bot.pictures.fitting import Shown
 from bot.pictures.posted import Posted
 from bot.requests.numbers import number
-from bot.requests.painting import STRENGTH, Options, edited, new_seed, rerolled, resolve, varied
+from bot.requests.painting import STRENGTH, Options, edited, model_of, new_seed, rerolled, resolve, varied
 from bot.sources import Source
 from bot.words import N_, say
 from inference.protocol import Imagine, Input
@@ -52,10 +52,12 @@ class Looks:
                 ("vary", N_("V{number}"), discord.ButtonStyle.primary),
             )
         )
-        edges = [JobButton("compare", job.id, label=say("Show edges"))] if request.control else []
+        edges = [JobButton("compare", job.id, label=say("Show edges"))] if request.controls else []
+        stars = cards.stars(job, len(pictures))
+        painted = [[*upscale, *stars], vary] if len(pictures) == 1 else [upscale, vary, stars]
         more = [JobButton("reroll", job.id, label=say("Re-roll")), _edit(job), *edges, cards.delete(job)]
         text = "\n".join([self.headline(request), *paintings.drawn(request, job)])
-        return cards.result(job, text, paintings.facts(request), pictures, request.prompt, [upscale, vary, more])
+        return cards.result(job, text, paintings.facts(request), pictures, request.prompt, [*painted, more])
 
 
 def _edit(job: Job) -> JobButton:
@@ -117,7 +119,8 @@ def reimagine_form(target: OfJob | OfMessage, prompt: str | None = None) -> ui.M
     refine=N_("Whether the model's refiner takes the last steps, where it has one"),
     lora=N_("LoRAs, each with its weight: ink:0.8, neon"),
     control_image=N_("A picture whose lines to follow"),
-    control=N_("How to follow it"),
+    control_image2=N_("Another picture to follow at the same time"),
+    control=N_("How to follow it; of two pictures, or of one in two ways: canny:0.8, depth"),
     control_weight=N_("How closely to follow it: 0 not at all, 1 as trained"),
     clip_skip=N_("Which of the text encoder's layers, from its end, is read: 2 for most models of anime"),
 )
@@ -151,6 +154,7 @@ async def imagine(
     refine: bool | None = None,
     lora: str | None = None,
     control_image: discord.Attachment | None = None,
+    control_image2: discord.Attachment | None = None,
     control: str | None = None,
     control_weight: float | None = None,
     clip_skip: int | None = None,
@@ -178,24 +182,31 @@ async def imagine(
         clip_skip=clip_skip,
     )
     source = await sources.of_options(interaction, image, job, picture)
-    await _paint(interaction, options, source, control_image)
+    await _paint(interaction, options, source, {"control_image": control_image, "control_image2": control_image2})
 
 
 async def _paint(
     interaction: discord.Interaction,
     options: Options,
     source: Source | None,
-    control_image: discord.Attachment | None = None,
+    followed: Mapping[str, discord.Attachment | None] | None = None,
 ) -> None:
     admission = admission_of(interaction)
     pictures: dict[str, Posted | Input] = {}
     if source is not None:
         pictures["image"] = source.picture
-    if control_image is not None:
-        pictures["control_image"] = Posted.of(control_image)
+    pictures |= {name: Posted.of(given) for name, given in (followed or {}).items() if given is not None}
 
-    def build(image: Input | None = None, control_image: Input | None = None) -> Imagine:
-        return resolve(replace(options, image=image, control_image=control_image), admission.ready)
+    ready = permits.offers(interaction)
+    model = model_of(options.model, ready)
+    style = permits.policy(interaction).styled(options.style, model)
+    negative = permits.negative(interaction, options.negative, model)
+
+    def build(
+        image: Input | None = None, control_image: Input | None = None, control_image2: Input | None = None
+    ) -> Imagine:
+        given = replace(options, style=style, negative=negative, image=image)
+        return resolve(replace(given, control_image=control_image, control_image2=control_image2), ready)
 
     parent_id = None if source is None else source.parent_id
     await admission.submit_on(interaction, pictures, build, parent_id=parent_id)
@@ -205,7 +216,7 @@ async def vary(interaction: discord.Interaction, target: OfJob) -> None:
     """The V buttons."""
     job = await sources.job_of(interaction, target)
     admission = admission_of(interaction)
-    count = min(VARIATIONS, admission.ready.max_count)
+    count = min(VARIATIONS, permits.offers(interaction).max_count)
     request = varied(asked(job, Imagine), target.index, new_seed(), count, job.answer.drawn)
     await admission.submit(interaction, request, job.id)
 
@@ -218,19 +229,22 @@ async def reroll(interaction: discord.Interaction, target: OfJob) -> None:
 
 async def open_edit(interaction: discord.Interaction, target: OfJob) -> None:
     """The button Edit."""
-    await interaction.response.send_modal(edit_form(await sources.job_of(interaction, target)))
+    job = await sources.job_of(interaction, target)
+    await permits.require(interaction, "imagine")
+    await interaction.response.send_modal(edit_form(job))
 
 
 async def edit(interaction: discord.Interaction, target: OfJob, fields: Fields) -> None:
     """Its form."""
     job = await sources.job_of(interaction, target)
     admission = admission_of(interaction)
-    await admission.submit(interaction, edited(asked(job, Imagine), fields, admission.ready), job.id)
+    await admission.submit(interaction, edited(asked(job, Imagine), fields, permits.offers(interaction)), job.id)
 
 
-@app_commands.context_menu(name="Reimagine")
+@app_commands.context_menu(name=N_("Reimagine"))
 async def reimagine_shown(interaction: discord.Interaction, message: discord.Message) -> None:
     """The menu of a message."""
+    await permits.require(interaction, "imagine")
     source = await sources.of_message(interaction, message, "reimagine")
     if source is None:
         return
@@ -244,6 +258,7 @@ async def reimagine_shown(interaction: discord.Interaction, message: discord.Mes
 async def open_reimagine(interaction: discord.Interaction, target: OfJob) -> None:
     """The buttons that say which of several pictures is meant."""
     job = await sources.job_of(interaction, target)
+    await permits.require(interaction, "imagine")
     prompt = job.request.prompt if isinstance(job.request, Imagine) else None
     await interaction.response.send_modal(reimagine_form(target, prompt))
 

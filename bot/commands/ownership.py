@@ -6,15 +6,15 @@ from pathlib import Path
 
 import discord
 
-from bot import sources
-from bot.access import may_change
+from bot import cards, sources
+from bot.access import may_change, moderates
 from bot.admission import Admission, admission_of
 from bot.commands import Slice
 from bot.custom_ids import OfJob
 from bot.errors import MemberError, WorkFailed
 from bot.pictures import fitting
 from bot.pictures.fitting import Shown
-from bot.speaking import take_away
+from bot.speaking import take_away, tell
 from bot.words import say, say_many
 
 FILES_PER_MESSAGE = 10
@@ -24,7 +24,7 @@ FILES_PER_MESSAGE = 10
 async def cancel(interaction: discord.Interaction, target: OfJob) -> None:
     """The button Cancel."""
     job = await sources.job_of(interaction, target)
-    if not may_change(interaction, job):
+    if not may_change(interaction, job) and not await moderates(interaction, job):
         raise MemberError("This is not your job: only its member or a moderator can cancel it.")
     # First it holds, then it is said.
     if not await admission_of(interaction).cancel(job):
@@ -35,6 +35,7 @@ async def cancel(interaction: discord.Interaction, target: OfJob) -> None:
 async def again(interaction: discord.Interaction, target: OfJob) -> None:
     """The button Try again."""
     job = await sources.job_of(interaction, target)
+    sources.require_inputs(interaction, job)
     await admission_of(interaction).submit(interaction, job.request, job.id)
 
 
@@ -43,12 +44,20 @@ async def delete(interaction: discord.Interaction, target: OfJob) -> None:
     admission = admission_of(interaction)
     if await admission.jobs.find(target.number) is None and _answers(interaction):
         # The message alone is left.
-        return await take_away(interaction)
+        await take_away(interaction)
+        return
     job = await sources.job_of(interaction, target)
-    if not may_change(interaction, job):
+    if not may_change(interaction, job) and not await moderates(interaction, job):
         raise MemberError("These are not your pictures: only their member or a moderator can delete them.")
-    await admission.delete(job)
-    return await take_away(interaction)
+    await admission.delete(job, interaction.user.id)
+    await take_away(interaction)
+    # It may have been pressed on what was shown to its member alone.
+    here = interaction.message is not None and interaction.message.id == job.reply.message_id
+    if not here and not await admission.delivery.take_away(job):
+        await tell(
+            interaction,
+            say("Job {job} is deleted, but its message could not be removed: ask a moderator to.", job=job.id),
+        )
 
 
 async def original(interaction: discord.Interaction, target: OfJob) -> None:
@@ -71,7 +80,11 @@ async def original(interaction: discord.Interaction, target: OfJob) -> None:
                 )
             for start in range(0, len(parts), FILES_PER_MESSAGE):
                 files = [
-                    discord.File(part.file, filename=f"easel-{job.id}-{index}-{number}.{part.suffix}")
+                    discord.File(
+                        part.file,
+                        filename=cards.file_name(job, index - 1, f"{index}-{number}.{part.suffix}"),
+                        description=said,
+                    )
                     for number, part in enumerate(parts[start : start + FILES_PER_MESSAGE], start=start + 1)
                 ]
                 await interaction.followup.send(said if start == 0 else "", files=files, ephemeral=True)
@@ -83,7 +96,9 @@ async def _parts_of(admission: Admission, picture: Path, limit: int, folder: Pat
             return [whole]
         return await admission.workshop.results.run(fitting.parts, picture, limit, folder)
     except FileNotFoundError as error:
-        raise MemberError("The picture was removed from disk: make it again with Try again.") from error
+        raise MemberError(
+            "The picture is old and was removed: make it again with Try again, which keeps its seed."
+        ) from error
     except WorkFailed as error:
         raise MemberError("The original could not be made ready: try again in a few minutes.") from error
 

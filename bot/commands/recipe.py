@@ -21,7 +21,7 @@ from bot.job import Job
 from bot.pictures import decoding, downloads
 from bot.pictures.posted import Posted
 from bot.pictures.recipes import Recipe
-from bot.words import say
+from bot.words import N_, say
 from inference.protocol import sha256_of
 
 SHOWN_CHARS = 1800
@@ -31,7 +31,7 @@ READ = 10
 """Of so many pictures of a message one may carry it."""
 
 
-@app_commands.context_menu(name="Show recipe")
+@app_commands.context_menu(name=N_("Show recipe"))
 async def show_recipe(interaction: discord.Interaction, message: discord.Message) -> None:
     """The menu of a message."""
     admission = admission_of(interaction)

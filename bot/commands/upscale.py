@@ -41,7 +41,8 @@ class Looks:
         faces = [] if request.faces is None else [say("faces by {restorer}", restorer=request.faces)]
         facts = " · ".join([f"{request.factor}x", request.model, *denoise, *faces])
         text = self.headline(request)
-        return cards.result(job, text, facts, pictures, text.strip("*"), [[*_describe(job), cards.delete(job)]])
+        buttons = [*_describe(job), *cards.stars(job, 1), cards.delete(job)]
+        return cards.result(job, text, facts, pictures, text.strip("*"), [buttons])
 
 
 def _describe(job: Job) -> list[JobButton]:
@@ -82,7 +83,7 @@ async def enlarge(interaction: discord.Interaction, target: OfJob) -> None:
     await _enlarge(interaction, await sources.of_target(interaction, target))
 
 
-@app_commands.context_menu(name="Upscale")
+@app_commands.context_menu(name=N_("Upscale"))
 async def enlarge_shown(interaction: discord.Interaction, message: discord.Message) -> None:
     """The menu of a message."""
     if (source := await sources.of_message(interaction, message, "upscale")) is not None:

@@ -37,12 +37,14 @@ def together(said: Sequence[Ready]) -> Ready:
         label_sets={name: labels for one in reversed(said) for name, labels in one.label_sets.items()},
         loras=_by_name(add_on for one in said for add_on in one.loras),
         controls=_by_name(add_on for one in said for add_on in one.controls),
+        # Which of them makes something is left to chance: what one made stands for all.
+        identity="+".join(sorted({one.identity for one in said})) if all(one.identity for one in said) else "",
     )
 
 
 def alike(one: Ready, other: Ready) -> bool:
     """Whether both can do the same, on whatever devices."""
-    return one == replace(other, device=one.device, cards=one.cards)
+    return one == replace(other, device=one.device, cards=one.cards, identity=one.identity)
 
 
 def _by_name(found: Iterable[Named], order: Iterable[str] | None = None) -> tuple[Named, ...]:

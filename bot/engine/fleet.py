@@ -11,7 +11,7 @@ from operator import is_
 
 from bot.engine import abilities
 from bot.engine.process import InferenceProcess
-from inference.protocol import Event, Imagine, Ready, Request, limits
+from inference.protocol import Event, Ready, Request, limits
 
 
 class Fleet:
@@ -104,11 +104,8 @@ class ProcessLane:
         return all(limits.problem(request, other) is not None for other in self._fleet.others(self._process))
 
     def capacity(self, request: Request) -> int:
-        """As the request's model has it for pictures of its size; what is not painted has each pass to itself."""
-        model = self._process.ready.model(request.model)
-        if model is None or not isinstance(request, Imagine):
-            return 1
-        return model.canonical_batch(request.width, request.height, len(request.references))
+        """As the process says it of the request's model."""
+        return self._process.ready.places(request)
 
     async def up(self) -> bool:
         """Wait until the process is ready; False where it is gone for good."""

@@ -41,7 +41,8 @@ class Lane(Protocol):
         """Wait until none can; returns at once while the lane is away."""
 
     def run(self, requests: Sequence[Request]) -> AsyncGenerator[Event, None]:
-        """Run the requests; ends after the one final event of each. One run at a time.
+        """Run the requests; ends after the one final event of each. A further run has its turn after those before, or
+        takes free places of the one before if that has not begun to paint.
 
         Raises EngineDied where the lane went away before, which names those of the jobs that may have been the reason.
         """

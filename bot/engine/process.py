@@ -23,6 +23,7 @@ from inference.protocol import (
     Failed,
     Finished,
     Message,
+    Progress,
     Ready,
     Request,
     pack,
@@ -34,8 +35,9 @@ log = logging.getLogger(__name__)
 READY_WITHIN_S = 300
 """Longest wait for the first event: importing torch from a cold, slow disk takes minutes at worst."""
 
-RESTART_AFTER_S = (1.0, 5.0, 30.0)
-"""Waits before a process that has died is started again; the last one repeats."""
+RESTART_AFTER_S = (0.1, 5.0, 30.0)
+"""Waits before a process that has died is started again; the last one repeats. The first is short: members wait for it,
+and what a start itself takes keeps a process that dies of its work from spinning."""
 
 WATCH_EVERY_S = 1.0
 
@@ -77,8 +79,9 @@ class InferenceProcess:
         self._ended: asyncio.Future[EngineDied] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._runs: dict[int, asyncio.Queue[Event | EngineDied]] = {}
-        self._quick: set[int] = set()
         self._begun: set[int] = set()
+        self._last_begun: frozenset[int] = frozenset()
+        self._finishing: set[int] = set()
         self._heard_at = 0.0
         self._loading = False
 
@@ -117,6 +120,7 @@ class InferenceProcess:
             raise
         self._ready = event
         self._begun.clear()
+        self._finishing.clear()
         self._loading = True  # it warms up
         self._heard()
         self._tasks = [asyncio.create_task(self._listen(self._ended)), asyncio.create_task(self._watch())]
@@ -155,7 +159,6 @@ class InferenceProcess:
         if not self._runs:
             self._heard()  # nobody listened for signs of life while there was nothing to do
         self._runs |= dict.fromkeys(unfinished, events)
-        self._quick |= {request.job for request in requests if request.quick}
         try:
             await self._send(Batch(tuple(requests)))
             while unfinished:
@@ -168,7 +171,6 @@ class InferenceProcess:
         finally:
             for request in requests:
                 self._runs.pop(request.job, None)
-                self._quick.discard(request.job)
 
     async def cancel(self, job_id: int) -> None:
         """Ask for a job to be stopped; its final event tells whether that came in time. An unknown one is no error."""
@@ -232,10 +234,14 @@ class InferenceProcess:
                 self._loading = event.loading
                 return
             case Began():
+                self._last_begun = frozenset(event.jobs)
                 self._begun.update(event.jobs)
                 return
+            case Progress(stage="finishing"):
+                self._finishing.add(event.job)
             case Finished() | Failed():
                 self._begun.discard(event.job)
+                self._finishing.discard(event.job)
         # A job whose run was given up may still end.
         if (events := self._runs.get(event.job)) is not None:
             events.put_nowait(event)
@@ -244,8 +250,9 @@ class InferenceProcess:
         self._heard_at = asyncio.get_running_loop().time()
 
     def _at_work(self) -> frozenset[int]:
-        """What the process was working on: a quick job runs between the steps of a slow one, which waits meanwhile."""
-        return frozenset(self._begun & self._quick or self._begun)
+        """What the process was working on: what its device had last, and results that were being written. A slow job
+        waits while a quick one runs between its steps."""
+        return frozenset(self._begun & (self._last_begun | self._finishing))
 
     async def _send(self, message: Message) -> None:
         if not self._up.is_set():

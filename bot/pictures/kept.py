@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from inference.protocol import INCOMING, PICTURES, Left, fsync_folder, place
 
+THUMBNAILS = "thumbnails"
+"""The folder of what is shown in lists: it can be made again, and is removed before it fills the disk."""
+
+THUMBNAILS_IN_A_FOLDER = 80
+"""Of some 256 folders: all of them together take about 200 MB."""
+
 
 class Pictures:
-    """The two folders of the data folder that hold pictures. Which job a file belongs to is known to the database
-    alone."""
+    """The folders of the data folder that hold pictures. Which job a file belongs to is known to the database alone."""
 
     def __init__(self, data: Path) -> None:
         """Call `prepare` before anything else."""
         self._kept = data / PICTURES
+        self._thumbnails = data / THUMBNAILS
         self.incoming = data / INCOMING
         """Where the engine and the decoders leave what they have finished."""
 
@@ -26,7 +33,7 @@ class Pictures:
 
         Raises OSError.
         """
-        for folder in (self._kept, self.incoming):
+        for folder in (self._kept, self._thumbnails, self.incoming):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in self.incoming.iterdir():
             if left.is_dir():
@@ -43,9 +50,30 @@ class Pictures:
         """Where the picture of this hash lies, if it is kept."""
         return place(self._kept, sha256)
 
-    async def drop(self, sha256: str) -> None:
-        """Remove the picture; one that is not there is no error."""
-        await asyncio.to_thread(self.path(sha256).unlink, missing_ok=True)
+    async def drop(self, sha256: str) -> int:
+        """Remove the picture and its thumbnail; how many bytes the picture had, 0 where it is not there."""
+        return await asyncio.to_thread(self._drop, sha256)
+
+    async def total_bytes(self) -> int:
+        """How much all pictures together take."""
+        return await asyncio.to_thread(self._total_bytes)
+
+    def thumbnail(self, sha256: str) -> Path:
+        """Where the thumbnail of the picture of this hash lies, if there is one."""
+        return place(self._thumbnails, sha256).with_suffix(".webp")
+
+    async def read_thumbnail(self, sha256: str) -> bytes | None:
+        """The thumbnail itself, None where there is none (yet)."""
+        return await asyncio.to_thread(self._read_thumbnail, sha256)
+
+    async def keep_thumbnail(self, sha256: str, made: Path) -> None:
+        """Put the thumbnail of a picture, which somebody has `made` on the same disk, to its place, unless the picture
+        has gone meanwhile. Raises OSError."""
+        await asyncio.to_thread(self._keep_thumbnail, sha256, made)
+
+    async def tidy_thumbnails(self) -> None:
+        """Remove those whose pictures are gone."""
+        await asyncio.to_thread(self._tidy_thumbnails)
 
     def folders(self) -> Iterator[Path]:
         """The folders of what is kept, each of some hundredth of it."""
@@ -71,6 +99,49 @@ class Pictures:
             if not target.is_file():
                 raise
         fsync_folder(target.parent)
+
+    def _drop(self, sha256: str) -> int:
+        picture = self.path(sha256)
+        try:
+            freed = picture.stat().st_size
+        except FileNotFoundError:
+            freed = 0
+        for file in (picture, self.thumbnail(sha256)):
+            file.unlink(missing_ok=True)
+        return freed
+
+    def _total_bytes(self) -> int:
+        total = 0
+        for folder in self.folders():
+            with os.scandir(folder) as files:
+                for file in files:
+                    with contextlib.suppress(FileNotFoundError):
+                        total += file.stat().st_size
+        return total
+
+    def _read_thumbnail(self, sha256: str) -> bytes | None:
+        file = self.thumbnail(sha256)
+        try:
+            # What was looked at lately is removed last.
+            os.utime(file)
+            return file.read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def _keep_thumbnail(self, sha256: str, made: Path) -> None:
+        target = self.thumbnail(sha256)
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        made.replace(target)
+        if not self.path(sha256).is_file():
+            target.unlink(missing_ok=True)
+        there = sorted(target.parent.iterdir(), key=lambda file: file.stat().st_mtime)
+        for oldest in there[:-THUMBNAILS_IN_A_FOLDER]:
+            oldest.unlink(missing_ok=True)
+
+    def _tidy_thumbnails(self) -> None:
+        for file in self._thumbnails.glob("*/*"):
+            if not self.path(file.stem).is_file():
+                file.unlink(missing_ok=True)
 
     @staticmethod
     def _tidy(folder: Path, unused: frozenset[str]) -> None:

@@ -36,6 +36,9 @@ UPLOADS = Limits(memory_bytes=2 * 2**30, written_bytes=160 * 2**20, cpu_s=40, wa
 RESULTS = Limits(memory_bytes=4 * 2**30, written_bytes=2**30, cpu_s=600, wall_s=900.0)
 """Enough for 140 million pixels, which take it 100 to 300 seconds and 2.8 GiB."""
 
+LISTS = Limits(memory_bytes=2 * 2**30, written_bytes=4 * 2**20, cpu_s=40, wall_s=60.0)
+"""Enough for a thumbnail of 140 million pixels."""
+
 CALLS_OF_A_CHILD = 200
 """After which it is replaced, so that nothing that a library forgets to free adds up."""
 
@@ -122,6 +125,8 @@ class Workshop:
         self.uploads = Workers(UPLOADS, at_once=2)
         # Of their own, so that nobody's upload keeps a result waiting.
         self.results = Workers(RESULTS, at_once=1)
+        # So that a list does not wait for a large result.
+        self.lists = Workers(LISTS, at_once=2)
         self._folder = folder
         self._turns = asyncio.Semaphore(TURNS_AT_ONCE)
         self._members: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
@@ -130,7 +135,7 @@ class Workshop:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await asyncio.gather(self.uploads.close(), self.results.close())
+        await asyncio.gather(self.uploads.close(), self.results.close(), self.lists.close())
 
     @asynccontextmanager
     async def turn(self, member_id: int) -> AsyncIterator[Path]:

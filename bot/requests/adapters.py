@@ -1,4 +1,4 @@
-"""From what a member typed to the LoRAs and the ControlNet of a request; what does not fit is a MemberError.
+"""From what a member typed to the LoRAs and the ControlNets of a request; what does not fit is a MemberError.
 
 What can be chosen comes from the engine's `Ready`. Knows nothing of Discord.
 """
@@ -42,22 +42,45 @@ def wishes(tags: Sequence[Tag], model: ModelInfo, ready: Ready) -> AddOnInfo | N
     return None
 
 
-def control(
-    image: Input | None, name: str | None, weight: float | None, model: ModelInfo, ready: Ready
-) -> Control | None:
-    """How to follow the picture: as named, or by the first ControlNet that goes with the model."""
-    if image is None:
-        if name is not None or weight is not None:
+MAX_CONTROLS = 2
+"""How many pictures are followed at once: so many fields a request has for them."""
+
+
+def controls(
+    images: Sequence[Input], option: str | None, weight: float | None, model: ModelInfo, ready: Ready
+) -> tuple[Control, ...]:
+    """How to follow these pictures: the first by the first ControlNet that is named, and so on. Where one is named all
+    are followed by that, and one picture is followed by all that are named; without a name by the first ControlNet that
+    goes with the model. `weight` is for who names none beside the name.
+    """
+    if not images:
+        if option is not None or weight is not None:
             raise MemberError("Control says how to follow a picture: give one as `control_image`, or leave it out.")
-        return None
-    if name is None:
+        return ()
+    tags = [] if option is None else named_controls(option, fitting(ready.controls, model))
+    if len(tags) > MAX_CONTROLS:
+        raise MemberError("{count} ControlNets are too many: name up to {most}.", count=len(tags), most=MAX_CONTROLS)
+    if not tags:
         fit = fitting(ready.controls, model)
         if not fit:
             raise MemberError.of(limits.unknown_add_on("control", "", (), model))
-        known = fit[0]
-    else:
-        known = _known(name, ready.controls, model, "control")
-    return Control(known.name, image, known.weight if weight is None else weight)
+        tags = [Tag(fit[0].name)]
+    count = max(len(images), len(tags))
+    pictures, tags = ([*each, *each[-1:] * (count - len(each))] for each in ([*images], tags))
+    return tuple(_control(tag, image, weight, model, ready) for tag, image in zip(tags, pictures, strict=True))
+
+
+def named_controls(option: str, known: Sequence[AddOnInfo]) -> list[Tag]:
+    """What an option says of ControlNets, as `named` reads it; or one by its title, whatever signs that has in it."""
+    return [Tag(option)] if any(one.is_called(option) for one in known) else named(option)
+
+
+def _control(tag: Tag, image: Input, weight: float | None, model: ModelInfo, ready: Ready) -> Control:
+    known = _known(tag.name, ready.controls, model, "control")
+    if tag.problem is not None or tag.words is not None:
+        raise MemberError("Write a ControlNet as {control}, or with its weight as {control}:0.8.", control=known.name)
+    own = weight if tag.weight is None else tag.weight
+    return Control(known.name, image, known.weight if own is None else own)
 
 
 def _known(name: str, known: Sequence[AddOnInfo], model: ModelInfo, kind: limits.AddOnKind) -> AddOnInfo:

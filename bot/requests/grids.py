@@ -68,10 +68,11 @@ def examples(loras: Sequence[AddOnInfo]) -> list[str]:
 
 
 def parse(text: str) -> Axis:
-    """An axis as members write it: a name, then values with commas between them; one with a comma in quotes."""
-    match = re.match(r"\s*(\w+)\s*[:：]?(.*)", text, re.DOTALL)
-    name = match[1].lower() if match else ""
-    if match is None or name not in NAMES:
+    """An axis as members write it: a name, or what their language calls it, then values with commas between them; one
+    with a comma in quotes."""
+    match = re.match(r"\s*([^\W\d]+)\s*[:：]?(.*)", text, re.DOTALL)
+    name = _name(match[1].lower()) if match else None
+    if match is None or name is None:
         raise MemberError(
             "{typed} is no axis: begin with one of {names}, for example `{example}`.",
             typed=text,
@@ -121,6 +122,12 @@ def rerolled(request: Grid) -> Grid:
         raise MemberError("The seed is an axis of this grid: ask for a new /grid with other seeds.")
     seed = painting.new_seed()
     return structs.replace(request, cells=tuple(structs.replace(cell, seed=seed) for cell in request.cells))
+
+
+def _name(typed: str) -> str | None:
+    """The axis that is called so, or stands so beside the cells; None where there is none."""
+    called = {say(heading, value="").strip().lower(): name for name, heading in HEADINGS.items()}
+    return typed if typed in NAMES else {**called, say("Prompt").lower(): "prompt"}.get(typed)
 
 
 def _changed(options: Options, axis: Axis, value: str) -> Options:

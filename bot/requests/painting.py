@@ -80,7 +80,10 @@ class Options:
     loras: str | None = None
     """As members write them, `name:weight` with commas between; those of the prompt's own tags come on top."""
     control_image: Input | None = None
+    control_image2: Input | None = None
+    """What is followed at the same time."""
     control: str | None = None
+    """As members write them, `name:weight` with commas between."""
     control_weight: float | None = None
     clip_skip: int | None = None
     """At which of the text encoder's layers, counted from its end, its states are taken."""
@@ -97,6 +100,8 @@ def resolve(options: Options, ready: Ready) -> Imagine:
     if options.strength is not None and options.image is None:
         raise MemberError.of(because("strength_of_nothing"))
     width, height = _size_of(options, model)
+    followed = [image for image in (options.control_image, options.control_image2) if image is not None]
+    controls = adapters.controls(followed, options.control, options.control_weight, model, ready)
     strength = 1.0 if options.image is None else STRENGTH if options.strength is None else options.strength
     words, tags = without_sure_tags(options.prompt)
     style = _style(options.style, model) if options.style else None
@@ -125,7 +130,8 @@ def resolve(options: Options, ready: Ready) -> Imagine:
         hires=_hires(options, width, height, model),
         refiner=_refiner(options.refine, model),
         loras=adapters.loras(named, model, ready),
-        control=adapters.control(options.control_image, options.control, options.control_weight, model, ready),
+        control=next(iter(controls), None),
+        control2=next(iter(controls[1:]), None),
         clip_skip=_clip_skip(options.clip_skip, model),
     )
 
@@ -187,6 +193,7 @@ def edited(request: Imagine, fields: Mapping[str, str], ready: Ready) -> Imagine
         variations=variations,
         loras=resolved.loras or request.loras,
         control=request.control,
+        control2=request.control2,
         mask=request.mask,
     )
 

@@ -42,6 +42,16 @@ def why(reason: Reason | str) -> str:
     return say_many(text.one, text.many, number if isinstance(number, int) else 0, **facts)
 
 
+def spoken() -> str:
+    """The language that is spoken here."""
+    return _language.get()
+
+
+def speak(language: str) -> None:
+    """Speak this language from here on, in this task and in all that it begins: one of `catalogues.languages()`."""
+    _language.set(language)
+
+
 @contextmanager
 def speaking(language: str) -> Iterator[None]:
     """Speak this language within, and in all that is begun there: one of `catalogues.languages()`."""

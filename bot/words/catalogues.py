@@ -18,13 +18,16 @@ FOLDER = Path(__file__).parent
 ENGLISH, PSEUDO = "en", "en-XA"
 """The second as Android and Chromium call theirs."""
 
-_ACCENTED = str.maketrans(
-    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
-    "àƀćđéƒĝĥíĵķłɱñóþɋŕšťúṽŵẋýžÀɃĆĐÉƑĜĤÍĴĶŁṀÑÓÞɊŔŠŤÚṼŴẊÝŽ",
-)
+ACCENTS = "àƀćđéƒĝĥíĵķłɱñóþɋŕšťúṽŵẋýžÀɃĆĐÉƑĜĤÍĴĶŁṀÑÓÞɊŔŠŤÚṼŴẊÝŽ"
+
+_ACCENTED = str.maketrans("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", ACCENTS)
 
 # What is no word: facts in braces, code, marks of Discord, commands.
 _NO_WORD = re.compile(r"(\{[^{}]*\}|`[^`]*`|<[^<> ]*>|/[a-z]+\b)")
+
+
+class BrokenCatalogue(Exception):
+    """A file here is no catalogue; the message says which, and why."""
 
 
 def languages() -> tuple[str, ...]:
@@ -32,23 +35,31 @@ def languages() -> tuple[str, ...]:
     return (ENGLISH, PSEUDO, *sorted(file.stem for file in FOLDER.glob("*.po")))
 
 
+def babel_name(language: str) -> str:
+    """A language as Babel calls it."""
+    return language.replace("-", "_")
+
+
 @functools.cache
 def catalogue(language: str) -> NullTranslations:
-    """The texts of one of the `languages`; those that nobody has translated are English."""
+    """The texts of one of the `languages`; those that nobody has translated are English. Raises BrokenCatalogue."""
     if language == ENGLISH:
         return NullTranslations()
     if language == PSEUDO:
         return _Pseudo()
     # Imported here: English needs none of it, and neither do child processes.
     from babel.messages.mofile import write_mo
-    from babel.messages.pofile import read_po
+    from babel.messages.pofile import PoFileError, read_po
 
-    with (FOLDER / f"{language}.po").open("rb") as file:
-        messages = read_po(file, locale=language.replace("-", "_"), abort_invalid=True)
-    compiled = io.BytesIO()
-    write_mo(compiled, messages)
-    compiled.seek(0)
-    return GNUTranslations(compiled)
+    path, compiled = FOLDER / f"{language}.po", io.BytesIO()
+    try:
+        with path.open("rb") as file:
+            messages = read_po(file, locale=babel_name(language), abort_invalid=True)
+        write_mo(compiled, messages)
+        compiled.seek(0)
+        return GNUTranslations(compiled)
+    except (PoFileError, ValueError, OSError) as error:
+        raise BrokenCatalogue(f"{path.relative_to(FOLDER.parents[1])} cannot be read: {error}") from error
 
 
 class _Pseudo(NullTranslations):

@@ -11,11 +11,12 @@ OUTCOMES: dict[str, str | Many] = {
     "input_pixels": N_("A picture of {width}x{height} pixels is too large: give a smaller one."),
     "input_size": N_("The picture has another size than it was said to have: try again."),
     "input_broken": N_("The picture is broken: give it once more."),
-    "input_lost": N_("The picture did not arrive whole: try again."),
+    "input_lost": N_("The picture is gone, or did not arrive whole: give it once more."),
     "input_unreadable": N_("The picture cannot be read from this machine's disk: try again later."),
     "nothing_marked": N_("Nothing is marked to be painted: name something else, or give another mask."),
     # How jobs end badly.
     "cancelled": N_("Cancelled."),
+    "input_flagged": N_("The safety checker held your picture back, and it errs at times: use another picture."),
     "flagged": N_("The safety checker held this back, and it errs at times: try other words or another seed."),
     "no_numbers": N_(
         "Nothing came of it, the model's numbers grew beyond all bounds: try another sampler, less guidance, or"
@@ -78,9 +79,14 @@ OUTCOMES: dict[str, str | Many] = {
     "tags_in_negative": N_("LoRAs work from the prompt alone: those of the negative prompt were left out."),
     "rescale_left_out": N_("{model} cannot rescale its guidance for this: it was painted without."),
     "no_faces": N_("No face was found that could be restored."),
+    "made_before": N_("The same was made before: this is it."),
+    "made_before_by": N_("Job #{job} made the same before: this is it."),
     "painted_in_tiles": N_("The memory was full, so this was decoded in tiles."),
     "painted_by_parts": N_("The memory was full, so this was painted with one part of the model at a time."),
     "painted_by_layers": N_("The memory was full, so this was painted with one layer of the model at a time."),
+    "draft": N_("This is a draft: {skipped} of {steps} steps were foretold from those before them."),
+    "draft_sampler": N_("A draft leaves no step out with {sampler}: this was painted whole."),
+    "draft_steps": N_("A draft leaves none of so few steps out: this was painted whole."),
     # What the bot counts.
     "waiting_of_member": Many(
         "You have {count} job waiting, which is the most for one member: wait for it to start, or cancel it.",

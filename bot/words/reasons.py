@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from bot.words.marks import N_, Many
 from bot.words.outcomes import OUTCOMES
+from bot.words.policies import POLICIES
 
 TEXTS: dict[str, str | Many] = {
     # What is there.
@@ -32,6 +33,10 @@ TEXTS: dict[str, str | Many] = {
     ),
     "control_by_layers": N_(
         "{model} has no room here for the ControlNet {control}, for its layers come and go: leave `control_image` out."
+    ),
+    "one_control": N_("{model} follows one picture at a time, by one ControlNet: leave the other out."),
+    "controls_apart": N_(
+        "The ControlNet {typed} does not work beside {control}: choose one of {choices} as the second, or leave it out."
     ),
     "no_refiner": N_("The refiner {typed} is not here any more: ask for a new picture instead."),
     # Words.
@@ -227,4 +232,5 @@ TEXTS: dict[str, str | Many] = {
     ),
     "compared_size": N_("No picture was painted at {width}x{height}: there is nothing to compare."),
     **OUTCOMES,
+    **POLICIES,
 }

@@ -1,4 +1,4 @@
-"""`python -m bot.words.template`: every text that members read, as `build/words.pot`, of which catalogues are made.
+"""Every text that members read, of which catalogues are made.
 
 Babel finds them in the source by what they are given to.
 """
@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from babel.messages.catalog import Catalog
 
 ROOT = Path(__file__).parents[2]
-
-WRITTEN = ROOT / "build" / "words.pot"
 
 KEYWORDS: dict[str, tuple[int, ...] | None] = {
     "say": None,
@@ -37,16 +35,3 @@ def template() -> Catalog:
     for file, line, text, comments, context in extract_from_dir(folder, keywords=KEYWORDS):
         found.add(text, locations=[(f"{folder.name}/{file}", line)], auto_comments=comments, context=context)
     return found
-
-
-def write() -> None:
-    """Write them where `pybabel init` and `pybabel update` are told to look."""
-    from babel.messages.pofile import write_po
-
-    WRITTEN.parent.mkdir(exist_ok=True)
-    with WRITTEN.open("wb") as file:
-        write_po(file, template(), width=120)
-
-
-if __name__ == "__main__":
-    write()

@@ -13,7 +13,7 @@ from typing import Any
 
 from inference.catalog import ggufs, headers, layouts, telling
 from inference.catalog.entries import ModelEntry
-from inference.catalog.fields import Prediction
+from inference.catalog.fields import INDEX, Prediction
 from inference.catalog.telling import Checkpoint
 from inference.errors import WeightsError
 from inference.families import FAMILIES
@@ -197,7 +197,7 @@ def _check_class(folder: Path, entry: ModelEntry) -> None:
 def _of_others(folder: Path, family: Family) -> tuple[str, str] | None:
     """What the pipeline in a folder is called, and the families that have it; None where this is one of them, or none
     is."""
-    called = layouts.json_object(folder / layouts.INDEX).get("_class_name")
+    called = layouts.json_object(folder / INDEX).get("_class_name")
     owners = [other for other in FAMILIES.values() if called in (other.pipeline, other.inpaint)]
     if not owners or family in owners:
         return None

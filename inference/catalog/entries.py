@@ -27,6 +27,7 @@ from inference.catalog.fields import (
     Repo,
     Revision,
     Sha256,
+    Speed,
     Url,
     Weight,
 )
@@ -121,6 +122,7 @@ class ModelEntry(PipelineEntry, frozen=True, kw_only=True, forbid_unknown_fields
     refiner: str | None = None
     upscaler: str | None = None
     checker: str | None = None
+    """None for the catalogue's, `NO_CHECKER` for none at all."""
     decoder: str | None = None
     """For previews alone: without its weights the model's own VAE paints them."""
     # How it is kept in a card's memory and computed there; what is None is chosen (`policy.choose`).
@@ -130,6 +132,7 @@ class ModelEntry(PipelineEntry, frozen=True, kw_only=True, forbid_unknown_fields
     weights: Precision = "full"
     compile: bool = False
     channels_last: bool = False
+    speed: Speed = "full"
 
     @property
     def place(self) -> str | None:
@@ -236,10 +239,15 @@ class DescriberEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_fiel
 
     tasks: tuple[DescribeTask, ...] = get_args(DescribeTask)
     """What it can be asked."""
+    batch: Annotated[int, msgspec.Meta(ge=1, le=16)] = 8
+    """Pictures in every pass on a GPU."""
 
 
 class ClassifierEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One `[classifiers.NAME]`: a CLIP folder in transformers' layout."""
+
+    batch: Annotated[int, msgspec.Meta(ge=1, le=64)] = 32
+    """Pictures in every pass on a GPU."""
 
 
 class DecoderEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -247,7 +255,10 @@ class DecoderEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class CheckerEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One `[checkers.NAME]`: Stable Diffusion's safety checker with its feature extractor, in one folder or in two."""
+    """One `[checkers.NAME]`: Stable Diffusion's safety checker with its feature extractor, in one folder or in two; or
+    nsfwjs' classifier, one file in its folder."""
+
+    kind: Literal["stable-diffusion", "nsfwjs"] = "stable-diffusion"
 
 
 class LoraEntry(FileEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -28,17 +28,29 @@ Kind = Literal[
 Offload = Literal["none", "model", "group"]
 """What of a model waits in the machine's own memory: nothing, every part but the one at work, every layer but a few."""
 Attention = Literal["sdpa", "sliced", "xformers", "flash"]
-Precision = Literal["full", "8bit", "fp8", "nf4"]
-"""What the numbers of large matrices are kept as: as they are, as 8-bit integers, as 8-bit or as 4-bit floats."""
+Precision = Literal["full", "8bit", "fp8", "int4", "nf4"]
+"""What the numbers of large matrices are kept as: as they are, as integers or floats of 8 or 4 bits."""
+
+Speed = Literal["full", "draft"]
+"""Whether every step is computed, or some are foretold from those before."""
+WHOLE_STEPS = 3
+"""The first steps of a draft, which are computed in any case, as is the last."""
 
 Prediction = Literal["epsilon", "v_prediction"]
 """What a denoiser predicts: the noise, or the mixture of noise and picture that Salimans and Ho call v (2022)."""
+
+DENOISERS = ("unet", "transformer")
+INDEX = "model_index.json"
+"""Components of a pipeline that paint, one of which each has; and the file that lists all of them."""
 
 WEIGHTS = "weights"
 """The folder beside models.toml where files lie that were fetched from a url."""
 
 BUILT_IN_ANNOTATORS = ("canny", "none")
 """Those that need no weights: edges, and `none` where a member's picture is already what a ControlNet follows."""
+
+NO_CHECKER = "none"
+"""In the place of a checker's name: nothing looks at what a model paints."""
 
 AnnotatorKind = Literal["depth", "lineart", "softedge", "normal", "mlsd", "openpose"]
 """What an annotator finds in a picture, in the words of Stable Diffusion tools."""

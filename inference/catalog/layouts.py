@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from inference.catalog import headers
+from inference.catalog import headers, hints
 from inference.catalog.entries import (
     AnnotatorEntry,
     CheckerEntry,
@@ -23,20 +23,18 @@ from inference.catalog.entries import (
     FolderEntry,
     PipelineEntry,
 )
-from inference.catalog.fields import DETECTOR_FILES, AnnotatorKind
+from inference.catalog.fields import DENOISERS, DETECTOR_FILES, INDEX, AnnotatorKind
 from inference.errors import WeightsError
 
 UNUSED = frozenset({"safety_checker", "feature_extractor", "image_encoder"})
 """Components of published pipelines that painting does not use; they are neither fetched nor loaded with it."""
 
-DENOISERS = ("unet", "transformer")
+LIBRARIES = ("diffusers", "transformers")
+"""Whose components are loaded: of any other a name would be imported."""
 TOKENIZERS = ("tokenizer.json", "vocab.json")
 """A tokenizer as transformers writes it today, or as it was written before."""
-INDEX = "model_index.json"
 READ = ("config.json", INDEX, "added_tokens.json", "special_tokens_map.json", *TOKENIZERS)
 """How the names of JSON files end that diffusers and transformers read, each of which holds an object."""
-PICKLED = {"model": "pytorch_model"}
-"""How files of weights are called as pickles, where that is another name."""
 CHECKER, EXTRACTOR = "safety_checker", "feature_extractor"
 """The folders of a checker, where it has two: as in a pipeline's own folder."""
 
@@ -56,6 +54,8 @@ def check(folder: Path, entry: FolderEntry) -> None:
             return
         case DecoderEntry() | ControlEntry():
             files, parts = diffusers_files(folder), [folder]
+        case CheckerEntry(kind="nsfwjs"):
+            files, parts = [nsfwjs_file(folder)], []
         case CheckerEntry():
             files, parts = checker_files(folder), [*checker_folders(folder)]
         case AnnotatorEntry():
@@ -75,7 +75,7 @@ def check_pipeline(folder: Path, variant: str | None, elsewhere: Collection[str]
 def _check_files(folder: Path, files: Iterable[Path], parts: Iterable[Path]) -> None:
     for file in files:
         if not file.is_file():
-            raise Incomplete(folder, str(file.relative_to(folder)), hint=_hint(folder, file))
+            raise Incomplete(folder, str(file.relative_to(folder)), hint=hints.of_file(folder, file))
     for part in parts:
         for json_file in sorted(part.glob("*.json")):
             if ".index." in json_file.name:
@@ -84,18 +84,6 @@ def _check_files(folder: Path, files: Iterable[Path], parts: Iterable[Path]) -> 
                 json_object(json_file)
     for file in files:
         headers.check(file)
-
-
-def _hint(folder: Path, file: Path) -> str:
-    """What to do about a file of weights that is not there, where its folder shows that."""
-    stem = file.name.removesuffix(headers.SAFETENSORS)
-    if any(file.parent.glob(f"{PICKLED.get(stem, stem)}*.bin")):
-        return f", but pickled weights: python -m inference --convert {folder} makes safetensors of them"
-    if any(file.parent.glob(f"{stem}-*-of-*{headers.SAFETENSORS}")):
-        return (
-            f", and no {stem}{headers.SAFETENSORS}.index.json, which tells what is in the pieces of it that are there"
-        )
-    return ""
 
 
 def transformer_files(folder: Path) -> list[Path]:
@@ -121,6 +109,11 @@ def checker_files(folder: Path) -> list[Path]:
     _require_file(checker, "config.json")
     _require_file(extractor, "preprocessor_config.json")
     return _weight_files(checker, "model", None)
+
+
+def nsfwjs_file(folder: Path) -> Path:
+    """The file of nsfwjs' classifier, which is all there is to it."""
+    return folder / f"model{headers.SAFETENSORS}"
 
 
 def checker_folders(folder: Path) -> tuple[Path, Path]:
@@ -156,22 +149,17 @@ def components(folder: Path) -> dict[str, tuple[str, str]]:
     """Library and class of each component that painting uses, by what model_index.json calls it."""
     index = folder / INDEX
     if not index.is_file():
-        raise Incomplete(folder, INDEX, hint=_instead_of_index(folder))
-    return {
+        raise Incomplete(folder, INDEX, hint=hints.instead_of_index(folder))
+    named = {
         _beside(index, component): (value[0], value[1])
         for component, value in json_object(index).items()
         if component not in UNUSED and isinstance(value, list) and [type(each) for each in value] == [str, str]
     }
-
-
-def _instead_of_index(folder: Path) -> str:
-    there = [part.name for part in sorted(folder.iterdir()) if (part / "config.json").is_file()]
-    if any(name in DENOISERS for name in there):
-        return f" beside {', '.join(there)}: copy it from its family's folder in inference/families/configs"
-    if (folder / "config.json").is_file():
-        return ": it holds one network, and not a whole model"
-    files = sorted(folder.glob(f"*{headers.SAFETENSORS}"))
-    return f": write one of its files as path, as {files[0].name}" if files else ""
+    for component, (library, _) in named.items():
+        if library not in LIBRARIES:
+            only = " and ".join(LIBRARIES)
+            raise WeightsError(f"{index} names a {component} of {library[:100]!r}: only those of {only} are loaded")
+    return named
 
 
 def absent_components(folder: Path) -> frozenset[str]:
@@ -198,7 +186,7 @@ def component_files(folder: Path, variant: str | None, elsewhere: Collection[str
         else:
             raise Incomplete(folder, f"{component}/config.json")
     if not any(name in known for name in DENOISERS):
-        raise Incomplete(folder, *DENOISERS)
+        raise Incomplete(folder, *DENOISERS, hint=f" in its {INDEX}")
     return files
 
 
@@ -229,9 +217,7 @@ def variant_of(folder: Path, asked: str | None, elsewhere: Collection[str] = ())
             or any(file.is_file() for file in _weight_files(part, stem, None))
         ):
             continue
-        for before, after in ((f"{stem}.", headers.SAFETENSORS), (f"{stem}{headers.SAFETENSORS}.index.", ".json")):
-            names = (file.name.removeprefix(before).removesuffix(after) for file in part.glob(f"{before}*{after}"))
-            found.update(name for name in names if name.isalnum())
+        found.update(hints.variants(part, stem))
     return found.pop() if len(found) == 1 else asked
 
 

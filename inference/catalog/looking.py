@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from inference.catalog import assembly, fitting, headers, layouts, telling, weights
+from inference.catalog.assembly import Assembly
 from inference.catalog.entries import ModelEntry
-from inference.catalog.fields import DETECTOR_FILES, Kind
+from inference.catalog.fields import DETECTOR_FILES, INDEX, Kind
 from inference.catalog.reading import Catalog
 from inference.errors import WeightsError
 from inference.families import FAMILIES
@@ -53,6 +54,8 @@ class Look:
     fields: dict[str, Any]
     """Of its entry, but for title and path."""
     remarks: tuple[str, ...] = field(default_factory=tuple)
+    assembly: Assembly | None = None
+    """What a model is put together from; None of all else."""
 
 
 def look(place: Path, catalog: Catalog, pickled: Shapes | None = None, config: Path | None = None) -> Look:
@@ -126,6 +129,7 @@ def _model_file(file: Path, catalog: Catalog, config: Path | None) -> Look:
         title=_title(file, told.header.metadata),
         fields=fields,
         remarks=tuple(remarks),
+        assembly=made,
     )
 
 
@@ -141,9 +145,9 @@ def _base(family: Family, catalog: Catalog) -> str | None:
 
 def _folder(folder: Path, catalog: Catalog) -> Look:
     inner = layouts.pipeline_folder(folder)
-    if (inner / layouts.CHECKER).is_dir() and not (inner / layouts.INDEX).is_file():
+    if (inner / layouts.CHECKER).is_dir() and not (inner / INDEX).is_file():
         return Look(kind="checker", words="a safety checker", place=inner, title=_title(folder), fields={})
-    if (inner / layouts.INDEX).is_file() or not (inner / "config.json").is_file():
+    if (inner / INDEX).is_file() or not (inner / "config.json").is_file():
         return _model_folder(folder, inner, catalog)
     config = layouts.json_object(inner / "config.json")
     for called in (str(config.get("_class_name")), str(config.get("model_type"))):
@@ -163,7 +167,7 @@ def _folder(folder: Path, catalog: Catalog) -> Look:
 
 def _model_folder(folder: Path, inner: Path, catalog: Catalog) -> Look:
     layouts.components(inner)
-    called = layouts.json_object(inner / layouts.INDEX).get("_class_name")
+    called = layouts.json_object(inner / INDEX).get("_class_name")
     owners = [family for family in FAMILIES.values() if called in (family.pipeline, family.inpaint)]
     found = [(family, release) for family in owners for release in family.releases]
     if not found:
@@ -173,7 +177,15 @@ def _model_folder(folder: Path, inner: Path, catalog: Catalog) -> Look:
     made = assembly.of_folder(inner, ModelEntry(title="", path=str(inner), **fields), {}, None)
     remarks = ["It paints nothing but masked parts of pictures: /edit alone offers it."] if made.edits_only else []
     words = f"a {release.title} model in a diffusers folder"
-    return Look(kind="model", words=words, place=inner, title=_title(folder), fields=fields, remarks=tuple(remarks))
+    return Look(
+        kind="model",
+        words=words,
+        place=inner,
+        title=_title(folder),
+        fields=fields,
+        remarks=tuple(remarks),
+        assembly=made,
+    )
 
 
 def _likeness(folder: Path, family: Family, release: Release) -> int:

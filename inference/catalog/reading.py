@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from inference.catalog import add_ons, architectures, label_sets, sources, styles, tables
+from inference.catalog import add_ons, architectures, checking, label_sets, sources, styles, tables, wildcards
 from inference.catalog.entries import (
+    AddOnEntry,
     AnnotatorEntry,
     CheckerEntry,
     ClassifierEntry,
@@ -28,14 +29,14 @@ from inference.catalog.entries import (
     RestorerEntry,
     UpscalerEntry,
 )
-from inference.catalog.fields import BUILT_IN_ANNOTATORS, Kind
+from inference.catalog.fields import BUILT_IN_ANNOTATORS, WHOLE_STEPS, Kind
 from inference.errors import CatalogError
 from inference.families import FAMILIES
 from inference.families.record import Denoiser
 from inference.protocol import AddOnInfo, ModelInfo, Refiner, Style, ToolInfo
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
-FIELDS = ("default", *(f"{kind}s" for kind in KINDS), "label_sets", "wildcards")
+FIELDS = ("default", "checker", *(f"{kind}s" for kind in KINDS), "label_sets", "wildcards")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,8 @@ class Catalog:
     folder: Path
     """Where models.toml lies; relative paths start here."""
     default: str
+    checker: str | None
+    """What looks at every picture that is worked on, and at what models paint that name no other; None for nothing."""
     models: dict[str, ModelEntry]
     refiners: dict[str, RefinerEntry]
     upscalers: dict[str, UpscalerEntry]
@@ -115,7 +118,7 @@ class Catalog:
     def _refiner(self, entry: ModelEntry) -> Refiner | None:
         return None if entry.refiner is None else Refiner(entry.refiner, self.refiners[entry.refiner].share)
 
-    def tool_info(self, kind: Kind, name: str) -> ToolInfo:
+    def tool_info(self, kind: Kind, name: str, on_gpu: bool) -> ToolInfo:
         """What members may ask of this upscaler, restorer, describer or classifier."""
         entry = self.entries(kind)[name]
         upscaler = entry if isinstance(entry, UpscalerEntry) else None
@@ -125,25 +128,34 @@ class Catalog:
             scale=1 if upscaler is None else self.scale(name),
             denoise=upscaler is not None and upscaler.grain is not None,
             tasks=entry.tasks if isinstance(entry, DescriberEntry) else (),
+            batch=self.places(kind, name, on_gpu),
         )
+
+    def places(self, kind: Kind, name: str, on_gpu: bool) -> int:
+        """How many pictures are in every pass of this tool: on a CPU one, for whoever comes alone would wait for copies
+        as long as for pictures."""
+        entry = self.entries(kind)[name]
+        return entry.batch if on_gpu and isinstance(entry, DescriberEntry | ClassifierEntry) else 1
 
     def scale(self, upscaler: str) -> int:
         """How many times as wide and high this upscaler, whose weights are on this machine, makes a picture."""
         entry = self.upscalers[upscaler]
         return entry.scale or architectures.nature(self.folder / entry.place, "upscaler").scale
 
-    def add_on_info(self, name: str, entry: LoraEntry | ControlEntry) -> AddOnInfo:
-        """What members may ask of this LoRA or ControlNet."""
+    def add_on_info(self, name: str, entry: AddOnEntry, beside: tuple[str, ...] = ()) -> AddOnInfo:
+        """What members may ask of this LoRA, ControlNet or embedding, a ControlNet `beside` these
+        (`catalog.together`)."""
         lora = entry if isinstance(entry, LoraEntry) else None
         return AddOnInfo(
             name=name,
             title=entry.title,
             models=entry.models,
-            weight=entry.weight,
+            weight=1.0 if isinstance(entry, EmbeddingEntry) else entry.weight,
             trigger="" if lora is None else lora.trigger,
             sampler=None if lora is None else lora.sampler,
             steps=None if lora is None else lora.steps,
             guidance=None if lora is None else lora.guidance,
+            beside=beside,
         )
 
 
@@ -165,6 +177,8 @@ def load(path: Path) -> Catalog:
     models = tables.rows(path, document, "models", ModelEntry)
     if not models:
         raise CatalogError(f"{path}: it names no model: add a [models.NAME] table, see docs/models.md")
+    checker = checking.usual(path, document, checkers)
+    models = checking.resolved(models, checker)
     partners: dict[Kind, Mapping[str, Entry]] = {
         "model": models,
         "refiner": refiners,
@@ -200,6 +214,7 @@ def load(path: Path) -> Catalog:
     return Catalog(
         folder=path.absolute().parent,
         default=default,
+        checker=checker,
         models=models,
         refiners=refiners,
         upscalers=upscalers,
@@ -212,7 +227,7 @@ def load(path: Path) -> Catalog:
         controls=controls,
         annotators=annotators,
         embeddings=embeddings,
-        wildcards=_wildcards(path, document),
+        wildcards=wildcards.place(path, document),
         label_sets=label_sets.load(path, document),
         styles=styles.load(path.absolute().parent / styles.FILE, models, loras),
     )
@@ -239,16 +254,6 @@ def _files(path: Path, document: dict[str, Any], table: str, kind: type[FileKind
                 where = f"{path}: {table}.{name}"
                 raise CatalogError(f"{where}: {what}path: give a file as path, or a url to fetch it from, or both")
     return entries
-
-
-def _wildcards(path: Path, document: dict[str, Any]) -> Path | None:
-    named = document.get("wildcards")
-    if named is None:
-        return None
-    folder = path.absolute().parent / str(named)
-    if not isinstance(named, str) or not folder.is_dir():
-        raise CatalogError(f"{path}: wildcards: must be a folder of .txt files, and {named!r} is none")
-    return folder
 
 
 def _usual_layer(entry: ModelEntry) -> int | None:
@@ -309,3 +314,7 @@ def _check_speed(where: str, entry: ModelEntry, denoiser: Denoiser) -> None:
         raise CatalogError(f"{where}: offload: layers of nf4 weights cannot come and go, whole parts can: 'model'")
     if entry.compile and not denoiser.compiles:
         raise CatalogError(f"{where}: compile: diffusers names no repeated blocks in the {entry.family} family")
+    if entry.speed == "draft" and entry.steps < WHOLE_STEPS + 2:
+        raise CatalogError(
+            f"{where}: speed: a draft leaves out none of {entry.steps} steps: it takes {WHOLE_STEPS + 2}"
+        )

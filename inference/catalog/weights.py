@@ -26,7 +26,7 @@ from inference.catalog.entries import (
     RestorerEntry,
     UpscalerEntry,
 )
-from inference.catalog.fields import DETECTOR_FILES, Kind
+from inference.catalog.fields import DETECTOR_FILES, INDEX, Kind
 from inference.catalog.reading import KINDS, Catalog
 from inference.errors import WeightsError
 from inference.families import FAMILIES
@@ -296,7 +296,7 @@ def _snapshot(entry: FolderEntry) -> Path | None:
         case ModelEntry(file=str(file)):
             indices: tuple[str, ...] = (file,)
         case PipelineEntry():
-            indices = (layouts.INDEX,)
+            indices = (INDEX,)
         case CheckerEntry():
             indices = ("config.json", f"{layouts.CHECKER}/config.json")
         case AnnotatorEntry() if entry.kind in DETECTOR_FILES:

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import logging
+import re
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
+
+from inference.errors import CatalogError
+from inference.protocol.wildcards import NAME
 
 log = logging.getLogger(__name__)
 
 END = ".txt"
 MAX_FILE_BYTES = 2 * 2**20
 MAX_FILES = 5000
+MAX_NAMES = 500
+MAX_NAME_CHARS = 100
+"""What is told of them to members: more nobody would read."""
 
 
 class Wildcards:
@@ -33,6 +43,11 @@ class Wildcards:
             self._found[wanted] = tuple(line for file in self._meant(wanted) for line in _read(file))
         return self._found[wanted]
 
+    def names(self) -> tuple[str, ...]:
+        """What prompts can call the files, in order: of very many the first, and none that nobody could type."""
+        callable_ = (called for called in self._files if len(called) <= MAX_NAME_CHARS and _can_be_written(called))
+        return tuple(itertools.islice(callable_, MAX_NAMES))
+
     def _meant(self, wanted: str) -> list[Path]:
         if wanted in self._files:
             return [self._files[wanted]]
@@ -41,6 +56,10 @@ class Wildcards:
     @functools.cached_property
     def _files(self) -> dict[str, Path]:
         return {} if self._folder is None else {called.lower(): file for called, file in _files(self._folder).items()}
+
+
+def _can_be_written(name: str) -> bool:
+    return "__" not in name and re.fullmatch(NAME, f"__{name}__") is not None
 
 
 def _files(folder: Path) -> dict[str, Path]:
@@ -66,3 +85,15 @@ def _lines(file: Path, _size: int, _modified_ns: int) -> tuple[str, ...]:
     text = file.read_bytes().decode("utf-8-sig", errors="replace")
     stripped = (line.strip() for line in text.splitlines())
     return tuple(line for line in stripped if line and not line.startswith("#"))
+
+
+def place(path: Path, document: Mapping[str, Any]) -> Path | None:
+    """The folder that this models.toml names; None where it names none. Raises CatalogError where there is no such
+    folder."""
+    named = document.get("wildcards")
+    if named is None:
+        return None
+    folder = path.absolute().parent / str(named)
+    if not isinstance(named, str) or not folder.is_dir():
+        raise CatalogError(f"{path}: wildcards: must be a folder of .txt files, and {named!r} is none")
+    return folder

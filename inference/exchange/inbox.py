@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Condition
 
 from inference.errors import PeerBroken
-from inference.protocol import Batch
+from inference.protocol import Batch, Request
 
 
 @dataclass(frozen=True)
@@ -66,3 +67,15 @@ class Inbox:
         """The next quick batch, None where none waits. Never waits itself."""
         with self._changed:
             return self._quick.popleft() if self._quick else None
+
+    def next_alike(self, is_alike: Callable[[Request], bool], places: int, quick: bool) -> Batch | None:
+        """The batch that is next of those that are quick, or are not, where all of it is so and takes no more places;
+        else None. Never waits itself.
+        """
+        with self._changed:
+            line = self._quick if quick else self._others
+            if not line:
+                return None
+            requests = line[0].requests
+            fits = all(map(is_alike, requests)) and sum(request.places for request in requests) <= places
+            return line.popleft() if fits else None

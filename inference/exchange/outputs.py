@@ -14,7 +14,7 @@ from PIL import Image
 from inference.errors import NotKept
 from inference.marks import marking
 from inference.marks.marking import Marks
-from inference.protocol import NO_ROOM, Picture, SourceType, leave
+from inference.protocol import NO_ROOM, MadeBy, Picture, SourceType, leave
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,10 +25,16 @@ class Painted:
     seed: int | None = None
     source: SourceType
     """Where it comes from, which its file will say."""
+    made_by: MadeBy | None = None
+    """What made it, which its file will say where a model made it."""
     texts: dict[str, str]
     """Further text chunks of the PNG."""
     watermarked: bool = False
     """Whether it is to bear the invisible watermark; its recipe says the same."""
+    within: Image.Image | None = None
+    """A mask of the only part that may bear it."""
+    flagged: bool = False
+    """Whether a checker flagged it."""
 
 
 class Files:
@@ -42,12 +48,21 @@ class Files:
     def keep(self, painted: Painted) -> Picture:
         """Write the picture with its texts and marks, so that it survives a power cut. Raises NotKept."""
         image = painted.image
-        data = self.marks.png(image, painted.texts, painted.source, painted.watermarked)
+        data = self.marks.png(
+            image, painted.texts, painted.source, painted.watermarked, painted.made_by, painted.within
+        )
         try:
             left = leave(self._incoming, data)
         except OSError as error:
             raise NotKept("disk_full" if error.errno in NO_ROOM else "disk_failed") from error
-        return Picture(file=left.file, sha256=left.sha256, width=image.width, height=image.height, seed=painted.seed)
+        return Picture(
+            file=left.file,
+            sha256=left.sha256,
+            width=image.width,
+            height=image.height,
+            seed=painted.seed,
+            flagged=painted.flagged,
+        )
 
     def drop(self, picture: Picture) -> None:
         """Remove the file of a picture that nobody was told of; one that stays is swept at the bot's next start."""

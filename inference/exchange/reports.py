@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from threading import Lock
 from typing import Any, Literal
@@ -39,6 +39,9 @@ from inference.protocol import (
 
 log = logging.getLogger(__name__)
 
+Aboard = tuple[Sequence[Any], Mapping[str, bytes]]
+"""Requests, and the bytes of their inputs by SHA-256."""
+
 PROGRESS_INTERVAL_S = 0.05
 ALIVE_INTERVAL_S = 1.0
 
@@ -50,18 +53,28 @@ class _Job:
     state: Literal["queued", "running", "cancelling", "finishing"] = "queued"
     began_s: float = 0.0
     reported_s: float = 0.0
+    said: Progress | None = None
+    """What was told of it last."""
+    hidden: bool = False
 
 
 class Reporter:
     """The engine's open jobs and the events about them. Safe from any thread; close it to flush it."""
 
-    def __init__(self, send: Callable[[Event], None], outputs: Files, give_way: Callable[[], None] = lambda: None):
+    def __init__(
+        self,
+        send: Callable[[Event], None],
+        outputs: Files,
+        give_way: Callable[[], None] = lambda: None,
+        board: Callable[[int], Aboard] = lambda _: ((), {}),
+    ):
         """`send` puts an event on the wire without waiting, or raises PeerGone or FrameTooLarge; `give_way` runs a
-        quick job that waits.
+        quick job that waits; `board` takes up jobs that wait and go with those at work, for so many places at most.
         """
         self._send = send
         self._outputs = outputs
         self._give_way = give_way
+        self._board = board
         self._jobs: dict[int, _Job] = {}
         self._lock = Lock()
         self._loading = False
@@ -117,8 +130,7 @@ class Reporter:
     def fail(self, job: int, kind: FailureKind, reason: Reason) -> None:
         """End a job badly. Does nothing to a job that has ended; one that was cancelled ends as that."""
         with self._lock:
-            known = self._jobs.get(job)
-            if known is not None:
+            if (known := self._jobs.get(job)) is not None:
                 self._close(_cancelled(job) if known.state == "cancelling" else Failed(job, kind, reason))
 
     def took_up(self, jobs: Sequence[int]) -> None:
@@ -171,6 +183,12 @@ class Reporter:
         self.alive()
         self._give_way()
 
+    def board(self, places: int) -> Aboard:
+        """What has come meanwhile and goes with the requests at work, in so many free places of their next pass; it is
+        the task's to run, and to end, from here on."""
+        self.alive()
+        return self._board(places)
+
     def step(
         self, job: int, step: int, steps: int, stage: Literal["loading", "painting", "finishing"] = "painting"
     ) -> None:
@@ -184,7 +202,8 @@ class Reporter:
             if 0 < step < steps and stage == "painting" and now_s - known.reported_s < PROGRESS_INTERVAL_S:
                 return
             known.reported_s = now_s
-            self._send(Progress(job, step, steps, stage))
+            known.said = Progress(job, step, steps, stage)
+            self._send(known.said)
 
     def preview(self, job: int, pictures: Sequence[Image.Image | None], width: int, height: int) -> None:
         """Show what a job's pictures look like so far; None stands for one not begun, proportions in pixels."""
@@ -193,6 +212,12 @@ class Reporter:
     def show(self, job: int, draw: Callable[[], Image.Image]) -> None:
         """Show what a job has come to so far, as one small picture; `draw` is called later, on the encoding thread."""
         self._encoding.submit(self._send_preview, job, draw)
+
+    def hide(self, job: int) -> None:
+        """Mark all that comes of a job as flagged: what it is made of was."""
+        with self._lock:
+            if (known := self._jobs.get(job)) is not None:
+                known.hidden = True
 
     def finish(
         self, job: int, pictures: Sequence[Painted], recipe: dict[str, Any], answer: Answer = NOTHING_SAID
@@ -203,6 +228,9 @@ class Reporter:
             if known is None or not self._is_wanted(job):
                 return
             known.state = "finishing"
+            said = known.said or Progress(job, 1, 1)
+            if said.stage != "finishing":
+                self._try_to_send(Progress(job, said.steps, said.steps, "finishing"))
         self._encoding.submit(self._send_finished, job, known, list(pictures), recipe, answer)
 
     # On the encoding thread.
@@ -210,7 +238,7 @@ class Reporter:
     def _send_preview(self, job: int, draw: Callable[[], Image.Image]) -> None:
         data = images.webp(draw())
         with self._lock:
-            if job in self._jobs and self._jobs[job].state == "running":
+            if job in self._jobs and self._jobs[job].state == "running" and not self._jobs[job].hidden:
                 self._try_to_send(Preview(job, data))
 
     def _send_finished(
@@ -222,7 +250,7 @@ class Reporter:
             for picture in pictures:
                 if known.state == "cancelling":
                     break
-                kept.append(self._outputs.keep(picture))
+                kept.append(self._outputs.keep(replace(picture, flagged=picture.flagged or known.hidden)))
         except NotKept as error:
             log.error("job %d: the result cannot be kept: %s", job, error.__cause__)
             end = Failed(job, error.kind, error.reason)

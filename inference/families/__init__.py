@@ -5,7 +5,21 @@ Importing this imports neither torch nor diffusers.
 
 from __future__ import annotations
 
-from inference.families import chroma, flux, flux2, flux_fill, kontext, qwen, qwen_edit, sd1, sd2, sd3, sdxl, zimage
+from inference.families import (
+    chroma,
+    flux,
+    flux2,
+    flux_fill,
+    kontext,
+    qwen,
+    qwen_edit,
+    sana,
+    sd1,
+    sd2,
+    sd3,
+    sdxl,
+    zimage,
+)
 from inference.families.record import Family
 
 FAMILIES: dict[str, Family] = {
@@ -23,6 +37,7 @@ FAMILIES: dict[str, Family] = {
         kontext,
         qwen,
         qwen_edit,
+        sana,
     )
 }
 """By the names that models.toml calls them by."""

@@ -99,7 +99,11 @@ def _check_lora(pipeline: Any, tensors: Mapping[str, Any]) -> None:
 
 
 _UNION = Control(
-    pipeline="FluxControlNetPipeline", network="FluxControlNetModel", told=as_control_image, kinds="num_mode"
+    pipeline="FluxControlNetPipeline",
+    network="FluxControlNetModel",
+    told=as_control_image,
+    kinds="num_mode",
+    alike={"conditioning_embedding_channels": None, "guidance_embeds": False},
 )
 
 PARTS = {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from inference.families import flux
 from inference.families.latents import Latents
-from inference.families.record import Denoiser, Family
+from inference.families.record import Control, Denoiser, Family, as_control_image, load_class
 from inference.families.samplers import FLOW
 from inference.families.words import Words
 
@@ -65,6 +65,11 @@ def _tile(vae: Any, side: int, factor: int) -> None:
     vae.enable_tiling(side, side, stride, stride)
 
 
+def _together(networks: Sequence[Any]) -> Any:
+    """What its pipeline takes to follow several pictures by one network, one after the other."""
+    return load_class("QwenImageMultiControlNetModel")([networks[0]])
+
+
 LENGTH = {"max_sequence_length": 1024}
 """Of words, in tokens: as many as its template leaves room for. Its pipelines cut at half of that otherwise."""
 
@@ -73,10 +78,19 @@ FAMILY = Family(
     pipeline="QwenImagePipeline",
     arguments=LENGTH,
     guidance="true_cfg_scale",
+    control=Control(
+        pipeline="QwenImageControlNetPipeline",
+        network="QwenImageControlNetModel",
+        told=as_control_image,
+        together=_together,
+        of_one_network=True,
+        reads_besides="extra_condition_channels",
+    ),
     denoiser=Denoiser(component="transformer", attention_backends=True, masked_attention=True),
     words=Words(
         embeds=("prompt_embeds", "prompt_embeds_mask", "negative_prompt_embeds", "negative_prompt_embeds_mask"),
         encode=encode_sides,
+        apart=True,
     ),
     latents=Latents(
         pack=flux.FAMILY.latents.pack,

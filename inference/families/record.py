@@ -56,14 +56,18 @@ def width_and_height(width: int, height: int) -> dict[str, Any]:
     return {"height": height, "width": width}
 
 
-def as_image(pictures: Sequence[Any], mode: int | None) -> dict[str, Any]:
-    """What the oldest pipelines call the pictures that a ControlNet follows (`Control.told`)."""
-    return {"image": pictures}
+def as_image(pictures: Sequence[Sequence[Any]], modes: Sequence[int | None]) -> dict[str, Any]:
+    """What the oldest pipelines call the pictures that ControlNets follow (`Control.told`)."""
+    # Where there are several networks, those of one picture of a batch stand together.
+    return {"image": [*pictures[0]] if len(pictures) == 1 else [[*those] for those in zip(*pictures, strict=True)]}
 
 
-def as_control_image(pictures: Sequence[Any], mode: int | None) -> dict[str, Any]:
-    """What most pipelines call them, and their kind."""
-    return {"control_image": pictures} if mode is None else {"control_image": pictures, "control_mode": mode}
+def as_control_image(pictures: Sequence[Sequence[Any]], modes: Sequence[int | None]) -> dict[str, Any]:
+    """What most pipelines call them, and their kinds."""
+    told: dict[str, Any] = {"control_image": [*pictures[0]] if len(pictures) == 1 else [[*each] for each in pictures]}
+    if any(mode is not None for mode in modes):
+        told["control_mode"] = modes[0] if len(modes) == 1 else [*modes]
+    return told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,10 +78,22 @@ class Control:
     pipeline: str
     """The pipeline that takes one beside the family's own components."""
     network: str = "ControlNetModel"
-    told: Callable[[Sequence[Any], int | None], dict[str, Any]] = as_image
-    """From the picture that each of a batch follows, and the number of their kind, to what the pipeline is told."""
+    told: Callable[[Sequence[Sequence[Any]], Sequence[int | None]], dict[str, Any]] = as_image
+    """From what each picture of a batch follows, by one network and by the next, and the numbers of the kinds of these,
+    to what the pipeline is told."""
+    together: Callable[[Sequence[Any]], Any] | None = list
+    """From several networks, one of which may come twice, to what the pipeline takes in the place of one; None where it
+    takes but one."""
+    alike: Mapping[str, Any] = field(default_factory=dict)
+    """What of their configurations must be the same then, for the pipeline looks at that of the first alone; with what
+    one means that says nothing of it."""
+    of_one_network: bool = False
+    """Whether they must be one and the same."""
     kinds: str | None = None
     """What the network's configuration calls the number of kinds that it follows; None where it knows but one."""
+    reads_besides: str | None = None
+    """What the network's configuration calls the number of channels that it reads beside those of a picture: that of
+    one made for inpainting, which nothing here tells its mask. None where there are none such."""
     union: Control | None = None
     """How those are used that follow several kinds, whose entries say which one by its number; None where none can."""
     borrows: bool = False
@@ -129,7 +145,7 @@ class Family:
     """What its weights are kept in on a GPU where nothing else is asked for: what was trained in bfloat16 can overflow
     in float16."""
     releases: tuple[Release, ...] = ()
-    """What of it can be read from one file."""
+    """What `--add` knows of it: what can be read from one file, and what a folder of it is painted with."""
     fits_lora: Callable[[Shapes, Mapping[str, Any]], bool] | None = None
     """From the tensors of a LoRA's file and the configuration of a denoiser of this family to whether it was trained
     for such a one."""

@@ -22,18 +22,24 @@ WHOLE = "model.diffusion_model."
 """What stands before the names of a denoiser's tensors in one file of a whole model."""
 
 
+def no_file(shapes: Shapes) -> bool:
+    """Whether these are a denoiser's tensors, where its models come as folders alone: never (`Release.told`)."""
+    return False
+
+
 @dataclass(frozen=True, kw_only=True)
 class Release:
     """Models that differ in nothing but the numbers of their weights."""
 
     title: str
-    config: str | None
+    config: str | None = None
     """Its folder in CONFIGS; None where its configurations come from a model that is a folder (`ModelEntry.base`), as
     those must of which more than CLIP's vocabulary is wanted in any case."""
-    told: Callable[[Shapes], bool]
+    told: Callable[[Shapes], bool] = no_file
     """Whether these are its denoiser's tensors, by their names without WHOLE. Asks for structure rather than for
-    sizes, so that a smaller one of the same kind is told too; never true of two releases."""
-    parts: Mapping[str, tuple[str, ...]]
+    sizes, so that a smaller one of the same kind is told too; never true of two releases, and of none whose models
+    are folders."""
+    parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The networks of its pipeline, each with what may stand before the names of its tensors in one file."""
     optional: frozenset[str] = frozenset()
     """Components that its pipeline can do without."""

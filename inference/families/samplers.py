@@ -20,6 +20,8 @@ class Sampler:
     """To the configuration that the model was published with."""
     changes_for: Callable[[int], Mapping[str, Any]] | None = None
     """Further ones, for so many steps."""
+    draws: bool = False
+    """Whether it draws noise on the way, of which earlier steps know nothing."""
 
 
 # Latents are no pixels: clipping them to -1..1, the default of these classes, would flatten the picture.
@@ -37,17 +39,17 @@ DIFFUSION: dict[str, Sampler] = {
         "DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++", "use_karras_sigmas": True}
     ),
     "DPM++ 2M SDE": Sampler(
-        "DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++", "use_karras_sigmas": False}
+        "DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++", "use_karras_sigmas": False}, draws=True
     ),
     "Euler": Sampler("EulerDiscreteScheduler", {"use_karras_sigmas": False}),
-    "Euler a": Sampler("EulerAncestralDiscreteScheduler"),
+    "Euler a": Sampler("EulerAncestralDiscreteScheduler", draws=True),
     "DDIM": Sampler("DDIMScheduler", _UNCLIPPED),
-    "DDPM": Sampler("DDPMScheduler", _UNCLIPPED),
+    "DDPM": Sampler("DDPMScheduler", _UNCLIPPED, draws=True),
     "UniPC": Sampler("UniPCMultistepScheduler", {"use_karras_sigmas": False}),
-    "LCM": Sampler("LCMScheduler", _UNCLIPPED, _lcm),
+    "LCM": Sampler("LCMScheduler", _UNCLIPPED, _lcm, draws=True),
     # What few-step models were distilled for: steps that begin at pure noise.
     "Euler trailing": Sampler("EulerDiscreteScheduler", {"use_karras_sigmas": False, "timestep_spacing": "trailing"}),
-    "TCD": Sampler("TCDScheduler", _UNCLIPPED, _lcm),
+    "TCD": Sampler("TCDScheduler", _UNCLIPPED, _lcm, draws=True),
 }
 """Of models that were taught to take noise away."""
 

@@ -21,11 +21,12 @@ FAMILY = Family(
     pipeline="StableDiffusionPipeline",
     settings={"requires_safety_checker": False},
     guidance_rescale=True,
-    control=Control(pipeline="StableDiffusionControlNetPipeline"),
+    control=Control(pipeline="StableDiffusionControlNetPipeline", alike={"global_pool_conditions": False}),
     inpaint="StableDiffusionInpaintPipeline",
     denoiser=UNET,
     words=Words(
         embeds=("prompt_embeds", "negative_prompt_embeds"),
+        apart=True,
         weighing=Weighing(encoders=(("tokenizer", "text_encoder"),), states="LAST_HIDDEN_STATES_NORMALIZED", layer=1),
         between=partial(one_after_another, {"prompt_embeds": "prompt_embeds"}),
     ),

@@ -53,10 +53,17 @@ def _fits_lora(shapes: Shapes, config: Mapping[str, Any]) -> bool:
 FAMILY = Family(
     name="sd3",
     pipeline="StableDiffusion3Pipeline",
-    control=Control(pipeline="StableDiffusion3ControlNetPipeline", network="SD3ControlNetModel", told=as_control_image),
+    control=Control(
+        pipeline="StableDiffusion3ControlNetPipeline",
+        network="SD3ControlNetModel",
+        told=as_control_image,
+        alike={"force_zeros_for_pooled_projection": True, "joint_attention_dim": 4096},
+        reads_besides="extra_conditioning_channels",
+    ),
     denoiser=Denoiser(component="transformer", compiles=False),
     words=Words(
         embeds=POOLED,
+        apart=True,
         # Its signature asks for the prompts of the second and third encoder; None means the same words.
         encode=partial(encode_both_sides, prompt_2=None, prompt_3=None),
         # CLIP's states are mixed with T5's, which cannot be weighed as those are.

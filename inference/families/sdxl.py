@@ -14,9 +14,14 @@ from inference.families.samplers import DIFFUSION
 from inference.families.words import POOLED, Weighing, Words, one_after_another
 
 
-def _of_kinds(pictures: Sequence[Any], mode: int | None) -> dict[str, Any]:
+def _of_kinds(pictures: Sequence[Sequence[Any]], modes: Sequence[int | None]) -> dict[str, Any]:
     # One of each kind at once; of each, a picture for each of the batch.
-    return {"control_image": [pictures], "control_mode": [mode]}
+    return {"control_image": [[*each] for each in pictures], "control_mode": [*modes]}
+
+
+def _of_one_or_more(networks: Sequence[Any]) -> Any:
+    # One network looks at all of its kinds together, as it was trained.
+    return networks[0] if all(network is networks[0] for network in networks) else [*networks]
 
 
 def _told(shapes: Shapes) -> bool:
@@ -33,10 +38,13 @@ FAMILY = Family(
     guidance_rescale=True,
     control=Control(
         pipeline="StableDiffusionXLControlNetPipeline",
+        alike={"global_pool_conditions": False},
         union=Control(
             pipeline="StableDiffusionXLControlNetUnionPipeline",
             network="ControlNetUnionModel",
             told=_of_kinds,
+            together=_of_one_or_more,
+            alike={"global_pool_conditions": False},
             kinds="num_control_type",
         ),
     ),
@@ -45,6 +53,7 @@ FAMILY = Family(
     denoiser=UNET,
     words=Words(
         embeds=POOLED,
+        apart=True,
         weighing=Weighing(
             # The refiner has the second one alone.
             encoders=(("tokenizer", "text_encoder"), ("tokenizer_2", "text_encoder_2")),

@@ -76,6 +76,9 @@ class Words:
     to tensors with a batch of 1, or None for what is not there."""
     together: Callable[[Sequence[torch.Tensor]], Any] = in_one
     """From one of the tensors of each picture of a batch, all of one shape, to what the pipeline is told of them."""
+    apart: bool = False
+    """Whether words come to the same on either side whatever stands on the other, but for no words on the negative one:
+    then each side is kept by itself."""
     negative: bool = True
     """Whether it can look away from words. One that is told its guidance as a number has no second side."""
     weighing: Weighing | None = None

@@ -53,10 +53,14 @@ FAMILY = Family(
     # Its makers count guidance from 0, by the difference that is added: their 4 is 5 elsewhere.
     guidance_offset=-1.0,
     control=Control(
-        pipeline="ZImageControlNetPipeline", network="ZImageControlNetModel", told=as_control_image, borrows=True
+        pipeline="ZImageControlNetPipeline",
+        network="ZImageControlNetModel",
+        told=as_control_image,
+        together=None,
+        borrows=True,
     ),
     denoiser=Denoiser(component="transformer", attention_backends=True, masked_attention=True),
-    words=Words(embeds=("prompt_embeds", "negative_prompt_embeds"), encode=_encode, together=in_a_list),
+    words=Words(embeds=("prompt_embeds", "negative_prompt_embeds"), encode=_encode, together=in_a_list, apart=True),
     latents=Latents(exact=True),
     samplers=FLOW,
     spacing=_spacing,

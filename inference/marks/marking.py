@@ -11,7 +11,7 @@ from PIL import Image
 from inference.marks import watermark
 from inference.marks.signing import Sign
 from inference.pictures import images
-from inference.protocol import AI_MADE, XMP_KEYWORD, Origin, SourceType, declared_source, xmp
+from inference.protocol import AI_MADE, XMP_KEYWORD, MadeBy, Origin, SourceType, declared_source, xmp
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,19 +22,42 @@ class Marks:
     sign: Sign | None = None
     """With the operator's certificate, where there is one."""
 
-    def watermark_of(self, picture: Image.Image) -> Mapping[str, Any] | None:
-        """What a recipe says of the watermark that this picture is to bear; None where it bears none."""
-        return watermark.AS_RECIPE if self.watermark and watermark.fits(picture) else None
+    def watermark_of(self, picture: Image.Image, within: Image.Image | None = None) -> Mapping[str, Any] | None:
+        """What a recipe says of the watermark that this picture, or the part of it that is white in a mask, is to bear;
+        None where it bears none."""
+        if not self.watermark or not watermark.fits(picture, within):
+            return None
+        return watermark.AS_RECIPE if within is None else {**watermark.AS_RECIPE, "within": "painted"}
 
-    def png(self, picture: Image.Image, texts: Mapping[str, str], source: SourceType, watermarked: bool) -> bytes:
-        """The picture as the file that goes out, with these texts and its marks."""
-        marked = watermark.embed(picture) if watermarked else picture
-        file = images.png(marked, {**texts, XMP_KEYWORD: xmp(source)})
+    def png(
+        self,
+        picture: Image.Image,
+        texts: Mapping[str, str],
+        source: SourceType,
+        watermarked: bool,
+        made_by: MadeBy | None = None,
+        within: Image.Image | None = None,
+    ) -> bytes:
+        """The picture as the file that goes out, with these texts and its marks.
+
+        The watermark lies in what is white in the mask `within`, where there is one. Readers take whatever tells of a
+        system for a model's work, so it is told of that alone.
+        """
+        marked = watermark.embed(picture, within) if watermarked else picture
+        file = images.png(marked, {**texts, XMP_KEYWORD: xmp(source, made_by if source in AI_MADE else None)})
         return file if self.sign is None else self.sign(file, source)
 
 
 ALL = Marks()
 """What is wanted where the operator says nothing."""
+
+
+def made_by(recipe: Mapping[str, Any]) -> MadeBy:
+    """What the recipe of one picture, painted or enlarged, tells in the words of IPTC."""
+    model, words = recipe["model"], [*recipe.get("words", ())][:1]
+    asked = [each["prompt"] + (f"\nNegative prompt: {each['negative']}" if each["negative"] else "") for each in words]
+    release = f"Easel {recipe['versions']['easel']}, {model['name']} {model['hash']}"
+    return MadeBy(system=f"Easel, {model['name']}", version=release, prompt="".join(asked) or None)
 
 
 def origin(picture: Image.Image, file: bytes) -> Origin:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -42,50 +42,95 @@ exp(-208 * 0.35**2): one picture in 28 million. (Chernoff's bound for a mean of 
 SEARCHED_SIDE = 1024
 """Of a larger picture its middle is searched: more copies make nothing surer."""
 
+PARTS = (8, 4)
+"""Sides, in tiles, of the squares that are also searched each by itself: where only a part bears the mark, the rest
+would drown it. They overlap by half."""
+
+PART_THRESHOLD = 0.38
+"""For each of them. A picture has 58 at most, and so many chances below 4096 * exp(-208 * 0.38**2) are together about
+what one of them is at THRESHOLD."""
+
+LEAST_ROOM = 96
+"""Marked pixels by the root of all in what is searched, for a part of a picture to be marked: a whole one of the least
+side has 256. Both the copies that add up and the chance that they must outdo grow so."""
+
 SURROUNDINGS = 17
 """Pixels across, of what a pixel is compared with."""
 
 
-def fits(picture: Image.Image) -> bool:
-    """Whether a picture is large enough to bear the mark."""
-    return min(picture.size) >= LEAST_SIDE
+def fits(picture: Image.Image, within: Image.Image | None = None) -> bool:
+    """Whether a picture, or what is white of it in this mask, is large enough to bear the mark."""
+    if min(picture.size) < LEAST_SIDE:
+        return False
+    if within is None:
+        return True
+    white = (torch.from_numpy(np.array(_middle(within))) > 0).double()
+    return any(float(sums.sum((1, 2)).max()) >= LEAST_ROOM * size**0.5 for sums, size in _summed(white))
 
 
-def embed(picture: Image.Image) -> Image.Image:
-    """The RGB or RGBA picture with the mark in it; the same bytes for the same picture, transparency as it was."""
+def embed(picture: Image.Image, within: Image.Image | None = None) -> Image.Image:
+    """The RGB or RGBA picture with the mark in it; the same bytes for the same picture, transparency as it was.
+
+    With a mask, L and of the same size, only what is white in it is marked: all else keeps every bit.
+    """
     pixels = np.array(picture)
+    white = None if within is None else np.array(within)[..., None] > 0
     noise = np.tile(_noise(), (1, picture.width // TILE + 1))[:, : picture.width, None]
     # In strips, so that the largest pictures take no second copy of themselves in wider numbers.
     for top in range(0, picture.height, TILE):
         strip = pixels[top : top + TILE, :, :3]
-        strip[:] = np.clip(strip.astype(np.int16) + noise[: len(strip)], 0, 255)
+        marked = np.clip(strip.astype(np.int16) + noise[: len(strip)], 0, 255)
+        np.copyto(strip, marked, casting="unsafe", where=True if white is None else white[top : top + TILE])
     return Image.fromarray(pixels)
 
 
 def found(picture: Image.Image) -> bool:
-    """Whether a picture bears the mark, as far as one can tell: see THRESHOLD."""
-    return agreement(picture) >= THRESHOLD
+    """Whether a picture or a part of it bears the mark, as far as one can tell: see THRESHOLD."""
+    whole, *parts = _agreements(picture)
+    return whole >= THRESHOLD or any(part >= PART_THRESHOLD for part in parts)
 
 
 def agreement(picture: Image.Image) -> float:
     """How well a picture agrees with the mark at the best shift: 0.2 by chance, 0.9 for a fresh one, 1 at most."""
+    return _agreements(picture)[0]
+
+
+def _agreements(picture: Image.Image) -> list[float]:
+    """That of the whole picture, then those of its parts."""
     spectrum = torch.fft.fft2(torch.from_numpy(_noise()).double())
     band = torch.from_numpy(_band())
-    cross = torch.fft.fft2(_folded(picture)) * spectrum.conj()
+    folded = torch.cat([sums for sums, _ in _summed(_fine(picture))])
+    cross = torch.fft.fft2(folded) * spectrum.conj()
     phases = torch.where(band & (cross != 0), cross / cross.abs().clamp(min=1e-12), 0)
-    return float(torch.fft.ifft2(phases).real.max() * TILE**2 / band.sum())
+    best: list[float] = (torch.fft.ifft2(phases).real.amax((1, 2)) * TILE**2 / band.sum()).tolist()
+    return best
 
 
-def _folded(picture: Image.Image) -> torch.Tensor:
-    """What is fine in a picture's lightness, evened out and added up on one tile: TILE x TILE, float64."""
-    left, top = (max(0, (side - SEARCHED_SIDE) // 2) for side in picture.size)
-    middle = picture.crop((left, top, left + SEARCHED_SIDE, top + SEARCHED_SIDE)) if left or top else picture
-    lightness = torch.from_numpy(np.array(middle.convert("L"))).float()[None]
+def _fine(picture: Image.Image) -> torch.Tensor:
+    """What is fine in the lightness of a picture's middle, evened out: float64."""
+    lightness = torch.from_numpy(np.array(_middle(picture).convert("L"))).float()[None]
     fine = lightness - _around(lightness)
     # Where a picture is lively it drowns the mark, so it counts less there.
-    fine = fine / (_around(fine.abs()) + 1)
-    whole = pad(fine[0].double(), (0, -fine.shape[2] % TILE, 0, -fine.shape[1] % TILE))
-    return whole.reshape(whole.shape[0] // TILE, TILE, -1, TILE).sum((0, 2))
+    return (fine / (_around(fine.abs()) + 1))[0].double()
+
+
+def _middle(picture: Image.Image) -> Image.Image:
+    left, top = (max(0, (side - SEARCHED_SIDE) // 2) for side in picture.size)
+    return picture.crop((left, top, left + SEARCHED_SIDE, top + SEARCHED_SIDE)) if left or top else picture
+
+
+def _summed(values: torch.Tensor) -> Iterator[tuple[torch.Tensor, int]]:
+    """What lies under each other in the tiles of all and then of the parts, added up: parts x TILE x TILE, and of how
+    many pixels each is."""
+    rows, columns = (-(-side // TILE) for side in values.shape)
+    whole = pad(values, (0, -values.shape[1] % TILE, 0, -values.shape[0] % TILE))
+    tiles = whole.reshape(rows, TILE, columns, TILE).transpose(1, 2)
+    yield tiles.sum((0, 1))[None], values.numel()
+    for side in PARTS:
+        high, wide = min(side, rows), min(side, columns)
+        if (high, wide) != (rows, columns):
+            parts = tiles.unfold(0, high, -(-high // 2)).unfold(1, wide, -(-wide // 2))
+            yield parts.sum((-1, -2)).flatten(0, 1), high * wide * TILE**2
 
 
 def _around(values: torch.Tensor) -> torch.Tensor:

@@ -1,7 +1,8 @@
-"""A denoiser out of a GGUF file: its weights stay as small as they lie there, and become numbers when a layer works.
+"""Weights in ggml's blocks, which become numbers when a layer works: those of a GGUF file stay as small as they lie
+there, those of other models are made as small.
 
-diffusers does that (`GGUFLinear`); what the file holds is found by `catalog.ggufs`. The library `gguf`, which diffusers
-asks for its tables, is imported with the first such model.
+diffusers computes with them (`GGUFLinear`); what a file holds is found by `catalog.ggufs`. The library `gguf`, which
+makes blocks and which diffusers asks for its tables, is imported with the first such model.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch
 
 from inference.catalog import ggufs
 
+FOUR_BIT = ggufs.PACKED["Q4_1"]
 PLAIN = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
@@ -44,6 +46,36 @@ def read(file: Path, start: str) -> dict[str, torch.Tensor]:
             tensor = packed(rows, quant_type=GGMLQuantizationType[kind.name])
         found[name.removeprefix(start)] = tensor
     return found
+
+
+def pack(network: torch.nn.Module, dtype: torch.dtype) -> None:
+    """Keep the matrices of a network's linear layers, in place, as four-bit integers (ggml's Q4_1).
+
+    Of those 32 share a scale and a least number; `dtype` is what they compute in. Rows without whole blocks stay as
+    they are, and so do layers that their authors keep in float32.
+    """
+    whole = {*(getattr(network, "_keep_in_fp32_modules", None) or ())}
+    for name, layer in [*network.named_modules()]:
+        if (
+            type(layer) is torch.nn.Linear
+            and layer.in_features % FOUR_BIT.numbers == 0
+            and whole.isdisjoint(name.split("."))
+        ):
+            network.set_submodule(name, _packed(layer, dtype))
+
+
+def _packed(layer: torch.nn.Linear, dtype: torch.dtype) -> torch.nn.Linear:
+    from gguf import GGMLQuantizationType, quants
+
+    kind = GGMLQuantizationType[FOUR_BIT.name]
+    rows = torch.from_numpy(quants.quantize(layer.weight.detach().float().numpy(), kind))
+    with torch.device("meta"):
+        packed: torch.nn.Linear = _library().GGUFLinear(
+            layer.in_features, layer.out_features, layer.bias is not None, compute_dtype=dtype
+        )
+    packed.weight = _library().GGUFParameter(rows, quant_type=kind)
+    packed.bias = layer.bias
+    return packed
 
 
 def numbers(weight: torch.Tensor) -> torch.Tensor:

@@ -27,8 +27,6 @@ from inference.families.record import Family
 from inference.families.releases import CLIP_MERGES, WHOLE
 from inference.models import blocks
 
-LIBRARIES = ("diffusers", "transformers")
-
 SCALES = (".scale_weight", ".weight_scale")
 """How names end under which a file keeps what its 8-bit weights are to be multiplied by."""
 NOT_READ = (*SCALES, ".scale_input", ".input_scale", ".comfy_quant", "scaled_fp8")
@@ -192,6 +190,5 @@ def _encoder(file: Path, kind: Any, config: Path, dtype: torch.dtype) -> Any:
 
 
 def _class(library: str, name: str) -> Any:
-    if library not in LIBRARIES:
-        raise ValueError(f"a component is of {library}, and only those of {' and '.join(LIBRARIES)} are loaded")
+    # `layouts.components` has seen to it that it is one of the two whose classes are loaded.
     return getattr(importlib.import_module(library), name)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import torch
+from PIL import Image
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from inference.catalog.assembly import Assembly
@@ -29,7 +31,6 @@ from inference.models.embeddings import Embeddings
 from inference.models.policy import Policy
 from inference.models.prompts import PromptEncoder
 from inference.networks.annotator import Annotator
-from inference.networks.checker import Checker
 from inference.networks.classifier import Classifier
 from inference.networks.describer import Describer
 
@@ -170,6 +171,7 @@ class PictureControl:
 
     name: str
     entry: ControlEntry
+    folder: Path
     network: Any
     revision: str | None
     hash: str
@@ -180,8 +182,17 @@ class PictureControl:
         return (self.network,)
 
 
+class Flagging(Protocol):
+    """A network that says of which pictures nothing may be seen, or not at once."""
+
+    model: Any
+
+    def flags(self, picture: Image.Image) -> bool:
+        """Whether this picture is one of them; the same picture always or never."""
+
+
 ReaderEntry = TypeVar("ReaderEntry", bound=DescriberEntry | ClassifierEntry | CheckerEntry | AnnotatorEntry)
-Network = TypeVar("Network", bound=Describer | Classifier | Checker | Annotator)
+Network = TypeVar("Network", bound=Describer | Classifier | Flagging | Annotator)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -203,7 +214,7 @@ class Reader(Generic[ReaderEntry, Network]):
 
 PictureDescriber = Reader[DescriberEntry, Describer]
 PictureClassifier = Reader[ClassifierEntry, Classifier]
-PictureChecker = Reader[CheckerEntry, Checker]
+PictureChecker = Reader[CheckerEntry, Flagging]
 PictureAnnotator = Reader[AnnotatorEntry, Annotator]
 
 
@@ -230,14 +241,24 @@ def _tensor_bytes(tensor: torch.Tensor) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Followed:
+    """What follows a picture, and how closely."""
+
+    control: PictureControl
+    annotator: PictureAnnotator | None
+    """What the ControlNet names, unless that is built in."""
+    weight: float
+    place: int
+    """Which of the request's controls it is, counted from 0."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Setup:
     """All that requests of one pass key are painted with; whatever of it changes a picture stands in its recipe."""
 
     model: PictureModel
     refiner: PictureRefiner | None = None
-    control: PictureControl | None = None
-    annotator: PictureAnnotator | None = None
-    """What the ControlNet names, unless that is built in."""
+    followed: tuple[Followed, ...] = ()
     upscaler: PictureUpscaler | None = None
     checker: PictureChecker | None = None
     decoder: PictureDecoder | None = None

@@ -6,10 +6,8 @@ pipelines are the matter of `pipelines`.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -30,10 +28,10 @@ from transformers import (
 from inference.catalog import hashes, layouts, weights
 from inference.catalog.entries import FolderEntry
 from inference.catalog.reading import Catalog
-from inference.device import Device, is_out_of_memory
-from inference.errors import WeightsError
+from inference.device import Device
 from inference.families import FAMILIES
 from inference.families.record import load_class
+from inference.models import neighbours
 from inference.models.handles import (
     Network,
     PictureAnnotator,
@@ -47,10 +45,13 @@ from inference.models.handles import (
     Reader,
     ReaderEntry,
 )
+from inference.models.opening import opening, require_all, require_tensors
+from inference.networks import nsfw
 from inference.networks.annotator import depth, detector
 from inference.networks.checker import Checker
 from inference.networks.classifier import Classifier
 from inference.networks.describer import Describer
+from inference.networks.nsfw import NsfwChecker
 
 
 class _Measurable(Protocol):
@@ -120,19 +121,24 @@ def describer(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan
     """A Florence-2 model from its transformers folder."""
     entry = catalog.describers[name]
     load = partial(_transformer, folder, Florence2ForConditionalGeneration)
-    return _reader(name, entry, folder, device, layouts.transformer_files(folder), load, Describer)
+    network = partial(Describer, batch=catalog.places("describer", name, device.is_cuda))
+    return _reader(name, entry, folder, device, layouts.transformer_files(folder), load, network)
 
 
 def classifier(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[PictureClassifier]:
     """A CLIP model from its transformers folder."""
     entry = catalog.classifiers[name]
     load = partial(_transformer, folder, CLIPModel)
-    return _reader(name, entry, folder, device, layouts.transformer_files(folder), load, Classifier)
+    network = partial(Classifier, batch=catalog.places("classifier", name, device.is_cuda))
+    return _reader(name, entry, folder, device, layouts.transformer_files(folder), load, network)
 
 
 def checker(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[PictureChecker]:
     """A safety checker from its folder, or its two."""
     entry = catalog.checkers[name]
+    if entry.kind == "nsfwjs":
+        file = layouts.nsfwjs_file(folder)
+        return _reader(name, entry, folder, device, [file], partial(_nsfwjs, file), NsfwChecker)
     own, extractor = layouts.checker_folders(folder)
     load = partial(_transformer, own, StableDiffusionSafetyChecker, of=extractor, processor=CLIPImageProcessor)
     return _reader(name, entry, folder, device, layouts.checker_files(folder), load, Checker)
@@ -149,24 +155,34 @@ def decoder(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[P
 
 
 def control(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[PictureControl]:
-    """A ControlNet from its diffusers folder."""
+    """A ControlNet from its diffusers folder; whether it knows what an entry says of it sees `control_of`."""
     entry = catalog.controls[name]
     family = FAMILIES[catalog.models[entry.models[0]].family]
     dtype = device.dtype(entry.dtype, family.dtype)
     files = layouts.diffusers_files(folder)
 
     def load() -> PictureControl:
-        known = entry.known_by(family)
-        network = _network(folder, load_class(known.network), dtype, "ControlNet")
-        with opening(folder, "ControlNet"):
-            _check_mode(entry.mode, None if known.kinds is None else network.config.get(known.kinds))
+        network = _network(folder, load_class(entry.known_by(family).network), dtype, "ControlNet")
         network.to(device.where).eval()
+        neighbours.attending_alone(network)
         revision = revision_of(entry, folder)
         return PictureControl(
-            name=name, entry=entry, network=network, revision=revision, hash=hashes.fingerprint(files)
+            name=name, entry=entry, network=network, revision=revision, hash=hashes.fingerprint(files), folder=folder
         )
 
     return Plan(expected_bytes=layouts.parameter_count(files) * dtype.itemsize, load=load)
+
+
+def control_of(catalog: Catalog, name: str, loaded: PictureControl) -> PictureControl:
+    """A loaded ControlNet as this entry of its network uses it. Raises WeightsError where it cannot be used so."""
+    entry = catalog.controls[name]
+    known = entry.known_by(FAMILIES[catalog.models[entry.models[0]].family])
+    config = loaded.network.config
+    with opening(loaded.folder, "ControlNet"):
+        if known.reads_besides is not None and config.get(known.reads_besides):
+            raise ValueError("it is for inpainting: it reads a mask besides")
+        _check_mode(entry.mode, None if known.kinds is None else config.get(known.kinds))
+    return replace(loaded, name=name, entry=entry)
 
 
 def _check_mode(mode: int | None, kinds: int | None) -> None:
@@ -190,7 +206,7 @@ def annotator(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan
                 network = depth(*_transformer(folder, kind, torch.float32, processor=processor))
             else:
                 for file in files:
-                    _require_tensors(file)
+                    require_tensors(file)
                 network = detector(folder, entry.kind)
         network.model.to(device.where).eval()
         return PictureAnnotator(
@@ -251,8 +267,13 @@ def _transformer(
         loaded, report = kind.from_pretrained(
             folder, dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True
         )
-        _require_all(report)
+        require_all(report)
         return loaded, processor.from_pretrained(of or folder, local_files_only=True)
+
+
+def _nsfwjs(file: Path, dtype: torch.dtype) -> tuple[Any, None]:
+    with opening(file.parent, "checker of nsfwjs"):
+        return nsfw.load(file).to(dtype), None
 
 
 def _network(folder: Path, kind: Any, dtype: torch.dtype, what: str) -> Any:
@@ -264,38 +285,5 @@ def _network(folder: Path, kind: Any, dtype: torch.dtype, what: str) -> Any:
         loaded, report = kind.from_pretrained(
             folder, torch_dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True
         )
-        _require_all(report)
+        require_all(report)
         return loaded
-
-
-def _require_tensors(file: Path) -> None:
-    """Raise WeightsError where a pickle holds more than tensors, which could run code.
-
-    The libraries that load it leave `weights_only` out, so that a variable of the environment decides for them.
-    """
-    try:
-        torch.load(file, map_location="meta", weights_only=True)
-    except Exception as error:  # torch and the pickle machine raise half a dozen kinds for a wrong file
-        raise WeightsError(f"{file} is not loaded: it holds more than tensors, or is broken") from error
-
-
-def _require_all(report: dict[str, Any]) -> None:
-    if gaps := sorted([*report["missing_keys"], *(str(key) for key in report["mismatched_keys"])]):
-        raise ValueError(f"its weights have no fitting {gaps[0]}")
-
-
-@contextmanager
-def opening(folder: Path, what: str) -> Iterator[None]:
-    """Whatever the libraries raise over the files of this folder, but for a full memory, becomes a WeightsError."""
-    try:
-        with warnings.catch_warnings():
-            # diffusers' networks use parts of it that it calls deprecated, which is nobody's concern here.
-            warnings.simplefilter("ignore", FutureWarning)
-            yield
-    except WeightsError:
-        raise
-    except Exception as error:  # hostile and broken files make them raise a dozen kinds, AssertionError among them
-        if is_out_of_memory(error):
-            raise
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
-        raise WeightsError(f"{folder} does not load as a {what}: {reason}") from error

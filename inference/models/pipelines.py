@@ -25,7 +25,8 @@ from inference.models import checkpoints, placement
 from inference.models.adapters import Adapters
 from inference.models.embeddings import Embeddings
 from inference.models.handles import PictureModel, PictureRefiner, networks
-from inference.models.loaders import Plan, opening, revision_of
+from inference.models.loaders import Plan, revision_of
+from inference.models.opening import opening
 from inference.models.policy import Policy
 from inference.models.prompts import PromptEncoder
 
@@ -125,6 +126,7 @@ def _model_pipeline(assembly: Assembly, entry: ModelEntry, family: Family, dtype
             if any(parameter.is_meta for parameter in part.parameters()):
                 lacking = [name for name, parameter in part.named_parameters() if parameter.is_meta]
                 raise ValueError(f"{len(lacking)} weights of its {name} are missing, {lacking[0]} among them")
+        placement.pack(networks(pipeline), policy, assembly, dtype)
     if assembly.lacking:
         log.warning(
             "%s does without %s: name all of them as parts", assembly.place, ", ".join(sorted(assembly.lacking))

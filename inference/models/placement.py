@@ -11,18 +11,19 @@ import os
 import shutil
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from inference.catalog import layouts
 from inference.catalog.assembly import Assembly
 from inference.catalog.entries import ModelEntry
-from inference.catalog.fields import Precision
+from inference.catalog.fields import DENOISERS, Precision
 from inference.device import Device, host_free_bytes, is_out_of_memory
 from inference.errors import CatalogError
 from inference.families import FAMILIES
 from inference.families.record import Denoiser, Family
+from inference.models import blocks
 from inference.models import policy as policies
 from inference.models.policy import Needs, Policy
 from inference.silence import silenced
@@ -34,15 +35,15 @@ COMPILING: dict[str, Any] = {"dynamic": False}
 COMPILED_SIZES = 64
 LIBRARIES = {
     **{"xformers": "xformers", "flash": "flash_attn"},
-    **{"8bit": "torchao", "fp8": "torchao", "nf4": "bitsandbytes"},
+    **{"8bit": "torchao", "fp8": "torchao", "int4": "gguf", "nf4": "bitsandbytes"},
 }
 """What must be installed for a word of models.toml."""
 EXTRAS = {
     **{"xformers": "easel[xformers]", "flash_attn": "flash-attn --no-build-isolation"},
-    **{"torchao": "easel[eightbit]", "bitsandbytes": "easel[fourbit]"},
+    **{"torchao": "easel[eightbit]", "gguf": "easel[gguf]", "bitsandbytes": "easel[fourbit]"},
 }
-NUMBER_BYTES: Mapping[Precision, float] = {"8bit": 1, "fp8": 1, "nf4": 0.5 + 4 / 64}
-"""What one number of a matrix takes in its smaller form; 64 of NF4's share a scale of four bytes."""
+NUMBER_BYTES: Mapping[Precision, float] = {"8bit": 1, "fp8": 1, "int4": 0.5 + 4 / 32, "nf4": 0.5 + 4 / 64}
+"""What one number of a matrix takes in its smaller form; 32 four-bit integers share four bytes, and 64 of NF4's."""
 
 
 def require(models: Mapping[str, ModelEntry], device: Device) -> None:
@@ -60,6 +61,15 @@ def require(models: Mapping[str, ModelEntry], device: Device) -> None:
                 )
         if entry.compile and not any(shutil.which(name) for name in (os.environ.get("CC", "cc"), "gcc", "clang")):
             raise CatalogError(f"models.{name}: compile: needs a C compiler: install gcc, or leave compile out")
+
+
+def keep_compiled(models: Mapping[str, ModelEntry], folder: Path, device: Device) -> None:
+    """Let what is compiled for these models be found again after a restart, in this folder, unless torch was told
+    another. Call it before anything is compiled.
+    """
+    if device.is_cuda and any(entry.compile for entry in models.values()):
+        # The caches of Triton and of graphs lie below it.
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder.resolve()))
 
 
 def dtype(entry: ModelEntry, device: Device) -> torch.dtype:
@@ -88,19 +98,29 @@ def measure(assembly: Assembly, entry: ModelEntry, device: Device) -> Needs:
 def choose(assembly: Assembly, entry: ModelEntry, device: Device, budget_bytes: int) -> Policy:
     """The policy to begin with: on a CPU the plain one, for there nothing can be moved out of its memory."""
     if not device.is_cuda:
-        return Policy()
+        return Policy(speed=entry.speed)
     return policies.choose(entry, measure(assembly, entry, device), budget_bytes, device.memory_bytes)
 
 
 def quantization(policy: Policy, assembly: Assembly, dtype: torch.dtype) -> dict[str, Any]:
-    """What the loading of each component is told of that is not kept as it is; `dtype` is what they compute in."""
-    if policy.weights == "full":
+    """What the loading of each component is told of that is not kept as it is; `dtype` is what they compute in.
+
+    Four-bit integers are made of what was loaded (`pack`), for diffusers makes none itself without a card.
+    """
+    if policy.weights in ("full", "int4"):
         return {}
     import diffusers
     import transformers
 
-    kinds = {part: diffusers if part in layouts.DENOISERS else transformers for part in _quantized(assembly)}
+    kinds = {part: diffusers if part in DENOISERS else transformers for part in _quantized(assembly)}
     return {part: _smaller(policy.weights, kind, dtype) for part, kind in kinds.items()}
+
+
+def pack(networks: Mapping[str, torch.nn.Module], policy: Policy, assembly: Assembly, dtype: torch.dtype) -> None:
+    """Make smaller what is made smaller when it is loaded; does nothing to other weights than `int4`."""
+    if policy.weights == "int4":
+        for name in _quantized(assembly):
+            blocks.pack(networks[name], dtype)
 
 
 def _smaller(weights: Precision, library: Any, dtype: torch.dtype) -> Any:
@@ -118,7 +138,7 @@ def _quantized(assembly: Assembly) -> Iterable[str]:
         name
         for name, part in assembly.parts.items()
         # Of the text encoders those that lie in folders: out of one file they come as they are.
-        if name in layouts.DENOISERS
+        if name in DENOISERS
         or (not part.start and name.startswith("text_encoder") and part.parameters() > LARGE_NUMBERS)
     ]
 

@@ -2,20 +2,21 @@
 not all.
 
 Pure functions over numbers; `placement` measures a model and does to it what a policy says. Nothing that is chosen here
-takes more from a picture than the VAE's tiles do: 8-bit weights and other kernels are the operator's choice alone.
+takes more from a picture than the VAE's tiles do: 8-bit weights, other kernels and drafts are the operator's choice
+alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import get_args
+from typing import Any, get_args
 
 import msgspec
 from msgspec.structs import replace
 
 from inference.catalog.entries import ModelEntry
-from inference.catalog.fields import Attention, Offload, Precision
+from inference.catalog.fields import WHOLE_STEPS, Attention, Offload, Precision, Speed
 
 OFFLOADS: tuple[Offload, ...] = get_args(Offload)
 """From the fastest to the thriftiest."""
@@ -31,6 +32,10 @@ DENOISING_NUMBERS = 250
 """The same for a step of the denoiser, for each pixel of the batch: a rough upper bound over the families."""
 GROUP_SHARE = 0.1
 """Of a model's largest part, what is on the device at once when its layers come and go."""
+FORECAST_ORDER = 1
+"""What a draft foretells follows a straight line through what was computed last and the time before."""
+SKIPPED_OF = 2
+"""Of so many of its steps one is foretold."""
 RESERVED_BYTES = 750 * 10**6
 """CUDA's own, and the gaps between tensors."""
 
@@ -44,6 +49,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     weights: Precision = "full"
     compile: bool = False
     channels_last: bool = False
+    speed: Speed = "full"
 
     def device_bytes(self, parts: Mapping[str, int]) -> int:
         """How much of a model whose parts have these bytes is on the device at once, at most."""
@@ -53,8 +59,18 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         return largest if self.offload == "model" else parts.get("vae", 0) + int(GROUP_SHARE * largest)
 
     def loads_like(self, other: Policy) -> bool:
-        """Whether a model that was loaded for one can be used for the other: tiles are a switch, all else is not."""
-        return replace(self, vae_tiling=other.vae_tiling) == other
+        """Whether a model that was loaded for one can be used for the other: tiles and drafts are switches."""
+        return replace(self, vae_tiling=other.vae_tiling, speed=other.speed) == other
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """What a recipe says of it."""
+        kept = msgspec.to_builtins(self)
+        if kept.pop("speed") == "full":
+            return {"policy": kept}
+        # Which steps were foretold follows from these, the sampler and the words.
+        draft = {"method": "TaylorSeer", "order": FORECAST_ORDER, "whole_steps": WHOLE_STEPS, "skipped_of": SKIPPED_OF}
+        return {"policy": {**kept, "speed": "draft"}, "draft": draft}
 
     @property
     def thrift(self) -> tuple[int, bool]:
@@ -102,10 +118,15 @@ def choose(entry: ModelEntry, needed: Needs, budget_bytes: int, memory_bytes: in
     the memory.
     """
     for policy in _allowed(entry):
-        fits = policy.device_bytes(needed.parts) <= budget_bytes
-        if fits and needed.peak(policy) + RESERVED_BYTES <= memory_bytes:
+        if fits(policy, needed, budget_bytes, memory_bytes):
             return policy
     return policy
+
+
+def fits(policy: Policy, needed: Needs, budget_bytes: int, memory_bytes: int) -> bool:
+    """Whether a device of this memory bears a model under this policy."""
+    held = policy.device_bytes(needed.parts) <= budget_bytes
+    return held and needed.peak(policy) + RESERVED_BYTES <= memory_bytes
 
 
 def thriftier(policy: Policy, entry: ModelEntry, pixels: int, on_gpu: bool) -> Policy | None:
@@ -122,6 +143,11 @@ def thriftier(policy: Policy, entry: ModelEntry, pixels: int, on_gpu: bool) -> P
         if helps:
             return other
     return None
+
+
+def skipped(steps: int) -> range:
+    """The steps of so many, counted from 0, that a draft leaves out: every other, but for the first and the last."""
+    return range(WHOLE_STEPS, steps - 1, SKIPPED_OF)
 
 
 def in_words(policy: Policy) -> str:
@@ -149,4 +175,5 @@ def _allowed(entry: ModelEntry) -> Iterator[Policy]:
                 weights=entry.weights,
                 compile=entry.compile,
                 channels_last=entry.channels_last,
+                speed=entry.speed,
             )

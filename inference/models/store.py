@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from inference.catalog import hashes, weights
+from inference.catalog import hashes, together, weights
 from inference.catalog.fields import BUILT_IN_ANNOTATORS, Kind
 from inference.catalog.reading import Catalog
-from inference.device import Device, host_free_bytes, is_out_of_memory
+from inference.device import Device, host_free_bytes, unless_full
 from inference.errors import OutOfMemory, UnavailableModel, WeightsError
 from inference.models import loaders, pipelines, placement, policy, steadiness
 from inference.models.adapters import Adapter
@@ -33,14 +33,13 @@ from inference.models.handles import (
 )
 from inference.models.loaders import Loaded, Plan
 from inference.models.policy import Policy
+from inference.models.waiting import Waiting
 from inference.protocol import Lora
 
 log = logging.getLogger(__name__)
 
 BUDGET_SHARE = 0.7
 """Share of the device's memory for resident weights where the operator sets none; the rest is for painting."""
-
-Result = TypeVar("Result")
 
 
 @dataclass(kw_only=True, eq=False)
@@ -71,24 +70,31 @@ class Store:
     catalog: Catalog
     device: Device
     vram_budget_bytes: int | None = None
+    host_cache_bytes: int = 0
+    """What copies of models that left a card may take of the machine's own memory."""
     _resident: OrderedDict[str, _Resident] = field(default_factory=OrderedDict)
     _leases: list[_Lease] = field(default_factory=list)
     _chosen: dict[str, Policy] = field(default_factory=dict)
     """How each picture model is kept, to begin with."""
     _economies: dict[str, list[tuple[int, Policy]]] = field(default_factory=dict)
-    """How, where the memory ran out: for pictures of so many pixels and more."""
+    """How, where memory ran out: for pictures of so many pixels and more."""
     _left: bool = False
     """Whether something has left whose memory was not given back yet."""
     _without: set[str] = field(default_factory=set)
     """Decoders that are known not to load, so that it is said once."""
+    _waiting: Waiting = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._waiting = Waiting(self.device, self.host_cache_bytes)
 
     def use(self, name: str, on_load: Callable[[], None], pixels: int = 0) -> PictureModel:
         """The named picture model, kept as pictures of so many pixels need it."""
         if self._leases:
             self._leases[-1].painting = name, pixels
         key, kept_as = f"model {name}", self._policy(name, pixels)
-        if key in self._resident and not self._resident[key].model.policy.loads_like(kept_as):
-            self._drop(key)
+        known = self._resident[key].model if key in self._resident else self._waiting.model(key)
+        if known and not known.policy.loads_like(kept_as):
+            self._drop(key, for_good=True)
         model = self._use("model", name, on_load, partial(pipelines.model, policy=kept_as))
         thrifty = kept_as != self._chosen[name]
         if (model.policy, model.thrifty) != (kept_as, thrifty):
@@ -121,8 +127,9 @@ class Store:
         return self._use("checker", name, on_load, loaders.checker)
 
     def use_control(self, name: str, on_load: Callable[[], None]) -> PictureControl:
-        """The named ControlNet."""
-        return self._use("control", name, on_load, loaders.control)
+        """The named ControlNet; entries of one network that follow several kinds of pictures share its weights."""
+        loaded = self._use("control", together.first_of_weights(self.catalog, name), on_load, loaders.control)
+        return loaders.control_of(self.catalog, name, loaded)
 
     def use_annotator(self, name: str, on_load: Callable[[], None]) -> PictureAnnotator | None:
         """The named annotator; None for one that is built in."""
@@ -156,14 +163,13 @@ class Store:
         self._resident[f"model {model.name}"].vram_bytes = device_bytes(model)
 
     def use_decoder(self, name: str, on_load: Callable[[], None]) -> PictureDecoder | None:
-        """The named decoder, or None where it is not to be had: previews can do without."""
+        """The named decoder, or None where it is not to be had, which need be no mistake: previews can do without."""
         if name in self._without:
             return None
         try:
             return self._use("decoder", name, on_load, loaders.decoder)
         except (UnavailableModel, WeightsError) as error:
             self._without.add(name)
-            # That it was never fetched is no mistake.
             level = logging.INFO if isinstance(error, UnavailableModel) else logging.WARNING
             log.log(level, "previews do without the decoder %s: %s", name, error)
         except OutOfMemory as error:
@@ -231,8 +237,9 @@ class Store:
         if key not in self._resident:
             place = self._located(kind, name)
             on_load()
-            self._admit(key, name, plan(self.catalog, name, place, self.device))
+            self._admit(key, name, self._waiting.plan(key) or plan(self.catalog, name, place, self.device))
         self._resident.move_to_end(key)
+        self._waiting.used(key)
         if self._leases:
             self._leases[-1].kept.add(key)
         loaded: Loaded = self._resident[key].model
@@ -258,11 +265,11 @@ class Store:
         self._make_room(plan.expected_bytes, plan.host_bytes)
         if self._kept_by_others() and not self._fits(plan.expected_bytes):
             raise OutOfMemory("no_room_beside", name=name)
-        loaded = _unless_full(plan.load)
+        loaded = unless_full(plan.load)
         if loaded is None and self._droppable():
             log.warning("%s does not fit beside the others: letting go of all that are not in use", key)
             self.let_go()
-            loaded = _unless_full(plan.load)
+            loaded = unless_full(plan.load)
         if loaded is None:
             self.device.release_cache()
             raise OutOfMemory("no_room", name=name)
@@ -278,6 +285,7 @@ class Store:
         """
         while not self._fits(needed_bytes) and (droppable := self._droppable()):
             self._drop(droppable[0])
+        self._waiting.give_up(host_bytes)
         while host_bytes > host_free_bytes():
             waiting = [key for key in self._droppable() if self._resident[key].host_bytes]
             if not waiting:
@@ -292,10 +300,12 @@ class Store:
             self.device.release_cache()
             self._left = False
 
-    def _drop(self, key: str) -> None:
-        del self._resident[key]
-        self._left = True
-        log.info("%s leaves the device", key)
+    def _drop(self, key: str, for_good: bool = False) -> None:
+        gone, self._left = self._resident.pop(key, None), True
+        waits = gone is not None and not for_good and self._waiting.leave(key, gone.model, gone.vram_bytes)
+        if not waits:
+            self._waiting.forget(key)
+        log.info("%s leaves the device%s", key, " and waits in the machine's memory" if waits else "")
 
     def _fits(self, needed_bytes: int) -> bool:
         return sum(self.resident().values()) + needed_bytes <= self.budget_bytes()
@@ -307,14 +317,3 @@ class Store:
 
     def _kept_by_others(self) -> bool:
         return any(lease.kept for lease in self._leases[:-1])
-
-
-def _unless_full(load: Callable[[], Result]) -> Result | None:
-    """What `load` returns, or None where the memory does not hold it."""
-    # Returning gives up the error, whose traceback would hold on to what was loaded in part.
-    try:
-        return load()
-    except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-        return None

@@ -1,4 +1,4 @@
-"""Stable Diffusion's safety checker: one loaded model that says of which pictures nothing may be shown.
+"""Stable Diffusion's safety checker: one loaded model, and what it flags.
 
 (Rando et al., Red-Teaming the Stable Diffusion Safety Filter, 2022, describes what it compares.)
 """
@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from PIL import Image
 
-from inference.errors import Unsafe
 from inference.pictures import images
 from inference.silence import silenced
 
@@ -26,19 +25,15 @@ class Checker:
         model.visual_projection.register_forward_hook(_require_numbers)
 
     @torch.no_grad()
-    def check(self, picture: Image.Image) -> None:
-        """Raise Unsafe where this picture is flagged.
-
-        One at a time and without chance: the same picture is always flagged or never.
-        """
+    def flags(self, picture: Image.Image) -> bool:
+        """Whether this picture is flagged. One at a time and without chance: the same picture is so always or never."""
         seen = self._extractor(images=images.opaque(picture), return_tensors="pt")["pixel_values"]
         seen = seen.to(self.model.device, self.model.dtype)
         # It warns of every flagged picture: the member is told, and nothing is wrong here.
         with silenced("diffusers.pipelines.stable_diffusion.safety_checker"):
             # What it is given as the pictures it would blacken; the flags alone are of use here.
             _, (flagged,) = self.model(clip_input=seen, images=[np.zeros((1, 1, 3))])
-        if flagged:
-            raise Unsafe("flagged")
+        return bool(flagged)
 
 
 def _require_numbers(_: torch.nn.Module, __: Any, seen: torch.Tensor) -> None:

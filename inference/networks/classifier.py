@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from PIL import Image
 
+from inference.networks.filling import filled
 from inference.pictures import images
 
 KEPT = 1000
@@ -18,23 +19,37 @@ KEPT = 1000
 class Classifier:
     """One loaded CLIP model with its processor, and the labels that it encoded last."""
 
-    def __init__(self, model: Any, processor: Any) -> None:
+    def __init__(self, model: Any, processor: Any, batch: int = 1) -> None:
+        """`batch` pictures are in every pass: fewer are filled up with copies, so that no picture's numbers depend on
+        how many are beside it."""
         self.model = model
+        self.batch = batch
         self._processor = processor
         self._kept: OrderedDict[tuple[str, tuple[str, ...]], torch.Tensor] = OrderedDict()
 
-    @torch.no_grad()
     def shares(self, picture: Image.Image, labels: Sequence[str], templates: Sequence[str]) -> list[float]:
-        """How well each label fits, in the order of the labels; together they are 1.
+        """How well each label fits, in the order of the labels; together they are 1."""
+        return self.fit(self.looks([picture])[0], labels, templates)
+
+    @torch.no_grad()
+    def looks(self, pictures: Sequence[Image.Image]) -> torch.Tensor:
+        """What the model sees in these pictures, `batch` of them at most: for each a direction of length 1."""
+        # One by one: pictures of one size would be made smaller together.
+        seen = [
+            self._processor(images=images.opaque(picture), return_tensors="pt")["pixel_values"] for picture in pictures
+        ]
+        pixels = torch.cat(filled(seen, self.batch)).to(self.model.device, self.model.dtype)
+        return _unit(self.model.get_image_features(pixel_values=pixels).pooler_output)[: len(pictures)]
+
+    @torch.no_grad()
+    def fit(self, look: torch.Tensor, labels: Sequence[str], templates: Sequence[str]) -> list[float]:
+        """How well each label fits what was seen in a picture, in the order of the labels; together they are 1.
 
         A label stands for the mean of what its sentences say: every template with the label in place of `{}`.
         (Radford et al., Learning Transferable Visual Models From Natural Language Supervision, 2021, section 3.1.4.)
         """
-        seen = self._processor(images=images.opaque(picture), return_tensors="pt")["pixel_values"]
-        seen = seen.to(self.model.device, self.model.dtype)
-        image = _unit(self.model.get_image_features(pixel_values=seen).pooler_output)[0]
         texts = torch.stack([self._encoded(label, tuple(templates)) for label in labels])
-        logits = texts @ image * self.model.logit_scale.float().exp()
+        logits = texts @ look * self.model.logit_scale.float().exp()
         shares: list[float] = logits.softmax(dim=0).tolist()
         return shares
 

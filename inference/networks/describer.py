@@ -12,7 +12,9 @@ from typing import Any
 
 import torch
 from PIL import Image
+from transformers import BatchFeature
 
+from inference.networks.filling import filled
 from inference.pictures import images
 from inference.protocol import DescribeTask, Region
 
@@ -33,6 +35,9 @@ TOKENS: dict[DescribeTask, str] = {
 TELLING: frozenset[DescribeTask] = frozenset({"caption", "detailed caption", "more detailed caption", "read text"})
 """Tasks that are answered in words; the others in places."""
 
+FILLING = "<pad>"
+"""What stands behind an answer that was complete before others of its pass."""
+
 MAX_TELLING_TOKENS = 256
 MAX_PLACING_TOKENS = 1024
 """An outline alone takes some hundred."""
@@ -45,33 +50,54 @@ MAX_REGIONS = 100
 class Describer:
     """One loaded Florence-2 model with its processor."""
 
-    def __init__(self, model: Any, processor: Any) -> None:
+    def __init__(self, model: Any, processor: Any, batch: int = 1) -> None:
+        """`batch` pictures are in every pass: fewer are filled up with copies, so that no answer depends on how many
+        are beside it."""
         self.model = model
+        self.batch = batch
         self._processor = processor
 
-    @torch.no_grad()
     def say(
         self, picture: Image.Image, task: DescribeTask, text: str = "", still_wanted: Callable[[], bool] = lambda: True
     ) -> str:
-        """What the model says to a task, in its own notation. `text` goes with the tasks that take some.
+        """What the model says to a task about one picture (`answers`)."""
+        return self.answers([picture], task, text, still_wanted)[0]
 
-        The same question to the same picture gets the same answer: nothing is drawn by chance, and how many beams
-        are searched is what the model's own generation settings say. `still_wanted` is asked before every token;
-        after a no the model breaks off, and what it has said is worth nothing.
+    @torch.no_grad()
+    def answers(
+        self,
+        pictures: Sequence[Image.Image],
+        task: DescribeTask,
+        text: str = "",
+        still_wanted: Callable[[], bool] = lambda: True,
+    ) -> list[str]:
+        """What the model says to a task about each of these pictures, `batch` of them at most, in its own notation.
+        `text` goes with the tasks that take some; it is the same for all, so that all questions are equally long.
+
+        The same question to the same picture gets the same answer: nothing is drawn by chance, how many beams are
+        searched is what the model's own generation settings say, and an answer that is complete waits for the longer
+        ones without being changed. `still_wanted` is asked before every token; after a no the model breaks off, and
+        what it has said is worth nothing.
         """
-        asked = self._processor(text=TOKENS[task] + text, images=images.opaque(picture), return_tensors="pt")
+        # One by one: pictures of one size would be made smaller together.
+        asked = [
+            self._processor(text=TOKENS[task] + text, images=images.opaque(picture), return_tensors="pt")
+            for picture in pictures
+        ]
+        full = filled(asked, self.batch)
+        together = {name: torch.cat([each[name] for each in full]) for name in asked[0]}
 
         def stop(tokens: torch.Tensor, _scores: Any, **_: Any) -> torch.Tensor:
             return torch.full((tokens.shape[0],), not still_wanted(), dtype=torch.bool, device=tokens.device)
 
         tokens = self.model.generate(
-            **asked.to(self.model.device, self.model.dtype),
+            **BatchFeature(together).to(self.model.device, self.model.dtype),
             max_new_tokens=MAX_TELLING_TOKENS if task in TELLING else MAX_PLACING_TOKENS,
             do_sample=False,
             stopping_criteria=[stop],
         )
-        said: str = self._processor.batch_decode(tokens, skip_special_tokens=False)[0]
-        return said
+        said: list[str] = self._processor.batch_decode(tokens[: len(pictures)], skip_special_tokens=False)
+        return [each.replace(FILLING, "") for each in said]
 
     def words(self, said: str, task: DescribeTask) -> str:
         """The words of an answer to a task of TELLING; none where the model had none."""
@@ -95,7 +121,6 @@ class Describer:
 
     def _parsed(self, said: str, task: DescribeTask, size: tuple[int, int]) -> Any:
         token = TOKENS[task]
-        said = said.replace("<pad>", "")
         return self._processor.post_process_generation(text=said, task=token, image_size=size)[token]
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, Protocol
 
 from PIL import Image
+
+from inference.protocol import Imagine
 
 Stage = Literal["loading", "painting", "finishing"]
 
@@ -28,9 +30,13 @@ class Callbacks(Protocol):
     def give_way(self) -> None:
         """Between two steps: the device is free for who is quick."""
 
+    def board(self, places: int) -> tuple[Sequence[Imagine], Mapping[str, bytes]]:
+        """Before a pass with so many free places: further requests of the same pass key, each called by another number,
+        and the bytes of their inputs."""
+
     def step(self, job: int, step: int, steps: int, stage: Stage = "painting") -> None:
         """A job has done so many of the steps of all its pictures."""
 
     def preview(self, job: int, pictures: Sequence[Image.Image | None], width: int, height: int) -> None:
-        """What a job's pictures look like so far; None for one not begun, proportions in pixels. Never what a checker
-        has not seen."""
+        """What a job's pictures look like so far, proportions in pixels; None for one not begun, or that a checker
+        flagged: it has seen all of them."""

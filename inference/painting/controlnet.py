@@ -1,4 +1,4 @@
-"""A ControlNet beside a picture model: what it sees of a picture, and the pipeline of its family that follows it."""
+"""ControlNets beside a picture model: what they see of a picture, and the pipeline of its family that follows them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image
 
 from inference.catalog.entries import ControlEntry
-from inference.models.handles import PictureAnnotator, PictureControl, PictureModel
+from inference.models.handles import Followed, PictureAnnotator, PictureModel
 from inference.networks.annotator import BUILT_IN
 from inference.painting import settled
 
@@ -20,24 +20,30 @@ def seen(picture: Image.Image, entry: ControlEntry, annotator: PictureAnnotator 
     return BUILT_IN[entry.annotator](picture) if annotator is None else annotator.network.seen(picture)
 
 
-def pipeline(model: PictureModel, control: PictureControl | None) -> Any:
-    """The model's pipeline, or one of the same parts that also follows pictures by the ControlNet, or in which it
-    encodes what it fills."""
-    if control is None:
+def pipeline(model: PictureModel, followed: Sequence[Followed]) -> Any:
+    """The model's pipeline, or one of the same parts that also follows pictures by ControlNets, or in which it encodes
+    what it fills."""
+    if not followed:
         return settled.pipeline(model, model.family.pipeline) if model.family.fills else model.pipeline
-    known = control.entry.known_by(model.family)
-    network = _borrowing(control.network, model) if known.borrows else control.network
-    return settled.pipeline(model, known.pipeline, controlnet=network)
+    known = followed[0].control.entry.known_by(model.family)
+    networks = [one.control.network for one in followed]
+    if known.borrows:
+        networks = [_borrowing(network, model) for network in networks]
+    if len(networks) == 1:
+        return settled.pipeline(model, known.pipeline, controlnet=networks[0])
+    assert known.together is not None, "the request was checked"
+    return settled.pipeline(model, known.pipeline, controlnet=known.together(networks))
 
 
 def told(
-    model: PictureModel, control: PictureControl, pictures: Sequence[Image.Image], weight: float
+    model: PictureModel, followed: Sequence[Followed], pictures: Sequence[Sequence[Image.Image]]
 ) -> dict[str, Any]:
-    """What such a pipeline wants to know beside the words: what each picture of a batch follows, and how closely."""
-    entry = control.entry
+    """What such a pipeline wants to know beside the words: what each picture of a batch follows, by the first of the
+    ControlNets and by the next, and how closely."""
+    entries, weights = [one.control.entry for one in followed], [one.weight for one in followed]
     return {
-        **entry.known_by(model.family).told(pictures, entry.mode),
-        "controlnet_conditioning_scale": weight,
+        **entries[0].known_by(model.family).told(pictures, [entry.mode for entry in entries]),
+        "controlnet_conditioning_scale": weights[0] if len(weights) == 1 else weights,
     }
 
 

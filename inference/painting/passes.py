@@ -13,12 +13,14 @@ from typing import Any
 import torch
 from PIL import Image
 
-from inference.models import neighbours
+from inference.families.samplers import Sampler
+from inference.models import neighbours, policy
 from inference.models.handles import Setup
 from inference.models.prompts import Beside
-from inference.painting import controlnet, decoding, inpainting, noise, references, samplers, wording
+from inference.painting import controlnet, decoding, inpainting, noise, references, samplers, skipping, wording
 from inference.painting.conditioning import Conditioning
 from inference.painting.inpainting import InpaintArea
+from inference.painting.skipping import Draft
 from inference.painting.wording import Reading, Wording
 from inference.pictures import images
 from inference.protocol import Imagine
@@ -56,13 +58,14 @@ class Segment:
 class Pass:
     """The denoising of requests of one pass key, at their size."""
 
-    def __init__(
-        self, requests: Sequence[Imagine], files: Mapping[str, bytes], setup: Setup, alive: Callable[[], None]
-    ) -> None:
-        """`alive` is called before each work of a network that is no step."""
+    def __init__(self, request: Imagine, setup: Setup, alive: Callable[[], None]) -> None:
+        """For requests of this one's pass key, which are added afterwards; `alive` is called before each work of a
+        network that is no step."""
         self.size = setup.batch
         """The canonical number of pictures of a run."""
-        if not setup.filled and requests and requests[0].guidance <= 1:
+        self.left_out: list[int] = []
+        """The steps of the last run, counted in the whole schedule, that were foretold and not computed."""
+        if not setup.filled and request.guidance <= 1:
             # With one side alone CPUs take other ways for one picture than for several.
             self.size = 1
         self._filled = setup.filled
@@ -71,14 +74,21 @@ class Pass:
         self._reached: torch.Tensor | None = None
         """What the last step of the run left, as the pipeline has it."""
         self._model, self._refiner = setup.model, setup.refiner
-        self._control, self._annotator = setup.control, setup.annotator
-        self._pipeline = references.pipeline(setup.model, controlnet.pipeline(setup.model, setup.control), requests[0])
+        self._followed = setup.followed
+        self._pipeline = references.pipeline(setup.model, controlnet.pipeline(setup.model, setup.followed), request)
         self._device = setup.device
         self._enlarged = 1 if setup.upscaler is None else setup.upscaler.scale
-        self._areas = {request.job: self._area(request, files) for request in requests}
-        self._starts = {request.job: self._start(request, files) for request in requests}
-        self._followed = {request.job: self._to_follow(request, files) for request in requests}
-        self._shown = {request.job: self._to_show(request, files) for request in requests}
+        self._areas: dict[int, InpaintArea | None] = {}
+        self._starts: dict[int, torch.Tensor | None] = {}
+        self._seen: dict[int, list[Image.Image]] = {}
+        self._shown: dict[int, Beside | None] = {}
+
+    def add(self, requests: Sequence[Imagine], files: Mapping[str, bytes]) -> None:
+        """Let these be painted, each called by another number than all before."""
+        self._areas |= {request.job: self._area(request, files) for request in requests}
+        self._starts |= {request.job: self._start(request, files) for request in requests}
+        self._seen |= {request.job: self._to_follow(request, files) for request in requests}
+        self._shown |= {request.job: self._to_show(request, files) for request in requests}
 
     @property
     def rescales(self) -> bool:
@@ -119,6 +129,7 @@ class Pass:
         noises = torch.cat(drawn)
         latents: torch.Tensor | None = None
         dtype = torch.float32 if family.latents.exact else self._model.dtype
+        self.left_out = []
         for segment in self._segments(filled, noises):
             self.scheduler = samplers.build(sampler, config, first.steps, segment.begin, segment.end, spacing)
             segment.pipeline.scheduler = self.scheduler
@@ -126,16 +137,21 @@ class Pass:
             begun = (family.latents.given or family.latents.pack)(latents)
             told = segment.words.begin(segment.begin - (first.steps - first.steps_taken))
             denoiser = getattr(segment.pipeline, family.denoiser.component)
-            with neighbours.sharing(len(filled)), segment.words.composed(denoiser):
+            with (
+                neighbours.sharing(len(filled)),
+                skipping.drafting(denoiser, self._to_skip(segment, sampler)) as draft,
+                segment.words.composed(denoiser),
+            ):
                 segment.pipeline(
                     num_inference_steps=first.steps,
                     latents=begun.to(device=self._device.where, dtype=dtype),
                     generator=list(generators),
-                    callback_on_step_end=self._between_steps(segment, filled, noises, after_step),
+                    callback_on_step_end=self._between_steps(segment, filled, noises, draft, after_step),
                     output_type="latent",
                     return_dict=False,
                     **{family.guidance: first.guidance + family.guidance_offset, **told, **segment.arguments},
                 )
+            self.left_out += [segment.begin + step for step in draft.left_out]
             # What its last step left: what pipelines return is not always in the same form.
             assert self._reached is not None, "every segment has a step"
             latents, self._reached = self._unpacked(self._reached, noises), None
@@ -146,6 +162,11 @@ class Pass:
         """What was painted, in the place of a masked part where the job has one."""
         area = self._areas[job]
         return picture if area is None else area.put_back(picture)
+
+    def mask(self, job: int) -> Image.Image | None:
+        """What of the picture is painted, L and white, where the job paints a part of one."""
+        area = self._areas[job]
+        return None if area is None else area.mask
 
     def _area(self, request: Imagine, files: Mapping[str, bytes]) -> InpaintArea | None:
         """The part that a request paints anew, if it does not paint the whole."""
@@ -169,13 +190,15 @@ class Pass:
         self._alive()
         return decoding.encode(self._model.pipeline, self._model.family, picture)
 
-    def _to_follow(self, request: Imagine, files: Mapping[str, bytes]) -> Image.Image | None:
-        """What the ControlNet sees for a request, where it has one."""
-        if request.control is None or self._control is None:
-            return None
-        self._alive()
-        picture = images.fitting(images.read(files, request.control.image), request.width, request.height)
-        return controlnet.seen(picture, self._control.entry, self._annotator)
+    def _to_follow(self, request: Imagine, files: Mapping[str, bytes]) -> list[Image.Image]:
+        """What each ControlNet sees for a request."""
+        found = []
+        for one in self._followed:
+            self._alive()
+            given = images.read(files, request.controls[one.place].image)
+            picture = images.fitting(given, request.width, request.height)
+            found.append(controlnet.seen(picture, one.control.entry, one.annotator))
+        return found
 
     def _to_show(self, request: Imagine, files: Mapping[str, bytes]) -> Beside | None:
         """The pictures that the model sees beside the words of a request, where there are any."""
@@ -205,16 +228,21 @@ class Pass:
         arguments = {"image": noises, "strength": 1.0}
         return [own, Segment(split, first.steps, self._refiner.pipeline, arguments, words)]
 
+    def _to_skip(self, segment: Segment, sampler: Sampler) -> Sequence[int]:
+        """Which of a segment's steps a draft leaves out."""
+        if self._model.policy.speed == "full" or sampler.draws:
+            return ()
+        return policy.skipped(segment.end - segment.begin)
+
     def _conditioning(self, slots: list[Slot], refined: bool = False) -> Conditioning:
         return Conditioning([self.reading(slot, refined).stretches for slot in slots], self._model.family.words)
 
     def _following(self, slots: list[Slot]) -> dict[str, Any]:
-        """What a pipeline with a ControlNet wants to know beside the words."""
-        first = slots[0].request
-        if first.control is None or self._control is None:
+        """What a pipeline with ControlNets wants to know beside the words."""
+        if not self._followed:
             return {}
-        pictures = [seen for slot in slots if (seen := self._followed[slot.request.job]) is not None]
-        return controlnet.told(self._model, self._control, pictures, first.control.weight)
+        pictures = [*zip(*(self._seen[slot.request.job] for slot in slots), strict=True)]
+        return controlnet.told(self._model, self._followed, pictures)
 
     def _filling(self, slots: list[Slot]) -> dict[str, Any]:
         """What a pipeline wants to know that sees which part of a picture it paints."""
@@ -231,7 +259,7 @@ class Pass:
         return samplers.noised(self.scheduler, torch.cat(starts), noises, slots[0].request.steps)
 
     def _between_steps(
-        self, segment: Segment, slots: list[Slot], noises: torch.Tensor, after_step: AfterStep
+        self, segment: Segment, slots: list[Slot], noises: torch.Tensor, draft: Draft, after_step: AfterStep
     ) -> Callable[..., dict[str, torch.Tensor]]:
         """What a pipeline calls after each of its steps, counted from 0; the latents that it gives back are taken."""
         estimate = samplers.Estimate(self.scheduler)
@@ -245,6 +273,7 @@ class Pass:
             with neighbours.sharing(1):
                 after_step(taken, None if estimated is None else self._unpacked(estimated, noises))
             changed = segment.words.change(taken)
+            draft.step_done(words_changed=bool(changed))
             if keep_unmasked is not None:
                 latents = keep_unmasked(segment.begin + step + 1, self._unpacked(tensors["latents"], noises))
                 tensors = {"latents": self._model.family.latents.pack(latents)}
@@ -268,7 +297,10 @@ class Pass:
         painted = torch.cat([area.painted_cells(*clean.shape[-2:]) for area in areas])
 
         def keep_unmasked(step: int, latents: torch.Tensor) -> torch.Tensor:
-            old = samplers.noised_before(self.scheduler, clean.to(latents), noises.to(latents), step)
-            return torch.where(painted.to(latents) > 0, latents, old)
+            nonlocal clean, noises, painted
+            # Brought to the device once.
+            clean, noises, painted = (each.to(latents) for each in (clean, noises, painted))
+            old = samplers.noised_before(self.scheduler, clean, noises, step)
+            return torch.where(painted > 0, latents, old)
 
         return keep_unmasked

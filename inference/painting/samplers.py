@@ -67,26 +67,30 @@ def _run_only(scheduler: Any, begin: int, end: int | None) -> None:
 
     Left alone, a scheduler looks its first step up by its time and takes the second of two equal ones. Karras' steps
     on a schedule that starts from pure noise do begin with equal ones, and such a run would end outside the schedule.
+    And those that look up what a time means would wait for a card at every step, on which pipelines keep the times.
     """
     set_timesteps, step = scheduler.set_timesteps, scheduler.step
     set_begin_index = getattr(scheduler, "set_begin_index", None)
-    whole = None
+    whole = torch.empty(0)
+    taken = begin
 
     @functools.wraps(set_timesteps)
     def set_and_begin(*args: Any, **kwargs: Any) -> None:
-        nonlocal whole
+        nonlocal whole, taken
         set_timesteps(*args, **kwargs)
-        whole = scheduler.timesteps
+        whole, taken = scheduler.timesteps.cpu(), begin
         # The pipeline walks along what it finds here now.
-        scheduler.timesteps = whole[begin:end]
+        scheduler.timesteps = scheduler.timesteps[begin:end]
         if set_begin_index is not None:
             set_begin_index(begin)
 
     @functools.wraps(step)
-    def step_among_all(*args: Any, **kwargs: Any) -> Any:
+    def step_among_all(model_output: Any, timestep: Any, *args: Any, **kwargs: Any) -> Any:
+        nonlocal taken
         # The solvers look around themselves in the whole schedule.
         scheduler.timesteps = whole
-        return step(*args, **kwargs)
+        time, taken = whole[taken], taken + 1
+        return step(model_output, time, *args, **kwargs)
 
     scheduler.set_timesteps, scheduler.step = set_and_begin, step_among_all
     if set_begin_index is not None:

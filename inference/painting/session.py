@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import takewhile
 from typing import Any
 
@@ -25,13 +24,13 @@ from PIL import Image
 from inference import recipes
 from inference.errors import InvalidInput, NotFinite, TaskError, UnavailableModel, Unsafe
 from inference.models import adapters, placement
-from inference.models.handles import PictureModel, Setup
+from inference.models.handles import Setup
 from inference.models.store import Store
 from inference.networks import finite
-from inference.painting import decoding, setups, wording
+from inference.painting import decoding, notes, setups, wording
 from inference.painting.callbacks import Callbacks, Stage
 from inference.painting.passes import Pass, Slot
-from inference.protocol import Drawn, Imagine, Lora, Reason, because
+from inference.protocol import Drawn, Imagine, Lora, Reason
 
 log = logging.getLogger(__name__)
 
@@ -39,9 +38,6 @@ FIRST_PREVIEW_S = 0.3
 PREVIEW_INTERVAL_S = 0.7
 PREVIEW_SHARE = 0.05
 """Previews may take at most this share of the time: the next one waits until the last has been paid for."""
-
-Sketch = Callable[[torch.Tensor], list[Image.Image]]
-"""From estimated latents to small pictures (`decoding.sketch`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,12 +48,16 @@ class Painting:
     index: int
     """Which of its request's pictures it is."""
     image: Image.Image
+    mask: Image.Image | None
+    """L, of its size: white where it was painted; None where all of it was."""
     recipe: dict[str, Any]
     """Everything that made it but how it is marked."""
     notes: tuple[Reason, ...]
     """What was done otherwise than asked."""
     drawn: Drawn | None
     """What it was painted from, where that was left to chance."""
+    flagged: bool
+    """Whether the checker flagged it, and its request lets it be shown all the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,24 +85,23 @@ def paint(
         for request in requests:
             callbacks.step(request.job, 0, request.steps_together, "loading")
 
-    slots: list[Slot] = []
-    possible: list[Imagine] = []
-    for request in requests:
+    def draw(request: Imagine) -> list[Slot] | Failure:
         try:
-            slots += [
-                Slot(request, index, wording.draw(request, index, store.catalog)) for index in range(request.count)
-            ]
-            possible.append(request)
+            return [Slot(request, index, wording.draw(request, index, store.catalog)) for index in range(request.count)]
         except InvalidInput as error:
-            yield Failure(request=request, error=error)
-    if not possible:
-        return
-    setup = setups.load(possible[0], store, loading, callbacks.loading)
+            return Failure(request=request, error=error)
 
     def adapt(loras: Sequence[Lora]) -> None:
         store.adapt(setup.model, loras, callbacks.loading)
 
-    yield from Session(possible, slots, files, setup, adapt, callbacks).paint()
+    drawn = [draw(request) for request in requests]
+    yield from (each for each in drawn if isinstance(each, Failure))
+    possible = [slots for slots in drawn if not isinstance(slots, Failure)]
+    if not possible:
+        return
+    setup = setups.load(possible[0][0].request, store, loading, callbacks.loading)
+    session = Session(possible, files, setup, adapt, callbacks)
+    yield from session.paint(draw)
 
 
 class Session:
@@ -110,32 +109,47 @@ class Session:
 
     def __init__(
         self,
-        requests: Sequence[Imagine],
-        slots: Sequence[Slot],
+        drawn: Sequence[Sequence[Slot]],
         files: Mapping[str, bytes],
         setup: Setup,
         adapt: Callable[[Sequence[Lora]], None],
         callbacks: Callbacks,
     ) -> None:
-        """`slots` are those of all pictures of the requests, `adapt` lets LoRAs work in the model and no others."""
-        self._requests = {request.job: request for request in requests}
-        self._waiting = [*slots]
+        """`drawn` are the pictures of each request, `adapt` lets LoRAs work in the model and no others."""
         self._setup = setup
         self._adapt = adapt
         self._callbacks = callbacks
-        self._sketch = _sketch(setup)
+        self._sketch = setups.sketch(setup)
         self._preview_due_s = time.monotonic() + FIRST_PREVIEW_S
-        self._shown: dict[int, list[Image.Image | None]] = {request.job: [None] * request.count for request in requests}
-        self._steps_done = dict.fromkeys(self._requests, 0)
-        self._first = Pass(requests, files, setup, callbacks.alive)
+        self._requests: dict[int, Imagine] = {}
+        self._waiting: list[Slot] = []
+        self._shown: dict[int, list[Image.Image | None]] = {}
+        self._steps_done: dict[int, int] = {}
+        self._untold: list[int] = []
+        """Those of whom nobody knows yet that they are being painted."""
+        first = drawn[0][0].request
+        self._first = Pass(first, setup, callbacks.alive)
         # Larger than what the model was made for, so it has each picture to itself.
-        seconds = [second for request in requests if (second := request.second) is not None]
-        self._second = Pass(seconds, files, replace(setup, batch=1), callbacks.alive) if seconds else None
+        second = first.second
+        self._second = None if second is None else Pass(second, replace(setup, batch=1), callbacks.alive)
+        self._passes = (self._first,) if self._second is None else (self._first, self._second)
+        self._add(drawn, files)
 
-    def paint(self) -> Iterator[Painting | Failure]:
-        """The pictures of all jobs that are wanted to the end, one after the other."""
-        for job in self._requests:
-            self._tell(job)
+    def _add(self, drawn: Sequence[Sequence[Slot]], files: Mapping[str, bytes]) -> None:
+        """Let the pictures of further requests be painted too."""
+        requests = [slots[0].request for slots in drawn]
+        self._first.add(requests, files)
+        if self._second is not None:
+            self._second.add([second for request in requests if (second := request.second) is not None], files)
+        self._requests |= {request.job: request for request in requests}
+        self._waiting += [slot for slots in drawn for slot in slots]
+        self._shown |= {request.job: [None] * request.count for request in requests}
+        self._steps_done |= {request.job: 0 for request in requests}
+        self._untold += [request.job for request in requests]
+
+    def paint(self, draw: Callable[[Imagine], list[Slot] | Failure]) -> Iterator[Painting | Failure]:
+        """The pictures of all jobs that are wanted to the end, one after the other; `draw` makes them of requests that
+        come meanwhile."""
         while waiting := self._still_waiting():
             first = waiting[0]
             try:
@@ -146,6 +160,15 @@ class Session:
                 self._waiting = [place for place in waiting if place.request.job != first.request.job]
                 yield Failure(request=first.request, error=error)
                 continue
+            if (free := self._first.size - len(waiting)) > 0 and (boarded := self._callbacks.board(free))[0]:
+                # Whoever came while models were loaded and words were read.
+                drawn = [draw(request) for request in boarded[0]]
+                yield from (each for each in drawn if isinstance(each, Failure))
+                self._waiting = waiting
+                self._add([slots for slots in drawn if not isinstance(slots, Failure)], boarded[1])
+                continue
+            while self._untold:
+                self._tell(self._untold.pop(0))
             self._waiting = waiting[len(places) :]
             latents = self._denoise(self._first, places)
             for place, latent in zip(places, latents, strict=False):
@@ -162,8 +185,10 @@ class Session:
             if picture is None or not self._callbacks.still_wanted([request.job]):
                 return None
             # Before it is enlarged: the checker looks at a small copy anyway, and what is flagged needs no more.
-            if setup.checker is not None:
-                setup.checker.network.check(picture)
+            if (flagged := self._is_flagged(request, picture)) and request.safety == "block":
+                raise Unsafe("flagged")
+            # What others of its job show beside themselves while they are painted.
+            self._shown[request.job][place.index] = None if flagged else picture
             if setup.upscaler is not None:
                 picture = setup.upscaler.network.enlarge(picture, before_tile=self._callbacks.alive)
         except (Unsafe, NotFinite) as error:
@@ -173,10 +198,17 @@ class Session:
             request=request,
             index=place.index,
             image=self._first.put_back(request.job, picture),
+            mask=self._first.mask(request.job),
             recipe=recipes.recipe(request, setup, self._first.scheduler, place.wording.drawn, reading.embeddings),
-            notes=(*place.wording.notes, *reading.notes, *_notes(setup.model, self._first)),
+            notes=(*place.wording.notes, *reading.notes, *notes.of_passes(request, setup.model, self._passes)),
             drawn=place.wording.drawn if place.wording.by_chance else None,
+            flagged=flagged,
         )
+
+    def _is_flagged(self, request: Imagine, picture: Image.Image) -> bool:
+        """Whether the checker is to look at pictures of this request and flags this one."""
+        checker = self._setup.checker
+        return checker is not None and request.safety != "allow" and checker.network.flags(picture)
 
     def _still_waiting(self) -> list[Slot]:
         """The pictures that are not painted yet and that somebody wants."""
@@ -236,7 +268,6 @@ class Session:
             self._tell(job, "finishing")
         model = self._setup.model
         (picture,) = decoding.decode(model.pipeline, model.family, latent.unsqueeze(0))
-        self._shown[job][place.index] = picture
         return picture
 
     def _spoilt(self, request: Imagine) -> NotFinite:
@@ -267,39 +298,23 @@ class Session:
         if time.monotonic() >= self._preview_due_s:
             self._preview(places, self._sketch, estimate[: len(places)], wanted)
 
-    def _preview(self, places: list[Slot], sketch: Sketch, estimate: torch.Tensor, wanted: list[int]) -> None:
+    def _preview(self, places: list[Slot], sketch: setups.Sketch, estimate: torch.Tensor, wanted: list[int]) -> None:
         self._setup.device.settle()
         began_s = time.monotonic()
         try:
             sketches = sketch(estimate)
+            # A preview is seen by everybody, so of what is flagged there is none.
+            shown = [
+                None if self._is_flagged(place.request, picture) else picture
+                for place, picture in zip(places, sketches, strict=True)
+            ]
         except NotFinite:
             return  # the finished picture will say so, or be none the worse
         ended_s = time.monotonic()
         self._preview_due_s = ended_s + max(PREVIEW_INTERVAL_S, (ended_s - began_s) / PREVIEW_SHARE)
-        for place, picture in zip(places, sketches, strict=True):
+        for place, picture in zip(places, shown, strict=True):
             self._shown[place.request.job][place.index] = picture
         for job in wanted:
             request = self._requests[job]
-            self._callbacks.preview(job, self._shown[job], request.width, request.height)
-
-
-def _sketch(setup: Setup) -> Sketch | None:
-    """What makes previews; None where there are none."""
-    model, decoder = setup.model, setup.decoder
-    # A preview would show what has not been checked; or the VAE would have to change places with the denoiser for it.
-    if setup.checker is not None or (decoder is None and model.policy.offload == "model"):
-        return None
-    network = None if decoder is None else decoder.network
-    return partial(decoding.sketch, model.pipeline, model.family, decoder=network)
-
-
-def _notes(model: PictureModel, first: Pass) -> tuple[Reason, ...]:
-    """What the member shall know of how a picture was made."""
-    notes = []
-    if model.assembly.guidance_rescale and not first.rescales:
-        notes.append(because("rescale_left_out", model=model.entry.title))
-    if model.thrifty and model.policy.vae_tiling:
-        notes.append(because("painted_in_tiles"))
-    if model.thrifty and model.policy.offload != "none":
-        notes.append(because("painted_by_parts" if model.policy.offload == "model" else "painted_by_layers"))
-    return tuple(notes)
+            if any(picture is not None for picture in self._shown[job]):
+                self._callbacks.preview(job, self._shown[job], request.width, request.height)

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
+
+import torch
+from PIL import Image
 
 from inference.catalog.reading import Catalog
 from inference.device import Device
 from inference.errors import UnavailableModel
-from inference.models.handles import PictureDecoder, PictureModel, Setup
+from inference.models.handles import Followed, PictureDecoder, PictureModel, Setup
 from inference.models.store import Store
+from inference.painting import decoding
 from inference.protocol import Fact, Imagine, Reason, because
 
 log = logging.getLogger(__name__)
+
+Sketch = Callable[[torch.Tensor], list[Image.Image]]
+"""From estimated latents to small pictures (`decoding.sketch`)."""
 
 
 def load(request: Imagine, store: Store, on_load: Callable[[], None], on_adapt: Callable[[], None]) -> Setup:
@@ -27,20 +35,13 @@ def load(request: Imagine, store: Store, on_load: Callable[[], None], on_adapt: 
     refiner = None if request.refiner is None else store.use_refiner(request.refiner.name, on_load)
     upscaler = None if entry.upscaler is None else store.use_upscaler(entry.upscaler, on_load)
     checker = None if entry.checker is None else store.use_checker(entry.checker, on_load)
-    decoder = _decoder(model, store, on_load) if checker is None else None
-    control = annotator = None
-    if request.control is not None and request.control.weight:
-        control = store.use_control(request.control.name, on_load)
-        if control.entry.known_by(model.family).borrows and model.policy.offload == "group":
-            # Its layers are where they are wanted for a moment each, in the order in which it takes its own steps.
-            raise UnavailableModel("control_by_layers", control=control.entry.title, model=entry.title)
-        annotator = store.use_annotator(control.entry.annotator, on_load)
+    decoder = _decoder(model, store, on_load)
+    followed = _followed(request, model, store, on_load)
     store.adapt(model, request.loras, on_adapt)
     return Setup(
         model=model,
         refiner=refiner,
-        control=control,
-        annotator=annotator,
+        followed=followed,
         upscaler=upscaler,
         checker=checker,
         decoder=decoder,
@@ -50,6 +51,21 @@ def load(request: Imagine, store: Store, on_load: Callable[[], None], on_adapt: 
         else canonical_batch(store.catalog, model.name, request.width, request.height, store.device),
         filled=store.device.is_cuda or entry.cpu_batch == 1,
     )
+
+
+def _followed(request: Imagine, model: PictureModel, store: Store, on_load: Callable[[], None]) -> tuple[Followed, ...]:
+    """What follows the pictures of a request, but for those of weight 0, which nothing follows."""
+    found = []
+    for place, asked in enumerate(request.controls):
+        if not asked.weight:
+            continue
+        control = store.use_control(asked.name, on_load)
+        if control.entry.known_by(model.family).borrows and model.policy.offload == "group":
+            # Its layers are where they are wanted for a moment each, in the order in which it takes its own steps.
+            raise UnavailableModel("control_by_layers", control=control.entry.title, model=model.entry.title)
+        annotator = store.use_annotator(control.entry.annotator, on_load)
+        found.append(Followed(control=control, annotator=annotator, weight=asked.weight, place=place))
+    return tuple(found)
 
 
 def canonical_batch(catalog: Catalog, name: str, width: int, height: int, device: Device) -> int:
@@ -79,6 +95,16 @@ def too_large(request: Imagine, catalog: Catalog) -> Reason:
     if (width, height) == (request.width, request.height):
         return because("memory_full", **asked, model=entry.title)
     return because("memory_for_size", **asked, smaller=f"{width}x{height}")
+
+
+def sketch(setup: Setup) -> Sketch | None:
+    """What makes previews; None where there are none."""
+    model, decoder = setup.model, setup.decoder
+    # The VAE would have to change places with the denoiser for it.
+    if decoder is None and model.policy.offload == "model":
+        return None
+    network = None if decoder is None else decoder.network
+    return partial(decoding.sketch, model.pipeline, model.family, decoder=network)
 
 
 def _decoder(model: PictureModel, store: Store, on_load: Callable[[], None]) -> PictureDecoder | None:

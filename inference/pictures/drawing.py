@@ -129,6 +129,17 @@ def table(cells: Sequence[Image.Image | None], columns: Sequence[str], rows: Seq
     return sheet
 
 
+def cells(size: tuple[int, int], pictures: Sequence[Image.Image], columns: Sequence[str]) -> Image.Image:
+    """A mask of this size for a `table` of these pictures: white where they are, black where labels and ground are."""
+    width, height = (max(picture.size[side] for picture in pictures) for side in (0, 1))
+    left, top = size[0] - len(columns) * width, size[1] - len(pictures) // len(columns) * height
+    mask = Image.new("L", size)
+    for number, picture in enumerate(pictures):
+        x, y = left + number % len(columns) * width, top + number // len(columns) * height
+        mask.paste(255, (x, y, x + picture.width, y + picture.height))
+    return mask
+
+
 def _outlines(region: Region, factor: int) -> list[list[tuple[float, float]]]:
     left, top, right, bottom = region.box
     outlines = region.polygons or (((left, top), (right, top), (right, bottom), (left, bottom)),)

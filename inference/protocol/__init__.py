@@ -48,7 +48,9 @@ from inference.protocol.frames import (
 )
 from inference.protocol.origins import (
     AI_MADE,
+    MAX_XMP_CHARS,
     XMP_KEYWORD,
+    MadeBy,
     SourceType,
     declared_source,
     digital_source_type,
@@ -99,7 +101,7 @@ from inference.protocol.schedules import (
     unbroken,
 )
 from inference.protocol.tags import Tag, read_tag, tag_of, without_sure_tags, without_tags
-from inference.protocol.task import Input, Task
+from inference.protocol.task import Input, Safety, Task
 from inference.protocol.wildcards import Lines, draw_words
 from inference.protocol.words import (
     MAX_WEIGHED_PARTS,
@@ -124,6 +126,7 @@ __all__ = [
     "MAX_TEXT_CHARS",
     "MAX_WEIGHED_PARTS",
     "MAX_WEIGHT",
+    "MAX_XMP_CHARS",
     "NO_ROOM",
     "PICTURES",
     "PLACE",
@@ -155,6 +158,7 @@ __all__ = [
     "Left",
     "Lines",
     "Lora",
+    "MadeBy",
     "Mask",
     "Message",
     "ModelInfo",
@@ -167,6 +171,7 @@ __all__ = [
     "Refiner",
     "Region",
     "Request",
+    "Safety",
     "SourceType",
     "Style",
     "Tag",

@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from inference.protocol.pictures import Drawn, Refiner, Style
+from inference.protocol.pictures import Drawn, Imagine, Refiner, Style
 from inference.protocol.reasons import Reason
-from inference.protocol.requests import DescribeTask
+from inference.protocol.requests import Classify, Describe, DescribeTask, Request
 
 FailureKind = Literal["invalid_input", "unsafe", "out_of_memory", "unavailable_model", "cancelled", "internal"]
 
@@ -76,23 +76,28 @@ class ToolInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Whether an upscaler takes `Upscale.denoise`."""
     tasks: tuple[DescribeTask, ...]
     """What a describer can be asked."""
+    batch: int
+    """How many pictures share one forward pass of a describer or a classifier; 1 for every other tool."""
 
 
 class AddOnInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What a LoRA or a ControlNet is called, and which models it goes with."""
+    """What a LoRA, a ControlNet or an embedding is called, and which models it goes with."""
 
     name: str
     """The key in models.toml, which members type."""
     title: str
     models: tuple[str, ...]
     weight: float
-    """Where the member names none."""
+    """Where the member names none; 1 for an embedding."""
     trigger: str
-    """Words that a LoRA was trained to answer to; none for a ControlNet."""
+    """Words that a LoRA was trained to answer to; none for others."""
     sampler: str | None
     """What a LoRA wants instead of the model's own, for who does not say; so for the next two."""
     steps: int | None
     guidance: float | None
+    beside: tuple[str, ...]
+    """The ControlNets that can be followed at the same time as this one, itself among them; none where its models
+    follow one picture alone, and none for a LoRA."""
 
     def is_called(self, typed: str) -> bool:
         """Whether a member means it by this, in capitals or not."""
@@ -120,20 +125,41 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
     """Ready-made labels for `Classify`, by name."""
     max_labels: int
     loras: tuple[AddOnInfo, ...]
-    """Those whose weights are on this machine; so for the next."""
+    """Those whose weights are on this machine; so for the next two."""
     controls: tuple[AddOnInfo, ...]
+    embeddings: tuple[AddOnInfo, ...]
+    wildcards: tuple[str, ...]
+    """Names of the operator's files of wildcards, as they were when the engine was started; not more than can be
+    shown."""
     max_loras: int
     """How many of them one picture can have."""
+    identity: str
+    """The same word, the same bytes for the same request: of weights, settings, device and versions. Empty where
+    nobody can tell."""
 
     def model(self, name: str) -> ModelInfo | None:
         """The model of this name, or None where its weights are missing or nobody knows it."""
         return next((model for model in self.models if model.name == name), None)
 
+    def places(self, request: Request) -> int:
+        """How many places the forward pass of a request like this one has: those that fill one ride along together."""
+        match request:
+            case Imagine():
+                if (model := self.model(request.model)) is None:
+                    return 1
+                return model.canonical_batch(request.width, request.height, len(request.references))
+            case Classify() | Describe():
+                tools = self.classifiers if isinstance(request, Classify) else self.describers
+                return next((tool.batch for tool in tools if tool.name == request.model), 1)
+            case _:
+                return 1
+
 
 class Began(msgspec.Struct, frozen=True, tag="began"):
     """The thread that owns the device has taken these jobs up, or goes on with them after a quick one.
 
-    Those of the last `Began` that have not ended are what it is at work on.
+    Those of the last `Began` that have not ended are what it is at work on; results of jobs that began before and are
+    `finishing` may still be on their way.
     """
 
     jobs: tuple[int, ...]
@@ -147,7 +173,11 @@ class Alive(msgspec.Struct, frozen=True, tag="alive"):
 
 
 class Progress(msgspec.Struct, frozen=True, tag="progress"):
-    """A job moved on. `step` counts over all its pictures, from 0 to `steps`."""
+    """A job moved on. `step` counts over all its pictures, from 0 to `steps`.
+
+    Until it is said to be `painting`, others of its pass key that are sent may still share its pass. Every job that
+    ends well has been `finishing` before: then it needs the device no more, or hardly.
+    """
 
     job: int
     step: int
@@ -173,6 +203,8 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     height: int
     seed: int | None
     """The seed that alone tells a painted picture from its neighbours (see `Imagine`)."""
+    flagged: bool
+    """Whether a checker flagged it, or what it was made of: it is hidden until somebody wants to see it."""
 
 
 class Region(msgspec.Struct, frozen=True):

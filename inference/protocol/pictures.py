@@ -32,7 +32,10 @@ ANY_PICTURE = Input("", 0, 0)
 """In the place of one, where it does not matter which."""
 
 OF_ONE_PICTURE = frozenset(
-    {"job", "prompt", "negative", "style", "seed", "count", "variations", "image", "mask", "control"}
+    {
+        *("job", "safety", "prompt", "negative", "style", "seed", "count", "variations"),
+        *("image", "mask", "control", "control2"),
+    }
 )
 """What of a request may differ within one forward pass: words, seeds, how many, and inputs.
 
@@ -127,6 +130,8 @@ class Imagine(Task, frozen=True, kw_only=True, tag="imagine"):
     """Of the `image`: near 0 it hardly changes, at 1 nothing of it is left. Only that share of the steps is taken."""
     loras: tuple[Lora, ...] = ()
     control: Control | None = None
+    control2: Control | None = None
+    """What is followed at the same time."""
     mask: Input | None = None
     """Of the `image`'s size: only what is white in it is painted, all else of the image stays bit for bit."""
     hires: Hires | None = None
@@ -140,8 +145,13 @@ class Imagine(Task, frozen=True, kw_only=True, tag="imagine"):
     @property
     def inputs(self) -> tuple[Input, ...]:
         """The pictures to start from, to keep to, to follow and to see beside the words, if there are any."""
-        wanted = (self.image, self.mask, self.control.image if self.control else None, *self.references)
+        wanted = (self.image, self.mask, *(control.image for control in self.controls), *self.references)
         return tuple(image for image in wanted if image is not None)
+
+    @property
+    def controls(self) -> tuple[Control, ...]:
+        """All that is followed."""
+        return tuple(control for control in (self.control, self.control2) if control is not None)
 
     def seed_of(self, index: int) -> int:
         """The seed that alone tells the picture `index` from its neighbours."""
@@ -199,7 +209,7 @@ class Imagine(Task, frozen=True, kw_only=True, tag="imagine"):
         """Equal for requests that can share one forward pass: all that they say but for OF_ONE_PICTURE."""
         shared = [getattr(self, name) for name in self.__struct_fields__ if name not in OF_ONE_PICTURE]
         # Of the pictures among it only whether there are any: one run starts from noise, another from pictures.
-        follows = None if self.control is None else replace(self.control, image=ANY_PICTURE)
+        follows = tuple(replace(control, image=ANY_PICTURE) for control in self.controls)
         return (*shared, self.image is None, self.mask is None, follows)
 
     @property

@@ -76,6 +76,11 @@ class Describe(Task, frozen=True, kw_only=True, tag="describe"):
         """The one picture."""
         return (self.image,)
 
+    @property
+    def pass_key(self) -> tuple[object, ...]:
+        """The same question to the same model: whatever is longer than its neighbours would have to be filled up."""
+        return (self.kind, self.model, self.task, self.text)
+
 
 class Classify(Task, frozen=True, kw_only=True, tag="classify"):
     """Say which of the labels fits a picture how well; `model` names a classifier."""
@@ -91,6 +96,11 @@ class Classify(Task, frozen=True, kw_only=True, tag="classify"):
     def inputs(self) -> tuple[Input, ...]:
         """The one picture."""
         return (self.image,)
+
+    @property
+    def pass_key(self) -> tuple[object, ...]:
+        """The same model: pictures share its pass, and labels are read apart from them."""
+        return (self.kind, self.model)
 
 
 class Mask(Task, frozen=True, kw_only=True, tag="mask"):
@@ -137,11 +147,20 @@ class Compare(Task, frozen=True, kw_only=True, tag="compare"):
     painted: tuple[Input, ...]
     captions: tuple[str, str, str] = ("given", "seen", "painted")
     """What is written under each kind of them."""
+    model2: str | None = None
+    """What followed `image2` at the same time, if anything did."""
+    image2: Input | None = None
+
+    @property
+    def followed(self) -> tuple[tuple[str, Input], ...]:
+        """The ControlNets, and what each of them followed."""
+        pairs = ((self.model, self.image), (self.model2, self.image2))
+        return tuple((model, image) for model, image in pairs if model is not None and image is not None)
 
     @property
     def inputs(self) -> tuple[Input, ...]:
-        """The picture that was followed and those that were painted."""
-        return (self.image, *self.painted)
+        """The pictures that were followed and those that were painted."""
+        return (*(image for _, image in self.followed), *self.painted)
 
 
 Request = Imagine | Grid | Upscale | Describe | Classify | Compare | Mask

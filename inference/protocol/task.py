@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import msgspec
 
@@ -16,11 +16,19 @@ class Input(msgspec.Struct, frozen=True):
     height: int
 
 
+Safety = Literal["block", "spoiler", "allow"]
+"""What becomes of a picture that a checker flags: nobody sees it, it is marked to be hidden until somebody wants to see
+it, or no checker looks."""
+
+
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """What every request has. Every field is settled: nothing is left for the engine to choose."""
 
     job: int
     model: str
+    safety: Safety = "block"
+    """Settled when its turn comes, by the rules of the place where it was asked for. It decides who sees what, and
+    nothing of what is painted."""
 
     quick: ClassVar[bool] = False
     """Quick tasks take a fraction of a second and need not wait for somebody else's fifty steps."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,10 +9,11 @@ from inference import recipes
 from inference.catalog.fields import Kind
 from inference.catalog.reading import Catalog
 from inference.device import Device
+from inference.exchange import looking
 from inference.exchange.outputs import Painted
 from inference.exchange.reports import Reporter
 from inference.models.store import Store
-from inference.pictures import drawing, images
+from inference.pictures import drawing
 from inference.protocol import Answer, Classify, LabelShare, Reason, because, limits
 
 REQUEST = Classify
@@ -24,7 +24,7 @@ MAX_LISTED = 5
 def abilities(catalog: Catalog, here: Mapping[Kind, Sequence[str]], device: Device) -> dict[str, Any]:
     """What `protocol.Ready` says about classifying."""
     return {
-        "classifiers": tuple(catalog.tool_info("classifier", name) for name in here["classifier"]),
+        "classifiers": tuple(catalog.tool_info("classifier", name, device.is_cuda) for name in here["classifier"]),
         "label_sets": catalog.label_sets,
         "max_labels": limits.MAX_LABELS,
     }
@@ -36,18 +36,26 @@ def too_large(request: Classify, catalog: Catalog) -> Reason:
 
 
 def run(requests: Sequence[Classify], files: Mapping[str, bytes], store: Store, report: Reporter) -> None:
-    """Classify for requests that may be run and have begun; each ends through `report`."""
-    for request in requests:
-        picture = images.read(files, request.image)
-        classifier = store.use_classifier(request.model, functools.partial(report.step, request.job, 0, 1, "loading"))
-        report.step(request.job, 0, 1)
-        shares = classifier.network.shares(picture, request.labels, request.templates)
-        best = sorted(map(LabelShare, request.labels, shares), key=lambda each: -each.share)
-        if report.still_wanted([request.job]):
-            made_of = recipes.reading(request, classifier, store.device)
-            chart = []
-            if len(best) > MAX_LISTED:
-                chart = [
-                    Painted(image=drawing.bars(best), source="dataDrivenMedia", texts=recipes.recipe_text(made_of))
-                ]
-            report.finish(request.job, chart, made_of, Answer(labels=tuple(best)))
+    """Classify for requests of one model that may be run and have begun, and for those that board meanwhile; each ends
+    through `report`."""
+
+    def loading() -> None:
+        for request in requests:
+            report.step(request.job, 0, 1, "loading")
+
+    classifier = store.use_classifier(requests[0].model, loading)
+    network = classifier.network
+    for seen in looking.in_passes(requests, files, network.batch, report):
+        looks = network.looks([picture for _, picture, _ in seen])
+        for (request, _, _), look in zip(seen, looks, strict=True):
+            shares = network.fit(look, request.labels, request.templates)
+            best = sorted(map(LabelShare, request.labels, shares), key=lambda each: -each.share)
+            if report.still_wanted([request.job]):
+                made_of = recipes.reading(request, classifier, store.device)
+                report.finish(request.job, _chart(best, made_of), made_of, Answer(labels=tuple(best)))
+
+
+def _chart(best: Sequence[LabelShare], made_of: dict[str, Any]) -> list[Painted]:
+    if len(best) <= MAX_LISTED:
+        return []
+    return [Painted(image=drawing.bars(best), source="dataDrivenMedia", texts=recipes.recipe_text(made_of))]

@@ -1,10 +1,12 @@
-"""What a ControlNet was given, what it saw and what was painted along it, side by side in one picture."""
+"""What ControlNets were given, what they saw and what was painted along it, side by side in one picture."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
+
+from PIL import Image
 
 from inference import recipes
 from inference.catalog.fields import Kind
@@ -34,15 +36,19 @@ def run(requests: Sequence[Compare], files: Mapping[str, bytes], store: Store, r
     """Draw comparisons that may be run and have begun; each ends through `report`."""
     for request in requests:
         report.step(request.job, 0, 1)
-        entry = store.catalog.controls[request.model]
-        annotator = store.use_annotator(entry.annotator, partial(report.step, request.job, 0, 1, "loading"))
         painted = [images.opaque(images.read(files, one)) for one in request.painted]
-        given = images.fitting(images.read(files, request.image), request.width, request.height)
-        seen = controlnet.seen(given, entry, annotator)
+        followed: list[Image.Image] = []
+        seen_by = []
+        for name, image in request.followed:
+            entry = store.catalog.controls[name]
+            annotator = store.use_annotator(entry.annotator, partial(report.step, request.job, 0, 1, "loading"))
+            given = images.fitting(images.read(files, image), request.width, request.height)
+            followed += [given, controlnet.seen(given, entry, annotator)]
+            seen_by.append((entry, annotator))
         of_given, of_seen, of_painted = request.captions
-        captions = [of_given, of_seen, *([of_painted] * len(painted))]
+        captions = [*([of_given, of_seen] * len(seen_by)), *([of_painted] * len(painted))]
         if report.still_wanted([request.job]):
-            made_of = recipes.comparison(request, entry, annotator, store.device)
-            together = drawing.side_by_side([given, seen, *painted], captions)
+            made_of = recipes.comparison(request, seen_by, store.device)
+            together = drawing.side_by_side([*followed, *painted], captions)
             texts = recipes.recipe_text(made_of)
             report.finish(request.job, [Painted(image=together, source="compositeSynthetic", texts=texts)], made_of)

@@ -13,6 +13,7 @@ from inference import recipes
 from inference.catalog.fields import Kind
 from inference.catalog.reading import Catalog
 from inference.device import Device
+from inference.exchange import looking
 from inference.exchange.outputs import Painted
 from inference.exchange.reports import Reporter
 from inference.marks import marking
@@ -27,7 +28,7 @@ REQUEST = Describe
 
 def abilities(catalog: Catalog, here: Mapping[Kind, Sequence[str]], device: Device) -> dict[str, Any]:
     """What `protocol.Ready` says about describing."""
-    return {"describers": tuple(catalog.tool_info("describer", name) for name in here["describer"])}
+    return {"describers": tuple(catalog.tool_info("describer", name, device.is_cuda) for name in here["describer"])}
 
 
 def too_large(request: Describe, catalog: Catalog) -> Reason:
@@ -36,20 +37,39 @@ def too_large(request: Describe, catalog: Catalog) -> Reason:
 
 
 def run(requests: Sequence[Describe], files: Mapping[str, bytes], store: Store, report: Reporter) -> None:
-    """Answer requests that may be run and have begun; each ends through `report`."""
-    for request in requests:
-        picture = images.opaque(images.read(files, request.image))
-        describer = store.use_describer(request.model, functools.partial(report.step, request.job, 0, 1, "loading"))
-        report.step(request.job, 0, 1)
-        wanted = functools.partial(_wanted, request.job, report)
-        said = describer.network.say(picture, request.task, request.text.strip(), wanted)
-        if wanted():
-            file = files[request.image.sha256]
-            answer = answered(said, request, describer)
-            answer = msgspec.structs.replace(answer, origin=marking.origin(picture, file))
-            made_of = recipes.reading(request, describer, store.device)
-            source = marking.source_kept(answer.origin, file)
-            report.finish(request.job, _drawn(picture, source, answer, made_of), made_of, answer)
+    """Answer requests of one pass key that may be run and have begun, and those that board meanwhile; each ends through
+    `report`."""
+
+    def loading() -> None:
+        for request in requests:
+            report.step(request.job, 0, 1, "loading")
+
+    first = requests[0]
+    describer = store.use_describer(first.model, loading)
+    network = describer.network
+    for seen in looking.in_passes(requests, files, network.batch, report):
+        pictures = [images.opaque(picture) for _, picture, _ in seen]
+        wanted = functools.partial(_wanted, [request.job for request, _, _ in seen], report)
+        answers = network.answers(pictures, first.task, first.text.strip(), wanted)
+        for (request, _, file), picture, said in zip(seen, pictures, answers, strict=True):
+            if _wanted([request.job], report):
+                _finish(request, picture, said, file, describer, store, report)
+
+
+def _finish(
+    request: Describe,
+    picture: Image.Image,
+    said: str,
+    file: bytes,
+    describer: PictureDescriber,
+    store: Store,
+    report: Reporter,
+) -> None:
+    answer = answered(said, request, describer)
+    answer = msgspec.structs.replace(answer, origin=marking.origin(picture, file))
+    made_of = recipes.reading(request, describer, store.device)
+    source = marking.source_kept(answer.origin, file)
+    report.finish(request.job, _drawn(picture, source, answer, made_of), made_of, answer)
 
 
 def answered(said: str, request: Describe, describer: PictureDescriber) -> Answer:
@@ -81,5 +101,5 @@ def _drawn(picture: Image.Image, source: SourceType, answer: Answer, made_of: di
     return [Painted(image=drawing.outlined(picture, answer.regions), source=source, texts=texts)]
 
 
-def _wanted(job: int, report: Reporter) -> bool:
-    return bool(report.still_wanted([job]))
+def _wanted(jobs: Sequence[int], report: Reporter) -> bool:
+    return bool(report.still_wanted(jobs))

@@ -15,6 +15,7 @@ from inference.catalog.reading import Catalog
 from inference.device import Device
 from inference.exchange.outputs import Painted
 from inference.exchange.reports import Reporter
+from inference.marks import marking
 from inference.models.store import Store
 from inference.painting import session, setups
 from inference.painting.callbacks import Stage
@@ -40,9 +41,7 @@ def too_large(request: Grid, catalog: Catalog) -> Reason:
 def run(requests: Sequence[Grid], files: Mapping[str, bytes], store: Store, report: Reporter) -> None:
     """Paint grids that may be run and have begun; each ends through `report`."""
     for request in requests:
-        # What has not been checked is shown to nobody, and neither is what stands beside it.
-        shown = all(store.catalog.models[cell.model].checker is None for cell in request.cells)
-        table = _Table(request, report, shown)
+        table = _Table(request, report)
         for group in table.groups():
             for made in session.paint(group, files, store, table):
                 if isinstance(made, Failure):
@@ -56,11 +55,10 @@ def run(requests: Sequence[Grid], files: Mapping[str, bytes], store: Store, repo
 class _Table:
     """The cells of one grid on their way, each a job of the session that is called by its place."""
 
-    def __init__(self, request: Grid, report: Reporter, shown: bool) -> None:
+    def __init__(self, request: Grid, report: Reporter) -> None:
         self._request = request
         self._report = report
-        self._shown = shown
-        self._cells = [replace(cell, job=place) for place, cell in enumerate(request.cells)]
+        self._cells = [replace(cell, job=place, safety=request.safety) for place, cell in enumerate(request.cells)]
         self._steps = [0] * len(self._cells)
         self._sketches: list[Image.Image | None] = [None] * len(self._cells)
         self._paintings: dict[int, Painting] = {}
@@ -75,25 +73,30 @@ class _Table:
                 yield group
 
     def put(self, painting: Painting) -> None:
-        """Put a finished picture into its cell."""
+        """Put a finished picture into its cell; one that was flagged is not shown before the hidden end."""
         self._paintings[painting.request.job] = painting
-        self._show(painting.request.job, painting.image)
+        if not painting.flagged:
+            self._show(painting.request.job, painting.image)
 
     def finish(self) -> None:
         """End the grid with all its cells."""
         paintings = [self._paintings[cell.job] for cell in self._cells]
         first = paintings[0]
-        # The table is marked as a whole.
+        # The table is marked as a whole, but for its labels.
         recipe = recipes.table(self._request, [{**each.recipe, "watermark": None} for each in paintings])
         sheet = drawing.table([each.image for each in paintings], self._request.columns, self._request.rows)
-        recipe["watermark"] = self._report.marks.watermark_of(sheet)
+        within = drawing.cells(sheet.size, [each.image for each in paintings], self._request.columns)
+        recipe["watermark"] = self._report.marks.watermark_of(sheet, within)
         # Other tools know no grids: they are told how its first picture was made.
         parameters = recipes.parameters(first.request, first.recipe, first.request.seed_of(0))
         painted = Painted(
             image=sheet,
             source=recipes.source_of(first.request),
+            made_by=marking.made_by(first.recipe),
             texts={"parameters": parameters, **recipes.recipe_text(recipe)},
             watermarked=recipe["watermark"] is not None,
+            within=within,
+            flagged=any(each.flagged for each in paintings),
         )
         notes: list[Reason] = []
         for note in (note for each in paintings for note in each.notes):
@@ -119,6 +122,10 @@ class _Table:
         """Let a quick job that waits go first."""
         self._report.give_way()
 
+    def board(self, places: int) -> tuple[Sequence[Imagine], Mapping[str, bytes]]:
+        """Nobody else's pictures go with those of a grid."""
+        return (), {}
+
     def step(self, cell: int, step: int, steps: int, stage: Stage = "painting") -> None:
         """The grid has come as far as all its cells; what the last one finishes is not the end of it."""
         self._steps[cell] = step
@@ -132,8 +139,7 @@ class _Table:
             self._show(cell, picture)
 
     def _show(self, cell: int, picture: Image.Image) -> None:
-        if self._shown:
-            self._report.show(self._request.job, partial(self._sketched, cell, picture))
+        self._report.show(self._request.job, partial(self._sketched, cell, picture))
 
     def _sketched(self, cell: int, picture: Image.Image) -> Image.Image:
         """The table so far, on the encoding thread: pictures may be large, and no step waits for them."""

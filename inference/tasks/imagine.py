@@ -4,18 +4,21 @@ together, step by step.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
 from inference import recipes
-from inference.catalog import weights
+from inference.catalog import together, weights
 from inference.catalog.fields import Kind
 from inference.catalog.reading import Catalog
+from inference.catalog.wildcards import Wildcards
 from inference.device import Device
 from inference.exchange.outputs import Painted
 from inference.exchange.reports import Reporter
+from inference.marks import marking
 from inference.models.store import Store
 from inference.painting import session, setups
 from inference.painting.session import Failure, Painting
@@ -35,7 +38,12 @@ def abilities(catalog: Catalog, here: Mapping[Kind, Sequence[str]], device: Devi
         "max_count": MAX_COUNT,
         "max_prompt_chars": MAX_PROMPT_CHARS,
         "loras": tuple(catalog.add_on_info(name, catalog.loras[name]) for name in here["lora"]),
-        "controls": tuple(catalog.add_on_info(name, catalog.controls[name]) for name in here["control"]),
+        "controls": tuple(
+            catalog.add_on_info(name, catalog.controls[name], beside)
+            for name, beside in together.beside(catalog, here["control"]).items()
+        ),
+        "embeddings": tuple(catalog.add_on_info(name, catalog.embeddings[name]) for name in here["embedding"]),
+        "wildcards": Wildcards(catalog.wildcards).names(),
         "max_loras": MAX_LORAS,
     }
 
@@ -52,11 +60,12 @@ def too_large(request: Imagine, catalog: Catalog) -> Reason:
 
 
 def run(requests: Sequence[Imagine], files: Mapping[str, bytes], store: Store, report: Reporter) -> None:
-    """Paint requests of one `pass_key` that may be run and have begun; each ends through `report`.
+    """Paint requests of one `pass_key` that may be run and have begun, and those that board meanwhile; each ends
+    through `report`.
 
     Of a job one picture of which comes to nothing, nothing is shown.
     """
-    paintings: dict[int, list[Painting]] = {request.job: [] for request in requests}
+    paintings: dict[int, list[Painting]] = defaultdict(list)
     for made in session.paint(requests, files, store, report):
         request, job = made.request, made.request.job
         if isinstance(made, Failure):
@@ -65,8 +74,8 @@ def run(requests: Sequence[Imagine], files: Mapping[str, bytes], store: Store, r
             continue
         paintings[job].append(made)
         if len(paintings[job]) == request.count:
-            # Where a part of a picture was painted, the watermark would change the rest.
-            watermark = None if request.mask else report.marks.watermark_of(made.image)
+            # Where a part of a picture was painted, the rest keeps its bits.
+            watermark = report.marks.watermark_of(made.image, made.mask)
             made_of = recipes.of_pictures([{**each.recipe, "watermark": watermark} for each in paintings[job]])
             painted = [_painted(each, watermark) for each in paintings[job]]
             report.finish(job, painted, made_of, _answer(paintings[job]))
@@ -85,4 +94,13 @@ def _painted(made: Painting, watermark: Mapping[str, Any] | None) -> Painted:
     request, seed = made.request, made.request.seed_of(made.index)
     texts = recipes.png_texts(request, seed, made.index, {**made.recipe, "watermark": watermark})
     source = recipes.source_of(request)
-    return Painted(image=made.image, seed=seed, source=source, texts=texts, watermarked=watermark is not None)
+    return Painted(
+        image=made.image,
+        seed=seed,
+        source=source,
+        made_by=marking.made_by(made.recipe),
+        texts=texts,
+        watermarked=watermark is not None,
+        within=made.mask,
+        flagged=made.flagged,
+    )

@@ -38,8 +38,8 @@ LARGEST_ON_CPU = 256
 def abilities(catalog: Catalog, here: Mapping[Kind, Sequence[str]], device: Device) -> dict[str, Any]:
     """What `protocol.Ready` says about enlarging."""
     return {
-        "upscalers": tuple(catalog.tool_info("upscaler", name) for name in here["upscaler"]),
-        "restorers": tuple(catalog.tool_info("restorer", name) for name in here["restorer"]),
+        "upscalers": tuple(catalog.tool_info("upscaler", name, device.is_cuda) for name in here["upscaler"]),
+        "restorers": tuple(catalog.tool_info("restorer", name, device.is_cuda) for name in here["restorer"]),
     }
 
 
@@ -75,6 +75,7 @@ def run(requests: Sequence[Upscale], files: Mapping[str, bytes], store: Store, r
         made = Painted(
             image=enlarged,
             source=marking.source_kept(origin, file),
+            made_by=marking.made_by(made_of),
             texts=recipes.recipe_text(made_of),
             watermarked=made_of["watermark"] is not None,
         )

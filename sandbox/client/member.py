@@ -116,12 +116,13 @@ class Member(Director):
         values: Mapping[str, Any],
         *,
         files: Mapping[str, list[File]] | None = None,
+        until: str = "replied",
         timeout_s: float = 30.0,
     ) -> Reply:
-        """Submit the form that `opened` holds, with values by custom_id; wait for the first answer."""
+        """Submit the form that `opened` holds, with values by custom_id; wait for the first answer, as `click` does."""
         body = {"member": self._name, "interaction_id": opened.id, "values": dict(values)}
         parts = {f"file:{name}": listed for name, listed in (files or {}).items()}
-        return await self._start("/sandbox/modals", body, parts, timeout_s)
+        return await self._start("/sandbox/modals", body, parts, timeout_s, until)
 
     async def forge_click(
         self,

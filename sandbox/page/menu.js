@@ -1,5 +1,6 @@
 /** The context menu of a message or of a member: the bot's commands for it, and what else may be done. */
 
+import { localized } from "./command_line.js";
 import { h } from "./dom.js";
 import { layer } from "./focus.js";
 import { icon } from "./icons.js";
@@ -78,12 +79,13 @@ function memberItems(state, id, actions) {
 
 function apps(state, type, run) {
   const commands = commandsHere(state).filter((command) => command.type === type);
+  const locale = state.members.find((member) => member.id === state.member)?.locale;
   return h(
     "div",
     { class: "menu-group", role: "group", "aria-label": "Apps" },
     h("div", { class: "menu-title" }, icon("apps"), "Apps"),
     commands.length
-      ? commands.map(({ name }) => item(name, null, () => run(name)))
+      ? commands.map((command) => item(localized(command, "name", locale), null, () => run(command.name)))
       : h("p", { class: "menu-empty" }, state.bot.online ? "No app commands here" : "The app is offline"),
   );
 }

@@ -110,6 +110,9 @@ def metadata(interaction: Interaction, opener: Interaction | None, world: World)
         body["interacted_message_id"] = str(interaction.source_id)
     elif opener is not None:
         body["triggering_interaction_metadata"] = metadata(opener, None, world)
+    elif interaction.type == MODAL_SUBMIT:
+        # A changed client has sent a form that nobody opened, and Discord's description knows none of these.
+        body["triggering_interaction_metadata"] = {**body, "type": COMMAND}
     return body
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from xml.etree import ElementTree
 
 from benchmarks import beside, charts
 from benchmarks.beside import Row
+from benchmarks.timings import timing
 
 
-def test_the_page_and_its_chart_show_the_newest_results() -> None:
+def test_the_page_its_chart_and_the_readme_show_the_newest_results() -> None:
     report = charts.newest(charts.RESULTS)
     text = charts.PAGE.read_text()
-    assert charts.page(text, report) == text, "run python -m benchmarks.charts"
+    assert charts.page(text, charts.measured(report)) == text, "run python -m benchmarks.charts"
+    readme = charts.README.read_text()
+    assert charts.page(readme, charts.in_short(report)) == readme, "run python -m benchmarks.charts"
     assert charts.chart(charts.rows_of(report)) == charts.CHART.read_text()
 
 
@@ -32,3 +36,9 @@ def test_both_sides_are_run_equally_often_and_in_turn() -> None:
     assert calls.count("ours") == calls.count("baseline") == 5
     assert row.n == 4
     assert "a figure" in beside.table([row])
+
+
+def test_times_of_whole_jobs_stand_in_the_readme_if_there_are_any() -> None:
+    report = charts.newest(charts.RESULTS) | {"timings": [asdict(timing("a job", [0.25, 0.35, 0.45]))]}
+    assert "| a job | 3 | 0.35 s |" in charts.in_short(report)
+    assert "no whole jobs" in charts.in_short(report | {"timings": []})

@@ -70,6 +70,13 @@ async def on_uploads(jobs: Jobs, data: Path, wanted: Request, *uploads: bytes, o
     return job
 
 
+async def stored(jobs: Jobs, job_id: int) -> Job:
+    """A job that there is."""
+    job = await jobs.find(job_id)
+    assert job is not None, job_id
+    return job
+
+
 def left(data: Path, content: bytes) -> Left:
     """A file of these bytes as the engine and the decoders leave them."""
     return leave(data / INCOMING, content)
@@ -83,7 +90,9 @@ def kept(data: Path) -> list[bytes]:
 def finished(data: Path, job_id: int, *contents: bytes, seed: int = 7, **changes: object) -> Finished:
     """The end of a job that made pictures of these bytes."""
     lefts = [left(data, content) for content in contents]
-    pictures = tuple(Picture(file=one.file, sha256=one.sha256, width=64, height=64, seed=seed) for one in lefts)
+    pictures = tuple(
+        Picture(file=one.file, sha256=one.sha256, width=64, height=64, seed=seed, flagged=False) for one in lefts
+    )
     values: dict[str, object] = {"job": job_id, "pictures": pictures, "recipe": {}, "seconds": 0.5, "answer": Answer()}
     return Finished(**(values | changes))  # type: ignore[arg-type]
 
@@ -124,16 +133,38 @@ def job(number: int, member_id: int = 1, created_at: float = 0.0, attempts: int 
 
 
 def tool(
-    name: str, title: str, *, scale: int = 1, denoise: bool = False, tasks: tuple[DescribeTask, ...] = ()
+    name: str,
+    title: str,
+    *,
+    scale: int = 1,
+    denoise: bool = False,
+    tasks: tuple[DescribeTask, ...] = (),
+    batch: int = 1,
 ) -> ToolInfo:
     """An upscaler, a describer or a classifier."""
-    return ToolInfo(name=name, title=title, scale=scale, denoise=denoise, tasks=tasks)
+    return ToolInfo(name=name, title=title, scale=scale, denoise=denoise, tasks=tasks, batch=batch)
 
 
-def add_on(name: str, title: str, models: tuple[str, ...], *, weight: float = 1.0, trigger: str = "") -> AddOnInfo:
+def add_on(
+    name: str,
+    title: str,
+    models: tuple[str, ...],
+    *,
+    weight: float = 1.0,
+    trigger: str = "",
+    beside: tuple[str, ...] = (),
+) -> AddOnInfo:
     """A LoRA or a ControlNet."""
     return AddOnInfo(
-        name=name, title=title, models=models, weight=weight, trigger=trigger, sampler=None, steps=None, guidance=None
+        name=name,
+        title=title,
+        models=models,
+        weight=weight,
+        trigger=trigger,
+        sampler=None,
+        steps=None,
+        guidance=None,
+        beside=beside,
     )
 
 
@@ -214,6 +245,9 @@ def ready(**changes: object) -> Ready:
         "max_labels": 0,
         "loras": (),
         "controls": (),
+        "embeddings": (),
+        "wildcards": (),
         "max_loras": 0,
+        "identity": "an engine",
     }
     return Ready(**(values | changes))  # type: ignore[arg-type]

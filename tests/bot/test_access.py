@@ -9,8 +9,9 @@ from unittest.mock import AsyncMock, create_autospec
 import discord
 import pytest
 
-from bot.access import Access, may_change, may_see
+from bot.access import Access, may_change, may_see, moderates, where_of
 from bot.errors import MemberError
+from bot.finding import Where
 from bot.job import Job
 from tests.bot.conftest import job
 from tests.bot.test_delivery import refusal
@@ -99,6 +100,30 @@ def test_moderator_of_the_channel_may_change_and_of_another_not() -> None:
     assert not may_change(moderator, of_ada(channel_id=77))
     assert may_change(someone(ADA), of_ada(channel_id=77))
     assert not may_change(someone(), of_ada())
+
+
+async def test_who_looks_after_a_channel_is_asked_of_that_channel() -> None:
+    here = someone(channel_id=77, permissions=discord.Permissions(manage_messages=True))
+    assert not await moderates(here, of_ada())
+    here.channel.permissions_for.return_value = discord.Permissions(manage_messages=True)
+    assert await moderates(here, of_ada())
+    assert not await moderates(here, of_ada(guild_id=6))
+    here.guild.get_channel_or_thread.return_value = None
+    here.guild.fetch_channel = AsyncMock(side_effect=refusal(403, 50001))
+    assert not await moderates(here, of_ada())
+
+
+async def test_place_that_asks_is_said_as_what_may_be_seen_there() -> None:
+    """Of a member's own jobs both say the same."""
+    here = someone(ADA)
+    for of_guild in (GUILD, 77):
+        for of_adults in (False, True):
+            for adults_here in (False, True):
+                here.channel.is_nsfw.return_value = adults_here
+                where = where_of(here)
+                assert where == Where(GUILD, adults_here)
+                seen = of_guild == where.guild_id and (where.age_restricted or not of_adults)
+                assert await may_see(here, of_ada(guild_id=of_guild, age_restricted=of_adults)) is seen
 
 
 IMAGINE, APPLICATION = 1000, 2000

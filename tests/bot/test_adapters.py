@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from msgspec import structs
 
@@ -23,12 +25,16 @@ def edited(before: Imagine, fields: dict[str, str], told: Ready) -> Imagine:
 INK = add_on("ink", "Ink", ("starter",), weight=0.8, trigger="ink drawing")
 NEON = add_on("neon", "Neon lights", ("starter", "turbo"), weight=1.0)
 XL = add_on("xl", "For XL", ("turbo",), weight=1.0)
-CANNY = add_on("canny", "Canny", ("starter",), weight=0.7)
+CANNY = add_on("canny", "Canny", ("starter",), weight=0.7, beside=("canny", "depth"))
+DEPTH = add_on("depth", "Depth, near is bright", ("starter",), weight=0.9, beside=("canny", "depth"))
+ALONE = add_on("alone", "Alone", ("starter",))
+APART = add_on("apart", "Of another kind", ("starter",), beside=("apart",))
 PICTURE = Input("0" * 64, 64, 64)
+OTHER = Input("1" * 64, 64, 64)
 
 
 def able() -> Ready:
-    return ready(loras=(INK, NEON, XL), controls=(CANNY,), max_loras=3)
+    return ready(loras=(INK, NEON, XL), controls=(CANNY, DEPTH, ALONE, APART), max_loras=3)
 
 
 @pytest.mark.parametrize(
@@ -139,6 +145,36 @@ def test_a_picture_to_follow_takes_the_first_controlnet_that_goes_with_the_model
 
 
 @pytest.mark.parametrize(
+    ("options", "controls"),
+    [
+        ({}, (Control("canny", PICTURE, 0.7), Control("canny", OTHER, 0.7))),
+        ({"control": "depth"}, (Control("depth", PICTURE, 0.9), Control("depth", OTHER, 0.9))),
+        ({"control": "depth, Canny"}, (Control("depth", PICTURE, 0.9), Control("canny", OTHER, 0.7))),
+        ({"control": "canny：0.5， depth:0"}, (Control("canny", PICTURE, 0.5), Control("depth", OTHER, 0.0))),
+        (
+            {"control": "canny:0.5, depth", "control_weight": 0.2},
+            (Control("canny", PICTURE, 0.5), Control("depth", OTHER, 0.2)),
+        ),
+        (
+            {"control": "canny, depth", "control_image2": None},
+            (Control("canny", PICTURE, 0.7), Control("depth", PICTURE, 0.9)),
+        ),
+        ({"control": "Depth, near is bright", "control_image2": None}, (Control("depth", PICTURE, 0.9),)),
+        ({"control": "depth", "control_image": None}, (Control("depth", OTHER, 0.9),)),
+    ],
+)
+def test_two_pictures_are_followed_as_they_are_named_each_with_its_weight(
+    options: dict[str, Any], controls: tuple[Control, ...]
+) -> None:
+    given = Options(**{"prompt": "x", "control_image": PICTURE, "control_image2": OTHER, **options})
+    assert resolve(given, able()).controls == controls
+
+
+def followed(control: str) -> Options:
+    return Options(prompt="x", control_image=PICTURE, control_image2=OTHER, control=control)
+
+
+@pytest.mark.parametrize(
     ("options", "sentence"),
     [
         (Options(prompt="x", loras="oil"), "There is no LoRA called 'oil' here: choose one of ink, neon."),
@@ -153,6 +189,14 @@ def test_a_picture_to_follow_takes_the_first_controlnet_that_goes_with_the_model
         (Options(prompt="x", control_image=PICTURE, control="pose"), "no ControlNet called 'pose' here: choose"),
         (Options(prompt="x", control_image=PICTURE, control_weight=-1.0), "Control weight -1 does not fit"),
         (Options(prompt="x", model="turbo", control_image=PICTURE), "There is no ControlNet for Turbo here"),
+        (followed("alone, canny"), "Starter follows one picture at a time, by one ControlNet: leave the other out."),
+        (followed("canny, alone"), "The ControlNet 'alone' does not work beside canny: choose one of canny, depth"),
+        (followed("apart, canny"), "The ControlNet 'canny' does not work beside apart: choose one of apart as the"),
+        (followed("canny, pose"), "no ControlNet called 'pose' here: choose"),
+        (followed("canny, depth, canny"), "3 ControlNets are too many: name up to 2."),
+        (followed("canny, depth:3"), "Control weight 3 does not fit"),
+        (followed("canny:much"), "Write a ControlNet as canny, or with its weight as canny:0.8."),
+        (followed("canny:1:0.5"), "Write a ControlNet as canny, or with its weight as canny:0.8."),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_gets_a_sentence(options: Options, sentence: str) -> None:
@@ -174,8 +218,10 @@ def test_an_old_request_whose_lora_is_gone_is_refused() -> None:
 
 def test_an_edit_keeps_them_unless_the_words_name_others() -> None:
     before = request(loras=(Lora("ink", 0.8),), control=Control("canny", PICTURE, 1.0))
+    before = structs.replace(before, control2=Control("depth", OTHER, 0.4))
     fields = {"prompt": "a boat", "negative": "", "seed": "7", "size": "", "steps": ""}
     after = edited(before, fields, able())
-    assert (after.loras, after.control) == (before.loras, before.control)
+    assert (after.loras, after.controls) == (before.loras, before.controls)
+    assert painting.rerolled(before).controls == painting.varied(before, 0, 9, 1).controls == before.controls
     other = edited(before, {**fields, "prompt": "a boat <lora:neon:0.3>"}, able())
     assert other.loras == (Lora("neon", 0.3),)

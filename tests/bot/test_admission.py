@@ -32,9 +32,10 @@ from bot.pictures import downloads
 from bot.pictures.decoding import Upload
 from bot.pictures.posted import Cdn, Posted
 from bot.pictures.workers import Workshop
+from bot.policies.kept import Place, Policies
 from bot.posting import Posting, Unknown
 from inference.protocol import INCOMING, Control, Input, Request, Upscale, leave, sha256_of
-from tests.bot.conftest import add_on, failure, finished, kept, queued, ready, reply, request, tool
+from tests.bot.conftest import add_on, failure, finished, kept, queued, ready, reply, request, stored, tool
 from tests.bot.test_delivery import refusal
 from tests.bot.test_dispatcher import ScriptedEngine, paint
 
@@ -69,6 +70,7 @@ class Gate:
             self.background,
             Cdn("http://127.0.0.1/api/v10"),
             commands.load().commands_of_kinds,
+            Policies(jobs._database, commands.load().commands_of_kinds),
             **values,
         )
 
@@ -105,6 +107,7 @@ def interaction(member_id: int = 1, says: Callable[..., Any] | None = None) -> A
     made.user.id, made.guild_id, made.channel_id, made.message = member_id, 5, 6, None
     made.channel = create_autospec(discord.TextChannel, instance=True)
     made.channel.is_nsfw.return_value = False
+    made.locale = discord.Locale.american_english
     made.token, made.filesize_limit = f"token-{number}", 10 * 2**20
     made.created_at = datetime.datetime.now(datetime.UTC)
     made.response = create_autospec(discord.InteractionResponse, instance=True)
@@ -200,7 +203,7 @@ async def test_lost_answer_is_asked_for(gate: Gate, error: Exception, arrived: b
 
 async def test_job_that_is_cancelled_while_discord_answers_does_not_wait(gate: Gate) -> None:
     async def press_cancel(**_: object) -> Any:
-        assert await gate.admission.cancel(await gate.jobs.get(1))
+        assert await gate.admission.cancel(await stored(gate.jobs, 1))
         return create_autospec(discord.InteractionCallbackResponse, instance=True, message_id=4711)
 
     await gate.admission.submit(interaction(says=press_cancel), request())
@@ -420,7 +423,7 @@ async def test_uploads_that_are_read_count_against_the_limit(gate: Gate, reading
 async def test_job_that_is_cancelled_while_its_upload_is_read_does_not_wait(gate: Gate, reading: Reading) -> None:
     submission = submit_upload(gate, interaction())
     await begun(reading)
-    assert await gate.admission.cancel(await gate.jobs.get(1))
+    assert await gate.admission.cancel(await stored(gate.jobs, 1))
     reading.go_on.set()
     await submission
     [(_, state, _)] = await gate.rows()
@@ -475,7 +478,7 @@ async def test_kept_picture_needs_no_reading(gate: Gate, tmp_path: Path, reading
     picture = await made_picture(gate, tmp_path)
     await gate.admission.submit_on(interaction(), {"image": picture}, enlarged, parent_id=1)
     assert reading.begun == []
-    assert (await gate.jobs.get(2)).request == structs.replace(enlarged(picture), job=2)
+    assert (await stored(gate.jobs, 2)).request == structs.replace(enlarged(picture), job=2)
     rows = await gate.jobs._database.rows("SELECT parent_id FROM job WHERE id = 2")
     assert [row["parent_id"] for row in rows] == [1]
 
@@ -493,7 +496,7 @@ async def test_uploads_and_kept_pictures_mix_and_what_is_kept_stays_while_others
     await submission
     assert reading.begun == ["lines"]
     assert kept(tmp_path) == [b"lines", b"made"]
-    job = await gate.jobs.get(2)
+    job = await stored(gate.jobs, 2)
     assert [image.sha256 for image in job.request.inputs] == [sha256_of(b"made"), sha256_of(b"lines")]
     await gate.jobs.delete(2)
     assert kept(tmp_path) == []
@@ -510,3 +513,21 @@ async def test_size_of_an_upload_counts_once_it_was_read(gate: Gate, reading: Re
     await gate.admission.submit_on(asked := interaction(), {"image": Posted("", "boat")}, enlarged)
     assert "million pixels" in asked.followup.send.call_args.args[0]
     assert gate.waiting == [1]
+
+
+async def test_what_is_not_allowed_is_written_down_nowhere(gate: Gate) -> None:
+    await gate.admission.policies.block_words(Place(5), ["clown"])
+    with pytest.raises(MemberError, match="Word 1 of this server's list"):
+        await gate.admission.submit(interaction(), request("a clown"))
+    with pytest.raises(MemberError, match="no setting changes that"):
+        await gate.admission.submit(interaction(), request("a nude child"))
+    assert await gate.rows() == []
+    assert gate.waiting == []
+
+
+async def test_of_jobs_that_come_at_once_no_more_are_taken_than_a_member_may_have(gate: Gate) -> None:
+    await gate.admission.policies.put(Place(5), "hour", 2)
+    asked = (gate.admission.submit(interaction(), request(seed=seed)) for seed in range(5))
+    outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    assert sum(isinstance(one, MemberError) and "an hour" in str(one) for one in outcomes) == 3
+    assert len(gate.waiting) == 2

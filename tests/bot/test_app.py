@@ -120,6 +120,28 @@ async def test_forms_and_presses_go_to_their_actions_with_what_they_are_about(ea
     compose.assert_awaited_once_with(sent, OfWord("a:b"), {})
 
 
+def used(custom_id: str, **data: Any) -> Any:
+    """A button or menu of a panel that a member uses."""
+    use = interaction()
+    use.type = discord.InteractionType.component
+    use.data = {"custom_id": custom_id, **data}
+    return use
+
+
+async def test_buttons_and_menus_of_panels_go_to_their_actions_with_what_was_chosen(easel: Easel) -> None:
+    turn = AsyncMock()
+    easel.add(Slices({"history": Slice(panel={"turn": turn})}), create_autospec(Admission))
+    await easel.on_interaction(sent := used("easel:new:turn:2"))
+    turn.assert_awaited_once_with(sent, OfWord("2"), ())
+    await easel.on_interaction(sent := used("easel:new:turn:2", values=["imagine", "edit"]))
+    turn.assert_awaited_with(sent, OfWord("2"), ["imagine", "edit"])
+    # A job's own button comes another way.
+    await easel.on_interaction(sent := used("easel:turn:7"))
+    sent.response.send_message.assert_not_awaited()
+    await easel.on_interaction(sent := used("easel:new:retired:2"))
+    assert "another version of Easel" in sent.response.send_message.call_args.args[0]
+
+
 @pytest.mark.parametrize("custom_id", ["easel:retired:7", "easel:message:compose:7", "easel:compose:7"])
 async def test_form_that_nobody_knows_or_that_is_about_something_else_is_refused(easel: Easel, custom_id: str) -> None:
     compose = AsyncMock()

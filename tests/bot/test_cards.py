@@ -37,6 +37,33 @@ def test_running_card_shows_the_preview_and_can_be_cancelled() -> None:
     assert "attachment://preview.webp" in shown
     assert "2/8" in shown
     assert "easel:cancel:3" in shown
+    assert described(card) == ["What job 3 looks like so far"]
+
+
+def described(card: cards.Card) -> list[str | None]:
+    """What is said of the pictures of a card to who does not see them."""
+    [container] = card.view.to_components()
+    return [item["description"] for part in container["components"] for item in part.get("items", [])]
+
+
+def test_picture_that_was_flagged_is_hidden_until_somebody_wants_to_see_it() -> None:
+    of_two = replace(
+        job(3),
+        state="finished",
+        pictures=(StoredPicture("a" * 64, 7, 64, 64, flagged=True), StoredPicture("b" * 64, 8, 64, 64)),
+    )
+    shown = [Shown(Path("one.png"), "png"), Shown(Path("two.png"), "png")]
+    card = cards.result(of_two, "**x**", "", shown, "a house", [[]])
+    [container] = card.view.to_components()
+    items = [item for part in container["components"] for item in part.get("items", [])]
+    assert [(item["media"]["url"], item["spoiler"]) for item in items] == [
+        ("attachment://SPOILER_easel-3-1.png", True),
+        ("attachment://easel-3-2.png", False),
+    ]
+    assert [name for name, _ in card.files] == ["SPOILER_easel-3-1.png", "easel-3-2.png"]
+    barer = cards.bare(of_two, "This job is finished.", card.files)
+    assert described(barer) == ["This job is finished."] * 2
+    assert "true" in json.dumps(barer.view.to_components())
 
 
 def test_words_that_wildcards_drew_are_shown_for_each_picture() -> None:

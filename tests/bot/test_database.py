@@ -21,7 +21,7 @@ from bot.jobs import Jobs
 from bot.pictures.kept import Pictures
 from bot.waits import growing
 from inference.protocol import Imagine, Variation
-from tests.bot.conftest import finished, kept, queued
+from tests.bot.conftest import finished, kept, queued, stored
 
 
 async def test_database_is_durable_and_checks_foreign_keys(database: Database) -> None:
@@ -286,13 +286,13 @@ async def test_jobs_of_the_first_version_live_on(first: Jobs, tmp_path: Path) ->
     await first.requeue([5])
     await first.start([5, 6])
     assert await first.finish(finished(tmp_path, 5, b"at last"))
-    assert (await first.get(6)).state == "running"
+    assert (await stored(first, 6)).state == "running"
     await first.tidy()
     assert len(kept(tmp_path)) == 4
     await first.delete(1)
     assert len(kept(tmp_path)) == 2
     # Its child lost its parent, not itself.
-    assert (await first.get(2)).state == "finished"
+    assert (await stored(first, 2)).state == "finished"
 
 
 async def test_numbers_go_on_where_the_first_version_ended(first: Jobs) -> None:

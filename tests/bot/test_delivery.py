@@ -15,7 +15,7 @@ import discord
 import pytest
 from PIL import Image
 
-from bot import commands
+from bot import cards, commands
 from bot import delivery as delivery_module
 from bot.background import Background
 from bot.cards import TEXT_CHARS, Card
@@ -25,6 +25,8 @@ from bot.job import Job, Reply, Way
 from bot.jobs import Jobs
 from bot.pictures.workers import Workshop
 from bot.posting import Posting, Unknown
+from bot.words import say, speaking
+from bot.words.catalogues import PSEUDO
 from inference.protocol import INCOMING, Answer, Describe, Input, Reason, Region
 from tests.bot.conftest import finished, queued, reply, request
 from tests.bot.test_fitting import noise
@@ -246,7 +248,7 @@ async def test_picture_that_is_missing_ends_in_words(
     delivery.deliver(job)
     await arrived(jobs, delivery, job)
     [(_, text, _)] = discord_.put
-    assert "no longer on this machine" in text
+    assert "were removed from this machine" in text
     assert f"job {job.id}: its picture" in caplog.text
 
 
@@ -389,3 +391,43 @@ async def test_end_waits_while_others_wait_for_their_first_answer(
     calm.set()
     await arrived(jobs, delivery, job)
     assert discord_.ways == ["reply"]
+
+
+async def test_end_is_told_in_the_language_of_who_asked_whoever_makes_it_end(
+    jobs: Jobs, delivery: Delivery, discord_: Discord, tmp_path: Path
+) -> None:
+    with speaking("zh-CN"):
+        cancelled, delete, rest = map(say, ("Cancelled.", "Delete", "Discord did not take the rest."))
+    assert {cancelled, delete, rest}.isdisjoint({"Cancelled.", "Delete", "Discord did not take the rest."})
+    asked = replace(reply(), language="zh-CN")
+    job = await queued(jobs, of=asked)
+    # A moderator cancels it, in whose language this is begun.
+    with speaking(PSEUDO):
+        gone = await jobs.cancel(job.id)
+        assert gone is not None
+        delivery.deliver(gone)
+    await arrived(jobs, delivery, job)
+    assert cancelled in discord_.put[-1][1]
+    assert delete in discord_.put[-1][1]
+    # What Discord does not take is told barer, and at last in a sentence.
+    done = await ended(jobs, tmp_path, b"a picture", of=asked)
+    discord_.says = lambda way, card: 4711 if rest in str(card.view.to_components()) else refusal(400)
+    with speaking(PSEUDO):
+        delivery.deliver(done)
+    await arrived(jobs, delivery, done)
+    assert rest in discord_.put[-1][1]
+
+
+async def test_progress_is_shown_in_the_language_of_who_asked(
+    jobs: Jobs, delivery: Delivery, discord_: Discord
+) -> None:
+    job = await queued(jobs, of=replace(reply(), language="zh-CN"))
+    shown: asyncio.Queue[str] = asyncio.Queue()
+    edit: Any = delivery._posting.edit
+    edit.side_effect = lambda _, card: shown.put_nowait(str(card.view.to_components()))
+    with speaking(PSEUDO):
+        delivery.show(job, lambda headline: cards.running(job, headline, None, None))
+    text = await asyncio.wait_for(shown.get(), 10)
+    with speaking("zh-CN"):
+        assert say("starting") in text
+        assert say("Cancel") in text

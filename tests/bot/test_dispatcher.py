@@ -15,6 +15,7 @@ from unittest.mock import create_autospec
 
 import pytest
 
+from bot import commands
 from bot import database as database_module
 from bot import dispatcher as dispatcher_module
 from bot import lines as lines_module
@@ -24,9 +25,11 @@ from bot.dispatcher import Dispatcher
 from bot.errors import EngineDied, OperatorError
 from bot.job import Job, asked
 from bot.jobs import Jobs
+from bot.policies.kept import Place, Policies
 from inference.protocol import (
     Answer,
     Classify,
+    Drawn,
     Event,
     Failed,
     Finished,
@@ -38,7 +41,7 @@ from inference.protocol import (
     because,
     sha256_of,
 )
-from tests.bot.conftest import failure, finished, kept, on_uploads, queued, ready, reply, request
+from tests.bot.conftest import failure, finished, kept, on_uploads, queued, ready, reply, request, stored
 
 Script = Callable[["ScriptedEngine", Request], AsyncIterator[Event]]
 
@@ -221,6 +224,46 @@ async def test_queued_job_is_painted_and_delivered(jobs: Jobs, studio_of: Open) 
     assert [path.read_bytes() for path in jobs.paths(job)] == [b"picture of a red house"]
 
 
+async def forbidding(jobs: Jobs, *words: str) -> Policies:
+    """What is allowed in the server of `reply`, where these words are not."""
+    policies = Policies(jobs._database, commands.load().commands_of_kinds)
+    await policies.block_words(Place(5), words)
+    return policies
+
+
+async def test_job_that_is_not_allowed_any_more_when_its_turn_comes_ends_in_a_sentence(
+    jobs: Jobs, studio_of: Open
+) -> None:
+    await queued(jobs, request("a scary clown"), reply(1))
+    await queued(jobs, request("a red house"), reply(2))
+    studio = studio_of(paint, capacity=2)
+    studio.dispatcher._policies = await forbidding(jobs, "boat", "clown")
+    async with studio.open():
+        ended = {asked(job, Imagine).prompt: job for job in await studio.deliveries(2)}
+    assert failure(ended["a scary clown"]).startswith("Word 2 of this server's list")
+    assert ended["a red house"].state == "finished"
+    assert studio.engine.batches == [[2]]
+
+
+async def test_picture_of_words_that_wildcards_drew_and_nobody_may_see_is_shown_to_nobody(
+    jobs: Jobs, studio_of: Open, tmp_path: Path
+) -> None:
+    async def draw(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
+        assert isinstance(wanted, Imagine)
+        words = wanted.prompt.replace("__thing__", "scary clown")
+        yield finished(engine.data, wanted.job, words.encode(), answer=Answer(drawn=(Drawn(words, ""),)))
+
+    await queued(jobs, request("a __thing__"), reply())
+    await queued(jobs, request("a house"), reply())
+    studio = studio_of(draw)
+    studio.dispatcher._policies = await forbidding(jobs, "clown")
+    async with studio.open():
+        job, other = sorted(await studio.deliveries(2), key=lambda job: job.id)
+    assert other.state == "finished"
+    assert failure(job).startswith("Word 1 of this server's list")
+    assert kept(tmp_path) == [b"a house"]
+
+
 async def test_job_that_was_running_when_the_bot_was_killed_runs_again_with_the_same_seed(
     jobs: Jobs, studio_of: Open
 ) -> None:
@@ -296,8 +339,8 @@ async def test_stopping_the_bot_puts_the_running_job_back_without_blame(jobs: Jo
     studio = studio_of(never_end)
     async with studio.open():
         await started.wait()
-        assert (await jobs.get(job.id)).state == "running"
-    assert ((await jobs.get(job.id)).state, (await jobs.get(job.id)).attempts) == ("queued", 0)
+        assert (await stored(jobs, job.id)).state == "running"
+    assert ((await stored(jobs, job.id)).state, (await stored(jobs, job.id)).attempts) == ("queued", 0)
 
 
 async def test_waiting_job_is_cancelled_at_once(jobs: Jobs, studio_of: Open) -> None:
@@ -486,7 +529,7 @@ async def test_job_goes_to_the_lane_that_used_its_model_last(jobs: Jobs, tmp_pat
             # Each comes when both lanes wait; the one that waits for longer is as often the wrong one.
             studio.dispatcher.put(await queued(jobs, request(model=("sdxl", "sd15")[number // 2 % 2]), reply(number)))
             await studio.deliveries(number)
-    models = [{asked(await jobs.get(job), Imagine).model for [job] in lane.batches} for lane in engine.lanes]
+    models = [{asked(await stored(jobs, job), Imagine).model for [job] in lane.batches} for lane in engine.lanes]
     assert models in ([{"sd15"}, {"sdxl"}], [{"sdxl"}, {"sd15"}])
 
 
@@ -653,10 +696,10 @@ async def test_job_that_comes_into_its_queue_while_it_is_ended_does_not_wait(
     job = await queued(jobs, request(), reply())
     write = getattr(jobs, end)
 
-    async def put_meanwhile(job_id: int) -> object:
+    async def put_meanwhile(job_id: int, *by: int | None) -> object:
         # The card is there before its message is known: whoever is quick presses Cancel in between.
         studio.dispatcher.put(job)
-        return await write(job_id)
+        return await write(job_id, *by)
 
     monkeypatch.setattr(jobs, end, put_meanwhile)
     await getattr(studio.dispatcher, end)(job)
@@ -706,9 +749,9 @@ async def test_cancel_that_was_said_while_the_pictures_are_taken_over_holds(
     studio = studio_of(paint)
     finish = jobs.finish
 
-    async def cancelled_meanwhile(result: Finished, share: float) -> Job | None:
+    async def cancelled_meanwhile(result: Finished, *others: Any) -> Job | None:
         assert await studio.dispatcher.cancel(job)
-        return await finish(result, share)
+        return await finish(result, *others)
 
     monkeypatch.setattr(jobs, "finish", cancelled_meanwhile)
     async with studio.open():
@@ -838,6 +881,14 @@ async def test_places_and_estimates_are_told_to_the_next_ones(jobs: Jobs, studio
     async with studio.open():
         await studio.until(says(studio, first, "0/8"))
         await studio.until(says(studio, second, "next in the queue · ready <t:"))
+        runs, waits = studio.dispatcher.standing(first.id), studio.dispatcher.standing(second.id)
+        assert runs is not None
+        assert runs.place is None
+        assert runs.progress is not None
+        assert waits is not None
+        assert waits.place == 1
+        assert waits.ready_at is not None
+        assert studio.dispatcher.standing(done.id) is None
     assert "place 2 in the queue" in str(studio.dispatcher.card(await queued(jobs)).view.to_components())
 
 
@@ -870,3 +921,163 @@ async def test_estimates_count_the_share_of_those_before_and_the_pass_of_ones_ow
     restarted = Studio(jobs, studio.engine, clock=lambda: 1000.0)
     await restarted.dispatcher.resume()
     assert await estimates(restarted.dispatcher) == ["1008", "1014"]
+
+
+class Held:
+    """A script in which each job comes so far and ends when it is let."""
+
+    def __init__(self, *stages: Progress) -> None:
+        self._stages = stages
+        self._let: dict[int, asyncio.Event] = {}
+
+    def let(self, job: Job) -> None:
+        self._let.setdefault(job.id, asyncio.Event()).set()
+
+    async def __call__(self, engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
+        for stage in self._stages:
+            yield Progress(wanted.job, stage.step, stage.steps, stage.stage)
+        await self._let.setdefault(wanted.job, asyncio.Event()).wait()
+        yield finished(engine.data, wanted.job, f"picture of job {wanted.job}".encode())
+
+
+async def settled(jobs: Jobs) -> None:
+    """Wait until whoever could have gone on has: what is sent has been written down first, in the same line."""
+    for _ in range(40):
+        await jobs.find(1)
+
+
+FINISHING = Progress(0, 8, 8, "finishing")
+
+
+async def test_next_batch_is_sent_while_results_are_written_and_no_further_one(jobs: Jobs, studio_of: Open) -> None:
+    script = Held(FINISHING)
+    one, two, three = [await queued(jobs, request(), reply(member)) for member in range(3)]
+    studio = studio_of(script)
+    async with studio.open():
+        await studio.until(lambda: studio.engine.batches == [[one.id], [two.id]])
+        await settled(jobs)
+        newcomer = await queued(jobs, request(), reply(9))
+        studio.dispatcher.put(newcomer)
+        await settled(jobs)
+        assert studio.engine.batches == [[one.id], [two.id]]
+        assert {job.id for job in await jobs.in_state("running")} == {one.id, two.id}
+        for job in (one, two, three, newcomer):
+            script.let(job)
+        assert {job.state for job in await studio.deliveries(4)} == {"finished"}
+    assert studio.engine.batches == [[one.id], [two.id], [three.id], [newcomer.id]]
+
+
+async def test_next_batch_is_not_sent_before_all_of_the_one_before_need_the_device_no_more(
+    jobs: Jobs, studio_of: Open
+) -> None:
+    async def finish_the_first(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
+        if wanted.job == one.id:
+            yield Progress(one.id, 8, 8, "finishing")
+            yield finished(engine.data, one.id)
+        else:
+            yield Progress(wanted.job, 1, 8)
+            await engine.cancellation.wait()
+            yield finished(engine.data, wanted.job)
+
+    one, two, other = await queued(jobs), await queued(jobs), await queued(jobs, request(steps=9), reply(2))
+    studio = studio_of(finish_the_first, capacity=2)
+    async with studio.open():
+        await studio.deliveries(1)
+        await settled(jobs)
+        assert studio.engine.batches == [[one.id, two.id]]
+        studio.engine.cancellation.set()
+        await studio.deliveries(3)
+    assert studio.engine.batches == [[one.id, two.id], [other.id]]
+
+
+@pytest.mark.parametrize("place", [0, 1], ids=["before another", "after another"])
+async def test_who_has_ended_the_engine_once_is_there_with_nobody(jobs: Jobs, studio_of: Open, place: int) -> None:
+    script = Held(FINISHING)
+    both = [await queued(jobs, request(), reply(member)) for member in range(2)]
+    await jobs.start([both[place].id])
+    await jobs.requeue([both[place].id], {both[place].id})
+    studio = studio_of(script, capacity=2)
+    async with studio.open():
+        await studio.until(lambda: studio.engine.batches == [[both[0].id]])
+        await settled(jobs)
+        assert studio.engine.batches == [[both[0].id]]
+        script.let(both[0])
+        script.let(both[1])
+        await studio.deliveries(2)
+    assert studio.engine.batches == [[both[0].id], [both[1].id]]
+
+
+async def test_death_while_a_result_is_written_gives_both_batches_back(jobs: Jobs, studio_of: Open) -> None:
+    async def die_of_the_second(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
+        yield Progress(wanted.job, 8, 8, "finishing")
+        if not engine.deaths and wanted.job == two.id:
+            death.append(engine.die(two.id))
+            engine.cancellation.set()
+        if not engine.deaths:
+            await engine.cancellation.wait()
+        if wanted.job in unlucky:
+            unlucky.discard(wanted.job)
+            raise death[0]
+        yield finished(engine.data, wanted.job, f"picture of job {wanted.job}".encode())
+
+    one, two = [await queued(jobs, request(), reply(member)) for member in range(2)]
+    unlucky, death = {one.id, two.id}, list[EngineDied]()
+    studio = studio_of(die_of_the_second)
+    async with studio.open():
+        done = {job.id: (job.state, job.attempts) for job in await studio.deliveries(2)}
+    assert done == {one.id: ("finished", 0), two.id: ("finished", 1)}
+
+
+async def test_job_that_comes_while_a_pass_is_loaded_joins_it_where_it_has_places(jobs: Jobs, studio_of: Open) -> None:
+    script = Held(Progress(0, 0, 8, "loading"))
+    one = await queued(jobs, request(), reply(1))
+    studio = studio_of(script, capacity=3)
+    async with studio.open():
+        await studio.until(says(studio, one, "loading the model"))
+        large, other = await queued(jobs, request(count=3), reply(2)), await queued(jobs, request(steps=9), reply(3))
+        rider = await queued(jobs, request(count=2), reply(4))
+        late = await queued(jobs, request(), reply(5))
+        for job in (large, other, rider, late):
+            studio.dispatcher.put(job)
+        await studio.until(lambda: studio.engine.batches == [[one.id], [rider.id]])
+        await settled(jobs)
+        assert studio.engine.batches == [[one.id], [rider.id]], "others do not fit"
+        for job in (one, large, other, rider, late):
+            script.let(job)
+        done = {job.id: job for job in await studio.deliveries(5)}
+    assert {job.state for job in done.values()} == {"finished"}
+    of_pass = {row["id"]: row["share"] for row in await jobs._database.rows("SELECT id, share FROM job")}
+    assert (of_pass[one.id], of_pass[rider.id]) == (1 / 3, 2 / 3)
+
+
+async def test_nobody_joins_a_pass_that_has_begun(jobs: Jobs, studio_of: Open) -> None:
+    script = Held(Progress(0, 0, 8))
+    one = await queued(jobs, request(), reply(1))
+    studio = studio_of(script, capacity=3)
+    async with studio.open():
+        await studio.until(says(studio, one, "0/8"))
+        other = await queued(jobs, request(), reply(2))
+        studio.dispatcher.put(other)
+        await settled(jobs)
+        assert studio.engine.batches == [[one.id]]
+        script.let(one)
+        script.let(other)
+        await studio.deliveries(2)
+    assert studio.engine.batches == [[one.id], [other.id]]
+
+
+async def test_cancelled_rider_leaves_the_pass_to_the_others(jobs: Jobs, studio_of: Open) -> None:
+    script = Held(Progress(0, 0, 8, "loading"))
+    one = await queued(jobs, request(), reply(1))
+    studio = studio_of(script, capacity=3)
+    async with studio.open():
+        await studio.until(says(studio, one, "loading the model"))
+        rider = await queued(jobs, request(), reply(2))
+        studio.dispatcher.put(rider)
+        await studio.until(says(studio, rider, "loading the model"))
+        assert await studio.dispatcher.cancel(rider)
+        script.let(one)
+        script.let(rider)
+        done = {job.id: job.state for job in await studio.deliveries(2)}
+    assert done == {one.id: "finished", rider.id: "cancelled"}
+    assert studio.engine.cancelled == {rider.id}

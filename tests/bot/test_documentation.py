@@ -10,28 +10,94 @@ from discord import app_commands
 
 from bot import commands
 from bot.settings import Settings
+from bot.words import say, speaking
+from bot.words.catalogues import ENGLISH
 from inference import settings
 
 ROOT = Path(__file__).parents[2]
 
 
-def sections() -> dict[str, str]:
-    """The parts of docs/commands.md by their headings."""
-    parts = (ROOT / "docs" / "commands.md").read_text().split("\n## ")
+GUIDES = {"docs/commands.md": ("Any message: Apps", ENGLISH), "docs/zh/commands.md": ("任何消息：应用", "zh-CN")}
+"""Those for members, with what each calls the menu of a message, and in which language it calls what stands there."""
+
+
+def sections(guide: str) -> dict[str, str]:
+    """The parts of a guide by their headings."""
+    parts = (ROOT / guide).read_text(encoding="utf-8").split("\n## ")
     return {part.partition("\n")[0]: part for part in parts}
 
 
-def test_every_command_and_each_of_its_options_is_documented() -> None:
-    found = list(commands.load().commands.values())
+@pytest.mark.parametrize("guide", GUIDES)
+def test_every_command_and_each_of_its_options_is_documented(guide: str) -> None:
+    found, known = list(commands.load().commands.values()), sections(guide)
+    menus, language = GUIDES[guide]
     assert {command.name for command in found} >= {"imagine", "reroll", "upscale", "describe", "classify"}
     for command in found:
         if isinstance(command, app_commands.ContextMenu):
-            assert command.name in sections()["Any message: Apps"], command.name
+            with speaking(language):
+                assert {command.name, say(command.name)} <= set(re.split(r"[^\w ]+ ?| ?\| ?", known[menus])), (
+                    command.name
+                )
             continue
-        section = sections()[f"/{command.name}"]
+        section = known[f"/{command.name}"]
         for parameter in command.parameters:
             assert f"`{parameter.display_name}`" in section, f"/{command.name} {parameter.name}"
             assert parameter.description != "…", f"/{command.name} {parameter.name} has no description"
+            with speaking(language):
+                for choice in parameter.choices:
+                    assert str(choice.value) in section or say(choice.name) in section, f"/{command.name} {choice.name}"
+
+
+def options(guide: str) -> dict[str, list[str]]:
+    """What the table of each command's options names first."""
+    found = {}
+    for heading, part in sections(guide).items():
+        if heading.startswith("/"):
+            # A row may be about several.
+            rows = part.split("\n### ")[0].split("\n| --- | --- | --- |\n")
+            names = [row.split(" | ")[0] for row in (rows[1].split("\n\n")[0].splitlines() if len(rows) > 1 else ())]
+            found[heading] = re.findall(r"`([a-z_0-9]+)`", " ".join(names))
+    return found
+
+
+def test_both_guides_say_the_same_of_the_same_commands() -> None:
+    english, chinese = (options(guide) for guide in GUIDES)
+    assert list(english.items()) == list(chinese.items())
+    assert len(english["/imagine"]) > 20
+
+
+def test_chinese_guide_calls_buttons_as_they_are_called() -> None:
+    text = (ROOT / "docs/zh/commands.md").read_text(encoding="utf-8")
+    with speaking("zh-CN"):
+        for label in ("Cancel", "Re-roll", "Show edges", "Edit", "Try again", "Delete", "Original", "Go", "Invert"):
+            assert f"| {say(label)} |" in text, label
+        rows = {
+            name for line in text.splitlines() for name in re.split("、", line.removeprefix("| ").partition(" |")[0])
+        }
+        for label in ("★ Favourite", "Same seed", "Show another one of these", "Show one of these", "Newer", "Older"):
+            assert say(label) in rows, label
+        for label in (
+            "★ Favourites",
+            "Everything",
+            "Search",
+            "Stop suggesting",
+            "Suggest again",
+            "Refresh",
+            "Previous",
+        ):
+            assert say(label) in rows, label
+        for label in ("Imagine this", "Other labels"):
+            assert f"**{say(label)}**" in text, label
+        for place in (1, 4):
+            assert say("U{number}", number=place) in text
+            assert say("V{number}", number=place) in text
+
+
+def test_what_is_in_both_languages_leads_to_the_other() -> None:
+    for english, chinese in (("README.md", "docs/zh/README.md"), ("docs/commands.md", "docs/zh/commands.md")):
+        for page, other in ((ROOT / english, ROOT / chinese), (ROOT / chinese, ROOT / english)):
+            links = re.findall(r"\]\(([^)#\s]+)\)", page.read_text(encoding="utf-8"))
+            assert other in {(page.parent / link).resolve() for link in links if "://" not in link}, page
 
 
 def test_both_processes_log_alike_and_it_stands_in_one_place() -> None:
@@ -51,7 +117,7 @@ def test_every_setting_is_documented(file: str) -> None:
         assert name in text, name
 
 
-PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"])
+PAGES = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"])
 
 
 def headings(page: Path) -> list[str]:
@@ -61,7 +127,7 @@ def headings(page: Path) -> list[str]:
     return [re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-") for title in titles]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere_and_no_part_stands_twice(page: Path) -> None:
     assert len(set(headings(page))) == len(headings(page))
     for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", page.read_text()):

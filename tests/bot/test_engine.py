@@ -19,7 +19,7 @@ from bot.engine.fleet import Fleet, ProcessLane
 from bot.engine.interface import Engine, Lane
 from bot.engine.process import InferenceProcess
 from bot.errors import EngineDied, OperatorError
-from inference.protocol import Classify, Event, Failed, Finished, Imagine, Input, Request
+from inference.protocol import Classify, Describe, Event, Failed, Finished, Imagine, Input, Request
 from tests.bot.conftest import ready, request
 
 PRELUDE = """
@@ -113,6 +113,24 @@ receive()
         assert lane.capacity(quick(1)) == 1
 
 
+async def test_as_many_questions_share_a_pass_as_the_engine_says_of_their_model(
+    engine_of: Callable[..., InferenceProcess],
+) -> None:
+    script = """
+from msgspec.structs import replace
+def tool(name, batch):
+    return ToolInfo(name=name, title=name, scale=1, denoise=False, tasks=(), batch=batch)
+send(replace(ready(), describers=(tool("florence", 8),), classifiers=(tool("clip", 32), tool("florence", 2))))
+receive()
+"""
+    image = Input("0" * 64, 8, 8)
+    async with running(engine_of(script)) as process:
+        lane = ProcessLane(Fleet(), process, quick=True)
+        assert lane.capacity(Describe(job=1, model="florence", image=image, task="caption")) == 8
+        assert lane.capacity(Classify(job=1, model="clip", image=image, labels=("a", "b"), templates=("{}",))) == 32
+        assert lane.capacity(Classify(job=1, model="gone", image=image, labels=("a", "b"), templates=("{}",))) == 1
+
+
 async def test_events_reach_the_run_that_waits_for_them(engine_of: Callable[..., InferenceProcess]) -> None:
     script = """
 send(ready())
@@ -146,6 +164,39 @@ os.kill(os.getpid(), signal.SIGKILL)
     # The quick one ran between two steps of the slow one.
     assert death.at_work == {2}
     assert "exit status -9" in str(death)
+
+
+async def test_what_was_being_written_is_blamed_beside_what_the_device_had(
+    engine_of: Callable[..., InferenceProcess],
+) -> None:
+    script = """
+send(ready())
+[one], [two], [three] = receive().requests, receive().requests, receive().requests
+send(Began((one.job,)))
+send(Progress(one.job, 8, 8, "finishing"))
+send(Began((two.job,)))
+sys.exit(1)
+"""
+    async with running(engine_of(script)) as engine:
+        await asyncio.gather(*(events(engine, slow(number)) for number in (1, 2, 3)), return_exceptions=True)
+        assert (await engine.ended()).at_work == {1, 2}
+
+
+async def test_slow_job_that_goes_on_after_a_quick_one_is_blamed_and_the_quick_one_not(
+    engine_of: Callable[..., InferenceProcess],
+) -> None:
+    script = """
+send(ready())
+batches = [receive(), receive()]
+send(Began((1,)))
+send(Began((2,)))
+finish(2)
+send(Began((1,)))
+sys.exit(1)
+"""
+    async with running(engine_of(script)) as engine:
+        await asyncio.gather(events(engine, slow(1)), events(engine, quick(2)), return_exceptions=True)
+        assert (await engine.ended()).at_work == {1}
 
 
 async def test_job_that_had_not_begun_is_not_blamed(engine_of: Callable[..., InferenceProcess]) -> None:
@@ -558,7 +609,7 @@ from msgspec.structs import replace
 told = ready()
 if os.environ["EASEL_DEVICE"] == "cpu":
     larger = replace(told.models[0], max_size=told.models[0].max_size * 2, max_pixels=told.models[0].max_pixels * 4)
-    enlarger = ToolInfo(name="x4", title="X4", scale=4, denoise=False, tasks=())
+    enlarger = ToolInfo(name="x4", title="X4", scale=4, denoise=False, tasks=(), batch=1)
     told = replace(told, models=(larger,), upscalers=(enlarger,))
 send(told)
 receive()

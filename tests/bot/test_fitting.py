@@ -12,7 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 from sd_parsers import ParserManager
 
 from bot.pictures import decoding
-from bot.pictures.fitting import _opened, fit, parts, whole
+from bot.pictures.fitting import SMALL_SIDE, _opened, fit, parts, small, whole
 from bot.words import why
 from inference.protocol import xmp
 
@@ -171,3 +171,19 @@ def test_recipe_that_fits_no_file_keeps_no_picture_back(png: Keep, folder: Path)
 
 
 RECIPE = "a 红色 house 🏠 by (night:1.2)\nSteps: 8, Sampler: Euler, Seed: 7"
+
+
+@pytest.mark.parametrize("size", [(1000, 500), (8, 8), (3000, 8)])
+def test_thumbnail_is_small_and_says_where_it_comes_from_but_not_how_it_was_made(
+    png: Keep, folder: Path, size: tuple[int, int]
+) -> None:
+    info = PngInfo()
+    info.add_text("parameters", "x" * 50_000)
+    info.add_itxt("XML:com.adobe.xmp", xmp("trainedAlgorithmicMedia"))
+    made = small(png(noise(*size), pnginfo=info), folder)
+    with Image.open(made) as opened:
+        assert opened.format == "WEBP"
+        assert max(opened.size) == min(SMALL_SIDE, max(size))
+        assert b"trainedAlgorithmicMedia" in opened.info["xmp"]
+        assert not opened.getexif()
+    assert made.stat().st_size < 60_000

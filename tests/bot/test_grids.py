@@ -8,6 +8,7 @@ from bot.errors import MemberError
 from bot.requests import grids
 from bot.requests.grids import Axis
 from bot.requests.painting import Options
+from bot.words import speaking
 from inference.protocol import Grid, Lora, Ready
 from tests.bot.conftest import add_on, possible, ready
 
@@ -60,6 +61,28 @@ def test_an_axis_is_a_name_and_its_values(text: str, axis: Axis) -> None:
 def test_what_is_no_axis_gets_a_sentence(text: str, sentence: str) -> None:
     with pytest.raises(MemberError, match=sentence):
         grids.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("步数 4, 8", "steps"),
+        ("步数4，8", "steps"),
+        ("引导系数：4, 8", "guidance"),
+        ("采样器 4, 8", "sampler"),
+        ("种子 4, 8", "seed"),
+        ("风格 4, 8", "style"),
+        ("LoRA 4, 8", "lora"),
+        ("提示词 4, 8", "prompt"),
+        ("steps 4, 8", "steps"),
+    ],
+)
+def test_an_axis_is_called_as_it_stands_beside_the_cells_too(text: str, name: str) -> None:
+    with speaking("zh-CN"):
+        assert grids.parse(text) == Axis(name, ("4", "8"))
+    if name != "lora" and text[0] != "s":
+        with pytest.raises(MemberError, match="is no axis"):
+            grids.parse(text)
 
 
 def test_cells_stand_row_by_row_and_differ_in_nothing_but_the_axes() -> None:

@@ -14,8 +14,9 @@ from bot import commands, sources
 from bot.buttons import JobButton
 from bot.commands import Form, Slice, Slices
 from bot.commands.upscale import upscale
-from bot.custom_ids import OfJob, OfMessage
+from bot.custom_ids import OfJob, OfMessage, OfWord
 from bot.errors import MemberError
+from bot.finding import Search
 from bot.jobs import Jobs
 from inference.protocol import Classify, Input
 from tests.bot.conftest import queued
@@ -31,6 +32,7 @@ ANY: Any = AsyncMock()
         (Slice(commands=[upscale]), "upscale"),
         (Slice(kind="imagine", look=Looks()), "imagine"),
         (Slice(presses={"vary": ANY}), "vary"),
+        (Slice(panel={"turn": ANY}), "turn"),
         (Slice(forms={"edit": Form((OfMessage,), ANY)}), "edit"),
     ],
 )
@@ -49,7 +51,7 @@ def test_kind_has_a_look(half: Slice) -> None:
 def test_every_file_is_found() -> None:
     files = {file.stem for file in Path(commands.__path__[0]).glob("[a-z]*.py")}
     found = {command.callback.__module__.rpartition(".")[2] for command in commands.load().commands.values()}
-    assert found == files - {"compare", "ownership"}
+    assert found == files - {"compare", "favourites", "log", "ownership"}
 
 
 LOADED = commands.load()
@@ -93,6 +95,30 @@ async def test_forged_button_or_form_of_a_job_of_another_kind_is_refused(
     fields = ({"prompt": "a boat", "strength": ""},) * action.startswith("form")
     with pytest.raises(MemberError, match=f"does not go with job {job.id}"):
         await ACTIONS[action](forged, OfJob(job.id), *fields)
+    await gate.background.close()
+
+
+PANELS: Mapping[str, Any] = {f"use {action}": use for action, use in LOADED.panels.items()} | {
+    f"form {action}": form.submit for action, form in LOADED.forms.items() if action == "search"
+}
+
+
+@pytest.mark.parametrize("action", PANELS)
+async def test_panel_does_nothing_for_whom_its_command_is_forbidden(action: str, jobs: Jobs, tmp_path: Path) -> None:
+    gate = Gate(jobs, tmp_path)
+    gate.access.require.side_effect = MemberError("You may not.")
+    job = await queued(jobs)
+    search = await jobs.finding.keep(1, Search())
+    forged = interaction()
+    forged.client.admission = gate.admission
+    for word in (f"{search}:", str(search), f"off:{search}", f"{job.id}:0"):
+        # What is in no panel's words is refused as that.
+        with pytest.raises(MemberError, match="You may not|This is not to be chosen"):
+            await PANELS[action](forged, OfWord(word), {"words": "x"} if action.startswith("form") else [str(job.id)])
+    forged.edit_original_response.assert_not_awaited()
+    forged.response.send_modal.assert_not_awaited()
+    assert [(row[0], row[1]) for row in await gate.rows()] == [(job.id, "queued")]
+    assert await jobs.finding.wants_suggestions(1)
     await gate.background.close()
 
 

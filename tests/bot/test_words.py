@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from babel.messages.pofile import read_po
 
 from bot import commands
 from bot.localisation import SAID_CHARS
-from bot.words import N_, catalogues, say, say_many, speaking, template, why
+from bot.words import N_, catalogues, say, say_many, speaking, template, updating, why
 from bot.words.catalogues import PSEUDO
 from bot.words.facts import DESCRIBER_TASKS
 from bot.words.marks import Many
@@ -266,18 +267,33 @@ def described(command: commands.Command) -> Iterator[str]:
 
 
 def problems_of(file: Path, descriptions: set[str]) -> Iterator[str]:
-    with file.open("rb") as opened:
-        catalogue: Catalog = read_po(opened, locale=file.stem.replace("-", "_"), abort_invalid=True)
-    for message in catalogue:
+    for message in read(file):
         if not message.id:
             continue
         translated = [message.string] if isinstance(message.string, str) else list(message.string)
         known = set().union(*(facts_of(text) for text in texts_of(message)))
+        foreign = False
         for text in filter(None, translated):
-            if not facts_of(text) <= known:
+            if foreign := not facts_of(text) <= known:
                 yield f"{file.name}: {text!r} has facts that {message.id!r} has not"
             if message.id in descriptions and len(text) > SAID_CHARS:
                 yield f"{file.name}: {text!r} is longer than the {SAID_CHARS} characters that Discord takes there"
+        # The last is said of most numbers.
+        if not foreign and translated[-1] and facts_of(translated[-1]) != facts_of(texts_of(message)[-1]):
+            yield f"{file.name}: {translated[-1]!r} says not all that {message.id!r} says"
+        if translated[-1] and as_typed(translated[-1]) != as_typed(texts_of(message)[-1]):
+            yield f"{file.name}: {translated[-1]!r} has other code or commands than {message.id!r}"
+
+
+def read(file: Path) -> Catalog:
+    """A language's catalogue."""
+    with file.open("rb") as opened:
+        return read_po(opened, locale=catalogues.babel_name(file.stem), abort_invalid=True)
+
+
+def as_typed(text: str) -> set[str]:
+    """What of a text is the same in every language: code, and the names of commands."""
+    return set(re.findall(r"`[^`]*`|/[a-z]+(?![A-Za-z])", text))
 
 
 def test_every_catalogue_keeps_to_the_facts_and_lengths_of_the_texts() -> None:
@@ -289,9 +305,69 @@ def test_what_is_wrong_with_a_catalogue_is_found(tmp_path: Path) -> None:
     assert problems(tmp_path) == []
     (tmp_path / "pl.po").write_text(POLISH.replace('"Usuń"', '"Usuń {zdjecie}"'), encoding="utf-8")
     assert len(problems(tmp_path)) == 1
-    described = '\nmsgid "Which model paints"\nmsgstr "' + "x" * 101 + '"\n'
-    (tmp_path / "pl.po").write_text(POLISH + described, encoding="utf-8")
-    assert len(problems(tmp_path)) == 1
+    for wrong in (
+        '\nmsgid "Which model paints"\nmsgstr "' + "x" * 101 + '"\n',
+        '\nmsgid "Picture {number}"\nmsgstr "Obraz"\n',
+        '\nmsgid "Use /edit."\nmsgstr "Użyj /popraw."\n',
+        '\nmsgid "Leave `lora` out."\nmsgstr "Pomiń lora."\n',
+    ):
+        (tmp_path / "pl.po").write_text(POLISH + wrong, encoding="utf-8")
+        assert len(problems(tmp_path)) == 1, wrong
+
+
+KEPT_COMPLETE = ["zh-CN"]
+"""The languages that are spoken throughout."""
+
+
+@functools.cache
+def all_texts() -> frozenset[str]:
+    """All that there is to be said."""
+    return frozenset(str(message.id) for message in template.template() if message.id)
+
+
+def gaps(catalogue: Catalog) -> Iterator[str]:
+    """What a catalogue lacks, and what it has too much, of all that there is to be said."""
+    wanted, there = all_texts(), {str(message.id) for message in catalogue if message.id}
+    lacking = (wanted - there) | set(updating.untranslated(catalogue))
+    yield from (f"no translation: {text}" for text in sorted(lacking))
+    yield from (f"said no more: {text}" for text in sorted((there - wanted) | set(map(str, catalogue.obsolete))))
+
+
+@pytest.mark.parametrize("language", KEPT_COMPLETE)
+def test_no_text_lacks_its_translation(language: str) -> None:
+    """Where this fails: `make words` puts new texts into the catalogue, to be translated there."""
+    found = read(catalogues.FOLDER / f"{language}.po")
+    assert list(gaps(found)) == []
+    # As the bot reads it, which passes over what is fuzzy.
+    with speaking(language):
+        for message in found:
+            one, *many = texts_of(message)
+            if one and not many:
+                assert catalogues.catalogue(language).gettext(one) == message.string
+
+
+def test_translation_that_lacks_is_found_and_so_is_one_too_many(tmp_path: Path) -> None:
+    [language] = KEPT_COMPLETE
+    whole = (catalogues.FOLDER / f"{language}.po").read_text(encoding="utf-8")
+    [removed] = re.findall(r'\n#: [^\n]+\nmsgid "Delete"\nmsgstr "[^"]+"\n', whole)
+    for changed, wrong in (
+        (whole.replace(removed, "\n"), "no translation: Delete"),
+        (whole.replace(removed, '\nmsgid "Delete"\nmsgstr ""\n'), "no translation: Delete"),
+        (whole.replace(removed, "\n#, fuzzy" + removed), "no translation: Delete"),
+        (whole + '\nmsgid "Deleted"\nmsgstr "x"\n', "said no more: Deleted"),
+        (whole + '\n#~ msgid "Deleted"\n#~ msgstr "x"\n', "said no more: Deleted"),
+    ):
+        (tmp_path / f"{language}.po").write_text(changed, encoding="utf-8")
+        assert list(gaps(read(tmp_path / f"{language}.po"))) == [wrong]
+        # And `make words` leaves nothing to do but to translate.
+        assert updating.update(tmp_path / f"{language}.po") == ["Delete"] * wrong.startswith("no")
+        assert list(gaps(read(tmp_path / f"{language}.po"))) in ([], [wrong])
+    (tmp_path / f"{language}.po").write_text(whole, encoding="utf-8")
+    assert updating.update(tmp_path / f"{language}.po") == []
+    # Nothing comes of doing it twice.
+    once = (tmp_path / f"{language}.po").read_bytes()
+    assert updating.update(tmp_path / f"{language}.po") == []
+    assert (tmp_path / f"{language}.po").read_bytes() == once
 
 
 def test_marked_text_is_the_text() -> None:

@@ -80,6 +80,12 @@ def number(message: Json) -> int:
     return int(found[1])
 
 
+async def forgotten(member: Member, message: Json) -> None:
+    """Delete a job, so that what is asked for again is made again, and not taken from the disk."""
+    await member.click(message, "Delete", until="acknowledged")
+    await gone(member, message)
+
+
 async def gone(member: Member, message: Json) -> None:
     """Wait until the message is deleted."""
     with pytest.raises(Refused):

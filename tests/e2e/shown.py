@@ -22,10 +22,14 @@ from sandbox.client.member import Json
 TEXTS = {"content", "label", "placeholder", "title", "description", "text"}
 """Where Discord takes what members read. Of an attachment the description is its alternative text."""
 
+MENUS = (2, 3)
+"""Commands that are chosen by their names, of members and of messages."""
+
 NO_WORD = (
     r"```.*?```",  # a recipe, which other tools read
     r"`[^`]*`",  # what is to be typed as it is
     r"<[^<> ]*>",  # Discord's own marks
+    r"\]\(https://[^)]*\)",  # where a link leads
     r"/[a-z]+\b",  # a command's name
     r"\w+…",  # what was cut in the middle
 )
@@ -43,6 +47,8 @@ def registered(entries: Iterable[Json]) -> Iterator[tuple[str, str]]:
     """Where, and what a client shows of the commands, in each of its languages."""
     for entry in filter(_registers, entries):
         for command in entry["request"]:
+            if command["type"] in MENUS:
+                yield from ((command["name"], text) for text in _in_all_languages(command, "name"))
             yield from _of_command(command, command["name"])
 
 

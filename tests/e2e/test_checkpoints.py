@@ -14,9 +14,9 @@ from PIL import Image
 
 from sandbox.client.member import Member, text_of
 from starter.render import render
-from tests.e2e.asking import BOATS, has_button, painted, picture, png, said
+from tests.e2e.asking import BOATS, forgotten, has_button, painted, picture, png, said
 from tests.e2e.conftest import ROOT, Studio, running
-from tests.inference import tiny_files
+from tests.inference import test_ggufs, tiny_files
 from tests.inference.peer import environment
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -24,8 +24,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 OLD = render(BOATS, 256)
 
 
-def add(toml: Path, place: Path, name: str, config: Path) -> str:
-    command = [sys.executable, "-m", "inference", "--add", str(place), "--name", name, "--config", str(config)]
+def add(toml: Path, place: Path, name: str, *further: str) -> str:
+    command = [sys.executable, "-m", "inference", "--add", str(place), "--name", name, *further]
     done = subprocess.run(
         command, cwd=ROOT, env=environment(toml), capture_output=True, text=True, timeout=120, check=True
     )
@@ -36,12 +36,21 @@ def add(toml: Path, place: Path, name: str, config: Path) -> str:
 async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Studio]:
     """A bot whose models were all added from files, the two that the operator then made quick to paint with."""
     folder = tmp_path_factory.mktemp("models")
-    tiny_files.build(folder, "sd1", "inpainting")
+    tiny_files.build(folder, "sd1", "inpainting", "zimage")
     toml = folder / "models.toml"
-    toml.write_text((ROOT / "models.toml").read_text().replace('"starter/models', f'"{ROOT}/starter/models'))
-    told = add(toml, folder / "sd1.safetensors", "dreams", folder / "sd1-config")
+    text = (ROOT / "models.toml").read_text().replace('"starter/models', f'"{ROOT}/starter/models')
+    # The checker takes what random weights paint for anything.
+    toml.write_text(text.replace('checker = "nsfw"\n', ""))
+    told = add(toml, folder / "sd1.safetensors", "dreams", "--config", str(folder / "sd1-config"))
     assert "is a Stable Diffusion 1 model in float32: it is [models.dreams]" in told
-    add(toml, folder / "inpainting.safetensors", "mender", folder / "inpainting-config")
+    add(toml, folder / "inpainting.safetensors", "mender", "--config", str(folder / "inpainting-config"))
+    add(toml, folder / "zimage", "whole")
+    blocks = test_ggufs.write(folder / "z_image_turbo-Q8_0.gguf", test_ggufs.denoiser(folder, "zimage"))
+    told = add(toml, blocks, "blocks", "--memory", "8GB")
+    assert "is a Z-Image model in float32 and Q8_0: it is [models.blocks]" in told
+    assert "On a card with 8.0 GB its full weights (0.0 GB) stay whole." in told
+    # Small enough to be painted here.
+    toml.write_text(toml.read_text().replace("min_size = 512", "min_size = 64"))
     toml.write_text(toml.read_text().replace('steps = 25\nguidance = 7\nsampler = "DPM++ 2M Karras"\nbatch = 4', QUICK))
     async with running(tmp_path_factory.mktemp("data"), EASEL_MODELS=str(toml)) as opened:
         yield opened
@@ -54,8 +63,21 @@ async def test_a_checkpoint_paints(ada: Member) -> None:
     reply = await ada.command("/imagine prompt:a red house model:dreams width:256 height:256 seed:4")
     message, [first] = await painted(ada, reply)
     assert "256x256 · 2 steps · DDIM · guidance 7 · dreams" in text_of(message)
+    await forgotten(ada, message)
     again = await ada.command("/imagine prompt:a red house model:dreams width:256 height:256 seed:4")
     assert await ada.pictures((await painted(ada, again))[0]) == [first]
+
+
+async def test_a_gguf_file_paints_and_says_what_it_is(ada: Member) -> None:
+    asked = "prompt:a red house width:64 height:64 steps:2 seed:4"
+    message, [small] = await painted(ada, await ada.command(f"/imagine {asked} model:blocks"))
+    assert "64x64 · 2 steps" in text_of(message)
+    assert " · blocks" in text_of(message)
+    _, [whole] = await painted(ada, await ada.command(f"/imagine {asked} model:whole guidance:1"))
+    one, other = (np.asarray(picture(data).convert("RGB")).astype(int) for data in (small, whole))
+    assert 0 < np.abs(one - other).mean() < 12
+    _, [again] = await painted(ada, await ada.command(f"/imagine {asked} model:blocks"))
+    assert again == small
 
 
 async def test_a_model_that_only_edits_is_offered_for_that_alone_and_keeps_what_is_not_masked(ada: Member) -> None:

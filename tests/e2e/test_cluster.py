@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from sandbox.client.member import Member, text_of
-from tests.e2e.asking import QUICK, number, painted
+from tests.e2e.asking import QUICK, forgotten, number, painted
 from tests.e2e.conftest import ROOT, Studio, running
 from tests.e2e.test_engines import LONG, attempts
 
@@ -31,7 +31,7 @@ async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stud
 
 
 async def test_picture_is_painted_in_the_cluster_again_after_its_actor_was_killed(studio: Studio, ada: Member) -> None:
-    _, [quick] = await painted(ada, await ada.command(f"/imagine prompt:a red house {QUICK} seed:7"))
+    first, [quick] = await painted(ada, await ada.command(f"/imagine prompt:a red house {QUICK} seed:7"))
     reply = await ada.command(f"/imagine prompt:a red house {LONG} seed:7")
     await ada.wait_for(reply.message, lambda message: "▰" in text_of(message))
     [actor] = [each for each in studio.processes() if each.name().startswith("ray::Host")]
@@ -39,6 +39,7 @@ async def test_picture_is_painted_in_the_cluster_again_after_its_actor_was_kille
     message, pictures = await painted(ada, reply)
     assert len(pictures) == 4
     assert attempts(studio, number(message)) == [1]
+    await forgotten(ada, first)
     _, [again] = await painted(ada, await ada.command(f"/imagine prompt:a red house {QUICK} seed:7"))
     assert again == quick
 

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from sandbox.client.member import Member
-from tests.e2e.asking import QUICK, painted
+from tests.e2e.asking import QUICK, forgotten, painted
 from tests.e2e.conftest import ROOT
 
 
@@ -52,6 +52,7 @@ async def test_demo_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
         assert await ada.pictures(message) == [picture]
         _, [rerolled] = await painted(ada, await ada.click(message, "Re-roll"))
         _, variations = await painted(ada, await ada.click(message, "V1"))
+        await forgotten(ada, message)
         _, [again] = await painted(ada, await ada.command(f"/imagine prompt:a red house {QUICK} seed:7"))
     assert rerolled != picture
     assert len(variations) == 4

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from sandbox.client.member import Member, Reply, text_of
 from starter.render import render
-from tests.e2e.asking import BOATS, QUICK, finished, number, painted, png, said
+from tests.e2e.asking import BOATS, QUICK, finished, forgotten, number, painted, png, said
 from tests.e2e.conftest import Studio, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -59,7 +59,7 @@ async def test_two_members_pictures_are_painted_at_once_and_a_question_is_answer
 async def test_engine_that_is_killed_in_the_middle_of_a_picture_costs_nobody_elses_a_try(
     studio: Studio, ada: Member, grace: Member
 ) -> None:
-    _, [expected] = await painted(ada, await ada.command(f"/imagine prompt:a green tree {QUICK} seed:3"))
+    first, [expected] = await painted(ada, await ada.command(f"/imagine prompt:a green tree {QUICK} seed:3"))
     before = studio.engines()
     assert len(before) == 2
     asked = f"/imagine prompt:a green tree {LONG} seed:3"
@@ -70,6 +70,7 @@ async def test_engine_that_is_killed_in_the_middle_of_a_picture_costs_nobody_els
     assert sorted(attempts(studio, *(number(message) for message, _ in results))) == [0, 1]
     # The other one has gone on; the dead one comes back and paints as before.
     assert before[1] in studio.engines()
+    await forgotten(ada, first)
     _, again = await painted(ada, await ada.command(f"/imagine prompt:a green tree {QUICK} seed:3"))
     assert again == [expected]
 

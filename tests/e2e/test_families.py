@@ -39,15 +39,23 @@ async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stud
         yield opened
 
 
-@pytest.mark.parametrize("model", ["z-image-turbo", "z-image", "chroma-hd"])
-async def test_the_same_words_and_seed_paint_the_same_again(ada: Member, model: str) -> None:
+@pytest.mark.parametrize(
+    ("model", "sampler"),
+    [
+        ("z-image-turbo", "FlowMatch Euler"),
+        ("z-image", "FlowMatch Euler"),
+        ("chroma-hd", "FlowMatch Euler"),
+        ("sana-1600m", "DPM++ 2M"),
+    ],
+)
+async def test_the_same_words_and_seed_paint_the_same_again(ada: Member, model: str, sampler: str) -> None:
     asked = {"prompt": "一座红色的房子, a red house", "model": model, "seed": "7", "count": 2}
     message, first = await painted(ada, await ada.command("imagine", asked))
     assert model in text_of(message)
     _, again = await painted(ada, await ada.command("imagine", asked))
     assert [picture(data).tobytes() for data in first] == [picture(data).tobytes() for data in again]
     assert picture(first[0]).tobytes() != picture(first[1]).tobytes()
-    assert "Sampler: FlowMatch Euler" in picture(first[0]).info["parameters"]
+    assert f"Sampler: {sampler}" in picture(first[0]).info["parameters"]
 
 
 async def test_fill_fills_what_is_marked_and_leaves_every_other_pixel(ada: Member) -> None:

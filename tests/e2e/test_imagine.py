@@ -6,7 +6,7 @@ import pytest
 
 from inference.families.samplers import DIFFUSION
 from sandbox.client.member import Member, text_of
-from tests.e2e.asking import QUICK, finished, gone, has_button, is_private, number, painted, picture
+from tests.e2e.asking import QUICK, finished, forgotten, gone, has_button, is_private, number, painted, picture
 from tests.e2e.conftest import Studio
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -27,7 +27,8 @@ async def test_member_types_a_prompt_and_gets_a_picture_with_its_recipe(ada: Mem
 
 async def test_same_seed_gives_the_same_picture_and_another_seed_another(ada: Member, linus: Member) -> None:
     asked = f"/imagine prompt:a blue boat {QUICK} seed:"
-    _, first = await painted(ada, await ada.command(f"{asked}18446744073709551615"))
+    message, first = await painted(ada, await ada.command(f"{asked}18446744073709551615"))
+    await forgotten(ada, message)
     _, second = await painted(linus, await linus.command(f"{asked}18446744073709551615"))
     _, other = await painted(ada, await ada.command(f"{asked}3"))
     assert first == second
@@ -155,7 +156,7 @@ async def test_markdown_and_mentions_of_a_prompt_are_shown_as_written(ada: Membe
 
 
 async def test_member_with_too_many_waiting_jobs_is_told(ada: Member) -> None:
-    replies = [await ada.command("/imagine prompt:a cup steps:50 count:4") for _ in range(7)]
+    replies = [await ada.command("/imagine prompt:a cup steps:50 count:4") for _ in range(10)]
     refused = [reply for reply in replies if is_private(reply)]
     assert refused
     assert "5 jobs waiting" in text_of(refused[0].message)

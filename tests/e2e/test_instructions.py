@@ -38,6 +38,8 @@ async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stud
         pipeline.save_pretrained(folder / name)
     tiny_editors.write_loras(folder, made)
     catalogue = (ROOT / "models.toml").read_text().replace('"starter/models', f'"{ROOT}/starter/models')
+    # The checker takes what random weights paint for anything.
+    catalogue = catalogue.replace('checker = "nsfw"\n', "")
     (folder / "models.toml").write_text(catalogue + tiny_editors.CATALOG)
     async with running(folder / "data", EASEL_MODELS=str(folder / "models.toml")) as opened:
         yield opened
@@ -124,8 +126,8 @@ async def test_picture_of_a_job_is_changed_as_told(ada: Member) -> None:
 async def test_models_that_are_told_what_to_do_are_offered_as_such_and_others_refuse_in_words(ada: Member) -> None:
     offered = await ada.complete("edit", "model", model="qwen")
     assert [choice["name"] for choice in offered] == [
-        "edits by instruction · Tiny qwen-edit (qwen-edit)",
         "Tiny qwen (qwen)",
+        "edits by instruction · Tiny qwen-edit (qwen-edit)",
     ]
     for_starter = {**ASKED, "model": "starter"}
     mask = Image.new("L", OLD.size, 255)

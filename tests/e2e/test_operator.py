@@ -15,11 +15,11 @@ from sandbox.server import Sandbox
 from tests.e2e.conftest import ROOT, Studio
 
 
-def run_bot(tmp_path: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+def run_bot(tmp_path: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run the bot to its end, in the checkout, with these variables."""
     inherited = {name: value for name, value in os.environ.items() if name != "DISCORD_TOKEN"}
     return subprocess.run(
-        [sys.executable, "-m", "bot"],
+        [sys.executable, "-m", "bot", *words],
         cwd=ROOT,
         env=inherited | {"EASEL_DATA": str(tmp_path / "data"), "EASEL_LOG_LEVEL": "ERROR"} | environ,
         capture_output=True,
@@ -41,6 +41,7 @@ def run_bot(tmp_path: Path, **environ: str) -> subprocess.CompletedProcess[str]:
         ({"DISCORD_TOKEN": "t", "EASEL_WATERMARK": "faint"}, "EASEL_WATERMARK"),
         ({"DISCORD_TOKEN": "t", "EASEL_C2PA_CERT": "/a.pem", "EASEL_C2PA_KEY": "/b.pem"}, "EASEL_C2PA_CERT=/a.pem"),
         ({"DISCORD_TOKEN": "t", "EASEL_MAX_WAITING": "many"}, "EASEL_MAX_WAITING is 'many'"),
+        ({"DISCORD_TOKEN": "t", "EASEL_DIRECT_MESSAGES": "no"}, "EASEL_DIRECT_MESSAGES is 'no': set on or off"),
     ],
 )
 def test_bad_set_up_is_one_line_and_status_2(tmp_path: Path, environ: dict[str, str], words: str) -> None:

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from sandbox.client.member import Member, text_of
-from tests.e2e.asking import QUICK, finished, gone, has_button, painted
+from tests.e2e.asking import QUICK, finished, forgotten, gone, has_button, painted
 from tests.e2e.conftest import Studio
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -34,8 +34,10 @@ async def test_buttons_and_open_forms_work_after_a_restart(studio: Studio, ada: 
 async def test_running_and_waiting_jobs_are_answered_after_the_bot_comes_back(
     studio: Studio, ada: Member, linus: Member, number: signal.Signals
 ) -> None:
-    _, expected = await painted(ada, await ada.command(f"/imagine prompt:a red house {LONG} seed:7"))
-    running = await ada.command(f"/imagine prompt:a red house {LONG} seed:7")
+    asked = f"/imagine prompt:a red house {LONG} seed:{100 + number}"
+    first, expected = await painted(ada, await ada.command(asked))
+    await forgotten(ada, first)
+    running = await ada.command(asked)
     waiting = await linus.command(f"/imagine prompt:a blue boat {QUICK} seed:1")
     await ada.wait_for(running.message, lambda message: "▰" in text_of(message))
     await studio.stop(number)
@@ -79,7 +81,7 @@ async def test_picture_arrives_although_the_interaction_token_has_expired(studio
 
 
 async def test_picture_arrives_although_discord_cannot_be_reached_at_first(studio: Studio, ada: Member) -> None:
-    reply = await ada.command(f"/imagine prompt:a red house {LONG} seed:9")
+    reply = await ada.command(f"/imagine prompt:a red house {LONG} seed:10")
     await ada.wait_for(reply.message, lambda message: "▰" in text_of(message))
     broken = {"method": "PATCH", "route": "/webhooks/{}/{}/messages/{}", "cut": "before", "times": 2}
     await ada.faults(fail_next=broken)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from PIL import Image
 
-from sandbox.client.member import Member, text_of
+from sandbox.client.member import Json, Member, text_of
 from starter.control import edge_f1, edges_of
 from starter.judge import judge_pictures, load_judge
 from starter.render import render
@@ -50,6 +52,57 @@ async def test_weight_nothing_is_no_control_and_no_lora_bit_for_bit(ada: Member)
     reply = await ada.command("imagine", {**asked, "control_weight": 0}, files={"control_image": source})
     _, [control] = await painted(ada, reply)
     assert picture(plain).tobytes() == picture(lora).tobytes() == picture(control).tobytes()
+
+
+async def test_two_pictures_are_followed_at_once_and_every_button_keeps_both(ada: Member) -> None:
+    house, fish = (png(render(Scene(thing, "red", 1, "large", "meadow", seed=3), 64)) for thing in ("house", "fish"))
+    both = {"control_image": ("house.png", house), "control_image2": ("fish.png", fish)}
+    swapped = dict(zip(both, reversed(both.values()), strict=True))
+    asked = {"prompt": "a blue house", "seed": "3", "steps": 4}
+
+    async def along(control: str | None, files: dict[str, tuple[str, bytes]] = both) -> tuple[Json, Image.Image]:
+        options = asked if control is None else {**asked, "control": control}
+        message, [data] = await painted(ada, await ada.command("imagine", options, files=files))
+        return message, picture(data)
+
+    message, first = await along("starter:0.8, starter:0.4")
+    assert "follows starter 0.8 · follows starter 0.4" in text_of(message)
+    words = first.info["parameters"]
+    assert 'ControlNet 0: "Module: canny, Model: starter, Weight: 0.8"' in words
+    assert 'ControlNet 1: "Module: canny, Model: starter, Weight: 0.4"' in words
+    made_of = json.loads(first.info["easel"])["controls"]
+    assert [(one["name"], one["weight"], len(one["hash"])) for one in made_of] == [
+        ("starter", 0.8, 10),
+        ("starter", 0.4, 10),
+    ]
+    _, again = await along("starter:0.8, starter:0.4")
+    assert again.tobytes() == first.tobytes()
+    _, alone = await along("starter:0.8", {"control_image": both["control_image"]})
+    others = [
+        alone,
+        (await along(None))[1],
+        (await along("starter:0.8, starter:0.4", swapped))[1],
+    ]
+    assert len({each.tobytes() for each in (first, *others)}) == 4
+    assert (await along("starter:0.4, starter:0.8", swapped))[1].tobytes() == first.tobytes()
+    _, without = await along("starter:0.8, starter:0")
+    assert without.tobytes() == alone.tobytes()
+    form = await ada.click(message, "Edit")
+    edited, [data] = await painted(ada, await ada.submit(form, {"prompt": "a blue house"}))
+    assert picture(data).tobytes() == first.tobytes()
+    assert "follows starter 0.8 · follows starter 0.4" in text_of(edited)
+    rolled, [data] = await painted(ada, await ada.click(message, "Re-roll"))
+    assert "follows starter 0.8 · follows starter 0.4" in text_of(rolled)
+    assert picture(data).tobytes() != first.tobytes()
+    shown, text = await said(ada, await ada.click(message, "Show edges"))
+    assert "What starter, starter followed" in text
+    [sheet] = await ada.pictures(shown)
+    assert picture(sheet).width > 4 * picture(sheet).height
+    assert [choice["value"] for choice in await ada.complete("imagine", "control", control="starter:0.8, ")] == [
+        "starter:0.8, starter"
+    ]
+    reply = await ada.command("imagine", {**asked, "control": "starter, starter, starter"}, files=both)
+    assert "3 ControlNets are too many" in text_of(reply.message)
 
 
 async def test_lora_paints_in_its_style(ada: Member) -> None:

@@ -131,6 +131,7 @@ async def test_result_too_large_for_discord_goes_out_smaller_and_the_original_on
         assert whole["flags"] & 64
         assert "without any loss" in text_of(whole)
         assert all(len(data) <= 15_000 for data in await ada.pictures(whole))
+        assert all("without any loss" in attached["description"] for attached in whole["attachments"])
     finally:
         await ada.faults(attachment_size_limit=10 * 2**20)
 

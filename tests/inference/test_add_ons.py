@@ -141,8 +141,8 @@ def test_the_recipe_names_them_by_hash(store: Store) -> None:
     finished = paint(store, request)[1]
     [lora] = finished.recipe["loras"]
     assert (lora["name"], lora["weight"], len(lora["hash"])) == ("ink", 0.8, 10)
-    assert finished.recipe["control"]["name"] == "canny"
-    assert finished.recipe["control"]["annotator"] == "canny"
+    [control] = finished.recipe["controls"]
+    assert (control["name"], control["weight"], control["annotator"]) == ("canny", 0.7, {"name": "canny"})
     assert finished.recipe["request"]["control"]["image"]["sha256"] == HOUSE.sha256
     words = Image.open(io.BytesIO(bytes_of(finished.pictures[0]))).info["parameters"]
     assert words.splitlines()[0] == "a red house <lora:ink:0.8>"

@@ -154,9 +154,9 @@ def test_other_loras_and_compiling_count_as_loading(
     again.begin(plain)
     slots = [Slot(plain, 0, wording.draw(plain, 0, store.catalog))]
     session = Session(
-        [plain], slots, {}, Setup(model=compiled, device=cpu, batch=1), adapt=lambda _: None, callbacks=again.report
+        [slots], {}, Setup(model=compiled, device=cpu, batch=1), adapt=lambda _: None, callbacks=again.report
     )
-    assert len(list(session.paint())) == 1
+    assert len(list(session.paint(lambda _: slots))) == 1
     assert signs(again) == [False, True, False]
 
 

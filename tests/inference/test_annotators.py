@@ -102,13 +102,16 @@ def test_a_controlnet_follows_what_its_annotator_sees_and_the_recipe_names_both(
     depth, again = (paint(store, ask_for(control=Control("depth", HOUSE)))[1] for _ in range(2))
     assert hashes(depth.pictures) == hashes(again.pictures)
     assert depth.pictures[0].sha256 != edges.pictures[0].sha256
-    assert edges.recipe["annotator"] is None
-    named = depth.recipe["annotator"]
+    assert edges.recipe["controls"][0]["annotator"] == {"name": "canny"}
+    found = depth.recipe["controls"][0]["annotator"]
+    named = {**found}
     assert len(named.pop("hash")) == 10
     assert named.pop("library").startswith("transformers 5.")
     assert named == {"name": "depth", "kind": "depth", "path": "depth", "revision": None}
-    assert depth.recipe["control"]["annotator"] == "depth"
-    assert json.loads(Image.open(io.BytesIO(bytes_of(depth.pictures[0]))).info["easel"])["annotator"]["name"] == "depth"
+    assert (
+        json.loads(Image.open(io.BytesIO(bytes_of(depth.pictures[0]))).info["easel"])["controls"][0]["annotator"]
+        == found
+    )
     assert "Module: depth, Model: depth" in Image.open(io.BytesIO(bytes_of(depth.pictures[0]))).info["parameters"]
 
 
@@ -136,7 +139,7 @@ def test_a_comparison_shows_what_was_seen(store: Store) -> None:
     seen = annotator.network.seen(images.fitting(PICTURE, 32, 32)).resize((256, 256), Image.Resampling.NEAREST)
     left = (whole.width - 256) // 2
     assert whole.crop((left, whole.height - 256, left + 256, whole.height)).tobytes() == seen.tobytes()
-    assert finished.recipe["annotator"]["name"] == "depth"
+    assert [one["name"] for one in finished.recipe["annotators"]] == ["depth"]
     assert finished.recipe["device"]["dtype"] == "float32"
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from inference.catalog import reading
+from inference.catalog.fields import Kind
 from inference.errors import CatalogError
 from inference.families import FAMILIES
 from inference.protocol import DescribeTask, ToolInfo
@@ -81,8 +82,15 @@ def test_tools_say_what_members_may_ask(tmp_path: Path) -> None:
         ("describer", "florence", "Florence", 1, False, tasks),
         ("classifier", "clip", "CLIP", 1, False, ()),
     ):
-        told = ToolInfo(name=name, title=title, scale=scale, denoise=denoise, tasks=asked)
-        assert known.tool_info(kind, name) == told
+        told = ToolInfo(name=name, title=title, scale=scale, denoise=denoise, tasks=asked, batch=1)
+        assert known.tool_info(kind, name, on_gpu=False) == told
+    batches: dict[tuple[Kind, str], int] = {
+        ("describer", "florence"): 8,
+        ("classifier", "clip"): 32,
+        ("upscaler", "x4"): 1,
+    }
+    for (kind, name), batch in batches.items():
+        assert known.tool_info(kind, name, on_gpu=True).batch == batch
     assert [file.place for file in known.upscalers["dn"].files] == ["weights/dn.pth", "weights/wdn.pth"]
     assert known.label_sets == {"colours": ("red", "blue")}
 
@@ -141,16 +149,17 @@ def test_the_catalogue_of_this_checkout_is_good() -> None:
         "flux2-klein-base": None,
         "qwen-image": None,
         "qwen-image-edit": None,
+        "sana": None,
     }
-    assert set(known.checkers) == {"stable-diffusion", "starter"}
-    assert not any(model.checker for model in known.models.values()), "the operator turns them on"
+    assert set(known.checkers) == {"nsfw", "stable-diffusion", "starter"}
+    assert {name for name, model in known.models.items() if model.checker != "nsfw"} == {"starter"}
 
 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ("steps = 8", 'steps = "8"', "models.one: steps: Expected `int`, got `str`"),
-        ("steps = 8", "steps = 8\nspeed = 9", "models.one: Object contains unknown field `speed`"),
+        ("steps = 8", "steps = 8\npace = 9", "models.one: Object contains unknown field `pace`"),
         (
             "steps = 8",
             "steps = 8\nsize_multiple = 4",
@@ -161,6 +170,7 @@ def test_the_catalogue_of_this_checkout_is_good() -> None:
             '"flux"\nsize_multiple = 16',
             "models.one: negative: must be false, the flux family",
         ),
+        ("steps = 8", 'steps = 4\nspeed = "draft"', "models.one: speed: a draft leaves out none of 4 steps"),
         ("steps = 8", 'steps = 8\noffload = "disk"', "models.one: offload: Invalid enum value 'disk'"),
         ("steps = 8", 'steps = 8\nattention = "flash"', "models.one: attention: the sd1 family takes no other kernels"),
         ("steps = 8\n", "", "models.one: Object missing required field `steps`"),

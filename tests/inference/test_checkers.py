@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import logging
 import shutil
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +18,30 @@ from safetensors.torch import load_file, save_file
 from inference.catalog import hashes, layouts, reading, weights
 from inference.catalog.reading import Catalog
 from inference.device import Device
-from inference.errors import UnavailableModel, Unsafe, WeightsError
+from inference.errors import UnavailableModel, WeightsError
+from inference.gate import Gate
 from inference.models.store import Store
 from inference.networks.checker import Checker
 from inference.painting import setups
-from inference.protocol import Alive, Failed, Finished, Imagine, Preview, Progress, because
-from inference.tasks import imagine
+from inference.protocol import (
+    Alive,
+    Batch,
+    Classify,
+    Failed,
+    Finished,
+    Grid,
+    Imagine,
+    Preview,
+    Progress,
+    Safety,
+    Upscale,
+    because,
+)
+from inference.tasks import grid, imagine
 from tests.inference import tiny
-from tests.inference.conftest import Record, ask_for, is_whole, with_model
-from tests.inference.folders import bytes_of
+from tests.inference.conftest import Record, ask_for, is_whole, uploaded, with_model
+from tests.inference.folders import bytes_of, put
+from tests.inference.serving import Serving
 
 
 def nothing() -> None:
@@ -76,13 +93,15 @@ def test_of_a_flagged_job_nothing_leaves_the_engine_but_why(known: Catalog, cpu:
 
 
 @pytest.mark.usefixtures("many_previews")
-def test_what_passes_is_the_picture_without_a_checker_never_shown_before_it_is_done(
+def test_what_passes_is_the_picture_without_a_checker_previews_and_all(
     known: Catalog, cpu: Device, store: Store
 ) -> None:
     unchecked = paint(store, ask_for(steps=3))
     assert any(isinstance(event, Preview) for event in unchecked)
-    record = paint(Store(catalog=with_model(known, checker="lax", decoder="tiny"), device=cpu), ask_for(steps=3))
-    assert not any(isinstance(event, Preview) for event in record)
+    record = paint(Store(catalog=with_model(known, checker="lax"), device=cpu), ask_for(steps=3))
+    assert [event.image for event in record if isinstance(event, Preview)] == [
+        event.image for event in unchecked if isinstance(event, Preview)
+    ]
     finished, before = record.finished()[1], unchecked.finished()[1]
     assert pixels(finished) == pixels(before)
     files = layouts.checker_files(known.folder / "lax")
@@ -182,10 +201,10 @@ def test_a_folder_of_another_kind_is_refused_rather_than_filled_up_with_chance(
 
 def test_a_checker_that_cannot_tell_lets_nothing_pass(known: Catalog, cpu: Device) -> None:
     checker = Store(catalog=known, device=cpu).use_checker("lax", nothing).network
-    checker.check(tiny.picture())
+    assert not checker.flags(tiny.picture())
     checker.model.visual_projection.weight.data[0, 0] = float("nan")
     with pytest.raises(FloatingPointError):
-        checker.check(tiny.picture())
+        checker.flags(tiny.picture())
 
 
 def test_flags_are_for_the_member_and_not_for_the_log(
@@ -195,8 +214,100 @@ def test_flags_are_for_the_member_and_not_for_the_log(
     logger = logging.getLogger("diffusers.pipelines.stable_diffusion.safety_checker")
     logger.addHandler(caplog.handler)
     try:
-        with pytest.raises(Unsafe):
-            checker.check(tiny.picture())
+        assert checker.flags(tiny.picture())
     finally:
         logger.removeHandler(caplog.handler)
     assert not [record for record in caplog.records if "NSFW" in record.message]
+
+
+@pytest.mark.usefixtures("many_previews")
+def test_flagged_pictures_are_hidden_or_shown_as_their_request_says_with_the_same_pixels(
+    known: Catalog, cpu: Device, store: Store
+) -> None:
+    unchecked = pixels(paint(store, ask_for(count=2, steps=3)).finished()[1])
+    strict = Store(catalog=with_model(known, checker="strict"), device=cpu)
+    hidden = paint(strict, ask_for(count=2, steps=3, safety="spoiler"))
+    assert [picture.flagged for picture in hidden.finished()[1].pictures] == [True, True]
+    assert not any(isinstance(event, Preview) for event in hidden), "a preview is hidden from nobody"
+    shown = paint(strict, ask_for(count=2, steps=3, safety="allow"))
+    assert [picture.flagged for picture in shown.finished()[1].pictures] == [False, False]
+    assert any(isinstance(event, Preview) for event in shown)
+    assert pixels(hidden.finished()[1]) == pixels(shown.finished()[1]) == unchecked
+    assert "safety" not in hidden.finished()[1].recipe["request"]
+
+
+def test_those_who_may_see_and_those_who_may_not_share_a_pass(
+    known: Catalog, cpu: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(setups, "canonical_batch", lambda *_: 4)
+    requests = [ask_for(1), ask_for(2, safety="spoiler"), ask_for(3, safety="allow")]
+    assert len({request.pass_key for request in requests}) == 1
+    record = paint(Store(catalog=with_model(known, checker="strict"), device=cpu), *requests)
+    assert {job: failed.kind for job, failed in record.failed().items()} == {1: "unsafe"}
+    flagged = {job: [picture.flagged for picture in made.pictures] for job, made in record.finished().items()}
+    assert flagged == {2: [True], 3: [False]}
+
+
+def test_a_grid_with_a_flagged_cell_is_held_back_or_hidden_as_a_whole(known: Catalog, cpu: Device) -> None:
+    strict = Store(catalog=with_model(known, checker="strict"), device=cpu)
+    cells = (ask_for(seed=1), ask_for(seed=2))
+    ends = []
+    for safety in ("block", "spoiler"):
+        request = Grid(job=1, model="sd15", cells=cells, columns=("1", "2"), safety=safety)
+        record = Record()
+        record.begin(request)
+        grid.run([request], {}, strict, record.report)
+        ends.append(record.finished().get(1) or record.failed()[1])
+    blocked, hidden = ends
+    assert isinstance(blocked, Failed)
+    assert blocked.kind == "unsafe"
+    assert isinstance(hidden, Finished)
+    assert [picture.flagged for picture in hidden.pictures] == [True]
+    assert all("safety" not in cell for cell in hidden.recipe["request"]["cells"])
+
+
+IMAGE, FILES = uploaded(tiny.picture(40, 30))
+
+
+def asked_of(job: int, safety: Safety = "block") -> list[Upscale | Classify | Imagine]:
+    """What works on a picture: it is made larger, looked at, and started from."""
+    labels = {"labels": ("a", "b"), "templates": ("{}",)}
+    return [
+        Upscale(job=job, model="x4", image=IMAGE, factor=2, safety=safety),
+        Classify(job=job + 1, model="clip", image=IMAGE, safety=safety, **labels),
+        ask_for(job + 2, image=IMAGE, strength=0.5, safety=safety),
+    ]
+
+
+def test_nothing_is_done_with_a_flagged_picture_that_somebody_brings(known: Catalog, cpu: Device) -> None:
+    put(FILES)
+    catalog = dataclasses.replace(known, checker="strict")
+    serving = Serving(catalog, Store(catalog=catalog, device=cpu))
+    try:
+        serving.peer.ready()
+        serving.peer.send(Batch(tuple(asked_of(1))))
+        refused = serving.peer.ends(3)
+        assert refused == {job: Failed(job, "unsafe", because("input_flagged")) for job in (1, 2, 3)}
+        serving.peer.send(Batch(tuple(asked_of(11, "spoiler"))))
+        hidden = serving.peer.ends(3)
+        serving.peer.send(Batch(tuple(asked_of(21, "allow"))))
+        shown = serving.peer.ends(3)
+    finally:
+        serving.peer.socket.shutdown(socket.SHUT_WR)
+        assert serving.ended()
+    flags = {
+        job: [picture.flagged for picture in end.pictures]
+        for job, end in {**hidden, **shown}.items()
+        if isinstance(end, Finished)
+    }
+    assert flags == {11: [True], 12: [], 13: [True], 21: [False], 22: [], 23: [False]}
+
+
+def test_a_picture_that_comes_again_is_looked_at_once(known: Catalog, cpu: Device) -> None:
+    catalog = dataclasses.replace(known, checker="lax")
+    store = Store(catalog=catalog, device=cpu)
+    gate, looked = Gate(store), []
+    network: Any = store.use_checker("lax", nothing).network
+    network.model.register_forward_hook(lambda *_: looked.append(1))
+    assert [gate.flags(IMAGE, FILES, nothing) for _ in range(3)] == [False] * 3
+    assert len(looked) == 1

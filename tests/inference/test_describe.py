@@ -46,7 +46,7 @@ def answer(store: Store, *asked: tuple[Describe, dict[str, bytes]]) -> dict[int,
 
 def saying(describer: Describer, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the model say this to whatever it is asked."""
-    monkeypatch.setattr(describer, "say", lambda *_: said)
+    monkeypatch.setattr(describer, "answers", lambda *_: [said])
 
 
 def loc(*places: int) -> str:
@@ -221,7 +221,7 @@ def test_a_cancelled_answer_is_not_given(store: Store) -> None:
 def test_what_hides_behind_transparency_is_not_described(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Image.Image] = []
     network = store.use_describer("florence", on_load=lambda: None).network
-    monkeypatch.setattr(network, "say", lambda picture, *_: seen.append(picture) or "")
+    monkeypatch.setattr(network, "answers", lambda pictures, *_: seen.extend(pictures) or [""])
     secret = tiny.picture(40, 30, mode="RGBA")
     secret.putalpha(0)
     image, files = uploaded(secret)

@@ -70,7 +70,7 @@ def test_every_picture_of_a_job_and_its_neighbours_keep_to_their_own_masks(
     assert np.array_equal(pixels(beside[2], 1)[:, :50], np.asarray(OLD)[:, :50])
 
 
-def test_the_recipe_names_picture_and_mask_and_no_watermark(known: Catalog, store: Store) -> None:
+def test_the_recipe_names_picture_and_mask_and_no_watermark_in_so_small_a_part(known: Catalog, store: Store) -> None:
     finished = paint(store, edit("sd15", known))[1]
     assert finished.recipe["request"]["mask"]["sha256"] == mask_of(BOX).sha256
     assert finished.recipe["watermark"] is None

@@ -140,7 +140,8 @@ def test_it_paints_what_the_bare_pipeline_paints(known: Catalog, cpu: Device, fi
         output_type="latent",
     ).images
     setup = setups.load(request, store, lambda: None, lambda: None)
-    taken = Pass([request], FILES, setup, lambda: None)
+    taken = Pass(request, setup, lambda: None)
+    taken.add([request], FILES)
     taken._starts = {request.job: None}
     latents = taken.denoise([Slot(request, 0, wording.draw(request, 0, store.catalog))], lambda *_: None)
     assert torch.equal(latents, painted)

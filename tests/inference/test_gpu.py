@@ -12,12 +12,13 @@ import msgspec
 import pytest
 import torch
 
-from benchmarks import architectures, families, gpu
+from benchmarks import architectures, families, gpu, parts
 from benchmarks.architectures import ARCHITECTURES, Architecture
 from inference.catalog import reading
 from inference.catalog.reading import Catalog
 from inference.device import Device
 from inference.families import FAMILIES
+from tests.inference.cards import card
 
 BILLIONS = {
     "sd15": 0.86,
@@ -30,6 +31,7 @@ BILLIONS = {
     "flux-fill": 11.90,
     "chroma-hd": 8.90,
     "z-image-turbo": 6.15,
+    "sana": 1.605,
     "flux2-klein": 3.88,
     "qwen-image": 20.43,
     "qwen-image-edit": 20.43,
@@ -64,6 +66,14 @@ ZIMAGE |= {"axes_dims": [4, 6, 6], "axes_lens": [1024, 64, 64]}
 KLEIN = {"num_layers": 1, "num_single_layers": 1, "attention_head_dim": 16, "num_attention_heads": 2}
 KLEIN |= {"in_channels": 16, "joint_attention_dim": 96, "axes_dims_rope": [4, 4, 4, 4]}
 KLEIN_VAE = {"block_out_channels": [8] * 4, "layers_per_block": 1, "latent_channels": 4, "norm_num_groups": 4}
+GEMMA = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+GEMMA |= {"num_key_value_heads": 2, "head_dim": 8, "vocab_size": 64}
+DC_AE: dict[str, Any] = {"latent_channels": 4, "attention_head_dim": 4}
+for half in ("encoder", "decoder"):
+    DC_AE |= {f"{half}_block_out_channels": [8] * 6, f"{half}_layers_per_block": [1] * 6}
+SANA = {"in_channels": 4, "out_channels": 4, "num_attention_heads": 4, "attention_head_dim": 8, "num_layers": 1}
+SANA |= {"num_cross_attention_heads": 2, "cross_attention_head_dim": 16, "cross_attention_dim": 32}
+SANA |= {"caption_channels": 16}
 OF_QWEN = {
     "transformer": {"num_layers": 1, "attention_head_dim": 16, "num_attention_heads": 2, "joint_attention_dim": 16}
     | {"axes_dims_rope": [4, 6, 6]},
@@ -84,6 +94,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "flux-fill": {**OF_FLUX, "transformer": {**FLUX, "in_channels": 64 + 64 + 16}},
     "chroma-hd": {"transformer": CHROMA, "vae": VAE, "text_encoder": T5},
     "z-image-turbo": {"transformer": ZIMAGE, "vae": VAE, "text_encoder": {**QWEN, "num_hidden_layers": 2}},
+    "sana": {"transformer": SANA, "vae": DC_AE, "text_encoder": GEMMA},
     # Its states are read after the 9th, the 18th and the 27th layer.
     "flux2-klein": {"transformer": KLEIN, "vae": KLEIN_VAE, "text_encoder": {**QWEN, "num_hidden_layers": 28}},
     "qwen-image": OF_QWEN,
@@ -112,7 +123,8 @@ def test_weights_that_are_here_are_measured_as_they_are(known: Catalog, cpu: Dev
     found = families.measure(known, models, cpu, pairs=1, each_s=600, all_s=600)
     assert found.left_out == {}
     assert [check for check in found.checks if not check.holds] == []
-    assert [row.name.partition(",")[0] for row in found.rows] == [known.models[name].title for name in models]
+    one, other = (known.models[name].title for name in models)
+    assert [row.name.partition(",")[0] for row in found.rows] == [one, "  back on the card", other]
     assert "holds  qwen-edit" in gpu.told(found)
 
 
@@ -134,6 +146,8 @@ def test_what_is_not_here_is_made_of_its_architecture(published: Catalog, cpu: D
     assert [check for check in found.checks if not check.holds] == []
     titles = [row.name.partition(",")[0] for row in found.rows]
     titles.remove(f"  {families.JOBS} at once")
+    for _ in families.SWITCHED:
+        titles.remove("  back on the card")
     assert titles == [entry.title for entry in catalog.models.values()]
     assert all(row.ours > 0 and row.baseline > 0 for row in found.rows)
 
@@ -178,7 +192,7 @@ def test_one_that_does_not_paint_is_said_and_the_others_are_measured(published: 
     found = families.measure(catalog, models, cpu, 1, 600, 600, {**SMALL, "broken": SMALL["sd15"]})
     assert [*found.left_out] == ["broken"]
     assert [check.name for check in found.checks if not check.holds] == ["broken: paints"]
-    assert len(found.rows) == 2
+    assert len(found.rows) == 3
 
 
 def test_without_a_card_the_operator_is_told(
@@ -195,3 +209,40 @@ def test_pictures_of_one_way_are_timed_after_two_that_warm_it_up(known: Catalog,
     assert len(seconds) == 1
     assert seconds[0] > 0
     assert peak_bytes == 0  # a CPU does not count them
+
+
+def test_a_model_that_comes_back_is_measured_beside_one_that_is_read(known: Catalog) -> None:
+    whole = msgspec.structs.replace(known.models["sd15"], offload="none")
+    row = parts.switched(replace(known, models={**known.models, "sd15": whole}), "sd15", card(), 2)
+    assert (row.n, row.goal) == (2, 0.3)
+    # Without a card nothing is copied: what is left of it is no more than reading.
+    assert 0 < row.ours < row.baseline
+
+
+def test_what_is_enlarged_is_measured_beside_real_esrgans_own_code_and_compared(
+    published: Catalog, cpu: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = families.Found()
+    monkeypatch.setattr(gpu, "UPSCALERS", ("animevideov3",))
+    gpu.enlarge(published, cpu, 48, 1, found)
+    assert [(row.n, row.ours > 0, row.baseline > 0) for row in found.rows] == [(1, True, True)]
+    assert [check.holds for check in found.checks] == [True], gpu.told(found)
+    monkeypatch.setattr(gpu, "UPSCALERS", ("nowhere",))
+    gpu.enlarge(published, cpu, 48, 1, found)
+    assert found.left_out == {"upscalers": "none of nowhere is here"}
+
+
+def test_questions_in_one_pass_are_measured_beside_as_many_one_by_one_and_compared(
+    published: Catalog, cpu: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = families.Found()
+    gpu.ask(published, cpu, 2, found, batches=(4, 2))
+    assert [(row.n, row.goal, row.ours > 0, row.baseline > 0) for row in found.rows] == [
+        (2, 1 / 8, True, True),
+        (2, 1 / 3, True, True),
+    ]
+    assert [check.holds for check in found.checks] == [True, True], gpu.told(found)
+    monkeypatch.setattr(gpu, "CLASSIFIERS", ("nowhere",))
+    monkeypatch.setattr(gpu, "DESCRIBERS", ())
+    gpu.ask(published, cpu, 1, found)
+    assert found.left_out == {"classifiers": "none of nowhere is here", "describers": "none of  is here"}

@@ -11,11 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from PIL import Image
 
 from inference.catalog.reading import Catalog
+from inference.device import Device
 from inference.exchange import reports
-from inference.marks.marking import Marks
+from inference.marks import watermark
+from inference.marks.marking import ALL, Marks
 from inference.models.store import Store
 from inference.pictures import drawing, images
 from inference.protocol import Alive, Grid, Imagine, Lora, Preview, Progress, because
@@ -69,6 +72,22 @@ def test_the_cells_are_what_imagine_paints_and_stand_in_their_places(store: Stor
     assert (sheet[:top, :left] == DARK).all()
     assert not (sheet[:top, left:] == DARK).all()
     assert not (sheet[top:, :left] == DARK).all()
+
+
+def test_the_watermark_lies_in_the_cells_and_not_on_their_labels(known: Catalog, cpu: Device) -> None:
+    store = Store(catalog=with_model(known, max_size=256, max_pixels=256 * 256), device=cpu)
+    cells = [ask_for(job=0, seed=seed, steps=1, width=192, height=256) for seed in (1, 2)]
+    bare, marked = (run(store, grid_of(cells, 2), Record(marks)).finished()[9] for marks in (UNMARKED, ALL))
+    before, after = pixels(bare.pictures[0]), pixels(marked.pictures[0])
+    changed = (before != after).any(2)
+    top, left = changed.shape[0] - 256, changed.shape[1] - 2 * 192
+    assert min(top, left) > 0
+    assert not changed[:top].any()
+    assert not changed[:, :left].any()
+    assert changed[top:, left:].mean() > 0.5
+    assert watermark.found(Image.fromarray(after))
+    assert marked.recipe["watermark"] == {**watermark.AS_RECIPE, "within": "painted"}
+    assert bare.recipe["watermark"] is None
 
 
 @pytest.mark.parametrize("name", ["sd15", "sd21", "sdxl", "sd35", "flux-dev"])
@@ -143,11 +162,13 @@ def test_nothing_is_encoded_but_what_is_sent(store: Store, monkeypatch: pytest.M
     assert encoded.count("png") == 1
 
 
-def test_what_a_checker_might_flag_is_not_shown_on_the_way(known: Catalog, store: Store) -> None:
-    checked = Store(catalog=with_model(known, checker="lax"), device=store.device)
-    record = run(checked, grid_of(SIX, 3))
-    assert record.finished()
-    assert not [event for event in record if isinstance(event, Preview)]
+@pytest.mark.usefixtures("many_previews")
+def test_what_a_checker_flags_is_not_shown_on_the_way(known: Catalog, store: Store) -> None:
+    for checker, safety, shown in (("lax", "block", True), ("strict", "block", False), ("strict", "spoiler", False)):
+        checked = Store(catalog=with_model(known, checker=checker), device=store.device)
+        record = run(checked, replace(grid_of(SIX, 3), safety=safety))
+        assert bool(record.finished()) is (safety == "spoiler" or shown)
+        assert any(isinstance(event, Preview) for event in record) is shown
 
 
 @pytest.fixture

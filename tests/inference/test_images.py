@@ -44,3 +44,10 @@ def fastest(png: bytes) -> bool:
         (length,) = struct.unpack_from(">I", png, at)
         at += 12 + length
     return png[at + 9] >> 6 == 0
+
+
+@pytest.mark.parametrize(
+    ("side", "count", "size"), [(64, 1, (256, 256)), (64, 4, (512, 512)), (128, 1, (512, 512)), (1024, 2, (512, 256))]
+)
+def test_a_preview_is_no_larger_than_there_is_to_see(side: int, count: int, size: tuple[int, int]) -> None:
+    assert images.grid([PAINTED] * count, side, side).size == size

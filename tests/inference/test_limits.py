@@ -62,6 +62,10 @@ def flux(name: str = "flux-dev", **changes: object) -> Imagine:
     return ask_for(model=name, sampler="FlowMatch Euler", **changes)
 
 
+def two(first: str, second: str) -> dict[str, object]:
+    return {"control": Control(first, GIVEN), "control2": Control(second, OTHER)}
+
+
 def klein(**changes: object) -> Imagine:
     asked = ask_for(model="klein", sampler="FlowMatch Euler", guidance=1.0, references=(GIVEN,))
     return replace(asked, **changes)
@@ -203,6 +207,10 @@ CASES: tuple[tuple[str, Request], ...] = (
     ("no_control", ask_for(control=Control("blind", GIVEN))),
     ("no_controls", flux("chroma-hd", control=Control("nobody", GIVEN))),
     ("control_weight", ask_for(control=Control("canny", GIVEN, -1.0))),
+    ("control_weight", ask_for(control=Control("canny", GIVEN), control2=Control("map", GIVEN, NAN))),
+    ("no_control", ask_for(control=Control("canny", GIVEN), control2=Control("nobody", GIVEN))),
+    ("one_control", flux("z-image", **two("canny-zimage", "canny-zimage"))),
+    ("controls_apart", flux(**two("canny-flux", "canny-flux-pixels"))),
     ("cells", grid(cells=())),
     ("cells", grid(cells=SIX * 3)),
     ("headings", grid(rows=("one",))),
@@ -250,6 +258,7 @@ CASES: tuple[tuple[str, Request], ...] = (
     ("template", classify(templates=("a picture",))),
     ("template", classify(templates=("{}" + "x" * 100,))),
     ("no_control", compare(model="nobody")),
+    ("no_control", compare(model2="nobody", image2=OTHER)),
     ("count", compare(painted=())),
     ("count", compare(painted=(OTHER,) * 5)),
     ("compared_size", compare(width=0)),
@@ -394,6 +403,7 @@ def _as_sent(reason: Reason) -> Reason:
         (ask_for(sampler="Heun"), lambda name: ask_for(sampler=name)),
         (ask_for(loras=(Lora("nobody", 1.0),)), lambda name: ask_for(loras=(Lora(name, 1.0),))),
         (ask_for(control=Control("nobody", GIVEN)), lambda name: ask_for(control=Control(name, GIVEN))),
+        (flux(**two("canny-flux", "canny-flux-pixels")), lambda name: flux(**two("canny-flux", name))),
         (upscale(model="waifu2x"), lambda name: upscale(model=name)),
         (upscale(factor=8), lambda factor: upscale(factor=int(factor))),
         (describe(model="gpt"), lambda name: describe(model=name)),
@@ -459,8 +469,10 @@ def test_the_sizes_and_factors_that_a_reason_names_are_possible(ready: Ready) ->
 
 
 FOLLOWED = ask_for(image=GIVEN, mask=MASK, strength=0.5, control=Control("canny", GIVEN, 0.5))
+FOLLOWED = replace(FOLLOWED, control2=Control("map", GIVEN, 0.6))
 OWN: dict[str, object] = {
     "job": 2,
+    "safety": "spoiler",
     "prompt": "a blue boat",
     "negative": "fog",
     "style": Style("oil", "Oil", "oil painting of {prompt}"),
@@ -470,6 +482,7 @@ OWN: dict[str, object] = {
     "image": OTHER,
     "mask": OTHER,
     "control": Control("canny", OTHER, 0.5),
+    "control2": Control("map", OTHER, 0.6),
 }
 """Another value of every field that pictures of one pass may differ in."""
 
@@ -505,6 +518,9 @@ def test_requests_share_a_pass_where_only_words_seeds_and_inputs_are_their_own()
         {"control": None},
         {"control": Control("map", GIVEN, 0.5)},
         {"control": Control("canny", GIVEN, 0.6)},
+        {"control2": None},
+        {"control2": Control("depth", GIVEN, 0.6)},
+        {"control2": Control("map", GIVEN, 0.5)},
         {"mask": None},
         {"image": None, "mask": None},
     ],

@@ -235,7 +235,7 @@ def test_the_recipe_names_the_refiner(known: Catalog, store: Store) -> None:
 
 
 def test_members_are_told_of_a_refiner_only_where_it_is_here(known: Catalog, cpu: Device) -> None:
-    here = dict.fromkeys(("model", "lora", "control", "refiner"), ()) | {"model": ("sdxl",)}
+    here = dict.fromkeys(("model", "lora", "control", "embedding", "refiner"), ()) | {"model": ("sdxl",)}
     (without,) = imagine.abilities(known, here, cpu)["models"]  # type: ignore[arg-type]
     (beside,) = imagine.abilities(known, here | {"refiner": ("sdxl",)}, cpu)["models"]  # type: ignore[arg-type]
     assert without.refiner is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch._inductor.runtime import cache_dir_utils
 
 from inference.catalog import layouts, reading, weights
 from inference.catalog.reading import Catalog
 from inference.catalog.weights import assemble
 from inference.device import Device
 from inference.errors import CatalogError
-from inference.models import placement, policy
+from inference.models import blocks, placement, policy
 from inference.models.handles import module_bytes
 from inference.models.policy import Policy
 from inference.models.store import Store
@@ -193,7 +195,52 @@ def test_four_bit_weights_take_less_still(
     assert small.resident()[f"model {name}"] < 0.8 * plain.resident()[f"model {name}"]
 
 
-@pytest.mark.parametrize(("weights", "number_bytes"), [("8bit", 1.0), ("fp8", 1.0), ("nf4", 0.5625)])
+@pytest.mark.parametrize(("name", "sampler"), [("sd15", "DPM++ 2M"), ("sd35", "FlowMatch Euler")])
+def test_four_bit_integers_take_as_little(
+    known: Catalog, name: str, sampler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(placement, "LARGE_NUMBERS", 0)
+    small, plain = kept(known, name, weights="int4", dtype="float32"), kept(known, name)
+    wanted = {"model": name, "sampler": sampler}
+    painted = pixels(small, **wanted)
+    assert 0 < abs(painted - pixels(plain, **wanted)).mean() < 12
+    assert (painted == pixels(kept(known, name, weights="int4", dtype="float32"), **wanted)).all()
+    assert small.resident()[f"model {name}"] < 0.85 * plain.resident()[f"model {name}"]
+    assert finished(small, **wanted).recipe["policy"]["weights"] == "int4"
+
+
+def test_four_bit_integers_take_loras_come_and_go_and_are_compiled(
+    known: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("diffusers.pipelines.pipeline_utils.get_device", lambda: "cpu:0")
+    monkeypatch.setattr(placement, "COMPILING", {**placement.COMPILING, "backend": "eager"})
+    small: dict[str, Any] = {"weights": "int4", "dtype": "float32"}
+    resident, adapted = kept(known, **small), {"loras": (Lora("ink", 0.8),)}
+    base, inked = pixels(resident), pixels(resident, **adapted)
+    assert (base != inked).any()
+    assert (pixels(resident, loras=(Lora("ink", 0.0),)) == base).all()
+    for offload in ("model", "group"):
+        moved = kept(known, offload=offload, **small)
+        assert (pixels(moved, **adapted) == inked).all()
+        assert (pixels(moved) == base).all()
+    assert abs(pixels(kept(known, compile=True, **small)) - base).max() <= 1
+
+
+def test_four_bit_integers_leave_rows_without_whole_blocks_and_what_is_kept_in_full() -> None:
+    network = torch.nn.Sequential(torch.nn.Linear(64, 8), torch.nn.Linear(40, 8), torch.nn.Conv2d(4, 4, 1))
+    network.add_module("wo", torch.nn.Linear(32, 4))
+    network._keep_in_fp32_modules = ["wo"]  # type: ignore[assignment]
+    whole = network[0].weight.detach().clone()
+    state = torch.get_rng_state()
+    blocks.pack(network, torch.float32)
+    assert (torch.get_rng_state() == state).all(), "nothing is drawn"
+    assert [part.weight.dtype for part in network] == [torch.uint8, *3 * [torch.float32]]
+    step = whole.reshape(8, 2, 32).amax(-1) - whole.reshape(8, 2, 32).amin(-1)
+    off = (blocks.numbers(network[0].weight) - whole).abs().reshape(8, 2, 32).amax(-1)
+    assert (off <= step / 15 * 0.51 + 1e-3).all()
+
+
+@pytest.mark.parametrize(("weights", "number_bytes"), [("8bit", 1.0), ("fp8", 1.0), ("int4", 0.625), ("nf4", 0.5625)])
 def test_smaller_weights_are_expected_to_take_less(known: Catalog, weights: Any, number_bytes: float) -> None:
     def parts(**fields: Any) -> dict[str, int]:
         changed = with_model(known, "sd35", dtype="float32", **fields)
@@ -215,6 +262,7 @@ def test_smaller_weights_are_expected_to_take_less(known: Catalog, weights: Any,
         ({"weights": "fp8"}, r"models.sd15: weights: 'fp8' needs torchao: pip install .*easel\[eightbit\]"),
         ({"weights": "nf4"}, r"models.sd15: weights: 'nf4' needs bitsandbytes: pip install .*easel\[fourbit\]"),
         ({"weights": "8bit"}, r"models.sd15: weights: '8bit' needs torchao: pip install .*easel\[eightbit\]"),
+        ({"weights": "int4"}, r"models.sd15: weights: 'int4' needs gguf: pip install .*easel\[gguf\]"),
         ({"attention": "xformers"}, "models.sd15: attention: 'xformers' needs xformers"),
         ({"compile": True}, "models.sd15: compile: needs a C compiler"),
     ],
@@ -229,6 +277,20 @@ def test_what_is_asked_for_must_be_installed_where_there_is_a_card(
     placement.require(known.models, card())
     with pytest.raises(CatalogError, match=words):
         placement.require(models, card())
+
+
+def test_what_is_compiled_is_kept_where_a_restart_finds_it(
+    known: Catalog, cpu: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiles = with_model(known, compile=True).models
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    placement.keep_compiled(known.models, tmp_path, card())
+    placement.keep_compiled(compiles, tmp_path, cpu)
+    assert "TORCHINDUCTOR_CACHE_DIR" not in os.environ
+    placement.keep_compiled(compiles, tmp_path, card())
+    assert cache_dir_utils.cache_dir() == str(tmp_path)
+    placement.keep_compiled(compiles, tmp_path / "other", card())
+    assert cache_dir_utils.cache_dir() == str(tmp_path), "an operator's own word stands"
 
 
 def test_a_cpu_keeps_every_model_the_plain_way(known: Catalog, cpu: Device) -> None:

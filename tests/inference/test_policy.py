@@ -22,6 +22,7 @@ SD35 = {"transformer": 8057, "text_encoder": 124, "text_encoder_2": 695, "text_e
 CHROMA = {"transformer": 8900, "text_encoder": 4762, "vae": 84}
 ZIMAGE = {"transformer": 6155, "text_encoder": 4022, "vae": 84}
 FLUX = {"transformer": 11901, "text_encoder": 123, "text_encoder_2": 4762, "vae": 84}
+SANA = {"transformer": 1604, "text_encoder": 2614, "vae": 312}
 
 KLEIN = {"transformer": 3875, "text_encoder": 4022, "vae": 84}
 QWEN = {"transformer": 20430, "text_encoder": 8292, "vae": 127}
@@ -67,6 +68,9 @@ def chosen(entry: ModelEntry, millions: dict[str, int], gib: float) -> Policy:
         ("z-image-turbo", ZIMAGE, 24, "model", False),
         ("z-image-turbo", ZIMAGE, 32, "none", False),
         ("z-image", ZIMAGE, 32, "none", False),
+        ("sana", SANA, 6, "group", False),
+        ("sana", SANA, 8, "model", False),
+        ("sana", SANA, 16, "none", False),
     ],
 )
 def test_a_card_gets_the_fastest_policy_that_it_bears(

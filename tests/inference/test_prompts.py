@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from PIL import Image
 
 from inference.catalog.reading import Catalog
+from inference.families import FAMILIES
 from inference.families.words import POOLED
 from inference.models import prompts
 from inference.models.prompts import Encoded, PromptEncoder
@@ -17,6 +19,7 @@ from inference.models.store import Store
 from inference.painting import setups
 from inference.protocol import Imagine, because
 from tests.inference.conftest import ask_for
+from tests.inference.families.test_records import OF_EACH
 from tests.inference.folders import bytes_of, hashes
 from tests.inference.test_imagine import for_model, paint, pixels
 
@@ -60,6 +63,35 @@ def test_words_without_weights_are_bit_for_bit_what_diffusers_makes_of_them(
 ) -> None:
     ours = encoder(store, name).encode("a red house", negative, guided=True)
     assert same(ours, of_diffusers(store, name, "a red house", negative or None))
+
+
+@pytest.mark.parametrize("name", [name for name in OF_EACH if FAMILIES[name].words.apart])
+@pytest.mark.parametrize("negative", ["", "blue"])
+def test_sides_that_are_kept_apart_have_the_bits_of_being_read_together(
+    name: str, negative: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, apart = encoder(store, OF_EACH[name]), encoder(store, OF_EACH[name])
+    monkeypatch.setattr(whole, "_words", replace(whole._words, apart=False))
+    apart.encode("a blue boat", negative, guided=True)
+    assert same(whole.encode("a red house", negative, guided=True), apart.encode("a red house", negative, guided=True))
+
+
+@pytest.mark.parametrize("name", WEIGHED)
+@pytest.mark.parametrize("negative", ["", "blue", "(blue:1.5)", LONG], ids=["none", "plain", "weighed", "long"])
+def test_a_text_that_was_read_before_is_not_read_again_on_either_side(
+    name: str, negative: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words, read = encoder(store, name), list[str]()
+    encode = PromptEncoder._read
+    monkeypatch.setattr(
+        PromptEncoder, "_read", lambda own, text, *a, **k: read.append(text) or encode(own, text, *a, **k)
+    )
+    words.encode("a red house", negative, guided=True)
+    words.encode("a cat", negative, guided=True)
+    words.encode(negative or "a cat", "a red house", guided=True)
+    words.encode("a cat", "", guided=False)
+    assert read == ["a red house", negative, "a cat"]
+    assert FAMILIES[store.catalog.models[name].family].words.apart, "as every one whose words are weighed"
 
 
 @pytest.mark.parametrize("name", WEIGHED)

@@ -8,6 +8,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import defusedxml.ElementTree
+import numpy as np
 import pytest
 from PIL import Image
 from sd_parsers import ParserManager
@@ -17,7 +19,9 @@ from inference.device import Device
 from inference.marks import marking, watermark
 from inference.marks.marking import Marks
 from inference.models.store import Store
+from inference.pictures import images
 from inference.protocol import (
+    MAX_XMP_CHARS,
     XMP_KEYWORD,
     Answer,
     Classify,
@@ -25,6 +29,7 @@ from inference.protocol import (
     Describe,
     Imagine,
     Lora,
+    MadeBy,
     Region,
     Upscale,
     Variation,
@@ -164,7 +169,7 @@ def test_file_says_whether_it_was_painted_from_words_or_from_a_picture(store: St
 
 def test_enlarging_and_drawing_change_no_picture_s_origin(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     network = store.use_describer("florence", on_load=lambda: None).network
-    monkeypatch.setattr(network, "say", lambda *_: "")
+    monkeypatch.setattr(network, "answers", lambda pictures, *_: [""] * len(pictures))
     monkeypatch.setattr(network, "regions", lambda *_: (Region("house", (1, 1, 9, 9), ()),))
     for texts, source in (
         ({}, "algorithmicallyEnhanced"),
@@ -176,6 +181,54 @@ def test_enlarging_and_drawing_change_no_picture_s_origin(store: Store, monkeypa
         assert source_of(made(upscale, store, larger, files)) == source
         found = Describe(job=1, model="florence", image=image, task="detect objects")
         assert source_of(made(describe, store, found, files)) == source
+
+
+IPTC = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}"
+
+
+def told_by(packet: str) -> dict[str, str]:
+    """What IPTC's properties in an XMP packet say, read as XML; Pillow reads the same of them."""
+    (description,) = defusedxml.ElementTree.fromstring(packet).iter(
+        "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}Description"
+    )
+    found = {name.removeprefix(IPTC): text for name, text in description.items() if name.startswith(IPTC)}
+    picture = opened(images.png(tiny.picture(), {XMP_KEYWORD: packet}))
+    by_pillow: dict[str, Any] = picture.getxmp()["xmpmeta"]["RDF"]["Description"]
+    assert {name: by_pillow[name] for name in found} == found
+    return found
+
+
+def test_file_tells_the_system_its_version_and_the_prompt_as_iptc_has_it(store: Store) -> None:
+    prompt = 'a "red" house\n& <b>\'tea\'</b> "/><evil a="1" ]]> 一座红色的房子 🦊'
+    first, again = (made(imagine, store, ask_for(prompt=prompt, negative="fog"), {}) for _ in range(2))
+    assert first == again
+    recipe = json.loads(opened(first).info["easel"])
+    told = told_by(opened(first).info["xmp"].decode())
+    assert told.pop("DigitalSourceType").endswith("/trainedAlgorithmicMedia")
+    assert told == {
+        "AISystemUsed": "Easel, sd15",
+        "AISystemVersionUsed": f"Easel {recipe['versions']['easel']}, sd15 {recipe['model']['hash']}",
+        "AIPromptInformation": f"{prompt}\nNegative prompt: fog",
+    }
+
+
+def test_only_of_what_a_model_made_a_file_names_a_system(store: Store) -> None:
+    for texts, system in (({}, None), ({XMP_KEYWORD: xmp("compositeSynthetic")}, "Easel, x4")):
+        image, files = uploaded(tiny.picture(32, 32), texts)
+        larger = made(upscale, store, Upscale(job=1, model="x4", image=image, factor=2), files)
+        told = told_by(opened(larger).info["xmp"].decode())
+        assert (told.get("AISystemUsed"), "AIPromptInformation" in told) == (system, False)
+
+
+@pytest.mark.parametrize("text", ["\0\x1b\ufffe\ud800 fox \x7f", '"' * 99_999, "&" * 8001, "🦊" * 9000, "\t\r\n x"])
+def test_no_prompt_breaks_the_packet_or_outgrows_a_jpeg(text: str) -> None:
+    packet = xmp("trainedAlgorithmicMedia", MadeBy(system="Easel", version="1", prompt=text))
+    prompt = told_by(packet)["AIPromptInformation"]
+    assert len(prompt) <= MAX_XMP_CHARS
+    assert prompt.rstrip("…") in text or prompt == " fox \x7f"
+    stream = io.BytesIO()
+    tiny.picture().save(stream, format="JPEG", xmp=packet.encode())
+    assert b"AIPromptInformation" in stream.getvalue()
 
 
 def test_chart_is_no_picture_of_a_model(store: Store) -> None:
@@ -213,6 +266,28 @@ def test_small_picture_bears_none(store: Store) -> None:
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_masked_part_alone_is_marked_and_the_recipe_says_so(store: Store, mode: str) -> None:
+    plain = HOUSE.convert(mode)
+    image, files = uploaded(plain)
+    for box, large in (((20, 10, 230, 240), True), ((20, 10, 80, 70), False)):
+        mask = Image.new("L", plain.size)
+        mask.paste(255, box)
+        given, of_mask = uploaded(mask)
+        request = ask_for(image=image, mask=given, strength=0.5)
+        first, again = (made(imagine, store, request, files | of_mask) for _ in range(2))
+        assert first == again
+        picture, outside = opened(first), np.array(mask) == 0
+        assert picture.mode == mode
+        assert np.array_equal(np.array(picture)[outside], np.array(plain)[outside])
+        assert watermark.found(picture) is large
+        expected = {**watermark.AS_RECIPE, "within": "painted"} if large else None
+        assert json.loads(picture.info["easel"])["watermark"] == expected
+        without = opened(made(imagine, store, request, files | of_mask, Marks(watermark=False)))
+        assert (watermark.embed(without, mask).tobytes() == picture.tobytes()) is large
+        assert (without.tobytes() == picture.tobytes()) is not large
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
 def test_enlargement_of_a_marked_picture_is_marked_anew(store: Store, mode: str) -> None:
     plain = HOUSE.convert(mode)
     for picture, ours in ((watermark.embed(plain), True), (plain, False)):
@@ -236,7 +311,8 @@ def test_operator_can_leave_the_watermark_out(models_toml: Path) -> None:
 
 
 def test_describing_tells_who_made_the_picture(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store.use_describer("florence", on_load=lambda: None).network, "say", lambda *_: "a house")
+    network = store.use_describer("florence", on_load=lambda: None).network
+    monkeypatch.setattr(network, "answers", lambda pictures, *_: ["a house"] * len(pictures))
     said = {XMP_KEYWORD: xmp("trainedAlgorithmicMedia")}
     for picture, texts, origin in (
         (HOUSE, {}, "unknown"),

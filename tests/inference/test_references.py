@@ -256,7 +256,8 @@ def test_words_are_read_anew_where_they_are_read_with_other_pictures(known: Cata
     prompts._kept.clear()
     for shown in ((), (WIDE,), (WIDE,), (TALL,), (WIDE, TALL)):
         paint(store, ask("qwen-edit", known, *shown))
-    assert len(prompts._kept) == 4
+    # With each choice of pictures once; without any as both sides and as each of them.
+    assert len(prompts._kept) == 3 + 3
     # Others read the words alone.
     prompts = store.use("klein", lambda: None).prompts
     prompts._kept.clear()

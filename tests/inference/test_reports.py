@@ -64,6 +64,10 @@ def returns(work: Callable[[], object]) -> bool:
     return not thread.is_alive()
 
 
+def ends(events: list[Event]) -> list[Event]:
+    return [event for event in events if isinstance(event, Finished | Failed)]
+
+
 def test_a_result_is_on_disk_when_the_bot_hears_of_it(tmp_path: Path) -> None:
     there: list[bytes] = []
 
@@ -103,7 +107,7 @@ def test_no_step_waits_for_a_result_that_is_being_written_or_sent(tmp_path: Path
     outputs.let.set()
     assert sending.wait(SOON_S)
     assert returns(lambda: step(9))
-    assert [event.step for event in events if isinstance(event, Progress)] == [0, 9]
+    assert [event.step for event in events if isinstance(event, Progress) and event.job == 2] == [0, 9]
     sent.set()
     report.close()
     assert isinstance(events[-1], Finished)
@@ -119,7 +123,7 @@ def test_a_job_cancelled_while_its_result_is_written_ends_as_cancelled_and_leave
     report.cancel(1)
     outputs.let.set()
     report.close()
-    assert events == [Failed(1, "cancelled", because("cancelled"))]
+    assert ends(events) == [Failed(1, "cancelled", because("cancelled"))]
     assert not list(tmp_path.iterdir())
 
 
@@ -181,7 +185,7 @@ def test_an_answer_that_fits_no_frame_fails_with_a_sentence_and_leaves_no_file(
     regions = tuple(Region("a house", (0, 0, 1, 1), (outline,)) for _ in range(100))
     report.finish(1, [PAINTED], {}, Answer(regions=regions))
     report.close()
-    (end,) = events
+    (end,) = ends(events)
     assert isinstance(end, Failed)
     assert end.reason == because("answer_too_large")
     assert "over the frame limit" in caplog.text
@@ -208,7 +212,7 @@ def test_a_folder_that_is_gone_fails_the_job_with_a_sentence(tmp_path: Path) -> 
     running(report, 1)
     report.finish(1, [PAINTED], {})
     report.close()
-    assert events == [Failed(1, "internal", because("disk_failed"))]
+    assert ends(events) == [Failed(1, "internal", because("disk_failed"))]
 
 
 def test_input_and_result_larger_than_any_frame_pass_as_files(serving: Serving) -> None:
@@ -233,3 +237,16 @@ def test_the_bot_hears_what_is_worked_on_and_of_nothing_that_has_ended(tmp_path:
     report.fail(2, "internal", because("engine_broke"))
     report.took_up([1, 2])
     assert [event for event in events if isinstance(event, Began)] == [Began((1, 2)), Began((2,))]
+
+
+def test_a_result_that_is_handed_over_needs_the_device_no_more_which_is_said_once(tmp_path: Path) -> None:
+    events: list[Event] = []
+    report = Reporter(events.append, Files(tmp_path))
+    running(report, 1, 2, 3)
+    report.step(1, 3, 4)
+    report.step(2, 4, 4, "finishing")
+    for job in (1, 2, 3):
+        report.finish(job, [PAINTED], {})
+    report.close()
+    said = [event for event in events if isinstance(event, Progress) and event.stage == "finishing"]
+    assert said == [Progress(2, 4, 4, "finishing"), Progress(1, 4, 4, "finishing"), Progress(3, 1, 1, "finishing")]

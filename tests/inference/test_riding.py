@@ -69,6 +69,16 @@ def test_jobs_share_passes_and_have_the_bytes_of_being_alone(starter: Store, cha
     assert painted(starter, *asked[::-1][:2]) == {job: alone[job] for job in (2, 1)}
 
 
+def test_a_full_pass_has_the_bytes_of_pictures_alone(starter: Store) -> None:
+    places = starter.catalog.models["starter"].cpu_batch
+    assert 2 * places > neighbours.FEW, "with both sides of each picture, more than torch computes alike"
+    asked = [starters(job=number, width=64, height=64, steps=1, seed=number) for number in range(places)]
+    alone = {job: pictures for one in asked for job, pictures in painted(starter, one).items()}
+    with runs_of(starter) as rows:
+        assert painted(starter, *asked) == alone
+    assert rows == [2 * places]
+
+
 def test_only_what_is_small_and_guided_shares_a_pass_on_a_cpu(starter: Store, cpu: Device) -> None:
     known = starter.catalog
     assert setups.canonical_batch(known, "starter", 64, 64, cpu) == known.models["starter"].cpu_batch > 1
@@ -88,3 +98,20 @@ def test_rows_that_stand_for_pictures_are_computed_picture_by_picture() -> None:
     with neighbours.sharing(5):
         together = network(rows.flatten(0, 1)).unflatten(0, (2, 5))
     assert all(torch.equal(together[:, picture], expected[picture]) for picture in range(5))
+
+
+def test_pictures_at_other_steps_in_one_run_of_the_denoiser_have_the_bits_of_being_alone(starter: Store) -> None:
+    """What joining a pass between its steps would need; what it is worth is in docs/performance.md."""
+    model = starter.use("starter", lambda: None)
+    places, side = 8, 64 // model.latent_factor
+    drawn = torch.Generator().manual_seed(0)
+    latents = torch.randn(2 * places, model.latent_channels, side, side, generator=drawn)
+    words = torch.randn(2 * places, 16, model.denoiser.config.cross_attention_dim, generator=drawn)
+    steps = torch.arange(places) * 100 + 7
+    with torch.no_grad():
+        with neighbours.sharing(places):
+            together = model.denoiser(latents, steps.repeat(2), encoder_hidden_states=words).sample
+        for place in range(places):
+            sides = [place, places + place]
+            alone = model.denoiser(latents[sides], steps[place], encoder_hidden_states=words[sides]).sample
+            assert torch.equal(together[sides], alone)

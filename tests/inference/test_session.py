@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pytest
 from PIL import Image
@@ -40,6 +40,10 @@ class Onlooker:
 
     def give_way(self) -> None:
         self.calls.append("give way")
+
+    def board(self, places: int) -> tuple[Sequence[Imagine], Mapping[str, bytes]]:
+        self.calls.append(f"{places} free")
+        return (), {}
 
     def step(self, job: int, step: int, steps: int, stage: Stage = "painting") -> None:
         self.steps.append((job, step, steps, stage))

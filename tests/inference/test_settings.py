@@ -13,7 +13,8 @@ from inference.errors import SettingsError
 def test_an_empty_environment_gives_the_defaults() -> None:
     read = settings.read({})
     assert (read.models, read.device, read.vram_budget_bytes, read.threads) == (Path("models.toml"), "auto", None, None)
-    assert (read.watermark, read.c2pa) == (True, None)
+    assert (read.watermark, read.c2pa, read.host_cache_bytes) == (True, None, None)
+    assert settings.read({"EASEL_HOST_CACHE_GB": "0"}).host_cache_bytes == 0
 
 
 def test_everything_can_be_set() -> None:
@@ -22,6 +23,7 @@ def test_everything_can_be_set() -> None:
             "EASEL_MODELS": "/m.toml",
             "EASEL_DEVICE": "cuda:1",
             "EASEL_VRAM_BUDGET_GB": "7.5",
+            "EASEL_HOST_CACHE_GB": "16",
             "EASEL_THREADS": "4",
             "EASEL_LOG_LEVEL": "debug",
             "EASEL_WATERMARK": "OFF",
@@ -30,7 +32,7 @@ def test_everything_can_be_set() -> None:
         }
     )
     assert (read.models, read.device, read.threads, read.log_level) == (Path("/m.toml"), "cuda:1", 4, "DEBUG")
-    assert read.vram_budget_bytes == 7_500_000_000
+    assert (read.vram_budget_bytes, read.host_cache_bytes) == (7_500_000_000, 16_000_000_000)
     assert read.watermark is False
     assert read.c2pa == (Path("/chain.pem"), Path("/key.pem"))
 
@@ -43,6 +45,9 @@ def test_everything_can_be_set() -> None:
         ("EASEL_VRAM_BUDGET_GB", "much"),
         ("EASEL_VRAM_BUDGET_GB", "-1"),
         ("EASEL_VRAM_BUDGET_GB", "nan"),
+        ("EASEL_VRAM_BUDGET_GB", "0"),
+        ("EASEL_HOST_CACHE_GB", "-1"),
+        ("EASEL_HOST_CACHE_GB", "all"),
         ("EASEL_THREADS", "0"),
         ("EASEL_THREADS", "1.5"),
         ("EASEL_LOG_LEVEL", "LOUD"),

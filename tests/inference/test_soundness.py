@@ -70,6 +70,38 @@ def two_folders_too_deep(folder: Path) -> None:
     (folder / "deep").rename(folder / "sd15" / "model" / "own")
 
 
+def two_variants(folder: Path) -> None:
+    for kind in ("bf16", "fp16"):
+        shutil.copy(folder / UNET, folder / UNET.replace("model.", f"model.{kind}."))
+    (folder / UNET).unlink()
+
+
+def two_models(folder: Path) -> None:
+    (folder / "sd15").rename(folder / "one")
+    shutil.copytree(folder / "one", folder / "sd15" / "two")
+    (folder / "one").rename(folder / "sd15" / "one")
+
+
+def nothing_but(*names: str) -> Callable[[Path], None]:
+    def leave(folder: Path) -> None:
+        shutil.rmtree(folder / "sd15")
+        (folder / "sd15").mkdir()
+        for name in names:
+            (folder / "sd15" / name).write_bytes(b"1")
+
+    return leave
+
+
+def part_of_another_library(folder: Path) -> None:
+    index = json.loads((folder / "sd15" / "model_index.json").read_text())
+    (folder / "sd15" / "model_index.json").write_text(json.dumps({**index, "unet": ["antigravity", "fly"]}))
+
+
+def no_denoiser_named(folder: Path) -> None:
+    index = json.loads((folder / "sd15" / "model_index.json").read_text())
+    (folder / "sd15" / "model_index.json").write_text(json.dumps({**index, "unet": None}))
+
+
 def pieces_without_their_index(folder: Path) -> None:
     (folder / UNET).rename(folder / UNET.replace("model.", "model-00001-of-00001."))
 
@@ -195,7 +227,30 @@ BREAKS: dict[str, tuple[Callable[[Path], None], str, str]] = {
     "a link to nowhere": (link_to_nowhere, "models.sd15", "it has no unet/diffusion_pytorch_model.safetensors"),
     "a link to itself": (link_to_itself, "models.sd15", "it has no unet/diffusion_pytorch_model.safetensors"),
     "one file": (one_file, "models.sd15", "sd15 is nothing that is known here, and no picture model of one file"),
-    "two folders too deep": (two_folders_too_deep, "models.sd15", "sd15 is not whole: it has no model_index.json"),
+    "two folders too deep": (two_folders_too_deep, "models.sd15", "no model_index.json, but model/own: write one of"),
+    "two models": (two_models, "models.sd15", "it has no model_index.json, but one, two: write one of them as path"),
+    "nothing": (nothing_but(), "models.sd15", "it has no model_index.json: it is empty"),
+    "nothing of a model": (
+        nothing_but("1.png", "2.png", "3.png", "4.png", "5.png"),
+        "models.sd15",
+        "it has no model_index.json: it holds 1.png, 2.png, 3.png and 2 more and no weights",
+    ),
+    "two variants and no plain one": (
+        two_variants,
+        "models.sd15",
+        "it has no unet/diffusion_pytorch_model.safetensors, but bf16 and fp16 of it: write variant = 'fp16'",
+    ),
+    "a download that was cut off": (
+        lambda folder: (folder / UNET).rename(folder / f"{UNET}.part"),
+        "models.sd15",
+        "but diffusion_pytorch_model.safetensors.part, whose download was cut off: fetch it again",
+    ),
+    "a part of another library": (
+        part_of_another_library,
+        "models.sd15",
+        "names a unet of 'antigravity': only those of diffusers and transformers are loaded",
+    ),
+    "an index without a denoiser": (no_denoiser_named, "models.sd15", "no unet or transformer in its model_index.json"),
     "an upscaler of a web page": (replaced_by("x2.pth", broken.PAGE), "upscalers.x2", "x2.pth is a web page"),
     "an upscaler that was cut": (
         lambda folder: os.truncate(folder / "x2.pth", (folder / "x2.pth").stat().st_size // 2),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import random
 from collections.abc import Callable
 
@@ -90,6 +91,43 @@ def test_same_picture_gets_the_same_mark_for_ever(marked: list[Image.Image]) -> 
     # Another noise would not be found by, nor find, pictures that were marked before.
     noise = watermark._noise().astype("<i2").tobytes()
     assert hashlib.sha256(noise).hexdigest() == "d8886cf018431dd84b76f457c4baca93b9d6d1d00581ec7f8dde3020602a99d7"
+
+
+def part_of(picture: Image.Image, share: float, chance: random.Random) -> Image.Image:
+    """A mask of a square somewhere in the picture, of this share of it."""
+    side = math.ceil(min(picture.size) * share**0.5)
+    left, top = (chance.randrange(length - side + 1) for length in picture.size)
+    mask = Image.new("L", picture.size)
+    mask.paste(255, (left, top, left + side, top + side))
+    return mask
+
+
+@pytest.mark.parametrize(("size", "share"), [(256, 0.5), (1024, 0.1)])
+def test_mark_within_a_part_is_found_and_no_other_bit_changes(size: int, share: float) -> None:
+    chance = random.Random(0)
+    for picture in (each.resize((size, size)) for each in renders(6)):
+        mask = part_of(picture, share, chance)
+        assert watermark.fits(picture, mask)
+        marked = watermark.embed(picture, mask)
+        outside = np.array(mask) == 0
+        assert np.array_equal(np.array(marked)[outside], np.array(picture)[outside])
+        assert (np.array(marked)[~outside] != np.array(picture)[~outside]).mean() > 0.5
+        assert watermark.found(marked)
+        assert watermark.found(again("JPEG", 75)(marked))
+        assert not watermark.found(picture)
+
+
+def test_part_that_is_too_small_or_out_of_what_is_searched_does_not_fit() -> None:
+    picture = Image.new("RGB", (2048, 1500))
+    mask = Image.new("L", picture.size)
+    assert not watermark.fits(picture, mask)
+    mask.paste(255, (0, 0, 400, 400))
+    assert not watermark.fits(picture, mask)
+    mask.paste(255, (1000, 700, 1100, 800))
+    assert not watermark.fits(picture, mask)
+    mask.paste(255, (900, 600, 1200, 900))
+    assert watermark.fits(picture, mask)
+    assert not watermark.fits(Image.new("RGB", (255, 900)), Image.new("L", (255, 900), 255))
 
 
 def test_transparency_is_left_alone() -> None:

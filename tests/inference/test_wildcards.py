@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import io
+import os
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from inference import engine
+from inference.catalog import weights
+from inference.catalog.entries import EmbeddingEntry
+from inference.catalog.reading import Catalog
+from inference.catalog.wildcards import MAX_NAMES, Wildcards
+from inference.device import Device
 from inference.models.store import Store
 from inference.painting import setups
-from inference.protocol import MAX_SEED, Imagine, Picture, Variation
+from inference.protocol import MAX_SEED, Imagine, Picture, Variation, draw_words
+from inference.protocol.frames import pack, unpack_event
 from tests.inference.conftest import ask_for
 from tests.inference.folders import bytes_of, hashes
 from tests.inference.test_imagine import paint, pixels
@@ -70,3 +80,27 @@ def test_the_same_request_draws_the_same_words_and_another_seed_others(store: St
 def test_the_words_of_a_variation_are_drawn_from_its_own_seed(store: Store) -> None:
     wild = paint(store, ask_for(prompt=WILD, variations=(Variation(50, 0.3),)))[1].pictures[0]
     assert parameters(wild)[0] == ask_for(prompt=WILD).drawn(50)[0]
+
+
+def test_the_engine_says_which_files_and_embeddings_prompts_can_name(
+    known: Catalog, cpu: Device, tmp_path: Path
+) -> None:
+    (tmp_path / "animals").mkdir()
+    odd = (b"\xff\xfe.txt", b"a__b.txt", b"it's.txt", b"x" * 101 + b".txt", b"_.txt", b"a`b.txt", b"none.md")
+    for name in (b"colours.txt", b"animals/big cats.txt", "色.txt".encode(), *odd):
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_text("red")
+    embedding = EmbeddingEntry(title="Bad", path=str(tmp_path / "bad.safetensors"), models=("sd15",))
+    catalog = replace(known, wildcards=tmp_path, embeddings={"bad": embedding})
+    here = {**weights.inventory(known), "embedding": ("bad",)}
+    ready = engine.readiness(catalog, here, cpu)
+    assert ready.wildcards == ("animals/big cats", "colours", "色")
+    for name in ready.wildcards:
+        assert draw_words(f"a __{name}__ house", 1, Wildcards(tmp_path).lines) == "a red house"
+    assert [(one.name, one.title, one.models, one.trigger) for one in ready.embeddings] == [
+        ("bad", "Bad", ("sd15",), "")
+    ]
+    assert unpack_event(pack(ready)[4:]) == ready
+    for number in range(MAX_NAMES + 9):
+        (tmp_path / f"n{number}.txt").touch()
+    assert len(Wildcards(tmp_path).names()) == MAX_NAMES
+    assert Wildcards(None).names() == ()

@@ -71,6 +71,12 @@ models = ["sd15"]
 annotator = "none"
 weight = 0.5
 
+[controls.soft]
+title = "Another network"
+path = "soft"
+models = ["sd15"]
+annotator = "none"
+
 [controls.canny-xl]
 title = "Tiny canny XL"
 path = "canny-xl"
@@ -117,6 +123,9 @@ def write(folder: Path, sd15: Any, sdxl: Any, flux: Any) -> None:
     write_control(folder / "canny", sd15.unet)
     write_control(folder / "canny-xl", sdxl.unet)
     write_depth(folder / "depth")
+    # All that is made after it is as it was before there was this one.
+    with torch.random.fork_rng():
+        write_control(folder / "soft", sd15.unet)
 
 
 def write_lora(path: Path, unet: Any) -> None:

@@ -9,13 +9,18 @@ from typing import Any
 
 import torch
 from diffusers import (
+    AutoencoderDC,
     ChromaPipeline,
     ChromaTransformer2DModel,
     ControlNetUnionModel,
+    DPMSolverMultistepScheduler,
     FlowMatchEulerDiscreteScheduler,
     FluxControlNetModel,
     FluxFillPipeline,
     FluxTransformer2DModel,
+    QwenImageControlNetModel,
+    SanaPipeline,
+    SanaTransformer2DModel,
     SD3ControlNetModel,
     SD3Transformer2DModel,
     StableDiffusion3Pipeline,
@@ -25,10 +30,10 @@ from diffusers import (
 )
 from safetensors.torch import load_file, save_file
 from tokenizers import pre_tokenizers
-from transformers import Qwen2Tokenizer, Qwen3Config, Qwen3Model
+from transformers import Gemma2Config, Gemma2Model, GemmaTokenizer, Qwen2Tokenizer, Qwen3Config, Qwen3Model
 
 from inference.silence import silenced
-from tests.inference import tiny_add_ons
+from tests.inference import tiny_add_ons, tiny_editors
 
 WIDTH = 32
 """As in `tiny`."""
@@ -69,6 +74,16 @@ MODELS = {
     "z-image-turbo": _entry(
         "z-image-turbo", "Tiny Z-Image Turbo", "zimage", guidance=1, max_guidance=1, negative=False
     ),
+    "sana-1600m": _entry(
+        "sana-1600m",
+        "Tiny SANA",
+        "sana",
+        guidance=4.5,
+        sampler="DPM++ 2M",
+        size_multiple=32,
+        min_size=32,
+        max_size=128,
+    ),
 }
 """The tables of models.toml."""
 
@@ -82,6 +97,11 @@ models = ["chroma-hd"]
 title = "For Z-Image"
 path = "zimage.safetensors"
 models = ["z-image", "z-image-turbo"]
+
+[loras.sana]
+title = "For SANA"
+path = "sana.safetensors"
+models = ["sana-1600m"]
 
 [loras.zimage-comfy]
 title = "For Z-Image, as ComfyUI names its layers"
@@ -132,6 +152,24 @@ path = "canny-sd3-large"
 models = ["sd35-large"]
 annotator = "canny"
 
+[controls.union-qwen]
+title = "Tiny Qwen-Image union, shown edges"
+path = "union-qwen"
+models = ["qwen"]
+annotator = "canny"
+
+[controls.union-qwen-map]
+title = "Tiny Qwen-Image union, shown maps"
+path = "union-qwen"
+models = ["qwen"]
+annotator = "none"
+
+[controls.other-qwen]
+title = "Another one for Qwen-Image"
+path = "other-qwen"
+models = ["qwen"]
+annotator = "none"
+
 [controls.union-xl]
 title = "Tiny XL union, told of edges"
 path = "union-xl"
@@ -151,7 +189,12 @@ mode = 0
 def write(folder: Path, made: Mapping[str, Any]) -> None:
     """What goes beside these models, by name, which stay as they are."""
     torch.manual_seed(2)
-    for name, model, pipeline in (("chroma", "chroma-hd", ChromaPipeline), ("zimage", "z-image", ZImagePipeline)):
+    kinds = (
+        ("chroma", "chroma-hd", ChromaPipeline),
+        ("zimage", "z-image", ZImagePipeline),
+        ("sana", "sana-1600m", SanaPipeline),
+    )
+    for name, model, pipeline in kinds:
         weights = tiny_add_ons._adapter(made[model].transformer, ("to_q", "to_v"))
         untyped: Any = pipeline
         untyped.save_lora_weights(folder, transformer_lora_layers=weights, weight_name=f"{name}.safetensors")
@@ -176,7 +219,7 @@ def save(pipeline: Any, folder: Path) -> None:
 
 def write_controls(folder: Path) -> None:
     """InstantX's, XLabs' and Shakker's for FLUX, InstantX's and Stability AI's for SD3, Alibaba's for Z-Image, xinsir's
-    union for XL: tiny, and trained."""
+    union for XL, InstantX's for Qwen-Image: tiny, and trained."""
     flux: dict[str, Any] = {
         "num_layers": 1,
         "num_single_layers": 1,
@@ -248,7 +291,24 @@ def write_controls(folder: Path) -> None:
         num_trans_head=2,
         num_proj_channel=8,
     )
+    # So that it shows in eight bits what it makes of all the kinds together that it follows.
+    for weights in (
+        union.controlnet_cond_embedding.conv_out.weight,
+        *(layer.attn.out_proj.weight for layer in union.transformer_layes),
+    ):
+        torch.nn.init.normal_(weights, std=4.0)
     _control(folder / "union-xl", union)
+    for name in ("union-qwen", "other-qwen"):
+        qwen = QwenImageControlNetModel(
+            in_channels=16,
+            out_channels=4,
+            num_layers=1,
+            attention_head_dim=16,
+            num_attention_heads=2,
+            joint_attention_dim=tiny_editors.WIDTH,
+            axes_dims_rope=(4, 6, 6),
+        )
+        _control(folder / name, qwen)
 
 
 def _control(folder: Path, network: Any) -> None:
@@ -361,12 +421,55 @@ def sd35_large(parts: Mapping[str, Any]) -> StableDiffusion3Pipeline:
     return StableDiffusion3Pipeline(**{**parts, "transformer": transformer})
 
 
+def sana(_: Mapping[str, Any]) -> SanaPipeline:
+    """Efficient-Large-Model/Sana_1600M_1024px_BF16_diffusers, tiny: it has no part of any other."""
+    letters = "▁abcdefghijklmnopqrstuvwxyz0123456789.,"
+    pieces = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", *letters]
+    tokenizer = GemmaTokenizer(vocab={piece: number for number, piece in enumerate(pieces)}, merges=[])
+    words = Gemma2Config(
+        vocab_size=len(pieces),
+        hidden_size=WIDTH,
+        intermediate_size=WIDTH,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        head_dim=8,
+    )
+    half: dict[str, Any] = {
+        "block_types": ("ResBlock",) * 5 + ("EfficientViTBlock",),
+        "block_out_channels": (8,) * 6,
+        "layers_per_block": (1,) * 6,
+        "qkv_multiscales": ((),) * 5 + ((5,),),
+    }
+    vae = AutoencoderDC(
+        latent_channels=4,
+        attention_head_dim=4,
+        scaling_factor=0.41407,
+        **{f"{side}_{name}": value for side in ("encoder", "decoder") for name, value in half.items()},
+    )
+    transformer = SanaTransformer2DModel(
+        in_channels=4,
+        out_channels=4,
+        num_attention_heads=4,
+        attention_head_dim=8,
+        num_layers=1,
+        num_cross_attention_heads=2,
+        cross_attention_head_dim=16,
+        cross_attention_dim=WIDTH,
+        caption_channels=WIDTH,
+        sample_size=4,
+    )
+    scheduler = DPMSolverMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0)
+    return SanaPipeline(tokenizer, Gemma2Model(words), vae, transformer, scheduler)
+
+
 MAKERS: dict[str, tuple[str, Callable[[Mapping[str, Any]], Any]]] = {
     "sd35-large": ("sd35", sd35_large),
     "flux-fill-dev": ("flux-dev", flux_fill_dev),
     "chroma-hd": ("flux-dev", chroma_hd),
     "z-image": ("flux-dev", z_image),
     "z-image-turbo": ("flux-dev", z_image_turbo),
+    "sana-1600m": ("flux-dev", sana),
 }
 """By name: another tiny model, and what makes one of its parts."""
 

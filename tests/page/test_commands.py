@@ -52,7 +52,14 @@ MODELS: Json = {
         {"type": 1, "name": "info", "description": "About one", "options": []},
     ],
 }
-COMMANDS = [IMAGINE, UPSCALE, QUEUE, MODELS, {"type": 3, "name": "Describe"}, {"type": 2, "name": "Gallery"}]
+COMMANDS = [
+    IMAGINE,
+    UPSCALE,
+    QUEUE,
+    MODELS,
+    {"type": 3, "name": "Describe", "name_localizations": {"zh-CN": "描述"}},
+    {"type": 2, "name": "Gallery"},
+]
 
 
 async def say_ok(bot: ScriptedBot, interaction: Json) -> None:
@@ -376,3 +383,9 @@ async def test_member_reads_descriptions_in_their_own_language(ada: ChatPage, bo
     await ada.speak_as("Mei")
     await ada.composer.fill("/imag")
     await expect(suggestion(ada, "/imagine")).to_contain_text("用文字画画")
+    await ada.composer.fill("")
+    await ada.send("look")
+    await (await ada.wait_for_text("look")).click(button="right")
+    await ada.page.get_by_role("menuitem", name="描述").click()
+    # Chosen by its name in this language, and run by its own.
+    await ada.wait_for_text("ok Describe")

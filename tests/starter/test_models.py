@@ -29,7 +29,7 @@ def judge() -> Judge:
 
 def test_all_committed_weights_are_small_and_readable() -> None:
     files = [path for path in MODELS.rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in files) < 40_000_000
+    assert sum(path.stat().st_size for path in files) < 48_000_000
     assert sum(path.stat().st_size for path in (MODELS / "picture").rglob("*.safetensors")) < 18_000_000
     assert all(path.stat().st_mode & 0o044 == 0o044 for path in files)
 

@@ -6,14 +6,14 @@ import asyncio
 import contextlib
 from typing import Literal
 
-from benchmarks.faults.crowd import NOT_NOW, Crowd, an_evening, ended
+from benchmarks.faults.crowd import NOT_NOW, Crowd, an_evening, button, ended
 from benchmarks.faults.judge import Verdict, judge
 from benchmarks.faults.painter import Plan
 from benchmarks.faults.trial import Trial, until
 from benchmarks.faults.victim import Kill, When
 from benchmarks.faults.witness import Shown
 
-RESULT = ("V1", "U1", "Re-roll", "Edit", "Delete")
+RESULT = ("vary", "upscale", "reroll", "edit", "delete")
 
 SLOWED: tuple[tuple[str, When], ...] = (
     ("acknowledged", "after"),
@@ -43,23 +43,23 @@ async def double(seed: int) -> Verdict:
         await trial.start(engines=(Plan(step_s=0.1),))
         crowd = Crowd(trial, seed)
         presses = 0
-        for label in RESULT:
+        for action in RESULT:
             card = await crowd.imagine()
             end = await crowd.until(card, ended) if card else None
             if end is not None:
-                presses += await _all_press(trial, crowd, end, label)
+                presses += await _all_press(trial, crowd, end, action)
         card = await crowd.imagine()
         if card is not None:
             trial.pressed_cancel.add(card.job)
-            presses += await _all_press(trial, crowd, card, "Cancel")
+            presses += await _all_press(trial, crowd, card, "cancel")
             if (end := await crowd.until(card, ended)) is not None and end.pictures == 0:
-                presses += await _all_press(trial, crowd, end, "Try again")
+                presses += await _all_press(trial, crowd, end, "again")
         await trial.quiet()
         return judge(trial, presses)
 
 
-async def _all_press(trial: Trial, crowd: Crowd, card: Shown, label: str) -> int:
-    if label == "Delete":
+async def _all_press(trial: Trial, crowd: Crowd, card: Shown, action: str) -> int:
+    if action == "delete":
         trial.deleted.add(card.job)
     message = crowd.message(card)
     if message is None:
@@ -67,7 +67,7 @@ async def _all_press(trial: Trial, crowd: Crowd, card: Shown, label: str) -> int
 
     async def press(name: str) -> None:
         with contextlib.suppress(*NOT_NOW):
-            await trial.member(name).click(message, label, until="acknowledged")
+            await trial.member(name).click(message, button(card, action), until="acknowledged")
 
     names = ("Grace", "Grace", "Ada", "Linus", "Mei", "Barbara")
     await asyncio.gather(*(press(name) for name in names))

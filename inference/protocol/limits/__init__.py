@@ -22,7 +22,7 @@ from inference.protocol.limits.bounds import (
     unknown_model,
     unknown_tool,
 )
-from inference.protocol.limits.painting import words_problem
+from inference.protocol.limits.painting import size_fits, words_problem
 from inference.protocol.pictures import Grid, Imagine
 from inference.protocol.reasons import Reason
 from inference.protocol.requests import Classify, Compare, Describe, Mask, Request, Upscale
@@ -39,6 +39,7 @@ __all__ = [
     "AddOnKind",
     "ToolKind",
     "problem",
+    "size_fits",
     "unknown_add_on",
     "unknown_model",
     "unknown_tool",

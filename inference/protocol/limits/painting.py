@@ -131,6 +131,11 @@ def _of_schedule(request: Imagine, model: ModelInfo, ready: Ready) -> Iterator[R
             yield because("refiner_share", value=request.refiner.share)
 
 
+def size_fits(width: int, height: int, model: ModelInfo) -> bool:
+    """Whether a model paints in this size."""
+    return not any(_of_size(width, height, model))
+
+
 def _of_size(width: int, height: int, model: ModelInfo) -> Iterator[Reason]:
     for which, size in (("width", width), ("height", height)):
         if size % model.size_multiple or not model.min_size <= size <= model.max_size:
@@ -206,12 +211,23 @@ def _of_add_ons(request: Imagine, model: ModelInfo, ready: Ready) -> Iterator[Re
         for weight in (lora.weight, lora.words):
             if weight is not None:
                 yield from outside("lora_weight", weight, -MAX_LORA_WEIGHT, MAX_LORA_WEIGHT)
-    if request.control is not None:
+    yield from _of_controls(request, model, ready)
+
+
+def _of_controls(request: Imagine, model: ModelInfo, ready: Ready) -> Iterator[Reason]:
+    names = [control.name for control in request.controls]
+    for control in request.controls:
         if model.fills:
-            yield because("control_of_others", typed=request.control.name, model=model.title)
-        if not _goes_with(request.control.name, ready.controls, model):
-            yield unknown_add_on("control", request.control.name, ready.controls, model)
-        yield from outside("control_weight", request.control.weight, 0, MAX_CONTROL_WEIGHT)
+            yield because("control_of_others", typed=control.name, model=model.title)
+        if not _goes_with(control.name, ready.controls, model):
+            yield unknown_add_on("control", control.name, ready.controls, model)
+        yield from outside("control_weight", control.weight, 0, MAX_CONTROL_WEIGHT)
+    for known in ready.controls:
+        if names[1:] and known.name == names[0] and names[1] not in known.beside:
+            if not known.beside:
+                yield because("one_control", model=model.title)
+            else:
+                yield because("controls_apart", control=names[0], typed=names[1], choices=known.beside)
 
 
 def _goes_with(name: str, known: Sequence[AddOnInfo], model: ModelInfo) -> bool:

@@ -100,8 +100,10 @@ def of_classify(request: Classify, ready: Ready) -> Iterator[Reason]:
 
 def of_compare(request: Compare, ready: Ready) -> Iterator[Reason]:
     """Why there is nothing to put side by side."""
-    if all(control.name != request.model for control in ready.controls):
-        yield because("no_control", typed=request.model, choices=tuple(control.name for control in ready.controls))
+    names = tuple(control.name for control in ready.controls)
+    for model, _ in request.followed:
+        if model not in names:
+            yield because("no_control", typed=model, choices=names)
     yield from outside("count", len(request.painted), 1, ready.max_count)
     if not (MIN_SIDE <= request.width <= MAX_SIDE and MIN_SIDE <= request.height <= MAX_SIDE):
         yield because("compared_size", width=request.width, height=request.height)

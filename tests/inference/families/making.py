@@ -3,83 +3,68 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from diffusers import (
-    AutoencoderDC,
-    DPMSolverMultistepScheduler,
-    SanaPipeline,
-    SanaTransformer2DModel,
+    AuraFlowPipeline,
+    AuraFlowTransformer2DModel,
+    AutoencoderKL,
+    FlowMatchEulerDiscreteScheduler,
 )
-from transformers import Gemma2Config, Gemma2Model, GemmaTokenizer
+from transformers import T5TokenizerFast, UMT5Config, UMT5EncoderModel
 
 WIDTH = 16
 
 CATALOG = """
-default = "sana"
+default = "aura"
 
-[models.sana]
-title = "Tiny Sana"
-family = "sana"
-path = "sana"
-width = 128
-height = 128
-size_multiple = 32
-min_size = 64
+[models.aura]
+title = "Tiny AuraFlow"
+family = "aura"
+path = "aura"
+width = 64
+height = 64
+size_multiple = 16
+min_size = 32
 max_size = 256
 max_pixels = 65536
 steps = 4
-guidance = 4.5
-sampler = "DPM++ 2M"
+guidance = 3.5
+sampler = "FlowMatch Euler"
 """
 
 
 def write(folder: Path) -> Path:
     """The model, and a models.toml that names it, which is returned."""
     torch.manual_seed(0)
-    _sana().save_pretrained(folder / "sana")
+    _aura().save_pretrained(folder / "aura")
     (folder / "models.toml").write_text(CATALOG)
     return folder / "models.toml"
 
 
-def _sana() -> SanaPipeline:
-    """Efficient-Large-Model/Sana_1600M_1024px_diffusers, tiny."""
-    letters = "▁abcdefghijklmnopqrstuvwxyz0123456789.,"
-    pieces = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", *letters]
-    tokenizer = GemmaTokenizer(vocab={piece: number for number, piece in enumerate(pieces)}, merges=[])
-    words = Gemma2Config(
-        vocab_size=len(pieces),
-        hidden_size=WIDTH,
-        intermediate_size=WIDTH,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        head_dim=8,
+def _aura() -> AuraFlowPipeline:
+    """fal/AuraFlow, tiny."""
+    pieces = ["<pad>", "</s>", "<unk>", "▁", *"abcdefghijklmnopqrstuvwxyz0123456789.,"]
+    tokenizer = T5TokenizerFast(vocab=[(piece, -1.0) for piece in pieces], extra_ids=0, model_max_length=256)
+    words = UMT5Config(vocab_size=len(pieces), d_model=WIDTH, d_kv=8, d_ff=WIDTH, num_layers=1, num_heads=2)
+    vae = AutoencoderKL(
+        block_out_channels=(4,) * 4,
+        layers_per_block=1,
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        norm_num_groups=2,
+        sample_size=128,
+        scaling_factor=0.13025,
     )
-    half: dict[str, Any] = {
-        "block_types": ("ResBlock",) * 5 + ("EfficientViTBlock",),
-        "block_out_channels": (8,) * 6,
-        "layers_per_block": (1,) * 6,
-        "qkv_multiscales": ((),) * 5 + ((5,),),
-    }
-    vae = AutoencoderDC(
-        latent_channels=4,
-        attention_head_dim=4,
-        scaling_factor=0.41407,
-        **{f"{side}_{name}": value for side in ("encoder", "decoder") for name, value in half.items()},
-    )
-    transformer = SanaTransformer2DModel(
-        in_channels=4,
-        out_channels=4,
-        num_attention_heads=2,
+    transformer = AuraFlowTransformer2DModel(
+        sample_size=16,
+        num_mmdit_layers=1,
+        num_single_dit_layers=1,
         attention_head_dim=8,
-        num_layers=1,
-        num_cross_attention_heads=2,
-        cross_attention_head_dim=8,
-        cross_attention_dim=WIDTH,
-        caption_channels=WIDTH,
-        sample_size=4,
+        num_attention_heads=2,
+        joint_attention_dim=WIDTH,
+        caption_projection_dim=WIDTH,
+        pos_embed_max_size=256,
     )
-    scheduler = DPMSolverMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0)
-    return SanaPipeline(tokenizer, Gemma2Model(words), vae, transformer, scheduler)
+    scheduler = FlowMatchEulerDiscreteScheduler(shift=1.73)
+    return AuraFlowPipeline(tokenizer, UMT5EncoderModel(words), vae, transformer, scheduler)

@@ -124,13 +124,18 @@ def test_who_is_painted_beside_changes_no_bit(
 
 @each
 def test_it_goes_as_far_from_a_picture_as_it_is_asked(family: str, known: Catalog, store: Store) -> None:
+    # Of as many latents as those of other families, where each of its own is made of more pixels.
+    larger = max(1, FAMILIES[family].size_multiple // 16)
+    size = {"width": larger * WIDTH, "height": larger * HEIGHT}
+    given, data = uploaded(picture(**size, seed=3))
+    FILES.update(data)
     model = store.use(OF_EACH[family], lambda: None)
-    latents = decoding.encode(model.pipeline, model.family, Image.open(io.BytesIO(FILES[OLD.sha256])))
+    latents = decoding.encode(model.pipeline, model.family, Image.open(io.BytesIO(FILES[given.sha256])))
     # All that an autoencoder whose weights are chance leaves of it.
     old = np.asarray(decoding.decode(model.pipeline, model.family, latents)[0]).astype(int)
     mask = mask_of((0, 0, WIDTH - 1, HEIGHT - 1)) if FAMILIES[family].fills else None
     near, far = (
-        paint(store, ask(family, known, image=OLD, strength=strength, steps=10, mask=mask))[1]
+        paint(store, ask(family, known, image=given, strength=strength, steps=10, mask=mask, **size))[1]
         for strength in (0.1, 0.9)
     )
     assert abs(pixels(near) - old).mean() < abs(pixels(far) - old).mean()
@@ -164,7 +169,8 @@ def test_it_is_shown_on_its_way(family: str, known: Catalog, store: Store) -> No
 def test_a_second_pass_paints_larger_where_it_paints_whole_pictures(
     family: str, known: Catalog, store: Store, ready: Ready
 ) -> None:
-    request = ask(family, known, width=32, hires=Hires(64, 48, 0.5))
+    height = 32 + max(16, FAMILIES[family].size_multiple)
+    request = ask(family, known, width=32, hires=Hires(64, height, 0.5))
     problem = limits.problem(request, ready)
     if FAMILIES[family].fills:
         assert problem is not None
@@ -172,7 +178,7 @@ def test_a_second_pass_paints_larger_where_it_paints_whole_pictures(
         return
     assert problem is None
     first, again = (paint(store, request)[1] for _ in range(2))
-    assert pixels(first).shape == (48, 64, 3)
+    assert pixels(first).shape == (height, 64, 3)
     assert hashes(first.pictures) == hashes(again.pictures)
 
 
@@ -216,14 +222,17 @@ def test_the_steps_are_known_before_the_pipeline_sets_them(
 
 @each
 def test_tiles_are_a_switch(family: str, known: Catalog, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("inference.models.policy.TILE", 32)
+    # At least two latents wide, so that tiles can overlap, and half as wide as what is painted.
+    side = max(32, 2 * FAMILIES[family].size_multiple)
+    monkeypatch.setattr("inference.models.policy.TILE", side)
+    size = {"width": 2 * side} if not FAMILIES[family].fills else {}
     model = store.use(OF_EACH[family], lambda: None)
-    whole = paint(store, ask(family, known))[1]
+    whole = paint(store, ask(family, known, **size))[1]
     placement.tile(model.pipeline, model.family, Policy(vae_tiling=True))
-    tiled = paint(store, ask(family, known))[1]
+    tiled = paint(store, ask(family, known, **size))[1]
     placement.tile(model.pipeline, model.family, Policy())
     assert not np.array_equal(pixels(tiled), pixels(whole))
-    assert hashes(paint(store, ask(family, known))[1].pictures) == hashes(whole.pictures)
+    assert hashes(paint(store, ask(family, known, **size))[1].pictures) == hashes(whole.pictures)
 
 
 @each
@@ -281,4 +290,5 @@ def test_a_kind_that_a_controlnet_does_not_know_is_told_when_it_is_loaded(
     controls = {**known.controls, own: msgspec.structs.replace(known.controls[own], mode=mode)}
     folder = known.folder / str(controls[own].path)
     with pytest.raises(WeightsError, match=said):
-        loaders.control(replace(known, controls=controls), own, folder, store.device).load()
+        changed = replace(known, controls=controls)
+        loaders.control_of(changed, own, loaders.control(changed, own, folder, store.device).load())

@@ -27,12 +27,12 @@ from inference.painting import decoding, setups
 from inference.protocol import Finished, Hires, Imagine, Preview
 from inference.tasks import imagine
 from tests.inference.conftest import Record, ask_for, paint_from, uploaded
-from tests.inference.families import making, sana
+from tests.inference.families import aura, making
 from tests.inference.folders import bytes_of, hashes
 from tests.inference.serving import Serving
 from tests.inference.tiny import picture
 
-MADE_UP = {"sana": sana.FAMILY}
+MADE_UP = {"aura": aura.FAMILY}
 SAMPLERS = [(name, sampler) for name, family in MADE_UP.items() for sampler in family.samplers]
 OLD, FILES = uploaded(picture(128, 64, seed=3))
 
@@ -65,7 +65,7 @@ def store(catalog: Catalog, cpu: Device) -> Store:
 
 def ask(name: str, job: int = 1, **changes: Any) -> Imagine:
     (sampler, *_) = MADE_UP[name].samplers
-    defaults = {"model": name, "sampler": sampler, "steps": 4, "guidance": 4.5, "width": 128, "height": 64}
+    defaults = {"model": name, "sampler": sampler, "steps": 4, "guidance": 3.5, "width": 128, "height": 64}
     return ask_for(job, **{**defaults, **changes})
 
 
@@ -76,7 +76,7 @@ def pixels(finished: Finished) -> np.ndarray[Any, Any]:
 def test_the_engine_offers_them_and_paints_with_them(catalog: Catalog, store: Store) -> None:
     serving = Serving(catalog, store)
     offered = {model.family: (model.samplers, model.negative) for model in serving.peer.ready().models}
-    assert offered == {"sana": (("DPM++ 2M", "UniPC"), True)}
+    assert offered == {"aura": (("FlowMatch Euler",), True)}
     for name in MADE_UP:
         first, again, other = (serving.peer.paint(ask(name, seed=seed))[1] for seed in (7, 7, 8))
         assert hashes(first.pictures) == hashes(again.pictures) != hashes(other.pictures)
@@ -88,12 +88,12 @@ def test_the_engine_offers_them_and_paints_with_them(catalog: Catalog, store: St
 
 
 @each
-@pytest.mark.parametrize("guidance", [1.0, 4.5])
+@pytest.mark.parametrize("guidance", [1.0, 3.5])
 def test_the_engine_paints_what_the_bare_pipeline_paints(name: str, guidance: float, store: Store) -> None:
     request = ask(name, negative="blue", guidance=guidance)
     ours = pixels(paint(store, request)[1])
     own: dict[str, dict[str, Any]] = {
-        "sana": {"guidance_scale": guidance, "use_resolution_binning": False, "complex_human_instruction": None},
+        "aura": {"guidance_scale": guidance},
     }
     bare = store.use(name, lambda: None).pipeline(
         prompt=request.prompt,
@@ -193,16 +193,16 @@ def test_tiles_are_a_switch(name: str, store: Store, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("size_multiple = 8", "models.sana: size_multiple: the sana family needs 32 or a multiple of it"),
-        ('samplers = ["Euler"]', "models.sana: samplers: the sana family does not admit 'Euler'"),
-        ("channels_last = true", "models.sana: channels_last: the sana family has no convolutions that gain from it"),
-        ('attention = "sliced"', "models.sana: attention: attention cannot be sliced in the sana family"),
-        ('attention = "flash"', "models.sana: attention: the sana family takes no other kernels"),
-        ("compile = true", "models.sana: compile: diffusers names no repeated blocks in the sana family"),
-        ('refiner = "sana"', "models.sana: refiner: the sana family has none"),
+        ("size_multiple = 8", "models.aura: size_multiple: the aura family needs 16 or a multiple of it"),
+        ('samplers = ["Euler"]', "models.aura: samplers: the aura family does not admit 'Euler'"),
+        ("channels_last = true", "models.aura: channels_last: the aura family has no convolutions that gain from it"),
+        ('attention = "sliced"', "models.aura: attention: attention cannot be sliced in the aura family"),
+        ('attention = "flash"', "models.aura: attention: the aura family takes no other kernels"),
+        ("compile = true", "models.aura: compile: diffusers names no repeated blocks in the aura family"),
+        ('refiner = "aura"', "models.aura: refiner: the aura family has none"),
         (
-            '[controls.edges]\ntitle = "Edges"\npath = "edges"\nmodels = ["sana"]\nannotator = "canny"',
-            "controls.edges: models: no ControlNet can be used with the sana family",
+            '[controls.edges]\ntitle = "Edges"\npath = "edges"\nmodels = ["aura"]\nannotator = "canny"',
+            "controls.edges: models: no ControlNet can be used with the aura family",
         ),
     ],
 )
@@ -229,19 +229,19 @@ def test_who_has_not_registered_one_is_told_what_there_is(toml: Path, monkeypatc
     for name in MADE_UP:
         monkeypatch.delitem(FAMILIES, name)
     known = ", ".join(name for name in FAMILIES if name not in MADE_UP)
-    with pytest.raises(CatalogError, match=f"models.sana: family: must be one of {known}, not 'sana'"):
+    with pytest.raises(CatalogError, match=f"models.aura: family: must be one of {known}, not 'aura'"):
         reading.load(toml)
 
 
 @pytest.mark.parametrize(
     ("family", "dtype"),
     [("sd1", torch.float16), ("sdxl", torch.float16), ("sd3", torch.bfloat16), ("flux", torch.bfloat16)]
-    + [(name, torch.bfloat16) for name in MADE_UP],
+    + [(name, torch.float16) for name in MADE_UP],
 )
 def test_weights_are_kept_on_a_card_in_what_the_family_bears(
     family: str, dtype: torch.dtype, catalog: Catalog, cpu: Device
 ) -> None:
     gpu = replace(cpu, where=torch.device("cuda"))
-    entry = catalog.models["sana"]
+    entry = catalog.models["aura"]
     assert placement.dtype(structs.replace(entry, family=family), gpu) == dtype
     assert placement.dtype(structs.replace(entry, family=family), cpu) == torch.float32

@@ -34,6 +34,7 @@ OF_EACH = {
     "kontext": "kontext",
     "qwen": "qwen",
     "qwen-edit": "qwen-edit",
+    "sana": "sana-1600m",
 }
 """A tiny model of each family."""
 
@@ -67,7 +68,7 @@ def test_what_it_names_is_there(name: str) -> None:
         if control is not None:
             assert load_class(control.network)
             assert "controlnet" in inspect.signature(load_class(control.pipeline)).parameters
-            told = control.told([], None if control.kinds is None else 0).keys()
+            told = control.told([[]], [None if control.kinds is None else 0]).keys()
             assert {*told, "controlnet_conditioning_scale", "latents"} <= parameters(control.pipeline)
     if union is not None:
         assert union.kinds in inspect.signature(load_class(union.network)).parameters

@@ -1,0 +1,126 @@
+"""A backup of the data folder, taken while the bot runs.
+
+The database comes first, as it is at one moment; then the pictures that it names. One that is deleted in between is
+noted as gone, one that comes in between belongs to the next backup. What can be made again is left out.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from bot.errors import OperatorError
+from bot.folder import DATABASE, LOCK
+from bot.keeping import files, manifest, shelves, snapshot
+from bot.keeping.manifest import Kept, Manifest
+from bot.keeping.restore import RESTORED, RESTORING, is_set_aside
+from bot.pictures.kept import THUMBNAILS
+from inference.protocol import INCOMING, PICTURES, place
+
+LEFT_OUT = {PICTURES, THUMBNAILS, INCOMING, "compiled", LOCK, RESTORING, RESTORED}
+"""What is copied otherwise, or can be made again."""
+
+
+class Made(NamedTuple):
+    """A backup that is whole."""
+
+    folder: Path
+    manifest: Manifest
+    new_pictures: int
+    """Those that no earlier backup had."""
+    removed: int
+    """Earlier backups that had to go for it."""
+
+
+def make(data: Path, shelf: Path, *, verify: bool = False, keep: int | None = None) -> Made:
+    """Make one more backup of `data` in the folder `shelf`, and leave the newest `keep` there.
+
+    A picture that the backup before has is linked from there, and its bytes are read only where `verify` is said; all
+    others are read. Raises OperatorError where it cannot be made: then everything is as before.
+    """
+    if shelf.resolve().is_relative_to(data.resolve()):
+        raise OperatorError(f"{shelf} lies in the data folder {data}, and would be lost with it: name another folder")
+    try:
+        with shelves.in_use(shelf, making=True):
+            begun = shelves.begin(shelf)
+            try:
+                made, new = _fill(data, begun, next(reversed(shelves.whole(shelf)), None), verify)
+                files.sync()
+                (begun / manifest.MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(made), indent=2))
+                files.sync()
+                folder = shelves.add(shelf, begun, made.made_at)
+            finally:
+                files.remove(begun)
+            return Made(folder, made, new, shelves.thin_out(shelf, folder, keep))
+    except OSError as error:
+        raise OperatorError(f"cannot back up {data} to {shelf}: {files.reason(error)}") from error
+
+
+def _fill(data: Path, begun: Path, earlier: Path | None, verify: bool) -> tuple[Manifest, int]:
+    """Put everything but the manifest into the folder `begun`; returns that, and how many pictures are new."""
+    (begun / PICTURES).mkdir(mode=0o700, parents=True)
+    made_at = datetime.now(UTC).isoformat(timespec="microseconds")
+    snapshot.take(data / DATABASE, begun / DATABASE)
+    named = snapshot.named(begun / DATABASE)
+    others = sorted(_others(data))
+    for file in others:
+        files.copy(file, begun / file.relative_to(data))
+    kept, gone, damaged = list[str](), list[str](), list[str]()
+    size, new = 0, 0
+    for sha256 in named.pictures:
+        target = place(begun / PICTURES, sha256)
+        target.parent.mkdir(mode=0o700, exist_ok=True)
+        before = place(earlier / PICTURES, sha256) if earlier else None
+        try:
+            bytes_, is_new = _picture(before, place(data / PICTURES, sha256), target, sha256, verify)
+        except FileNotFoundError:
+            gone.append(sha256)
+        except files.Damaged:
+            damaged.append(sha256)
+        else:
+            kept.append(sha256)
+            size += bytes_
+            new += is_new
+    written = [begun / DATABASE, *(begun / file.relative_to(data) for file in others)]
+    made = Manifest(
+        made_at=made_at,
+        easel=manifest.easel(),
+        sqlite=sqlite3.sqlite_version,
+        migrations=named.migrations,
+        jobs=named.jobs,
+        files=[Kept(str(file.relative_to(begun)), file.stat().st_size, files.hash_of(file)) for file in written],
+        pictures=len(kept),
+        picture_bytes=size,
+        picture_names_sha256=manifest.sum_of_names(kept),
+        gone=gone,
+        damaged=damaged,
+    )
+    return made, new
+
+
+def _picture(before: Path | None, live: Path, target: Path, sha256: str, verify: bool) -> tuple[int, bool]:
+    """Bring one picture from the backup before or else from the data folder; its size, and whether it is new. Raises
+    what `files.bring` does."""
+    if before is not None and before.is_file():
+        size = before.stat().st_size
+        if not verify and live.is_file() and live.stat().st_size == size:
+            files.link_or_copy(before, target)
+            return size, False
+        try:
+            return files.bring(before, target, sha256), False
+        except files.Damaged:
+            pass
+    return files.bring(live, target, sha256), True
+
+
+def _others(data: Path) -> Iterator[Path]:
+    """Every file of the data folder that is neither a picture nor the database, and that nothing makes again."""
+    for entry in data.iterdir():
+        if entry.name in LEFT_OUT or entry.name.startswith(DATABASE) or is_set_aside(entry):
+            continue
+        yield from (file for file in (entry.rglob("*") if entry.is_dir() else [entry]) if file.is_file())

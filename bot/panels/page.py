@@ -1,0 +1,53 @@
+"""The page that a panel is on: lines of Discord's markdown, and under them rows of buttons and menus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import discord
+from discord import ui
+
+from bot import cards
+
+COLOUR = discord.Colour(0x5B6EE1)
+
+CHARS = 3900
+"""Discord takes 4000 in a message."""
+
+
+def page(lines: Iterable[str], rows: Iterable[Sequence[ui.Item[Any]]]) -> ui.LayoutView:
+    """The page with these lines and rows; a row of nothing is left out."""
+    container: ui.Container[Any] = ui.Container(accent_colour=COLOUR)
+    container.add_item(ui.TextDisplay(cards.cut("\n".join(lines), CHARS)))
+    for row in filter(None, rows):
+        container.add_item(ui.ActionRow(*row))
+    view = ui.LayoutView(timeout=None)
+    view.add_item(container)
+    # As of cards: its buttons carry their own state.
+    view.stop()
+    return view
+
+
+def heading(text: str) -> str:
+    """The heading of a page."""
+    return f"## {text}"
+
+
+def title(text: str) -> str:
+    """The title of what stands below it."""
+    return f"**{text}**"
+
+
+def small(text: str) -> str:
+    """A remark."""
+    return f"-# {text}"
+
+
+async def show(interaction: discord.Interaction, view: ui.LayoutView) -> None:
+    """Put a page in the place of the one that was used, or before this member alone where there is none yet."""
+    message = interaction.message
+    if message is not None and message.flags.ephemeral:
+        await interaction.response.edit_message(view=view)
+    else:
+        await interaction.response.send_message(view=view, ephemeral=True)
