@@ -175,10 +175,16 @@ def result(
 
 def choice(job: Job, action: str) -> ui.LayoutView:
     """The question which of a job's pictures is meant, with a button for each that does this action to it."""
-    view = ui.LayoutView(timeout=None)
-    view.add_item(ui.TextDisplay(say("Which picture of #{job}?", job=job.id)))
+    question = ui.TextDisplay[Any](say("Which picture of #{job}?", job=job.id))
     buttons = [JobButton(action, job.id, index, label=str(index + 1)) for index in range(len(job.pictures))]
-    view.add_item(ui.ActionRow(*buttons))
+    return layout(question, ui.ActionRow(*buttons))
+
+
+def layout(*items: ui.Item[Any]) -> ui.LayoutView:
+    """A message of these. Of its buttons discord.py keeps nothing in memory: they carry their own state."""
+    view = ui.LayoutView(timeout=None)
+    for item in items:
+        view.add_item(item)
     view.stop()
     return view
 
@@ -248,8 +254,4 @@ def _card(
     container.add_item(ui.TextDisplay(f"{cut(text, TEXT_CHARS - SMALL_PRINT_CHARS - 100)}\n-# {small_print}"))
     for row in rows:
         container.add_item(ui.ActionRow(*row))
-    view = ui.LayoutView(timeout=None)
-    view.add_item(container)
-    # Stopped, so that discord.py keeps nothing in memory for it: the buttons carry their own state.
-    view.stop()
-    return Card(view, tuple(files))
+    return Card(layout(container), tuple(files))

@@ -77,10 +77,7 @@ def _panel(ready: Ready, page: int) -> ui.LayoutView:
                 PanelButton("models", str(on), label=say("Next"), disabled=on == len(pages)),
             )
         )
-    view = ui.LayoutView(timeout=None)
-    view.add_item(container)
-    view.stop()
-    return view
+    return cards.layout(container)
 
 
 def paged(shown: Iterable[Section]) -> Iterator[str]:

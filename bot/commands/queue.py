@@ -127,10 +127,7 @@ def _card(admission: Admission, member_id: int, jobs: Sequence[Job], start: int,
         buttons.append(PanelButton("queue", f"{before}:before", label=say("Previous"), disabled=start == 0))
         buttons.append(PanelButton("queue", f"{after}:after", label=say("Next"), disabled=after >= len(jobs)))
     container.add_item(ui.ActionRow(*buttons))
-    view = ui.LayoutView(timeout=None)
-    view.add_item(container)
-    view.stop()
-    return Card(view)
+    return Card(cards.layout(container))
 
 
 def _line(admission: Admission, job: Job, member_id: int) -> str:

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import discord
 from discord import ui
 
 from bot import cards
 from bot.audit import Entry
 from bot.buttons import PanelButton
+from bot.panels import page as panels
 from bot.policies.policy import SETTINGS
 from bot.words import N_, say, why
 from inference.protocol import Reason
@@ -27,8 +27,6 @@ HASH_CHARS = 12
 
 SAID_CHARS = 300
 """Of a rule."""
-
-COLOUR = discord.Colour(0x5B6EE1)
 
 WHAT: Mapping[str, str] = {
     "accepted": N_("was accepted"),
@@ -92,14 +90,7 @@ def page(
     ]
     if export:
         buttons.append(PanelButton("auditcsv", str(whose), label=say("As CSV")))
-    container: ui.Container[Any] = ui.Container(accent_colour=COLOUR)
-    container.add_item(ui.TextDisplay(cards.cut("\n".join(lines), 3900)))
-    container.add_item(ui.ActionRow(*buttons))
-    view = ui.LayoutView(timeout=None)
-    view.add_item(container)
-    # As of cards: its buttons carry their own state.
-    view.stop()
-    return view
+    return panels.page(lines, [buttons])
 
 
 def table(entries: Iterable[Entry], commands: Mapping[str, str]) -> bytes:

@@ -9,6 +9,7 @@ from typing import Any
 import discord
 from discord import ui
 
+from bot import cards
 from bot.buttons import JobButton
 from bot.job import Job
 from bot.words import say
@@ -41,8 +42,4 @@ def message(logged: Sequence[Logged], left_out: int = 0) -> ui.LayoutView:
     if left_out:
         more = say("More jobs than can be shown came at once: /audit has all of them.")
         container.add_item(ui.TextDisplay(f"-# {more}"))
-    view = ui.LayoutView(timeout=None)
-    view.add_item(container)
-    # As of cards: its buttons carry their own state.
-    view.stop()
-    return view
+    return cards.layout(container)

@@ -22,11 +22,7 @@ def page(lines: Iterable[str], rows: Iterable[Sequence[ui.Item[Any]]]) -> ui.Lay
     container.add_item(ui.TextDisplay(cards.cut("\n".join(lines), CHARS)))
     for row in filter(None, rows):
         container.add_item(ui.ActionRow(*row))
-    view = ui.LayoutView(timeout=None)
-    view.add_item(container)
-    # As of cards: its buttons carry their own state.
-    view.stop()
-    return view
+    return cards.layout(container)
 
 
 def heading(text: str) -> str:

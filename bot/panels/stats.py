@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import discord
 from discord import ui
 
 from bot import cards
 from bot.cards import Card
 from bot.counting import Counted
+from bot.panels import page
 from bot.pictures.charts import Bars
 from bot.words import N_, say, say_many
 
@@ -38,8 +38,6 @@ ENDS: Mapping[str, str] = {
     "unavailable_model": N_("the model was not there"),
     "internal": N_("something went wrong in Easel"),
 }
-
-COLOUR = discord.Colour(0x5B6EE1)
 
 
 def chart(counted: Counted, period: str) -> tuple[Bars, ...]:
@@ -70,18 +68,15 @@ def card(counted: Counted, period: str, picture: Path | None, *, moderates: bool
     if moderates:
         members = ((f"<@{member_id}>", count) for member_id, count in counted.of_members.items())
         lines += _list(say("Members"), members)
-    container: ui.Container[Any] = ui.Container(accent_colour=COLOUR)
+    container: ui.Container[Any] = ui.Container(accent_colour=page.COLOUR)
     files: tuple[tuple[str, Path], ...] = ()
     if picture is not None:
         gallery: ui.MediaGallery[Any] = ui.MediaGallery()
         gallery.add_item(media=f"attachment://{FILE}", description=alt(counted, period))
         container.add_item(gallery)
         files = ((FILE, picture),)
-    container.add_item(ui.TextDisplay(cards.cut("\n".join(lines), 3900)))
-    view = ui.LayoutView(timeout=None)
-    view.add_item(container)
-    view.stop()
-    return Card(view, files)
+    container.add_item(ui.TextDisplay(cards.cut("\n".join(lines), page.CHARS)))
+    return Card(cards.layout(container), files)
 
 
 def alt(counted: Counted, period: str) -> str:
