@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import errno
 import re
 import sqlite3
@@ -243,6 +244,25 @@ async def test_job_that_is_not_allowed_any_more_when_its_turn_comes_ends_in_a_se
     assert failure(ended["a scary clown"]).startswith("Word 2 of this server's list")
     assert ended["a red house"].state == "finished"
     assert studio.engine.batches == [[2]]
+
+
+async def test_what_becomes_of_flagged_pictures_is_sent_as_it_is_set_when_the_turn_has_come(
+    jobs: Jobs, studio_of: Open
+) -> None:
+    sent: dict[int, Request] = {}
+
+    async def note(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
+        sent[wanted.job] = wanted
+        yield finished(engine.data, wanted.job, b"a house")
+
+    among_adults = await queued(jobs, request(), dataclasses.replace(reply(1), age_restricted=True))
+    elsewhere = await queued(jobs, request(), reply(2))
+    studio = studio_of(note)
+    studio.dispatcher._policies = await forbidding(jobs)
+    await studio.dispatcher._policies.put(Place(5), "flagged", "spoiler")
+    async with studio.open():
+        await studio.deliveries(2)
+    assert {number: one.safety for number, one in sent.items()} == {among_adults.id: "spoiler", elsewhere.id: "block"}
 
 
 async def test_picture_of_words_that_wildcards_drew_and_nobody_may_see_is_shown_to_nobody(
