@@ -201,7 +201,8 @@ class Adapters:
         parts = []
         try:
             for component, network in self._pipeline.components.items():
-                for layer in network.modules() if isinstance(network, torch.nn.Module) else ():
+                layers: Iterable[Any] = network.modules() if isinstance(network, torch.nn.Module) else ()
+                for layer in layers:
                     if name in getattr(layer, "lora_A", ()):
                         down, up = layer.lora_A[name].weight.detach(), layer.lora_B[name].weight.detach()
                         tensors = {"lora_down.weight": down, "lora_up.weight": up.float() * layer.scaling[name]}

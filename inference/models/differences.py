@@ -96,7 +96,7 @@ class Differences:
         device: torch.device,
     ) -> None:
         original = copies.get(tensor)
-        self._originals[tensor] = original = _copied(tensor) if original is None else original
+        self._originals[tensor] = _copied(tensor) if original is None else original
         # Summed up in full and rounded once, on one device wherever the weights wait.
         whole = tensor.to(device=device, dtype=torch.float32)
         for difference in differences:
@@ -106,7 +106,7 @@ class Differences:
 
 def _merges(part: Part) -> bool:
     """Whether a layer's weights, and its bias where that is meant, hold numbers that can be changed."""
-    tensors = [part.layer.weight, *([part.layer.bias] if part.shifts else [])]
+    tensors: list[Any] = [part.layer.weight, *([part.layer.bias] if part.shifts else [])]
     return all(type(tensor) in PLAIN and tensor.is_floating_point() for tensor in tensors)
 
 
