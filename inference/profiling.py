@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import msgspec
-from PIL import Image
 
 from inference.catalog.entries import ModelEntry
 from inference.catalog.reading import Catalog
@@ -22,7 +21,7 @@ from inference.families import FAMILIES
 from inference.models.policy import Policy
 from inference.models.store import Store
 from inference.painting import session
-from inference.painting.callbacks import Stage
+from inference.painting.callbacks import Pictures, Stage
 from inference.painting.session import Failure
 from inference.protocol import Imagine
 
@@ -138,5 +137,5 @@ class _Alone:
     def step(self, job: int, step: int, steps: int, stage: Stage = "painting") -> None:
         return
 
-    def preview(self, job: int, pictures: Sequence[Image.Image | None], width: int, height: int) -> None:
+    def preview(self, job: int, pictures: Pictures, width: int, height: int) -> None:
         return

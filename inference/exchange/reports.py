@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from threading import Lock
 from typing import Any, Literal
 
@@ -106,17 +105,13 @@ class Reporter:
             return True
 
     def cancel(self, job: int) -> None:
-        """End a waiting job now, a running one at its next step, one whose result is being written before it is sent.
-
-        Ignores every other.
-        """
+        """End a waiting job now, a running one at its next step, one whose result is being written before it is sent;
+        every other is ignored."""
         with self._lock:
             known = self._jobs.get(job)
-            if known is None:
-                return
-            if known.state == "queued":
+            if known is not None and known.state == "queued":
                 self._close(_cancelled(job))
-            else:
+            elif known is not None:
                 known.state = "cancelling"
 
     def postpone(self, job: int) -> bool:
@@ -197,19 +192,19 @@ class Reporter:
         self._show_life(loading=stage == "loading")
         with self._lock:
             known = self._jobs.get(job)
-            if known is None:
-                return
-            if 0 < step < steps and stage == "painting" and now_s - known.reported_s < PROGRESS_INTERVAL_S:
+            soon = known is not None and now_s - known.reported_s < PROGRESS_INTERVAL_S
+            if known is None or (soon and 0 < step < steps and stage == "painting"):
                 return
             known.reported_s = now_s
             known.said = Progress(job, step, steps, stage)
             self._send(known.said)
 
-    def preview(self, job: int, pictures: Sequence[Image.Image | None], width: int, height: int) -> None:
-        """Show what a job's pictures look like so far; None stands for one not begun, proportions in pixels."""
-        self.show(job, partial(images.grid, list(pictures), width, height))
+    def preview(self, job: int, pictures: Callable[[], Sequence[Image.Image | None]], width: int, height: int) -> None:
+        """Show what a job's pictures look like so far, proportions in pixels; None stands for one not begun. They are
+        asked for on the encoding thread; where there are none, nothing is shown."""
+        self.show(job, lambda: images.grid(shown, width, height) if (shown := pictures()) else None)
 
-    def show(self, job: int, draw: Callable[[], Image.Image]) -> None:
+    def show(self, job: int, draw: Callable[[], Image.Image | None]) -> None:
         """Show what a job has come to so far, as one small picture; `draw` is called later, on the encoding thread."""
         self._encoding.submit(self._send_preview, job, draw)
 
@@ -235,10 +230,15 @@ class Reporter:
 
     # On the encoding thread.
 
-    def _send_preview(self, job: int, draw: Callable[[], Image.Image]) -> None:
-        data = images.webp(draw())
+    def _send_preview(self, job: int, draw: Callable[[], Image.Image | None]) -> None:
+        try:
+            data = None if (drawn := draw()) is None else images.webp(drawn)
+        except Exception:  # whatever it is, the finished picture is looked at by itself
+            log.exception("no preview of job %d", job)
+            return
         with self._lock:
-            if job in self._jobs and self._jobs[job].state == "running" and not self._jobs[job].hidden:
+            known = self._jobs.get(job)
+            if data is not None and known is not None and known.state == "running" and not known.hidden:
                 self._try_to_send(Preview(job, data))
 
     def _send_finished(

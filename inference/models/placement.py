@@ -163,6 +163,8 @@ def place(pipeline: Any, family: Family, policy: Policy, device: Device) -> None
             pipeline.vae.to(memory_format=torch.channels_last)
         if policy.compile:
             torch._dynamo.config.recompile_limit = COMPILED_SIZES
+            # As peft leaves it behind that reads a LoRA: code is compiled for either.
+            denoiser.requires_grad_(False)
             denoiser.compile_repeated_blocks(**COMPILING)
         if policy.offload == "none":
             pipeline.to(device.where)

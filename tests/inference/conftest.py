@@ -27,7 +27,7 @@ from inference.exchange.reports import Reporter
 from inference.marks import marking
 from inference.marks.marking import Marks
 from inference.models.store import Store
-from inference.painting import session
+from inference.painting import previews
 from inference.pictures import images
 from inference.protocol import INCOMING, Event, Failed, Finished, Imagine, Input, Ready, Task, sha256_of
 from inference.tasks import imagine
@@ -163,9 +163,9 @@ def many_previews(monkeypatch: pytest.MonkeyPatch) -> None:
         self._encoding.submit(lambda: None).result()
 
     monkeypatch.setattr(Reporter, "show", show_and_wait)
-    monkeypatch.setattr(session, "FIRST_PREVIEW_S", 0.0)
-    monkeypatch.setattr(session, "PREVIEW_INTERVAL_S", 0.0)
-    monkeypatch.setattr(session, "PREVIEW_SHARE", 1e9)
+    monkeypatch.setattr(previews, "FIRST_PREVIEW_S", 0.0)
+    monkeypatch.setattr(previews, "PREVIEW_INTERVAL_S", 0.0)
+    monkeypatch.setattr(previews, "PREVIEW_SHARE", 1e9)
 
 
 def is_whole(folder: Path, entry: FolderEntry) -> bool:
