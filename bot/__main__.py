@@ -43,6 +43,7 @@ from bot.policies.policy import ALWAYS
 from bot.posting import Posting
 from bot.retention import Retention
 from bot.settings import Settings
+from bot.watch import server
 from bot.words.catalogues import ENGLISH
 
 log = logging.getLogger(__name__)
@@ -187,7 +188,7 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
                 # Before anybody can send more.
                 unsettled = await jobs.unsettled()
                 try:
-                    async with asyncio.TaskGroup() as tasks:
+                    async with server.serving(read.easel_watch, []), asyncio.TaskGroup() as tasks:
                         tasks.create_task(engine.keep())
                         tasks.create_task(background.broken())
                         tasks.create_task(client.stay_connected(read.discord_token.get_secret_value()))

@@ -62,7 +62,7 @@ LAYERS = {
         {"gallery", "lineage", "paintings", "panels", "sources"},
         {"completions", "log_channel"},
         {"commands"},
-        {"app", "doctor"},
+        {"app", "doctor", "watch"},
         {"__main__"},
     ),
     "sandbox": (
