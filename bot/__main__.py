@@ -45,6 +45,7 @@ from bot.retention import Retention
 from bot.settings import Settings
 from bot.watch import server
 from bot.words.catalogues import ENGLISH
+from inference.protocol import logs
 
 log = logging.getLogger(__name__)
 
@@ -63,13 +64,15 @@ def main(arguments: Sequence[str] = ()) -> int:
     asked = parser.parse_args(arguments)
     # What Easel keeps is for its operator alone.
     os.umask(0o077)
+    form = "text"
     try:
         environ = settings.environment()
         if asked.what in keeping.COMMANDS:
             keeping.do(asked, settings.data_folder(environ))
             return 0
         read = settings.read(environ)
-        logging.basicConfig(level=read.easel_log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        form = read.easel_log_format
+        logs.begin(read.easel_log_level, form)
         if asked.what == "cluster":
             return _show_cluster(read)
         if asked.what == "invite":
@@ -81,7 +84,9 @@ def main(arguments: Sequence[str] = ()) -> int:
             soundness.check(read.easel_data)
             asyncio.run(_until_stopped(read, environ))
     except OperatorError as error:
-        if str(error):
+        if form == "json":
+            log.critical("%s", error)
+        else:
             print(f"easel: {error}", file=sys.stderr)
         return 2
     return 0

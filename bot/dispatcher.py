@@ -27,7 +27,7 @@ from bot.pace import Pace
 from bot.policies.kept import Policies
 from bot.runs import Run
 from bot.words import N_
-from inference.protocol import Event, Failed, Finished, Preview, Progress, Ready, Request, because
+from inference.protocol import Event, Failed, Finished, Preview, Progress, Ready, Request, because, logs
 
 log = logging.getLogger(__name__)
 
@@ -177,7 +177,8 @@ class Dispatcher:
             before = run
 
     async def _see_through(self, batch: tuple[Job, ...], run: Run, before: Run | None, line: Line, lane: Lane) -> None:
-        """Run a batch, or riders of one, to the end of each job, whatever happens."""
+        """Run a batch, or riders of one, to the end of each job, whatever happens. Call it as a task of its own."""
+        logs.turn_to(*(job.id for job in batch))
         try:
             if before is not None and run.is_alone:
                 await before.ended.wait()
@@ -191,7 +192,7 @@ class Dispatcher:
         except OperatorError:
             raise
         except Exception:
-            log.exception("jobs %s failed", [job.id for job in batch])
+            log.exception("something broke while they ran")
             for job in line.still_running(batch):
                 await self._engine.cancel(job.id)
                 await self._end(Failed(job.id, "internal", because(BROKE)), line)
@@ -201,7 +202,8 @@ class Dispatcher:
 
     async def _run(self, batch: tuple[Job, ...], run: Run, line: Line, lane: Lane) -> None:
         for job in batch:
-            await self._refuse(job, line)
+            with logs.about(job.id):
+                await self._refuse(job, line)
         batch = tuple(line.still_running(batch))
         await insist(f"the start of {len(batch)} jobs", self._jobs.start, [job.id for job in batch])
         line.began()
@@ -237,7 +239,7 @@ class Dispatcher:
             return
         reason = await insist(f"whether job {job.id} is allowed", self._policies.problem_of, job)
         if reason is not None:
-            log.info("job %s is not allowed any more: %s", job.id, words.why(reason))
+            log.info("it is not allowed any more: %s", words.why_logged(reason))
             await self._end(Failed(job.id, "invalid_input", reason), line)
 
     async def _handle(self, event: Event, line: Line) -> None:
@@ -245,10 +247,12 @@ class Dispatcher:
             case Progress() | Preview():
                 line.note(event)
             case Finished():
-                await self._finish(event, line)
+                with logs.about(event.job):
+                    await self._finish(event, line)
             case Failed():
-                log.info("job %s failed (%s): %s", event.job, event.kind, words.why(event.reason))
-                await self._end(event, line)
+                with logs.about(event.job):
+                    log.info("failed (%s): %s", event.kind, words.why_logged(event.reason))
+                    await self._end(event, line)
 
     async def _finish(self, event: Finished, line: Line) -> None:
         share = line.running[event.job].share
@@ -258,7 +262,7 @@ class Dispatcher:
             same = likeness_of(event, line.running[event.job].request, self.ready)
             job = await insist(f"the result of job {event.job}", self._jobs.finish, event, share, same)
         except FileNotFoundError as error:
-            log.error("job %s: its result %s was removed by somebody", event.job, error.filename)
+            log.error("its result %s was removed by somebody", error.filename)
             return await self._end(Failed(event.job, "internal", because(LOST)), line)
         if job is None:
             # It was cancelled before, whoever was quicker, or deleted: then there is nothing to end.

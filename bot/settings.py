@@ -67,6 +67,7 @@ class Settings(BaseSettings):
     easel_engine: Annotated[str, BeforeValidator(_engine)] = "local"
     easel_device: Annotated[tuple[str, ...], BeforeValidator(devices), Field(validate_default=False)] = (AUTO,)
     easel_log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = "INFO"
+    easel_log_format: Annotated[Literal["text", "json"], BeforeValidator(str.lower)] = "text"
     easel_engine_silence_s: Annotated[float, Field(gt=0)] = 300.0
     easel_language: str = ENGLISH
     easel_direct_messages: Annotated[bool, BeforeValidator(_switch), Field(validate_default=False)] = True

@@ -28,7 +28,7 @@ from inference.identity import identity
 from inference.marks import marking
 from inference.marks.marking import Marks
 from inference.models.store import Store
-from inference.protocol import INCOMING, PICTURES, Batch, FailureKind, Ready, Request, because, limits
+from inference.protocol import INCOMING, PICTURES, Batch, FailureKind, Ready, Request, because, limits, logs
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +84,7 @@ class Engine:
             self._warm_up(ready.default_model)
             while not isinstance(message := self._next(), End):
                 self._work(message)
+                logs.turn_to()
             if message.error is not None:
                 raise message.error
         except PeerGone:
@@ -119,7 +120,8 @@ class Engine:
             if self._report.accept(request.job):
                 fresh.append(request)
             else:
-                log.error("the bot sent job %d twice; the second is ignored", request.job)
+                with logs.about(request.job):
+                    log.error("the bot sent it twice; the second is ignored")
         for quick in (True, False):
             self._inbox.put(Batch(tuple(request for request in fresh if request.quick is quick)))
 
@@ -149,6 +151,7 @@ class Engine:
 
     def _take_up(self, jobs: tuple[int, ...]) -> None:
         self._at_work = jobs
+        logs.turn_to(*jobs)
         self._report.took_up(jobs)
 
     def _give_way(self) -> None:
@@ -250,7 +253,7 @@ class Engine:
             elif is_out_of_memory(error):
                 full = OutOfMemory.of(task.too_large(requests[0], self._catalog))
             else:
-                log.exception("jobs %s failed", [request.job for request in requests])
+                log.exception("something broke inside the engine")
                 self._fail(requests, TaskError("engine_broke"))
         if full is not None or apart:
             # Outside the handler, whose traceback would keep the memory.

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from bot import environment
-from bot.engine.link import Link
+from bot.engine.link import MUST_ACT, Link
 from bot.errors import EngineDied, OperatorError
 from bot.waits import growing
 from inference.protocol import (
@@ -69,7 +69,8 @@ class InferenceProcess:
         folder; of the environment it gets what is `admitted`.
         """
         self.name = name
-        self._environ = admitted(environ)
+        # What it logs comes to the bot, which reads that.
+        self._environ = {**admitted(environ), "EASEL_LOG_FORMAT": "json"}
         self._data = data
         self._program = tuple(program)
         self._silence_s = silence_s
@@ -110,7 +111,7 @@ class InferenceProcess:
     async def start(self) -> None:
         """Start the process and wait for its `Ready`. Raises EngineDied where it dies before; `keep` then goes on.
 
-        Raises OperatorError without a message where it ended with status 2: it has said why on stderr itself.
+        Raises OperatorError where it ended with status 2, with what it said.
         """
         self._ended = asyncio.get_running_loop().create_future()
         try:
@@ -136,10 +137,11 @@ class InferenceProcess:
         except TimeoutError as error:
             await self._reap()
             raise EngineDied(f"{self.name} said nothing for {READY_WITHIN_S} s") from error
-        except EngineDied:
-            if await self._reap() == 2:
-                raise OperatorError("") from None
-            raise
+        except EngineDied as error:
+            status = await self._reap()
+            if status == MUST_ACT:
+                raise OperatorError(self._link.hearing.told()) from None
+            raise self._died(error, status) from error
         if not isinstance(event, Ready):
             await self._reap()
             raise EngineDied(f"{self.name} did not begin with Ready")
@@ -149,7 +151,8 @@ class InferenceProcess:
         """Start it again whenever it has died, be it at work or idle, until cancelled. Raises as `start` where that
         will never do."""
         while True:
-            log.error("%s; starting it again", await self.ended())
+            died = await self.ended()
+            log.error("%s; starting it again", died, extra=self._spoken_of(died))
             await self._start_again()
 
     async def run(self, requests: Sequence[Request]) -> AsyncGenerator[Event, None]:
@@ -199,7 +202,7 @@ class InferenceProcess:
                 return await self.start()
             except EngineDied as error:
                 wait_s = next(waits)
-                log.error("%s; next try in %s s", error, wait_s)
+                log.error("%s; next try in %s s", error, wait_s, extra=self._spoken_of(error))
 
     async def _listen(self, ended: asyncio.Future[EngineDied]) -> None:
         """Bring every event to the run that waits for it, until the process ends; all runs hear of that."""
@@ -209,10 +212,21 @@ class InferenceProcess:
         except EngineDied as error:
             self._up.clear()
             status = await self._reap()
-            died = EngineDied(f"{error} (exit status {status})", self._at_work())
+            died = self._died(error, status, self._at_work())
             for events in set(self._runs.values()):
                 events.put_nowait(died)
             ended.set_result(died)
+
+    def _died(self, error: EngineDied, status: int | None, at_work: frozenset[int] = frozenset()) -> EngineDied:
+        """The error with all that is known of how the process ended, which is reaped."""
+        telling = self._link.hearing.telling()
+        said = f"; it said last: {telling}" if telling else ""
+        return EngineDied(f"{error} ({self._link.ending(status)}{said})", at_work, self._link.hearing.last_words())
+
+    def _spoken_of(self, died: EngineDied) -> dict[str, object]:
+        """What a line of the log has besides that tells of the death: which engine it was, at work on what, and its
+        last words."""
+        return {"engine": self.name, "jobs": tuple(sorted(died.at_work)), "said": "\n".join(died.last_words)}
 
     async def _watch(self) -> None:
         """End a process that has work and gives no sign of life; `_listen` then notices its end."""
