@@ -202,7 +202,7 @@ def test_a_full_disk_fails_the_job_with_a_sentence_and_the_engine_goes_on(
     assert end == Failed(1, "internal", because("disk_full"))
     assert set((data_folder() / "incoming").iterdir()) == before
     (line,) = [record.getMessage() for record in caplog.records]
-    assert line.startswith("job 1: the result cannot be kept: [Errno 27] File too large")
+    assert line.startswith("the result cannot be kept: [Errno 27] File too large")
     assert serving.peer.paint(ask_for(2)), "there is room again"
 
 
