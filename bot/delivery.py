@@ -90,7 +90,7 @@ class Delivery:
             return self._look(job).headline(job.request)
         except Exception:
             # An old request may look as no look expects; its job goes on all the same.
-            log.exception("the headline of job %s cannot be made", job.id, extra={"jobs": (job.id,)})
+            log.exception("the headline of job %s cannot be made", job.id, extra=logs.of(job.id))
             return f"**#{job.id}**"
 
     async def take_away(self, job: Job) -> bool:
@@ -98,8 +98,7 @@ class Delivery:
         try:
             await self._posting.remove(job.reply)
         except (*UNREACHED, Unknown) as error:
-            about = {"jobs": (job.id,)}
-            log.warning("the message of deleted job %s could not be removed: %s", job.id, error, extra=about)
+            log.warning("the message of deleted job %s could not be removed: %s", job.id, error, extra=logs.of(job.id))
             return False
         return True
 

@@ -202,8 +202,7 @@ class Dispatcher:
 
     async def _run(self, batch: tuple[Job, ...], run: Run, line: Line, lane: Lane) -> None:
         for job in batch:
-            with logs.about(job.id):
-                await self._refuse(job, line)
+            await self._refuse(job, line)
         batch = tuple(line.still_running(batch))
         await insist(f"the start of {len(batch)} jobs", self._jobs.start, [job.id for job in batch])
         line.began()
@@ -239,7 +238,7 @@ class Dispatcher:
             return
         reason = await insist(f"whether job {job.id} is allowed", self._policies.problem_of, job)
         if reason is not None:
-            log.info("it is not allowed any more: %s", words.why_logged(reason))
+            log.info("it is not allowed any more: %s", words.why_logged(reason), extra=logs.of(job.id))
             await self._end(Failed(job.id, "invalid_input", reason), line)
 
     async def _handle(self, event: Event, line: Line) -> None:
@@ -247,12 +246,10 @@ class Dispatcher:
             case Progress() | Preview():
                 line.note(event)
             case Finished():
-                with logs.about(event.job):
-                    await self._finish(event, line)
+                await self._finish(event, line)
             case Failed():
-                with logs.about(event.job):
-                    log.info("failed (%s): %s", event.kind, words.why_logged(event.reason))
-                    await self._end(event, line)
+                log.info("failed (%s): %s", event.kind, words.why_logged(event.reason), extra=logs.of(event.job))
+                await self._end(event, line)
 
     async def _finish(self, event: Finished, line: Line) -> None:
         share = line.running[event.job].share
@@ -262,7 +259,7 @@ class Dispatcher:
             same = likeness_of(event, line.running[event.job].request, self.ready)
             job = await insist(f"the result of job {event.job}", self._jobs.finish, event, share, same)
         except FileNotFoundError as error:
-            log.error("its result %s was removed by somebody", error.filename)
+            log.error("its result %s was removed by somebody", error.filename, extra=logs.of(event.job))
             return await self._end(Failed(event.job, "internal", because(LOST)), line)
         if job is None:
             # It was cancelled before, whoever was quicker, or deleted: then there is nothing to end.
@@ -305,7 +302,7 @@ class Dispatcher:
                 # Somebody is writing that down at this moment, and delivers it then.
                 continue
             elif job.attempts >= MAX_ATTEMPTS:
-                log.error("job %s ended the engine %d times and is set aside", job.id, job.attempts)
+                log.error("it ended the engine %d times and is set aside", job.attempts, extra=logs.of(job.id))
                 await self._end(Failed(job.id, "internal", because("set_aside", times=job.attempts)), line)
             else:
                 self.put(job)

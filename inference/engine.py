@@ -120,8 +120,7 @@ class Engine:
             if self._report.accept(request.job):
                 fresh.append(request)
             else:
-                with logs.about(request.job):
-                    log.error("the bot sent it twice; the second is ignored")
+                log.error("the bot sent it twice; the second is ignored", extra=logs.of(request.job))
         for quick in (True, False):
             self._inbox.put(Batch(tuple(request for request in fresh if request.quick is quick)))
 
@@ -151,7 +150,6 @@ class Engine:
 
     def _take_up(self, jobs: tuple[int, ...]) -> None:
         self._at_work = jobs
-        logs.turn_to(*jobs)
         self._report.took_up(jobs)
 
     def _give_way(self) -> None:

@@ -128,8 +128,16 @@ class Link:
                 self.hearing.log_told()
         return process.returncode
 
-    def ending(self, status: int | None) -> str:
-        """How the process ended that was reaped with this status, in words."""
-        kills = oom_kills()
+    def death(self, error: EngineDied, status: int | None, at_work: frozenset[int] = frozenset()) -> EngineDied:
+        """The error with all that is known of how the process ended, which was reaped with this status."""
+        kills, telling = oom_kills(), self.hearing.telling()
         oom = kills is not None and self._oom_kills is not None and kills > self._oom_kills
-        return ending(status, ours=self._killed, oom=oom)
+        how = ending(status, ours=self._killed, oom=oom)
+        said = f"; it said last: {telling}" if telling else ""
+        return EngineDied(f"{error} ({how}{said})", at_work, self.hearing.last_words())
+
+
+def spoken_of(name: str, died: EngineDied) -> dict[str, object]:
+    """What a line of the log is given as `extra` that tells of the death of the engine of this name: at work on what it
+    was, and its last words."""
+    return {"engine": name, "jobs": tuple(sorted(died.at_work)), "said": "\n".join(died.last_words)}

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from bot import environment
-from bot.engine.link import MUST_ACT, Link
+from bot.engine.link import MUST_ACT, Link, spoken_of
 from bot.errors import EngineDied, OperatorError
 from bot.waits import growing
 from inference.protocol import (
@@ -141,7 +141,7 @@ class InferenceProcess:
             status = await self._reap()
             if status == MUST_ACT:
                 raise OperatorError(self._link.hearing.told()) from None
-            raise self._died(error, status) from error
+            raise self._link.death(error, status) from error
         if not isinstance(event, Ready):
             await self._reap()
             raise EngineDied(f"{self.name} did not begin with Ready")
@@ -152,7 +152,7 @@ class InferenceProcess:
         will never do."""
         while True:
             died = await self.ended()
-            log.error("%s; starting it again", died, extra=self._spoken_of(died))
+            log.error("%s; starting it again", died, extra=spoken_of(self.name, died))
             await self._start_again()
 
     async def run(self, requests: Sequence[Request]) -> AsyncGenerator[Event, None]:
@@ -202,7 +202,7 @@ class InferenceProcess:
                 return await self.start()
             except EngineDied as error:
                 wait_s = next(waits)
-                log.error("%s; next try in %s s", error, wait_s, extra=self._spoken_of(error))
+                log.error("%s; next try in %s s", error, wait_s, extra=spoken_of(self.name, error))
 
     async def _listen(self, ended: asyncio.Future[EngineDied]) -> None:
         """Bring every event to the run that waits for it, until the process ends; all runs hear of that."""
@@ -212,21 +212,10 @@ class InferenceProcess:
         except EngineDied as error:
             self._up.clear()
             status = await self._reap()
-            died = self._died(error, status, self._at_work())
+            died = self._link.death(error, status, self._at_work())
             for events in set(self._runs.values()):
                 events.put_nowait(died)
             ended.set_result(died)
-
-    def _died(self, error: EngineDied, status: int | None, at_work: frozenset[int] = frozenset()) -> EngineDied:
-        """The error with all that is known of how the process ended, which is reaped."""
-        telling = self._link.hearing.telling()
-        said = f"; it said last: {telling}" if telling else ""
-        return EngineDied(f"{error} ({self._link.ending(status)}{said})", at_work, self._link.hearing.last_words())
-
-    def _spoken_of(self, died: EngineDied) -> dict[str, object]:
-        """What a line of the log has besides that tells of the death: which engine it was, at work on what, and its
-        last words."""
-        return {"engine": self.name, "jobs": tuple(sorted(died.at_work)), "said": "\n".join(died.last_words)}
 
     async def _watch(self) -> None:
         """End a process that has work and gives no sign of life; `_listen` then notices its end."""

@@ -23,8 +23,7 @@ def read(pictures: Path, request: Request) -> dict[str, bytes]:
         except FileNotFoundError as error:
             raise InvalidInput("input_lost") from error
         except (OSError, ValueError) as error:
-            with logs.about(request.job):
-                log.error("the picture %s cannot be read: %s", sha256[:64], error)
+            log.error("the picture %s cannot be read: %s", sha256[:64], error, extra=logs.of(request.job))
             raise TaskError("input_unreadable") from error
         if sha256_of(data) != sha256:
             raise InvalidInput("input_lost")

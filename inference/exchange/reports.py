@@ -134,6 +134,7 @@ class Reporter:
 
     def took_up(self, jobs: Sequence[int]) -> None:
         """Say which jobs the thread that owns the device is at work on from now on, those of them that are open."""
+        logs.turn_to(*jobs)
         self.alive()
         with self._lock:
             if still_open := tuple(job for job in jobs if job in self._jobs):

@@ -72,6 +72,11 @@ def turn_to(*jobs: int) -> None:
     _jobs.set(jobs)
 
 
+def of(*jobs: int) -> dict[str, Any]:
+    """What a line is given as `extra` that is about these jobs, whatever the others of its task are about."""
+    return {"jobs": jobs}
+
+
 def on_behalf_of(work: Callable[..., Result], job: int, *given: Any) -> Result:
     """Do this for a job, on a thread that does so for one after the other: what it logs is about this one."""
     with about(job):
