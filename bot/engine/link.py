@@ -32,6 +32,8 @@ class Link:
         self._is_heard = heard
         self.hearing = Hearing(name)
         """What it has said."""
+        self.why = ""
+        """How the process died last, in a line."""
         self._killed = False
         self._oom_kills: int | None = None
         self._process: asyncio.subprocess.Process | None = None
@@ -134,7 +136,8 @@ class Link:
         oom = kills is not None and self._oom_kills is not None and kills > self._oom_kills
         how = ending(status, ours=self._killed, oom=oom)
         said = f"; it said last: {telling}" if telling else ""
-        return EngineDied(f"{error} ({how}{said})", at_work, self.hearing.last_words())
+        self.why = f"{error} ({how}{said})"
+        return EngineDied(self.why, at_work, self.hearing.last_words())
 
 
 def spoken_of(name: str, died: EngineDied) -> dict[str, object]:

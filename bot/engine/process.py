@@ -109,10 +109,8 @@ class InferenceProcess:
         return await asyncio.shield(self._ended)
 
     async def start(self) -> None:
-        """Start the process and wait for its `Ready`. Raises EngineDied where it dies before; `keep` then goes on.
-
-        Raises OperatorError where it ended with status 2, with what it said.
-        """
+        """Start the process and wait for its `Ready`. Raises EngineDied where it dies before, and `keep` then goes on;
+        OperatorError where it ended with status 2, with what it said."""
         self._ended = asyncio.get_running_loop().create_future()
         try:
             event = await self._first_event()
@@ -138,8 +136,7 @@ class InferenceProcess:
             await self._reap()
             raise EngineDied(f"{self.name} said nothing for {READY_WITHIN_S} s") from error
         except EngineDied as error:
-            status = await self._reap()
-            if status == MUST_ACT:
+            if (status := await self._reap()) == MUST_ACT:
                 raise OperatorError(self._link.hearing.told()) from None
             raise self._link.death(error, status) from error
         if not isinstance(event, Ready):
@@ -151,8 +148,7 @@ class InferenceProcess:
         """Start it again whenever it has died, be it at work or idle, until cancelled. Raises as `start` where that
         will never do."""
         while True:
-            died = await self.ended()
-            log.error("%s; starting it again", died, extra=spoken_of(self.name, died))
+            log.error("%s; starting it again", died := await self.ended(), extra=spoken_of(self.name, died))
             await self._start_again()
 
     async def run(self, requests: Sequence[Request]) -> AsyncGenerator[Event, None]:
