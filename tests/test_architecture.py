@@ -35,7 +35,7 @@ LAYERS = {
         {"custom_ids", "environment", "ranking", "waits", "words"},
         {"errors"},
         {"background", "database", "folder", "job", "localisation", "pace", "pictures", "requests", "settings"},
-        {"answered", "audit", "belongings", "counting", "keeping", "uses"},
+        {"answered", "audit", "belongings", "counting", "keeping", "observer", "uses"},
         {
             "archive",
             "buttons",
@@ -62,7 +62,8 @@ LAYERS = {
         {"gallery", "lineage", "paintings", "panels", "sources"},
         {"completions", "log_channel"},
         {"commands"},
-        {"app", "doctor", "watch"},
+        {"app", "doctor"},
+        {"watch"},
         {"__main__"},
     ),
     "sandbox": (
