@@ -44,11 +44,13 @@ from bot.policies.policy import ALWAYS
 from bot.posting import Posting
 from bot.retention import Retention
 from bot.settings import Settings
-from bot.watch import calls, probe, server
+from bot.watch import calls, page, probe, server
 from bot.watch.disk import Disk
 from bot.watch.health import Health
 from bot.watch.metrics import Metrics
+from bot.watch.recent import History
 from bot.watch.standings import Standings
+from bot.watch.status import Observatory
 from bot.watch.watching import Watching
 from bot.words.catalogues import ENGLISH
 from inference.protocol import logs
@@ -208,13 +210,23 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
                 standings = Standings(
                     client, dispatcher, delivery, engine, disk, metrics, max_waiting=read.easel_max_waiting
                 )
+                observatory = Observatory(
+                    client,
+                    dispatcher,
+                    engine,
+                    disk,
+                    History(database, slices.commands_of_kinds),
+                    slices.commands_of_kinds,
+                    max_waiting=read.easel_max_waiting,
+                    shows_words=read.easel_watch_words,
+                )
                 watching = Watching(metrics, standings, Health(client, dispatcher, engine, database, disk), disk)
                 await admission.erasure.resume()
                 # Before anybody can send more.
                 unsettled = await jobs.unsettled()
                 try:
                     async with (
-                        server.serving(read.easel_watch, watching.routes()),
+                        server.serving(read.easel_watch, [*watching.routes(), *page.routes(observatory)]),
                         asyncio.TaskGroup() as tasks,
                     ):
                         tasks.create_task(watching.keep())

@@ -29,10 +29,12 @@ PIPE_BYTES = 2**20
 LINE_BYTES = 256 * 2**10
 """A longer line is cut; what else belongs to it is left out."""
 
-LAST_LINES, SHOWN_LINES, OF_A_CRASH = 200, 6, 10
+LAST_LINES, SHOWN_LINES, OF_A_CRASH = 500, 6, 10
 """So many are kept, so many of them told of a death, or so many from where a crash begins."""
 
 TELLING_CHARS = 300
+
+CRASH_LINES = 500
 
 END_WITHIN_S = 1.0
 """How long after a process's end its last words may take: others that it has started may hold the pipe for longer."""
@@ -42,7 +44,10 @@ VMSTAT = Path("/proc/vmstat")
 OPERATOR = "easel: "
 """How a process begins what its operator must do, before it ends with status 2."""
 
-_CRASH = re.compile(r"Fatal Python error: |Current thread 0x")
+FATAL = "Fatal Python error: "
+"""How faulthandler begins to say where a process crashes."""
+
+_CRASH = re.compile(f"{FATAL}|Current thread 0x")
 _OF_RAY = re.compile(r"(?:\x1b\[\d+m)?\([^()]*pid=\d+[^()]*\)(?:\x1b\[0m)? (.*)", re.DOTALL)
 """How Ray begins the lines of a process of ours that runs elsewhere."""
 
@@ -60,6 +65,7 @@ class Hearing(asyncio.Protocol):
         self._cutting = False
         self._last: deque[str] = deque(maxlen=LAST_LINES)
         self._told: list[str] = []
+        self._crash: list[str] = []
         self._ended = asyncio.Event()
         self._transport: asyncio.BaseTransport | None = None
 
@@ -97,6 +103,7 @@ class Hearing(asyncio.Protocol):
         if self._begun:
             self._hear(self._begun)
             self._begun = b""
+        self._log_crash()
         self._ended.set()
 
     async def close(self) -> None:
@@ -107,6 +114,7 @@ class Hearing(asyncio.Protocol):
             async with asyncio.timeout(END_WITHIN_S):
                 await self._ended.wait()
         self._transport.close()
+        self._log_crash()
 
     def told(self) -> str:
         """What the operator must do, in the words of a process that has ended for that; "" where it said nothing."""
@@ -148,12 +156,22 @@ class Hearing(asyncio.Protocol):
             record = logs.record_of(msgspec.structs.replace(line, engine=self._name))
         except (ValueError, OverflowError, msgspec.MsgspecError):
             self._last.append(text)
-            log.warning("%s", text, extra={"engine": self._name})
+            if (text.startswith(FATAL) or self._crash) and len(self._crash) < CRASH_LINES:
+                self._crash.append(text)
+            else:
+                log.warning("%s", text, extra={"engine": self._name})
             return
         if record.levelno >= logging.WARNING:
             self._last += [line.message, *(line.exception or "").splitlines()[-1:]]
         if logging.getLogger().isEnabledFor(record.levelno):
             logging.getLogger().handle(record)
+
+    def _log_crash(self) -> None:
+        """Log all that was said of a crash, in one piece."""
+        if self._crash:
+            said = "\n".join(self._crash[1:])
+            log.critical("%s", self._crash[0], extra={"engine": self._name, "said": said})
+            self._crash.clear()
 
 
 def oom_kills() -> int | None:

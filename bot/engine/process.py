@@ -111,6 +111,7 @@ class InferenceProcess:
             pid=self._link.pid,
             device="" if self._ready is None else self._ready.device,
             away_s=None if self.is_up else now - (self._away_since or now),
+            why=self._link.why,
             silent_s=now - self._heard_at if self.is_up and self._runs else 0.0,
             patience_s=self._patience_s,
             starts=self._starts,

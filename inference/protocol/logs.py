@@ -157,7 +157,7 @@ def of_jobs(jobs: tuple[int, ...]) -> str:
 def line_of(record: logging.LogRecord) -> Line:
     """What a record says."""
     at = datetime.fromtimestamp(record.created, UTC)
-    exception: str = record.exc_text or getattr(record, "said", "")
+    exception = record.exc_text or str(getattr(record, "said", ""))
     if not exception and record.exc_info and record.exc_info[1] is not None:
         exception = _said(lambda: "".join(traceback.format_exception(record.exc_info[1])))  # type: ignore[index]
     if record.stack_info:
