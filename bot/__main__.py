@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import faulthandler
 import logging
 import os
 import signal
@@ -82,6 +83,7 @@ def main(arguments: Sequence[str] = ()) -> int:
         read = settings.read(environ)
         form = read.easel_log_format
         logs.begin(read.easel_log_level, form)
+        faulthandler.enable()
         if asked.what == "cluster":
             return _show_cluster(read)
         if asked.what == "invite":

@@ -263,7 +263,7 @@ class Engine:
             elif is_out_of_memory(error):
                 full = OutOfMemory.of(task.too_large(requests[0], self._catalog))
             else:
-                log.exception("something broke inside the engine")
+                log.exception("it broke inside the engine", extra=logs.of(*(request.job for request in requests)))
                 self._fail(requests, TaskError("engine_broke"))
         if full is not None or apart:
             # Outside the handler, whose traceback would keep the memory.
