@@ -212,7 +212,8 @@ class Observatory:
 
     def _waiting(self) -> Iterator[Waiting]:
         left = LISTED
-        for quick, line in zip((False, True), self._dispatcher.lines, strict=True):
+        # Those that are quick go between the others.
+        for quick, line in zip((True, False), reversed(self._dispatcher.lines), strict=True):
             for place, job in zip(range(1, left + 1), line.queue.in_order(), strict=False):
                 standing = line.standing(job.id)
                 ready_at = None if standing is None else standing.ready_at

@@ -129,7 +129,7 @@ function works(now) {
       element("div", { class: "head" },
         element("span", { class: "command" }, `/${work.command}`),
         element("span", { class: "number" }, `#${work.job}`),
-        element("span", { class: "age" })),
+        element("span", { class: "age", title: "when it was asked for" })),
       element("p", { class: "facts-line" }, [work.model, work.facts].filter(Boolean).join(" · ")),
       work.words === null ? null : element("p", { class: "words" }, work.words),
       element("p", { class: "stage" }, element("span"), element("span")),
@@ -137,7 +137,7 @@ function works(now) {
   (child, work) => {
     const picture = child.querySelector(".picture");
     preview(picture, work);
-    write(child.querySelector(".age"), `asked ${lasting(now.now - work.asked_at)} ago`);
+    write(child.querySelector(".age"), `${lasting(now.now - work.asked_at)} ago`);
     const [stage, share] = child.querySelectorAll(".stage span");
     const stepping = work.stage === "painting" && work.steps > 0;
     write(stage, stepping ? `Step ${work.step} of ${work.steps}` : STAGES[work.stage] ?? work.stage);
@@ -242,6 +242,7 @@ function engines(now) {
     why.hidden = engine.why === "";
     why.classList.toggle("past", engine.up);
     write(why, engine.up ? `Last time: ${engine.why}` : engine.why);
+    child.querySelector(".models").hidden = engine.models.length === 0;
     show(child.querySelector(".models"), engine.models, (model) => `${model.kind} ${model.name}`, (model) => element("li", {},
       element("span", {}, model.name), element("span", { class: "kind" }, model.kind), element("span", { class: "size" })),
     (row, model) => write(row.querySelector(".size"), size(model.bytes)));
@@ -274,7 +275,7 @@ function house(now) {
     ["Pictures kept", disk === null ? "–" : disk.count ? `${disk.count.toLocaleString("en")}, ${size(disk.pictures)}` : "none", false],
     ["Database", disk === null ? "–" : size(disk.database), false],
     ["Newest backup", disk === null || disk.backed_up_at === null ? "none made here" : `${lasting(now.now - disk.backed_up_at)} ago`, false],
-    ["Of the last jobs", lately.ended ? `${lately.finished} finished, ${lately.cancelled} cancelled` : "none yet", false],
+    ["Last jobs", lately.ended ? `${lately.finished} finished, ${lately.cancelled} cancelled` : "none yet", false],
   ];
   show(at("house"), facts, (fact) => fact[0], (fact) => element("div", {}, element("dt", {}, fact[0]), element("dd")),
     (child, [, said, bad]) => {

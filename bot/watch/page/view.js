@@ -56,7 +56,9 @@ export function lasting(seconds) {
 
 /** What was measured, from parts of a second on. */
 export function taking(seconds) {
-  return seconds < 10 ? `${seconds.toFixed(1)} s` : lasting(seconds);
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  return whole >= 60 && whole < 600 && whole % 60 ? `${Math.floor(whole / 60)} min ${whole % 60} s` : lasting(whole);
 }
 
 export function size(bytes) {
