@@ -238,7 +238,7 @@ class Easel(discord.Client):
             case _:
                 reference = secrets.token_hex(3)
                 log.error("error %s", reference, exc_info=cause)
-                self._observer.broke(acted(interaction)[1])
+                self._observer.broke()
                 sentence = say(
                     "Something went wrong inside Easel: try again, or give whoever runs it the word {reference}.",
                     reference=reference,

@@ -31,7 +31,7 @@ class Observer:
     def refused(self, name: str, reason: Reason) -> None:
         """What a member wanted by this command or button cannot be done, and they were told why: there is no job."""
 
-    def broke(self, name: str) -> None:
+    def broke(self) -> None:
         """Something that nobody foresaw went wrong in an interaction, and its member was told so."""
 
     def late(self) -> None:

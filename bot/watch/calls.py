@@ -18,7 +18,7 @@ OK = range(200, 300)
 CALLBACK = re.compile(r"/interactions/(\d{1,20})/[^/]+/callback")
 
 SCOPE = "X-RateLimit-Scope"
-"""Of what there were too many: of this bot (user), of all that it does (global), or of everybody there (shared)."""
+"""Says of what there were too many."""
 
 
 def trace(metrics: Metrics) -> aiohttp.TraceConfig:

@@ -36,6 +36,9 @@ TOGETHER = (1, 2, 3, 4, 6, 8, 16, 32)
 OUTCOMES = ("finished", "cancelled", "refused", "failed")
 """How a job ends. It is refused for what was asked for, and failed for a fault of ours."""
 
+SCOPES = ("user", "global", "shared")
+"""Of what Discord says that there were too many: this bot's, all that it does, everybody's there."""
+
 OURS = ("out_of_memory", "internal")
 """The kinds of failures that are no fault of who asked."""
 
@@ -83,7 +86,7 @@ class Metrics(Observer):
             "name",
         )
         self._late = counter("late_answers", "Interactions to which Discord took no answer any more")
-        self._errors = counter("errors", "Interactions that broke by a fault of ours", "name")
+        self._errors = counter("errors", "Interactions that broke by a fault of ours")
         self._refusals = counter("refusals", "What was refused to members, with or without a job", "name", "reason")
         self._jobs = counter("jobs", "Jobs that have ended", "command", "outcome")
         self._failures = counter("failures", "Jobs that failed by a fault of ours", "command", "reason")
@@ -112,6 +115,9 @@ class Metrics(Observer):
             # What begins at nothing shows its first rise.
             for outcome in OUTCOMES:
                 self._jobs.labels(command, outcome)
+            self._failures.labels(command, OTHER)
+        for scope in SCOPES:
+            self._limited.labels(scope)
 
     def connected(self) -> None:
         self._connections.inc()
@@ -132,7 +138,7 @@ class Metrics(Observer):
         """Discord has answered a request so, or not at all; `scope` says of what there were too many."""
         self._requests.labels(method, status).inc()
         if scope is not None:
-            self._limited.labels(scope if scope in ("user", "global", "shared") else OTHER).inc()
+            self._limited.labels(scope if scope in SCOPES else OTHER).inc()
 
     def lagged(self, seconds: float) -> None:
         """The event loop came back so much later than it was asked to."""
@@ -141,8 +147,8 @@ class Metrics(Observer):
     def refused(self, name: str, reason: Reason) -> None:
         self._refusals.labels(self._name(name), _why(reason)).inc()
 
-    def broke(self, name: str) -> None:
-        self._errors.labels(self._name(name)).inc()
+    def broke(self) -> None:
+        self._errors.inc()
 
     def late(self) -> None:
         self._late.inc()

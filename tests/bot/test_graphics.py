@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import Mock, create_autospec
+from unittest.mock import Mock, create_autospec, patch
 
 import pynvml
 import pytest
+from prometheus_client.core import Metric
 
 from bot.engine.interface import Condition
 from bot.watch import graphics
@@ -43,6 +44,18 @@ class Driver:
         says("nvmlDeviceGetPowerUsage", 250_500, unknown)
         says("nvmlDeviceGetTemperature", 61, pynvml.NVMLError_NoPermission)
         says("nvmlDeviceGetComputeRunningProcesses", *([SimpleNamespace(pid=pid)] for pid in pids))
+
+
+def standings(pid: int) -> Standings:
+    """How things stand with an engine of this number."""
+    condition = Condition("engine 1", pid, "T4", None, 0.0, 300.0, 1, 0.0, None)
+    return Standings(Mock(), Mock(), Mock(), Mock(conditions=[condition]), Mock(), Mock(), 200)
+
+
+def seen() -> list[Metric]:
+    """What is shown of two cards that this machine need not have."""
+    with patch.object(graphics, "pynvml", Driver((7, 8))):
+        return list(standings(99)._of_cards(Graphics().look()))
 
 
 def test_machine_without_a_driver_has_no_cards() -> None:
@@ -81,9 +94,7 @@ def test_cards_that_easel_does_not_use_are_left_out_where_that_can_be_told(
     monkeypatch: pytest.MonkeyPatch, pid: int, shown: set[str]
 ) -> None:
     monkeypatch.setattr(graphics, "pynvml", Driver((7, 8)))
-    condition = Condition("engine 1", pid, "T4", None, 0.0, 300.0, 1, 0.0, None)
-    standings = Standings(Mock(), Mock(), Mock(), Mock(conditions=[condition]), Mock(), Mock(), 200)
-    families = {family.name: family for family in standings._of_cards(Graphics().look())}
+    families = {family.name: family for family in standings(pid)._of_cards(Graphics().look())}
     memory = families["easel_gpu_memory_used_bytes"].samples
     assert {sample.labels["gpu"] for sample in memory} == shown
     assert {sample.labels["gpu"] for sample in families["easel_gpu_use_ratio"].samples} == shown - {"1"}

@@ -181,7 +181,6 @@ def test_whatever_is_forged_there_are_no_more_series(counted: Metrics) -> None:
     for number in range(3 * metrics.UNANSWERED):
         counted.interacted(number, "button", f"forged-{number}")
         counted.refused(f"forged-{number}", Reason(f"No {number}", {}))
-        counted.broke(f"forged-{number}")
         counted.requested("POST", "429", f"scope-{number}")
         if number in (0, 3 * metrics.UNANSWERED - 1):
             text = generate_latest(counted.registry).decode()
