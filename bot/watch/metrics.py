@@ -118,6 +118,8 @@ class Metrics(Observer, Collector):
             for outcome in OUTCOMES:
                 self._jobs.labels(command, outcome)
             self._failures.labels(command, OTHER)
+            self._before.labels(command)
+            self._pictures.labels(command)
         for scope in SCOPES:
             self._limited.labels(scope)
 
