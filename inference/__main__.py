@@ -30,9 +30,10 @@ from inference import settings
 from inference.catalog import adding, fetching, headers, looking, profiles, reading, weights
 from inference.catalog.entries import Entry, FileEntry, ModelEntry, UpscalerEntry
 from inference.errors import DeviceLost, OperatorError, PeerBroken, SettingsError, TaskError
+from inference.exchange import words
 from inference.exchange.channel import Channel
 from inference.marks import signing
-from inference.protocol import INCOMING, PICTURES
+from inference.protocol import INCOMING, PICTURES, logs
 
 COMPILED = "compiled"
 """In the bot's data folder, what was compiled for models; it may be deleted while nothing runs."""
@@ -66,7 +67,8 @@ def main(arguments: list[str]) -> int:
             os.environ.pop(secret, None)
     try:
         configured = settings.read(os.environ)
-        _log_to_stderr(configured.log_level)
+        # The bot reads what is said on its behalf, and may be slow or gone.
+        logs.begin(configured.log_level, configured.log_format, None if asked.fd is None else words.unhindered())
         if asked.convert is not None:
             return _convert(asked.convert)
         known = reading.load(configured.models)
@@ -283,11 +285,6 @@ def _serve(configured: settings.Settings, known: reading.Catalog, fd: int, data:
         marks = Marks(watermark=configured.watermark, sign=sign)
         ready = engine.readiness(known, here, chosen, marks, configured.vram_budget_bytes)
         engine.Engine(known, store, channel, data, marks).serve(ready)
-
-
-def _log_to_stderr(level: str) -> None:
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    logging.captureWarnings(True)
 
 
 def _quieten_libraries(level: str) -> None:
