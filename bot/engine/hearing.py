@@ -26,13 +26,14 @@ log = logging.getLogger(__name__)
 PIPE_BYTES = 2**20
 """So much may be said while nobody listens. What is more is left out by who says it: nobody waits for the log."""
 
-LINE_BYTES = 256 * 2**10
+LINE_BYTES = 512 * 2**10
 """A longer line is cut; what else belongs to it is left out."""
 
 LAST_LINES, SHOWN_LINES, OF_A_CRASH = 500, 6, 10
 """So many are kept, so many of them told of a death, or so many from where a crash begins."""
 
-TELLING_CHARS = 300
+TELLING_CHARS, KEPT_CHARS = 300, 2_000
+"""Of what is said of a death in its line, and of each line that is kept for that."""
 
 CRASH_LINES = 500
 
@@ -64,7 +65,7 @@ class Hearing(asyncio.Protocol):
         self._begun = b""
         self._cutting = False
         self._last: deque[str] = deque(maxlen=LAST_LINES)
-        self._told: list[str] = []
+        self._told: deque[str] = deque(maxlen=LAST_LINES)
         self._crash: list[str] = []
         self._ended = asyncio.Event()
         self._transport: asyncio.BaseTransport | None = None
@@ -149,20 +150,21 @@ class Hearing(asyncio.Protocol):
         if not text:
             return
         if text.startswith(OPERATOR):
-            self._told.append(text.removeprefix(OPERATOR))
+            self._told.append(logs.cut(text.removeprefix(OPERATOR), KEPT_CHARS))
             return
         try:
             line = _decoder.decode(text)
             record = logs.record_of(msgspec.structs.replace(line, engine=self._name))
         except (ValueError, OverflowError, msgspec.MsgspecError):
-            self._last.append(text)
+            self._last.append(logs.cut(text, KEPT_CHARS))
             if (text.startswith(FATAL) or self._crash) and len(self._crash) < CRASH_LINES:
-                self._crash.append(text)
+                self._crash.append(logs.cut(text, KEPT_CHARS))
             else:
                 log.warning("%s", text, extra={"engine": self._name})
             return
         if record.levelno >= logging.WARNING:
-            self._last += [line.message, *(line.exception or "").splitlines()[-1:]]
+            said = [line.message, *(line.exception or "").splitlines()[-1:]]
+            self._last += [logs.cut(each, KEPT_CHARS) for each in said]
         if logging.getLogger().isEnabledFor(record.levelno):
             logging.getLogger().handle(record)
 

@@ -158,6 +158,21 @@ sys.exit(1)
     assert any("Traceback" in (record.exc_text or "") for record in records)
 
 
+async def test_an_engine_that_the_system_ends_for_want_of_memory_is_told_from_one_that_somebody_kills(
+    engine_of: Callable[[str], InferenceProcess], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hearing_module, "VMSTAT", tmp_path / "vmstat")
+    (tmp_path / "vmstat").write_text("oom_kill 3\n")
+    engine = engine_of("os.kill(os.getpid(), signal.SIGKILL)")
+    with pytest.raises(EngineDied, match="exit status -9: killed from outside, as the system does where memory is"):
+        await engine.start()
+    script = f"open({str(tmp_path / 'vmstat')!r}, 'w').write('oom_kill 4'); os.kill(os.getpid(), signal.SIGKILL)"
+    engine = engine_of(script)
+    with pytest.raises(EngineDied, match="exit status -9: ended by the system, whose memory was full"):
+        await engine.start()
+    assert "whose memory was full" in engine.condition.why
+
+
 async def test_what_the_operator_must_do_is_said_once_in_the_engines_words(
     engine_of: Callable[[str], InferenceProcess], records: list[logging.LogRecord]
 ) -> None:
