@@ -1,16 +1,18 @@
 """`python -m bot doctor`: whether everything is there that Easel needs, one line for each, and what to do where not.
 
-It looks, and changes nothing. How things are done in earnest is known to those who do them: they are asked here.
+It looks, and changes nothing. How things are done in earnest is known to those who do them: they are asked here. Every
+start looks at what of it takes no more than a moment (`at_start`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +29,8 @@ from bot.pictures.kept import Pictures
 from bot.requests import painting
 from bot.settings import Settings
 from inference.protocol import Failed, Finished
+
+log = logging.getLogger(__name__)
 
 ROOM_GB = 2.0
 """Less free space than this is said: a full disk makes jobs wait."""
@@ -50,7 +54,12 @@ class Finding(NamedTuple):
 
     def __str__(self) -> str:
         """One line, whatever somebody else's words in it are."""
-        return f"{'ok   ' if self.well else 'WRONG'}  {self.what}: {' '.join(self.said.split())}"
+        return f"{'ok   ' if self.well else 'WRONG'}  {self.what}: {self.line}"
+
+    @property
+    def line(self) -> str:
+        """What is said, in one line, whatever somebody else's words in it are."""
+        return " ".join(self.said.split())
 
 
 async def examine(read: Settings, environ: Mapping[str, str]) -> AsyncIterator[Finding]:
@@ -65,6 +74,29 @@ async def examine(read: Settings, environ: Mapping[str, str]) -> AsyncIterator[F
         return
     yield await _models(environ)
     yield await _picture(read, environ)
+
+
+async def at_start(read: Settings, client: discord.Client) -> None:
+    """Look at what can be looked at beside a bot that begins to work, once its client is connected, and say in the log
+    what is wrong, or that all is well.
+
+    What a start looks at by itself is not repeated: it has checked the database and used the token, and the weights are
+    looked at by the engine, which says so.
+    """
+    await client.wait_until_ready()
+    servers = [(guild.name, guild.me.guild_permissions) for guild in client.guilds if guild.me is not None]
+    [link, *_] = invitation.links(client.application_id or 0, read.easel_member_install)
+    found = [
+        await asyncio.to_thread(_data_folder, read.easel_data),
+        await asyncio.to_thread(_disk, read.easel_data),
+        await _clock(read.discord_api_base),
+        *_permitted(servers, link),
+    ]
+    wrong = [finding for finding in found if not finding.well]
+    for finding in wrong:
+        log.warning("%s: %s", finding.what, finding.line)
+    if not wrong:
+        log.info("all is well: database, token, %s", ", ".join(finding.what for finding in found))
 
 
 def _data_folder(data: Path) -> Finding:
@@ -111,19 +143,22 @@ async def _discord(read: Settings) -> AsyncIterator[Finding]:
     except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
         yield Finding("servers", False, f"Discord does not say which servers there are: {error}")
         return
+    for finding in _permitted([(one["name"], discord.Permissions(int(one["permissions"]))) for one in servers], link):
+        yield finding
+
+
+def _permitted(servers: Sequence[tuple[str, discord.Permissions]], link: str) -> Iterator[Finding]:
+    """Whether Easel may do in each of these servers what it needs to, which the link asks for."""
     if not servers:
         yield Finding("servers", False, f"it is in none: open {link}")
-    for server in servers:
-        has = discord.Permissions(int(server["permissions"]))
-        lacking = [name for name, needed in invitation.PERMISSIONS if needed and not getattr(has, name)]
+    for name, has in servers:
+        lacking = [each for each, needed in invitation.PERMISSIONS if needed and not getattr(has, each)]
         if lacking and not has.administrator:
-            named = ", ".join(name.replace("_", " ") for name in lacking)
+            named = ", ".join(each.replace("_", " ") for each in lacking)
             said = f"lacks the permissions {named}: give them to its role, or open {link} again"
-            yield Finding(f"server {server['name']}", False, said)
+            yield Finding(f"server {name}", False, said)
         else:
-            yield Finding(
-                f"server {server['name']}", True, "all permissions that it needs, where no channel denies them"
-            )
+            yield Finding(f"server {name}", True, "all permissions that it needs, where no channel denies them")
 
 
 async def _clock(api_base: str) -> Finding:

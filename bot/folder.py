@@ -15,6 +15,9 @@ LOCK = "easel.lock"
 DATABASE = "easel.sqlite3"
 """The database's file in the data folder; what SQLite keeps beside it begins with the same name."""
 
+LAST_SEEN = "ready.json"
+"""What engines said of themselves (`engine.last_seen`). It may be deleted at any time."""
+
 
 @contextmanager
 def held(data: Path) -> Iterator[None]:

@@ -27,12 +27,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from inference import settings
-from inference.catalog import adding, fetching, headers, looking, profiles, reading, weights
+from inference.catalog import adding, fetching, fingerprint, headers, looking, profiles, reading, weights
 from inference.catalog.entries import Entry, FileEntry, ModelEntry, UpscalerEntry
-from inference.errors import DeviceLost, OperatorError, PeerBroken, SettingsError, TaskError
+from inference.errors import DeviceLost, OperatorError, PeerBroken, PeerGone, SettingsError, TaskError
 from inference.exchange.channel import Channel
 from inference.marks import signing
-from inference.protocol import INCOMING, PICTURES
+from inference.protocol import INCOMING, PICTURES, Waking
 
 COMPILED = "compiled"
 """In the bot's data folder, what was compiled for models; it may be deleted while nothing runs."""
@@ -83,6 +83,9 @@ def main(arguments: list[str]) -> int:
     except OperatorError as error:
         print(f"easel: {error}", file=sys.stderr)
         return 2
+    except PeerGone:
+        # While the libraries were read: nobody waits for what comes after.
+        return 0
     except (PeerBroken, DeviceLost) as error:
         logging.getLogger(__name__).critical("the engine ends: %s", error)
         return 1
@@ -259,6 +262,8 @@ def _serve(configured: settings.Settings, known: reading.Catalog, fd: int, data:
     with closing(channel):
         here = weights.require(known)
         sign = None if configured.c2pa is None else signing.load(*configured.c2pa)
+        told = [configured.device, configured.vram_budget_bytes, configured.threads]
+        channel.send(Waking(fingerprint.of(known, here, told)))
         # Before they are imported: torchao and bitsandbytes, where they are installed, say things then.
         _quieten_libraries(configured.log_level)
         # Imported here: torch and diffusers take seconds that the mistakes above need not wait for.

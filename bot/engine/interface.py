@@ -60,7 +60,8 @@ class Engine(Protocol):
 
     @property
     def ready(self) -> Ready:
-        """What can be done on one lane or another; what it was last, where all are away."""
+        """What can be done on one lane or another; what it was last, where all are away, and before the first is up
+        what it was in the run before. Raises Starting where nobody can tell."""
 
     async def start(self) -> None:
         """Start, and return once it is ready. Raises OperatorError where it never will be, else EngineDied."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from bot import environment
+from bot.engine import last_seen
 from bot.engine.link import Link
 from bot.errors import EngineDied, OperatorError
 from bot.waits import growing
@@ -26,6 +27,7 @@ from inference.protocol import (
     Progress,
     Ready,
     Request,
+    Waking,
     pack,
     unpack_event,
 )
@@ -75,6 +77,7 @@ class InferenceProcess:
         self._silence_s = silence_s
         self._link = Link(name)
         self._ready: Ready | None = None
+        self._foreseen: Ready | None = None
         self._up = asyncio.Event()
         self._ended: asyncio.Future[EngineDied] | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -91,6 +94,12 @@ class InferenceProcess:
         if self._ready is None:
             raise RuntimeError(f"{self.name} has not been started")
         return self._ready
+
+    @property
+    def foreseen(self) -> Ready | None:
+        """What it will be able to do when it is ready, where it has said that it is what it was; None where nobody can
+        tell."""
+        return self._foreseen
 
     @property
     def is_up(self) -> bool:
@@ -130,9 +139,14 @@ class InferenceProcess:
     async def _first_event(self) -> Ready:
         """Start the process and let it introduce itself. Raises as `start`."""
         await self._link.open(("-m", *self._program, "--data", str(self._data)), self._environ)
+        fingerprint = None
         try:
             async with asyncio.timeout(READY_WITHIN_S):
                 event = await self._receive()
+                if isinstance(event, Waking):
+                    fingerprint = event.fingerprint
+                    self._foreseen = last_seen.of(self._data, fingerprint)
+                    event = await self._receive()
         except TimeoutError as error:
             await self._reap()
             raise EngineDied(f"{self.name} said nothing for {READY_WITHIN_S} s") from error
@@ -143,6 +157,8 @@ class InferenceProcess:
         if not isinstance(event, Ready):
             await self._reap()
             raise EngineDied(f"{self.name} did not begin with Ready")
+        if fingerprint is not None:
+            last_seen.keep(self._data, fingerprint, event)
         return event
 
     async def keep(self) -> None:
@@ -185,7 +201,9 @@ class InferenceProcess:
         await self.close()
 
     async def close(self) -> None:
-        """Hang up, which ends the process, and wait until it is gone."""
+        """Hang up, which ends the process, and wait until it is gone. One that is not ready has nothing to finish."""
+        if not self._up.is_set():
+            self._link.kill()
         for task in self._tasks:
             task.cancel()
         await self._reap()
@@ -228,7 +246,7 @@ class InferenceProcess:
     def _note(self, event: Event) -> None:
         self._heard()
         match event:
-            case Ready():
+            case Ready() | Waking():
                 raise EngineDied(f"{self.name} said Ready twice")
             case Alive():
                 self._loading = event.loading

@@ -15,14 +15,14 @@ from typing import NamedTuple
 import msgspec
 
 from bot.errors import OperatorError
-from bot.folder import DATABASE, LOCK
+from bot.folder import DATABASE, LAST_SEEN, LOCK
 from bot.keeping import files, manifest, shelves, snapshot
 from bot.keeping.manifest import Kept, Manifest
 from bot.keeping.restore import RESTORED, RESTORING, is_set_aside
 from bot.pictures.kept import THUMBNAILS
 from inference.protocol import INCOMING, PICTURES, place
 
-LEFT_OUT = {PICTURES, THUMBNAILS, INCOMING, "compiled", LOCK, RESTORING, RESTORED}
+LEFT_OUT = {PICTURES, THUMBNAILS, INCOMING, "compiled", LAST_SEEN, LOCK, RESTORING, RESTORED}
 """What is copied otherwise, or can be made again."""
 
 

@@ -27,6 +27,7 @@ from inference.protocol.events import (
     Ready,
     Region,
     ToolInfo,
+    Waking,
 )
 from inference.protocol.files import (
     INCOMING,
@@ -179,6 +180,7 @@ __all__ = [
     "ToolInfo",
     "Upscale",
     "Variation",
+    "Waking",
     "WeighedWords",
     "at_steps",
     "because",
