@@ -17,12 +17,13 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import gc
 import logging
 import os
 import re
 import signal
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -83,9 +84,6 @@ def main(arguments: list[str]) -> int:
     except OperatorError as error:
         print(f"easel: {error}", file=sys.stderr)
         return 2
-    except PeerGone:
-        # While the libraries were read: nobody waits for what comes after.
-        return 0
     except (PeerBroken, DeviceLost) as error:
         logging.getLogger(__name__).critical("the engine ends: %s", error)
         return 1
@@ -259,11 +257,13 @@ def _serve(configured: settings.Settings, known: reading.Catalog, fd: int, data:
         raise SettingsError(f"--fd {fd} is no open socket: the bot starts this process itself") from error
     # Ctrl-C in a terminal reaches this process too; the bot hears it and hangs up when it is done.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with closing(channel):
+    with closing(channel), suppress(PeerGone):
         here = weights.require(known)
         sign = None if configured.c2pa is None else signing.load(*configured.c2pa)
         told = [configured.device, configured.vram_budget_bytes, configured.threads]
         channel.send(Waking(fingerprint.of(known, here, told)))
+        # Half a million objects come with the libraries, and stay: to look for garbage meanwhile takes a fifth longer.
+        gc.disable()
         # Before they are imported: torchao and bitsandbytes, where they are installed, say things then.
         _quieten_libraries(configured.log_level)
         # Imported here: torch and diffusers take seconds that the mistakes above need not wait for.
