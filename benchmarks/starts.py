@@ -56,7 +56,7 @@ async def started(data: Path, seed: int) -> tuple[float, float]:
                 assert not ended.done(), "the bot ended"
                 await state.hub.change(timeout_s=0.2)
             while "try again in a minute" in text_of((reply := await ada.command(COMMAND.format(seed=seed))).message):
-                await asyncio.sleep(0.05)
+                await state.hub.change(timeout_s=0.05)
             answered_s = time.perf_counter() - began_s
             await ada.wait_for(reply.message, has_its_picture)
             painted_s = time.perf_counter() - began_s

@@ -12,7 +12,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -84,13 +84,13 @@ async def at_start(read: Settings, client: discord.Client) -> None:
     looked at by the engine, which says so.
     """
     await client.wait_until_ready()
-    servers = [(guild.name, guild.me.guild_permissions) for guild in client.guilds if guild.me is not None]
-    [link, *_] = invitation.links(client.application_id or 0, read.easel_member_install)
+    assert client.application_id is not None, "a login tells it"
+    [link, *_] = invitation.links(client.application_id, read.easel_member_install)
     found = [
         await asyncio.to_thread(_data_folder, read.easel_data),
         await asyncio.to_thread(_disk, read.easel_data),
         await _clock(read.discord_api_base),
-        *_permitted(servers, link),
+        *await _permitted(client, link),
     ]
     wrong = [finding for finding in found if not finding.well]
     for finding in wrong:
@@ -111,7 +111,10 @@ def _data_folder(data: Path) -> Finding:
 
 def _disk(data: Path) -> Finding:
     there = next(place for place in (data.absolute(), *data.absolute().parents) if place.exists())
-    free = shutil.disk_usage(there).free / 1e9
+    try:
+        free = shutil.disk_usage(there).free / 1e9
+    except OSError as error:
+        return Finding("disk", False, f"how much is free for {data} cannot be told: {error}")
     if free < ROOM_GB:
         return Finding("disk", False, f"{free:.1f} GB are free for {data}: make room, {ROOM_GB:g} GB or more")
     return Finding("disk", True, f"{free:.1f} GB are free for {data}")
@@ -138,27 +141,32 @@ async def _discord(read: Settings) -> AsyncIterator[Finding]:
         return
     yield Finding("token", True, "Discord accepts it; no privileged intent is needed")
     [link, *_] = invitation.links(application, read.easel_member_install)
+    async with discord.Client(intents=discord.Intents.none()) as client:
+        for finding in await _permitted(client, link, token):
+            yield finding
+
+
+async def _permitted(client: discord.Client, link: str, token: str | None = None) -> list[Finding]:
+    """Whether Easel may do in each of its servers what it needs to, which the link asks for. With a token the client
+    logs in first."""
     try:
-        servers = await _servers(token)
+        if token is not None:
+            await client.login(token)
+        servers = await _servers(client)
     except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
-        yield Finding("servers", False, f"Discord does not say which servers there are: {error}")
-        return
-    for finding in _permitted([(one["name"], discord.Permissions(int(one["permissions"]))) for one in servers], link):
-        yield finding
-
-
-def _permitted(servers: Sequence[tuple[str, discord.Permissions]], link: str) -> Iterator[Finding]:
-    """Whether Easel may do in each of these servers what it needs to, which the link asks for."""
+        return [Finding("servers", False, f"Discord does not say which servers there are: {error}")]
     if not servers:
-        yield Finding("servers", False, f"it is in none: open {link}")
-    for name, has in servers:
-        lacking = [each for each, needed in invitation.PERMISSIONS if needed and not getattr(has, each)]
-        if lacking and not has.administrator:
-            named = ", ".join(each.replace("_", " ") for each in lacking)
-            said = f"lacks the permissions {named}: give them to its role, or open {link} again"
-            yield Finding(f"server {name}", False, said)
-        else:
-            yield Finding(f"server {name}", True, "all permissions that it needs, where no channel denies them")
+        return [Finding("servers", False, f"it is in none: open {link}")]
+    return [_permitted_in(server, link) for server in servers]
+
+
+def _permitted_in(server: Mapping[str, Any], link: str) -> Finding:
+    what, has = f"server {server['name']}", discord.Permissions(int(server["permissions"]))
+    lacking = [name for name, needed in invitation.PERMISSIONS if needed and not getattr(has, name)]
+    if not lacking or has.administrator:
+        return Finding(what, True, "all permissions that it needs, where no channel denies them")
+    named = ", ".join(name.replace("_", " ") for name in lacking)
+    return Finding(what, False, f"lacks the permissions {named}: give them to its role, or open {link} again")
 
 
 async def _clock(api_base: str) -> Finding:
@@ -176,17 +184,15 @@ async def _clock(api_base: str) -> Finding:
     return Finding("clock", True, f"within {CLOCK_WITHIN_S:g} s of Discord's")
 
 
-async def _servers(token: str) -> list[Mapping[str, Any]]:
-    """Every server that the bot is in, as Discord says. `invitation.application_of` has been asked before."""
+async def _servers(client: discord.Client) -> list[Mapping[str, Any]]:
+    """Every server that the bot is in, as Discord says to a client that is logged in."""
     found: list[Mapping[str, Any]] = []
-    async with discord.Client(intents=discord.Intents.none()) as client:
-        await client.login(token)
-        while True:
-            after = int(found[-1]["id"]) if found else None
-            page = await client.http.get_guilds(SERVERS_AT_ONCE, after=after, with_counts=False)
-            found += page
-            if len(page) < SERVERS_AT_ONCE:
-                return found
+    while True:
+        after = int(found[-1]["id"]) if found else None
+        page = await client.http.get_guilds(SERVERS_AT_ONCE, after=after, with_counts=False)
+        found += page
+        if len(page) < SERVERS_AT_ONCE:
+            return found
 
 
 async def _models(environ: Mapping[str, str]) -> Finding:
