@@ -10,6 +10,9 @@ PYTHON := $(shell for name in python3.12 python3.11 python3 python; do \
 	$$name -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
 	&& { echo $$name; break; }; done)
 
+# A package index with builds of PyTorch for the CPU alone: TORCH_INDEX=ADDRESS, see docs/performance.md.
+TORCH_FROM := $(if $(TORCH_INDEX),--extra-index-url '$(TORCH_INDEX)')
+
 .PHONY: setup demo words test lint types unit bench bench-gpu similarity faults sheet watermark-eval starter-eval starter clean chromium
 
 setup: $(VENV)/.ready
@@ -19,9 +22,12 @@ ifeq ($(PYTHON),)
 	@echo "easel: Python 3.11 or 3.12 with its venv module is needed (Debian: apt-get install python3 python3-venv)" >&2; exit 2
 endif
 	@echo "Setting up $(VENV): the first time takes a few minutes and about 7 GB, most of it PyTorch."
+ifeq ($(TORCH_INDEX),)
+	@command -v nvidia-smi >/dev/null || [ -e /proc/driver/nvidia ] || echo "No card of NVIDIA's is seen here, and 4 GB of that are for one: how to do without says docs/performance.md (What a machine without a card needs not)."
+endif
 	@$(PYTHON) -m venv $(VENV)
 	@# torch first: basicsr asks for it while it is being built, and would fetch a second one for itself.
-	@$(BIN)/pip install -q -c constraints.txt setuptools wheel cython numpy torch torchvision
+	@$(BIN)/pip install -q -c constraints.txt $(TORCH_FROM) setuptools wheel cython numpy torch torchvision
 	@$(BIN)/pip install -q -c constraints.txt --no-build-isolation -e '.[dev]'
 	@PYTHONWARNINGS=ignore $(BIN)/pip install -q --no-deps --no-build-isolation -r no-deps.txt
 	@# OpenCV, which realesrgan needs, links against the system's libGL.

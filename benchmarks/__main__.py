@@ -22,6 +22,7 @@ from benchmarks import (
     repeated,
     responsive,
     restarts,
+    starts,
     timings,
     turns,
 )
@@ -62,6 +63,7 @@ def whole(pairs: int) -> Sequence[Callable[[], Awaitable[list[Row]]]]:
         lambda: lanes.measure(pairs),
         lambda: quick.measure(pairs),
         lambda: restarts.measure(pairs),
+        lambda: starts.measure(max(1, pairs // 3)),
         lambda: repeated.measure(pairs),
         responsive.measure,
     ]

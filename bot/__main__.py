@@ -20,7 +20,7 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 
-from bot import commands, doctor, folder, invitation, settings, words
+from bot import commands, doctor, folder, invitation, presence, settings, words
 from bot.admission import Admission
 from bot.app import Easel
 from bot.background import Background
@@ -170,9 +170,6 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
         metrics = Metrics(slices.commands_of_kinds, slices.all_names)
         languages = Languages(read.easel_language, jobs.members.language)
         try:
-            await _start(engine)
-            for name, unknown in operator.strangers(allowed, engine.ready).items():
-                log.warning("EASEL_POLICY: %s names what is not here: %s", name, ", ".join(unknown))
             async with (
                 Workshop(pictures.incoming.resolve()) as workshop,
                 Easel(
@@ -232,7 +229,9 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
                         asyncio.TaskGroup() as tasks,
                     ):
                         tasks.create_task(watching.keep())
-                        tasks.create_task(engine.keep())
+                        tasks.create_task(_keep(engine, allowed))
+                        tasks.create_task(doctor.at_start(read, client))
+                        tasks.create_task(presence.keep(client, dispatcher))
                         tasks.create_task(background.broken())
                         tasks.create_task(client.stay_connected(read.discord_token.get_secret_value()))
                         tasks.create_task(_serve(client, dispatcher, admission, unsettled))
@@ -270,11 +269,15 @@ async def _tidy(jobs: Jobs) -> None:
         log.warning("pictures that nobody uses could not be removed: %s", error)
 
 
-async def _start(engine: Engine) -> None:
+async def _keep(engine: Engine, allowed: operator.Operator) -> None:
+    """Start the engine, beside all else, and keep it. What is accepted meanwhile waits for it."""
     try:
         await engine.start()
     except EngineDied as error:
         raise OperatorError(f"the inference process did not start: {error}") from error
+    for name, unknown in operator.strangers(allowed, engine.ready).items():
+        log.warning("EASEL_POLICY: %s names what is not here: %s", name, ", ".join(unknown))
+    await engine.keep()
 
 
 def _for_the_operator(errors: BaseExceptionGroup[BaseException]) -> OperatorError | None:

@@ -22,7 +22,7 @@ from bot.background import Background
 from bot.buttons import JobButton
 from bot.commands import Slices
 from bot.custom_ids import OfJob, OfWord
-from bot.errors import MemberError, OperatorError
+from bot.errors import MemberError, OperatorError, Starting
 from bot.jobs import Jobs
 from bot.localisation import Languages, Localisation
 from bot.observer import Observer, acted
@@ -276,6 +276,8 @@ class Tree(app_commands.CommandTree[Easel]):
         What it asks for is asked again."""
         await self.client.speak_to(interaction)
         data: Mapping[str, Any] = interaction.data or {}
+        if interaction.type is discord.InteractionType.autocomplete:
+            return await self._can_complete(interaction)
         if interaction.type is not discord.InteractionType.application_command or data.get("type") != CHAT_INPUT:
             return True
         reason = of_command(str(data.get("name")), permits.held(interaction))
@@ -283,6 +285,15 @@ class Tree(app_commands.CommandTree[Easel]):
             refusal = permits.refusal(interaction, reason, str(data.get("name")))
             await self.client.answer_error(interaction, refusal)
         return reason is None
+
+    async def _can_complete(self, interaction: discord.Interaction) -> bool:
+        """Offer nothing where nobody can tell yet what there is."""
+        try:
+            _ = self.client.admission.ready
+        except Starting:
+            await interaction.response.autocomplete([])
+            return False
+        return True
 
     async def on_error(self, interaction: discord.Interaction, error: app_commands.AppCommandError, /) -> None:
         """Answer a command that failed."""

@@ -19,7 +19,7 @@ from bot.answered import likeness, likeness_of
 from bot.database import insist
 from bot.delivery import Delivery
 from bot.engine.interface import Engine, Lane
-from bot.errors import EngineDied, OperatorError
+from bot.errors import EngineDied, OperatorError, Starting
 from bot.job import Job
 from bot.jobs import MAX_ATTEMPTS, Jobs
 from bot.lines import Line, Standing
@@ -62,13 +62,21 @@ class Dispatcher:
         self._policies = policies
         self._observer = observer or Observer()
         self._pace = Pace()
-        self._slow, self._quick = (Line(delivery, self._pace, served or {}, clock) for _ in range(2))
+        given = (delivery, self._pace, served or {}, clock, engine)
+        self._slow, self._quick = (Line(*given, quick=quick) for quick in (False, True))
         self.lines = (self._slow, self._quick)
+        self.turned = self._slow.turned
+        """Wait until `absence` may be another than when this returned last. For one who waits."""
 
     @property
     def ready(self) -> Ready:
-        """What the engine can do."""
+        """What the engine can do. Raises Starting where nobody can tell yet."""
         return self._engine.ready
+
+    @property
+    def absence(self) -> cards.Absence | None:
+        """Why nothing runs just now; None where there is an engine."""
+        return self._slow.absence
 
     def waiting(self, member_id: int | None = None) -> int:
         """How many jobs wait: of this member, or in all."""
@@ -76,7 +84,9 @@ class Dispatcher:
 
     async def accept(self, job: Job) -> None:
         """Let a new job wait for its turn, or answer it with what was made before, where that would be the same."""
-        same = likeness(self._settled(job), self.ready)
+        same = None
+        with suppress(Starting):
+            same = likeness(self._settled(job), self.ready)
         now = job if same is None else await insist(f"the answer of job {job.id}", self._jobs.answer, job, same)
         # It may have been cancelled or deleted meanwhile.
         if now is not None and now.state == "finished":

@@ -1,11 +1,13 @@
 """`python -m bot doctor`: whether everything is there that Easel needs, one line for each, and what to do where not.
 
-It looks, and changes nothing. How things are done in earnest is known to those who do them: they are asked here.
+It looks, and changes nothing. How things are done in earnest is known to those who do them: they are asked here. Every
+start looks at what of it takes no more than a moment (`at_start`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import tempfile
 import time
@@ -27,6 +29,8 @@ from bot.requests import painting
 from bot.settings import Settings
 from inference.protocol import Failed, Finished
 
+log = logging.getLogger(__name__)
+
 CLOCK_WITHIN_S = 10.0
 """A clock that is further from Discord's lets replies end too soon or too late."""
 
@@ -46,7 +50,12 @@ class Finding(NamedTuple):
 
     def __str__(self) -> str:
         """One line, whatever somebody else's words in it are."""
-        return f"{'ok   ' if self.well else 'WRONG'}  {self.what}: {' '.join(self.said.split())}"
+        return f"{'ok   ' if self.well else 'WRONG'}  {self.what}: {self.line}"
+
+    @property
+    def line(self) -> str:
+        """What is said, in one line, whatever somebody else's words in it are."""
+        return " ".join(self.said.split())
 
 
 async def examine(read: Settings, environ: Mapping[str, str]) -> AsyncIterator[Finding]:
@@ -63,6 +72,29 @@ async def examine(read: Settings, environ: Mapping[str, str]) -> AsyncIterator[F
     yield await _picture(read, environ)
 
 
+async def at_start(read: Settings, client: discord.Client) -> None:
+    """Look at what can be looked at beside a bot that begins to work, once its client is connected, and say in the log
+    what is wrong, or that all is well.
+
+    What a start looks at by itself is not repeated: it has checked the database and used the token, and the weights are
+    looked at by the engine, which says so.
+    """
+    await client.wait_until_ready()
+    assert client.application_id is not None, "a login tells it"
+    [link, *_] = invitation.links(client.application_id, read.easel_member_install)
+    found = [
+        await asyncio.to_thread(_data_folder, read.easel_data),
+        await asyncio.to_thread(_disk, read.easel_data),
+        await _clock(read.discord_api_base),
+        *await _permitted(client, link),
+    ]
+    wrong = [finding for finding in found if not finding.well]
+    for finding in wrong:
+        log.warning("%s: %s", finding.what, finding.line)
+    if not wrong:
+        log.info("all is well: database, token, %s", ", ".join(finding.what for finding in found))
+
+
 def _data_folder(data: Path) -> Finding:
     there = next(place for place in (data.absolute(), *data.absolute().parents) if place.exists())
     try:
@@ -74,7 +106,10 @@ def _data_folder(data: Path) -> Finding:
 
 
 def _disk(data: Path) -> Finding:
-    free = folder.free_bytes(data) / 1e9
+    try:
+        free = folder.free_bytes(data) / 1e9
+    except OSError as error:
+        return Finding("disk", False, f"how much is free for {data} cannot be told: {error}")
     if free < folder.ROOM_GB:
         return Finding("disk", False, f"{free:.1f} GB are free for {data}: make room, {folder.ROOM_GB:g} GB or more")
     return Finding("disk", True, f"{free:.1f} GB are free for {data}")
@@ -101,24 +136,32 @@ async def _discord(read: Settings) -> AsyncIterator[Finding]:
         return
     yield Finding("token", True, "Discord accepts it; no privileged intent is needed")
     [link, *_] = invitation.links(application, read.easel_member_install)
+    async with discord.Client(intents=discord.Intents.none()) as client:
+        for finding in await _permitted(client, link, token):
+            yield finding
+
+
+async def _permitted(client: discord.Client, link: str, token: str | None = None) -> list[Finding]:
+    """Whether Easel may do in each of its servers what it needs to, which the link asks for. With a token the client
+    logs in first."""
     try:
-        servers = await _servers(token)
+        if token is not None:
+            await client.login(token)
+        servers = await _servers(client)
     except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
-        yield Finding("servers", False, f"Discord does not say which servers there are: {error}")
-        return
+        return [Finding("servers", False, f"Discord does not say which servers there are: {error}")]
     if not servers:
-        yield Finding("servers", False, f"it is in none: open {link}")
-    for server in servers:
-        has = discord.Permissions(int(server["permissions"]))
-        lacking = [name for name, needed in invitation.PERMISSIONS if needed and not getattr(has, name)]
-        if lacking and not has.administrator:
-            named = ", ".join(name.replace("_", " ") for name in lacking)
-            said = f"lacks the permissions {named}: give them to its role, or open {link} again"
-            yield Finding(f"server {server['name']}", False, said)
-        else:
-            yield Finding(
-                f"server {server['name']}", True, "all permissions that it needs, where no channel denies them"
-            )
+        return [Finding("servers", False, f"it is in none: open {link}")]
+    return [_permitted_in(server, link) for server in servers]
+
+
+def _permitted_in(server: Mapping[str, Any], link: str) -> Finding:
+    what, has = f"server {server['name']}", discord.Permissions(int(server["permissions"]))
+    lacking = [name for name, needed in invitation.PERMISSIONS if needed and not getattr(has, name)]
+    if not lacking or has.administrator:
+        return Finding(what, True, "all permissions that it needs, where no channel denies them")
+    named = ", ".join(name.replace("_", " ") for name in lacking)
+    return Finding(what, False, f"lacks the permissions {named}: give them to its role, or open {link} again")
 
 
 async def _clock(api_base: str) -> Finding:
@@ -136,17 +179,15 @@ async def _clock(api_base: str) -> Finding:
     return Finding("clock", True, f"within {CLOCK_WITHIN_S:g} s of Discord's")
 
 
-async def _servers(token: str) -> list[Mapping[str, Any]]:
-    """Every server that the bot is in, as Discord says. `invitation.application_of` has been asked before."""
+async def _servers(client: discord.Client) -> list[Mapping[str, Any]]:
+    """Every server that the bot is in, as Discord says to a client that is logged in."""
     found: list[Mapping[str, Any]] = []
-    async with discord.Client(intents=discord.Intents.none()) as client:
-        await client.login(token)
-        while True:
-            after = int(found[-1]["id"]) if found else None
-            page = await client.http.get_guilds(SERVERS_AT_ONCE, after=after, with_counts=False)
-            found += page
-            if len(page) < SERVERS_AT_ONCE:
-                return found
+    while True:
+        after = int(found[-1]["id"]) if found else None
+        page = await client.http.get_guilds(SERVERS_AT_ONCE, after=after, with_counts=False)
+        found += page
+        if len(page) < SERVERS_AT_ONCE:
+            return found
 
 
 async def _models(environ: Mapping[str, str]) -> Finding:

@@ -2,7 +2,8 @@
 
 EaselError
 ├── MemberError      one sentence for the member who asked, shown to them alone
-│   └── WorkFailed   a child process could not do it; where it was no member's file, it is the caller's to go on
+│   ├── WorkFailed   a child process could not do it; where it was no member's file, it is the caller's to go on
+│   └── Starting     what the engine can do is not known yet
 ├── OperatorError    one line on stderr for whoever runs the bot; the process ends with status 2
 └── EngineDied       what ran some jobs is gone; they go back to the queue
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 from typing import Self
 
 from bot import words
+from bot.words import N_
 from inference.protocol import Fact, Reason
 
 
@@ -39,6 +41,13 @@ class MemberError(EaselError):
 
 class WorkFailed(MemberError):
     """A child process was over a limit or crashed; the message is for whoever gave the picture."""
+
+
+class Starting(MemberError):
+    """Nobody can tell yet what can be asked for: the engine is being started, and is not what it was before."""
+
+    def __init__(self) -> None:
+        super().__init__(N_("Easel is just being started: try again in a minute."))
 
 
 class OperatorError(EaselError):

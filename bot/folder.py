@@ -22,6 +22,9 @@ ROOM_GB = 2.0
 DATABASE = "easel.sqlite3"
 """The database's file in the data folder; what SQLite keeps beside it begins with the same name."""
 
+LAST_SEEN = "ready.json"
+"""What engines said of themselves (`engine.last_seen`). It may be deleted at any time."""
+
 
 @contextmanager
 def held(data: Path) -> Iterator[None]:

@@ -7,6 +7,7 @@ job's end, except a lost device, which ends the process.
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 from collections.abc import Hashable, Mapping, Sequence
@@ -141,6 +142,8 @@ class Engine:
             # Jobs that need it will meet the same error and be answered; others can be painted.
             log.error("the default model cannot be loaded: %s", error)
         self._store.device.release_cache()
+        # Whoever started the process may have switched it off until here.
+        gc.enable()
         self._report.alive()
         self._tell_holding()
 

@@ -60,7 +60,7 @@ LAYERS = {
         {"admission"},
         {"permits"},
         {"gallery", "lineage", "paintings", "panels", "sources"},
-        {"completions", "log_channel"},
+        {"completions", "log_channel", "presence"},
         {"commands"},
         {"app", "doctor"},
         {"watch"},

@@ -97,6 +97,8 @@ async def _card(admission: Admission, job: Job, limit: int, desks: ExitStack) ->
         return cards.arriving(job, headline)
     if standing.place is None:
         return cards.running(job, headline, standing.progress, None)
+    if standing.absence is not None:
+        return cards.unattended(job, headline, standing.absence)
     return cards.waiting(job, headline, standing.place, standing.ready_at)
 
 

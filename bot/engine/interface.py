@@ -92,7 +92,8 @@ class Engine(Protocol):
 
     @property
     def ready(self) -> Ready:
-        """What can be done on one lane or another; what it was last, where all are away."""
+        """What can be done on one lane or another; what it was last, where all are away, and before the first is up
+        what it was in the run before. Raises Starting where nobody can tell."""
 
     @property
     def conditions(self) -> Sequence[Condition]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from bot import environment
+from bot.engine import last_seen
 from bot.engine.interface import Condition
 from bot.engine.link import MUST_ACT, Link, spoken_of
 from bot.errors import EngineDied, OperatorError
@@ -28,6 +29,7 @@ from inference.protocol import (
     Progress,
     Ready,
     Request,
+    Waking,
     pack,
     unpack_event,
 )
@@ -78,6 +80,7 @@ class InferenceProcess:
         self._silence_s = silence_s
         self._link = Link(name)
         self._ready: Ready | None = None
+        self._foreseen: Ready | None = None
         self._up = asyncio.Event()
         self._ended: asyncio.Future[EngineDied] | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -120,6 +123,12 @@ class InferenceProcess:
         )
 
     @property
+    def foreseen(self) -> Ready | None:
+        """What it will be able to do when it is ready, where it has said that it is what it was; None where nobody can
+        tell."""
+        return self._foreseen
+
+    @property
     def is_up(self) -> bool:
         """Whether it is ready now."""
         return self._up.is_set()
@@ -158,9 +167,14 @@ class InferenceProcess:
     async def _first_event(self) -> Ready:
         """Start the process and let it introduce itself. Raises as `start`."""
         await self._link.open(("-m", *self._program, "--data", str(self._data)), self._environ)
+        fingerprint = None
         try:
             async with asyncio.timeout(READY_WITHIN_S):
                 event = await self._receive()
+                if isinstance(event, Waking):
+                    fingerprint = event.fingerprint
+                    self._foreseen = last_seen.of(self._data, fingerprint)
+                    event = await self._receive()
         except TimeoutError as error:
             await self._reap()
             raise EngineDied(f"{self.name} said nothing for {READY_WITHIN_S} s") from error
@@ -171,6 +185,8 @@ class InferenceProcess:
         if not isinstance(event, Ready):
             await self._reap()
             raise EngineDied(f"{self.name} did not begin with Ready")
+        if fingerprint is not None:
+            last_seen.keep(self._data, fingerprint, event)
         return event
 
     async def keep(self) -> None:
@@ -213,7 +229,9 @@ class InferenceProcess:
         await self.close()
 
     async def close(self) -> None:
-        """Hang up, which ends the process, and wait until it is gone."""
+        """Hang up, which ends the process, and wait until it is gone. One that is not ready has nothing to finish."""
+        if not self._up.is_set():
+            self._link.kill()
         for task in self._tasks:
             task.cancel()
         await self._reap()
@@ -254,7 +272,7 @@ class InferenceProcess:
     def _note(self, event: Event) -> None:
         self._heard()
         match event:
-            case Ready():
+            case Ready() | Waking():
                 raise EngineDied(f"{self.name} said Ready twice")
             case Alive():
                 self._loading = event.loading

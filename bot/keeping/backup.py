@@ -16,14 +16,14 @@ from typing import NamedTuple
 import msgspec
 
 from bot.errors import OperatorError
-from bot.folder import BACKED_UP, DATABASE, LOCK
+from bot.folder import BACKED_UP, DATABASE, LAST_SEEN, LOCK
 from bot.keeping import files, manifest, shelves, snapshot
 from bot.keeping.manifest import Kept, Manifest
 from bot.keeping.restore import RESTORED, RESTORING, is_set_aside
 from bot.pictures.kept import THUMBNAILS
 from inference.protocol import INCOMING, PICTURES, place
 
-LEFT_OUT = {PICTURES, THUMBNAILS, INCOMING, "compiled", BACKED_UP, LOCK, RESTORING, RESTORED}
+LEFT_OUT = {PICTURES, THUMBNAILS, INCOMING, "compiled", BACKED_UP, LAST_SEEN, LOCK, RESTORING, RESTORED}
 """What is copied otherwise, or can be made again."""
 
 

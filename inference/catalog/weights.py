@@ -222,8 +222,11 @@ def require(catalog: Catalog) -> dict[Kind, tuple[str, ...]]:
     Raises WeightsError, with what to do, where the default model could not paint.
     """
     inventoried = inventory(catalog)
-    for (kind, name), reason in defects(catalog).items():
+    broken = defects(catalog)
+    for (kind, name), reason in broken.items():
         log.warning("[%ss.%s] %s", kind, name, reason)
+    if not broken:
+        log.info("the weights of %d entries are here, and whole by their sizes", sum(map(len, inventoried.values())))
     if (missing := _missing(catalog, "model", catalog.default)) is not None:
         kind, name = missing
         own = (kind, name) == ("model", catalog.default)

@@ -28,6 +28,7 @@ from inference.protocol.events import (
     Ready,
     Region,
     ToolInfo,
+    Waking,
 )
 from inference.protocol.files import (
     INCOMING,
@@ -181,6 +182,7 @@ __all__ = [
     "ToolInfo",
     "Upscale",
     "Variation",
+    "Waking",
     "WeighedWords",
     "at_steps",
     "because",

@@ -24,7 +24,8 @@ from bot import lines as lines_module
 from bot.cards import Card
 from bot.delivery import Delivery
 from bot.dispatcher import Dispatcher
-from bot.errors import EngineDied, OperatorError
+from bot.engine.local import LocalEngine
+from bot.errors import EngineDied, OperatorError, Starting
 from bot.job import Job, asked
 from bot.jobs import Jobs
 from bot.policies.kept import Place, Policies
@@ -644,7 +645,7 @@ async def test_cards_say_that_the_engine_is_being_started_again(jobs: Jobs, stud
     studio = studio_of(paint)
     studio.engine.comes_back = False
     async with studio.open():
-        await asyncio.sleep(0)
+        await studio.dispatcher.turned()
         studio.engine.die()
         job = await queued(jobs)
         studio.dispatcher.put(job)
@@ -653,6 +654,37 @@ async def test_cards_say_that_the_engine_is_being_started_again(jobs: Jobs, stud
         for lane in studio.engine.lanes:
             lane.come_back()
         await studio.deliveries(1)
+
+
+async def test_cards_say_that_the_engine_is_starting_and_its_first_lane_begins(jobs: Jobs, studio_of: Open) -> None:
+    old = await queued(jobs, request("a boat"), reply(2))
+    studio = studio_of(paint)
+    for lane in studio.engine.lanes:
+        lane.go_away()
+    async with studio.open():
+        await studio.until(says(studio, old, "the engine is starting"))
+        job = await queued(jobs)
+        assert "the engine is starting" in str(studio.dispatcher.card(job).view.to_components())
+        await studio.dispatcher.accept(job)
+        standing = studio.dispatcher.standing(job.id)
+        assert standing is not None
+        assert (standing.absence, standing.ready_at) == ("starting", None)
+        studio.engine.lanes[0].come_back()
+        assert {done.id for done in await studio.deliveries(2)} == {old.id, job.id}
+        assert studio.dispatcher.absence is None
+
+
+async def test_job_is_accepted_where_nobody_can_tell_yet_what_the_engine_is(
+    jobs: Jobs, studio_of: Open, tmp_path: Path
+) -> None:
+    not_started = LocalEngine({}, tmp_path, silence_s=60, devices=("cpu",))
+    dispatcher = Dispatcher(jobs, not_started, studio_of(paint).delivery)
+    job = await queued(jobs)
+    assert "the engine is starting" in str(dispatcher.card(job).view.to_components())
+    await dispatcher.accept(job)
+    assert dispatcher.waiting() == 1
+    with pytest.raises(Starting, match="Easel is just being started: try again in a minute"):
+        _ = dispatcher.ready
 
 
 async def test_cancel_between_the_queue_and_the_engine_holds(

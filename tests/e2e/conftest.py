@@ -33,8 +33,8 @@ class Studio:
         self._environ = environ
         self._bot: asyncio.subprocess.Process | None = None
 
-    async def start(self) -> None:
-        """Start the bot and wait until members can use its commands."""
+    async def start(self, *, engine: bool = True) -> None:
+        """Start the bot and wait until members can use its commands, and with the engine until what is asked runs."""
         environ = os.environ | {
             "DISCORD_TOKEN": self.sandbox.token,
             "DISCORD_API_BASE": f"{self.sandbox.url}/api/v10",
@@ -46,14 +46,14 @@ class Studio:
         }
         self._bot = await asyncio.create_subprocess_exec(sys.executable, "-m", "bot", cwd=ROOT, env=environ)
         ended = asyncio.create_task(self._bot.wait())
-        online = asyncio.create_task(self.online())
+        online = asyncio.create_task(self.online(engine=engine))
         await asyncio.wait((ended, online), return_when=asyncio.FIRST_COMPLETED)
         assert not ended.done(), "the bot ended while it was starting"
         ended.cancel()
 
-    async def online(self) -> None:
-        """Wait until members can use the bot's commands."""
-        while not await self._online():
+    async def online(self, *, engine: bool = True) -> None:
+        """Wait until members can use the bot's commands, and with the engine until it is no more waited for."""
+        while not await self._online() or (engine and await self.says()):
             await self.sandbox.state.hub.change(timeout_s=0.2)
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
@@ -97,6 +97,11 @@ class Studio:
         """Stop the bot if it still runs."""
         if self._bot is not None and self._bot.returncode is None:
             await self.stop()
+
+    async def says(self) -> str:
+        """What stands beside the bot's name."""
+        async with Member(self.sandbox.url, "Ada") as ada:
+            return str((await ada.state())["bot"]["says"])
 
     async def problems(self) -> list[str]:
         """Where the bot's requests or the sandbox's answers so far break Discord's own description."""
