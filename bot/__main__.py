@@ -22,6 +22,8 @@ from bot import commands, doctor, folder, invitation, settings, words
 from bot.admission import Admission
 from bot.app import Easel
 from bot.background import Background
+from bot.credentials import certificates
+from bot.credentials.giving import Credentials
 from bot.database import UNWRITTEN, open_database
 from bot.delivery import Delivery
 from bot.dispatcher import Dispatcher
@@ -147,6 +149,7 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
         await policies.load()
         engine = factory.build(read, environ)
         retention = Retention(database, jobs, policies, read.easel_keep_gb)
+        certificate = certificates.of(read)
         background = Background()
         languages = Languages(read.easel_language, jobs.members.language)
         try:
@@ -165,7 +168,11 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
                 ) as client,
             ):
                 posting = Posting(client)
-                delivery = Delivery(posting, background, jobs, slices.looks, workshop, languages)
+                credentials = None
+                if certificate is not None:
+                    credentials = Credentials(workshop, pictures, certificate, read.easel_c2pa_tsa)
+                    await credentials.try_out()
+                delivery = Delivery(posting, background, jobs, slices.looks, workshop, languages, credentials)
                 dispatcher = Dispatcher(jobs, engine, delivery, await jobs.counting.last_served(), policies=policies)
                 admission = Admission(
                     jobs,
@@ -180,6 +187,7 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
                     policies,
                     max_waiting=read.easel_max_waiting,
                     max_waiting_per_member=read.easel_max_waiting_per_member,
+                    credentials=credentials,
                 )
                 client.add(slices, admission)
                 log_channel = LogChannel(client, database, admission, policies, posting, languages)

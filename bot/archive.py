@@ -15,6 +15,8 @@ from pathlib import Path
 import msgspec
 
 from bot.belongings import Row
+from bot.pictures import manifests
+from bot.pictures.kept import MANIFEST
 
 PARTS = 5
 """So many files are made at a time: who wants more asks for those that follow."""
@@ -105,14 +107,22 @@ def _write(zipped: Path, part: Part, tables: Mapping[str, bytes]) -> None:
         for name, file in part.files.items():
             # Somebody may have deleted it since, and PNGs are compressed already.
             with contextlib.suppress(FileNotFoundError):
-                opened.write(file, name, zipfile.ZIP_STORED)
+                if (manifest := file.with_suffix(MANIFEST)).exists():
+                    # As it was shown.
+                    signed = zipped.with_suffix(".png")
+                    manifests.embed(file, manifest.read_bytes(), signed)
+                    opened.write(signed, name, zipfile.ZIP_STORED)
+                    signed.unlink()
+                else:
+                    opened.write(file, name, zipfile.ZIP_STORED)
 
 
 def _size(file: Path) -> int:
-    try:
-        return file.stat().st_size + OF_A_FILE_BYTES
-    except FileNotFoundError:
-        return 0
+    size = 0
+    with contextlib.suppress(FileNotFoundError):
+        size = file.stat().st_size + OF_A_FILE_BYTES
+        size += file.with_suffix(MANIFEST).stat().st_size
+    return size
 
 
 def _json(rows: Sequence[Row]) -> bytes:

@@ -31,7 +31,6 @@ from inference.catalog import adding, fetching, headers, looking, profiles, read
 from inference.catalog.entries import Entry, FileEntry, ModelEntry, UpscalerEntry
 from inference.errors import DeviceLost, OperatorError, PeerBroken, SettingsError, TaskError
 from inference.exchange.channel import Channel
-from inference.marks import signing
 from inference.protocol import INCOMING, PICTURES
 
 COMPILED = "compiled"
@@ -258,7 +257,6 @@ def _serve(configured: settings.Settings, known: reading.Catalog, fd: int, data:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with closing(channel):
         here = weights.require(known)
-        sign = None if configured.c2pa is None else signing.load(*configured.c2pa)
         # Before they are imported: torchao and bitsandbytes, where they are installed, say things then.
         _quieten_libraries(configured.log_level)
         # Imported here: torch and diffusers take seconds that the mistakes above need not wait for.
@@ -280,7 +278,7 @@ def _serve(configured: settings.Settings, known: reading.Catalog, fd: int, data:
             vram_budget_bytes=configured.vram_budget_bytes,
             host_cache_bytes=device.host_share_bytes() if cache_bytes is None else cache_bytes,
         )
-        marks = Marks(watermark=configured.watermark, sign=sign)
+        marks = Marks(watermark=configured.watermark)
         ready = engine.readiness(known, here, chosen, marks, configured.vram_budget_bytes)
         engine.Engine(known, store, channel, data, marks).serve(ready)
 

@@ -29,8 +29,6 @@ class Settings:
     log_level: str
     watermark: bool
     """Whether painted pictures bear the invisible watermark."""
-    c2pa: tuple[Path, Path] | None
-    """The files of a certificate chain and of its key, with which pictures are signed."""
 
 
 def read(environment: Mapping[str, str]) -> Settings:
@@ -54,9 +52,6 @@ def read(environment: Mapping[str, str]) -> Settings:
     threads = _positive(environment, "EASEL_THREADS", "a whole number of threads such as 4")
     if threads is not None and threads != int(threads):
         raise SettingsError(f"EASEL_THREADS={environment['EASEL_THREADS']!r} must be a whole number such as 4")
-    certificate, key = (environment.get(name) for name in ("EASEL_C2PA_CERT", "EASEL_C2PA_KEY"))
-    if bool(certificate) != bool(key):
-        raise SettingsError("EASEL_C2PA_CERT and EASEL_C2PA_KEY belong together: set both, or neither")
     return Settings(
         models=Path(environment.get("EASEL_MODELS") or "models.toml"),
         device=device,
@@ -65,7 +60,6 @@ def read(environment: Mapping[str, str]) -> Settings:
         threads=None if threads is None else int(threads),
         log_level=log_level,
         watermark=watermark == "on",
-        c2pa=(Path(certificate), Path(key)) if certificate and key else None,
     )
 
 

@@ -36,6 +36,9 @@ UPLOADS = Limits(memory_bytes=2 * 2**30, written_bytes=160 * 2**20, cpu_s=40, wa
 RESULTS = Limits(memory_bytes=4 * 2**30, written_bytes=2**30, cpu_s=600, wall_s=900.0)
 """Enough for 140 million pixels, which take it 100 to 300 seconds and 2.8 GiB."""
 
+SIGNING = Limits(memory_bytes=4 * 2**30, written_bytes=2**30, cpu_s=120, wall_s=120.0)
+"""Enough for 140 million pixels, which are read in pieces."""
+
 LISTS = Limits(memory_bytes=2 * 2**30, written_bytes=4 * 2**20, cpu_s=40, wall_s=60.0)
 """Enough for a thumbnail of 140 million pixels."""
 
@@ -125,6 +128,8 @@ class Workshop:
         self.uploads = Workers(UPLOADS, at_once=2)
         # Of their own, so that nobody's upload keeps a result waiting.
         self.results = Workers(RESULTS, at_once=1)
+        # Of their own: here is the key, and nobody's picture is decoded.
+        self.signing = Workers(SIGNING, at_once=2)
         # So that a list does not wait for a large result.
         self.lists = Workers(LISTS, at_once=2)
         self._folder = folder
@@ -135,7 +140,7 @@ class Workshop:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await asyncio.gather(self.uploads.close(), self.results.close(), self.lists.close())
+        await asyncio.gather(self.uploads.close(), self.results.close(), self.signing.close(), self.lists.close())
 
     @asynccontextmanager
     async def turn(self, member_id: int) -> AsyncIterator[Path]:

@@ -1,0 +1,114 @@
+"""Lets pictures that go out be signed, and what uploads say of themselves be taken along, by child processes.
+
+What goes wrong there is told to the operator and keeps nobody from a picture: it goes out without a manifest, and
+says in XMP and by its watermark what it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bot.credentials import signing
+from bot.credentials.certificates import Certificate
+from bot.credentials.signing import Copies, Seal, Signed
+from bot.credentials.statements import Statement
+from bot.errors import OperatorError, WorkFailed
+from bot.pictures.decoding import Upload
+from bot.pictures.kept import Pictures
+from bot.pictures.workers import Workshop
+
+log = logging.getLogger(__name__)
+
+TAKEN_WITHIN_S = 10.0
+"""What an upload says of itself is let be after that: a sound one takes some milliseconds."""
+
+STAMPED_WITHIN_S = 10.0
+"""So long is a time stamp waited for; then a picture goes out without one."""
+
+REST_S = 300.0
+"""So long nobody waits for a time stamper again that failed."""
+
+
+class Credentials:
+    """Content Credentials. Look with `try_out` whether it can sign before it is relied on."""
+
+    def __init__(
+        self, workshop: Workshop, pictures: Pictures, certificate: Certificate, time_stamper: str | None = None
+    ) -> None:
+        self._workshop = workshop
+        self._pictures = pictures
+        self._seal = Seal(certificate, time_stamper)
+        self._unstamped = replace(self._seal, time_stamper=None)
+        self._stamped_from = 0.0
+
+    async def try_out(self) -> None:
+        """Raise OperatorError where nothing can be signed by this certificate."""
+        with self._workshop.desk() as folder:
+            reason = await self._workshop.signing.run(signing.try_out, self._seal, folder)
+        if reason:
+            chain, key = self._seal.certificate.chain, self._seal.certificate.key
+            named = f"EASEL_C2PA_CERT={chain} and EASEL_C2PA_KEY={key}" if self._seal.certificate.is_own else f"{chain}"
+            raise OperatorError(f"{named} cannot sign: {reason}")
+
+    async def sign(self, sha256: str, said: Statement, folder: Path) -> Path:
+        """A kept picture as it goes out, most likely in this folder. Raises FileNotFoundError where it is gone, OSError
+        where what was made cannot be kept."""
+        picture, kept = self._pictures.path(sha256), self._pictures.manifest(sha256)
+        picture.stat()
+        signed: Signed = await self._sealed(signing.sign, picture, kept, said, folder=folder, otherwise=Signed(picture))
+        if signed.manifest is not None:
+            await self._pictures.keep_manifest(sha256, signed.manifest)
+        return signed.file
+
+    async def sign_copies(self, copies: Sequence[Path], action: str, said: Statement, folder: Path) -> Sequence[Path]:
+        """What was made of one picture to fit, as it goes out; `action` says in C2PA's words what was done."""
+        asis = Copies(copies)
+        signed: Copies = await self._sealed(signing.sign_copies, copies, action, said, folder=folder, otherwise=asis)
+        return signed.files
+
+    async def take(self, file: Path, upload: Upload, folder: Path) -> Upload:
+        """The upload that was read from this file, with what that says of itself, where it says anything."""
+        return await self._taken(file, None, upload, folder) if upload.origin is not None else upload
+
+    async def take_again(self, sha256: str, upload: Upload, folder: Path) -> Upload:
+        """The same of a picture that is kept and was read again to be worked on."""
+        picture, kept = self._pictures.path(sha256), self._pictures.manifest(sha256)
+        return await self._taken(picture, kept, upload, folder) if kept.exists() else upload
+
+    async def _taken(self, file: Path, kept: Path | None, upload: Upload, folder: Path) -> Upload:
+        try:
+            async with asyncio.timeout(TAKEN_WITHIN_S):
+                taken = await self._workshop.uploads.run(signing.take, file, kept, folder)
+        except (TimeoutError, WorkFailed) as error:
+            log.warning("the manifest of an upload cannot be read, and is not taken along: %s", error or "too slow")
+            return upload
+        return replace(upload, ingredient=taken)
+
+    async def _sealed(self, function: Callable[..., Any], *arguments: Any, folder: Path, otherwise: Any) -> Any:
+        """What a function of `signing` makes, with a time stamp where one is to be had; else what goes out unsigned."""
+        run: Any = self._workshop.signing.run
+        if self._seal.time_stamper is not None and time.monotonic() >= self._stamped_from:
+            problem = f"nothing within {STAMPED_WITHIN_S:g} s"
+            with suppress(TimeoutError, WorkFailed):
+                async with asyncio.timeout(STAMPED_WITHIN_S):
+                    made = await run(function, *arguments, self._seal, folder)
+                if not made.problem:
+                    return made
+                problem = made.problem
+            self._stamped_from = time.monotonic() + REST_S
+            log.warning("no time stamp of %s for %g s: %s", self._seal.time_stamper, REST_S, problem)
+        try:
+            made = await run(function, *arguments, self._unstamped, folder)
+        except WorkFailed as error:
+            made = replace(otherwise, problem=str(error))
+        if made.problem:
+            log.error("a picture goes out without a manifest: %s", made.problem)
+            return otherwise
+        return made
