@@ -66,6 +66,14 @@ def of(read: Settings) -> Certificate | None:
     return made(read.easel_data)
 
 
+def look(read: Settings) -> Certificate | None:
+    """The same, as it is there before a start; None where that makes one. Raises OperatorError."""
+    if read.easel_c2pa_cert is not None and read.easel_c2pa_key is not None:
+        return own(read.easel_c2pa_cert, read.easel_c2pa_key)
+    file = read.easel_data / FILE
+    return _read(file, file, str(file), str(file)) if file.exists() else None
+
+
 def own(chain: Path, key: Path, now: datetime | None = None) -> Certificate:
     """The operator's certificate. Raises OperatorError, in one line, where the two cannot sign."""
     certificate = _read(chain, key, f"EASEL_C2PA_CERT={chain}", f"EASEL_C2PA_KEY={key}")
@@ -102,13 +110,6 @@ def made(data: Path, now: datetime | None = None) -> Certificate:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise OperatorError(f"cannot keep the certificate {file}: {reason}; or set EASEL_C2PA=off") from error
-
-
-def look(data: Path) -> Certificate | None:
-    """The certificate that Easel made there before, as it is; None without one. Raises OperatorError where what lies
-    there is none."""
-    file = data / FILE
-    return _read(file, file, str(file), str(file)) if file.exists() else None
 
 
 @contextmanager

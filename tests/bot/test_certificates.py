@@ -13,6 +13,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from bot import doctor
 from bot.credentials import certificates, issuing
 from bot.credentials.certificates import FILE
 from bot.errors import OperatorError
@@ -143,3 +144,29 @@ def test_what_of_the_operators_cannot_sign_is_told_in_one_line(tmp_path: Path) -
     assert "is not the key of" in failure(own, other)
     assert "holds no certificate" in failure(key, key)
     assert "ran out on" in failure(*old)
+
+
+def test_doctor_says_whose_certificate_it_is_until_when_and_makes_none(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+
+    def found(**environ: str) -> tuple[bool, str]:
+        finding = doctor._certificate(settings(EASEL_DATA=str(data), **environ))
+        assert finding.what == "certificate"
+        return finding.well, finding.said
+
+    def own(days: int) -> dict[str, str]:
+        chain, key = throw_away.write(tmp_path, days=days)
+        return {"EASEL_C2PA_CERT": str(chain), "EASEL_C2PA_KEY": str(key)}
+
+    assert found(EASEL_C2PA="off") == (True, "pictures are not signed: EASEL_C2PA=off")
+    assert found() == (True, "none yet: the first start makes it")
+    assert not list(data.iterdir())
+    ends = certificates.made(data).ends
+    assert found() == (True, f"made by Easel, which nobody else vouches for, until {ends:%Y-%m-%d}")
+    assert found(**own(30))[0]
+    assert found(**own(30))[1].startswith("your own, Test studio, issued by Test root, until ")
+    assert found(**own(7)) == (False, f"{found(**own(7))[1].partition(':')[0]}: renew it, and start the bot anew")
+    assert not found(**own(-1))[0]
+    (data / FILE).write_text("spoilt")
+    assert found() == (False, f"{data / FILE} holds no private key as PEM without a password")

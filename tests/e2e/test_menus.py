@@ -14,7 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from sandbox.client.member import Member, Reply, buttons_of, text_of
 from starter.render import render
-from tests.e2e.asking import BOATS, QUICK, is_private, number, painted, picture, png, said
+from tests.e2e.asking import BOATS, QUICK, is_private, number, painted, picture, png, said, unsigned
 from tests.e2e.conftest import Studio
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -92,7 +92,7 @@ async def test_menus_work_on_easels_own_pictures_and_ask_which_of_several(ada: M
     assert "256x256 → 1024x1024" in text
     # Of the kept picture itself: the same bytes as by its number.
     by_number, _ = await said(linus, await linus.command("upscale", {"job": number(one)}))
-    assert await linus.pictures(larger) == await linus.pictures(by_number)
+    assert await unsigned(linus, larger) == await unsigned(linus, by_number)
     two, pictures = await painted(ada, await ada.command(f"/imagine prompt:a red house {QUICK} seed:8 count:2"))
     for menu, shown in (("Upscale", "→"), ("Describe", "Detailed caption"), ("Classify", "labels")):
         asked = await linus.menu_command(menu, message=two)
