@@ -10,7 +10,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,12 +45,16 @@ class Credentials:
         self._pictures = pictures
         self._seal = Seal(certificate, time_stamper)
         self._unstamped = replace(self._seal, time_stamper=None)
+        self._stamping = asyncio.Semaphore(2)
         self._stamped_from = 0.0
 
     async def try_out(self) -> None:
         """Raise OperatorError where nothing can be signed by this certificate."""
         with self._workshop.desk() as folder:
-            reason = await self._workshop.signing.run(signing.try_out, self._seal, folder)
+            try:
+                reason = await self._workshop.signing.run(signing.try_out, self._seal, folder)
+            except WorkFailed as error:
+                reason = str(error)
         if reason:
             chain, key = self._seal.certificate.chain, self._seal.certificate.key
             named = f"EASEL_C2PA_CERT={chain} and EASEL_C2PA_KEY={key}" if self._seal.certificate.is_own else f"{chain}"
@@ -62,15 +65,18 @@ class Credentials:
         where what was made cannot be kept."""
         picture, kept = self._pictures.path(sha256), self._pictures.manifest(sha256)
         picture.stat()
-        signed: Signed = await self._sealed(signing.sign, picture, kept, said, folder=folder, otherwise=Signed(picture))
+        signed: Signed = await self._sealed(
+            said, lambda each: (signing.sign, picture, kept, each), folder, Signed(picture)
+        )
         if signed.manifest is not None:
             await self._pictures.keep_manifest(sha256, signed.manifest)
         return signed.file
 
     async def sign_copies(self, copies: Sequence[Path], action: str, said: Statement, folder: Path) -> Sequence[Path]:
         """What was made of one picture to fit, as it goes out; `action` says in C2PA's words what was done."""
-        asis = Copies(copies)
-        signed: Copies = await self._sealed(signing.sign_copies, copies, action, said, folder=folder, otherwise=asis)
+        signed: Copies = await self._sealed(
+            said, lambda each: (signing.sign_copies, copies, action, each), folder, Copies(copies)
+        )
         return signed.files
 
     async def take(self, file: Path, upload: Upload, folder: Path) -> Upload:
@@ -84,31 +90,49 @@ class Credentials:
 
     async def _taken(self, file: Path, kept: Path | None, upload: Upload, folder: Path) -> Upload:
         try:
-            async with asyncio.timeout(TAKEN_WITHIN_S):
-                taken = await self._workshop.uploads.run(signing.take, file, kept, folder)
-        except (TimeoutError, WorkFailed) as error:
-            log.warning("the manifest of an upload cannot be read, and is not taken along: %s", error or "too slow")
+            taken = await self._workshop.uploads.run(signing.take, file, kept, folder, within_s=TAKEN_WITHIN_S)
+        except WorkFailed as error:
+            log.warning("the manifest of an upload cannot be read, and is not taken along: %s", error)
             return upload
         return replace(upload, ingredient=taken)
 
-    async def _sealed(self, function: Callable[..., Any], *arguments: Any, folder: Path, otherwise: Any) -> Any:
-        """What a function of `signing` makes, with a time stamp where one is to be had; else what goes out unsigned."""
-        run: Any = self._workshop.signing.run
-        if self._seal.time_stamper is not None and time.monotonic() >= self._stamped_from:
-            problem = f"nothing within {STAMPED_WITHIN_S:g} s"
-            with suppress(TimeoutError, WorkFailed):
-                async with asyncio.timeout(STAMPED_WITHIN_S):
-                    made = await run(function, *arguments, self._seal, folder)
-                if not made.problem:
-                    return made
-                problem = made.problem
+    async def _sealed(
+        self, said: Statement, call: Callable[[Statement], tuple[Any, ...]], folder: Path, otherwise: Any
+    ) -> Any:
+        """What a function of `signing` makes, with a time stamp where one is to be had; what goes out unsigned, where
+        not even that can be signed which says nothing that a stranger wrote."""
+        problem = ""
+        for each in (said, said.of_pictures_alone):
+            if self._seal.time_stamper is not None:
+                # Whoever waited here while it failed waits for it no more.
+                async with self._stamping:
+                    made, problem = await self._stamped(call(each), folder)
+            else:
+                made, problem = await self._tried(*call(each), self._unstamped, folder)
+            if not problem:
+                return made
+        log.error("a picture goes out without a manifest: %s", problem)
+        return otherwise
+
+    async def _stamped(self, call: tuple[Any, ...], folder: Path) -> tuple[Any, str]:
+        """As `_tried`, with a time stamp unless that is what keeps it from being signed."""
+        blamed = ""
+        if time.monotonic() >= self._stamped_from:
+            made, blamed = await self._tried(*call, self._seal, folder, within_s=STAMPED_WITHIN_S)
+            if not blamed:
+                return made, ""
+        made, problem = await self._tried(*call, self._unstamped, folder)
+        if blamed and not problem:
             self._stamped_from = time.monotonic() + REST_S
-            log.warning("no time stamp of %s for %g s: %s", self._seal.time_stamper, REST_S, problem)
+            log.warning("no time stamps of %s for %g s: %s", self._seal.time_stamper, REST_S, blamed)
+        return made, problem
+
+    async def _tried(
+        self, function: Callable[..., Any], *arguments: Any, within_s: float | None = None
+    ) -> tuple[Any, str]:
+        """What came of it, or what keeps it from being signed."""
         try:
-            made = await run(function, *arguments, self._unstamped, folder)
+            made = await self._workshop.signing.run(function, *arguments, within_s=within_s)
         except WorkFailed as error:
-            made = replace(otherwise, problem=str(error))
-        if made.problem:
-            log.error("a picture goes out without a manifest: %s", made.problem)
-            return otherwise
-        return made
+            return None, f"signing came to no end ({error})"
+        return made, made.problem

@@ -212,14 +212,14 @@ def _found(ingredients: Iterable[Ingredient], folder: Path, opened: ExitStack) -
         named = {"relationship": each.relation, "label": label}
         # They may be deleted at any moment.
         try:
-            taken = _opened(each.taken.read_bytes()) if each.taken.exists() else None
+            taken = _opened(_read(each.taken))
             if taken is not None and len(taken[1]) <= room:
                 definition, store = taken
                 room -= len(store)
                 definition |= {**named, "manifest_data": {"format": _C2PA, "identifier": label}}
                 yield _Found(label, each.relation, definition, store=store)
                 continue
-            picture, store = each.png, each.manifest.read_bytes() if each.manifest.exists() else b""
+            picture, store = each.png, _read(each.manifest)
             if 0 < len(store) <= room:
                 room -= len(store)
                 picture = _free(folder, "png")
@@ -229,9 +229,18 @@ def _found(ingredients: Iterable[Ingredient], folder: Path, opened: ExitStack) -
             continue
 
 
+def _read(file: Path | None) -> bytes:
+    """What lies there, if anything does."""
+    with suppress(FileNotFoundError):
+        return b"" if file is None else file.read_bytes()
+    return b""
+
+
 def _opened(archive: bytes) -> tuple[dict[str, Any], bytes] | None:
     """What was taken along with an upload: as C2PA writes an ingredient, and the manifest store that it had. None where
     it had none that can be read."""
+    if not archive:
+        return None
     store = io.BytesIO()
     with suppress(c2pa.C2paError), c2pa.Reader(_C2PA, io.BytesIO(archive), context=_context(())) as reader:
         active = reader.get_active_manifest() or {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,9 +22,9 @@ class Ingredient:
     """A picture that another was made of, and where it says so itself, if it does."""
 
     png: Path
-    manifest: Path
+    manifest: Path | None
     """Of a picture of ours."""
-    taken: Path
+    taken: Path | None
     """Of an upload."""
     relation: Relation
 
@@ -36,6 +36,12 @@ class Statement:
     agent: dict[str, str]
     """The model, in C2PA's words: name and version. Empty without one."""
     ingredients: tuple[Ingredient, ...] = ()
+
+    @property
+    def of_pictures_alone(self) -> Statement:
+        """The same of pictures that say nothing themselves: what strangers wrote into theirs is left out."""
+        bare = tuple(replace(each, manifest=None, taken=None) for each in self.ingredients)
+        return replace(self, ingredients=bare)
 
 
 def of(request: Request, index: int, recipe: Mapping[str, Any], pictures: Pictures) -> Statement:

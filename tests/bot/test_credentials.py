@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import logging
 import random
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import c2pa
 import pytest
@@ -18,7 +20,7 @@ from bot.credentials.certificates import Certificate
 from bot.credentials.giving import Credentials
 from bot.credentials.signing import Seal
 from bot.credentials.statements import Ingredient, Statement
-from bot.errors import OperatorError
+from bot.errors import OperatorError, WorkFailed
 from bot.pictures import decoding, manifests
 from bot.pictures.decoding import Upload
 from bot.pictures.kept import Pictures
@@ -305,6 +307,27 @@ async def test_what_cannot_sign_is_told_at_the_start_and_later_keeps_nobody_from
     assert "goes out without a manifest" in caplog.text
 
 
+async def test_what_a_stranger_wrote_keeps_no_picture_from_being_signed_and_stamped(
+    workshop: Workshop, pictures: Pictures, certificate: Certificate, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As if C2PA's library died of a manifest."""
+    whole = Statement(SAID.agent, (Ingredient(tmp_path / "given.png", None, tmp_path / "hostile", "parentOf"),))
+    (tmp_path / "given.png").write_bytes(made())
+    run = workshop.signing.run
+
+    async def dies(function: Any, *arguments: Any, within_s: float | None = None) -> Any:
+        if any(each.taken for each in arguments[2].ingredients):
+            raise WorkFailed("it died")
+        return await run(function, *arguments, within_s=within_s)
+
+    monkeypatch.setattr(workshop.signing, "run", dies)
+    with authority() as stamper, workshop.desk() as folder:
+        credentials = Credentials(workshop, pictures, certificate, stamper.url)
+        signed = (await credentials.sign(await kept(pictures, made(seed=1)), whole, folder)).read_bytes()
+        assert told(signed).ingredients == [("parentOf", None, set())]
+        assert told(signed).whole["signature_info"]["time"]
+
+
 async def test_time_stamp_is_in_what_goes_out_and_kept_with_it(
     workshop: Workshop, pictures: Pictures, certificate: Certificate, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -332,10 +355,13 @@ async def test_time_stamper_that_fails_delays_once_and_loses_nothing(
     monkeypatch.setattr(giving, "STAMPED_WITHIN_S", 2.0)
     with authority(manner) as stamper, workshop.desk() as folder:
         credentials = Credentials(workshop, pictures, certificate, stamper.url)
-        for seed in (1, 2):
-            signed = (await credentials.sign(await kept(pictures, made(seed=seed)), SAID, folder)).read_bytes()
-            assert told(signed).state == "Valid"
-            assert "time" not in told(signed).whole["signature_info"]
-        assert stamper.asked <= 1
-    assert [record.levelno for record in caplog.records] == [logging.WARNING]
-    assert "no time stamp of" in caplog.text
+        hashes = [await kept(pictures, made(seed=seed)) for seed in range(6)]
+        # All at once: none of them waits for the failures of others.
+        for file in await asyncio.gather(*(credentials.sign(each, SAID, folder) for each in hashes)):
+            signed = told(file.read_bytes())
+            assert signed.state == "Valid"
+            assert "time" not in signed.whole["signature_info"]
+        assert stamper.asked <= 2
+    assert len(caplog.records) <= 2
+    assert {record.levelno for record in caplog.records} == {logging.WARNING}
+    assert "no time stamps of" in caplog.text
