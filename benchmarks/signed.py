@@ -12,7 +12,6 @@ from benchmarks.beside import Row, counted, table, timed
 from bot.credentials import certificates, signing
 from bot.credentials.signing import Seal
 from bot.credentials.statements import Ingredient, Statement
-from inference.marks.marking import Marks
 
 SIDES = {256: 10, 1024: 10, 6000: 2}
 """Of pictures, each with how often it is measured at most."""
@@ -33,6 +32,9 @@ def measure(n: int) -> list[Row]:
 
 def of_side(side: int, n: int, seal: Seal, folder: Path) -> list[Row]:
     """The rows for pictures of this side."""
+    # Imported here: the process whose memory is measured needs no torch.
+    from inference.marks.marking import Marks
+
     picture = Image.effect_noise((side, side), 24).convert("RGB")
     png, none = folder / f"{side}.png", folder / "none"
 
