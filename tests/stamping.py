@@ -55,6 +55,10 @@ def authority(manner: Manner = "sound") -> Iterator[Stamper]:
                     _stamped(request, certificate, key) if manner in ("sound", "unfit") else b"no time at all"
                 )
 
+        def do_GET(self) -> None:
+            stamper.asked += 1
+            self.send_error(404)
+
         def log_message(self, *_: object) -> None:
             pass
 
