@@ -26,9 +26,12 @@ log = logging.getLogger(__name__)
 TRANSCODED, CROPPED = "c2pa.transcoded", "c2pa.cropped"
 """In C2PA's words, what is done so that Discord takes a picture."""
 
-LEAST_SHARE = 2
-"""A manifest that leaves a picture less than so large a part of what Discord takes goes without it."""
+OF_ITS_OWN_BYTES = 2**14
+"""More than a manifest takes that has none of others in it."""
 
+LEAST_SHARE = 2
+"""A picture has so large a part of what Discord takes: a manifest that leaves it less loses those of others, then it
+goes."""
 
 _Make = Callable[[Workshop, Path, int, Path], Awaitable[Sequence[Shown]]]
 
@@ -70,16 +73,16 @@ class Outgoing:
         if (whole := fitting.whole(signed, wanted.limit)) is not None:
             return [whole]
         # As much as the manifest takes, and some more for what was done.
-        room = 2 * (signed.stat().st_size - picture.stat().st_size)
+        room = signed.stat().st_size - picture.stat().st_size + OF_ITS_OWN_BYTES
+        if room > wanted.limit // LEAST_SHARE:
+            said, room = said.of_pictures_alone, OF_ITS_OWN_BYTES
         if room > wanted.limit // LEAST_SHARE:
             log.warning("job %s: a picture goes out without its manifest, so that it fits", wanted.job.id)
             return await make(self._workshop, picture, wanted.limit, folder)
         made = await make(self._workshop, picture, wanted.limit - room, folder)
-        if room:
-            action = TRANSCODED if len(made) == 1 else action
-            files = await self._credentials.sign_copies([each.file for each in made], action, said, folder)
-            made = [replace(each, file=file) for each, file in zip(made, files, strict=True)]
-        return made
+        action = TRANSCODED if len(made) == 1 else action
+        files = await self._credentials.sign_copies([each.file for each in made], action, said, folder)
+        return [replace(each, file=file) for each, file in zip(made, files, strict=True)]
 
     async def _recipe(self, job: Job) -> Mapping[str, Any]:
         return {} if self._credentials is None else await self._jobs.recipe(job.id) or {}

@@ -43,17 +43,14 @@ class Certificate:
     chain: Path
     """PEM: its own certificate first, then those up to the authority."""
     key: Path
-    """PEM, the private key first; the same file where Easel made both."""
+    """PEM: the first private key in it."""
     algorithm: str
     """In C2PA's words."""
     subject: str
     issuer: str
     ends: datetime
-
-    @property
-    def is_own(self) -> bool:
-        """Whether it is the operator's, and not made by Easel."""
-        return self.chain != self.key
+    is_own: bool
+    """Whether it is the operator's, and not made by Easel."""
 
 
 def of(read: Settings) -> Certificate | None:
@@ -71,12 +68,12 @@ def look(read: Settings) -> Certificate | None:
     if read.easel_c2pa_cert is not None and read.easel_c2pa_key is not None:
         return own(read.easel_c2pa_cert, read.easel_c2pa_key)
     file = read.easel_data / FILE
-    return _read(file, file, str(file), str(file)) if file.exists() else None
+    return _read(file, file, str(file), str(file), is_own=False) if file.exists() else None
 
 
 def own(chain: Path, key: Path, now: datetime | None = None) -> Certificate:
     """The operator's certificate. Raises OperatorError, in one line, where the two cannot sign."""
-    certificate = _read(chain, key, f"EASEL_C2PA_CERT={chain}", f"EASEL_C2PA_KEY={key}")
+    certificate = _read(chain, key, f"EASEL_C2PA_CERT={chain}", f"EASEL_C2PA_KEY={key}", is_own=True)
     if certificate.ends <= (now or datetime.now(UTC)):
         raise OperatorError(
             f"EASEL_C2PA_CERT={chain} ran out on {certificate.ends:%Y-%m-%d}: renew it, or leave it out"
@@ -99,14 +96,14 @@ def made(data: Path, now: datetime | None = None) -> Certificate:
         with _alone(data):
             if not file.exists():
                 _publish(file, issuing.first(now))
-            elif (found := _read(file, file, str(file), str(file))).ends - RENEWED <= now:
+            elif (found := _read(file, file, str(file), str(file), is_own=False)).ends - RENEWED <= now:
                 try:
                     renewed = issuing.next_of(file.read_bytes(), now)
                 except ValueError:
                     renewed = issuing.first(now)
                 _publish(file, renewed)
                 log.info("the certificate %s, until %s, is renewed", file, f"{found.ends:%Y-%m-%d}")
-        return _read(file, file, str(file), str(file))
+        return _read(file, file, str(file), str(file), is_own=False)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise OperatorError(f"cannot keep the certificate {file}: {reason}; or set EASEL_C2PA=off") from error
@@ -137,7 +134,7 @@ def _publish(file: Path, pem: bytes) -> None:
     fsync_folder(file.parent)
 
 
-def _read(chain: Path, key: Path, of_chain: str, of_key: str) -> Certificate:
+def _read(chain: Path, key: Path, of_chain: str, of_key: str, *, is_own: bool) -> Certificate:
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -164,6 +161,7 @@ def _read(chain: Path, key: Path, of_chain: str, of_key: str) -> Certificate:
         subject=_named(certificate.subject),
         issuer=_named(certificate.issuer),
         ends=certificate.not_valid_after_utc,
+        is_own=is_own,
     )
 
 

@@ -86,7 +86,8 @@ class Credentials:
     async def take_again(self, sha256: str, upload: Upload, folder: Path) -> Upload:
         """The same of a picture that is kept and was read again to be worked on."""
         picture, kept = self._pictures.path(sha256), self._pictures.manifest(sha256)
-        return await self._taken(picture, kept, upload, folder) if kept.exists() else upload
+        is_signed = kept.exists() or upload.origin is not None
+        return await self._taken(picture, kept, upload, folder) if is_signed else upload
 
     async def _taken(self, file: Path, kept: Path | None, upload: Upload, folder: Path) -> Upload:
         try:
