@@ -40,6 +40,9 @@ class MemberError(EaselError):
 class WorkFailed(MemberError):
     """A child process was over a limit or crashed; the message is for whoever gave the picture."""
 
+    cause: str = ""
+    """What the process had to say of it, for the operator."""
+
 
 class OperatorError(EaselError):
     """The bot cannot run; the message says what the operator can do."""

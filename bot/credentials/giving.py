@@ -54,7 +54,7 @@ class Credentials:
             try:
                 reason = await self._workshop.signing.run(signing.try_out, self._seal, folder)
             except WorkFailed as error:
-                reason = str(error)
+                reason = f"signing came to no end ({error.cause})"
         if reason:
             chain, key = self._seal.certificate.chain, self._seal.certificate.key
             named = f"EASEL_C2PA_CERT={chain} and EASEL_C2PA_KEY={key}" if self._seal.certificate.is_own else f"{chain}"
@@ -93,7 +93,7 @@ class Credentials:
         try:
             taken = await self._workshop.uploads.run(signing.take, file, kept, folder, within_s=TAKEN_WITHIN_S)
         except WorkFailed as error:
-            log.warning("the manifest of an upload cannot be read, and is not taken along: %s", error)
+            log.warning("the manifest of an upload cannot be read, and is not taken along: %s", error.cause)
             return upload
         return replace(upload, ingredient=taken)
 
@@ -135,5 +135,5 @@ class Credentials:
         try:
             made = await self._workshop.signing.run(function, *arguments, within_s=within_s)
         except WorkFailed as error:
-            return None, f"signing came to no end ({error})"
+            return None, f"signing came to no end ({error.cause})"
         return made, made.problem

@@ -98,7 +98,9 @@ class Workers:
             case Fell():
                 level = logging.ERROR if answer.fault == "disk" else logging.DEBUG
                 log.log(level, "%s came to no end (%s): %s", function.__name__, answer.fault, answer.cause)
-                raise WorkFailed(SENTENCES[answer.fault])
+                failed = WorkFailed(SENTENCES[answer.fault])
+                failed.cause = f"{answer.fault}: {answer.cause}"
+                raise failed
 
     async def close(self) -> None:
         """End all children, whatever they are doing."""
