@@ -61,15 +61,17 @@ class Credentials:
             raise OperatorError(f"{named} cannot sign: {reason}")
 
     async def sign(self, sha256: str, said: Statement, folder: Path) -> Path:
-        """A kept picture as it goes out, most likely in this folder. Raises FileNotFoundError where it is gone, OSError
-        where what was made cannot be kept."""
+        """A kept picture as it goes out, most likely in this folder. Raises FileNotFoundError where it is gone."""
         picture, kept = self._pictures.path(sha256), self._pictures.manifest(sha256)
         picture.stat()
         signed: Signed = await self._sealed(
             said, lambda each: (signing.sign, picture, kept, each), folder, Signed(picture)
         )
         if signed.manifest is not None:
-            await self._pictures.keep_manifest(sha256, signed.manifest)
+            try:
+                await self._pictures.keep_manifest(sha256, signed.manifest)
+            except OSError as error:
+                log.error("the manifest of a picture cannot be kept, it is signed anew the next time: %s", error)
         return signed.file
 
     async def sign_copies(self, copies: Sequence[Path], action: str, said: Statement, folder: Path) -> Sequence[Path]:

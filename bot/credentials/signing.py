@@ -80,9 +80,9 @@ def sign(png: Path, kept: Path, said: Statement, seal: Seal, folder: Path) -> Si
     if manifests.has(head):
         # By an Easel of before.
         return Signed(png)
-    if kept.exists():
+    if store := _read(kept):
         known = _free(folder, "png")
-        manifests.embed(png, kept.read_bytes(), known)
+        manifests.embed(png, store, known)
         if _is_valid(known):
             return Signed(known)
     file, manifest = _free(folder, "png"), _free(folder, "c2pa")
@@ -124,9 +124,9 @@ def take(file: Path, kept: Path | None, folder: Path) -> str | None:
     """The name in this folder of what says where a picture comes from that was brought here: its manifest, and what
     became of its validation. `kept` is its manifest store, where that is beside it. None where it bears none, or none
     that can be read or kept."""
-    if kept is not None and kept.exists():
+    if store := _read(kept):
         file, own = _free(folder, "png"), file
-        manifests.embed(own, kept.read_bytes(), file)
+        manifests.embed(own, store, file)
     data = file.read_bytes()
     if not manifests.bears(data):
         return None
@@ -230,8 +230,8 @@ def _found(ingredients: Iterable[Ingredient], folder: Path, opened: ExitStack) -
 
 
 def _read(file: Path | None) -> bytes:
-    """What lies there, if anything does."""
-    with suppress(FileNotFoundError):
+    """What lies there, if anything does that can be read."""
+    with suppress(OSError):
         return b"" if file is None else file.read_bytes()
     return b""
 

@@ -260,6 +260,18 @@ async def test_signed_pictures_lie_once_on_the_disk_and_their_manifests_go_with_
         await credentials.sign(sha256, SAID, folder)
 
 
+async def test_picture_goes_out_signed_where_its_manifest_cannot_be_kept(
+    workshop: Workshop, pictures: Pictures, certificate: Certificate, caplog: pytest.LogCaptureFixture
+) -> None:
+    sha256 = await kept(pictures, made())
+    # In the way, whoever one is.
+    pictures.manifest(sha256).mkdir()
+    with workshop.desk() as folder:
+        signed = await Credentials(workshop, pictures, certificate).sign(sha256, SAID, folder)
+        assert told(signed.read_bytes()).state == "Valid"
+    assert "cannot be kept" in caplog.text
+
+
 async def test_upload_is_kept_with_what_it_says_and_forgets_it_with_the_picture(
     workshop: Workshop, pictures: Pictures, certificate: Certificate, tmp_path: Path
 ) -> None:
