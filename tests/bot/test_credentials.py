@@ -6,8 +6,9 @@ import asyncio
 import io
 import logging
 import random
+import time
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import c2pa
 import pytest
 from PIL import Image
 
-from bot.credentials import certificates, giving, signing
+from bot.credentials import certificates, giving, issuing, signing
 from bot.credentials.certificates import Certificate
 from bot.credentials.giving import Credentials
 from bot.credentials.signing import Seal
@@ -107,6 +108,26 @@ def test_what_was_signed_goes_out_as_it_did_while_that_is_valid(tmp_path: Path, 
         anew = signing.sign(png, kept, SAID, seal, tmp_path)
         assert anew.manifest is not None
         assert told(anew.file.read_bytes()).state == "Valid"
+
+
+def test_what_has_run_out_is_signed_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    png, kept = tmp_path / "plain.png", tmp_path / "kept.c2pa"
+    png.write_bytes(made())
+    with monkeypatch.context() as short:
+        short.setattr(issuing, "LASTS", timedelta(seconds=3))
+        brief = certificates.made(tmp_path)
+    first = signing.sign(png, kept, SAID, Seal(brief), tmp_path)
+    assert first.manifest is not None
+    first.manifest.rename(kept)
+    # Whole seconds are what is compared.
+    while datetime.now(UTC) <= brief.ends + timedelta(seconds=1):
+        time.sleep(0.1)
+    renewed = certificates.made(tmp_path)
+    assert renewed.ends > brief.ends + timedelta(days=1000)
+    second = signing.sign(png, kept, SAID, Seal(renewed), tmp_path)
+    assert second.manifest is not None
+    assert told(second.file.read_bytes()).state == "Valid"
+    assert told(first.file.read_bytes()).state == "Invalid"
 
 
 def test_words_that_look_like_a_manifest_keep_no_picture_from_being_signed(
