@@ -24,6 +24,8 @@ from bot import commands, doctor, folder, invitation, presence, settings, words
 from bot.admission import Admission
 from bot.app import Easel
 from bot.background import Background
+from bot.credentials import certificates
+from bot.credentials.giving import Credentials
 from bot.database import UNWRITTEN, open_database
 from bot.delivery import Delivery
 from bot.dispatcher import Dispatcher
@@ -166,6 +168,7 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
         await policies.load()
         engine = factory.build(read, environ)
         retention = Retention(database, jobs, policies, read.easel_keep_gb)
+        certificate = certificates.of(read)
         background = Background()
         metrics = Metrics(slices.commands_of_kinds, slices.all_names)
         languages = Languages(read.easel_language, jobs.members.language)
@@ -184,7 +187,11 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
                 ) as client,
             ):
                 posting = Posting(client)
-                delivery = Delivery(posting, background, jobs, slices.looks, workshop, languages, metrics)
+                credentials = None
+                if certificate is not None:
+                    credentials = Credentials(workshop, pictures, certificate, read.easel_c2pa_tsa)
+                    await credentials.try_out()
+                delivery = Delivery(posting, background, jobs, slices.looks, workshop, languages, metrics, credentials)
                 served = await jobs.counting.last_served()
                 metrics.members |= served
                 dispatcher = Dispatcher(jobs, engine, delivery, served, policies=policies, observer=metrics)
@@ -202,6 +209,7 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
                     max_waiting=read.easel_max_waiting,
                     max_waiting_per_member=read.easel_max_waiting_per_member,
                     observer=metrics,
+                    credentials=credentials,
                 )
                 client.add(slices, admission)
                 log_channel = LogChannel(client, database, admission, policies, posting, languages)

@@ -18,6 +18,7 @@ import discord
 from bot import cards
 from bot.access import Access
 from bot.background import Background
+from bot.credentials.giving import Credentials
 from bot.database import UNWRITTEN, insist, refuse_fatal
 from bot.delivery import Delivery
 from bot.dispatcher import Dispatcher
@@ -37,7 +38,7 @@ from bot.room import Room
 from bot.speaking import tell
 from bot.waits import growing
 from bot.words import N_, why
-from inference.protocol import FailureKind, Input, Left, Ready, Reason, Request, because, logs
+from inference.protocol import FailureKind, Input, Ready, Reason, Request, because, logs
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +82,7 @@ class Admission:
         max_waiting: int,
         max_waiting_per_member: int,
         observer: Observer | None = None,
+        credentials: Credentials | None = None,
     ) -> None:
         """`commands` names, for each kind of request, the command that a member must be allowed to use for it."""
         self.jobs = jobs
@@ -88,6 +90,7 @@ class Admission:
         self.workshop = workshop
         self.cdn = cdn
         self.seen = Seen()
+        self._credentials = credentials
         self.dispatcher = dispatcher
         self._posting = posting
         self.delivery = delivery
@@ -178,7 +181,7 @@ class Admission:
                 inputs = {name: Input(upload.sha256, upload.width, upload.height) for name, upload in read.items()}
                 request = build(**{**pictures, **inputs})
                 require_possible(request, self.ready)
-                lefts = [Left(f"{folder.name}/{upload.file}", upload.sha256) for upload in read.values()]
+                lefts = [upload.left(folder) for upload in read.values()]
                 # Before the folder goes.
                 return await insist(f"the uploads of job {job.id}", self.jobs.settle, job.id, request, lefts)
         except OSError as error:
@@ -188,8 +191,12 @@ class Admission:
     async def _into(self, folder: Path, picture: Posted | Input) -> decoding.Upload:
         """The picture in this folder, to be worked on there."""
         if isinstance(picture, Posted):
-            return await downloads.read(self.workshop.uploads, picture, folder)
-        return await self.workshop.uploads.run(decoding.read, self.jobs.path(picture.sha256), folder)
+            also = None if self._credentials is None else self._credentials.take
+            return await downloads.read(self.workshop.uploads, picture, folder, also)
+        upload = await self.workshop.uploads.run(decoding.read, self.jobs.path(picture.sha256), folder)
+        if self._credentials is None:
+            return upload
+        return await self._credentials.take_again(picture.sha256, upload, folder)
 
     async def cancel(self, job: Job) -> bool:
         """Stop a job that has not ended; False where it has."""

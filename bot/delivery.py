@@ -18,13 +18,14 @@ import discord
 from bot import cards
 from bot.background import Background
 from bot.cards import Card, Content, Look
+from bot.credentials.giving import Credentials
 from bot.database import insist
 from bot.errors import WorkFailed
 from bot.job import Job, Way
 from bot.jobs import Jobs
 from bot.localisation import Languages
 from bot.observer import Observer
-from bot.pictures import fitting
+from bot.outgoing import Outgoing
 from bot.pictures.fitting import Shown
 from bot.pictures.workers import Workshop
 from bot.pings import Pings
@@ -70,14 +71,15 @@ class Delivery:
         workshop: Workshop,
         languages: Languages | None = None,
         observer: Observer | None = None,
+        credentials: Credentials | None = None,
     ) -> None:
         """`looks` gives each kind of request its look. A job is spoken of in the language of who asked for it, whoever
-        else makes it end."""
+        else makes it end. Without `credentials` pictures go out unsigned."""
         self._posting = posting
         self._background = background
         self._jobs = jobs
         self._looks = looks
-        self._workshop = workshop
+        self.outgoing = Outgoing(jobs, workshop, credentials)
         self._languages = languages or Languages()
         self._observer = observer or Observer()
         self.pings = Pings(jobs, posting, background, self._languages)
@@ -246,7 +248,7 @@ class Delivery:
         made smaller lies there until `desks` are closed. Raises OSError where there is no room for it."""
         pictures: Sequence[Shown] = ()
         try:
-            pictures = [await self._fitted(path, limit, desks) for path in self._jobs.paths(job)]
+            pictures = await self.outgoing.fitted(job, limit, desks)
             look = self._look(job)
             if job.state != "finished":
                 return cards.ended(job, look.headline(job.request), look.ways_on(job))
@@ -263,13 +265,6 @@ class Delivery:
         except Exception:
             log.exception("its card cannot be made")
             return cards.bare(job, _outcome(job), cards.files(job, pictures))
-
-    async def _fitted(self, picture: Path, limit: int, desks: ExitStack) -> Shown:
-        if (whole := fitting.whole(picture, limit)) is not None:
-            return whole
-        # What is made smaller lies there until it has arrived.
-        folder = desks.enter_context(self._workshop.desk())
-        return await self._workshop.results.run(fitting.fit, picture, limit, folder)
 
     @staticmethod
     def _plainer(job: Job) -> Iterator[_Plainer]:

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ import discord
 import msgspec
 
 from bot import folder, invitation, words
+from bot.credentials import certificates
 from bot.engine import factory
 from bot.errors import EaselError, OperatorError
 from bot.keeping import soundness
@@ -33,6 +35,9 @@ log = logging.getLogger(__name__)
 
 CLOCK_WITHIN_S = 10.0
 """A clock that is further from Discord's lets replies end too soon or too late."""
+
+CERTIFICATE_DAYS = 14
+"""So long before the end of the operator's own certificate that is said."""
 
 SERVERS_AT_ONCE = 200
 """So many Discord names in one answer, at most."""
@@ -63,6 +68,7 @@ async def examine(read: Settings, environ: Mapping[str, str]) -> AsyncIterator[F
     yield _data_folder(read.easel_data)
     yield _disk(read.easel_data)
     yield _database(read.easel_data)
+    yield _certificate(read)
     async for finding in _discord(read):
         yield finding
     if read.cluster is not None:
@@ -124,6 +130,24 @@ def _database(data: Path) -> Finding:
         return Finding("database", False, f"{error}: give it to the user that runs Easel")
     there = (data / folder.DATABASE).exists()
     return Finding("database", True, "nothing wrong was found" if there else "none yet: the first start makes it")
+
+
+def _certificate(read: Settings) -> Finding:
+    """By whose certificate pictures are signed; nothing is made or renewed here."""
+    if not read.easel_c2pa:
+        return Finding("certificate", True, "pictures are not signed: EASEL_C2PA=off")
+    try:
+        found = certificates.look(read)
+    except OperatorError as error:
+        return Finding("certificate", False, str(error))
+    if found is None:
+        return Finding("certificate", True, "none yet: the first start makes it")
+    until, days = f"{found.ends:%Y-%m-%d}", (found.ends - datetime.now(UTC)).days
+    if not found.is_own:
+        return Finding("certificate", True, f"made by Easel, which nobody else vouches for, until {until}")
+    whose = f"your own, {found.subject}, issued by {found.issuer}, until {until}"
+    well = days >= CERTIFICATE_DAYS
+    return Finding("certificate", well, whose if well else f"{whose}: renew it, and start the bot anew")
 
 
 async def _discord(read: Settings) -> AsyncIterator[Finding]:

@@ -42,6 +42,9 @@ class MemberError(EaselError):
 class WorkFailed(MemberError):
     """A child process was over a limit or crashed; the message is for whoever gave the picture."""
 
+    cause: str = ""
+    """What the process had to say of it, for the operator."""
+
 
 class Starting(MemberError):
     """Nobody can tell yet what can be asked for: the engine is being started, and is not what it was before."""

@@ -56,6 +56,12 @@ def _watch(text: str) -> Address | None:
     return Address((found["host"] or WATCH.host).strip("[]"), int(found["port"]))
 
 
+def _address(text: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", text):
+        raise ValueError("set the address of a time stamp authority, such as http://timestamp.example.org")
+    return text
+
+
 class Settings(BaseSettings):
     """The settings, each named as its variable; `.env.example` explains them."""
 
@@ -72,6 +78,10 @@ class Settings(BaseSettings):
     easel_language: str = ENGLISH
     easel_direct_messages: Annotated[bool, BeforeValidator(_switch), Field(validate_default=False)] = True
     easel_member_install: Annotated[bool, BeforeValidator(_switch), Field(validate_default=False)] = False
+    easel_c2pa: Annotated[bool, BeforeValidator(_switch), Field(validate_default=False)] = True
+    easel_c2pa_cert: Path | None = None
+    easel_c2pa_key: Path | None = None
+    easel_c2pa_tsa: Annotated[str, BeforeValidator(_address)] | None = None
     easel_policy: Path | None = None
     easel_keep_gb: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     easel_audit_days: Annotated[int, Field(ge=1, le=3650)] = 90
@@ -136,6 +146,8 @@ def read(environ: Mapping[str, str]) -> Settings:
         raise OperatorError(
             f"EASEL_DEVICE is {given['easel_device']!r}: a Ray cluster gives each engine its card, so set auto, or cpu"
         )
+    if (settings.easel_c2pa_cert is None) is not (settings.easel_c2pa_key is None):
+        raise OperatorError("EASEL_C2PA_CERT and EASEL_C2PA_KEY belong together: set both, or neither")
     if settings.easel_language not in languages():
         known = ", ".join(languages())
         raise OperatorError(f"EASEL_LANGUAGE is {settings.easel_language!r}: choose one of {known}")

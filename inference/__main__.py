@@ -33,7 +33,6 @@ from inference.catalog.entries import Entry, FileEntry, ModelEntry, UpscalerEntr
 from inference.errors import DeviceLost, OperatorError, PeerBroken, PeerGone, SettingsError, TaskError
 from inference.exchange import words
 from inference.exchange.channel import Channel
-from inference.marks import signing
 from inference.protocol import INCOMING, PICTURES, Waking, logs
 
 COMPILED = "compiled"
@@ -261,7 +260,6 @@ def _serve(configured: settings.Settings, known: reading.Catalog, fd: int, data:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with closing(channel), suppress(PeerGone):
         here = weights.require(known)
-        sign = None if configured.c2pa is None else signing.load(*configured.c2pa)
         told = [configured.device, configured.vram_budget_bytes, configured.threads]
         channel.send(Waking(fingerprint.of(known, here, told)))
         # Half a million objects come with the libraries, and stay: to look for garbage meanwhile takes a fifth longer.
@@ -287,7 +285,7 @@ def _serve(configured: settings.Settings, known: reading.Catalog, fd: int, data:
             vram_budget_bytes=configured.vram_budget_bytes,
             host_cache_bytes=device.host_share_bytes() if cache_bytes is None else cache_bytes,
         )
-        marks = Marks(watermark=configured.watermark, sign=sign)
+        marks = Marks(watermark=configured.watermark)
         ready = engine.readiness(known, here, chosen, marks, configured.vram_budget_bytes)
         engine.Engine(known, store, channel, data, marks).serve(ready)
 

@@ -42,7 +42,7 @@ def readiness(
     vram_budget_bytes: int | None = None,
 ) -> Ready:
     """What an engine can do on whose machine these entries of the catalogue can be used (`weights.inventory`)."""
-    same = identity(catalog, here, device, [marks.watermark, marks.sign is not None], vram_budget_bytes)
+    same = identity(catalog, here, device, marks.watermark, vram_budget_bytes)
     abilities: dict[str, Any] = {"device": device.name, "cards": cards(), "identity": same}
     for task in tasks.discover().values():
         abilities |= task.abilities(catalog, here, device)

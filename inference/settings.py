@@ -31,8 +31,6 @@ class Settings:
     """One of `protocol.logs.FORMATS`."""
     watermark: bool
     """Whether painted pictures bear the invisible watermark."""
-    c2pa: tuple[Path, Path] | None
-    """The files of a certificate chain and of its key, with which pictures are signed."""
 
 
 def read(environment: Mapping[str, str]) -> Settings:
@@ -59,9 +57,6 @@ def read(environment: Mapping[str, str]) -> Settings:
     threads = _positive(environment, "EASEL_THREADS", "a whole number of threads such as 4")
     if threads is not None and threads != int(threads):
         raise SettingsError(f"EASEL_THREADS={environment['EASEL_THREADS']!r} must be a whole number such as 4")
-    certificate, key = (environment.get(name) for name in ("EASEL_C2PA_CERT", "EASEL_C2PA_KEY"))
-    if bool(certificate) != bool(key):
-        raise SettingsError("EASEL_C2PA_CERT and EASEL_C2PA_KEY belong together: set both, or neither")
     return Settings(
         models=Path(environment.get("EASEL_MODELS") or "models.toml"),
         device=device,
@@ -71,7 +66,6 @@ def read(environment: Mapping[str, str]) -> Settings:
         log_level=log_level,
         log_format=log_format,
         watermark=watermark == "on",
-        c2pa=(Path(certificate), Path(key)) if certificate and key else None,
     )
 
 

@@ -87,6 +87,7 @@ def _fill(data: Path, begun: Path, earlier: Path | None, verify: bool) -> tuple[
         except files.Damaged:
             damaged.append(sha256)
         else:
+            files.bring_beside(place(data / PICTURES, sha256), target, before)
             kept.append(sha256)
             size += bytes_
             new += is_new

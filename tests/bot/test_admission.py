@@ -302,7 +302,7 @@ class Reading:
             self.came.clear()
             await self.came.wait()
 
-    async def read(self, _: object, picture: Posted, folder: Path) -> Upload:
+    async def read(self, _: object, picture: Posted, folder: Path, __: object) -> Upload:
         self.begun.append(picture.name)
         self.came.set()
         self.at_once += 1

@@ -7,6 +7,7 @@ import fcntl
 import os
 import shutil
 import sqlite3
+import stat
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 import pytest_asyncio
 
 from bot import folder
+from bot.credentials.certificates import FILE
 from bot.database import open_database
 from bot.errors import OperatorError
 from bot.jobs import Jobs
@@ -79,8 +81,10 @@ async def test_backup_beside_a_bot_comes_back_byte_for_byte(
     jobs: Jobs, data: Path, shelf: Path, tmp_path: Path
 ) -> None:
     (data / "profiles.json").write_text("{}")
-    (data / "marks").mkdir()
-    (data / "marks" / "key.pem").write_text("a key")
+    (data / FILE).write_text("a key")
+    beside_red = {jobs.pictures.manifest(sha256_of(RED)): b"signed", jobs.pictures.ingredient(sha256_of(RED)): b"said"}
+    for beside, content in beside_red.items():
+        beside.write_bytes(content)
     (data / "compiled").mkdir()
     (data / "compiled" / "code").write_text("made again")
     (data / "small.webp").write_bytes(b"small")
@@ -90,10 +94,13 @@ async def test_backup_beside_a_bot_comes_back_byte_for_byte(
     brought = restore.bring_back(made.folder, again := tmp_path / "again")
     assert everything(again) == {
         "profiles.json": b"{}",
-        "marks/key.pem": b"a key",
+        FILE: b"a key",
+        **{str(beside.relative_to(data)): content for beside, content in beside_red.items()},
         f"{PICTURES}/{sha256_of(RED)[:2]}/{sha256_of(RED)}.png": RED,
         f"{PICTURES}/{sha256_of(BLUE)[:2]}/{sha256_of(BLUE)}.png": BLUE,
     }
+    for of in (made.folder, again):
+        assert stat.S_IMODE((of / FILE).stat().st_mode) == 0o600
     assert await jobs_of(again) == [[sha256_of(RED), sha256_of(BLUE)]]
     assert (brought.set_aside, brought.manifest.jobs, brought.manifest.pictures) == (None, 1, 2)
     soundness.check(again)
@@ -132,18 +139,20 @@ async def test_database_is_taken_while_a_write_is_open(jobs: Jobs, data: Path, s
 
 
 async def test_pictures_of_the_backup_before_are_not_copied_again(jobs: Jobs, data: Path, shelf: Path) -> None:
+    jobs.pictures.manifest(sha256_of(RED)).write_bytes(b"signed")
     first = backup.make(data, shelf)
     await painted(jobs, data, GREEN)
     second = backup.make(data, shelf)
     assert (first.new_pictures, second.new_pictures) == (2, 1)
-    assert kept(second.folder) == sorted([RED, BLUE, GREEN])
+    assert kept(second.folder) == sorted([RED, BLUE, GREEN, b"signed"])
     of_both = [place(made.folder / PICTURES, sha256_of(RED)) for made in (first, second)]
     assert of_both[0].samefile(of_both[1])
+    assert of_both[0].with_suffix(".c2pa").samefile(of_both[1].with_suffix(".c2pa"))
     assert shelves.whole(shelf) == [first.folder, second.folder]
     # Each is whole without the other.
     shutil.rmtree(first.folder)
     restore.bring_back(second.folder, again := shelf.parent / "again")
-    assert kept(again) == sorted([RED, BLUE, GREEN])
+    assert kept(again) == sorted([RED, BLUE, GREEN, b"signed"])
 
 
 async def test_pictures_are_copied_where_they_cannot_be_linked(

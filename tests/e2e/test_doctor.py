@@ -40,7 +40,8 @@ async def test_all_is_well_and_nothing_is_left_behind(sandbox: Sandbox, tmp_path
     status, found = await examined(sandbox, tmp_path)
     assert status == 0, found
     assert all(well for well, _ in found.values())
-    assert {"data folder", "disk", "database", "clock", "token", "models", "picture"} < found.keys()
+    assert {"data folder", "disk", "database", "certificate", "clock", "token", "models", "picture"} < found.keys()
+    assert found["certificate"] == (True, "none yet: the first start makes it")
     assert [name for name in found if name.startswith("server ")]
     assert found["picture"][1].startswith("starter painted one on CPU")
     assert not (tmp_path / "data").exists()

@@ -57,7 +57,6 @@ def test_marks_device_and_room_count_too(toml: Path, cpu: Device) -> None:
     words = [
         word(toml, cpu),
         word(toml, cpu, Marks(watermark=False)),
-        word(toml, cpu, Marks(sign=lambda file, source: file)),
         word(toml, cpu, budget=10**9),
         word(toml, replace(cpu, name="another")),
     ]
