@@ -28,7 +28,7 @@ LAYERS = {
         {"identity"},
         {"painting"},
         {"tasks"},
-        {"engine", "profiling"},
+        {"engine", "operating"},
         {"__main__"},
     ),
     "bot": (
@@ -219,6 +219,7 @@ def test_only_a_familys_own_file_knows_it_by_its_name() -> None:
         ("inference.families", ["torch", "diffusers", "transformers", "numpy"]),
         ("inference.catalog.reading", ["torch", "diffusers", "transformers", "numpy"]),
         ("inference.catalog.weights", ["torch", "diffusers", "transformers", "numpy"]),
+        ("inference.operating.commands", ["torch", "diffusers", "transformers"]),
         ("bot.pictures.child", ["discord", "aiosqlite", "aiohttp", "torch"]),
         ("bot.pictures.masks", ["discord", "aiosqlite", "aiohttp", "torch"]),
         ("bot.pictures.fitting", ["discord", "aiosqlite", "aiohttp", "torch"]),
