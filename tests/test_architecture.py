@@ -48,6 +48,7 @@ LAYERS = {
             "queue",
             "room",
             "runs",
+            "upgrade",
         },
         {"jobs"},
         {"cards", "retention", "taste"},
