@@ -4,6 +4,7 @@ python -m bot                run the bot
 python -m bot invite         print the links that bring it into a server
 python -m bot cluster        show the nodes and engines of the Ray cluster that it uses, and its queue
 python -m bot doctor         look whether all is there that it needs
+python -m bot health         ask the bot that runs whether it is well
 python -m bot backup DIR     make one more backup in this folder, while the bot runs
 python -m bot restore DIR    bring the newest backup in this folder back, or this very one, while no bot runs
 """
@@ -43,6 +44,12 @@ from bot.policies.policy import ALWAYS
 from bot.posting import Posting
 from bot.retention import Retention
 from bot.settings import Settings
+from bot.watch import calls, probe, server
+from bot.watch.disk import Disk
+from bot.watch.health import Health
+from bot.watch.metrics import Metrics
+from bot.watch.standings import Standings
+from bot.watch.watching import Watching
 from bot.words.catalogues import ENGLISH
 
 log = logging.getLogger(__name__)
@@ -58,6 +65,7 @@ def main(arguments: Sequence[str] = ()) -> int:
     others.add_parser("cluster", help="show the Ray cluster and the queue")
     others.add_parser("invite", help="print the links that bring the bot into a server")
     others.add_parser("doctor", help="look whether all is there that it needs; status 1 where something is wrong")
+    others.add_parser("health", help="ask the bot that runs whether it is well; status 1 where it is not")
     keeping.add_commands(others)
     asked = parser.parse_args(arguments)
     # What Easel keeps is for its operator alone.
@@ -73,6 +81,8 @@ def main(arguments: Sequence[str] = ()) -> int:
             return _show_cluster(read)
         if asked.what == "invite":
             return _invite(read)
+        if asked.what == "health":
+            return probe.ask(read.easel_watch)
         if asked.what == "doctor":
             with words.speaking(ENGLISH):
                 return asyncio.run(_examine(read, environ))
@@ -149,6 +159,7 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
         engine = factory.build(read, environ)
         retention = Retention(database, jobs, policies, read.easel_keep_gb)
         background = Background()
+        metrics = Metrics(slices.commands_of_kinds, slices.all_names)
         languages = Languages(read.easel_language, jobs.members.language)
         try:
             await _start(engine)
@@ -163,11 +174,15 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
                     languages,
                     direct_messages=read.easel_direct_messages,
                     by_members=read.easel_member_install,
+                    observer=metrics,
+                    trace=calls.trace(metrics),
                 ) as client,
             ):
                 posting = Posting(client)
-                delivery = Delivery(posting, background, jobs, slices.looks, workshop, languages)
-                dispatcher = Dispatcher(jobs, engine, delivery, await jobs.counting.last_served(), policies=policies)
+                delivery = Delivery(posting, background, jobs, slices.looks, workshop, languages, metrics)
+                served = await jobs.counting.last_served()
+                metrics.members |= served
+                dispatcher = Dispatcher(jobs, engine, delivery, served, policies=policies, observer=metrics)
                 admission = Admission(
                     jobs,
                     dispatcher,
@@ -181,14 +196,24 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
                     policies,
                     max_waiting=read.easel_max_waiting,
                     max_waiting_per_member=read.easel_max_waiting_per_member,
+                    observer=metrics,
                 )
                 client.add(slices, admission)
                 log_channel = LogChannel(client, database, admission, policies, posting, languages)
+                disk = Disk(read.easel_data, pictures, log_channel.announce, read.easel_keep_gb)
+                standings = Standings(
+                    client, dispatcher, delivery, engine, disk, metrics, max_waiting=read.easel_max_waiting
+                )
+                watching = Watching(metrics, standings, Health(client, dispatcher, engine, database, disk), disk)
                 await admission.erasure.resume()
                 # Before anybody can send more.
                 unsettled = await jobs.unsettled()
                 try:
-                    async with asyncio.TaskGroup() as tasks:
+                    async with (
+                        server.serving(read.easel_watch, watching.routes()),
+                        asyncio.TaskGroup() as tasks,
+                    ):
+                        tasks.create_task(watching.keep())
                         tasks.create_task(engine.keep())
                         tasks.create_task(background.broken())
                         tasks.create_task(client.stay_connected(read.discord_token.get_secret_value()))

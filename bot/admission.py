@@ -25,6 +25,7 @@ from bot.erasure import Erasure
 from bot.errors import MemberError
 from bot.job import Job, Reply
 from bot.jobs import Jobs
+from bot.observer import Observer
 from bot.pictures import decoding, downloads
 from bot.pictures.posted import Cdn, Posted, Seen
 from bot.pictures.workers import Workshop
@@ -36,7 +37,7 @@ from bot.room import Room
 from bot.speaking import tell
 from bot.waits import growing
 from bot.words import N_, why
-from inference.protocol import Input, Left, Ready, Reason, Request, because
+from inference.protocol import FailureKind, Input, Left, Ready, Reason, Request, because
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ class Admission:
         *,
         max_waiting: int,
         max_waiting_per_member: int,
+        observer: Observer | None = None,
     ) -> None:
         """`commands` names, for each kind of request, the command that a member must be allowed to use for it."""
         self.jobs = jobs
@@ -91,6 +93,7 @@ class Admission:
         self.delivery = delivery
         self.access = access
         self._background = background
+        self._observer = observer or Observer()
         self.erasure = Erasure(jobs, dispatcher, posting, background)
         self.commands = commands
         """The command by which each kind of request is asked for."""
@@ -151,7 +154,7 @@ class Admission:
             except MemberError as error:
                 return await self._withdraw(interaction, acknowledged, error.reason)
             except Exception:
-                await self._fail(acknowledged, because(N_("Something went wrong inside Easel: try again.")))
+                await self._fail(acknowledged, because(N_("Something went wrong inside Easel: try again.")), "internal")
                 raise
             if complete is not None:
                 await self.dispatcher.accept(complete)
@@ -215,7 +218,8 @@ class Admission:
             if job.state == "arriving":
                 self._background.start(self._take_up(job))
                 continue
-            await self._fail(job, because(N_("Easel was stopped while it read your picture: send the command again.")))
+            stopped = because(N_("Easel was stopped while it read your picture: send the command again."))
+            await self._fail(job, stopped, "internal")
 
     async def _take_up(self, job: Job) -> None:
         """Go on with a complete job of which it is not known whether its member was told."""
@@ -302,9 +306,10 @@ class Admission:
             # Then its own card says it, as soon as Discord can be reached.
             log.warning("job %s: its reply could not be taken back: %s", job.id, unreached)
             return await self._fail(job, reason)
+        self._observer.refused(self.command_of(job.request), reason)
         return await insist(f"the end of job {job.id}", self.jobs.delete, job.id)
 
-    async def _fail(self, job: Job, reason: Reason) -> None:
-        ended = await insist(f"the end of job {job.id}", self.jobs.fail, job.id, "invalid_input", reason)
+    async def _fail(self, job: Job, reason: Reason, kind: FailureKind = "invalid_input") -> None:
+        ended = await insist(f"the end of job {job.id}", self.jobs.fail, job.id, kind, reason)
         if ended is not None:
-            self.delivery.deliver(ended)
+            self.dispatcher.bring(ended)

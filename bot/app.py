@@ -25,6 +25,7 @@ from bot.custom_ids import OfJob, OfWord
 from bot.errors import MemberError, OperatorError
 from bot.jobs import Jobs
 from bot.localisation import Languages, Localisation
+from bot.observer import Observer, acted
 from bot.policies.problem import of_command
 from bot.posting import ALREADY_ACKNOWLEDGED, UNKNOWN_INTERACTION
 from bot.settings import DISCORD_API
@@ -55,8 +56,13 @@ class Easel(discord.Client):
         *,
         direct_messages: bool = True,
         by_members: bool = False,
+        observer: Observer | None = None,
+        trace: aiohttp.TraceConfig | None = None,
     ) -> None:
-        """Commands are offered in `direct_messages` as well, and to members who installed Easel for themselves."""
+        """Commands are offered in `direct_messages` as well, and to members who installed Easel for themselves.
+
+        `trace` is told of every request to Discord.
+        """
         # Easel does not speak: the libraries for voice are not missing.
         discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
         super().__init__(
@@ -64,11 +70,13 @@ class Easel(discord.Client):
             intents=discord.Intents(guilds=True, guild_messages=True, dm_messages=True),
             allowed_mentions=discord.AllowedMentions.none(),
             max_messages=None,
+            http_trace=trace or aiohttp.TraceConfig(),
         )
         self.access = Access(self)
         self._jobs = jobs
         self._background = background
         self._admission: Admission | None = None
+        self._observer = observer or Observer()
         self._offline_since: float | None = None
         self._languages = languages or Languages()
         self._api_base = api_base.rstrip("/")
@@ -92,6 +100,11 @@ class Easel(discord.Client):
         self._slices = slices
         for command in slices.commands.values():
             self.tree.add_command(command)
+
+    @property
+    def is_online(self) -> bool:
+        """Whether what members do arrives here."""
+        return self.is_ready() and self._offline_since is None
 
     async def stay_connected(self, token: str) -> None:
         """Log in, register the commands and keep the connection until cancelled. Raises OperatorError."""
@@ -129,6 +142,7 @@ class Easel(discord.Client):
     async def on_connect(self) -> None:
         """The gateway has taken us, or has us back."""
         self._offline_since = None
+        self._observer.connected()
         if self._admission is not None:
             self._admission.reconnected()
 
@@ -183,6 +197,7 @@ class Easel(discord.Client):
 
     async def speak_to(self, interaction: discord.Interaction) -> None:
         """Speak this member's language from here on: with this begins whatever is done in an interaction."""
+        self._observer.interacted(interaction.id, *acted(interaction))
         speak(await self._languages.of(interaction))
 
     async def _do(
@@ -205,9 +220,11 @@ class Easel(discord.Client):
                 self._background.break_with(cause)
                 await tell(interaction, say("Easel cannot go on and is being stopped: its operator was told why."))
             case MemberError():
+                self._observer.refused(acted(interaction)[1], cause.reason)
                 await tell(interaction, str(cause))
             case discord.HTTPException(code=code) if code in (UNKNOWN_INTERACTION, ALREADY_ACKNOWLEDGED):
                 log.warning("an interaction came too late to be answered: %s", cause)
+                self._observer.late()
             case app_commands.CommandSignatureMismatch() | app_commands.CommandNotFound():
                 await tell(interaction, say("This command has changed: reload Discord (Ctrl+R) and use it again."))
             case app_commands.TransformerError():
@@ -218,6 +235,7 @@ class Easel(discord.Client):
             case _:
                 reference = secrets.token_hex(3)
                 log.error("error %s", reference, exc_info=cause)
+                self._observer.broke()
                 sentence = say(
                     "Something went wrong inside Easel: try again, or give whoever runs it the word {reference}.",
                     reference=reference,

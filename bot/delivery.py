@@ -23,6 +23,7 @@ from bot.errors import WorkFailed
 from bot.job import Job, Way
 from bot.jobs import Jobs
 from bot.localisation import Languages
+from bot.observer import Observer
 from bot.pictures import fitting
 from bot.pictures.fitting import Shown
 from bot.pictures.workers import Workshop
@@ -67,6 +68,7 @@ class Delivery:
         looks: Mapping[str, Look],
         workshop: Workshop,
         languages: Languages | None = None,
+        observer: Observer | None = None,
     ) -> None:
         """`looks` gives each kind of request its look. A job is spoken of in the language of who asked for it, whoever
         else makes it end."""
@@ -76,6 +78,7 @@ class Delivery:
         self._looks = looks
         self._workshop = workshop
         self._languages = languages or Languages()
+        self._observer = observer or Observer()
         self.pings = Pings(jobs, posting, background, self._languages)
         self._live: dict[int, _Live] = {}
         self._deliveries: dict[int, asyncio.Task[Any]] = {}
@@ -114,6 +117,11 @@ class Delivery:
         if job.id not in self._deliveries:
             task = self._deliveries[job.id] = self._background.start(self._deliver(job))
             task.add_done_callback(lambda _: self._deliveries.pop(job.id, None))
+
+    @property
+    def under_way(self) -> int:
+        """How many ends are on their way to their members."""
+        return len(self._deliveries)
 
     def try_again(self) -> None:
         """Discord can be reached again: no end waits any longer for its next try."""
@@ -160,7 +168,10 @@ class Delivery:
         if put is not None:
             way, message_id = put
             await insist(f"the delivery of job {job.id}", self._jobs.delivered, job.id, way, message_id)
+            self._observer.delivered(job)
             self.pings.soon(job.id)
+        else:
+            self._observer.forgotten(job.id)
 
     async def _bring(self, job: Job, desks: ExitStack) -> tuple[Way, int] | None:
         """Show how a job ended, for as long as it takes; returns the way and the message, None where the job is gone.

@@ -23,6 +23,7 @@ from bot.errors import EngineDied, OperatorError
 from bot.job import Job
 from bot.jobs import MAX_ATTEMPTS, Jobs
 from bot.lines import Line, Standing
+from bot.observer import Observer
 from bot.pace import Pace
 from bot.policies.kept import Policies
 from bot.runs import Run
@@ -52,15 +53,17 @@ class Dispatcher:
         served: Mapping[int, float] | None = None,
         clock: Callable[[], float] = time.time,
         policies: Policies | None = None,
+        observer: Observer | None = None,
     ) -> None:
         """`served` tells when each member's last job was started; `policies` what is allowed when a turn has come."""
         self._jobs = jobs
         self._engine = engine
         self._delivery = delivery
         self._policies = policies
+        self._observer = observer or Observer()
         self._pace = Pace()
         self._slow, self._quick = (Line(delivery, self._pace, served or {}, clock) for _ in range(2))
-        self._lines = (self._slow, self._quick)
+        self.lines = (self._slow, self._quick)
 
     @property
     def ready(self) -> Ready:
@@ -69,7 +72,7 @@ class Dispatcher:
 
     def waiting(self, member_id: int | None = None) -> int:
         """How many jobs wait: of this member, or in all."""
-        return sum(len(line.queue) if member_id is None else line.queue.count_of(member_id) for line in self._lines)
+        return sum(len(line.queue) if member_id is None else line.queue.count_of(member_id) for line in self.lines)
 
     async def accept(self, job: Job) -> None:
         """Let a new job wait for its turn, or answer it with what was made before, where that would be the same."""
@@ -77,13 +80,20 @@ class Dispatcher:
         now = job if same is None else await insist(f"the answer of job {job.id}", self._jobs.answer, job, same)
         # It may have been cancelled or deleted meanwhile.
         if now is not None and now.state == "finished":
+            self._observer.made_before(now)
             self._delivery.deliver(now)
         elif now is not None and now.state == "queued":
             self.put(now)
 
     def put(self, job: Job) -> None:
         """Let a queued job wait for its turn."""
+        self._observer.accepted(job)
         self._line_for(job).put(job)
+
+    def bring(self, ended: Job) -> None:
+        """Bring the end of a job to its member, now that it is written down. Returns at once."""
+        self._observer.ended(ended)
+        self._delivery.deliver(ended)
 
     def card(self, job: Job) -> cards.Card:
         """How a job looks that is about to wait: with the place that it will have."""
@@ -91,18 +101,17 @@ class Dispatcher:
 
     def standing(self, job_id: int) -> Standing | None:
         """Where a job stands that waits or runs; None where it does neither."""
-        return next((found for line in self._lines if (found := line.standing(job_id)) is not None), None)
+        return next((found for line in self.lines if (found := line.standing(job_id)) is not None), None)
 
     async def cancel(self, job: Job) -> bool:
         """Stop a job that has not ended; False where it has. Once this returns, the job ends as cancelled."""
         self._take_out(job.id)
-        cancelled = await insist(f"the cancellation of job {job.id}", self._jobs.cancel, job.id)
-        if cancelled is None:
+        if (cancelled := await insist(f"the cancellation of job {job.id}", self._jobs.cancel, job.id)) is None:
             return False
         # It may have come into its queue meanwhile.
         self._take_out(job.id)
         if cancelled.state == "cancelled":
-            self._delivery.deliver(cancelled)
+            self.bring(cancelled)
         await self._engine.cancel(job.id)
         return True
 
@@ -114,6 +123,7 @@ class Dispatcher:
         # It may have come into its queue meanwhile, and been shown from there.
         self._take_out(job.id)
         self._delivery.forget(job.id)
+        self._observer.forgotten(job.id)
         await self._engine.cancel(job.id)
 
     async def resume(self) -> None:
@@ -132,7 +142,7 @@ class Dispatcher:
     async def run(self) -> None:
         """Run batch after batch until cancelled; what runs then goes back to the queue. Raises OperatorError."""
         async with asyncio.TaskGroup() as tasks:
-            for line in self._lines:
+            for line in self.lines:
                 tasks.create_task(line.show_places())
             tasks.create_task(self._use_lanes(tasks))
 
@@ -154,7 +164,7 @@ class Dispatcher:
 
     def _take_out(self, job_id: int) -> None:
         """Let a job have no turn, wherever it stands."""
-        for line in self._lines:
+        for line in self.lines:
             line.take_out(job_id)
 
     async def _work_off(self, line: Line, lane: Lane, tasks: asyncio.TaskGroup) -> None:
@@ -171,6 +181,7 @@ class Dispatcher:
             while riders := await line.next_riders(run):
                 run.add(riders)
                 tasks.create_task(self._see_through(riders, run, None, line, lane))
+            self._observer.departed(run.jobs)
             await (run.ended if run.is_alone else run.nearly_done).wait()
             if before is not None:
                 await before.ended.wait()
@@ -235,8 +246,7 @@ class Dispatcher:
         """End a job that is not allowed any more: what was set while it waited holds for it."""
         if self._policies is None:
             return
-        reason = await insist(f"whether job {job.id} is allowed", self._policies.problem_of, job)
-        if reason is not None:
+        if (reason := await insist(f"whether job {job.id} is allowed", self._policies.problem_of, job)) is not None:
             log.info("job %s is not allowed any more: %s", job.id, words.why(reason))
             await self._end(Failed(job.id, "invalid_input", reason), line)
 
@@ -244,6 +254,7 @@ class Dispatcher:
         match event:
             case Progress() | Preview():
                 line.note(event)
+                self._observer.got_on(event)
             case Finished():
                 await self._finish(event, line)
             case Failed():
@@ -265,7 +276,7 @@ class Dispatcher:
             return await self._end(Failed(event.job, "cancelled", because("cancelled")), line)
         del line.running[event.job]
         self._pace.add(job.request, event.seconds, share)
-        return self._delivery.deliver(job)
+        return self.bring(job)
 
     async def _withhold(self, event: Finished, line: Line) -> bool:
         """Show nothing that was painted from words that are not allowed: what wildcards draw is known only now."""
@@ -273,10 +284,9 @@ class Dispatcher:
             return False
         job, drawn = line.running[event.job].job, event.answer.drawn
         reason = await insist(f"the words of job {job.id}", self._policies.problem_of_drawn, job, drawn)
-        if reason is None:
-            return False
-        await self._end(Failed(job.id, "unsafe", reason), line, event)
-        return True
+        if reason is not None:
+            await self._end(Failed(job.id, "unsafe", reason), line, event)
+        return reason is not None
 
     async def _end(self, event: Failed, line: Line, made: Finished | None = None) -> None:
         """Write down that a job ended badly, whatever it `made` all the same, and bring it to its member."""
@@ -287,7 +297,7 @@ class Dispatcher:
                 await insist(f"that job {event.job} shows nothing", self._jobs.finish, made)
         line.running.pop(event.job, None)
         if job is not None:
-            self._delivery.deliver(job)
+            self.bring(job)
 
     async def _give_back(self, batch: tuple[Job, ...], line: Line, death: EngineDied) -> None:
         """Let a dead engine's jobs wait again. One that it was working on is blamed, and set aside the second time."""
@@ -296,7 +306,7 @@ class Dispatcher:
         for job in await insist(f"that {len(back)} jobs wait again", self._jobs.all_of, back):
             running = line.running.pop(job.id)
             if job.state == "cancelled":
-                self._delivery.deliver(job)
+                self.bring(job)
             elif running.cancelled:
                 # Somebody is writing that down at this moment, and delivers it then.
                 continue

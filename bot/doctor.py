@@ -6,7 +6,6 @@ It looks, and changes nothing. How things are done in earnest is known to those 
 from __future__ import annotations
 
 import asyncio
-import shutil
 import sys
 import tempfile
 import time
@@ -27,9 +26,6 @@ from bot.pictures.kept import Pictures
 from bot.requests import painting
 from bot.settings import Settings
 from inference.protocol import Failed, Finished
-
-ROOM_GB = 2.0
-"""Less free space than this is said: a full disk makes jobs wait."""
 
 CLOCK_WITHIN_S = 10.0
 """A clock that is further from Discord's lets replies end too soon or too late."""
@@ -78,10 +74,9 @@ def _data_folder(data: Path) -> Finding:
 
 
 def _disk(data: Path) -> Finding:
-    there = next(place for place in (data.absolute(), *data.absolute().parents) if place.exists())
-    free = shutil.disk_usage(there).free / 1e9
-    if free < ROOM_GB:
-        return Finding("disk", False, f"{free:.1f} GB are free for {data}: make room, {ROOM_GB:g} GB or more")
+    free = folder.free_bytes(data) / 1e9
+    if free < folder.ROOM_GB:
+        return Finding("disk", False, f"{free:.1f} GB are free for {data}: make room, {folder.ROOM_GB:g} GB or more")
     return Finding("disk", True, f"{free:.1f} GB are free for {data}")
 
 

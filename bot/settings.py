@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from dotenv import dotenv_values
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
@@ -32,6 +32,30 @@ def _switch(text: str) -> bool:
     return text.strip().lower() == "on"
 
 
+class Address(NamedTuple):
+    """Where a server listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+WATCH = Address("127.0.0.1", 32735)
+"""Where the bot can be looked at unless the operator says otherwise: EASEL on a telephone's keys."""
+
+
+def _watch(text: str) -> Address | None:
+    """A host and a port, or a port of this machine alone; None where nothing is to be looked at."""
+    if text.strip().lower() == "off":
+        return None
+    found = re.fullmatch(r"(?:(?P<host>[\w.-]+|\[[0-9a-fA-F:.]+\]):)?(?P<port>\d{1,5})", text.strip())
+    if found is None or not 0 < int(found["port"]) < 65536:
+        raise ValueError("set HOST:PORT, a port alone, or off")
+    return Address((found["host"] or WATCH.host).strip("[]"), int(found["port"]))
+
+
 class Settings(BaseSettings):
     """The settings, each named as its variable; `.env.example` explains them."""
 
@@ -50,6 +74,7 @@ class Settings(BaseSettings):
     easel_policy: Path | None = None
     easel_keep_gb: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     easel_audit_days: Annotated[int, Field(ge=1, le=3650)] = 90
+    easel_watch: Annotated[Address | None, BeforeValidator(_watch), Field(validate_default=False)] = WATCH
     easel_max_waiting: Annotated[int, Field(ge=1)] = 200
     easel_max_waiting_per_member: Annotated[int, Field(ge=1)] = 5
 

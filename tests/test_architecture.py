@@ -35,7 +35,7 @@ LAYERS = {
         {"custom_ids", "environment", "ranking", "waits", "words"},
         {"errors"},
         {"background", "database", "folder", "job", "localisation", "pace", "pictures", "requests", "settings"},
-        {"answered", "audit", "belongings", "counting", "keeping", "uses"},
+        {"answered", "audit", "belongings", "counting", "keeping", "observer", "uses"},
         {
             "archive",
             "buttons",
@@ -64,6 +64,7 @@ LAYERS = {
         {"completions", "log_channel"},
         {"commands"},
         {"app", "doctor"},
+        {"watch"},
         {"__main__"},
     ),
     "sandbox": (

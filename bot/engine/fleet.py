@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from operator import is_
 
 from bot.engine import abilities
+from bot.engine.interface import Condition
 from bot.engine.process import InferenceProcess
 from inference.protocol import Event, Ready, Request, limits
 
@@ -29,6 +30,11 @@ class Fleet:
     def lanes(self) -> Sequence[ProcessLane]:
         """Two for each process that there is, whether it is up or away."""
         return [lane for lanes in self._lanes.values() for lane in lanes]
+
+    @property
+    def conditions(self) -> Sequence[Condition]:
+        """How each process is."""
+        return [process.condition for process in self._lanes]
 
     async def lanes_changed(self) -> None:
         """Wait until a process has come or gone."""

@@ -49,6 +49,11 @@ class Link:
                 raise EngineDied(f"{self._name} cannot be started: {error}") from error
         self._reader, self._writer = await asyncio.open_connection(sock=ours)
 
+    @property
+    def pid(self) -> int | None:
+        """The number of the process that was started last, while it is there."""
+        return None if self._process is None or self._process.returncode is not None else self._process.pid
+
     async def send(self, frame: bytes) -> None:
         """Send a frame. Raises EngineDied."""
         if self._writer is None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from bot import environment
+from bot.engine.interface import Condition
 from bot.engine.link import Link
 from bot.errors import EngineDied, OperatorError
 from bot.waits import growing
@@ -22,6 +23,7 @@ from inference.protocol import (
     Event,
     Failed,
     Finished,
+    Holding,
     Message,
     Progress,
     Ready,
@@ -84,6 +86,12 @@ class InferenceProcess:
         self._finishing: set[int] = set()
         self._heard_at = 0.0
         self._loading = False
+        self._starts = 0
+        self._away_since: float | None = None
+        """None also before it was started for the first time."""
+        self._work_s = 0.0
+        self._working_since: float | None = None
+        self._holding: Holding | None = None
 
     @property
     def ready(self) -> Ready:
@@ -91,6 +99,23 @@ class InferenceProcess:
         if self._ready is None:
             raise RuntimeError(f"{self.name} has not been started")
         return self._ready
+
+    @property
+    def condition(self) -> Condition:
+        """How it is now, for whoever looks at it."""
+        now = asyncio.get_running_loop().time()
+        self._count_work()
+        return Condition(
+            name=self.name,
+            pid=self._link.pid,
+            device="" if self._ready is None else self._ready.device,
+            away_s=None if self.is_up else now - (self._away_since or now),
+            silent_s=now - self._heard_at if self.is_up and self._runs else 0.0,
+            patience_s=self._patience_s,
+            starts=self._starts,
+            work_s=self._work_s,
+            holding=self._holding,
+        )
 
     @property
     def is_up(self) -> bool:
@@ -113,6 +138,8 @@ class InferenceProcess:
         Raises OperatorError without a message where it ended with status 2: it has said why on stderr itself.
         """
         self._ended = asyncio.get_running_loop().create_future()
+        self._starts += 1
+        self._away_since = self._away_since or asyncio.get_running_loop().time()
         try:
             event = await self._first_event()
         except EngineDied as died:
@@ -125,6 +152,7 @@ class InferenceProcess:
         self._heard()
         self._tasks = [asyncio.create_task(self._listen(self._ended)), asyncio.create_task(self._watch())]
         self._up.set()
+        self._away_since = None
         log.info("%s is ready on %s: %s", self.name, event.device, ", ".join(model.name for model in event.models))
 
     async def _first_event(self) -> Ready:
@@ -207,7 +235,6 @@ class InferenceProcess:
             while True:
                 self._note(await self._receive())
         except EngineDied as error:
-            self._up.clear()
             status = await self._reap()
             died = EngineDied(f"{error} (exit status {status})", self._at_work())
             for events in set(self._runs.values()):
@@ -219,8 +246,7 @@ class InferenceProcess:
         while self._up.is_set():
             await asyncio.sleep(min(WATCH_EVERY_S, self._silence_s / 4))
             silent_s = asyncio.get_running_loop().time() - self._heard_at
-            patience_s = self._silence_s * (LOADING_PATIENCE if self._loading else 1)
-            if self._runs and silent_s > patience_s:
+            if self._runs and silent_s > self._patience_s:
                 log.error("%s gave no sign of life for %.0f s and is ended", self.name, silent_s)
                 self._link.kill()
                 return
@@ -233,18 +259,34 @@ class InferenceProcess:
             case Alive():
                 self._loading = event.loading
                 return
+            case Holding():
+                self._holding = event
+                return
             case Began():
                 self._last_begun = frozenset(event.jobs)
                 self._begun.update(event.jobs)
+                self._count_work()
                 return
             case Progress(stage="finishing"):
                 self._finishing.add(event.job)
             case Finished() | Failed():
                 self._begun.discard(event.job)
                 self._finishing.discard(event.job)
+        self._count_work()
         # A job whose run was given up may still end.
         if (events := self._runs.get(event.job)) is not None:
             events.put_nowait(event)
+
+    def _count_work(self) -> None:
+        """Take in until when its device was at work, and whether it is now."""
+        now = asyncio.get_running_loop().time()
+        if self._working_since is not None:
+            self._work_s += now - self._working_since
+        self._working_since = now if self.is_up and self._begun - self._finishing else None
+
+    @property
+    def _patience_s(self) -> float:
+        return self._silence_s * (LOADING_PATIENCE if self._loading else 1)
 
     def _heard(self) -> None:
         self._heard_at = asyncio.get_running_loop().time()
@@ -270,5 +312,8 @@ class InferenceProcess:
             raise EngineDied(f"{self.name} sent what nobody can read: {error}") from error
 
     async def _reap(self) -> int | None:
+        if self._up.is_set():
+            self._away_since = asyncio.get_running_loop().time()
         self._up.clear()
+        self._count_work()
         return await self._link.reap()

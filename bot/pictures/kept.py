@@ -56,7 +56,12 @@ class Pictures:
 
     async def total_bytes(self) -> int:
         """How much all pictures together take."""
-        return await asyncio.to_thread(self._total_bytes)
+        _, total = await self.measure()
+        return total
+
+    async def measure(self) -> tuple[int, int]:
+        """How many pictures there are, and how much they take together."""
+        return await asyncio.to_thread(self._measure)
 
     def thumbnail(self, sha256: str) -> Path:
         """Where the thumbnail of the picture of this hash lies, if there is one."""
@@ -110,14 +115,15 @@ class Pictures:
             file.unlink(missing_ok=True)
         return freed
 
-    def _total_bytes(self) -> int:
-        total = 0
+    def _measure(self) -> tuple[int, int]:
+        count = total = 0
         for folder in self.folders():
             with os.scandir(folder) as files:
                 for file in files:
                     with contextlib.suppress(FileNotFoundError):
                         total += file.stat().st_size
-        return total
+                        count += 1
+        return count, total
 
     def _read_thumbnail(self, sha256: str) -> bytes | None:
         file = self.thumbnail(sha256)

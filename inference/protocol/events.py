@@ -172,6 +172,19 @@ class Alive(msgspec.Struct, frozen=True, tag="alive"):
     """Whether something was begun that may take minutes without a sign, such as loading a model."""
 
 
+class Holding(msgspec.Struct, frozen=True, kw_only=True, tag="holding"):
+    """What the engine has in memory now; said again whenever other models are there."""
+
+    models: dict[str, int]
+    """The bytes of each on the device, by kind and name as in models.toml, least recently used first."""
+    loads: int
+    """How many were loaded since the engine was started, or came back from the machine's own memory."""
+    budget_bytes: int
+    """How much they may take together."""
+    device_bytes: int
+    """What the device has."""
+
+
 class Progress(msgspec.Struct, frozen=True, tag="progress"):
     """A job moved on. `step` counts over all its pictures, from 0 to `steps`.
 
@@ -266,5 +279,5 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     reason: Reason
 
 
-Event = Ready | Began | Alive | Progress | Preview | Finished | Failed
+Event = Ready | Began | Alive | Holding | Progress | Preview | Finished | Failed
 """Everything the engine sends."""

@@ -19,7 +19,7 @@ from bot.engine.fleet import Fleet, ProcessLane
 from bot.engine.interface import Engine, Lane
 from bot.engine.process import InferenceProcess
 from bot.errors import EngineDied, OperatorError
-from inference.protocol import Classify, Describe, Event, Failed, Finished, Imagine, Input, Request
+from inference.protocol import Classify, Describe, Event, Failed, Finished, Imagine, Input, Progress, Request
 from tests.bot.conftest import ready, request
 
 PRELUDE = """
@@ -290,6 +290,57 @@ receive()
     async with running(engine_of(script, silence_s=0.2)) as engine:
         await asyncio.sleep(0.6)
         assert await events(engine, slow(1))
+
+
+async def test_its_condition_says_how_long_it_worked_was_silent_and_away_and_what_it_holds(
+    engine_of: Callable[..., InferenceProcess], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_module, "RESTART_AFTER_S", (0.0,))
+    script = """
+send(ready())
+send(Holding(models={"model starter": 5}, loads=1, budget_bytes=7, device_bytes=9))
+[request] = receive().requests
+send(Began((request.job,)))
+time.sleep(0.2)
+send(Progress(request.job, 1, 1, "finishing"))
+receive()
+finish(request.job)
+[request] = receive().requests
+send(Began((request.job,)))
+time.sleep(0.2)
+os._exit(1)
+"""
+    engine = engine_of(script)
+    fleet = Fleet()
+    fleet.add(engine)
+    [before] = fleet.conditions
+    assert (before.is_up, before.starts, before.pid, before.device, before.holding) == (False, 0, None, "", None)
+    async with running(engine), kept(engine):
+        [idle] = fleet.conditions
+        assert (idle.is_up, idle.starts, idle.work_s, idle.silent_s) == (True, 1, 0.0, 0.0)
+        assert idle.pid is not None
+        async for event in engine.run([slow(1)]):
+            if isinstance(event, Progress):
+                first, _, [second] = fleet.conditions[0], await asyncio.sleep(0.1), fleet.conditions
+                # Encoding needs no device.
+                assert first.work_s == second.work_s >= 0.2
+                assert second.silent_s > first.silent_s
+                await engine.cancel(1)
+        [done] = fleet.conditions
+        assert (done.work_s, done.silent_s) == (second.work_s, 0.0)
+        assert done.holding is not None
+        assert done.holding.models == {"model starter": 5}
+        with pytest.raises(EngineDied):
+            await events(engine, slow(2))
+        [away] = fleet.conditions
+        assert not away.is_up
+        assert away.away_s is not None
+        assert away.work_s > done.work_s
+        await engine.up()
+        [again] = fleet.conditions
+        assert (again.is_up, again.starts) == (True, 2)
+        assert again.pid != idle.pid
+        assert again.work_s == pytest.approx(away.work_s)
 
 
 async def test_engine_that_speaks_nonsense_is_dead(engine_of: Callable[..., InferenceProcess]) -> None:

@@ -42,6 +42,16 @@ def test_token_is_not_shown_by_accident() -> None:
             "EASEL_DEVICE is 'cuda:0,cuda:1': a Ray cluster gives each engine its card",
         ),
         ({"DISCORD_TOKEN": "t", "DISCORD_API_BASE": "discord.com"}, "DISCORD_API_BASE is 'discord.com'"),
+        ({"DISCORD_TOKEN": "t", "EASEL_WATCH": "on"}, "EASEL_WATCH is 'on': set HOST:PORT, a port alone, or off"),
+        ({"DISCORD_TOKEN": "t", "EASEL_WATCH": "0"}, "EASEL_WATCH is '0': set HOST:PORT, a port alone, or off"),
+        (
+            {"DISCORD_TOKEN": "t", "EASEL_WATCH": "127.0.0.1:65536"},
+            "EASEL_WATCH is '127.0.0.1:65536': set HOST:PORT, a port alone, or off",
+        ),
+        (
+            {"DISCORD_TOKEN": "t", "EASEL_WATCH": "http://localhost:9000"},
+            "EASEL_WATCH is 'http://localhost:9000': set HOST:PORT, a port alone, or off",
+        ),
     ],
 )
 def test_bad_settings_name_the_variable_in_one_line(environ: dict[str, str], sentence: str) -> None:

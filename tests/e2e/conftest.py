@@ -40,6 +40,8 @@ class Studio:
             "DISCORD_API_BASE": f"{self.sandbox.url}/api/v10",
             "EASEL_DATA": str(self.data),
             "EASEL_DEVICE": "cpu",
+            # Of many bots at a time one could be looked at.
+            "EASEL_WATCH": "off",
             **self._environ,
         }
         self._bot = await asyncio.create_subprocess_exec(sys.executable, "-m", "bot", cwd=ROOT, env=environ)
