@@ -13,11 +13,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
+from huggingface_hub.hf_api import RepoSibling
 
+from benchmarks.architectures import ARCHITECTURES, pipeline
 from inference import __main__ as program
+from inference.catalog import hub as hub_files
 from inference.catalog import reading, weights
+from inference.families import FAMILIES
 from inference.operating import commands, needs
 from inference.operating.needs import Card
 from tests.inference.hub import COMMIT, digest, hub
@@ -261,3 +267,42 @@ def test_models_are_looked_for_where_the_bots_engine_will(tmp_path: Path) -> Non
         "HF_TOKEN": "hf_own",
         "EASEL_MODELS": "own.toml",
     }
+
+
+def test_a_hubs_names_that_lead_out_of_the_cache_are_left_alone(
+    toml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evil = ["../../../../models.toml", "/etc/passwd.json", "a/../../b.json", "a\\b.json", ""]
+    siblings = [RepoSibling(rfilename=name, size=1, blob_id="0" * 40) for name in [*evil, "config.json"]]
+    info = SimpleNamespace(siblings=siblings, sha=COMMIT)
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_, **__: info)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    before = toml.read_text()
+    ordered = hub_files.order(reading.load(toml).describers["florence"], ["*"])
+    assert [*ordered.missing] == ["config.json"]
+    assert toml.read_text() == before
+
+
+def test_a_commit_that_the_disk_has_no_room_for_is_not_begun(
+    toml: Path, published: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    siblings = [RepoSibling(rfilename=WEIGHTS, size=7 * 10**15, blob_id="0" * 40)]
+    monkeypatch.setattr(
+        "huggingface_hub.HfApi.model_info", lambda *_, **__: SimpleNamespace(siblings=siblings, sha=COMMIT)
+    )
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(toml.parent / "hub"))
+    monkeypatch.setenv("EASEL_MODELS", str(toml))
+    assert program.main(["models", "fetch", "florence"]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("easel: 7000000.0 GB are to come into ")
+    assert "make room for them and 1 GB more" in line
+    assert not (toml.parent / "hub").exists()
+
+
+@pytest.mark.parametrize("name", ["sd21", "sdxl", "flux2-klein", "sana"])
+def test_the_catalogues_sizes_are_those_of_the_published_architectures(name: str) -> None:
+    known = reading.load(ROOT / "models.toml")
+    made = pipeline(ARCHITECTURES[name], FAMILIES[known.models[name].family], torch.device("meta"), torch.bfloat16)
+    networks = {part: network for part, network in made.components.items() if isinstance(network, torch.nn.Module)}
+    counted = {part: sum(each.numel() for each in network.parameters()) for part, network in networks.items()}
+    assert {part: round(2 * numbers / 1e9, 2) for part, numbers in counted.items()} == known.models[name].sizes
