@@ -63,7 +63,9 @@ def main() -> int:
     try:
         known = reading.load(configured.models)
         if asked.model is not None and asked.model not in weights.available(known):
-            message = f"the model {asked.model} is not on this machine: run python -m inference --fetch {asked.model}"
+            message = (
+                f"the model {asked.model} is not on this machine: run python -m inference models fetch {asked.model}"
+            )
             raise OperatorError(message)
         chosen = device.choose(configured.device, configured.threads)
         if not chosen.is_cuda:

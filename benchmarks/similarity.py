@@ -70,7 +70,7 @@ def main() -> int:
         known = reading.load(configured.models)
         name = asked.model or known.default
         if name not in weights.available(known):
-            raise OperatorError(f"the model {name} is not on this machine: run python -m inference --fetch {name}")
+            raise OperatorError(f"the model {name} is not on this machine: run python -m inference models fetch {name}")
         if asked.steps is not None:
             entry = msgspec.structs.replace(known.models[name], steps=asked.steps)
             known = replace(known, models={**known.models, name: entry})

@@ -20,7 +20,7 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 
-from bot import commands, doctor, folder, invitation, presence, settings, words
+from bot import commands, doctor, folder, invitation, presence, settings, upgrade, words
 from bot.admission import Admission
 from bot.app import Easel
 from bot.background import Background
@@ -162,6 +162,7 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
     except OSError as error:
         raise OperatorError(f"cannot write the pictures in {read.easel_data}: {error.strerror or error}") from error
     async with open_database(read.easel_data / folder.DATABASE) as database:
+        upgrade.tell(read.easel_data)
         jobs = Jobs(database, pictures, audit_days=read.easel_audit_days)
         await jobs.members.load()
         policies = Policies(database, slices.commands_of_kinds, allowed)

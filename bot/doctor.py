@@ -216,7 +216,7 @@ async def _servers(client: discord.Client) -> list[Mapping[str, Any]]:
 
 async def _models(environ: Mapping[str, str]) -> Finding:
     """Whether what is there of the catalogue's weights is whole, by the process that reads them."""
-    command = (sys.executable, "-m", "inference", "--list")
+    command = (sys.executable, "-m", "inference", "models", "list")
     hidden = {name: value for name, value in environ.items() if name != "DISCORD_TOKEN"}
     pipe = asyncio.subprocess.PIPE
     child = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe, env=hidden)
@@ -224,14 +224,14 @@ async def _models(environ: Mapping[str, str]) -> Finding:
         async with asyncio.timeout(LIST_WITHIN_S):
             _, errors = await child.communicate()
     except TimeoutError:
-        return Finding("models", False, f"`python -m inference --list` says nothing within {LIST_WITHIN_S:g} s")
+        return Finding("models", False, f"`python -m inference models list` says nothing within {LIST_WITHIN_S:g} s")
     finally:
         if child.returncode is None:
             child.kill()
             await child.wait()
     if child.returncode:
         said = errors.decode(errors="replace").replace("easel: ", "") or f"exit status {child.returncode}"
-        return Finding("models", False, f"{said[-1000:]} (`python -m inference --list` shows them all)")
+        return Finding("models", False, f"{said[-1000:]} (`python -m inference models list` shows them all)")
     return Finding("models", True, "of the weights that are here none is broken")
 
 

@@ -87,7 +87,7 @@ def assemble(catalog: Catalog, name: str, place: Path) -> Assembly:
     if place.is_dir():
         return assembly.of_folder(place, entry, elsewhere, base)
     if place.suffix in headers.PICKLES:
-        raise WeightsError(f"{place} is a pickle: python -m inference --convert {place} makes safetensors of it")
+        raise WeightsError(f"{place} is a pickle: python -m inference models convert {place} makes safetensors of it")
     config = None if entry.config is None else catalog.folder / entry.config
     return assembly.of_file(place, entry, elsewhere, base, config)
 
@@ -105,8 +105,8 @@ def edits_only(catalog: Catalog, name: str) -> bool:
 def _place(catalog: Catalog, entry: FolderEntry) -> Path | None:
     if (own := _own_place(entry)) is not None:
         return catalog.folder / own
-    snapshot = _snapshot(entry)
-    return snapshot / entry.file if snapshot and isinstance(entry, ModelEntry) and entry.file else snapshot
+    there = snapshot(entry)
+    return there / entry.file if there and isinstance(entry, ModelEntry) and entry.file else there
 
 
 def _check_family(file: Path, families: Iterable[str]) -> None:
@@ -236,7 +236,7 @@ def require(catalog: Catalog) -> dict[Kind, tuple[str, ...]]:
         # What is there and broken says so itself.
         locate(catalog, kind, name)
         here = inventoried["model"]
-        instead = f"set default in models.toml to one of {', '.join(here)}" if here else "see what --list lists"
+        instead = f"set default in models.toml to one of {', '.join(here)}" if here else "see what models list lists"
         raise WeightsError(
             f"the {which} {catalog.default} has no weights on this machine:"
             f" {_how_to_get(catalog, catalog.entries(kind)[name], catalog.default)}, or {instead}"
@@ -261,6 +261,15 @@ def reason(catalog: Catalog, kind: Kind, name: str) -> str | None:
     return f"{what} is not on this machine: {_how_to_get(catalog, entry, name)}"
 
 
+def to_be_fetched(name: str) -> str:
+    """The reason of an entry that only has to be fetched."""
+    return f"it is not on this machine: {_fetching(name)}"
+
+
+def _fetching(name: str) -> str:
+    return f"run python -m inference models fetch {name}"
+
+
 def _partner(kind: Kind) -> str:
     """What an entry of this kind is to one that names it."""
     return "base" if kind == "model" else kind
@@ -268,7 +277,7 @@ def _partner(kind: Kind) -> str:
 
 def _how_to_get(catalog: Catalog, entry: Entry, name: str) -> str:
     if is_fetchable(entry):
-        return f"run python -m inference --fetch {name}"
+        return _fetching(name)
     return f"put them into {catalog.folder / str(_own_place(entry))}"
 
 
@@ -286,10 +295,10 @@ def is_fetchable(entry: Entry) -> bool:
 def commit(entry: FolderEntry) -> str | None:
     """The commit of a hub model that is on this machine, complete or not."""
     # The hub's cache names a snapshot by its commit.
-    return None if (folder := _snapshot(entry)) is None else folder.name
+    return None if (folder := snapshot(entry)) is None else folder.name
 
 
-def _snapshot(entry: FolderEntry) -> Path | None:
+def snapshot(entry: FolderEntry) -> Path | None:
     """A hub model's folder in the Hugging Face cache, complete or not."""
     # Imported here because it reads once, when imported, whether it may use the network.
     from huggingface_hub import try_to_load_from_cache

@@ -32,14 +32,11 @@ from inference.models.handles import (
     device_bytes,
 )
 from inference.models.loaders import Loaded, Plan
-from inference.models.policy import Policy
+from inference.models.policy import BUDGET_SHARE, Policy
 from inference.models.waiting import Waiting
 from inference.protocol import Lora
 
 log = logging.getLogger(__name__)
-
-BUDGET_SHARE = 0.7
-"""Share of the device's memory for resident weights where the operator sets none; the rest is for painting."""
 
 
 @dataclass(kw_only=True, eq=False)

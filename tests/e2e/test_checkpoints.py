@@ -25,7 +25,7 @@ OLD = render(BOATS, 256)
 
 
 def add(toml: Path, place: Path, name: str, *further: str) -> str:
-    command = [sys.executable, "-m", "inference", "--add", str(place), "--name", name, *further]
+    command = [sys.executable, "-m", "inference", "models", "add", str(place), "--name", name, *further]
     done = subprocess.run(
         command, cwd=ROOT, env=environment(toml), capture_output=True, text=True, timeout=120, check=True
     )

@@ -1,4 +1,4 @@
-"""Which number of pictures in a pass pays, measured by painting: `python -m inference --profile MODEL`.
+"""Which number of pictures in a pass pays, measured by painting: `python -m inference models profile MODEL`.
 
 Every pass of a model on a card has one number of pictures, so that the same seed gives the same bytes, and is filled up
 where there are fewer. More in a pass are more pictures a second while many wait, and a longer wait for one alone.
@@ -44,7 +44,7 @@ def measure(
     """
     family = FAMILIES[known.models[name].family]
     if family.fills or (family.references is not None and family.references.without is not None):
-        raise SettingsError(f"{name} paints nothing without a picture: --profile has no use for it")
+        raise SettingsError(f"{name} paints nothing without a picture: `models profile` has no use for it")
     taken: dict[int, float] = {}
     first: Policy | None = None
     for batch in CANDIDATES:
