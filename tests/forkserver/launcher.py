@@ -11,8 +11,8 @@ import sys
 
 HOME = os.path.dirname(os.path.dirname(sys.argv[0]))  # noqa: PTH120 - pathlib takes as long as all the rest
 
-OF_EASEL = ("EASEL_", "DISCORD_", "PYTEST_")
-"""Variables that no library reads."""
+UNREAD = ("EASEL_", "DISCORD_", "PYTEST_", "PYTHONBREAKPOINT", "CUDA_VISIBLE_DEVICES")
+"""What variables begin with that libraries do not read while they are imported."""
 
 
 def is_engine(arguments: list[str]) -> bool:
@@ -23,12 +23,12 @@ def is_engine(arguments: list[str]) -> bool:
 
     with open(f"{HOME}/environ.json") as file:  # noqa: PTH123
         known = json.load(file)
-    needed = {name for name in known["needed"] if not name.startswith(OF_EASEL)}
+    needed = {name for name in known["needed"] if not name.startswith(UNREAD)}
     # Libraries set some in the process that imports them, be it the tests' or the server.
     return needed <= os.environ.keys() and all(
         value in (known["tests"].get(name), known["server"].get(name))
         for name, value in os.environ.items()
-        if not name.startswith(OF_EASEL)
+        if not name.startswith(UNREAD)
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -41,6 +42,26 @@ def environment_stays() -> Iterator[None]:
     """What the program's own `main` sets for its process is gone with the test that called it."""
     with mock.patch.dict(os.environ):
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def libraries_are_left_alone() -> Iterator[None]:
+    """Have no collection look at what libraries and tests consist of: it would be most of what loading takes here.
+
+    `Device.release_cache` looks at everything, each time that a model leaves, and puts it aside afterwards. Here what
+    there is already is put aside once, and stays so; what tests load is looked at as always.
+    """
+    gc.collect()
+    gc.freeze()
+    with mock.patch.object(device, "gc", mock.Mock(spec_set=gc, collect=gc.collect)):
+        yield
+    gc.unfreeze()
+
+
+@pytest.fixture
+def collections_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a test of what is looked at."""
+    monkeypatch.setattr(device, "gc", gc)
 
 
 @pytest.fixture(scope="session")
