@@ -18,8 +18,8 @@ import torch
 import transformers.utils.logging
 from PIL import Image
 
-from inference import device, engine
-from inference.catalog import layouts, reading, weights
+from inference import device
+from inference.catalog import layouts, reading
 from inference.catalog.entries import FolderEntry
 from inference.catalog.reading import Catalog
 from inference.device import Device
@@ -34,7 +34,7 @@ from inference.protocol import INCOMING, Event, Failed, Finished, Imagine, Input
 from inference.tasks import imagine
 from tests.inference import tiny, tiny_files
 from tests.inference.folders import data_folder
-from tests.inference.serving import Serving
+from tests.inference.serving import Serving, said
 
 
 @pytest.fixture(autouse=True)
@@ -101,7 +101,7 @@ def store(known: Catalog, cpu: Device) -> Store:
 @pytest.fixture(scope="session")
 def ready(known: Catalog, cpu: Device) -> Ready:
     """What an engine on this catalogue says of itself."""
-    return engine.readiness(known, weights.inventory(known), cpu)
+    return said(known, cpu)
 
 
 @pytest.fixture
