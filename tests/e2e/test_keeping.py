@@ -27,7 +27,7 @@ LONG = "/imagine prompt:a blue boat steps:50 count:4 seed:3"
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Studio]:
-    async with running(tmp_path_factory.mktemp("here") / "data") as opened:
+    async with running(tmp_path_factory.mktemp("here") / "data", cold=True) as opened:
         yield opened
 
 

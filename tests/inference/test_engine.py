@@ -213,7 +213,7 @@ def test_a_bot_that_hangs_up_leaves_nothing_running(serving: Serving) -> None:
 def test_the_process_paints_quietly_and_dies_in_one_line_of_a_peer_that_talks_nonsense(models_toml: Path) -> None:
     long = "a prompt that goes on far beyond the window of the text encoder " * 5
     requests = (ask_for(1, count=2), ask_for(2, sampler="Euler a", model="sdxl"), ask_for(3, prompt=long))
-    with engine_process(models_toml) as (peer, process):
+    with engine_process(models_toml, cold=True) as (peer, process):
         assert peer.ready().default_model == "sd15"
         assert all(end.seconds > 0 for end in peer.paint(*requests).values())
         image, files = uploaded(tiny.picture(40, 30))

@@ -58,7 +58,7 @@ def cut_off(models_toml: Path, tmp_path: Path) -> tuple[Path, dict[str, str]]:
 def test_an_engine_loads_and_paints_without_a_network_or_a_token(cut_off: tuple[Path, dict[str, str]]) -> None:
     toml, changes = cut_off
     house, files = uploaded(render(Scene("house", "red", size="large", seed=4), 64))
-    with engine_process(toml, **changes) as (peer, process):
+    with engine_process(toml, cold=True, **changes) as (peer, process):
         assert {"sd15", "sdxl"} <= {model.name for model in peer.ready().models}
         request = ask_for(loras=(Lora("ink", 0.5),), control=Control("canny", house))
         put(files)
