@@ -89,7 +89,10 @@ class Adapters:
         """
         self._pipeline = pipeline
         self._family = family
-        self._merges = compiled and are_plain(getattr(pipeline, family.denoiser.component))
+        denoiser = getattr(pipeline, family.denoiser.component)
+        self._merges = compiled and are_plain(denoiser)
+        self.host_bytes = sum(each.nbytes for each in denoiser.parameters()) if self._merges else 0
+        """What those which work may take of the machine's memory, at most."""
         self._differences = Differences(pipeline, self._merges)
         self._known: OrderedDict[tuple[Path, str], _Peft | _Read] = OrderedDict()
         """Each file with these bytes, least recently used first."""

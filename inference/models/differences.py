@@ -124,8 +124,11 @@ def _fill(tensor: torch.Tensor, numbers: torch.Tensor) -> None:
 @torch.no_grad()
 def _copied(tensor: torch.Tensor) -> torch.Tensor:
     """What is in a tensor, in the machine's memory, from where a card copies fastest if it is pinned."""
-    pinned = tensor.device.type == "cuda"
-    return torch.empty_like(tensor, device="cpu", pin_memory=pinned, requires_grad=False).copy_(tensor)
+    here = functools.partial(torch.empty_like, tensor, device="cpu", requires_grad=False)
+    try:
+        return here(pin_memory=tensor.device.type == "cuda").copy_(tensor)
+    except RuntimeError:  # the system does not pin so much
+        return here().copy_(tensor)
 
 
 def _add(

@@ -155,6 +155,7 @@ class Store:
                 raise UnavailableModel("lora_unusable", lora=entry.title, model=model.entry.title) from error
         if tuple(wanted) == model.adapters.active:
             return
+        self._waiting.give_up(model.adapters.host_bytes if wanted else 0)
         model.adapters.switch(wanted)
         steadiness.steady([model.denoiser], self.device)
         self._resident[f"model {model.name}"].vram_bytes = device_bytes(model)

@@ -34,7 +34,7 @@ def decode(pipeline: Any, family: Family, latents: torch.Tensor) -> list[Image.I
     Decode pictures that are kept one at a time: then their bytes do not depend on each other, and memory stays small.
     Raises NotFinite where nothing comes of them in float32 either.
     """
-    latents = latents.to(pipeline._execution_device)
+    latents = latents.to(placement.where(pipeline))
     return _as_pictures(pipeline, _by_vae(pipeline, family, lambda vae: family.latents.decode(vae, latents)))
 
 
@@ -47,7 +47,7 @@ def encode(pipeline: Any, family: Family, picture: Image.Image, kept: torch.Tens
     Raises NotFinite where nothing comes of it in float32 either.
     """
     pixels = pipeline.image_processor.preprocess(picture)
-    pixels = (pixels if kept is None else pixels * kept).to(pipeline._execution_device)
+    pixels = (pixels if kept is None else pixels * kept).to(placement.where(pipeline))
 
     def encoded(vae: Any) -> torch.Tensor:
         return family.latents.encode(vae, pixels.to(vae.dtype)).float().cpu()
@@ -72,7 +72,7 @@ def sketch(
     if decoder is not None:
         return decoded(decoder, latents.to(decoder.device))
     with _in_precision(pipeline, torch.float32 if precise else _precision(pipeline.vae, family)):
-        return family.latents.decode(pipeline.vae, latents.to(pipeline._execution_device))
+        return family.latents.decode(pipeline.vae, latents.to(placement.where(pipeline)))
 
 
 def pictures(pipeline: Any, image: torch.Tensor) -> list[Image.Image]:
