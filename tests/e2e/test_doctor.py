@@ -88,6 +88,7 @@ async def test_wrong_token_and_a_model_that_is_not_there(sandbox: Sandbox, tmp_p
     assert "copy the bot's token again" in found["token"][1]
     assert not [name for name in found if name.startswith("server")]
     assert found["picture"][0] is False
+    assert "gone" in found["picture"][1], "which the engine has said"
 
 
 async def test_full_disk_wrong_clock_and_no_network_are_said(
@@ -104,7 +105,7 @@ async def test_full_disk_wrong_clock_and_no_network_are_said(
 
     api = f"{sandbox.url}/api/v10"
     assert all(finding.well for finding in (await early(api)).values())
-    monkeypatch.setattr(doctor, "ROOM_GB", 1e9)
+    monkeypatch.setattr(folder, "ROOM_GB", 1e9)
     # The sandbox is in this process, and keeps its time.
     monkeypatch.setattr("bot.doctor.time", SimpleNamespace(time=lambda: time.time() - 60))
     found = await early(api)

@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -162,11 +163,17 @@ def test_what_nobody_catches_is_a_line_too(monkeypatch: pytest.MonkeyPatch) -> N
         thread.start()
         thread.join()
         logging.getLogger("x").debug("nobody reads this")
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            logging.captureWarnings(False)
+            logging.captureWarnings(True)
+            warnings.warn("grown old", DeprecationWarning, stacklevel=1)
     finally:
         root.setLevel(level)
         logging.captureWarnings(False)
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
-    assert [line["level"] for line in lines] == ["CRITICAL", "CRITICAL"]
+    assert [line["level"] for line in lines] == ["CRITICAL", "CRITICAL", "WARNING"]
+    assert "grown old" in lines[2]["message"]
     assert "alone" in lines[0]["exception"]
     assert "painter" in lines[1]["message"]
     assert "ZeroDivisionError" in lines[1]["exception"]

@@ -272,7 +272,7 @@ function house(now) {
   const facts = [
     ["Discord", now.online ? [many(now.servers, "server", "servers"), now.latency_ms === null ? "" : `${Math.round(now.latency_ms)} ms`].filter(Boolean).join(", ") : "not connected", !now.online],
     ["Free on the disk", disk === null ? "–" : size(disk.free), disk !== null && disk.free < disk.needed],
-    ["Pictures kept", disk === null ? "–" : disk.count ? `${disk.count.toLocaleString("en")}, ${size(disk.pictures)}` : "none", false],
+    ["Pictures kept", disk === null ? "–" : disk.count ? `${disk.count.toLocaleString("en")}, ${size(disk.pictures)}` : "none when last counted", false],
     ["Database", disk === null ? "–" : size(disk.database), false],
     ["Newest backup", disk === null || disk.backed_up_at === null ? "none made here" : `${lasting(now.now - disk.backed_up_at)} ago`, false],
     ["Last jobs", lately.ended ? `${lately.finished} finished, ${lately.cancelled} cancelled` : "none yet", false],

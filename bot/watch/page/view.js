@@ -1,6 +1,9 @@
 // How things are written: elements, lists that keep what stays, and numbers as people read them.
 // Every word that comes from elsewhere becomes text, never markup.
 
+/** Between a number and its unit, where no line ends. */
+const GAP = "\u00a0";
+
 export function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
@@ -44,21 +47,21 @@ export function mark(place, state) {
 /** "8 s", "3 min", "2 h 5 min", "4 d". */
 export function lasting(seconds) {
   const whole = Math.max(0, Math.round(seconds));
-  if (whole < 60) return `${whole} s`;
-  if (whole < 3600) return `${Math.floor(whole / 60)} min`;
+  if (whole < 60) return `${whole}${GAP}s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)}${GAP}min`;
   if (whole < 86400) {
     const minutes = Math.floor((whole % 3600) / 60);
-    return `${Math.floor(whole / 3600)} h${minutes ? ` ${minutes} min` : ""}`;
+    return `${Math.floor(whole / 3600)}${GAP}h${minutes ? ` ${minutes}${GAP}min` : ""}`;
   }
   const hours = Math.floor((whole % 86400) / 3600);
-  return `${Math.floor(whole / 86400)} d${hours && whole < 10 * 86400 ? ` ${hours} h` : ""}`;
+  return `${Math.floor(whole / 86400)}${GAP}d${hours && whole < 10 * 86400 ? ` ${hours}${GAP}h` : ""}`;
 }
 
 /** What was measured, from parts of a second on. */
 export function taking(seconds) {
-  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 10) return `${seconds.toFixed(1)}${GAP}s`;
   const whole = Math.round(seconds);
-  return whole >= 60 && whole < 600 && whole % 60 ? `${Math.floor(whole / 60)} min ${whole % 60} s` : lasting(whole);
+  return whole >= 60 && whole < 600 && whole % 60 ? `${Math.floor(whole / 60)}${GAP}min ${whole % 60}${GAP}s` : lasting(whole);
 }
 
 export function size(bytes) {
@@ -69,12 +72,12 @@ export function size(bytes) {
     left /= 1000;
     unit += 1;
   }
-  return `${unit === 0 || left >= 99.5 ? Math.round(left) : left.toFixed(1)} ${units[unit]}`;
+  return `${unit === 0 || left >= 99.5 ? Math.round(left) : left.toFixed(1)}${GAP}${units[unit]}`;
 }
 
 export function percent(share) {
   const hundredths = share * 100;
-  return `${hundredths > 0 && hundredths < 10 ? hundredths.toFixed(1) : Math.round(hundredths)} %`;
+  return `${hundredths > 0 && hundredths < 10 ? hundredths.toFixed(1) : Math.round(hundredths)}${GAP}%`;
 }
 
 export function many(count, one, more) {
