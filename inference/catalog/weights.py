@@ -6,13 +6,10 @@ Nothing here loads a model or uses the network. What a folder consists of is `la
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-from inference.catalog import architectures, assembly, ggufs, headers, layouts
+from inference.catalog import architectures, assembly, ggufs, headers, layouts, published
 from inference.catalog.assembly import Assembly
 from inference.catalog.entries import (
     AnnotatorEntry,
@@ -29,9 +26,6 @@ from inference.catalog.entries import (
 from inference.catalog.fields import DETECTOR_FILES, INDEX, Kind
 from inference.catalog.reading import KINDS, Catalog
 from inference.errors import WeightsError
-from inference.families import FAMILIES
-from inference.families.record import Family
-from inference.families.releases import Shapes
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +46,7 @@ def locate(catalog: Catalog, kind: Kind, name: str) -> Path | None:
         for file in files:
             headers.check(file)
         if isinstance(entry, LoraEntry):
-            _check_family(files[0], {catalog.models[name].family for name in entry.models})
+            published.check_family(files[0], {catalog.models[name].family for name in entry.models})
         if isinstance(entry, UpscalerEntry) and entry.arch is None:
             _check_nature(files, entry)
         if isinstance(entry, RestorerEntry):
@@ -107,31 +101,6 @@ def _place(catalog: Catalog, entry: FolderEntry) -> Path | None:
         return catalog.folder / own
     there = snapshot(entry)
     return there / entry.file if there and isinstance(entry, ModelEntry) and entry.file else there
-
-
-def _check_family(file: Path, families: Iterable[str]) -> None:
-    """Raise WeightsError where a LoRA was surely made for another family than one of these, as that was published."""
-    shapes = headers.tensors(file)
-    made_for = [family.name for family in FAMILIES.values() if _made_for(family, shapes)]
-    for name in families:
-        # Where no configuration of a family comes with Easel, nothing tells a LoRA.
-        if made_for and name not in made_for and any(release.folder for release in FAMILIES[name].releases):
-            raise WeightsError(f"{file} was made for models of {' or '.join(made_for)}, and not of {name}")
-
-
-def _made_for(family: Family, shapes: Shapes) -> bool:
-    fits = family.fits_lora
-    return fits is not None and any(
-        fits(shapes, _published(release.folder / family.denoiser.component / "config.json"))
-        for release in family.releases
-        if release.folder is not None
-    )
-
-
-@cache
-def _published(config: Path) -> Mapping[str, Any]:
-    """A configuration that comes with Easel. LoRAs are looked at whenever they are used."""
-    return layouts.json_object(config)
 
 
 def _check_nature(files: list[Path], entry: UpscalerEntry) -> None:

@@ -91,10 +91,9 @@ class Reporter:
     def accept(self, job: int) -> bool:
         """Open a job. False where it is open already: a job number is used once at a time."""
         with self._lock:
-            if job in self._jobs:
-                return False
-            self._jobs[job] = _Job()
-            return True
+            if fresh := job not in self._jobs:
+                self._jobs[job] = _Job()
+            return fresh
 
     def begin(self, job: int) -> bool:
         """A job's turn has come. False where it has been cancelled meanwhile."""
@@ -236,7 +235,7 @@ class Reporter:
         try:
             data = None if (drawn := draw()) is None else images.webp(drawn)
         except Exception:  # whatever it is, the finished picture is looked at by itself
-            log.exception("no preview of job %d", job)
+            log.exception("there is no preview")
             return
         with self._lock:
             known = self._jobs.get(job)
@@ -290,10 +289,9 @@ class Reporter:
 
     def _show_life(self, loading: bool) -> None:
         now_s = time.monotonic()
-        if loading is self._loading and now_s - self._shown_alive_s < ALIVE_INTERVAL_S:
-            return
-        self._loading, self._shown_alive_s = loading, now_s
-        self._send(Alive(loading))
+        if loading is not self._loading or now_s - self._shown_alive_s >= ALIVE_INTERVAL_S:
+            self._loading, self._shown_alive_s = loading, now_s
+            self._send(Alive(loading))
 
     # Under the lock.
 
