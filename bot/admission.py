@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Protocol, cast
 from weakref import WeakValueDictionary
 
@@ -24,10 +23,11 @@ from bot.delivery import Delivery
 from bot.dispatcher import Dispatcher
 from bot.erasure import Erasure
 from bot.errors import MemberError
+from bot.incoming import Incoming
 from bot.job import Job, Reply
 from bot.jobs import Jobs
 from bot.observer import Observer
-from bot.pictures import decoding, downloads
+from bot.pictures import decoding
 from bot.pictures.posted import Cdn, Posted, Seen
 from bot.pictures.workers import Workshop
 from bot.policies.kept import Policies
@@ -90,7 +90,7 @@ class Admission:
         self.workshop = workshop
         self.cdn = cdn
         self.seen = Seen()
-        self._credentials = credentials
+        self._incoming = Incoming(jobs, workshop, credentials)
         self.dispatcher = dispatcher
         self._posting = posting
         self.delivery = delivery
@@ -172,7 +172,7 @@ class Admission:
         try:
             async with self.workshop.turn(job.reply.member_id) as folder:
                 read: Mapping[str, decoding.Upload] = {
-                    name: await self._into(folder, picture)
+                    name: await self._incoming.into(folder, picture)
                     for name, picture in pictures.items()
                     if prepare is not None or isinstance(picture, Posted)
                 }
@@ -187,16 +187,6 @@ class Admission:
         except OSError as error:
             log.error("its uploads cannot be kept: %s", error.strerror or error)
             raise MemberError("There is no room for uploads at the moment: try again later.") from error
-
-    async def _into(self, folder: Path, picture: Posted | Input) -> decoding.Upload:
-        """The picture in this folder, to be worked on there."""
-        if isinstance(picture, Posted):
-            also = None if self._credentials is None else self._credentials.take
-            return await downloads.read(self.workshop.uploads, picture, folder, also)
-        upload = await self.workshop.uploads.run(decoding.read, self.jobs.path(picture.sha256), folder)
-        if self._credentials is None:
-            return upload
-        return await self._credentials.take_again(picture.sha256, upload, folder)
 
     async def cancel(self, job: Job) -> bool:
         """Stop a job that has not ended; False where it has."""

@@ -15,9 +15,10 @@ from typing import get_args
 from msgspec.structs import replace
 
 from bot import cards, words
-from bot.answered import likeness, likeness_of
+from bot.answered import likeness
 from bot.database import insist
 from bot.delivery import Delivery
+from bot.endings import Endings
 from bot.engine.interface import Engine, Lane
 from bot.errors import EngineDied, OperatorError, Starting
 from bot.job import Job
@@ -33,7 +34,6 @@ from inference.protocol import Event, Failed, Finished, Preview, Progress, Ready
 log = logging.getLogger(__name__)
 
 BROKE = N_("Something went wrong inside Easel: try again in a moment.")
-LOST = N_("The result got lost on its way: try again.")
 
 REST_S = 1.0
 """After an error that nobody foresaw, so that it cannot repeat a thousand times a second."""
@@ -65,6 +65,7 @@ class Dispatcher:
         given = (delivery, self._pace, served or {}, clock, engine)
         self._slow, self._quick = (Line(*given, quick=quick) for quick in (False, True))
         self.lines = (self._slow, self._quick)
+        self._endings = Endings(jobs, engine, delivery, self._pace, policies, self._observer)
         self.turned = self._slow.turned
         """Wait until `absence` may be another than when this returned last. For one who waits."""
 
@@ -102,8 +103,7 @@ class Dispatcher:
 
     def bring(self, ended: Job) -> None:
         """Bring the end of a job to its member, now that it is written down. Returns at once."""
-        self._observer.ended(ended)
-        self._delivery.deliver(ended)
+        self._endings.bring(ended)
 
     def card(self, job: Job) -> cards.Card:
         """How a job looks that is about to wait: with the place that it will have."""
@@ -216,7 +216,7 @@ class Dispatcher:
             log.exception("something broke while they ran")
             for job in line.still_running(batch):
                 await self._engine.cancel(job.id)
-                await self._end(Failed(job.id, "internal", because(BROKE)), line)
+                await self._endings.fail(Failed(job.id, "internal", because(BROKE)), line)
             await asyncio.sleep(REST_S)
         finally:
             run.end_part()
@@ -229,7 +229,7 @@ class Dispatcher:
         line.began()
         for job in batch:
             if line.running[job.id].cancelled:
-                await self._end(Failed(job.id, "cancelled", because("cancelled")), line)
+                await self._endings.fail(Failed(job.id, "cancelled", because("cancelled")), line)
         # From here to the sending nothing is awaited: what is cancelled later is cancelled by the engine.
         wanted = [self._settle(job, line) for job in line.still_running(batch) if not line.running[job.id].cancelled]
         if wanted:
@@ -242,7 +242,7 @@ class Dispatcher:
                     await self._handle(event, line)
         # What was cancelled in between and therefore not sent.
         for job in line.still_running(batch):
-            await self._end(Failed(job.id, "cancelled", because("cancelled")), line)
+            await self._endings.fail(Failed(job.id, "cancelled", because("cancelled")), line)
 
     def _settle(self, job: Job, line: Line) -> Request:
         """The request as it is sent: with what becomes of flagged pictures, as that is set when its turn has come."""
@@ -259,7 +259,7 @@ class Dispatcher:
             return
         if (reason := await insist(f"whether job {job.id} is allowed", self._policies.problem_of, job)) is not None:
             log.info("it is not allowed any more: %s", words.why_logged(reason), extra=logs.of(job.id))
-            await self._end(Failed(job.id, "invalid_input", reason), line)
+            await self._endings.fail(Failed(job.id, "invalid_input", reason), line)
 
     async def _handle(self, event: Event, line: Line) -> None:
         match event:
@@ -267,48 +267,10 @@ class Dispatcher:
                 line.note(event)
                 self._observer.got_on(event)
             case Finished():
-                await self._finish(event, line)
+                await self._endings.finish(event, line)
             case Failed():
                 log.info("failed (%s): %s", event.kind, words.why_logged(event.reason), extra=logs.of(event.job))
-                await self._end(event, line)
-
-    async def _finish(self, event: Finished, line: Line) -> None:
-        share = line.running[event.job].share
-        if await self._withhold(event, line):
-            return None
-        try:
-            same = likeness_of(event, line.running[event.job].request, self.ready)
-            job = await insist(f"the result of job {event.job}", self._jobs.finish, event, share, same)
-        except FileNotFoundError as error:
-            log.error("its result %s was removed by somebody", error.filename, extra=logs.of(event.job))
-            return await self._end(Failed(event.job, "internal", because(LOST)), line)
-        if job is None:
-            # It was cancelled before, whoever was quicker, or deleted: then there is nothing to end.
-            return await self._end(Failed(event.job, "cancelled", because("cancelled")), line)
-        del line.running[event.job]
-        self._pace.add(job.request, event.seconds, share)
-        return self.bring(job)
-
-    async def _withhold(self, event: Finished, line: Line) -> bool:
-        """Show nothing that was painted from words that are not allowed: what wildcards draw is known only now."""
-        if self._policies is None or not event.answer.drawn:
-            return False
-        job, drawn = line.running[event.job].job, event.answer.drawn
-        reason = await insist(f"the words of job {job.id}", self._policies.problem_of_drawn, job, drawn)
-        if reason is not None:
-            await self._end(Failed(job.id, "unsafe", reason), line, event)
-        return reason is not None
-
-    async def _end(self, event: Failed, line: Line, made: Finished | None = None) -> None:
-        """Write down that a job ended badly, whatever it `made` all the same, and bring it to its member."""
-        job = await insist(f"the end of job {event.job}", self._jobs.fail, event.job, event.kind, event.reason)
-        if made is not None:
-            # It has ended, so its pictures are dropped.
-            with suppress(FileNotFoundError):
-                await insist(f"that job {event.job} shows nothing", self._jobs.finish, made)
-        line.running.pop(event.job, None)
-        if job is not None:
-            self.bring(job)
+                await self._endings.fail(event, line)
 
     async def _give_back(self, batch: tuple[Job, ...], line: Line, death: EngineDied) -> None:
         """Let a dead engine's jobs wait again. One that it was working on is blamed, and set aside the second time."""
@@ -323,7 +285,7 @@ class Dispatcher:
                 continue
             elif job.attempts >= MAX_ATTEMPTS:
                 log.error("it ended the engine %d times and is set aside", job.attempts, extra=logs.of(job.id))
-                await self._end(Failed(job.id, "internal", because("set_aside", times=job.attempts)), line)
+                await self._endings.fail(Failed(job.id, "internal", because("set_aside", times=job.attempts)), line)
             else:
                 self.put(job)
         for job_id in back:

@@ -14,6 +14,7 @@ from bot import environment
 from bot.engine import last_seen
 from bot.engine.interface import Condition
 from bot.engine.link import MUST_ACT, Link, spoken_of
+from bot.engine.work import Work
 from bot.errors import EngineDied, OperatorError
 from bot.waits import growing
 from inference.protocol import (
@@ -26,7 +27,6 @@ from inference.protocol import (
     Finished,
     Holding,
     Message,
-    Progress,
     Ready,
     Request,
     Waking,
@@ -85,16 +85,12 @@ class InferenceProcess:
         self._ended: asyncio.Future[EngineDied] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._runs: dict[int, asyncio.Queue[Event | EngineDied]] = {}
-        self._begun: set[int] = set()
-        self._last_begun: frozenset[int] = frozenset()
-        self._finishing: set[int] = set()
+        self._work = Work()
         self._heard_at = 0.0
         self._loading = False
         self._starts = 0
         self._away_since: float | None = None
         """None also before it was started for the first time."""
-        self._work_s = 0.0
-        self._working_since: float | None = None
         self._holding: Holding | None = None
 
     @property
@@ -108,7 +104,6 @@ class InferenceProcess:
     def condition(self) -> Condition:
         """How it is now, for whoever looks at it."""
         now = asyncio.get_running_loop().time()
-        self._count_work()
         return Condition(
             name=self.name,
             pid=self._link.pid,
@@ -118,7 +113,7 @@ class InferenceProcess:
             silent_s=now - self._heard_at if self.is_up and self._runs else 0.0,
             patience_s=self._patience_s,
             starts=self._starts,
-            work_s=self._work_s,
+            work_s=self._work.seconds,
             holding=self._holding,
         )
 
@@ -155,8 +150,7 @@ class InferenceProcess:
             self._ended.set_result(died)
             raise
         self._ready = event
-        self._begun.clear()
-        self._finishing.clear()
+        self._work.begin_anew()
         self._loading = True  # it warms up
         self._heard()
         self._tasks = [asyncio.create_task(self._listen(self._ended)), asyncio.create_task(self._watch())]
@@ -254,7 +248,7 @@ class InferenceProcess:
                 self._note(await self._receive())
         except EngineDied as error:
             status = await self._reap()
-            died = self._link.death(error, status, self._at_work())
+            died = self._link.death(error, status, self._work.jobs)
             for events in set(self._runs.values()):
                 events.put_nowait(died)
             ended.set_result(died)
@@ -280,27 +274,12 @@ class InferenceProcess:
             case Holding():
                 self._holding = event
                 return
-            case Began():
-                self._last_begun = frozenset(event.jobs)
-                self._begun.update(event.jobs)
-                self._count_work()
-                return
-            case Progress(stage="finishing"):
-                self._finishing.add(event.job)
-            case Finished() | Failed():
-                self._begun.discard(event.job)
-                self._finishing.discard(event.job)
-        self._count_work()
+        self._work.note(event)
+        if isinstance(event, Began):
+            return
         # A job whose run was given up may still end.
         if (events := self._runs.get(event.job)) is not None:
             events.put_nowait(event)
-
-    def _count_work(self) -> None:
-        """Take in until when its device was at work, and whether it is now."""
-        now = asyncio.get_running_loop().time()
-        if self._working_since is not None:
-            self._work_s += now - self._working_since
-        self._working_since = now if self.is_up and self._begun - self._finishing else None
 
     @property
     def _patience_s(self) -> float:
@@ -309,18 +288,13 @@ class InferenceProcess:
     def _heard(self) -> None:
         self._heard_at = asyncio.get_running_loop().time()
 
-    def _at_work(self) -> frozenset[int]:
-        """What the process was working on: what its device had last, and results that were being written. A slow job
-        waits while a quick one runs between its steps."""
-        return frozenset(self._begun & (self._last_begun | self._finishing))
-
     async def _send(self, message: Message) -> None:
         if not self._up.is_set():
             raise EngineDied(f"{self.name} is not running")
         try:
             await self._link.send(pack(message))
         except EngineDied as died:
-            raise EngineDied(str(died), self._at_work()) from died
+            raise EngineDied(str(died), self._work.jobs) from died
 
     async def _receive(self) -> Event:
         payload = await self._link.receive()
@@ -333,5 +307,5 @@ class InferenceProcess:
         if self._up.is_set():
             self._away_since = asyncio.get_running_loop().time()
         self._up.clear()
-        self._count_work()
+        self._work.stop()
         return await self._link.reap()
