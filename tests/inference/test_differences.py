@@ -49,12 +49,21 @@ def counted(known: Catalog, monkeypatch: pytest.MonkeyPatch) -> Counted:
     return made
 
 
+def numbers(model: PictureModel) -> dict[str, torch.Tensor]:
+    """All of a model's, by the name of the part and their own."""
+    return {
+        f"{part}.{name}": tensor
+        for part, network in model.parts.items()
+        for name, tensor in network.state_dict().items()
+    }
+
+
 def weights(model: PictureModel) -> dict[str, torch.Tensor]:
-    return {name: tensor.clone() for name, tensor in model.denoiser.state_dict().items()}
+    return {name: tensor.clone() for name, tensor in numbers(model).items()}
 
 
 def same(model: PictureModel, before: dict[str, torch.Tensor]) -> bool:
-    now = model.denoiser.state_dict()
+    now = numbers(model)
     return now.keys() == before.keys() and all(torch.equal(now[name], before[name]) for name in before)
 
 
