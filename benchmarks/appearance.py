@@ -53,7 +53,7 @@ def figures(before: Image.Image, after: Image.Image) -> Mapping[str, float]:
     """Those of one pair; that of calm places is not a number where there are none."""
     old, new = (np.asarray(picture.convert("RGB")) for picture in (before, after))
     squares = np.square(old.astype(float) - new)
-    calm = visibility.activity(visibility.lightness(old)) <= CALM * visibility.ONE
+    calm = visibility.activity(visibility.lightness(before)) <= CALM * visibility.ONE
     seen = {name: difference(before, after, rate) > 1 for name, rate in (("seen", SCREEN), ("seen at 2x", ENLARGED))}
     return {
         "psnr": 10 * math.log10(255**2 / max(float(squares.mean()), 1e-9)),

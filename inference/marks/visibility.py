@@ -17,6 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 Whole = npt.NDArray[np.int32]
 
@@ -51,9 +52,9 @@ MARGIN = FINE // 2 + LOCAL // 2
 """Pixels around a place that its activity depends on."""
 
 
-def lightness(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """That of RGB or RGBA pixels, of 255."""
-    return np.asarray(cv2.cvtColor(pixels[..., :3], cv2.COLOR_RGB2GRAY))
+def lightness(picture: Image.Image) -> npt.NDArray[np.uint8]:
+    """That of an RGB or RGBA picture, of 255."""
+    return np.array(picture.convert("L"))
 
 
 def activity(light: npt.NDArray[np.uint8]) -> Whole:

@@ -81,9 +81,9 @@ def embed(picture: Image.Image, within: Image.Image | None = None) -> Image.Imag
     pixels = np.array(picture)
     white = None if within is None else np.array(within) > 0
     noise = np.tile(_noise(), (1, picture.width // TILE + 1))[:, : picture.width]
-    searched = visibility.activity(visibility.lightness(np.array(_middle(picture))))
+    searched = visibility.activity(visibility.lightness(_middle(picture)))
     share = visibility.share(searched, None if within is None else np.array(_middle(within)) > 0)
-    light = visibility.lightness(pixels)
+    light = visibility.lightness(picture)
     # In strips, so that the largest pictures take no second copy of themselves in wider numbers.
     for top in range(0, picture.height, TILE):
         rows, above = slice(top, top + TILE), min(top, visibility.MARGIN)
