@@ -27,8 +27,9 @@ from inference.gate import Gate
 from inference.identity import identity
 from inference.marks import marking
 from inference.marks.marking import Marks
+from inference.models.holdings import Holdings
 from inference.models.store import Store
-from inference.protocol import INCOMING, PICTURES, Batch, FailureKind, Holding, Ready, Request, because, limits, logs
+from inference.protocol import INCOMING, PICTURES, Batch, FailureKind, Ready, Request, because, limits, logs
 
 log = logging.getLogger(__name__)
 
@@ -67,8 +68,7 @@ class Engine:
         self._running: tuple[list[Request], dict[str, bytes]] = ([], {})
         """The requests of the task that runs, and their inputs."""
         self._gate = Gate(store)
-        self._held: dict[str, int] = {}
-        self._loads = 0
+        self._holdings = Holdings(store, channel.send)
         self._ready: Ready
 
     def serve(self, ready: Ready) -> None:
@@ -142,14 +142,7 @@ class Engine:
             log.error("the default model cannot be loaded: %s", error)
         self._store.device.release_cache()
         self._report.alive()
-        self._tell_holding()
-
-    def _tell_holding(self) -> None:
-        """Say which models are in memory, where that are others than when it was said last."""
-        if (held := self._store.resident()) != self._held:
-            self._loads += len(held.keys() - self._held.keys())
-            self._held, budget, device = held, self._store.budget_bytes(), self._store.device.memory_bytes
-            self._channel.send(Holding(models=held, loads=self._loads, budget_bytes=budget, device_bytes=device))
+        self._holdings.tell()
 
     def _work(self, batch: Batch) -> None:
         for requests in self._groups(batch):
@@ -164,7 +157,7 @@ class Engine:
 
     def _give_way(self) -> None:
         """Between two steps of a task: run one quick batch, where one waits. One, so that the task gets on as well."""
-        self._tell_holding()
+        self._holdings.tell()
         if self._giving_way or (batch := self._inbox.next_quick()) is None:
             return
         self._giving_way, interrupted = True, self._at_work
@@ -230,7 +223,7 @@ class Engine:
                 requests[:] = self._wanted(requests)
                 full = self._attempt(requests, files) if requests else None
         self._running = interrupted
-        self._tell_holding()
+        self._holdings.tell()
         if full is not None and self._giving_way:
             # There is more room when the task that waits has ended.
             again = tuple(request for request in requests if self._report.postpone(request.job))
