@@ -28,7 +28,7 @@ from inference.gate import Gate
 from inference.identity import identity
 from inference.marks import marking
 from inference.marks.marking import Marks
-from inference.models.residence import Residence
+from inference.models.holdings import Holdings
 from inference.models.store import Store
 from inference.protocol import INCOMING, PICTURES, Batch, FailureKind, Ready, Request, because, limits, logs
 
@@ -69,7 +69,7 @@ class Engine:
         self._running: tuple[list[Request], dict[str, bytes]] = ([], {})
         """The requests of the task that runs, and their inputs."""
         self._gate = Gate(store)
-        self._residence = Residence(store, channel.send)
+        self._holdings = Holdings(store, channel.send)
         self._ready: Ready
 
     def serve(self, ready: Ready) -> None:
@@ -145,7 +145,7 @@ class Engine:
         # Whoever started the process may have switched it off until here.
         gc.enable()
         self._report.alive()
-        self._residence.tell()
+        self._holdings.tell()
 
     def _work(self, batch: Batch) -> None:
         for requests in self._groups(batch):
@@ -160,7 +160,7 @@ class Engine:
 
     def _give_way(self) -> None:
         """Between two steps of a task: run one quick batch, where one waits. One, so that the task gets on as well."""
-        self._residence.tell()
+        self._holdings.tell()
         if self._giving_way or (batch := self._inbox.next_quick()) is None:
             return
         self._giving_way, interrupted = True, self._at_work
@@ -226,7 +226,7 @@ class Engine:
                 requests[:] = self._wanted(requests)
                 full = self._attempt(requests, files) if requests else None
         self._running = interrupted
-        self._residence.tell()
+        self._holdings.tell()
         if full is not None and self._giving_way:
             # There is more room when the task that waits has ended.
             again = tuple(request for request in requests if self._report.postpone(request.job))

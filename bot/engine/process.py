@@ -14,7 +14,7 @@ from bot import environment
 from bot.engine import last_seen
 from bot.engine.interface import Condition
 from bot.engine.link import MUST_ACT, Link, spoken_of
-from bot.engine.work import Work
+from bot.engine.vitals import Vitals
 from bot.errors import EngineDied, OperatorError
 from bot.waits import growing
 from inference.protocol import (
@@ -44,9 +44,6 @@ RESTART_AFTER_S = (0.1, 5.0, 30.0)
 and what a start itself takes keeps a process that dies of its work from spinning."""
 
 WATCH_EVERY_S = 1.0
-
-LOADING_PATIENCE = 6
-"""While it loads or compiles, an engine may be silent so many times as long as while it works."""
 
 
 class InferenceProcess:
@@ -78,6 +75,7 @@ class InferenceProcess:
         self._data = data
         self._program = tuple(program)
         self._silence_s = silence_s
+        self._vitals = Vitals(silence_s)
         self._link = Link(name)
         self._ready: Ready | None = None
         self._foreseen: Ready | None = None
@@ -85,13 +83,9 @@ class InferenceProcess:
         self._ended: asyncio.Future[EngineDied] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._runs: dict[int, asyncio.Queue[Event | EngineDied]] = {}
-        self._work = Work()
-        self._heard_at = 0.0
-        self._loading = False
-        self._starts = 0
-        self._away_since: float | None = None
-        """None also before it was started for the first time."""
-        self._holding: Holding | None = None
+        self._begun: set[int] = set()
+        self._last_begun: frozenset[int] = frozenset()
+        self._finishing: set[int] = set()
 
     @property
     def ready(self) -> Ready:
@@ -103,18 +97,17 @@ class InferenceProcess:
     @property
     def condition(self) -> Condition:
         """How it is now, for whoever looks at it."""
-        now = asyncio.get_running_loop().time()
         return Condition(
             name=self.name,
             pid=self._link.pid,
             device="" if self._ready is None else self._ready.device,
-            away_s=None if self.is_up else now - (self._away_since or now),
+            away_s=None if self.is_up else self._vitals.away_s,
             why=self._link.why,
-            silent_s=now - self._heard_at if self.is_up and self._runs else 0.0,
-            patience_s=self._patience_s,
-            starts=self._starts,
-            work_s=self._work.seconds,
-            holding=self._holding,
+            silent_s=self._vitals.silent_s if self.is_up and self._runs else 0.0,
+            patience_s=self._vitals.patience_s,
+            starts=self._vitals.starts,
+            work_s=self._vitals.work_s,
+            holding=self._vitals.holding,
         )
 
     @property
@@ -142,20 +135,18 @@ class InferenceProcess:
         """Start the process and wait for its `Ready`. Raises EngineDied where it dies before, and `keep` then goes on;
         OperatorError where it ended with status 2, with what it said."""
         self._ended = asyncio.get_running_loop().create_future()
-        self._starts += 1
-        self._away_since = self._away_since or asyncio.get_running_loop().time()
+        self._vitals.starting()
         try:
             event = await self._first_event()
         except EngineDied as died:
             self._ended.set_result(died)
             raise
         self._ready = event
-        self._work.begin_anew()
-        self._loading = True  # it warms up
-        self._heard()
+        self._begun.clear()
+        self._finishing.clear()
+        self._vitals.came()
         self._tasks = [asyncio.create_task(self._listen(self._ended)), asyncio.create_task(self._watch())]
         self._up.set()
-        self._away_since = None
         log.info("%s is ready on %s: %s", self.name, event.device, ", ".join(model.name for model in event.models))
 
     async def _first_event(self) -> Ready:
@@ -195,7 +186,7 @@ class InferenceProcess:
         unfinished = {request.job for request in requests}
         events: asyncio.Queue[Event | EngineDied] = asyncio.Queue()
         if not self._runs:
-            self._heard()  # nobody listened for signs of life while there was nothing to do
+            self._vitals.hear()  # nobody listened for signs of life while there was nothing to do
         self._runs |= dict.fromkeys(unfinished, events)
         try:
             await self._send(Batch(tuple(requests)))
@@ -248,7 +239,7 @@ class InferenceProcess:
                 self._note(await self._receive())
         except EngineDied as error:
             status = await self._reap()
-            died = self._link.death(error, status, self._work.jobs)
+            died = self._link.death(error, status, self._at_work())
             for events in set(self._runs.values()):
                 events.put_nowait(died)
             ended.set_result(died)
@@ -257,36 +248,42 @@ class InferenceProcess:
         """End a process that has work and gives no sign of life; `_listen` then notices its end."""
         while self._up.is_set():
             await asyncio.sleep(min(WATCH_EVERY_S, self._silence_s / 4))
-            silent_s = asyncio.get_running_loop().time() - self._heard_at
-            if self._runs and silent_s > self._patience_s:
+            silent_s = self._vitals.silent_s
+            if self._runs and silent_s > self._vitals.patience_s:
                 log.error("%s gave no sign of life for %.0f s and is ended", self.name, silent_s)
                 self._link.kill()
                 return
 
     def _note(self, event: Event) -> None:
-        self._heard()
+        self._vitals.hear()
         match event:
             case Ready() | Waking():
                 raise EngineDied(f"{self.name} said Ready twice")
             case Alive():
-                self._loading = event.loading
+                self._vitals.is_loading = event.loading
                 return
             case Holding():
-                self._holding = event
+                self._vitals.holding = event
                 return
-        self._work.note(event)
-        if isinstance(event, Began):
-            return
+            case Began():
+                self._last_begun = frozenset(event.jobs)
+                self._begun.update(event.jobs)
+                self._vitals.work(going_on=True)
+                return
+            case Progress(stage="finishing"):
+                self._finishing.add(event.job)
+            case Finished() | Failed():
+                self._begun.discard(event.job)
+                self._finishing.discard(event.job)
+        self._vitals.work(going_on=bool(self._begun - self._finishing))
         # A job whose run was given up may still end.
         if (events := self._runs.get(event.job)) is not None:
             events.put_nowait(event)
 
-    @property
-    def _patience_s(self) -> float:
-        return self._silence_s * (LOADING_PATIENCE if self._loading else 1)
-
-    def _heard(self) -> None:
-        self._heard_at = asyncio.get_running_loop().time()
+    def _at_work(self) -> frozenset[int]:
+        """What the process was working on: what its device had last, and results that were being written. A slow job
+        waits while a quick one runs between its steps."""
+        return frozenset(self._begun & (self._last_begun | self._finishing))
 
     async def _send(self, message: Message) -> None:
         if not self._up.is_set():
@@ -294,7 +291,7 @@ class InferenceProcess:
         try:
             await self._link.send(pack(message))
         except EngineDied as died:
-            raise EngineDied(str(died), self._work.jobs) from died
+            raise EngineDied(str(died), self._at_work()) from died
 
     async def _receive(self) -> Event:
         payload = await self._link.receive()
@@ -305,7 +302,6 @@ class InferenceProcess:
 
     async def _reap(self) -> int | None:
         if self._up.is_set():
-            self._away_since = asyncio.get_running_loop().time()
+            self._vitals.went()
         self._up.clear()
-        self._work.stop()
         return await self._link.reap()

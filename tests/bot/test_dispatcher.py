@@ -279,7 +279,7 @@ async def test_picture_of_words_that_wildcards_drew_and_nobody_may_see_is_shown_
     await queued(jobs, request("a __thing__"), reply())
     await queued(jobs, request("a house"), reply())
     studio = studio_of(draw)
-    studio.dispatcher._policies = await forbidding(jobs, "clown")
+    studio.dispatcher._endings._policies = await forbidding(jobs, "clown")
     async with studio.open():
         job, other = sorted(await studio.deliveries(2), key=lambda job: job.id)
     assert other.state == "finished"

@@ -162,6 +162,13 @@ async def test_database_that_cannot_be_written_is_found_out(
         assert await bot.wrong() == ["database: it cannot be written: database is locked"]
         other.execute("ROLLBACK")
     assert await bot.wrong() == []
+    # The lock is had, and what is written is refused all the same.
+    connection = bot.health._database._connection
+    await connection.set_authorizer(
+        lambda _, what, *__: sqlite3.SQLITE_DENY if what == "user_version" else sqlite3.SQLITE_OK
+    )
+    assert await bot.wrong() == ["database: it cannot be written: not authorized"]
+    await connection.set_authorizer(None)
     monkeypatch.setattr(health, "WRITTEN_WITHIN_S", 0.05)
     async with bot.health._database.transaction():
         assert await bot.wrong() == ["database: nothing could be written within 0.05 s"]

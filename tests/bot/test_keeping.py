@@ -235,6 +235,28 @@ async def test_full_disk_is_one_line_and_leaves_nothing(
     assert names(shelf) == [shelves.IN_USE]
 
 
+async def test_how_old_the_newest_backup_is_can_be_seen_in_the_data_folder(
+    jobs: Jobs, data: Path, shelf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = backup.make(data, shelf)
+    mark = data / folder.BACKED_UP
+    os.utime(mark, (5, 5))
+    assert not (backup.make(data, shelf).folder / folder.BACKED_UP).exists()
+    newest = mark.stat().st_mtime
+    assert newest > 5
+    # One that breaks off is none.
+    os.utime(mark, (5, 5))
+
+    def no_space() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files, "sync", no_space)
+    with pytest.raises(OperatorError):
+        backup.make(data, shelf)
+    assert mark.stat().st_mtime == 5
+    assert made.folder.exists()
+
+
 async def test_two_do_not_collide(jobs: Jobs, data: Path, shelf: Path, tmp_path: Path) -> None:
     made = backup.make(data, shelf)
     with shelves.in_use(shelf, making=True):
