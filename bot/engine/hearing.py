@@ -15,6 +15,7 @@ import os
 import re
 import signal
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -48,7 +49,9 @@ OPERATOR = "easel: "
 FATAL = "Fatal Python error: "
 """How faulthandler begins to say where a process crashes."""
 
-_CRASH = re.compile(f"{FATAL}|Current thread 0x")
+CURRENT, THREAD = "Current thread 0x", "Thread 0x"
+"""How it begins each thread's trace; the one that crashed may be none of Python's. The main thread comes last."""
+
 _OF_RAY = re.compile(r"(?:\x1b\[\d+m)?\([^()]*pid=\d+[^()]*\)(?:\x1b\[0m)? (.*)", re.DOTALL)
 """How Ray begins the lines of a process of ours that runs elsewhere."""
 
@@ -130,18 +133,18 @@ class Hearing(asyncio.Protocol):
     def last_words(self) -> tuple[str, ...]:
         """What it said last that may tell why it died, a line each."""
         lines = list(self._last)
-        crash = [number for number, line in enumerate(lines) if _CRASH.match(line)]
-        if not crash:
+        begins = {sign: number for sign in (THREAD, CURRENT, FATAL) if (number := _last_with(sign, lines)) is not None}
+        if FATAL not in begins:
             return tuple(lines[-SHOWN_LINES:])
-        # What the crash is called, then where it happened, which need not come first of all threads.
-        first, where = crash[0], crash[-1]
-        shown = [lines[first]] if where != first else []
-        return (*shown, *lines[where : where + OF_A_CRASH])
+        # What the crash is called, then where it happened.
+        first = begins[FATAL]
+        where = max(begins.get(CURRENT, begins.get(THREAD, first)), first + 1)
+        return (lines[first], *lines[where : where + OF_A_CRASH])
 
     def telling(self) -> str:
         """Of the last words those that tell most: what the crash is called, or what came last."""
         words = self.last_words()
-        return logs.cut(next(filter(_CRASH.match, words), words[-1]), TELLING_CHARS) if words else ""
+        return logs.cut(words[0] if words[0].startswith(FATAL) else words[-1], TELLING_CHARS) if words else ""
 
     def _hear(self, data: bytes) -> None:
         text = data[:LINE_BYTES].decode("utf-8", "backslashreplace").rstrip()
@@ -174,6 +177,11 @@ class Hearing(asyncio.Protocol):
             said = "\n".join(self._crash[1:])
             log.critical("%s", self._crash[0], extra={"engine": self._name, "said": said})
             self._crash.clear()
+
+
+def _last_with(sign: str, lines: Sequence[str]) -> int | None:
+    """Which is the last of these lines that begins so."""
+    return next((number for number in reversed(range(len(lines))) if lines[number].startswith(sign)), None)
 
 
 def oom_kills() -> int | None:

@@ -249,6 +249,22 @@ async def test_lines_are_whole_and_bounded_however_they_come(caplog: pytest.LogC
     assert rest == "and the rest"
 
 
+@pytest.mark.parametrize("is_ours", [True, False])
+async def test_where_it_crashed_is_told_also_where_that_was_in_no_thread_of_pythons(is_ours: bool) -> None:
+    heard = Hearing("engine 1")
+    heard.data_received(b"Fatal Python error: Aborted\n\nThread 0x01 (most recent call first):\n  File a\n\n")
+    heard.data_received(
+        b"%s 0x02 (most recent call first):\n  File b\n" % (b"Current thread" if is_ours else b"Thread")
+    )
+    name, where, *rest = heard.last_words()
+    assert name == heard.telling() == "Fatal Python error: Aborted"
+    assert "hread 0x02" in where
+    assert rest == ["  File b"]
+    without = Hearing("engine 1")
+    without.data_received(b"Fatal Python error: Aborted\n")
+    assert without.last_words() == ("Fatal Python error: Aborted",)
+
+
 async def test_what_ray_brings_from_elsewhere_is_read_as_if_it_were_said_here(
     records: list[logging.LogRecord],
 ) -> None:
