@@ -21,7 +21,7 @@ BARE = """
 import torch
 from diffusers import StableDiffusionPipeline
 torch.set_num_threads(max(1, torch.get_num_threads() - 1))
-pipeline = StableDiffusionPipeline.from_pretrained("starter/models/picture", safety_checker=None)
+pipeline = StableDiffusionPipeline.from_pretrained("starter/models/picture", dtype=torch.float32)
 pipeline.set_progress_bar_config(disable=True)
 print("loaded", flush=True)
 pipeline("a red house on a meadow at night", width=64, height=64)
