@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import faulthandler
 import logging
 import os
 import signal
@@ -44,13 +45,16 @@ from bot.policies.policy import ALWAYS
 from bot.posting import Posting
 from bot.retention import Retention
 from bot.settings import Settings
-from bot.watch import calls, probe, server
+from bot.watch import calls, page, probe, server
 from bot.watch.disk import Disk
 from bot.watch.health import Health
 from bot.watch.metrics import Metrics
+from bot.watch.recent import History
 from bot.watch.standings import Standings
+from bot.watch.status import Observatory
 from bot.watch.watching import Watching
 from bot.words.catalogues import ENGLISH
+from inference.protocol import logs
 
 log = logging.getLogger(__name__)
 
@@ -70,13 +74,16 @@ def main(arguments: Sequence[str] = ()) -> int:
     asked = parser.parse_args(arguments)
     # What Easel keeps is for its operator alone.
     os.umask(0o077)
+    form = "text"
     try:
         environ = settings.environment()
         if asked.what in keeping.COMMANDS:
             keeping.do(asked, settings.data_folder(environ))
             return 0
         read = settings.read(environ)
-        logging.basicConfig(level=read.easel_log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        form = read.easel_log_format
+        logs.begin(read.easel_log_level, form)
+        faulthandler.enable()
         if asked.what == "cluster":
             return _show_cluster(read)
         if asked.what == "invite":
@@ -90,7 +97,9 @@ def main(arguments: Sequence[str] = ()) -> int:
             soundness.check(read.easel_data)
             asyncio.run(_until_stopped(read, environ))
     except OperatorError as error:
-        if str(error):
+        if form == "json":
+            log.critical("%s", error)
+        else:
             print(f"easel: {error}", file=sys.stderr)
         return 2
     return 0
@@ -204,13 +213,23 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
                 standings = Standings(
                     client, dispatcher, delivery, engine, disk, metrics, max_waiting=read.easel_max_waiting
                 )
+                observatory = Observatory(
+                    client,
+                    dispatcher,
+                    engine,
+                    disk,
+                    History(database, slices.commands_of_kinds),
+                    slices.commands_of_kinds,
+                    max_waiting=read.easel_max_waiting,
+                    shows_words=read.easel_watch_words,
+                )
                 watching = Watching(metrics, standings, Health(client, dispatcher, engine, database, disk), disk)
                 await admission.erasure.resume()
                 # Before anybody can send more.
                 unsettled = await jobs.unsettled()
                 try:
                     async with (
-                        server.serving(read.easel_watch, watching.routes()),
+                        server.serving(read.easel_watch, [*watching.routes(), *page.routes(observatory)]),
                         asyncio.TaskGroup() as tasks,
                     ):
                         tasks.create_task(watching.keep())

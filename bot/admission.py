@@ -37,7 +37,7 @@ from bot.room import Room
 from bot.speaking import tell
 from bot.waits import growing
 from bot.words import N_, why
-from inference.protocol import FailureKind, Input, Left, Ready, Reason, Request, because
+from inference.protocol import FailureKind, Input, Left, Ready, Reason, Request, because, logs
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +120,7 @@ class Admission:
         await self.access.require(interaction, self.command_of(request))
         with self._room.held(interaction.user.id):
             job = await self._write_down(interaction, request, parent_id)
+            logs.turn_to(job.id)
             acknowledged = await self._acknowledge(interaction, job, self.dispatcher.card(job))
             if acknowledged is not None and acknowledged.state == "queued":
                 await self.dispatcher.accept(acknowledged)
@@ -145,6 +146,7 @@ class Admission:
         await self.access.require(interaction, self.command_of(drafted))
         with self._room.held(interaction.user.id):
             job = await self._write_down(interaction, drafted, parent_id, reading=True)
+            logs.turn_to(job.id)
             card = cards.arriving(job, self.delivery.headline(job))
             acknowledged = await self._acknowledge(interaction, job, card)
             if acknowledged is None or acknowledged.state != "reading":
@@ -180,7 +182,7 @@ class Admission:
                 # Before the folder goes.
                 return await insist(f"the uploads of job {job.id}", self.jobs.settle, job.id, request, lefts)
         except OSError as error:
-            log.error("job %s: its uploads cannot be kept: %s", job.id, error.strerror or error)
+            log.error("its uploads cannot be kept: %s", error.strerror or error)
             raise MemberError("There is no room for uploads at the moment: try again later.") from error
 
     async def _into(self, folder: Path, picture: Posted | Input) -> decoding.Upload:
@@ -218,11 +220,13 @@ class Admission:
             if job.state == "arriving":
                 self._background.start(self._take_up(job))
                 continue
-            stopped = because(N_("Easel was stopped while it read your picture: send the command again."))
-            await self._fail(job, stopped, "internal")
+            with logs.about(job.id):
+                stopped = because(N_("Easel was stopped while it read your picture: send the command again."))
+                await self._fail(job, stopped, "internal")
 
     async def _take_up(self, job: Job) -> None:
         """Go on with a complete job of which it is not known whether its member was told."""
+        logs.turn_to(job.id)
         known = await self._confirm(job)
         if known is not None and known.state == "queued":
             await self.dispatcher.accept(known)
@@ -263,7 +267,7 @@ class Admission:
             if refused and getattr(error, "code", 0) != ALREADY_ACKNOWLEDGED:
                 await insist(f"that job {job.id} was refused", self.jobs.delete, job.id)
                 raise
-            log.warning("job %s: it is not known whether its member was told: %s", job.id, error)
+            log.warning("it is not known whether its member was told: %s", error)
             return await self._confirm(job)
         assert response is not None, "Discord tells the message of an answer"
         assert response.message_id is not None, "a card is a message"
@@ -283,11 +287,11 @@ class Admission:
             except Unknown:
                 return await insist(f"job {job.id}", self.jobs.acknowledge, job.id, None)
             except UNREACHED as error:
-                log.warning("job %s: Discord does not say whether it has a reply: %s", job.id, error)
+                log.warning("Discord does not say whether it has a reply: %s", error)
             else:
                 if message_id is not None:
                     return await insist(f"the reply of job {job.id}", self.jobs.acknowledge, job.id, message_id)
-                log.info("job %s: its member was never told of it, it is forgotten", job.id)
+                log.info("its member was never told of it, it is forgotten")
                 await insist(f"that job {job.id} is forgotten", self.jobs.delete, job.id)
                 return None
             await asyncio.sleep(wait_s)
@@ -304,7 +308,7 @@ class Admission:
             await self._posting.remove(job.reply)
         except (*UNREACHED, Unknown) as unreached:
             # Then its own card says it, as soon as Discord can be reached.
-            log.warning("job %s: its reply could not be taken back: %s", job.id, unreached)
+            log.warning("its reply could not be taken back: %s", unreached)
             return await self._fail(job, reason)
         self._observer.refused(self.command_of(job.request), reason)
         return await insist(f"the end of job {job.id}", self.jobs.delete, job.id)

@@ -31,6 +31,7 @@ from bot.posting import ALREADY_ACKNOWLEDGED, UNKNOWN_INTERACTION
 from bot.settings import DISCORD_API
 from bot.speaking import tell
 from bot.words import say, speak
+from inference.protocol import logs
 
 log = logging.getLogger(__name__)
 
@@ -169,8 +170,9 @@ class Easel(discord.Client):
     async def _delete(self, message_id: int) -> None:
         job = await self._jobs.of_message(message_id)
         if job is not None and self._admission is not None:
-            log.info("job %s: its message was deleted, and it with it", job.id)
-            await self._admission.delete(job)
+            with logs.about(job.id):
+                log.info("its message was deleted, and it with it")
+                await self._admission.delete(job)
 
     async def on_ready(self) -> None:
         """Say in the log that members can begin."""
@@ -193,6 +195,7 @@ class Easel(discord.Client):
 
     async def press(self, interaction: discord.Interaction, action: str, target: OfJob) -> None:
         """Do what a button says and answer the interaction, errors included."""
+        logs.turn_to(target.number)
         await self._do(interaction, self._slices.presses.get(action), target)
 
     async def speak_to(self, interaction: discord.Interaction) -> None:

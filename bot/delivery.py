@@ -31,6 +31,7 @@ from bot.pings import Pings
 from bot.posting import UNKNOWN_MESSAGE, UNREACHED, WAYS, Posting, Unknown
 from bot.waits import growing
 from bot.words import say, speaking
+from inference.protocol import logs
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +93,7 @@ class Delivery:
             return self._look(job).headline(job.request)
         except Exception:
             # An old request may look as no look expects; its job goes on all the same.
-            log.exception("the headline of job %s cannot be made", job.id)
+            log.exception("the headline of job %s cannot be made", job.id, extra=logs.of(job.id))
             return f"**#{job.id}**"
 
     async def take_away(self, job: Job) -> bool:
@@ -100,7 +101,7 @@ class Delivery:
         try:
             await self._posting.remove(job.reply)
         except (*UNREACHED, Unknown) as error:
-            log.warning("the message of deleted job %s could not be removed: %s", job.id, error)
+            log.warning("the message of deleted job %s could not be removed: %s", job.id, error, extra=logs.of(job.id))
             return False
         return True
 
@@ -143,6 +144,7 @@ class Delivery:
 
     async def _follow(self, job: Job, live: _Live) -> None:
         """Show the newest card of a job again and again until there is none newer."""
+        logs.turn_to(job.id)
         while live.newest is not None:
             await self._posting.calm()
             async with live.editing:
@@ -153,11 +155,12 @@ class Delivery:
                     await self._posting.edit(job.reply, shown)
                 except Exception as error:
                     # The next card, or the end, will do.
-                    log.warning("could not show the progress of job %s: %s", job.id, error)
+                    log.warning("could not show its progress: %s", error)
             await asyncio.sleep(EDIT_EVERY_S)
         live.follower = None
 
     async def _deliver(self, job: Job) -> None:
+        logs.turn_to(job.id)
         live = self._live.pop(job.id, _Live())
         # Once no edit is under way, the follower is asleep or waiting, and nothing can overwrite the end.
         async with live.editing:
@@ -201,16 +204,16 @@ class Delivery:
             if status == TOO_LARGE and largest > LEAST_LIMIT:
                 # Discord's word counts, not what the interaction promised.
                 limit = min(limit, largest) // 2
-                log.warning("job %s: its files are too large for Discord, trying %s bytes", job.id, limit)
+                log.warning("its files are too large for Discord, trying %s bytes", limit)
                 card = None
                 continue
             if status in (REFUSED, TOO_LARGE) and card is not None and (barer := next(plainer, None)) is not None:
-                log.error("job %s: Discord does not take its card, trying a plainer one: %s", job.id, problem)
+                log.error("Discord does not take its card, trying a plainer one: %s", problem)
                 card = barer(card)
                 continue
             if status in CLOSED:
                 if way == "reply" and job.reply.message_id is None:
-                    log.info("job %s: its member was never told of it, it is forgotten", job.id)
+                    log.info("its member was never told of it, it is forgotten")
                     await insist(f"that job {job.id} is forgotten", self._jobs.delete, job.id)
                     return None
                 if getattr(problem, "code", 0) == UNKNOWN_MESSAGE:
@@ -222,13 +225,13 @@ class Delivery:
                     # Elsewhere its own card may do.
                     card, plainer = None, self._plainer(job)
                 if (following := next(ways, None)) is not None:
-                    log.warning("job %s cannot be shown by way of its %s, trying the next: %s", job.id, way, problem)
+                    log.warning("it cannot be shown by way of its %s, trying the next: %s", way, problem)
                     way = following
                     continue
                 ways = iter(WAYS)
                 way = next(ways)
             wait_s = next(waits)
-            log.warning("job %s could not be delivered, trying again in %s s: %s", job.id, wait_s, problem)
+            log.warning("it could not be delivered, trying again in %s s: %s", wait_s, problem)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self._reached.wait()
@@ -249,16 +252,16 @@ class Delivery:
                 return cards.ended(job, look.headline(job.request), look.ways_on(job))
             return look.finished(job, pictures)
         except FileNotFoundError as error:
-            log.warning("job %s: its picture %s is gone", job.id, error.filename)
+            log.warning("its picture %s is gone", error.filename)
             return cards.removed(job, self._look(job).ways_on(job))
         except WorkFailed as error:
-            log.error("job %s: its pictures cannot be made small enough for Discord: %s", job.id, error)
+            log.error("its pictures cannot be made small enough for Discord: %s", error)
             sentence = say("This job is finished, and too large to be shown: Original has all of it.")
             return cards.bare(job, sentence)
         except OSError:
             raise
         except Exception:
-            log.exception("the card of job %s cannot be made", job.id)
+            log.exception("its card cannot be made")
             return cards.bare(job, _outcome(job), cards.files(job, pictures))
 
     async def _fitted(self, picture: Path, limit: int, desks: ExitStack) -> Shown:

@@ -28,7 +28,7 @@ from bot.pace import Pace
 from bot.policies.kept import Policies
 from bot.runs import Run
 from bot.words import N_
-from inference.protocol import Event, Failed, Finished, Preview, Progress, Ready, Request, because
+from inference.protocol import Event, Failed, Finished, Preview, Progress, Ready, Request, because, logs
 
 log = logging.getLogger(__name__)
 
@@ -188,7 +188,8 @@ class Dispatcher:
             before = run
 
     async def _see_through(self, batch: tuple[Job, ...], run: Run, before: Run | None, line: Line, lane: Lane) -> None:
-        """Run a batch, or riders of one, to the end of each job, whatever happens."""
+        """Run a batch, or riders of one, to the end of each job, whatever happens. Call it as a task of its own."""
+        logs.turn_to(*(job.id for job in batch))
         try:
             if before is not None and run.is_alone:
                 await before.ended.wait()
@@ -202,7 +203,7 @@ class Dispatcher:
         except OperatorError:
             raise
         except Exception:
-            log.exception("jobs %s failed", [job.id for job in batch])
+            log.exception("something broke while they ran")
             for job in line.still_running(batch):
                 await self._engine.cancel(job.id)
                 await self._end(Failed(job.id, "internal", because(BROKE)), line)
@@ -247,7 +248,7 @@ class Dispatcher:
         if self._policies is None:
             return
         if (reason := await insist(f"whether job {job.id} is allowed", self._policies.problem_of, job)) is not None:
-            log.info("job %s is not allowed any more: %s", job.id, words.why(reason))
+            log.info("it is not allowed any more: %s", words.why_logged(reason), extra=logs.of(job.id))
             await self._end(Failed(job.id, "invalid_input", reason), line)
 
     async def _handle(self, event: Event, line: Line) -> None:
@@ -258,7 +259,7 @@ class Dispatcher:
             case Finished():
                 await self._finish(event, line)
             case Failed():
-                log.info("job %s failed (%s): %s", event.job, event.kind, words.why(event.reason))
+                log.info("failed (%s): %s", event.kind, words.why_logged(event.reason), extra=logs.of(event.job))
                 await self._end(event, line)
 
     async def _finish(self, event: Finished, line: Line) -> None:
@@ -269,7 +270,7 @@ class Dispatcher:
             same = likeness_of(event, line.running[event.job].request, self.ready)
             job = await insist(f"the result of job {event.job}", self._jobs.finish, event, share, same)
         except FileNotFoundError as error:
-            log.error("job %s: its result %s was removed by somebody", event.job, error.filename)
+            log.error("its result %s was removed by somebody", error.filename, extra=logs.of(event.job))
             return await self._end(Failed(event.job, "internal", because(LOST)), line)
         if job is None:
             # It was cancelled before, whoever was quicker, or deleted: then there is nothing to end.
@@ -311,7 +312,7 @@ class Dispatcher:
                 # Somebody is writing that down at this moment, and delivers it then.
                 continue
             elif job.attempts >= MAX_ATTEMPTS:
-                log.error("job %s ended the engine %d times and is set aside", job.id, job.attempts)
+                log.error("it ended the engine %d times and is set aside", job.attempts, extra=logs.of(job.id))
                 await self._end(Failed(job.id, "internal", because("set_aside", times=job.attempts)), line)
             else:
                 self.put(job)

@@ -46,8 +46,10 @@ class OperatorError(EaselError):
 
 
 class EngineDied(EaselError):
-    """What ran some jobs is gone. `at_work` are those that it was working on: one of them may have ended it."""
+    """What ran some jobs is gone. `at_work` are those that it was working on: one of them may have ended it.
+    `last_words` are lines that it said before."""
 
-    def __init__(self, message: str, at_work: frozenset[int] = frozenset()) -> None:
+    def __init__(self, message: str, at_work: frozenset[int] = frozenset(), last_words: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.at_work = at_work
+        self.last_words = last_words

@@ -67,6 +67,7 @@ class Settings(BaseSettings):
     easel_engine: Annotated[str, BeforeValidator(_engine)] = "local"
     easel_device: Annotated[tuple[str, ...], BeforeValidator(devices), Field(validate_default=False)] = (AUTO,)
     easel_log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = "INFO"
+    easel_log_format: Annotated[Literal["text", "json"], BeforeValidator(str.lower)] = "text"
     easel_engine_silence_s: Annotated[float, Field(gt=0)] = 300.0
     easel_language: str = ENGLISH
     easel_direct_messages: Annotated[bool, BeforeValidator(_switch), Field(validate_default=False)] = True
@@ -75,6 +76,7 @@ class Settings(BaseSettings):
     easel_keep_gb: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     easel_audit_days: Annotated[int, Field(ge=1, le=3650)] = 90
     easel_watch: Annotated[Address | None, BeforeValidator(_watch), Field(validate_default=False)] = WATCH
+    easel_watch_words: Annotated[bool, BeforeValidator(_switch), Field(validate_default=False)] = False
     easel_max_waiting: Annotated[int, Field(ge=1)] = 200
     easel_max_waiting_per_member: Annotated[int, Field(ge=1)] = 5
 

@@ -28,10 +28,11 @@ from pathlib import Path
 from inference import settings
 from inference.catalog import profiles, reading, weights
 from inference.errors import DeviceLost, OperatorError, PeerBroken, SettingsError
+from inference.exchange import words
 from inference.exchange.channel import Channel
 from inference.marks import signing
 from inference.operating import commands
-from inference.protocol import INCOMING, PICTURES
+from inference.protocol import INCOMING, PICTURES, logs
 
 COMPILED = "compiled"
 """In the bot's data folder, what was compiled for models; it may be deleted while nothing runs."""
@@ -60,7 +61,8 @@ def main(arguments: list[str]) -> int:
             for secret in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
                 os.environ.pop(secret, None)
         configured = settings.read(os.environ)
-        _log_to_stderr(configured.log_level)
+        # The bot reads what is said on its behalf, and may be slow or gone.
+        logs.begin(configured.log_level, configured.log_format, None if asked.fd is None else words.unhindered())
         if asked.of is not None:
             return commands.do(asked, configured, lambda: _quieten_libraries(configured.log_level))
         _serve(configured, reading.load(configured.models), asked.fd, asked.data)
@@ -118,11 +120,6 @@ def _serve(configured: settings.Settings, known: reading.Catalog, fd: int, data:
         marks = Marks(watermark=configured.watermark, sign=sign)
         ready = engine.readiness(known, here, chosen, marks, configured.vram_budget_bytes)
         engine.Engine(known, store, channel, data, marks).serve(ready)
-
-
-def _log_to_stderr(level: str) -> None:
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    logging.captureWarnings(True)
 
 
 def _quieten_libraries(level: str) -> None:

@@ -28,7 +28,7 @@ from inference.identity import identity
 from inference.marks import marking
 from inference.marks.marking import Marks
 from inference.models.store import Store
-from inference.protocol import INCOMING, PICTURES, Batch, FailureKind, Holding, Ready, Request, because, limits
+from inference.protocol import INCOMING, PICTURES, Batch, FailureKind, Holding, Ready, Request, because, limits, logs
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +86,7 @@ class Engine:
             self._warm_up(ready.default_model)
             while not isinstance(message := self._next(), End):
                 self._work(message)
+                logs.turn_to()
             if message.error is not None:
                 raise message.error
         except PeerGone:
@@ -121,7 +122,7 @@ class Engine:
             if self._report.accept(request.job):
                 fresh.append(request)
             else:
-                log.error("the bot sent job %d twice; the second is ignored", request.job)
+                log.error("the bot sent it twice; the second is ignored", extra=logs.of(request.job))
         for quick in (True, False):
             self._inbox.put(Batch(tuple(request for request in fresh if request.quick is quick)))
 
@@ -262,7 +263,7 @@ class Engine:
             elif is_out_of_memory(error):
                 full = OutOfMemory.of(task.too_large(requests[0], self._catalog))
             else:
-                log.exception("jobs %s failed", [request.job for request in requests])
+                log.exception("it broke inside the engine", extra=logs.of(*(request.job for request in requests)))
                 self._fail(requests, TaskError("engine_broke"))
         if full is not None or apart:
             # Outside the handler, whose traceback would keep the memory.

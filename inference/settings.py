@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inference.errors import SettingsError
-from inference.protocol import AUTO, devices
+from inference.protocol import AUTO, devices, logs
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LOG_LEVEL = "INFO"
@@ -27,6 +27,8 @@ class Settings:
     threads: int | None
     """CPU threads of one operation; None is all cores but one."""
     log_level: str
+    log_format: str
+    """One of `protocol.logs.FORMATS`."""
     watermark: bool
     """Whether painted pictures bear the invisible watermark."""
     c2pa: tuple[Path, Path] | None
@@ -46,6 +48,9 @@ def read(environment: Mapping[str, str]) -> Settings:
     log_level = (environment.get("EASEL_LOG_LEVEL") or LOG_LEVEL).upper()
     if log_level not in LOG_LEVELS:
         raise SettingsError(f"EASEL_LOG_LEVEL={log_level!r} is no level: set one of {', '.join(LOG_LEVELS)}")
+    log_format = (environment.get("EASEL_LOG_FORMAT") or logs.FORMATS[0]).lower()
+    if log_format not in logs.FORMATS:
+        raise SettingsError(f"EASEL_LOG_FORMAT={log_format!r} is no format: set one of {', '.join(logs.FORMATS)}")
     watermark = (environment.get("EASEL_WATERMARK") or "on").lower()
     if watermark not in ("on", "off"):
         raise SettingsError(f"EASEL_WATERMARK={environment['EASEL_WATERMARK']!r} must be on or off")
@@ -64,6 +69,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         host_cache_bytes=None if cache_gb is None else int(cache_gb * 1e9),
         threads=None if threads is None else int(threads),
         log_level=log_level,
+        log_format=log_format,
         watermark=watermark == "on",
         c2pa=(Path(certificate), Path(key)) if certificate and key else None,
     )

@@ -129,6 +129,7 @@ class Trial:
             "DISCORD_API_BASE": self.sandbox.api_url,
             "EASEL_DATA": str(self.data),
             "EASEL_DEVICE": "cpu",
+            "EASEL_WATCH": "off",
             "EASEL_MAX_WAITING": "100000",
             "EASEL_MAX_WAITING_PER_MEMBER": "1000",
             **self._environ,

@@ -75,7 +75,7 @@ async def _show(interaction: discord.Interaction, job: Job, picture: int | None)
         try:
             card = await _card(admission, job, interaction.filesize_limit, desks)
         except OSError as error:
-            log.error("job %s cannot be shown again: %s", job.id, error.strerror or error)
+            log.error("it cannot be shown again: %s", error.strerror or error)
             raise MemberError("There is no room for its pictures at the moment: try again later.") from error
         if picture is not None:
             card = only(card, picture - 1)

@@ -31,6 +31,8 @@ class Condition:
     """How long its device was at work, in all that it was started for."""
     holding: Holding | None
     """What it has in memory, as it said last."""
+    why: str = ""
+    """How it died last, in a line; empty where it never did."""
 
     @property
     def is_up(self) -> bool:

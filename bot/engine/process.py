@@ -12,7 +12,7 @@ import msgspec
 
 from bot import environment
 from bot.engine.interface import Condition
-from bot.engine.link import Link
+from bot.engine.link import MUST_ACT, Link, spoken_of
 from bot.errors import EngineDied, OperatorError
 from bot.waits import growing
 from inference.protocol import (
@@ -71,7 +71,8 @@ class InferenceProcess:
         folder; of the environment it gets what is `admitted`.
         """
         self.name = name
-        self._environ = admitted(environ)
+        # What it logs comes to the bot, which reads that.
+        self._environ = {**admitted(environ), "EASEL_LOG_FORMAT": "json"}
         self._data = data
         self._program = tuple(program)
         self._silence_s = silence_s
@@ -110,6 +111,7 @@ class InferenceProcess:
             pid=self._link.pid,
             device="" if self._ready is None else self._ready.device,
             away_s=None if self.is_up else now - (self._away_since or now),
+            why=self._link.why,
             silent_s=now - self._heard_at if self.is_up and self._runs else 0.0,
             patience_s=self._patience_s,
             starts=self._starts,
@@ -133,10 +135,8 @@ class InferenceProcess:
         return await asyncio.shield(self._ended)
 
     async def start(self) -> None:
-        """Start the process and wait for its `Ready`. Raises EngineDied where it dies before; `keep` then goes on.
-
-        Raises OperatorError without a message where it ended with status 2: it has said why on stderr itself.
-        """
+        """Start the process and wait for its `Ready`. Raises EngineDied where it dies before, and `keep` then goes on;
+        OperatorError where it ended with status 2, with what it said."""
         self._ended = asyncio.get_running_loop().create_future()
         self._starts += 1
         self._away_since = self._away_since or asyncio.get_running_loop().time()
@@ -164,10 +164,10 @@ class InferenceProcess:
         except TimeoutError as error:
             await self._reap()
             raise EngineDied(f"{self.name} said nothing for {READY_WITHIN_S} s") from error
-        except EngineDied:
-            if await self._reap() == 2:
-                raise OperatorError("") from None
-            raise
+        except EngineDied as error:
+            if (status := await self._reap()) == MUST_ACT:
+                raise OperatorError(self._link.hearing.told()) from None
+            raise self._link.death(error, status) from error
         if not isinstance(event, Ready):
             await self._reap()
             raise EngineDied(f"{self.name} did not begin with Ready")
@@ -177,7 +177,7 @@ class InferenceProcess:
         """Start it again whenever it has died, be it at work or idle, until cancelled. Raises as `start` where that
         will never do."""
         while True:
-            log.error("%s; starting it again", await self.ended())
+            log.error("%s; starting it again", died := await self.ended(), extra=spoken_of(self.name, died))
             await self._start_again()
 
     async def run(self, requests: Sequence[Request]) -> AsyncGenerator[Event, None]:
@@ -227,7 +227,7 @@ class InferenceProcess:
                 return await self.start()
             except EngineDied as error:
                 wait_s = next(waits)
-                log.error("%s; next try in %s s", error, wait_s)
+                log.error("%s; next try in %s s", error, wait_s, extra=spoken_of(self.name, error))
 
     async def _listen(self, ended: asyncio.Future[EngineDied]) -> None:
         """Bring every event to the run that waits for it, until the process ends; all runs hear of that."""
@@ -236,7 +236,7 @@ class InferenceProcess:
                 self._note(await self._receive())
         except EngineDied as error:
             status = await self._reap()
-            died = EngineDied(f"{error} (exit status {status})", self._at_work())
+            died = self._link.death(error, status, self._at_work())
             for events in set(self._runs.values()):
                 events.put_nowait(died)
             ended.set_result(died)

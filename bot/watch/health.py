@@ -10,7 +10,7 @@ from bot.app import Easel
 from bot.database import UNWRITTEN, Database
 from bot.dispatcher import Dispatcher
 from bot.doctor import Finding
-from bot.engine.interface import Engine
+from bot.engine.interface import Condition, Engine
 from bot.watch.disk import Disk
 
 FIRST_START_S = 300.0
@@ -80,8 +80,8 @@ class Health:
         coming = [one for one in conditions if (one.away_s or 0.0) < (AWAY_S if one.device else FIRST_START_S)]
         if coming:
             return Finding("engine", True, f"starting: {', '.join(one.name for one in coming)}")
-        away = ", ".join(f"{one.name} for {one.away_s or 0.0:.0f} s" for one in conditions) or "there is none"
-        return Finding("engine", False, f"away: {away}; the log says why")
+        away = ", ".join(_away(one) for one in conditions) or "there is none"
+        return Finding("engine", False, f"away: {away}; the log says more")
 
     async def _queue(self) -> Finding:
         for one in self._engine.conditions:
@@ -120,3 +120,8 @@ class Health:
         except UNWRITTEN as error:
             return Finding("database", False, f"it cannot be written: {error}")
         return Finding("database", True, "it can be written")
+
+
+def _away(one: Condition) -> str:
+    """For how long an engine is away, and how it died."""
+    return f"{one.name} for {one.away_s or 0.0:.0f} s{f' ({one.why})' if one.why else ''}"

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
 from discord.utils import snowflake_time
 from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
 
 from bot.job import Job
 from bot.keeping.manifest import easel
@@ -52,7 +54,7 @@ class _Times:
     ended_s: float | None = None
 
 
-class Metrics(Observer):
+class Metrics(Observer, Collector):
     """Counts, in a registry of its own."""
 
     def __init__(
@@ -116,8 +118,16 @@ class Metrics(Observer):
             for outcome in OUTCOMES:
                 self._jobs.labels(command, outcome)
             self._failures.labels(command, OTHER)
+            self._before.labels(command)
+            self._pictures.labels(command)
         for scope in SCOPES:
             self._limited.labels(scope)
+
+    def collect(self) -> Iterator[Metric]:
+        """All of the registry, on any thread, except when each series began: they would be as many again."""
+        for family in self.registry.collect():
+            family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
+            yield family
 
     def connected(self) -> None:
         self._connections.inc()

@@ -49,7 +49,7 @@ class Watching:
         await self._standings.look()
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
         # Some milliseconds, which the event loop need not wait for.
-        body = await asyncio.to_thread(encode, self._metrics.registry)
+        body = await asyncio.to_thread(encode, self._metrics)
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     async def _show_health(self, _: web.Request) -> web.Response:

@@ -35,6 +35,7 @@ from inference.protocol import (
     Progress,
     Reason,
     because,
+    logs,
 )
 
 log = logging.getLogger(__name__)
@@ -106,10 +107,8 @@ class Reporter:
             return True
 
     def cancel(self, job: int) -> None:
-        """End a waiting job now, a running one at its next step, one whose result is being written before it is sent.
-
-        Ignores every other.
-        """
+        """End a waiting job now, a running one at its next step, one whose result is being written before it is sent;
+        ignore every other."""
         with self._lock:
             known = self._jobs.get(job)
             if known is None:
@@ -135,6 +134,7 @@ class Reporter:
 
     def took_up(self, jobs: Sequence[int]) -> None:
         """Say which jobs the thread that owns the device is at work on from now on, those of them that are open."""
+        logs.turn_to(*jobs)
         self.alive()
         with self._lock:
             if still_open := tuple(job for job in jobs if job in self._jobs):
@@ -211,7 +211,7 @@ class Reporter:
 
     def show(self, job: int, draw: Callable[[], Image.Image]) -> None:
         """Show what a job has come to so far, as one small picture; `draw` is called later, on the encoding thread."""
-        self._encoding.submit(self._send_preview, job, draw)
+        self._encoding.submit(logs.on_behalf_of, self._send_preview, job, draw)
 
     def hide(self, job: int) -> None:
         """Mark all that comes of a job as flagged: what it is made of was."""
@@ -231,7 +231,7 @@ class Reporter:
             said = known.said or Progress(job, 1, 1)
             if said.stage != "finishing":
                 self._try_to_send(Progress(job, said.steps, said.steps, "finishing"))
-        self._encoding.submit(self._send_finished, job, known, list(pictures), recipe, answer)
+        self._encoding.submit(logs.on_behalf_of, self._send_finished, job, known, list(pictures), recipe, answer)
 
     # On the encoding thread.
 
@@ -252,10 +252,10 @@ class Reporter:
                     break
                 kept.append(self._outputs.keep(replace(picture, flagged=picture.flagged or known.hidden)))
         except NotKept as error:
-            log.error("job %d: the result cannot be kept: %s", job, error.__cause__)
+            log.error("the result cannot be kept: %s", error.__cause__)
             end = Failed(job, error.kind, error.reason)
         except Exception:
-            log.exception("the pictures of job %d cannot be encoded", job)
+            log.exception("the pictures cannot be encoded")
             end = Failed(job, "internal", because("not_encoded"))
         else:
             seconds = time.monotonic() - known.began_s
@@ -279,7 +279,7 @@ class Reporter:
         try:
             self._try_to_send(end)
         except FrameTooLarge as error:
-            log.error("job %d: its result cannot be sent: %s", end.job, error)
+            log.error("the result cannot be sent: %s", error)
             self._try_to_send(Failed(end.job, "invalid_input", because("answer_too_large")))
             return False
         return True

@@ -249,7 +249,7 @@ async def test_picture_that_is_missing_ends_in_words(
     await arrived(jobs, delivery, job)
     [(_, text, _)] = discord_.put
     assert "were removed from this machine" in text
-    assert f"job {job.id}: its picture" in caplog.text
+    assert "its picture" in caplog.text
 
 
 async def test_result_that_cannot_be_made_smaller_is_told_and_can_be_had_whole(

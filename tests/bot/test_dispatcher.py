@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import errno
+import logging
 import re
 import sqlite3
 import time
@@ -40,6 +41,7 @@ from inference.protocol import (
     Progress,
     Request,
     because,
+    logs,
     sha256_of,
 )
 from tests.bot.conftest import failure, finished, kept, on_uploads, queued, ready, reply, request, stored
@@ -325,6 +327,24 @@ async def test_finished_but_undelivered_job_is_delivered_at_the_next_start(jobs:
     assert studio.engine.batches == []
 
 
+async def test_each_line_of_a_pass_says_of_which_job_it_is_and_none_what_a_member_typed(
+    jobs: Jobs, studio_of: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(_: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
+        yield Failed(wanted.job, "invalid_input", because("no_model", typed="zebrafinch", choices=("starter",)))
+
+    caplog.set_level(logging.INFO)
+    caplog.handler.addFilter(logs.note_jobs)
+    ids = [(await queued(jobs, request("a zebrafinch"), reply(member))).id for member in (1, 2)]
+    studio = studio_of(fail, capacity=2)
+    async with studio.open():
+        await studio.deliveries(2)
+    assert studio.engine.batches == [ids]
+    said = [(record.jobs, record.getMessage()) for record in caplog.records]  # type: ignore[attr-defined]
+    why = "failed (invalid_input): There is no model called '…': choose one of starter."
+    assert said == [((job_id,), why) for job_id in ids]
+
+
 async def test_job_that_stops_the_engine_twice_is_set_aside_and_the_others_go_on(
     jobs: Jobs, studio_of: Open, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -344,7 +364,7 @@ async def test_job_that_stops_the_engine_twice_is_set_aside_and_the_others_go_on
     assert delivered["poison"].state == "failed"
     assert "stopped the engine 2 times" in failure(delivered["poison"])
     assert sum(poison.id in batch for batch in studio.engine.batches) == 2
-    assert f"job {poison.id} ended the engine 2 times" in caplog.text
+    assert "it ended the engine 2 times" in caplog.text
 
 
 async def test_stopping_the_bot_puts_the_running_job_back_without_blame(jobs: Jobs, studio_of: Open) -> None:

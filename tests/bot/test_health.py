@@ -106,6 +106,14 @@ async def test_well_bot_says_so_and_one_that_is_not_says_what(bot: Bot) -> None:
     [
         ([replace(WELL, away_s=3.0)], None),
         ([replace(WELL, away_s=health.AWAY_S + 1)], "engine: away: engine 1 (cpu) for 61 s"),
+        (
+            [
+                replace(
+                    WELL, away_s=100.0, why="it hung up (exit status -9: ended by the system, whose memory was full)"
+                )
+            ],
+            "engine: away: engine 1 (cpu) for 100 s (it hung up (exit status -9: ended by the system, whose memory",
+        ),
         ([replace(WELL, device="", away_s=health.AWAY_S + 1)], None),
         ([replace(WELL, device="", away_s=health.FIRST_START_S + 1)], "engine: away: engine 1 (cpu) for 301 s"),
         ([replace(WELL, away_s=1000.0), WELL], None),

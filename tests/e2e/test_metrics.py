@@ -21,32 +21,68 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bot import folder
 from sandbox.client.member import Member, text_of
+from sandbox.community.beginning import GENERAL_ID
 from starter.render import render
 from tests.bot.test_graphics import seen
 from tests.bot.test_watching import free_address
 from tests.e2e.asking import BOATS, QUICK, finished, painted, png, said
 from tests.e2e.conftest import ROOT, Studio, running
-from tests.e2e.test_settings import held
+from tests.e2e.test_settings import held, member, opened, use
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 DASHBOARD = ROOT / "deploy" / "grafana" / "easel.json"
 RULES = ROOT / "deploy" / "prometheus" / "easel.rules.yml"
 
+barbara = member("Barbara")
+
 ADDRESS = free_address()
 SILENCE_S = 12
+
+SMALL_DISK = """
+import os, shutil
+from pathlib import Path
+asked = shutil.disk_usage
+def disk_usage(path):
+    return asked(path)._replace(free=int(Path(os.environ["EASEL_TEST_FREE"]).read_text()))
+shutil.disk_usage = disk_usage
+"""
+"""Read by Python before anything else: a disk whose free bytes stand in a file."""
 
 ADDED = {"instance", "job"}
 """Labels that Prometheus gives to what it reads."""
 
 
+class SmallDisk:
+    """A disk for the bot of which a test says how much is free."""
+
+    def __init__(self, there: Path) -> None:
+        (there / "sitecustomize.py").write_text(SMALL_DISK)
+        self._free = there / "free"
+        self.environ = {"PYTHONPATH": str(there), "EASEL_TEST_FREE": str(self._free)}
+        self.leave(50)
+
+    def leave(self, gb: float) -> None:
+        self._free.write_text(str(int(gb * 1e9)))
+
+
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory: pytest.TempPathFactory) -> SmallDisk:
+    return SmallDisk(tmp_path_factory.mktemp("disk"))
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Studio]:
+async def studio(tmp_path_factory: pytest.TempPathFactory, disk: SmallDisk) -> AsyncIterator[Studio]:
     data: Path = tmp_path_factory.mktemp("metrics")
     (data / folder.BACKED_UP).touch()
-    environ = {"EASEL_WATCH": str(ADDRESS), "EASEL_ENGINE_SILENCE_S": str(SILENCE_S), "EASEL_KEEP_GB": "1"}
-    async with running(data, **environ) as opened:
-        yield opened
+    environ = {
+        "EASEL_WATCH": str(ADDRESS),
+        "EASEL_ENGINE_SILENCE_S": str(SILENCE_S),
+        "EASEL_KEEP_GB": "1",
+        **disk.environ,
+    }
+    async with running(data, **environ) as started:
+        yield started
 
 
 async def get(path: str) -> tuple[int, str]:
@@ -198,6 +234,28 @@ async def test_dashboard_and_alerts_ask_for_nothing_that_is_not_there(studio: St
     ours = {family.name for family in families if family.name.startswith("easel_")}
     shown_of = {name for name in ours if any(one == name or one.startswith(f"{name}_") for one in asked)}
     assert ours - shown_of == set()
+
+
+async def test_moderators_and_who_looks_hear_once_that_the_disk_is_nearly_full(
+    studio: Studio, barbara: Member, grace: Member, disk: SmallDisk
+) -> None:
+    async def told() -> list[str]:
+        shown = [one for one in (await grace.state())["messages"] if one["channel_id"] == str(GENERAL_ID)]
+        return [one["content"] for one in shown if "nearly full" in one["content"]]
+
+    message = await use(barbara, await opened(barbara), "settingpick", "log")
+    await use(barbara, message, "settingchoose", str(GENERAL_ID))
+    disk.leave(1.5)
+    text = await health(503, "WRONG  disk: 1.5 GB are free")
+    assert text.count("WRONG") == 1
+    async with asyncio.timeout(60):
+        while not (said := await told()):
+            await studio.sandbox.state.hub.change(timeout_s=0.5)
+    disk.leave(50)
+    await health(200, "ok     disk: 50.0 GB are free")
+    assert await told() == said
+    assert len(said) == 1
+    assert "1.5 GB are left" in said[0]
 
 
 async def test_stopped_engine_is_told_and_started_again(studio: Studio, ada: Member) -> None:

@@ -38,7 +38,10 @@ def run_bot(tmp_path: Path, *words: str, **environ: str) -> subprocess.Completed
         ({"DISCORD_TOKEN": "t", "EASEL_DEVICE": "toaster"}, "EASEL_DEVICE"),
         ({"DISCORD_TOKEN": "t", "EASEL_DEVICE": "cpu,cuda:99"}, "EASEL_DEVICE=cuda:99: torch sees"),
         ({"DISCORD_TOKEN": "t", "EASEL_ENGINE": "ray:127.0.0.1:1"}, "no Ray cluster answers at 127.0.0.1:1"),
-        ({"DISCORD_TOKEN": "t", "EASEL_WATERMARK": "faint"}, "EASEL_WATERMARK"),
+        (
+            {"DISCORD_TOKEN": "t", "EASEL_WATERMARK": "faint", "EASEL_LOG_FORMAT": "json"},
+            '"level": "CRITICAL", "logger": "__main__", "message": "EASEL_WATERMARK=',
+        ),
         ({"DISCORD_TOKEN": "t", "EASEL_C2PA_CERT": "/a.pem", "EASEL_C2PA_KEY": "/b.pem"}, "EASEL_C2PA_CERT=/a.pem"),
         ({"DISCORD_TOKEN": "t", "EASEL_MAX_WAITING": "many"}, "EASEL_MAX_WAITING is 'many'"),
         ({"DISCORD_TOKEN": "t", "EASEL_DIRECT_MESSAGES": "no"}, "EASEL_DIRECT_MESSAGES is 'no': set on or off"),
