@@ -49,6 +49,8 @@ def main(arguments: list[str]) -> int:
         asked = parser.parse_args(arguments)
         if (asked.of is None) == (asked.fd is None):
             parser.error("say either `models list`, `models fetch NAME` and so on, or --fd")
+        if asked.data is not None and asked.of is not None and asked.what != "profile":
+            parser.error("--data goes with --fd, or with models profile")
         # With it torch would run what is pickled into a file of weights.
         os.environ.pop("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", None)
         if asked.of is not None:

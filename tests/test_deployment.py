@@ -66,7 +66,9 @@ def test_every_setting_is_told() -> None:
 
 
 def test_what_the_engine_reads_of_the_environment_reaches_it() -> None:
-    assert set(environment.of_engine(dict.fromkeys(OF_INFERENCE, "1"))) == OF_INFERENCE
+    # The bot reads its engines' lines, and so says itself in which form they come.
+    wanted = OF_INFERENCE - {"EASEL_LOG_FORMAT"}
+    assert set(environment.of_engine(dict.fromkeys(OF_INFERENCE, "1"))) == wanted
 
 
 @cache
@@ -204,6 +206,21 @@ def test_a_service_is_confined_and_its_places_are_the_images(name: str) -> None:
         # What is painted goes back into the queue, what is told is told.
         needed = bot_program.CLOSE_WITHIN_S + link.STOP_WITHIN_S
         assert int(service["stop_grace_period"].removesuffix("s")) >= 2 * needed
+
+
+def test_a_backup_that_fails_is_a_container_that_fails(tmp_path: Path) -> None:
+    """Else it would end as if all were well, and nobody would start it again."""
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "$@" >> asked\ntest $(wc -l < asked) -lt 3 || exit 2\n')
+    python.chmod(0o755)
+    sleep = tmp_path / "sleep"
+    sleep.write_text("#!/bin/sh\n")
+    sleep.chmod(0o755)
+    environ = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    command = COMPOSE["services"]["backup"]["command"]
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, timeout=60)
+    assert done.returncode == 2
+    assert (tmp_path / "asked").read_text().splitlines() == ["-m bot backup /backups --keep 7"] * 3
 
 
 def options(unit: Path) -> dict[str, list[str]]:

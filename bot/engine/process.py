@@ -27,6 +27,7 @@ from inference.protocol import (
     Finished,
     Holding,
     Message,
+    Progress,
     Ready,
     Request,
     Waking,

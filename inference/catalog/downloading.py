@@ -53,6 +53,8 @@ class Source:
     """What is said to this server, and to none that it leads to."""
     named_by: str = "sha256 in models.toml"
     """Who says what its digest is."""
+    renewed: Callable[[], str] | None = None
+    """Asks for the url anew, where one holds for a time alone."""
 
     @property
     def host(self) -> str:
@@ -168,7 +170,8 @@ def _receive(stream: FileIO, source: Source, part: Path, shown: str) -> None:
     if source.size is not None and begin == source.size:
         return
     try:
-        with urlopen(_request(source, begin, part), timeout=TIMEOUT_S) as answer:
+        url = source.renewed() if source.renewed and begin else source.url
+        with urlopen(_request(url, source, begin, part), timeout=TIMEOUT_S) as answer:
             if urlsplit(source.url).scheme == "https" != urlsplit(answer.url).scheme:
                 raise ValueError(f"it leads to {urlsplit(answer.url).scheme}, where anybody on the way can change it")
             if begin and not _goes_on(answer.status, answer.headers, begin):
@@ -204,8 +207,8 @@ def _receive(stream: FileIO, source: Source, part: Path, shown: str) -> None:
         raise Passing(f"it was cut after {received} of {whole} bytes: run the same command again")
 
 
-def _request(source: Source, begin: int, part: Path) -> Request:
-    request = Request(source.url, headers={"User-Agent": "easel", "Accept-Encoding": "identity"})
+def _request(url: str, source: Source, begin: int, part: Path) -> Request:
+    request = Request(url, headers={"User-Agent": "easel", "Accept-Encoding": "identity"})
     for name, value in source.headers.items():
         request.add_unredirected_header(name, value)
     if begin:

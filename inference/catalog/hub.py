@@ -49,8 +49,11 @@ class Order:
 
     @property
     def size(self) -> int:
-        """How many bytes that are."""
-        return sum(file.size for file in self.missing.values())
+        """How many bytes that are, without those that came before a download broke off."""
+        blobs = self.folder.parents[1] / "blobs"
+        parts = {file.digest: blobs / f"{file.digest}.part" for file in self.missing.values()}
+        came = sum(part.stat().st_size for part in parts.values() if part.is_file())
+        return max(0, sum(file.size for file in self.missing.values()) - came)
 
 
 def order(entry: FolderEntry, patterns: Iterable[str]) -> Order:
@@ -193,7 +196,15 @@ def _bring(entry: FolderEntry, commit: str, name: str, remote: Remote) -> None:
         token = get_token() if urlsplit(found.location).netloc == urlsplit(url).netloc else None
         said = {} if token is None else {"Authorization": f"Bearer {token}"}
         digest = found.etag if DIGEST.fullmatch(str(found.etag)) else None
-        source = Source(url=found.location, size=found.size, digest=digest, headers=said, named_by="the hub")
+        source = Source(
+            url=found.location,
+            size=found.size,
+            digest=digest,
+            headers=said,
+            named_by="the hub",
+            # What it leads to is signed for an hour or so.
+            renewed=lambda: _asked(entry, lambda: get_hf_file_metadata(url, token=None)).location,
+        )
         blob = _folder(repo, commit).parents[1] / "blobs" / str(found.etag)
         if not blob.exists():
             downloading.download(source, blob, called="", shown=name)

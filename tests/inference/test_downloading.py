@@ -237,6 +237,20 @@ def test_a_server_that_stays_busy_or_asks_for_hours_is_given_up(
     assert not list(tmp_path.iterdir())
 
 
+def test_an_address_that_holds_for_a_time_alone_is_asked_for_anew(
+    site: tuple[str, list[Respond]], tmp_path: Path
+) -> None:
+    url, answers = site
+
+    def signed(handler: BaseHTTPRequestHandler) -> None:
+        rest(handler) if handler.path.endswith("?signed=2") else send(handler, b"over", status=403)
+
+    answers += [cut, signed]
+    source = Source(url=f"{url}?signed=1", digest=SHA256, renewed=lambda: f"{url}?signed=2")
+    downloading.download(source, tmp_path / "a.safetensors")
+    assert (tmp_path / "a.safetensors").read_bytes() == GOOD
+
+
 def test_what_is_said_to_a_server_is_not_said_to_another(site: tuple[str, list[Respond]], tmp_path: Path) -> None:
     url, answers = site
     heard: list[str | None] = []
