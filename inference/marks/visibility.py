@@ -73,7 +73,8 @@ def share(active: Whole, within: npt.NDArray[np.bool_] | None = None) -> int:
 def hidden(light: npt.NDArray[np.uint8], active: Whole, hiding: int) -> Whole:
     """The root mean square of noise that each place hides, in steps times ONE, if it hides this share."""
     strength = np.minimum(FLAT + active * hiding // ONE, MOST)
-    return strength * AT_LIGHTNESS[light] // int(AT_LIGHTNESS[128])
+    hiding_there: Whole = strength * AT_LIGHTNESS[light] // int(AT_LIGHTNESS[128])
+    return hiding_there
 
 
 def _sums(values: npt.NDArray[Any], across: int) -> Whole:
