@@ -103,7 +103,7 @@ async def test_full_disk_wrong_clock_and_no_network_are_said(
 
     api = f"{sandbox.url}/api/v10"
     assert all(finding.well for finding in (await early(api)).values())
-    monkeypatch.setattr(doctor, "ROOM_GB", 1e9)
+    monkeypatch.setattr(folder, "ROOM_GB", 1e9)
     # The sandbox is in this process, and keeps its time.
     monkeypatch.setattr("bot.doctor.time", SimpleNamespace(time=lambda: time.time() - 60))
     found = await early(api)
