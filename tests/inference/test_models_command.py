@@ -21,6 +21,7 @@ from huggingface_hub.hf_api import RepoSibling
 
 from benchmarks.architectures import ARCHITECTURES, pipeline
 from inference import __main__ as program
+from inference import device
 from inference.catalog import hub as hub_files
 from inference.catalog import reading, weights
 from inference.families import FAMILIES
@@ -306,3 +307,32 @@ def test_the_catalogues_sizes_are_those_of_the_published_architectures(name: str
     networks = {part: network for part, network in made.components.items() if isinstance(network, torch.nn.Module)}
     counted = {part: sum(each.numel() for each in network.parameters()) for part, network in networks.items()}
     assert {part: round(2 * numbers / 1e9, 2) for part, numbers in counted.items()} == known.models[name].sizes
+
+
+def test_the_card_that_is_here_is_asked_unless_models_run_on_the_cpu(
+    models_toml: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = device.Device(where=torch.device("cuda"), name="a card", memory_bytes=24 * 10**9)
+    monkeypatch.setattr(device, "choose", lambda *_: here)
+    monkeypatch.setattr(commands, "DRIVERS", ("/nowhere", "/"))
+    monkeypatch.setenv("EASEL_MODELS", str(models_toml))
+    for wanted, is_asked in (("auto", True), ("cpu", False)):
+        monkeypatch.setenv("EASEL_DEVICE", wanted)
+        program.main(["models", "list"])
+        assert ("ON 24.0GB" in capsys.readouterr().out.splitlines()[0]) == is_asked
+    monkeypatch.setenv("EASEL_DEVICE", "auto")
+    monkeypatch.setattr(commands, "DRIVERS", ("/nowhere",))
+    program.main(["models", "list"])
+    assert "ON " not in capsys.readouterr().out.splitlines()[0]
+
+
+def test_smaller_weights_need_less(models_toml: Path, tmp_path: Path) -> None:
+    toml = tmp_path / "models.toml"
+
+    def held(words: str) -> int:
+        toml.write_text(models_toml.read_text().replace('path = "sd15"', f'path = "{models_toml.parent}/sd15"{words}'))
+        needed = needs.of_model(reading.load(toml), "sd15")
+        assert needed is not None
+        return needed.parts["unet"]
+
+    assert held('\nweights = "8bit"') < held("") < held('\ndtype = "float32"')
