@@ -17,6 +17,8 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from bot import environment
@@ -60,6 +62,20 @@ def python() -> str:
     assert server.stdout.readline() == b"ready\n", "the libraries cannot be read"
     atexit.register(_end, server)
     return str(launcher)
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Let no engine start meanwhile, for a test of what is said of that. (The real Python takes its time.)"""
+    if python() == sys.executable:
+        yield
+        return
+    sign = Path(python()).parents[1] / "held"
+    sign.touch()
+    try:
+        yield
+    finally:
+        sign.unlink()
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:
