@@ -275,6 +275,7 @@ async def test_backup_in_the_data_folder_itself_is_refused(jobs: Jobs, data: Pat
 
 
 def test_database_of_an_older_easel_is_said_with_the_way_on(data: Path, shelf: Path) -> None:
+    data.mkdir(exist_ok=True)
     with closing(sqlite3.connect(data / folder.DATABASE)) as connection:
         connection.executescript("CREATE TABLE job (id INTEGER PRIMARY KEY)")
     with pytest.raises(OperatorError, match="an older Easel: make the backup with that one, or start this one first"):
