@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from scipy.ndimage import fourier_gaussian
+from scipy.ndimage import fourier_gaussian  # type: ignore[import-untyped]
 from skimage.color import rgb2xyz, xyz2lab
 from skimage.metrics import structural_similarity
 
@@ -57,7 +57,7 @@ def figures(before: Image.Image, after: Image.Image) -> Mapping[str, float]:
     seen = {name: difference(before, after, rate) > 1 for name, rate in (("seen", SCREEN), ("seen at 2x", ENLARGED))}
     return {
         "psnr": 10 * math.log10(255**2 / max(float(squares.mean()), 1e-9)),
-        "ssim": float(structural_similarity(old, new, channel_axis=2)),
+        "ssim": float(structural_similarity(old, new, channel_axis=2)),  # type: ignore[no-untyped-call]
         **{name: float(where.mean()) for name, where in seen.items()},
         **{f"{name}, calm": float(where[calm].mean()) if calm.any() else math.nan for name, where in seen.items()},
     }

@@ -222,3 +222,10 @@ def test_middle_of_a_large_picture_is_enough() -> None:
     large = renders(1)[0].resize((1500, 1300))
     assert watermark.found(watermark.embed(large))
     assert not watermark.found(large)
+
+
+@pytest.mark.parametrize("size", [(256, 256), (1290, 1100)])
+def test_where_it_was_laid_it_needs_no_luck(size: tuple[int, int]) -> None:
+    marked = watermark.embed(renders(1)[0].resize(size))
+    moved = Image.fromarray(np.roll(np.array(marked), (1, 1), (0, 1)))
+    assert watermark.evidence(marked) - watermark.evidence(moved) == pytest.approx(math.log(64**2), abs=4)
