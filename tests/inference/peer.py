@@ -18,6 +18,7 @@ from inference.protocol import (
     Message,
     Ready,
     Request,
+    Waking,
     frame_bytes,
     pack,
     unpack_event,
@@ -57,6 +58,8 @@ class Peer:
 
     def ready(self) -> Ready:
         event = self.event()
+        if isinstance(event, Waking):
+            event = self.event()
         assert isinstance(event, Ready)
         return event
 
