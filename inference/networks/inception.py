@@ -16,7 +16,6 @@ from inference.errors import WeightsError
 from inference.silence import silenced
 
 FILE = "pt_inception-2015-12-05-6726825d.pth"
-SIDE = 299
 
 
 class Inception:
@@ -33,7 +32,7 @@ class Inception:
             # Read first without what a pickle could run: the library does not look.
             weights = read(file)
             try:
-                self._network: Any = InceptionV3().eval().to(where)
+                self._network: Any = InceptionV3([3]).eval().to(where)
                 self._kinds = torch.nn.Linear(2048, 1008, bias=False)
                 self._kinds.load_state_dict({"weight": weights["fc.weight"]})
             except (RuntimeError, KeyError) as error:
@@ -47,10 +46,14 @@ class Inception:
         Without the last layer's bias, as TensorFlow's own Inception Score has it (Salimans et al., Improved Techniques
         for Training GANs, 2016).
         """
-        pixels = torch.from_numpy(np.asarray(picture.convert("RGB"))).permute(2, 0, 1)[None].float() / 255
-        (features,) = self._network(pixels.to(self._where))
+        (features,) = self._network(pixels(picture).to(self._where))
         features = features.flatten().float().cpu()
         return features, self._kinds(features).softmax(dim=0)
+
+
+def pixels(picture: Image.Image) -> torch.Tensor:
+    """A picture as numbers from 0 to 1, (1, 3, height, width)."""
+    return torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1)[None].float() / 255
 
 
 def read(file: Path) -> dict[str, torch.Tensor]:

@@ -9,12 +9,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 
 from inference.errors import WeightsError
-from inference.networks.inception import read
+from inference.networks.inception import pixels, read
 from inference.silence import silenced
 
 FILE = "alexnet-owt-7be5be79.pth"
@@ -41,10 +40,7 @@ class Perceptual:
     @torch.no_grad()
     def distance(self, one: Image.Image, other: Image.Image) -> float:
         """From 0, for pictures that look the same, upwards; they are of one size."""
-        pair = [
-            torch.from_numpy(np.asarray(picture.convert("RGB"))).permute(2, 0, 1)[None].float().to(self._where) / 255
-            for picture in (one, other)
-        ]
+        pair = [pixels(picture).to(self._where) for picture in (one, other)]
         return float(self._network(*pair, normalize=True))
 
 

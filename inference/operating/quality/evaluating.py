@@ -61,6 +61,8 @@ def evaluate(configured: Settings, known: Catalog, wanted: Wanted) -> int:
     placement.require({wanted.model: entry}, here)
     clip = _clip(known, asking, wanted.classifier)
     out = _folder(wanted.out or Path("build/quality") / wanted.model)
+    eyes = Eyes(store=Store(catalog=known, device=here), prompts=asking, clip=clip, references=wanted.references)
+    eyes.open()
     asked = asking.asked(number)
     print(f"{wanted.model}, {ways.in_words(entry)}: {number} pictures of {asking.name} on {here.name}", flush=True)
     try:
@@ -71,7 +73,6 @@ def evaluate(configured: Settings, known: Catalog, wanted: Wanted) -> int:
             whole = _painted(known, wanted.model, as_it_is, here, asked, out / "full precision")
     except TaskError as error:
         raise SettingsError(f"evaluate {wanted.model}: it could not be painted with ({error})") from error
-    eyes = Eyes(store=Store(catalog=known, device=here), prompts=asking, clip=clip, references=wanted.references)
     found = measuring.of_pictures(painted, asked, eyes)
     if whole is not None:
         of_pairs = measuring.of_pairs(painted, whole, eyes)

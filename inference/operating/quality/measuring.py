@@ -51,6 +51,13 @@ class Eyes:
             return None
         return perceptual.Perceptual(file, self.store.device.where)
 
+    def open(self) -> None:
+        """Load what is no model of the catalogue now, so that a broken file is told before anything is painted.
+
+        Raises WeightsError.
+        """
+        _ = self.inception, self.perceptual
+
     def classifier(self) -> Classifier | None:
         """The CLIP model."""
         return None if self.clip is None else self.store.use_classifier(self.clip, lambda: None).network

@@ -76,8 +76,10 @@ def paint(
     entry = msgspec.structs.replace(entry, checker=None, decoder=None)
     store = Store(catalog=replace(known, models={**known.models, name: entry}), device=device)
     on_card = device.where.type == "cuda"
+    taken_before = 0
     if on_card:
         torch.cuda.reset_peak_memory_stats(device.where)
+        taken_before = torch.cuda.memory_allocated(device.where)
     folder.mkdir(parents=True, exist_ok=True)
     files, seconds = [folder / f"{place:05}.png" for place in range(len(asked))], []
     batch = entry.batch if device.is_cuda else entry.cpu_batch
@@ -98,7 +100,7 @@ def paint(
         # Loading is part of the first.
         seconds=seconds[1:] or seconds,
         weights_bytes=store.resident()[f"model {name}"],
-        peak_bytes=torch.cuda.max_memory_allocated(device.where) if on_card else None,
+        peak_bytes=torch.cuda.max_memory_allocated(device.where) - taken_before if on_card else None,
         policy=store.use(name, lambda: None, entry.width * entry.height).policy,
     )
 
