@@ -102,6 +102,7 @@ def test_starter_is_measured_by_its_own_prompts_and_noise_is_told_from_it(
     assert all("is not in" in sound["figures"][name]["note"] for name in ("FID", "Inception Score"))
     [clip] = [line for line in said.splitlines() if line.startswith("CLIP score")]
     assert ">= 0.32" in clip
+    assert "reached" not in clip, "the guide means another network"
     assert clip.split()[2] == "8"
     [fid] = [line for line in said.splitlines() if line.startswith("FID")]
     assert "<= 5" in fid
@@ -172,6 +173,7 @@ def test_smaller_weights_and_drafts_are_compared_with_full_precision(
     assert 0.5 < found["SSIM to full precision"]["value"] < 1
     assert 0 < found["LPIPS to full precision (less is better)"]["value"] < 1
     assert found["CLIP score"]["whole"] is not None
+    assert found["CLIP score"]["verdict"] == "missed"
     assert found["FID"]["value"] > 0
     assert "to 3 pictures, too few to compare" in found["FID"]["note"]
     assert 1 <= found["Inception Score"]["value"] <= 3

@@ -41,14 +41,16 @@ class Figure:
     """The same of full precision, at the same seeds."""
     unit: str = ""
     bar: Bar | None = None
+    comparable: bool = True
+    """Whether the bar was set for what this network measures."""
     repeats: bool = True
     """Whether it comes out the same a second time; what a clock says does not."""
     note: str = ""
 
     @property
     def verdict(self) -> str:
-        """How the figure stands to its bar, as far as there are both."""
-        if self.bar is None or self.value is None:
+        """How the figure stands to its bar, as far as the two can be compared."""
+        if self.bar is None or self.value is None or not self.comparable:
             return ""
         return "reached" if self.bar.holds(self.value) else "missed"
 

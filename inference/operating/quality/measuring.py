@@ -146,7 +146,10 @@ def _clip_score(looks: Sequence[torch.Tensor], asked: Sequence[Asked], eyes: Eye
             name="CLIP score", bar=figures.CLIP, note="no CLIP is here that knows these words: models fetch one"
         )
     values = [max(0.0, classifier.closeness(look, one.text)) for look, one in zip(looks, asked, strict=True)]
-    return mean("CLIP score", values, bar=figures.CLIP, note=f"[classifiers.{eyes.clip}]")
+    own = eyes.prompts.home is not None
+    of_guide = "; the guide means OpenAI's" if own else ""
+    note = f"[classifiers.{eyes.clip}]{of_guide}"
+    return mean("CLIP score", values, bar=figures.CLIP, comparable=not own, note=note)
 
 
 def _distributions(
