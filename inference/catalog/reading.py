@@ -300,6 +300,12 @@ def _check_model(where: str, entry: ModelEntry, partners: Mapping[Kind, Mapping[
             raise CatalogError(f"{where}: {'base' if kind == 'model' else kind}: there is no [{kind}s.{partner}]")
 
 
+def check_kept(where: str, entry: ModelEntry, models: Mapping[str, ModelEntry]) -> None:
+    """Raise CatalogError, which begins with `where`, if a model cannot be kept or computed as this entry says."""
+    sources.check(where, entry, models)
+    _check_speed(where, entry, FAMILIES[entry.family].denoiser)
+
+
 def _check_speed(where: str, entry: ModelEntry, denoiser: Denoiser) -> None:
     """What diffusers cannot do for a family is told at the start, not at the first picture."""
     if entry.channels_last and not denoiser.channels_last:

@@ -178,8 +178,8 @@ def _evaluate(
     configured: Settings, known: reading.Catalog, asked: argparse.Namespace, quieten: Callable[[], None]
 ) -> int:
     """Measure how good a model's pictures are, and return the exit status."""
-    quieten()
     try:
+        quieten()
         # Imported here: torch and diffusers take seconds.
         from inference.operating.quality.evaluating import Wanted, evaluate
 

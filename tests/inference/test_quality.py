@@ -179,13 +179,21 @@ def test_smaller_weights_and_drafts_are_compared_with_full_precision(
     assert 1 <= found["Inception Score"]["value"] <= 3
     assert "FULL PRECISION" in capsys.readouterr().out
     assert len(list((tmp_path / "out" / "full precision").iterdir())) == 3
-    # At so few steps a draft leaves none out.
-    draft = evaluate(models_toml, "sd15", "--pictures", "2", "--policy", "speed=draft", out="draft")["figures"]
-    assert draft["same pictures as full precision"]["value"] == 1
-    assert draft["PSNR to full precision"]["value"] is None
-    assert draft["PSNR to full precision"]["note"] == "all are the same"
-    assert draft["SSIM to full precision"]["value"] == pytest.approx(1)
-    assert draft["LPIPS to full precision (less is better)"]["value"] == 0
+
+
+def test_same_weights_give_the_same_pictures(known: Catalog, cpu: Device, tmp_path: Path, published: Path) -> None:
+    asked = prompts.Words("two", ("a cat", "a dog")).asked(2)
+    one, other = (
+        painting.paint(known, "sd15", known.models["sd15"], cpu, asked, tmp_path / each, lambda _: None)
+        for each in ("one", "other")
+    )
+    store = Store(catalog=known, device=cpu)
+    eyes = Eyes(store=store, prompts=prompts.choose("easel-1", tmp_path), clip=None, references=None)
+    same, decibels, structure, distance = measuring.of_pairs(one, other, eyes)
+    assert (same.value, same.n) == (1, 2)
+    assert (decibels.value, decibels.note) == (None, "all are the same")
+    assert structure.value == pytest.approx(1)
+    assert distance.value == 0
 
 
 def test_file_that_is_not_those_weights_is_told_in_one_line(
@@ -205,6 +213,28 @@ def test_file_that_is_not_those_weights_is_told_in_one_line(
         assert program.main(command) == 2
         [line] = capsys.readouterr().err.splitlines()
         assert words in line
+        assert not (tmp_path / "out").exists(), "before anything is painted"
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n", None])
+def test_reference_that_is_no_picture_is_told_before_anything_is_painted(
+    on_cpu: None,
+    models_toml: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    content: bytes | None,
+) -> None:
+    monkeypatch.setenv("EASEL_MODELS", str(models_toml))
+    (tmp_path / "wanted").mkdir()
+    tiny.picture().save(tmp_path / "wanted" / "1.png")
+    if content is not None:
+        (tmp_path / "wanted" / "2.png").write_bytes(content)
+    command = ["evaluate", "--model", "sd15", "--out", str(tmp_path / "out"), "--references", str(tmp_path / "wanted")]
+    assert program.main(command) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert ("it takes two pictures at least, and has 1" if content is None else "2.png is no picture") in line
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
@@ -217,6 +247,7 @@ def test_file_that_is_not_those_weights_is_told_in_one_line(
         (["--model", "sd15", "--policy", "weights=9bit"], "--policy weights=9bit: Invalid enum value"),
         (["--model", "sd15", "--policy", "8bit,fp8"], "said twice"),
         (["--model", "sd15", "--policy", "attention=flash"], "without a card attention would change nothing"),
+        (["--model", "sd15", "--policy", "draft"], "--policy: speed: a draft leaves out none of 3 steps"),
         (["--model", "sd15", "--prompts", "mine"], "choose one of easel-1, starter-1"),
         (["--model", "sd15", "--classifier", "eyes"], "there is no [classifiers.eyes]"),
         (["--model", "sd15", "--pictures", "1"], "--pictures 1: from 2 to"),
@@ -326,6 +357,8 @@ def test_frechet_distance_is_that_of_the_usual_formula() -> None:
         expected = calculate_fid(*fitted)
     assert measures.frechet(ours, theirs) == pytest.approx(float(expected), rel=1e-4)
     assert measures.frechet(ours, ours) == pytest.approx(0, abs=1e-6)
+    fewer = torch.randn(4, 9, generator=draw)
+    assert measures.frechet(fewer, fewer + 1) == pytest.approx(9, rel=1e-5), "fewer pictures than features"
 
 
 def test_inception_score_counts_the_kinds_that_are_sure() -> None:

@@ -14,7 +14,7 @@ import msgspec
 from tqdm import tqdm
 
 from inference import device, recipes
-from inference.catalog import weights
+from inference.catalog import reading, weights
 from inference.catalog.entries import ModelEntry
 from inference.catalog.reading import Catalog
 from inference.device import Device
@@ -54,15 +54,15 @@ def evaluate(configured: Settings, known: Catalog, wanted: Wanted) -> int:
     number = asking.usual if wanted.pictures is None else wanted.pictures
     if not FEWEST <= number <= MOST:
         raise SettingsError(f"--pictures {number}: from {FEWEST} to {MOST}")
-    if wanted.references is not None and not wanted.references.is_dir():
-        raise SettingsError(f"--references {wanted.references}: there is no such folder")
     here = device.choose(configured.device, configured.threads)
     entry, here = _kept(known.models[wanted.model], changed, here)
+    if changed:
+        reading.check_kept("--policy", entry, known.models)
     placement.require({wanted.model: entry}, here)
     clip = _clip(known, asking, wanted.classifier)
-    out = _folder(wanted.out or Path("build/quality") / wanted.model)
     eyes = Eyes(store=Store(catalog=known, device=here), prompts=asking, clip=clip, references=wanted.references)
     eyes.open()
+    out = _folder(wanted.out or Path("build/quality") / wanted.model)
     asked = asking.asked(number)
     print(f"{wanted.model}, {ways.in_words(entry)}: {number} pictures of {asking.name} on {here.name}", flush=True)
     try:

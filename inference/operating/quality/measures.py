@@ -48,9 +48,10 @@ def frechet(ours: torch.Tensor, theirs: torch.Tensor) -> float:
     """
     one, other = ours.double(), theirs.double()
     apart = (one.mean(0) - other.mean(0)).square().sum()
-    one, other = (each - each.mean(0) for each in (one, other))
-    spread = one.square().sum() / (len(one) - 1) + other.square().sum() / (len(other) - 1)
-    common = torch.linalg.matrix_norm(one @ other.T, ord="nuc") / math.sqrt((len(one) - 1) * (len(other) - 1))
+    # Their triangles make the same with each other, and are no larger than the features.
+    one, other = (torch.linalg.qr(each - each.mean(0), mode="r").R for each in (one, other))
+    spread = one.square().sum() / (len(ours) - 1) + other.square().sum() / (len(theirs) - 1)
+    common = torch.linalg.matrix_norm(one @ other.T, ord="nuc") / math.sqrt((len(ours) - 1) * (len(theirs) - 1))
     return max(0.0, float(apart + spread - 2 * common))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +21,7 @@ from inference.operating.quality import figures, measures
 from inference.operating.quality.figures import Bar, Figure, mean, share
 from inference.operating.quality.painting import Painted
 from inference.operating.quality.prompts import Asked, PromptSet
+from inference.pictures import images
 
 FEW = 2048
 """Of fewer pictures than features an FID is mostly chance: it falls with their number, whatever the model."""
@@ -54,9 +56,17 @@ class Eyes:
     def open(self) -> None:
         """Load what is no model of the catalogue now, so that a broken file is told before anything is painted.
 
-        Raises WeightsError.
+        Raises WeightsError, or SettingsError where the folder of references has not two pictures.
         """
         _ = self.inception, self.perceptual
+        if self.references is None:
+            return
+        if not self.references.is_dir():
+            raise SettingsError(f"--references {self.references}: there is no such folder")
+        if len(files := self._files(self.references)) < 2:
+            raise SettingsError(f"--references {self.references}: it takes two pictures at least, and has {len(files)}")
+        for file in files:
+            _opened(file).close()
 
     def classifier(self) -> Classifier | None:
         """The CLIP model."""
@@ -67,12 +77,17 @@ class Eyes:
         if self.references is None:
             yield from self.prompts.references(asked)
             return
-        for file in sorted(each for each in self.references.rglob("*") if each.suffix.lower() in ENDINGS):
-            try:
-                with Image.open(file) as picture:
-                    yield picture.convert("RGB")
-            except (OSError, ValueError, Image.DecompressionBombError) as error:
-                raise SettingsError(f"--references: {file} is no picture that can be read") from error
+        for file in self._files(self.references):
+            with _opened(file) as picture:
+                try:
+                    read = images.opaque(picture)
+                except (OSError, ValueError, SyntaxError) as error:
+                    raise _unreadable(file) from error
+            yield read
+
+    @staticmethod
+    def _files(folder: Path) -> list[Path]:
+        return sorted(each for each in folder.rglob("*") if each.suffix.lower() in ENDINGS and each.is_file())
 
     def clip_looks(self, pictures: Iterator[Image.Image]) -> list[torch.Tensor]:
         """What CLIP sees in each, with nothing where there is no CLIP."""
@@ -181,6 +196,21 @@ def _distributions(
     value = measures.inception_score(measures.stacked(shares for _, shares in seen))
     few = f"of {n} pictures at most {n}" if n < FEW else ""
     yield Figure(name="Inception Score", n=n, value=value, bar=figures.INCEPTION, note=few)
+
+
+def _opened(file: Path) -> Image.Image:
+    """A picture whose kind and size are read. Raises SettingsError where it is none, or absurdly large."""
+    try:
+        with warnings.catch_warnings():
+            # Pillow's warning of what may be a bomb; its error comes at twice that.
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            return Image.open(file)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _unreadable(file) from error
+
+
+def _unreadable(file: Path) -> SettingsError:
+    return SettingsError(f"--references: {file} is no picture that can be read: take it out of the folder")
 
 
 def _missing(name: str, bar: Bar, note: str) -> Figure:
