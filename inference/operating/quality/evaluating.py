@@ -14,7 +14,7 @@ import msgspec
 from tqdm import tqdm
 
 from inference import device, recipes
-from inference.catalog import reading, weights
+from inference.catalog import keeping, sources, weights
 from inference.catalog.entries import ModelEntry
 from inference.catalog.reading import Catalog
 from inference.device import Device
@@ -57,7 +57,8 @@ def evaluate(configured: Settings, known: Catalog, wanted: Wanted) -> int:
     here = device.choose(configured.device, configured.threads)
     entry, here = _kept(known.models[wanted.model], changed, here)
     if changed:
-        reading.check_kept("--policy", entry, known.models)
+        sources.check("--policy", entry, known.models)
+        keeping.check("--policy", entry)
     placement.require({wanted.model: entry}, here)
     clip = _clip(known, asking, wanted.classifier)
     eyes = Eyes(store=Store(catalog=known, device=here), prompts=asking, clip=clip, references=wanted.references)
