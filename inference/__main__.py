@@ -10,6 +10,7 @@
                                                weights that suit the card here, or one with so much --memory
     python -m inference models profile NAME --data DIR   how many pictures pay in a pass of this model on this card
     python -m inference models convert PLACE   safetensors beside a pickle, or beside those of a folder
+    python -m inference evaluate --model NAME  paint a fixed set of prompts, and say how good and how dear it is
 
 Exit status: 0 when the bot hung up or all is well, 1 when the engine died and should be started again or weights are
 broken, 2 when the operator must act (one line on stderr says how), 130 after Ctrl-C.
@@ -43,12 +44,12 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m inference", description="Easel's inference process.")
     parser.add_argument("--fd", type=int, help="serve the bot over this inherited socket: the bot itself says so")
     parser.add_argument("--data", type=Path, metavar="DIR", help="the bot's data folder, with --fd")
-    commands.add_commands(parser.add_subparsers(dest="of", metavar="models", help="what the operator does"))
+    commands.add_commands(parser.add_subparsers(dest="of", metavar="models|evaluate", help="what the operator does"))
     try:
         _refuse_old(arguments)
         asked = parser.parse_args(arguments)
         if (asked.of is None) == (asked.fd is None):
-            parser.error("say either `models list`, `models fetch NAME` and so on, or --fd")
+            parser.error("say either `models list`, `models fetch NAME`, `evaluate` and so on, or --fd")
         if asked.data is not None and asked.of is not None and asked.what != "profile":
             parser.error("--data goes with --fd, or with models profile")
         # With it torch would run what is pickled into a file of weights.

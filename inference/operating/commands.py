@@ -1,4 +1,4 @@
-"""The command line `python -m inference models …`: what it takes, and who does it."""
+"""The command lines `python -m inference models …` and `evaluate`: what they take, and who does it."""
 
 from __future__ import annotations
 
@@ -54,6 +54,15 @@ def add_commands(parsers: Parsers) -> None:
     profiled = what.add_parser("profile", help="measure how many pictures pay in a pass of this model here")
     profiled.add_argument("name", metavar="NAME")
     profiled.add_argument("--data", type=Path, metavar="DIR", required=True, help="the bot's data folder")
+    evaluated = parsers.add_parser("evaluate", help="measure how good and how dear a model's pictures are")
+    evaluated.set_defaults(what="evaluate")
+    evaluated.add_argument("--model", required=True, metavar="NAME", help="a model of models.toml")
+    evaluated.add_argument("--policy", metavar="WORDS", help="keep it so, and compare: weights=8bit,speed=draft")
+    evaluated.add_argument("--pictures", type=int, metavar="N", help="how many are painted (the set's own number)")
+    evaluated.add_argument("--prompts", metavar="SET", help="the set of prompts (the one for this model)")
+    evaluated.add_argument("--classifier", metavar="NAME", help="the CLIP that compares pictures with words")
+    evaluated.add_argument("--references", type=Path, metavar="DIR", help="pictures as they should be, for FID")
+    evaluated.add_argument("--out", type=Path, metavar="DIR", help="for what is written (build/quality/NAME)")
 
 
 def environment(environ: Mapping[str, str], dotenv: Path = Path(".env")) -> dict[str, str]:
@@ -82,6 +91,8 @@ def do(asked: argparse.Namespace, configured: Settings, quieten: Callable[[], No
             return _check(known, asked.names)
         case "add":
             return adding.add(configured, known, asked.place, asked.name, asked.config, asked.memory, quieten)
+        case "evaluate":
+            return _evaluate(configured, known, asked, quieten)
         case _:
             return _profile(configured, known, asked.name, asked.data, quieten)
 
@@ -161,6 +172,21 @@ def _convert(place: Path) -> int:
     for made in converting.convert(place):
         print(made)
     return 0
+
+
+def _evaluate(
+    configured: Settings, known: reading.Catalog, asked: argparse.Namespace, quieten: Callable[[], None]
+) -> int:
+    """Measure how good a model's pictures are, and return the exit status."""
+    try:
+        quieten()
+        # Imported here: torch and diffusers take seconds.
+        from inference.operating.quality.evaluating import Wanted, evaluate
+
+        return evaluate(configured, known, Wanted(**{name: getattr(asked, name) for name in Wanted.__annotations__}))
+    except KeyboardInterrupt:
+        print("easel: stopped; the same command begins anew", file=sys.stderr)
+        return INTERRUPTED
 
 
 def _profile(configured: Settings, known: reading.Catalog, name: str, data: Path, quieten: Callable[[], None]) -> int:
