@@ -22,6 +22,8 @@ from benchmarks import (
     repeated,
     responsive,
     restarts,
+    signed,
+    starts,
     timings,
     turns,
 )
@@ -35,7 +37,8 @@ async def main() -> None:
     parser.add_argument("--whole", action="store_true", help="also through the real engine process and the real bot")
     parser.add_argument("--to", type=Path, default=Path("benchmarks/results"), help="folder of the results")
     asked = parser.parse_args()
-    rows = [*painting.measure(asked.pairs), *outgoing.measure(asked.pairs), *await turns.measure()]
+    rows = [*painting.measure(asked.pairs), *outgoing.measure(asked.pairs), *signed.measure(asked.pairs)]
+    rows += await turns.measure()
     print(beside.table(rows), flush=True)
     figures = []
     if asked.whole:
@@ -62,6 +65,7 @@ def whole(pairs: int) -> Sequence[Callable[[], Awaitable[list[Row]]]]:
         lambda: lanes.measure(pairs),
         lambda: quick.measure(pairs),
         lambda: restarts.measure(pairs),
+        lambda: starts.measure(max(1, pairs // 3)),
         lambda: repeated.measure(pairs),
         responsive.measure,
     ]

@@ -14,7 +14,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,10 +24,11 @@ import msgspec
 import torch
 from PIL import Image
 
-from benchmarks import architectures, parts
+from benchmarks import architectures, compiling, parts
 from benchmarks.architectures import Architecture
 from benchmarks.beside import Row
 from benchmarks.both_ways import Bare, paint, request
+from benchmarks.findings import Check, Found
 from inference.catalog import layouts, weights
 from inference.catalog.entries import ModelEntry
 from inference.catalog.reading import Catalog
@@ -47,29 +48,12 @@ GOALS = {"sdxl": 1 / 1.25, "sd15": 1 / 1.4, "sdxl-turbo": 1 / 1.8, "sd35-large-t
 AT_ONCE_GOALS = {"sdxl": 1 / 0.98, "sd15": 1 / 2.0, "sdxl-turbo": 1 / 2.0}
 SWITCHED = ("sdxl", "sd15")
 """Models that come back from the machine's memory too."""
+COMPILED = ("sd15",)
+"""Models of which also what compiling takes is measured, where that is asked for."""
 BYTES_PER_S = 5e8
 """How fast a model is made and written, until one was."""
 LIBRARIES = ("", "diffusers", "transformers")
 """Loggers with handlers of their own do not pass on what they say."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """Something that holds or does not."""
-
-    name: str
-    holds: bool
-    note: str = ""
-
-
-@dataclass(kw_only=True)
-class Found:
-    """What came out."""
-
-    rows: list[Row] = field(default_factory=list)
-    checks: list[Check] = field(default_factory=list)
-    left_out: dict[str, str] = field(default_factory=dict)
-    """Models that were not measured, or not as a whole, and why."""
 
 
 def measure(
@@ -199,6 +183,9 @@ def _one(
             # The store's own lets go of it first: three of one model would be too many.
             store.let_go()
             found.rows.append(parts.switched(known, name, chosen, max(1, pairs // 2)))
+        if name in COMPILED and entry.compile and time.monotonic() < until_s:
+            store.let_go()
+            compiling.measure(known, name, chosen, pairs, found)
     found.checks.append(Check(f"{name}: nothing was warned of", not heard, "; ".join(dict.fromkeys(heard))[:500]))
 
 

@@ -24,7 +24,7 @@ import transformers.utils.logging
 
 from benchmarks import beside, both_ways, families, parts, timings
 from benchmarks.architectures import ARCHITECTURES
-from benchmarks.families import Check, Found
+from benchmarks.findings import Check, Found
 from benchmarks.timings import Timing, timing
 from inference import device, settings
 from inference.catalog import reading, weights
@@ -63,7 +63,9 @@ def main() -> int:
     try:
         known = reading.load(configured.models)
         if asked.model is not None and asked.model not in weights.available(known):
-            message = f"the model {asked.model} is not on this machine: run python -m inference --fetch {asked.model}"
+            message = (
+                f"the model {asked.model} is not on this machine: run python -m inference models fetch {asked.model}"
+            )
             raise OperatorError(message)
         chosen = device.choose(configured.device, configured.threads)
         if not chosen.is_cuda:
@@ -82,7 +84,8 @@ def main() -> int:
     # What an operator's own catalogue calls otherwise is not looked for in it.
     models = {name: made_of for name, made_of in ARCHITECTURES.items() if name in known.models}
     if asked.compile:
-        entries = {name: msgspec.structs.replace(known.models[name], compile=True) for name in models}
+        bear_it = [name for name in models if FAMILIES[known.models[name].family].denoiser.compiles]
+        entries = {name: msgspec.structs.replace(known.models[name], compile=True) for name in bear_it}
         known = replace(known, models={**known.models, **entries})
     for library in (diffusers.utils.logging, transformers.utils.logging):
         library.disable_progress_bar()

@@ -21,7 +21,8 @@ from inference.catalog import reading
 from inference.exchange.outputs import Files
 from inference.exchange.reports import Reporter
 from inference.models.store import Store
-from inference.painting import decoding, session
+from inference.painting import decoding
+from inference.painting import previews as showing
 from inference.protocol import Event, Failed, Imagine
 from inference.tasks import imagine
 
@@ -96,7 +97,7 @@ def with_previews(store: Store, incoming: Path, n: int) -> Row:
     job = long_job()
 
     def without() -> None:
-        with mock.patch.object(session, "FIRST_PREVIEW_S", math.inf):
+        with mock.patch.object(showing, "FIRST_PREVIEW_S", math.inf):
             paint(store, incoming, job)
 
     return timed("the same job with previews, beside it without", 1.05, n, lambda: paint(store, incoming, job), without)
@@ -148,15 +149,15 @@ def previews(store: Store, n: int) -> list[Row]:
     """A preview of the largest picture beside its decoding, by the tiny decoder and without one."""
     model = store.use(MODEL, lambda: None)
     assert model.entry.decoder is not None
-    decoder = store.use_decoder(model.entry.decoder, lambda: None)
+    decoder, pipeline = store.use_decoder(model.entry.decoder, lambda: None), model.pipeline
     assert decoder is not None
     side = model.entry.max_size // model.pipeline.vae_scale_factor
     latents = torch.randn(1, model.latent_channels, side, side, generator=torch.Generator().manual_seed(0))
 
     def whole() -> object:
-        return decoding.decode(model.pipeline, model.family, latents)
+        return decoding.decode(pipeline, model.family, latents)
 
     def sketched(network: Any) -> Callable[[], object]:
-        return lambda: decoding.sketch(model.pipeline, model.family, latents, network)
+        return lambda: decoding.pictures(pipeline, decoding.sketch(pipeline, model.family, latents, network))
 
     return [timed("a preview beside the picture's decoding", 0.1, n, sketched(decoder.network), whole)]

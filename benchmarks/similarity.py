@@ -19,7 +19,6 @@ from typing import Any, get_args
 
 import msgspec
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from skimage import metrics
 
@@ -29,33 +28,19 @@ from inference import device, settings
 from inference.catalog import reading, weights
 from inference.catalog.fields import Precision
 from inference.catalog.reading import Catalog
-from inference.device import Device, DtypeName
+from inference.device import Device
 from inference.errors import OperatorError
 from inference.exchange.outputs import Files
 from inference.exchange.reports import Reporter
 from inference.models import policy
 from inference.models.placement import EXTRAS, LIBRARIES
 from inference.models.store import Store
+from inference.operating.quality.painting import AsOnCard
 from inference.painting import session
 from inference.painting.session import Painting
 from inference.protocol import Imagine
 
 PROMPTS = ("a red house on a meadow at night", "two blue boats at sea", "a green car in the city", "a cat in the snow")
-
-
-class _AsOnCard(Device):
-    """A CPU on which models are kept as on a card."""
-
-    is_cuda = True
-
-    def dtype(self, wanted: DtypeName, auto: object = None) -> torch.dtype:
-        return torch.float32
-
-    def settle(self) -> None:
-        pass
-
-    def free_bytes(self) -> int:
-        return self.memory_bytes
 
 
 def main() -> int:
@@ -70,7 +55,7 @@ def main() -> int:
         known = reading.load(configured.models)
         name = asked.model or known.default
         if name not in weights.available(known):
-            raise OperatorError(f"the model {name} is not on this machine: run python -m inference --fetch {name}")
+            raise OperatorError(f"the model {name} is not on this machine: run python -m inference models fetch {name}")
         if asked.steps is not None:
             entry = msgspec.structs.replace(known.models[name], steps=asked.steps)
             known = replace(known, models={**known.models, name: entry})
@@ -79,7 +64,7 @@ def main() -> int:
         print(f"easel: {error}", file=sys.stderr)
         return 2
     if not chosen.is_cuda:
-        chosen = _AsOnCard(where=chosen.where, name=chosen.name, memory_bytes=chosen.memory_bytes)
+        chosen = AsOnCard(where=chosen.where, name=chosen.name, memory_bytes=chosen.memory_bytes)
     figures = list(compare(known, name, chosen, asked.pictures))
     print(timings.table(figures))
     path = Path("build/similarity.json")

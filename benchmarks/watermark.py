@@ -1,6 +1,7 @@
-"""`make watermark-eval`: in how many pictures the invisible watermark is found, after what pictures go through.
+"""`make watermark-eval`: in how many pictures the invisible watermark is found, after what pictures go through, and how
+far it can be seen; both also of its first version, which was the same noise everywhere at one strength.
 
-Prints a table and writes build/watermark.json.
+Prints tables and writes build/watermark.json.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import io
 import json
 import math
 import random
+import time
+import timeit
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from importlib.resources import files
@@ -20,6 +23,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from benchmarks import appearance
 from benchmarks.engines import local_engine
 from inference.marks import watermark
 from inference.protocol import Finished, Imagine
@@ -47,25 +51,29 @@ def main() -> None:
     unmarked += [picture for pictures in kinds.values() for picture in pictures]
     large = [picture.resize((1024, 1024)) for picture in kinds["others"]]
     unmarked += large
-    chance = [watermark.agreement(picture) for picture in unmarked]
-    wrong = sum(map(watermark.found, unmarked))
-    marked = {kind: [watermark.embed(picture) for picture in pictures] for kind, pictures in kinds.items()}
-    psnr_db = {kind: [_psnr_db(*pair) for pair in zip(kinds[kind], marked[kind], strict=True)] for kind in kinds}
-    found = {
-        what: {kind: sum(watermark.found(change(picture)) for picture in marked[kind]) for kind in kinds}
-        for what, change in changes().items()
-    }
-    heads = [f"{kind} of {len(pictures)}" for kind, pictures in kinds.items()]
-    print(f"{'found after':24}" + "".join(f"{head:>16}" for head in heads))
-    for what, counts in found.items():
-        print(f"{what:24}" + "".join(f"{count:>16}" for count in counts.values()))
-    for kind, values in psnr_db.items():
-        print(f"PSNR of {kind}: {min(values):.1f} to {max(values):.1f} dB")
+    chance = [watermark.evidence(picture) for picture in unmarked]
+    wrong = sum(value >= watermark.EVIDENCE for value in chance)
+    looks, found = {}, {}
+    for number, embed in VERSIONS.items():
+        marked = {kind: [embed(picture) for picture in pictures] for kind, pictures in kinds.items()}
+        found[number] = {
+            what: {kind: sum(watermark.found(change(picture)) for picture in marked[kind]) for kind in kinds}
+            for what, change in changes().items()
+        }
+        print(f"{f'found after, version {number}':24}" + "".join(f"{f'{k} of {len(kinds[k])}':>16}" for k in kinds))
+        for what, counts in found[number].items():
+            print(f"{what:24}" + "".join(f"{count:>16}" for count in counts.values()))
+        looks[number] = {kind: appearance.means(kinds[kind], marked[kind]) for kind in kinds}
+        for kind, figures in looks[number].items():
+            print(f"version {number}, {kind}: " + ", ".join(f"{what} {value:.4g}" for what, value in figures.items()))
+    took = {side: _timed_ms(kinds["renders"][0].resize((side, side))) for side in (256, 1024)}
+    for side, (embedding, finding) in took.items():
+        print(f"{side}x{side}: {embedding:.0f} ms of processor to mark, {finding:.0f} ms to look for the mark")
     within = in_parts({"renders": kinds["renders"], "others at 1024": large})
     print(f"{'marked in a part only':32}{'untouched':>16}{'JPEG 75':>16}")
     for what, (untouched, saved, of) in within.items():
         print(f"{what:32}{f'{untouched} of {of}':>16}{f'{saved} of {of}':>16}")
-    print(f"unmarked: {wrong} of {len(chance)} taken for marked, agreement at most {max(chance):.3f}")
+    print(f"unmarked: {wrong} of {len(chance)} taken for marked, evidence at most {max(chance):.1f}")
     report = {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "versions": {name: version(name) for name in ("numpy", "pillow", "torch")},
@@ -73,8 +81,9 @@ def main() -> None:
         "n": {kind: len(pictures) for kind, pictures in kinds.items()},
         "found": found,
         "within": {what: dict(zip(("untouched", "jpeg75", "n"), row, strict=True)) for what, row in within.items()},
-        "psnr_db": {kind: [min(values), max(values)] for kind, values in psnr_db.items()},
-        "unmarked": {"n": len(chance), "found": wrong, "most": max(chance), "threshold": watermark.THRESHOLD},
+        "appearance": looks,
+        "took_ms": {str(side): dict(zip(("marking", "finding"), each, strict=True)) for side, each in took.items()},
+        "unmarked": {"n": len(chance), "found": wrong, "most": max(chance), "asked": watermark.EVIDENCE},
     }
     path = Path("build/watermark.json")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -176,9 +185,23 @@ def _cropped(share: float) -> Change:
     return cropped
 
 
-def _psnr_db(before: Image.Image, after: Image.Image) -> float:
-    change = np.asarray(before).astype(float) - np.asarray(after)
-    return 10 * math.log10(255**2 / float(np.square(change).mean()))
+def first_version(picture: Image.Image) -> Image.Image:
+    """The picture with the mark as it was at first: a root mean square of 1.6 everywhere, in whole steps."""
+    noise = np.rint(watermark._noise() * 1.6 / 2**watermark.FRACTION).astype(np.int16)
+    tiles = np.tile(noise, (picture.height // watermark.TILE + 1, picture.width // watermark.TILE + 1))
+    laid = np.array(picture) + tiles[: picture.height, : picture.width, None]
+    return Image.fromarray(np.clip(laid, 0, 255).astype(np.uint8))
+
+
+VERSIONS: Mapping[int, Change] = {1: first_version, 2: watermark.embed}
+
+
+def _timed_ms(picture: Image.Image) -> tuple[float, float]:
+    """What marking and looking take of processors, the least of five."""
+    marked, clock = watermark.embed(picture), time.process_time
+    marking = timeit.repeat(lambda: watermark.embed(picture), number=1, repeat=5, timer=clock)
+    finding = timeit.repeat(lambda: watermark.found(marked), number=1, repeat=5, timer=clock)
+    return min(marking) * 1000, min(finding) * 1000
 
 
 if __name__ == "__main__":

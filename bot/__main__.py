@@ -4,6 +4,7 @@ python -m bot                run the bot
 python -m bot invite         print the links that bring it into a server
 python -m bot cluster        show the nodes and engines of the Ray cluster that it uses, and its queue
 python -m bot doctor         look whether all is there that it needs
+python -m bot health         ask the bot that runs whether it is well
 python -m bot backup DIR     make one more backup in this folder, while the bot runs
 python -m bot restore DIR    bring the newest backup in this folder back, or this very one, while no bot runs
 """
@@ -12,16 +13,19 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import faulthandler
 import logging
 import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
 
-from bot import commands, doctor, folder, invitation, settings, words
+from bot import commands, doctor, folder, invitation, presence, settings, upgrade, words
 from bot.admission import Admission
 from bot.app import Easel
 from bot.background import Background
+from bot.credentials import certificates
+from bot.credentials.giving import Credentials
 from bot.database import UNWRITTEN, open_database
 from bot.delivery import Delivery
 from bot.dispatcher import Dispatcher
@@ -43,7 +47,16 @@ from bot.policies.policy import ALWAYS
 from bot.posting import Posting
 from bot.retention import Retention
 from bot.settings import Settings
+from bot.watch import calls, page, probe, server
+from bot.watch.disk import Disk
+from bot.watch.health import Health
+from bot.watch.metrics import Metrics
+from bot.watch.recent import History
+from bot.watch.standings import Standings
+from bot.watch.status import Observatory
+from bot.watch.watching import Watching
 from bot.words.catalogues import ENGLISH
+from inference.protocol import logs
 
 log = logging.getLogger(__name__)
 
@@ -58,21 +71,27 @@ def main(arguments: Sequence[str] = ()) -> int:
     others.add_parser("cluster", help="show the Ray cluster and the queue")
     others.add_parser("invite", help="print the links that bring the bot into a server")
     others.add_parser("doctor", help="look whether all is there that it needs; status 1 where something is wrong")
+    others.add_parser("health", help="ask the bot that runs whether it is well; status 1 where it is not")
     keeping.add_commands(others)
     asked = parser.parse_args(arguments)
     # What Easel keeps is for its operator alone.
     os.umask(0o077)
+    form = "text"
     try:
         environ = settings.environment()
         if asked.what in keeping.COMMANDS:
             keeping.do(asked, settings.data_folder(environ))
             return 0
         read = settings.read(environ)
-        logging.basicConfig(level=read.easel_log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        form = read.easel_log_format
+        logs.begin(read.easel_log_level, form)
+        faulthandler.enable()
         if asked.what == "cluster":
             return _show_cluster(read)
         if asked.what == "invite":
             return _invite(read)
+        if asked.what == "health":
+            return probe.ask(read.easel_watch)
         if asked.what == "doctor":
             with words.speaking(ENGLISH):
                 return asyncio.run(_examine(read, environ))
@@ -80,7 +99,9 @@ def main(arguments: Sequence[str] = ()) -> int:
             soundness.check(read.easel_data)
             asyncio.run(_until_stopped(read, environ))
     except OperatorError as error:
-        if str(error):
+        if form == "json":
+            log.critical("%s", error)
+        else:
             print(f"easel: {error}", file=sys.stderr)
         return 2
     return 0
@@ -141,18 +162,18 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
     except OSError as error:
         raise OperatorError(f"cannot write the pictures in {read.easel_data}: {error.strerror or error}") from error
     async with open_database(read.easel_data / folder.DATABASE) as database:
+        upgrade.tell(read.easel_data)
         jobs = Jobs(database, pictures, audit_days=read.easel_audit_days)
         await jobs.members.load()
         policies = Policies(database, slices.commands_of_kinds, allowed)
         await policies.load()
         engine = factory.build(read, environ)
         retention = Retention(database, jobs, policies, read.easel_keep_gb)
+        certificate = certificates.of(read)
         background = Background()
+        metrics = Metrics(slices.commands_of_kinds, slices.all_names)
         languages = Languages(read.easel_language, jobs.members.language)
         try:
-            await _start(engine)
-            for name, unknown in operator.strangers(allowed, engine.ready).items():
-                log.warning("EASEL_POLICY: %s names what is not here: %s", name, ", ".join(unknown))
             async with (
                 Workshop(pictures.incoming.resolve()) as workshop,
                 Easel(
@@ -162,11 +183,19 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
                     languages,
                     direct_messages=read.easel_direct_messages,
                     by_members=read.easel_member_install,
+                    observer=metrics,
+                    trace=calls.trace(metrics),
                 ) as client,
             ):
                 posting = Posting(client)
-                delivery = Delivery(posting, background, jobs, slices.looks, workshop, languages)
-                dispatcher = Dispatcher(jobs, engine, delivery, await jobs.counting.last_served(), policies=policies)
+                credentials = None
+                if certificate is not None:
+                    credentials = Credentials(workshop, pictures, certificate, read.easel_c2pa_tsa)
+                    await credentials.try_out()
+                delivery = Delivery(posting, background, jobs, slices.looks, workshop, languages, metrics, credentials)
+                served = await jobs.counting.last_served()
+                metrics.members |= served
+                dispatcher = Dispatcher(jobs, engine, delivery, served, policies=policies, observer=metrics)
                 admission = Admission(
                     jobs,
                     dispatcher,
@@ -180,15 +209,38 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
                     policies,
                     max_waiting=read.easel_max_waiting,
                     max_waiting_per_member=read.easel_max_waiting_per_member,
+                    observer=metrics,
+                    credentials=credentials,
                 )
                 client.add(slices, admission)
                 log_channel = LogChannel(client, database, admission, policies, posting, languages)
+                disk = Disk(read.easel_data, pictures, log_channel.announce, read.easel_keep_gb)
+                standings = Standings(
+                    client, dispatcher, delivery, engine, disk, metrics, max_waiting=read.easel_max_waiting
+                )
+                observatory = Observatory(
+                    client,
+                    dispatcher,
+                    engine,
+                    disk,
+                    History(database, slices.commands_of_kinds),
+                    slices.commands_of_kinds,
+                    max_waiting=read.easel_max_waiting,
+                    shows_words=read.easel_watch_words,
+                )
+                watching = Watching(metrics, standings, Health(client, dispatcher, engine, database, disk), disk)
                 await admission.erasure.resume()
                 # Before anybody can send more.
                 unsettled = await jobs.unsettled()
                 try:
-                    async with asyncio.TaskGroup() as tasks:
-                        tasks.create_task(engine.keep())
+                    async with (
+                        server.serving(read.easel_watch, [*watching.routes(), *page.routes(observatory)]),
+                        asyncio.TaskGroup() as tasks,
+                    ):
+                        tasks.create_task(watching.keep())
+                        tasks.create_task(_keep(engine, allowed))
+                        tasks.create_task(doctor.at_start(read, client))
+                        tasks.create_task(presence.keep(client, dispatcher))
                         tasks.create_task(background.broken())
                         tasks.create_task(client.stay_connected(read.discord_token.get_secret_value()))
                         tasks.create_task(_serve(client, dispatcher, admission, unsettled))
@@ -226,11 +278,15 @@ async def _tidy(jobs: Jobs) -> None:
         log.warning("pictures that nobody uses could not be removed: %s", error)
 
 
-async def _start(engine: Engine) -> None:
+async def _keep(engine: Engine, allowed: operator.Operator) -> None:
+    """Start the engine, beside all else, and keep it. What is accepted meanwhile waits for it."""
     try:
         await engine.start()
     except EngineDied as error:
         raise OperatorError(f"the inference process did not start: {error}") from error
+    for name, unknown in operator.strangers(allowed, engine.ready).items():
+        log.warning("EASEL_POLICY: %s names what is not here: %s", name, ", ".join(unknown))
+    await engine.keep()
 
 
 def _for_the_operator(errors: BaseExceptionGroup[BaseException]) -> OperatorError | None:

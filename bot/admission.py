@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Protocol, cast
 from weakref import WeakValueDictionary
 
@@ -18,14 +17,17 @@ import discord
 from bot import cards
 from bot.access import Access
 from bot.background import Background
+from bot.credentials.giving import Credentials
 from bot.database import UNWRITTEN, insist, refuse_fatal
 from bot.delivery import Delivery
 from bot.dispatcher import Dispatcher
 from bot.erasure import Erasure
 from bot.errors import MemberError
+from bot.incoming import Incoming
 from bot.job import Job, Reply
 from bot.jobs import Jobs
-from bot.pictures import decoding, downloads
+from bot.observer import Observer
+from bot.pictures import decoding
 from bot.pictures.posted import Cdn, Posted, Seen
 from bot.pictures.workers import Workshop
 from bot.policies.kept import Policies
@@ -36,7 +38,7 @@ from bot.room import Room
 from bot.speaking import tell
 from bot.waits import growing
 from bot.words import N_, why
-from inference.protocol import Input, Left, Ready, Reason, Request, because
+from inference.protocol import FailureKind, Input, Ready, Reason, Request, because, logs
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +81,8 @@ class Admission:
         *,
         max_waiting: int,
         max_waiting_per_member: int,
+        observer: Observer | None = None,
+        credentials: Credentials | None = None,
     ) -> None:
         """`commands` names, for each kind of request, the command that a member must be allowed to use for it."""
         self.jobs = jobs
@@ -86,11 +90,13 @@ class Admission:
         self.workshop = workshop
         self.cdn = cdn
         self.seen = Seen()
+        self._incoming = Incoming(jobs, workshop, credentials)
         self.dispatcher = dispatcher
         self._posting = posting
         self.delivery = delivery
         self.access = access
         self._background = background
+        self._observer = observer or Observer()
         self.erasure = Erasure(jobs, dispatcher, posting, background)
         self.commands = commands
         """The command by which each kind of request is asked for."""
@@ -117,6 +123,7 @@ class Admission:
         await self.access.require(interaction, self.command_of(request))
         with self._room.held(interaction.user.id):
             job = await self._write_down(interaction, request, parent_id)
+            logs.turn_to(job.id)
             acknowledged = await self._acknowledge(interaction, job, self.dispatcher.card(job))
             if acknowledged is not None and acknowledged.state == "queued":
                 await self.dispatcher.accept(acknowledged)
@@ -142,6 +149,7 @@ class Admission:
         await self.access.require(interaction, self.command_of(drafted))
         with self._room.held(interaction.user.id):
             job = await self._write_down(interaction, drafted, parent_id, reading=True)
+            logs.turn_to(job.id)
             card = cards.arriving(job, self.delivery.headline(job))
             acknowledged = await self._acknowledge(interaction, job, card)
             if acknowledged is None or acknowledged.state != "reading":
@@ -151,7 +159,7 @@ class Admission:
             except MemberError as error:
                 return await self._withdraw(interaction, acknowledged, error.reason)
             except Exception:
-                await self._fail(acknowledged, because(N_("Something went wrong inside Easel: try again.")))
+                await self._fail(acknowledged, because(N_("Something went wrong inside Easel: try again.")), "internal")
                 raise
             if complete is not None:
                 await self.dispatcher.accept(complete)
@@ -164,7 +172,7 @@ class Admission:
         try:
             async with self.workshop.turn(job.reply.member_id) as folder:
                 read: Mapping[str, decoding.Upload] = {
-                    name: await self._into(folder, picture)
+                    name: await self._incoming.into(folder, picture)
                     for name, picture in pictures.items()
                     if prepare is not None or isinstance(picture, Posted)
                 }
@@ -173,18 +181,12 @@ class Admission:
                 inputs = {name: Input(upload.sha256, upload.width, upload.height) for name, upload in read.items()}
                 request = build(**{**pictures, **inputs})
                 require_possible(request, self.ready)
-                lefts = [Left(f"{folder.name}/{upload.file}", upload.sha256) for upload in read.values()]
+                lefts = [upload.left(folder) for upload in read.values()]
                 # Before the folder goes.
                 return await insist(f"the uploads of job {job.id}", self.jobs.settle, job.id, request, lefts)
         except OSError as error:
-            log.error("job %s: its uploads cannot be kept: %s", job.id, error.strerror or error)
+            log.error("its uploads cannot be kept: %s", error.strerror or error)
             raise MemberError("There is no room for uploads at the moment: try again later.") from error
-
-    async def _into(self, folder: Path, picture: Posted | Input) -> decoding.Upload:
-        """The picture in this folder, to be worked on there."""
-        if isinstance(picture, Posted):
-            return await downloads.read(self.workshop.uploads, picture, folder)
-        return await self.workshop.uploads.run(decoding.read, self.jobs.path(picture.sha256), folder)
 
     async def cancel(self, job: Job) -> bool:
         """Stop a job that has not ended; False where it has."""
@@ -215,10 +217,13 @@ class Admission:
             if job.state == "arriving":
                 self._background.start(self._take_up(job))
                 continue
-            await self._fail(job, because(N_("Easel was stopped while it read your picture: send the command again.")))
+            with logs.about(job.id):
+                stopped = because(N_("Easel was stopped while it read your picture: send the command again."))
+                await self._fail(job, stopped, "internal")
 
     async def _take_up(self, job: Job) -> None:
         """Go on with a complete job of which it is not known whether its member was told."""
+        logs.turn_to(job.id)
         known = await self._confirm(job)
         if known is not None and known.state == "queued":
             await self.dispatcher.accept(known)
@@ -259,7 +264,7 @@ class Admission:
             if refused and getattr(error, "code", 0) != ALREADY_ACKNOWLEDGED:
                 await insist(f"that job {job.id} was refused", self.jobs.delete, job.id)
                 raise
-            log.warning("job %s: it is not known whether its member was told: %s", job.id, error)
+            log.warning("it is not known whether its member was told: %s", error)
             return await self._confirm(job)
         assert response is not None, "Discord tells the message of an answer"
         assert response.message_id is not None, "a card is a message"
@@ -279,11 +284,11 @@ class Admission:
             except Unknown:
                 return await insist(f"job {job.id}", self.jobs.acknowledge, job.id, None)
             except UNREACHED as error:
-                log.warning("job %s: Discord does not say whether it has a reply: %s", job.id, error)
+                log.warning("Discord does not say whether it has a reply: %s", error)
             else:
                 if message_id is not None:
                     return await insist(f"the reply of job {job.id}", self.jobs.acknowledge, job.id, message_id)
-                log.info("job %s: its member was never told of it, it is forgotten", job.id)
+                log.info("its member was never told of it, it is forgotten")
                 await insist(f"that job {job.id} is forgotten", self.jobs.delete, job.id)
                 return None
             await asyncio.sleep(wait_s)
@@ -300,11 +305,12 @@ class Admission:
             await self._posting.remove(job.reply)
         except (*UNREACHED, Unknown) as unreached:
             # Then its own card says it, as soon as Discord can be reached.
-            log.warning("job %s: its reply could not be taken back: %s", job.id, unreached)
+            log.warning("its reply could not be taken back: %s", unreached)
             return await self._fail(job, reason)
+        self._observer.refused(self.command_of(job.request), reason)
         return await insist(f"the end of job {job.id}", self.jobs.delete, job.id)
 
-    async def _fail(self, job: Job, reason: Reason) -> None:
-        ended = await insist(f"the end of job {job.id}", self.jobs.fail, job.id, "invalid_input", reason)
+    async def _fail(self, job: Job, reason: Reason, kind: FailureKind = "invalid_input") -> None:
+        ended = await insist(f"the end of job {job.id}", self.jobs.fail, job.id, kind, reason)
         if ended is not None:
-            self.delivery.deliver(ended)
+            self.dispatcher.bring(ended)

@@ -22,14 +22,16 @@ from bot.background import Background
 from bot.buttons import JobButton
 from bot.commands import Slices
 from bot.custom_ids import OfJob, OfWord
-from bot.errors import MemberError, OperatorError
+from bot.errors import MemberError, OperatorError, Starting
 from bot.jobs import Jobs
 from bot.localisation import Languages, Localisation
+from bot.observer import Observer, acted
 from bot.policies.problem import of_command
 from bot.posting import ALREADY_ACKNOWLEDGED, UNKNOWN_INTERACTION
 from bot.settings import DISCORD_API
 from bot.speaking import tell
 from bot.words import say, speak
+from inference.protocol import logs
 
 log = logging.getLogger(__name__)
 
@@ -55,8 +57,13 @@ class Easel(discord.Client):
         *,
         direct_messages: bool = True,
         by_members: bool = False,
+        observer: Observer | None = None,
+        trace: aiohttp.TraceConfig | None = None,
     ) -> None:
-        """Commands are offered in `direct_messages` as well, and to members who installed Easel for themselves."""
+        """Commands are offered in `direct_messages` as well, and to members who installed Easel for themselves.
+
+        `trace` is told of every request to Discord.
+        """
         # Easel does not speak: the libraries for voice are not missing.
         discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
         super().__init__(
@@ -64,11 +71,13 @@ class Easel(discord.Client):
             intents=discord.Intents(guilds=True, guild_messages=True, dm_messages=True),
             allowed_mentions=discord.AllowedMentions.none(),
             max_messages=None,
+            http_trace=trace or aiohttp.TraceConfig(),
         )
         self.access = Access(self)
         self._jobs = jobs
         self._background = background
         self._admission: Admission | None = None
+        self._observer = observer or Observer()
         self._offline_since: float | None = None
         self._languages = languages or Languages()
         self._api_base = api_base.rstrip("/")
@@ -92,6 +101,11 @@ class Easel(discord.Client):
         self._slices = slices
         for command in slices.commands.values():
             self.tree.add_command(command)
+
+    @property
+    def is_online(self) -> bool:
+        """Whether what members do arrives here."""
+        return self.is_ready() and self._offline_since is None
 
     async def stay_connected(self, token: str) -> None:
         """Log in, register the commands and keep the connection until cancelled. Raises OperatorError."""
@@ -129,6 +143,7 @@ class Easel(discord.Client):
     async def on_connect(self) -> None:
         """The gateway has taken us, or has us back."""
         self._offline_since = None
+        self._observer.connected()
         if self._admission is not None:
             self._admission.reconnected()
 
@@ -155,8 +170,9 @@ class Easel(discord.Client):
     async def _delete(self, message_id: int) -> None:
         job = await self._jobs.of_message(message_id)
         if job is not None and self._admission is not None:
-            log.info("job %s: its message was deleted, and it with it", job.id)
-            await self._admission.delete(job)
+            with logs.about(job.id):
+                log.info("its message was deleted, and it with it")
+                await self._admission.delete(job)
 
     async def on_ready(self) -> None:
         """Say in the log that members can begin."""
@@ -179,10 +195,12 @@ class Easel(discord.Client):
 
     async def press(self, interaction: discord.Interaction, action: str, target: OfJob) -> None:
         """Do what a button says and answer the interaction, errors included."""
+        logs.turn_to(target.number)
         await self._do(interaction, self._slices.presses.get(action), target)
 
     async def speak_to(self, interaction: discord.Interaction) -> None:
         """Speak this member's language from here on: with this begins whatever is done in an interaction."""
+        self._observer.interacted(interaction.id, *acted(interaction))
         speak(await self._languages.of(interaction))
 
     async def _do(
@@ -205,9 +223,11 @@ class Easel(discord.Client):
                 self._background.break_with(cause)
                 await tell(interaction, say("Easel cannot go on and is being stopped: its operator was told why."))
             case MemberError():
+                self._observer.refused(acted(interaction)[1], cause.reason)
                 await tell(interaction, str(cause))
             case discord.HTTPException(code=code) if code in (UNKNOWN_INTERACTION, ALREADY_ACKNOWLEDGED):
                 log.warning("an interaction came too late to be answered: %s", cause)
+                self._observer.late()
             case app_commands.CommandSignatureMismatch() | app_commands.CommandNotFound():
                 await tell(interaction, say("This command has changed: reload Discord (Ctrl+R) and use it again."))
             case app_commands.TransformerError():
@@ -218,6 +238,7 @@ class Easel(discord.Client):
             case _:
                 reference = secrets.token_hex(3)
                 log.error("error %s", reference, exc_info=cause)
+                self._observer.broke()
                 sentence = say(
                     "Something went wrong inside Easel: try again, or give whoever runs it the word {reference}.",
                     reference=reference,
@@ -255,6 +276,8 @@ class Tree(app_commands.CommandTree[Easel]):
         What it asks for is asked again."""
         await self.client.speak_to(interaction)
         data: Mapping[str, Any] = interaction.data or {}
+        if interaction.type is discord.InteractionType.autocomplete:
+            return await self._can_complete(interaction)
         if interaction.type is not discord.InteractionType.application_command or data.get("type") != CHAT_INPUT:
             return True
         reason = of_command(str(data.get("name")), permits.held(interaction))
@@ -262,6 +285,15 @@ class Tree(app_commands.CommandTree[Easel]):
             refusal = permits.refusal(interaction, reason, str(data.get("name")))
             await self.client.answer_error(interaction, refusal)
         return reason is None
+
+    async def _can_complete(self, interaction: discord.Interaction) -> bool:
+        """Offer nothing where nobody can tell yet what there is."""
+        try:
+            _ = self.client.admission.ready
+        except Starting:
+            await interaction.response.autocomplete([])
+            return False
+        return True
 
     async def on_error(self, interaction: discord.Interaction, error: app_commands.AppCommandError, /) -> None:
         """Answer a command that failed."""

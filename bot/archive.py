@@ -15,6 +15,8 @@ from pathlib import Path
 import msgspec
 
 from bot.belongings import Row
+from bot.pictures import manifests
+from bot.pictures.kept import INGREDIENT, MANIFEST
 
 PARTS = 5
 """So many files are made at a time: who wants more asks for those that follow."""
@@ -94,7 +96,10 @@ def _spread(files: Mapping[str, Path], room_bytes: int) -> list[dict[str, Path]]
 def _files(job: Row, path: Callable[[str], Path]) -> Iterator[tuple[str, Path]]:
     for table, folder in PICTURES.items():
         for row in job.get(table, ()):
-            yield f"{folder}/{job['id']}-{row['position'] + 1}.png", path(row["sha256"])
+            name, file = f"{folder}/{job['id']}-{row['position'] + 1}", path(row["sha256"])
+            yield f"{name}.png", file
+            # What an upload said of itself.
+            yield f"{name}{INGREDIENT}", file.with_suffix(INGREDIENT)
 
 
 def _write(zipped: Path, part: Part, tables: Mapping[str, bytes]) -> None:
@@ -105,14 +110,22 @@ def _write(zipped: Path, part: Part, tables: Mapping[str, bytes]) -> None:
         for name, file in part.files.items():
             # Somebody may have deleted it since, and PNGs are compressed already.
             with contextlib.suppress(FileNotFoundError):
-                opened.write(file, name, zipfile.ZIP_STORED)
+                if file.suffix == ".png" and (manifest := file.with_suffix(MANIFEST)).exists():
+                    # As it was shown.
+                    signed = zipped.with_suffix(".png")
+                    manifests.embed(file, manifest.read_bytes(), signed)
+                    opened.write(signed, name, zipfile.ZIP_STORED)
+                    signed.unlink()
+                else:
+                    opened.write(file, name, zipfile.ZIP_STORED)
 
 
 def _size(file: Path) -> int:
-    try:
-        return file.stat().st_size + OF_A_FILE_BYTES
-    except FileNotFoundError:
-        return 0
+    size = 0
+    with contextlib.suppress(FileNotFoundError):
+        size = file.stat().st_size + OF_A_FILE_BYTES
+        size += file.with_suffix(MANIFEST).stat().st_size
+    return size
 
 
 def _json(rows: Sequence[Row]) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import discord
 from discord import ui
@@ -39,6 +39,9 @@ _DONE = discord.Colour(0x4FA97A)
 _FAILED = discord.Colour(0xC9504A)
 _BAR_CELLS = 16
 
+
+Absence = Literal["starting", "restarting"]
+"""Why there is no engine: none was ready yet since the bot was started, or none is any more."""
 
 Content = Path | bytes
 """Of a file that goes along: where it lies, or itself where it is small."""
@@ -111,9 +114,14 @@ def places(place: int, ready_at: float | None) -> list[str]:
     return [turn, say("ready {when}", when=when)]
 
 
-def restarting(job: Job, headline: str) -> Card:
-    """A job that waits for the engine, which ended and is being started again."""
-    return _card(_WAITING, headline, _line(job, say("the engine is being started again")), [_cancel(job)])
+def unattended(job: Job, headline: str, absence: Absence) -> Card:
+    """A job that waits for the engine."""
+    return _card(_WAITING, headline, _line(job, absent(absence)), [_cancel(job)])
+
+
+def absent(absence: Absence) -> str:
+    """Why nothing runs just now."""
+    return say("the engine is starting") if absence == "starting" else say("the engine is being started again")
 
 
 def running(job: Job, headline: str, progress: Progress | None, preview: bytes | None) -> Card:

@@ -18,18 +18,21 @@ import discord
 from bot import cards
 from bot.background import Background
 from bot.cards import Card, Content, Look
+from bot.credentials.giving import Credentials
 from bot.database import insist
 from bot.errors import WorkFailed
 from bot.job import Job, Way
 from bot.jobs import Jobs
 from bot.localisation import Languages
-from bot.pictures import fitting
+from bot.observer import Observer
+from bot.outgoing import Outgoing
 from bot.pictures.fitting import Shown
 from bot.pictures.workers import Workshop
 from bot.pings import Pings
 from bot.posting import UNKNOWN_MESSAGE, UNREACHED, WAYS, Posting, Unknown
 from bot.waits import growing
 from bot.words import say, speaking
+from inference.protocol import logs
 
 log = logging.getLogger(__name__)
 
@@ -67,15 +70,18 @@ class Delivery:
         looks: Mapping[str, Look],
         workshop: Workshop,
         languages: Languages | None = None,
+        observer: Observer | None = None,
+        credentials: Credentials | None = None,
     ) -> None:
         """`looks` gives each kind of request its look. A job is spoken of in the language of who asked for it, whoever
-        else makes it end."""
+        else makes it end. Without `credentials` pictures go out unsigned."""
         self._posting = posting
         self._background = background
         self._jobs = jobs
         self._looks = looks
-        self._workshop = workshop
+        self.outgoing = Outgoing(jobs, workshop, credentials)
         self._languages = languages or Languages()
+        self._observer = observer or Observer()
         self.pings = Pings(jobs, posting, background, self._languages)
         self._live: dict[int, _Live] = {}
         self._deliveries: dict[int, asyncio.Task[Any]] = {}
@@ -89,7 +95,7 @@ class Delivery:
             return self._look(job).headline(job.request)
         except Exception:
             # An old request may look as no look expects; its job goes on all the same.
-            log.exception("the headline of job %s cannot be made", job.id)
+            log.exception("the headline of job %s cannot be made", job.id, extra=logs.of(job.id))
             return f"**#{job.id}**"
 
     async def take_away(self, job: Job) -> bool:
@@ -97,7 +103,7 @@ class Delivery:
         try:
             await self._posting.remove(job.reply)
         except (*UNREACHED, Unknown) as error:
-            log.warning("the message of deleted job %s could not be removed: %s", job.id, error)
+            log.warning("the message of deleted job %s could not be removed: %s", job.id, error, extra=logs.of(job.id))
             return False
         return True
 
@@ -114,6 +120,11 @@ class Delivery:
         if job.id not in self._deliveries:
             task = self._deliveries[job.id] = self._background.start(self._deliver(job))
             task.add_done_callback(lambda _: self._deliveries.pop(job.id, None))
+
+    @property
+    def under_way(self) -> int:
+        """How many ends are on their way to their members."""
+        return len(self._deliveries)
 
     def try_again(self) -> None:
         """Discord can be reached again: no end waits any longer for its next try."""
@@ -135,6 +146,7 @@ class Delivery:
 
     async def _follow(self, job: Job, live: _Live) -> None:
         """Show the newest card of a job again and again until there is none newer."""
+        logs.turn_to(job.id)
         while live.newest is not None:
             await self._posting.calm()
             async with live.editing:
@@ -145,11 +157,12 @@ class Delivery:
                     await self._posting.edit(job.reply, shown)
                 except Exception as error:
                     # The next card, or the end, will do.
-                    log.warning("could not show the progress of job %s: %s", job.id, error)
+                    log.warning("could not show its progress: %s", error)
             await asyncio.sleep(EDIT_EVERY_S)
         live.follower = None
 
     async def _deliver(self, job: Job) -> None:
+        logs.turn_to(job.id)
         live = self._live.pop(job.id, _Live())
         # Once no edit is under way, the follower is asleep or waiting, and nothing can overwrite the end.
         async with live.editing:
@@ -160,7 +173,10 @@ class Delivery:
         if put is not None:
             way, message_id = put
             await insist(f"the delivery of job {job.id}", self._jobs.delivered, job.id, way, message_id)
+            self._observer.delivered(job)
             self.pings.soon(job.id)
+        else:
+            self._observer.forgotten(job.id)
 
     async def _bring(self, job: Job, desks: ExitStack) -> tuple[Way, int] | None:
         """Show how a job ended, for as long as it takes; returns the way and the message, None where the job is gone.
@@ -190,16 +206,16 @@ class Delivery:
             if status == TOO_LARGE and largest > LEAST_LIMIT:
                 # Discord's word counts, not what the interaction promised.
                 limit = min(limit, largest) // 2
-                log.warning("job %s: its files are too large for Discord, trying %s bytes", job.id, limit)
+                log.warning("its files are too large for Discord, trying %s bytes", limit)
                 card = None
                 continue
             if status in (REFUSED, TOO_LARGE) and card is not None and (barer := next(plainer, None)) is not None:
-                log.error("job %s: Discord does not take its card, trying a plainer one: %s", job.id, problem)
+                log.error("Discord does not take its card, trying a plainer one: %s", problem)
                 card = barer(card)
                 continue
             if status in CLOSED:
                 if way == "reply" and job.reply.message_id is None:
-                    log.info("job %s: its member was never told of it, it is forgotten", job.id)
+                    log.info("its member was never told of it, it is forgotten")
                     await insist(f"that job {job.id} is forgotten", self._jobs.delete, job.id)
                     return None
                 if getattr(problem, "code", 0) == UNKNOWN_MESSAGE:
@@ -211,13 +227,13 @@ class Delivery:
                     # Elsewhere its own card may do.
                     card, plainer = None, self._plainer(job)
                 if (following := next(ways, None)) is not None:
-                    log.warning("job %s cannot be shown by way of its %s, trying the next: %s", job.id, way, problem)
+                    log.warning("it cannot be shown by way of its %s, trying the next: %s", way, problem)
                     way = following
                     continue
                 ways = iter(WAYS)
                 way = next(ways)
             wait_s = next(waits)
-            log.warning("job %s could not be delivered, trying again in %s s: %s", job.id, wait_s, problem)
+            log.warning("it could not be delivered, trying again in %s s: %s", wait_s, problem)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self._reached.wait()
@@ -232,30 +248,23 @@ class Delivery:
         made smaller lies there until `desks` are closed. Raises OSError where there is no room for it."""
         pictures: Sequence[Shown] = ()
         try:
-            pictures = [await self._fitted(path, limit, desks) for path in self._jobs.paths(job)]
+            pictures = await self.outgoing.fitted(job, limit, desks)
             look = self._look(job)
             if job.state != "finished":
                 return cards.ended(job, look.headline(job.request), look.ways_on(job))
             return look.finished(job, pictures)
         except FileNotFoundError as error:
-            log.warning("job %s: its picture %s is gone", job.id, error.filename)
+            log.warning("its picture %s is gone", error.filename)
             return cards.removed(job, self._look(job).ways_on(job))
         except WorkFailed as error:
-            log.error("job %s: its pictures cannot be made small enough for Discord: %s", job.id, error)
+            log.error("its pictures cannot be made small enough for Discord: %s", error)
             sentence = say("This job is finished, and too large to be shown: Original has all of it.")
             return cards.bare(job, sentence)
         except OSError:
             raise
         except Exception:
-            log.exception("the card of job %s cannot be made", job.id)
+            log.exception("its card cannot be made")
             return cards.bare(job, _outcome(job), cards.files(job, pictures))
-
-    async def _fitted(self, picture: Path, limit: int, desks: ExitStack) -> Shown:
-        if (whole := fitting.whole(picture, limit)) is not None:
-            return whole
-        # What is made smaller lies there until it has arrived.
-        folder = desks.enter_context(self._workshop.desk())
-        return await self._workshop.results.run(fitting.fit, picture, limit, folder)
 
     @staticmethod
     def _plainer(job: Job) -> Iterator[_Plainer]:

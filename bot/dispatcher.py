@@ -15,24 +15,25 @@ from typing import get_args
 from msgspec.structs import replace
 
 from bot import cards, words
-from bot.answered import likeness, likeness_of
+from bot.answered import likeness
 from bot.database import insist
 from bot.delivery import Delivery
+from bot.endings import Endings
 from bot.engine.interface import Engine, Lane
-from bot.errors import EngineDied, OperatorError
+from bot.errors import EngineDied, OperatorError, Starting
 from bot.job import Job
 from bot.jobs import MAX_ATTEMPTS, Jobs
 from bot.lines import Line, Standing
+from bot.observer import Observer
 from bot.pace import Pace
 from bot.policies.kept import Policies
 from bot.runs import Run
 from bot.words import N_
-from inference.protocol import Event, Failed, Finished, Preview, Progress, Ready, Request, because
+from inference.protocol import Event, Failed, Finished, Preview, Progress, Ready, Request, because, logs
 
 log = logging.getLogger(__name__)
 
 BROKE = N_("Something went wrong inside Easel: try again in a moment.")
-LOST = N_("The result got lost on its way: try again.")
 
 REST_S = 1.0
 """After an error that nobody foresaw, so that it cannot repeat a thousand times a second."""
@@ -52,38 +53,57 @@ class Dispatcher:
         served: Mapping[int, float] | None = None,
         clock: Callable[[], float] = time.time,
         policies: Policies | None = None,
+        observer: Observer | None = None,
     ) -> None:
         """`served` tells when each member's last job was started; `policies` what is allowed when a turn has come."""
         self._jobs = jobs
         self._engine = engine
         self._delivery = delivery
         self._policies = policies
+        self._observer = observer or Observer()
         self._pace = Pace()
-        self._slow, self._quick = (Line(delivery, self._pace, served or {}, clock) for _ in range(2))
-        self._lines = (self._slow, self._quick)
+        given = (delivery, self._pace, served or {}, clock, engine)
+        self._slow, self._quick = (Line(*given, quick=quick) for quick in (False, True))
+        self.lines = (self._slow, self._quick)
+        self._endings = Endings(jobs, engine, delivery, self._pace, policies, self._observer)
+        self.turned = self._slow.turned
+        """Wait until `absence` may be another than when this returned last. For one who waits."""
 
     @property
     def ready(self) -> Ready:
-        """What the engine can do."""
+        """What the engine can do. Raises Starting where nobody can tell yet."""
         return self._engine.ready
+
+    @property
+    def absence(self) -> cards.Absence | None:
+        """Why nothing runs just now; None where there is an engine."""
+        return self._slow.absence
 
     def waiting(self, member_id: int | None = None) -> int:
         """How many jobs wait: of this member, or in all."""
-        return sum(len(line.queue) if member_id is None else line.queue.count_of(member_id) for line in self._lines)
+        return sum(len(line.queue) if member_id is None else line.queue.count_of(member_id) for line in self.lines)
 
     async def accept(self, job: Job) -> None:
         """Let a new job wait for its turn, or answer it with what was made before, where that would be the same."""
-        same = likeness(self._settled(job), self.ready)
+        same = None
+        with suppress(Starting):
+            same = likeness(self._settled(job), self.ready)
         now = job if same is None else await insist(f"the answer of job {job.id}", self._jobs.answer, job, same)
         # It may have been cancelled or deleted meanwhile.
         if now is not None and now.state == "finished":
+            self._observer.made_before(now)
             self._delivery.deliver(now)
         elif now is not None and now.state == "queued":
             self.put(now)
 
     def put(self, job: Job) -> None:
         """Let a queued job wait for its turn."""
+        self._observer.accepted(job)
         self._line_for(job).put(job)
+
+    def bring(self, ended: Job) -> None:
+        """Bring the end of a job to its member, now that it is written down. Returns at once."""
+        self._endings.bring(ended)
 
     def card(self, job: Job) -> cards.Card:
         """How a job looks that is about to wait: with the place that it will have."""
@@ -91,18 +111,17 @@ class Dispatcher:
 
     def standing(self, job_id: int) -> Standing | None:
         """Where a job stands that waits or runs; None where it does neither."""
-        return next((found for line in self._lines if (found := line.standing(job_id)) is not None), None)
+        return next((found for line in self.lines if (found := line.standing(job_id)) is not None), None)
 
     async def cancel(self, job: Job) -> bool:
         """Stop a job that has not ended; False where it has. Once this returns, the job ends as cancelled."""
         self._take_out(job.id)
-        cancelled = await insist(f"the cancellation of job {job.id}", self._jobs.cancel, job.id)
-        if cancelled is None:
+        if (cancelled := await insist(f"the cancellation of job {job.id}", self._jobs.cancel, job.id)) is None:
             return False
         # It may have come into its queue meanwhile.
         self._take_out(job.id)
         if cancelled.state == "cancelled":
-            self._delivery.deliver(cancelled)
+            self.bring(cancelled)
         await self._engine.cancel(job.id)
         return True
 
@@ -114,6 +133,7 @@ class Dispatcher:
         # It may have come into its queue meanwhile, and been shown from there.
         self._take_out(job.id)
         self._delivery.forget(job.id)
+        self._observer.forgotten(job.id)
         await self._engine.cancel(job.id)
 
     async def resume(self) -> None:
@@ -132,7 +152,7 @@ class Dispatcher:
     async def run(self) -> None:
         """Run batch after batch until cancelled; what runs then goes back to the queue. Raises OperatorError."""
         async with asyncio.TaskGroup() as tasks:
-            for line in self._lines:
+            for line in self.lines:
                 tasks.create_task(line.show_places())
             tasks.create_task(self._use_lanes(tasks))
 
@@ -154,7 +174,7 @@ class Dispatcher:
 
     def _take_out(self, job_id: int) -> None:
         """Let a job have no turn, wherever it stands."""
-        for line in self._lines:
+        for line in self.lines:
             line.take_out(job_id)
 
     async def _work_off(self, line: Line, lane: Lane, tasks: asyncio.TaskGroup) -> None:
@@ -171,13 +191,15 @@ class Dispatcher:
             while riders := await line.next_riders(run):
                 run.add(riders)
                 tasks.create_task(self._see_through(riders, run, None, line, lane))
+            self._observer.departed(run.jobs)
             await (run.ended if run.is_alone else run.nearly_done).wait()
             if before is not None:
                 await before.ended.wait()
             before = run
 
     async def _see_through(self, batch: tuple[Job, ...], run: Run, before: Run | None, line: Line, lane: Lane) -> None:
-        """Run a batch, or riders of one, to the end of each job, whatever happens."""
+        """Run a batch, or riders of one, to the end of each job, whatever happens. Call it as a task of its own."""
+        logs.turn_to(*(job.id for job in batch))
         try:
             if before is not None and run.is_alone:
                 await before.ended.wait()
@@ -191,10 +213,10 @@ class Dispatcher:
         except OperatorError:
             raise
         except Exception:
-            log.exception("jobs %s failed", [job.id for job in batch])
+            log.exception("something broke while they ran")
             for job in line.still_running(batch):
                 await self._engine.cancel(job.id)
-                await self._end(Failed(job.id, "internal", because(BROKE)), line)
+                await self._endings.fail(Failed(job.id, "internal", because(BROKE)), line)
             await asyncio.sleep(REST_S)
         finally:
             run.end_part()
@@ -207,7 +229,7 @@ class Dispatcher:
         line.began()
         for job in batch:
             if line.running[job.id].cancelled:
-                await self._end(Failed(job.id, "cancelled", because("cancelled")), line)
+                await self._endings.fail(Failed(job.id, "cancelled", because("cancelled")), line)
         # From here to the sending nothing is awaited: what is cancelled later is cancelled by the engine.
         wanted = [self._settle(job, line) for job in line.still_running(batch) if not line.running[job.id].cancelled]
         if wanted:
@@ -220,7 +242,7 @@ class Dispatcher:
                     await self._handle(event, line)
         # What was cancelled in between and therefore not sent.
         for job in line.still_running(batch):
-            await self._end(Failed(job.id, "cancelled", because("cancelled")), line)
+            await self._endings.fail(Failed(job.id, "cancelled", because("cancelled")), line)
 
     def _settle(self, job: Job, line: Line) -> Request:
         """The request as it is sent: with what becomes of flagged pictures, as that is set when its turn has come."""
@@ -235,59 +257,20 @@ class Dispatcher:
         """End a job that is not allowed any more: what was set while it waited holds for it."""
         if self._policies is None:
             return
-        reason = await insist(f"whether job {job.id} is allowed", self._policies.problem_of, job)
-        if reason is not None:
-            log.info("job %s is not allowed any more: %s", job.id, words.why(reason))
-            await self._end(Failed(job.id, "invalid_input", reason), line)
+        if (reason := await insist(f"whether job {job.id} is allowed", self._policies.problem_of, job)) is not None:
+            log.info("it is not allowed any more: %s", words.why_logged(reason), extra=logs.of(job.id))
+            await self._endings.fail(Failed(job.id, "invalid_input", reason), line)
 
     async def _handle(self, event: Event, line: Line) -> None:
         match event:
             case Progress() | Preview():
                 line.note(event)
+                self._observer.got_on(event)
             case Finished():
-                await self._finish(event, line)
+                await self._endings.finish(event, line)
             case Failed():
-                log.info("job %s failed (%s): %s", event.job, event.kind, words.why(event.reason))
-                await self._end(event, line)
-
-    async def _finish(self, event: Finished, line: Line) -> None:
-        share = line.running[event.job].share
-        if await self._withhold(event, line):
-            return None
-        try:
-            same = likeness_of(event, line.running[event.job].request, self.ready)
-            job = await insist(f"the result of job {event.job}", self._jobs.finish, event, share, same)
-        except FileNotFoundError as error:
-            log.error("job %s: its result %s was removed by somebody", event.job, error.filename)
-            return await self._end(Failed(event.job, "internal", because(LOST)), line)
-        if job is None:
-            # It was cancelled before, whoever was quicker, or deleted: then there is nothing to end.
-            return await self._end(Failed(event.job, "cancelled", because("cancelled")), line)
-        del line.running[event.job]
-        self._pace.add(job.request, event.seconds, share)
-        return self._delivery.deliver(job)
-
-    async def _withhold(self, event: Finished, line: Line) -> bool:
-        """Show nothing that was painted from words that are not allowed: what wildcards draw is known only now."""
-        if self._policies is None or not event.answer.drawn:
-            return False
-        job, drawn = line.running[event.job].job, event.answer.drawn
-        reason = await insist(f"the words of job {job.id}", self._policies.problem_of_drawn, job, drawn)
-        if reason is None:
-            return False
-        await self._end(Failed(job.id, "unsafe", reason), line, event)
-        return True
-
-    async def _end(self, event: Failed, line: Line, made: Finished | None = None) -> None:
-        """Write down that a job ended badly, whatever it `made` all the same, and bring it to its member."""
-        job = await insist(f"the end of job {event.job}", self._jobs.fail, event.job, event.kind, event.reason)
-        if made is not None:
-            # It has ended, so its pictures are dropped.
-            with suppress(FileNotFoundError):
-                await insist(f"that job {event.job} shows nothing", self._jobs.finish, made)
-        line.running.pop(event.job, None)
-        if job is not None:
-            self._delivery.deliver(job)
+                log.info("failed (%s): %s", event.kind, words.why_logged(event.reason), extra=logs.of(event.job))
+                await self._endings.fail(event, line)
 
     async def _give_back(self, batch: tuple[Job, ...], line: Line, death: EngineDied) -> None:
         """Let a dead engine's jobs wait again. One that it was working on is blamed, and set aside the second time."""
@@ -296,13 +279,13 @@ class Dispatcher:
         for job in await insist(f"that {len(back)} jobs wait again", self._jobs.all_of, back):
             running = line.running.pop(job.id)
             if job.state == "cancelled":
-                self._delivery.deliver(job)
+                self.bring(job)
             elif running.cancelled:
                 # Somebody is writing that down at this moment, and delivers it then.
                 continue
             elif job.attempts >= MAX_ATTEMPTS:
-                log.error("job %s ended the engine %d times and is set aside", job.id, job.attempts)
-                await self._end(Failed(job.id, "internal", because("set_aside", times=job.attempts)), line)
+                log.error("it ended the engine %d times and is set aside", job.attempts, extra=logs.of(job.id))
+                await self._endings.fail(Failed(job.id, "internal", because("set_aside", times=job.attempts)), line)
             else:
                 self.put(job)
         for job_id in back:

@@ -1,16 +1,18 @@
 """`python -m bot doctor`: whether everything is there that Easel needs, one line for each, and what to do where not.
 
-It looks, and changes nothing. How things are done in earnest is known to those who do them: they are asked here.
+It looks, and changes nothing. How things are done in earnest is known to those who do them: they are asked here. Every
+start looks at what of it takes no more than a moment (`at_start`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import shutil
+import logging
 import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +22,7 @@ import discord
 import msgspec
 
 from bot import folder, invitation, words
+from bot.credentials import certificates
 from bot.engine import factory
 from bot.errors import EaselError, OperatorError
 from bot.keeping import soundness
@@ -28,11 +31,13 @@ from bot.requests import painting
 from bot.settings import Settings
 from inference.protocol import Failed, Finished
 
-ROOM_GB = 2.0
-"""Less free space than this is said: a full disk makes jobs wait."""
+log = logging.getLogger(__name__)
 
 CLOCK_WITHIN_S = 10.0
 """A clock that is further from Discord's lets replies end too soon or too late."""
+
+CERTIFICATE_DAYS = 14
+"""So long before the end of the operator's own certificate that is said."""
 
 SERVERS_AT_ONCE = 200
 """So many Discord names in one answer, at most."""
@@ -50,7 +55,12 @@ class Finding(NamedTuple):
 
     def __str__(self) -> str:
         """One line, whatever somebody else's words in it are."""
-        return f"{'ok   ' if self.well else 'WRONG'}  {self.what}: {' '.join(self.said.split())}"
+        return f"{'ok   ' if self.well else 'WRONG'}  {self.what}: {self.line}"
+
+    @property
+    def line(self) -> str:
+        """What is said, in one line, whatever somebody else's words in it are."""
+        return " ".join(self.said.split())
 
 
 async def examine(read: Settings, environ: Mapping[str, str]) -> AsyncIterator[Finding]:
@@ -58,6 +68,7 @@ async def examine(read: Settings, environ: Mapping[str, str]) -> AsyncIterator[F
     yield _data_folder(read.easel_data)
     yield _disk(read.easel_data)
     yield _database(read.easel_data)
+    yield _certificate(read)
     async for finding in _discord(read):
         yield finding
     if read.cluster is not None:
@@ -65,6 +76,29 @@ async def examine(read: Settings, environ: Mapping[str, str]) -> AsyncIterator[F
         return
     yield await _models(environ)
     yield await _picture(read, environ)
+
+
+async def at_start(read: Settings, client: discord.Client) -> None:
+    """Look at what can be looked at beside a bot that begins to work, once its client is connected, and say in the log
+    what is wrong, or that all is well.
+
+    What a start looks at by itself is not repeated: it has checked the database and used the token, and the weights are
+    looked at by the engine, which says so.
+    """
+    await client.wait_until_ready()
+    assert client.application_id is not None, "a login tells it"
+    [link, *_] = invitation.links(client.application_id, read.easel_member_install)
+    found = [
+        await asyncio.to_thread(_data_folder, read.easel_data),
+        await asyncio.to_thread(_disk, read.easel_data),
+        await _clock(read.discord_api_base),
+        *await _permitted(client, link),
+    ]
+    wrong = [finding for finding in found if not finding.well]
+    for finding in wrong:
+        log.warning("%s: %s", finding.what, finding.line)
+    if not wrong:
+        log.info("all is well: database, token, %s", ", ".join(finding.what for finding in found))
 
 
 def _data_folder(data: Path) -> Finding:
@@ -78,10 +112,12 @@ def _data_folder(data: Path) -> Finding:
 
 
 def _disk(data: Path) -> Finding:
-    there = next(place for place in (data.absolute(), *data.absolute().parents) if place.exists())
-    free = shutil.disk_usage(there).free / 1e9
-    if free < ROOM_GB:
-        return Finding("disk", False, f"{free:.1f} GB are free for {data}: make room, {ROOM_GB:g} GB or more")
+    try:
+        free = folder.free_bytes(data) / 1e9
+    except OSError as error:
+        return Finding("disk", False, f"how much is free for {data} cannot be told: {error}")
+    if free < folder.ROOM_GB:
+        return Finding("disk", False, f"{free:.1f} GB are free for {data}: make room, {folder.ROOM_GB:g} GB or more")
     return Finding("disk", True, f"{free:.1f} GB are free for {data}")
 
 
@@ -96,6 +132,24 @@ def _database(data: Path) -> Finding:
     return Finding("database", True, "nothing wrong was found" if there else "none yet: the first start makes it")
 
 
+def _certificate(read: Settings) -> Finding:
+    """By whose certificate pictures are signed; nothing is made or renewed here."""
+    if not read.easel_c2pa:
+        return Finding("certificate", True, "pictures are not signed: EASEL_C2PA=off")
+    try:
+        found = certificates.look(read)
+    except OperatorError as error:
+        return Finding("certificate", False, str(error))
+    if found is None:
+        return Finding("certificate", True, "none yet: the first start makes it")
+    until, days = f"{found.ends:%Y-%m-%d}", (found.ends - datetime.now(UTC)).days
+    if not found.is_own:
+        return Finding("certificate", True, f"made by Easel, which nobody else vouches for, until {until}")
+    whose = f"your own, {found.subject}, issued by {found.issuer}, until {until}"
+    well = days >= CERTIFICATE_DAYS
+    return Finding("certificate", well, whose if well else f"{whose}: renew it, and start the bot anew")
+
+
 async def _discord(read: Settings) -> AsyncIterator[Finding]:
     yield await _clock(read.discord_api_base)
     token = read.discord_token.get_secret_value()
@@ -106,24 +160,32 @@ async def _discord(read: Settings) -> AsyncIterator[Finding]:
         return
     yield Finding("token", True, "Discord accepts it; no privileged intent is needed")
     [link, *_] = invitation.links(application, read.easel_member_install)
+    async with discord.Client(intents=discord.Intents.none()) as client:
+        for finding in await _permitted(client, link, token):
+            yield finding
+
+
+async def _permitted(client: discord.Client, link: str, token: str | None = None) -> list[Finding]:
+    """Whether Easel may do in each of its servers what it needs to, which the link asks for. With a token the client
+    logs in first."""
     try:
-        servers = await _servers(token)
+        if token is not None:
+            await client.login(token)
+        servers = await _servers(client)
     except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
-        yield Finding("servers", False, f"Discord does not say which servers there are: {error}")
-        return
+        return [Finding("servers", False, f"Discord does not say which servers there are: {error}")]
     if not servers:
-        yield Finding("servers", False, f"it is in none: open {link}")
-    for server in servers:
-        has = discord.Permissions(int(server["permissions"]))
-        lacking = [name for name, needed in invitation.PERMISSIONS if needed and not getattr(has, name)]
-        if lacking and not has.administrator:
-            named = ", ".join(name.replace("_", " ") for name in lacking)
-            said = f"lacks the permissions {named}: give them to its role, or open {link} again"
-            yield Finding(f"server {server['name']}", False, said)
-        else:
-            yield Finding(
-                f"server {server['name']}", True, "all permissions that it needs, where no channel denies them"
-            )
+        return [Finding("servers", False, f"it is in none: open {link}")]
+    return [_permitted_in(server, link) for server in servers]
+
+
+def _permitted_in(server: Mapping[str, Any], link: str) -> Finding:
+    what, has = f"server {server['name']}", discord.Permissions(int(server["permissions"]))
+    lacking = [name for name, needed in invitation.PERMISSIONS if needed and not getattr(has, name)]
+    if not lacking or has.administrator:
+        return Finding(what, True, "all permissions that it needs, where no channel denies them")
+    named = ", ".join(name.replace("_", " ") for name in lacking)
+    return Finding(what, False, f"lacks the permissions {named}: give them to its role, or open {link} again")
 
 
 async def _clock(api_base: str) -> Finding:
@@ -141,22 +203,20 @@ async def _clock(api_base: str) -> Finding:
     return Finding("clock", True, f"within {CLOCK_WITHIN_S:g} s of Discord's")
 
 
-async def _servers(token: str) -> list[Mapping[str, Any]]:
-    """Every server that the bot is in, as Discord says. `invitation.application_of` has been asked before."""
+async def _servers(client: discord.Client) -> list[Mapping[str, Any]]:
+    """Every server that the bot is in, as Discord says to a client that is logged in."""
     found: list[Mapping[str, Any]] = []
-    async with discord.Client(intents=discord.Intents.none()) as client:
-        await client.login(token)
-        while True:
-            after = int(found[-1]["id"]) if found else None
-            page = await client.http.get_guilds(SERVERS_AT_ONCE, after=after, with_counts=False)
-            found += page
-            if len(page) < SERVERS_AT_ONCE:
-                return found
+    while True:
+        after = int(found[-1]["id"]) if found else None
+        page = await client.http.get_guilds(SERVERS_AT_ONCE, after=after, with_counts=False)
+        found += page
+        if len(page) < SERVERS_AT_ONCE:
+            return found
 
 
 async def _models(environ: Mapping[str, str]) -> Finding:
     """Whether what is there of the catalogue's weights is whole, by the process that reads them."""
-    command = (sys.executable, "-m", "inference", "--list")
+    command = (sys.executable, "-m", "inference", "models", "list")
     hidden = {name: value for name, value in environ.items() if name != "DISCORD_TOKEN"}
     pipe = asyncio.subprocess.PIPE
     child = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe, env=hidden)
@@ -164,14 +224,14 @@ async def _models(environ: Mapping[str, str]) -> Finding:
         async with asyncio.timeout(LIST_WITHIN_S):
             _, errors = await child.communicate()
     except TimeoutError:
-        return Finding("models", False, f"`python -m inference --list` says nothing within {LIST_WITHIN_S:g} s")
+        return Finding("models", False, f"`python -m inference models list` says nothing within {LIST_WITHIN_S:g} s")
     finally:
         if child.returncode is None:
             child.kill()
             await child.wait()
     if child.returncode:
         said = errors.decode(errors="replace").replace("easel: ", "") or f"exit status {child.returncode}"
-        return Finding("models", False, f"{said[-1000:]} (`python -m inference --list` shows them all)")
+        return Finding("models", False, f"{said[-1000:]} (`python -m inference models list` shows them all)")
     return Finding("models", True, "of the weights that are here none is broken")
 
 

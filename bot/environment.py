@@ -20,7 +20,7 @@ DEVICE = (
 MODELS = r"HF_HOME|HF_HUB_CACHE|HUGGINGFACE_HUB_CACHE|HF_HUB_OFFLINE|TRANSFORMERS_OFFLINE"
 """Where fetched weights lie. Not the token that fetches them: serving needs no network."""
 
-EASEL = r"EASEL_(MODELS|DEVICE|VRAM_BUDGET_GB|THREADS|WATERMARK|C2PA_CERT|C2PA_KEY|LOG_LEVEL)"
+EASEL = r"EASEL_(MODELS|DEVICE|VRAM_BUDGET_GB|HOST_CACHE_GB|THREADS|WATERMARK|LOG_LEVEL)"
 
 CLUSTER = r"RAY_\w+"
 """How Ray is set up here, its own token included, without which nobody may join."""

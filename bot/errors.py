@@ -2,7 +2,8 @@
 
 EaselError
 ├── MemberError      one sentence for the member who asked, shown to them alone
-│   └── WorkFailed   a child process could not do it; where it was no member's file, it is the caller's to go on
+│   ├── WorkFailed   a child process could not do it; where it was no member's file, it is the caller's to go on
+│   └── Starting     what the engine can do is not known yet
 ├── OperatorError    one line on stderr for whoever runs the bot; the process ends with status 2
 └── EngineDied       what ran some jobs is gone; they go back to the queue
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 from typing import Self
 
 from bot import words
+from bot.words import N_
 from inference.protocol import Fact, Reason
 
 
@@ -40,14 +42,26 @@ class MemberError(EaselError):
 class WorkFailed(MemberError):
     """A child process was over a limit or crashed; the message is for whoever gave the picture."""
 
+    cause: str = ""
+    """What the process had to say of it, for the operator."""
+
+
+class Starting(MemberError):
+    """Nobody can tell yet what can be asked for: the engine is being started, and is not what it was before."""
+
+    def __init__(self) -> None:
+        super().__init__(N_("Easel is just being started: try again in a minute."))
+
 
 class OperatorError(EaselError):
     """The bot cannot run; the message says what the operator can do."""
 
 
 class EngineDied(EaselError):
-    """What ran some jobs is gone. `at_work` are those that it was working on: one of them may have ended it."""
+    """What ran some jobs is gone. `at_work` are those that it was working on: one of them may have ended it.
+    `last_words` are lines that it said before."""
 
-    def __init__(self, message: str, at_work: frozenset[int] = frozenset()) -> None:
+    def __init__(self, message: str, at_work: frozenset[int] = frozenset(), last_words: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.at_work = at_work
+        self.last_words = last_words

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +13,17 @@ from bot.errors import OperatorError
 
 LOCK = "easel.lock"
 
+BACKED_UP = "backed-up"
+"""An empty file, as old as the newest backup."""
+
+ROOM_GB = 2.0
+"""Less free space than this is said: a full disk makes jobs wait."""
+
 DATABASE = "easel.sqlite3"
 """The database's file in the data folder; what SQLite keeps beside it begins with the same name."""
+
+LAST_SEEN = "ready.json"
+"""What engines said of themselves (`engine.last_seen`). It may be deleted at any time."""
 
 
 @contextmanager
@@ -46,6 +56,12 @@ def held(data: Path) -> Iterator[None]:
     finally:
         # The lock goes with the descriptor, also where the process is killed.
         os.close(lock)
+
+
+def free_bytes(data: Path) -> int:
+    """How much can still be written there, or where the folder will be."""
+    there = next(place for place in (data.absolute(), *data.absolute().parents) if place.exists())
+    return shutil.disk_usage(there).free
 
 
 def _close_to_others(data: Path) -> None:

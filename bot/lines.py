@@ -10,7 +10,7 @@ from typing import Any
 
 from bot import cards
 from bot.delivery import Delivery
-from bot.engine.interface import Lane
+from bot.engine.interface import Engine, Lane
 from bot.job import Job
 from bot.pace import Pace
 from bot.queue import Queue
@@ -33,22 +33,36 @@ class Standing:
     ready_at: float | None = None
     """The estimate, where there is one."""
     progress: Progress | None = None
+    absence: cards.Absence | None = None
+    """Why there is nobody just now who would run it."""
 
 
 class Line:
     """A queue, the lanes that work it off, and what runs in them. `show_places`, and `watch` each lane, for as long as
     the bot lives."""
 
-    def __init__(self, delivery: Delivery, pace: Pace, served: Mapping[int, float], clock: Callable[[], float]) -> None:
-        """`served` tells when each member's last job was started."""
+    def __init__(
+        self,
+        delivery: Delivery,
+        pace: Pace,
+        served: Mapping[int, float],
+        clock: Callable[[], float],
+        engine: Engine,
+        *,
+        quick: bool,
+    ) -> None:
+        """`served` tells when each member's last job was started. The lanes are those of the engine that are quick, or
+        all others."""
         self.queue = Queue(served=served, clock=clock)
         self.running: dict[int, Running] = {}
         self._delivery = delivery
         self._pace = pace
         self._clock = clock
         self._moved = asyncio.Event()
-        self._lanes: list[Lane] = []
-        self._watched = False
+        self._engine = engine
+        self._quick = quick
+        self._was_up = False
+        self._turned = asyncio.Event()
 
     def put(self, job: Job) -> None:
         """Let a queued job wait for its turn."""
@@ -125,8 +139,8 @@ class Line:
     def card(self, job: Job) -> cards.Card:
         """How a job looks that is about to wait here: with the place that it will have."""
         headline = self._delivery.headline(job)
-        if self._away:
-            return cards.restarting(job, headline)
+        if (absence := self.absence) is not None:
+            return cards.unattended(job, headline, absence)
         place = self.queue.next_place(job.reply.member_id)
         return cards.waiting(job, headline, place, self._ready_at(job, place))
 
@@ -137,7 +151,8 @@ class Line:
         if (job := self.queue.find(job_id)) is None:
             return None
         place = self.queue.place(job)
-        return Standing(place, None if self._away else self._ready_at(job, place))
+        absence = self.absence
+        return Standing(place, None if absence else self._ready_at(job, place), absence=absence)
 
     def _ready_at(self, job: Job, place: int) -> float | None:
         """When a job at this place will be ready, as far as that is known."""
@@ -152,20 +167,32 @@ class Line:
 
     async def watch(self, lane: Lane) -> None:
         """Tell those that wait whenever the lane goes away or comes back, until it is gone for good."""
-        self._watched = True
-        self._lanes.append(lane)
         while await lane.up():
-            self._moved.set()
+            self._was_up = True
+            self._turn()
             await lane.down()
             self.queue.forget(lane)
-            self._moved.set()
-        self._lanes.remove(lane)
+            self._turn()
+        self._turn()
+
+    async def turned(self) -> None:
+        """Wait until a lane has come or gone since this returned last. For one who waits."""
+        await self._turned.wait()
+        self._turned.clear()
+
+    def _turn(self) -> None:
         self._moved.set()
+        self._turned.set()
 
     @property
-    def _away(self) -> bool:
-        """Whether there is no lane just now that would run a job."""
-        return self._watched and not any(lane.is_up for lane in self._lanes)
+    def absence(self) -> cards.Absence | None:
+        """Why there is no lane just now that would run a job; None where there is one."""
+        if any(lane.is_up for lane in self._lanes()):
+            return None
+        return "restarting" if self._was_up else "starting"
+
+    def _lanes(self) -> list[Lane]:
+        return [lane for lane in self._engine.lanes if lane.quick is self._quick]
 
     async def show_places(self) -> None:
         """Bring the cards of the next jobs up to date whenever the queue has moved: places, and when they are ready."""
@@ -178,8 +205,8 @@ class Line:
     def _show_next(self) -> None:
         ahead = self._requests()
         for place, job in zip(range(1, SHOWN_PLACES + 1), self.queue.in_order(), strict=False):
-            if self._away:
-                self._delivery.show(job, partial(cards.restarting, job))
+            if (absence := self.absence) is not None:
+                self._delivery.show(job, partial(cards.unattended, job, absence=absence))
                 continue
             before_s, own_s = self._pace.cost_s_of(ahead), self._pace.own_s(job.request)
             ahead.append(job.request)
@@ -190,7 +217,7 @@ class Line:
 
     def _wait_s(self, work_s: float) -> float:
         """How long so much work keeps those waiting that come after it: all lanes that are up share it."""
-        return work_s / max(sum(lane.is_up for lane in self._lanes), 1)
+        return work_s / max(sum(lane.is_up for lane in self._lanes()), 1)
 
     def _requests(self) -> list[Request]:
         return [running.job.request for running in self.running.values() if not running.is_finishing]

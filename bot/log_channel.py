@@ -77,6 +77,24 @@ class LogChannel:
             except UNWRITTEN as error:
                 log.warning("the log channels could not be told what happened: %s", error)
 
+    async def announce(self, sentence: Callable[[], str]) -> None:
+        """Say this sentence, in its own language, in the log channel of every server that has one. Best effort."""
+        for guild in self._client.guilds:
+            if (channel := self._channel(guild)) is None:
+                continue
+            try:
+                with speaking(self._languages.nearest(guild.preferred_locale.value)):
+                    await channel.send(sentence(), allowed_mentions=discord.AllowedMentions.none())
+            except UNREACHED as error:
+                log.warning("the log channel of server %s cannot be reached: %s", guild.id, error)
+
+    def _channel(self, guild: discord.Guild) -> Any:
+        """The log channel of a server, where there is one that can be written into."""
+        if (channel_id := self._policies.log_channel(guild.id)) is None:
+            return None
+        channel = guild.get_channel_or_thread(channel_id)
+        return channel if isinstance(channel, discord.abc.Messageable) and _open(guild, channel) else None
+
     async def look(self) -> None:
         """Tell every server's channel what has happened in it since the last time."""
         rows = await self._database.rows(
@@ -98,8 +116,7 @@ class LogChannel:
         if channel_id is None or self._closed.get(channel_id, 0) > self._clock():
             return
         guild = self._client.get_guild(guild_id)
-        channel = None if guild is None else guild.get_channel_or_thread(channel_id)
-        if guild is None or not isinstance(channel, discord.abc.Messageable) or not _open(guild, channel):
+        if guild is None or (channel := self._channel(guild)) is None:
             self._close(guild_id, channel_id)
             return
         try:

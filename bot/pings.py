@@ -15,6 +15,7 @@ from bot.localisation import Languages
 from bot.posting import UNREACHED, Posting, is_final
 from bot.waits import growing
 from bot.words import say, speaking
+from inference.protocol import logs
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class Pings:
         self._background.start(self._tell(job_id))
 
     async def _tell(self, job_id: int) -> None:
+        logs.turn_to(job_id)
         waits = growing(RETRY_AFTER_S)
         way = await self._members.way_to_tell(job_id)
         while way is not None and (job := await self._jobs.find(job_id)) is not None and job.reply.url is not None:
@@ -59,6 +61,6 @@ class Pings:
                 if way == "channel":
                     way = "message"
                     continue
-                log.warning("the member of job %s cannot be told that it has ended: %s", job.id, error)
+                log.warning("its member cannot be told that it has ended: %s", error)
             break
         await insist(f"that the member of job {job_id} was told", self._members.told, job_id)

@@ -98,6 +98,11 @@ class Queue:
         return job
 
     @property
+    def oldest(self) -> Job | None:
+        """The job that was asked for first of those that wait."""
+        return self.find(next(iter(self._waiting), 0))
+
+    @property
     def work(self) -> Mapping[str, float]:
         """How much there is to do for all waiting jobs, by their kinds, each in the unit of its kind."""
         return {kind: work for kind, work in self._work.items() if work > 0}
@@ -119,11 +124,9 @@ class Queue:
 
     def remove(self, job_id: int) -> bool:
         """Take a job out before its turn; False where it does not wait (any more)."""
-        job = self._waiting.get(job_id)
-        if job is None:
-            return False
-        self._take(job)
-        return True
+        if (job := self.find(job_id)) is not None:
+            self._take(job)
+        return job is not None
 
     def count_of(self, member_id: int) -> int:
         """How many jobs of this member wait."""
@@ -208,13 +211,10 @@ class Queue:
         model = hand.at_work
         if model is None or _model(fair.request) in (None, model) or hand.passed >= PASSED_AT_MOST:
             return None
-        if not (turns := self._of_model.get(model)):
+        turns = self._of_model.get(model)
+        if not turns or (member := turns[0][2]) in self._served_in_round:
             return None
-        member = turns[0][2]
-        if member in self._served_in_round:
-            return None
-        sooner: Job = self._own[member][model].peekitem(0)[1]
-        return sooner
+        return self.find(next(iter(self._own[member][model])))
 
     def _riders(self, first: Job, room: int) -> Iterator[Job]:
         # A job that has ended the engine once runs alone: its neighbours would be blamed with it.

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from dotenv import dotenv_values
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
@@ -32,6 +32,36 @@ def _switch(text: str) -> bool:
     return text.strip().lower() == "on"
 
 
+class Address(NamedTuple):
+    """Where a server listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+WATCH = Address("127.0.0.1", 32735)
+"""Where the bot can be looked at unless the operator says otherwise: EASEL on a telephone's keys."""
+
+
+def _watch(text: str) -> Address | None:
+    """A host and a port, or a port of this machine alone; None where nothing is to be looked at."""
+    if text.strip().lower() == "off":
+        return None
+    found = re.fullmatch(r"(?:(?P<host>[\w.-]+|\[[0-9a-fA-F:.]+\]):)?(?P<port>\d{1,5})", text.strip())
+    if found is None or not 0 < int(found["port"]) < 65536:
+        raise ValueError("set HOST:PORT, a port alone, or off")
+    return Address((found["host"] or WATCH.host).strip("[]"), int(found["port"]))
+
+
+def _address(text: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", text):
+        raise ValueError("set the address of a time stamp authority, such as http://timestamp.example.org")
+    return text
+
+
 class Settings(BaseSettings):
     """The settings, each named as its variable; `.env.example` explains them."""
 
@@ -43,13 +73,20 @@ class Settings(BaseSettings):
     easel_engine: Annotated[str, BeforeValidator(_engine)] = "local"
     easel_device: Annotated[tuple[str, ...], BeforeValidator(devices), Field(validate_default=False)] = (AUTO,)
     easel_log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = "INFO"
+    easel_log_format: Annotated[Literal["text", "json"], BeforeValidator(str.lower)] = "text"
     easel_engine_silence_s: Annotated[float, Field(gt=0)] = 300.0
     easel_language: str = ENGLISH
     easel_direct_messages: Annotated[bool, BeforeValidator(_switch), Field(validate_default=False)] = True
     easel_member_install: Annotated[bool, BeforeValidator(_switch), Field(validate_default=False)] = False
+    easel_c2pa: Annotated[bool, BeforeValidator(_switch), Field(validate_default=False)] = True
+    easel_c2pa_cert: Path | None = None
+    easel_c2pa_key: Path | None = None
+    easel_c2pa_tsa: Annotated[str, BeforeValidator(_address)] | None = None
     easel_policy: Path | None = None
     easel_keep_gb: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     easel_audit_days: Annotated[int, Field(ge=1, le=3650)] = 90
+    easel_watch: Annotated[Address | None, BeforeValidator(_watch), Field(validate_default=False)] = WATCH
+    easel_watch_words: Annotated[bool, BeforeValidator(_switch), Field(validate_default=False)] = False
     easel_max_waiting: Annotated[int, Field(ge=1)] = 200
     easel_max_waiting_per_member: Annotated[int, Field(ge=1)] = 5
 
@@ -109,6 +146,8 @@ def read(environ: Mapping[str, str]) -> Settings:
         raise OperatorError(
             f"EASEL_DEVICE is {given['easel_device']!r}: a Ray cluster gives each engine its card, so set auto, or cpu"
         )
+    if (settings.easel_c2pa_cert is None) is not (settings.easel_c2pa_key is None):
+        raise OperatorError("EASEL_C2PA_CERT and EASEL_C2PA_KEY belong together: set both, or neither")
     if settings.easel_language not in languages():
         known = ", ".join(languages())
         raise OperatorError(f"EASEL_LANGUAGE is {settings.easel_language!r}: choose one of {known}")

@@ -18,7 +18,7 @@ from bot.errors import MemberError
 from bot.job import Job
 from bot.pictures.posted import Posted
 from bot.words import N_
-from inference.protocol import Imagine, Input, because
+from inference.protocol import Imagine, Input, because, logs
 
 ONE_OF_BOTH = N_("Give either a picture as `image`, or the number of a job as `job`.")
 NOT_SEEN = N_("This job was deleted, or is not to be seen here: ask for a new one with /imagine.")
@@ -45,6 +45,7 @@ async def find(interaction: discord.Interaction, number: int) -> Job:
         raise MemberError(
             "There is no job {number} here: the number stands after the # under the pictures.", number=number
         )
+    logs.turn_to(job.id)
     return job
 
 
@@ -128,6 +129,7 @@ async def job_shown(interaction: discord.Interaction, message: discord.Message) 
 async def _seen(interaction: discord.Interaction, job: Job | None) -> Job:
     if job is None or not await may_see(interaction, job):
         raise MemberError(NOT_SEEN)
+    logs.turn_to(job.id)
     return job
 
 

@@ -27,7 +27,8 @@ async def tell(interaction: discord.Interaction, sentence: str) -> bool:
             await interaction.response.send_message(sentence, ephemeral=True)
     except UNREACHED as error:
         # Too late or gone: there is nobody left to tell.
-        log.warning("could not tell member %s %r: %s", interaction.user.id, sentence, error)
+        # Not what: it may hold what they typed.
+        log.warning("could not answer member %s: %s", interaction.user.id, error)
         return False
     return True
 

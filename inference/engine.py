@@ -7,6 +7,7 @@ job's end, except a lost device, which ends the process.
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 from collections.abc import Hashable, Mapping, Sequence
@@ -27,8 +28,9 @@ from inference.gate import Gate
 from inference.identity import identity
 from inference.marks import marking
 from inference.marks.marking import Marks
+from inference.models.holdings import Holdings
 from inference.models.store import Store
-from inference.protocol import INCOMING, PICTURES, Batch, FailureKind, Ready, Request, because, limits
+from inference.protocol import INCOMING, PICTURES, Batch, FailureKind, Ready, Request, because, limits, logs
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +43,7 @@ def readiness(
     vram_budget_bytes: int | None = None,
 ) -> Ready:
     """What an engine can do on whose machine these entries of the catalogue can be used (`weights.inventory`)."""
-    same = identity(catalog, here, device, [marks.watermark, marks.sign is not None], vram_budget_bytes)
+    same = identity(catalog, here, device, marks.watermark, vram_budget_bytes)
     abilities: dict[str, Any] = {"device": device.name, "cards": cards(), "identity": same}
     for task in tasks.discover().values():
         abilities |= task.abilities(catalog, here, device)
@@ -67,6 +69,7 @@ class Engine:
         self._running: tuple[list[Request], dict[str, bytes]] = ([], {})
         """The requests of the task that runs, and their inputs."""
         self._gate = Gate(store)
+        self._holdings = Holdings(store, channel.send)
         self._ready: Ready
 
     def serve(self, ready: Ready) -> None:
@@ -84,6 +87,7 @@ class Engine:
             self._warm_up(ready.default_model)
             while not isinstance(message := self._next(), End):
                 self._work(message)
+                logs.turn_to()
             if message.error is not None:
                 raise message.error
         except PeerGone:
@@ -119,7 +123,7 @@ class Engine:
             if self._report.accept(request.job):
                 fresh.append(request)
             else:
-                log.error("the bot sent job %d twice; the second is ignored", request.job)
+                log.error("the bot sent it twice; the second is ignored", extra=logs.of(request.job))
         for quick in (True, False):
             self._inbox.put(Batch(tuple(request for request in fresh if request.quick is quick)))
 
@@ -138,7 +142,10 @@ class Engine:
             # Jobs that need it will meet the same error and be answered; others can be painted.
             log.error("the default model cannot be loaded: %s", error)
         self._store.device.release_cache()
+        # Whoever started the process may have switched it off until here.
+        gc.enable()
         self._report.alive()
+        self._holdings.tell()
 
     def _work(self, batch: Batch) -> None:
         for requests in self._groups(batch):
@@ -153,6 +160,7 @@ class Engine:
 
     def _give_way(self) -> None:
         """Between two steps of a task: run one quick batch, where one waits. One, so that the task gets on as well."""
+        self._holdings.tell()
         if self._giving_way or (batch := self._inbox.next_quick()) is None:
             return
         self._giving_way, interrupted = True, self._at_work
@@ -218,6 +226,7 @@ class Engine:
                 requests[:] = self._wanted(requests)
                 full = self._attempt(requests, files) if requests else None
         self._running = interrupted
+        self._holdings.tell()
         if full is not None and self._giving_way:
             # There is more room when the task that waits has ended.
             again = tuple(request for request in requests if self._report.postpone(request.job))
@@ -250,7 +259,7 @@ class Engine:
             elif is_out_of_memory(error):
                 full = OutOfMemory.of(task.too_large(requests[0], self._catalog))
             else:
-                log.exception("jobs %s failed", [request.job for request in requests])
+                log.exception("it broke inside the engine", extra=logs.of(*(request.job for request in requests)))
                 self._fail(requests, TaskError("engine_broke"))
         if full is not None or apart:
             # Outside the handler, whose traceback would keep the memory.

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import math
 import platform
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import msgspec
@@ -15,6 +13,8 @@ import torch
 
 from inference.catalog.entries import ControlEntry, FileEntry, FolderEntry, ModelEntry
 from inference.catalog.fields import DETECTOR_FILES
+from inference.catalog.versions import version_of
+from inference.catalog.versions import versions as versions
 from inference.device import Device
 from inference.models.adapters import Adapter
 from inference.models.embeddings import Embedding
@@ -31,11 +31,6 @@ from inference.models.handles import (
 )
 from inference.networks.faces import DETECTOR
 from inference.protocol import Drawn, Grid, Imagine, Request, SourceType, tag_of
-
-LIBRARIES = (
-    *("torch", "diffusers", "transformers", "compel", "safetensors", "pillow", "peft"),
-    *("realesrgan", "basicsr", "spandrel"),
-)
 
 NEGATIVE = "Negative prompt:"
 
@@ -118,7 +113,12 @@ def _annotator(of: ControlEntry, annotator: PictureAnnotator | None) -> dict[str
         return {"name": of.annotator}
     library = "controlnet-aux" if annotator.entry.kind in DETECTOR_FILES else "transformers"
     source = {**_source(annotator.entry), "revision": annotator.revision, "hash": annotator.hash}
-    return {"name": annotator.name, "kind": annotator.entry.kind, **source, "library": f"{library} {_version(library)}"}
+    return {
+        "name": annotator.name,
+        "kind": annotator.entry.kind,
+        **source,
+        "library": f"{library} {version_of(library)}",
+    }
 
 
 def table(request: Grid, cells: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -256,13 +256,6 @@ def model_hash(model: PictureModel) -> str:
     return model.hashes[model.family.denoiser.component]
 
 
-def versions() -> Mapping[str, str]:
-    """Versions of Easel and of the libraries that a picture's bytes depend on."""
-    return {"easel": _version("easel"), "python": platform.python_version()} | {
-        library: _version(library) for library in LIBRARIES
-    }
-
-
 def _asked(request: Request) -> dict[str, Any]:
     asked: dict[str, Any] = msgspec.to_builtins(request)
     # It belongs to the history of this community, not to the picture; so does who may see it.
@@ -296,14 +289,6 @@ def _worked_on(device: Device, dtype: torch.dtype) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     """The value as JSON can hold it: JSON has no infinity, and some schedulers clip at it."""
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-@functools.cache  # of those that are loaded, and looking one up takes a millisecond
-def _version(library: str) -> str:
-    try:
-        return version(library)
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def _labelled_once(lines: Sequence[str]) -> list[str]:

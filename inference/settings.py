@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inference.errors import SettingsError
-from inference.protocol import AUTO, devices
+from inference.protocol import AUTO, devices, logs
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LOG_LEVEL = "INFO"
@@ -27,10 +27,10 @@ class Settings:
     threads: int | None
     """CPU threads of one operation; None is all cores but one."""
     log_level: str
+    log_format: str
+    """One of `protocol.logs.FORMATS`."""
     watermark: bool
     """Whether painted pictures bear the invisible watermark."""
-    c2pa: tuple[Path, Path] | None
-    """The files of a certificate chain and of its key, with which pictures are signed."""
 
 
 def read(environment: Mapping[str, str]) -> Settings:
@@ -46,6 +46,9 @@ def read(environment: Mapping[str, str]) -> Settings:
     log_level = (environment.get("EASEL_LOG_LEVEL") or LOG_LEVEL).upper()
     if log_level not in LOG_LEVELS:
         raise SettingsError(f"EASEL_LOG_LEVEL={log_level!r} is no level: set one of {', '.join(LOG_LEVELS)}")
+    log_format = (environment.get("EASEL_LOG_FORMAT") or logs.FORMATS[0]).lower()
+    if log_format not in logs.FORMATS:
+        raise SettingsError(f"EASEL_LOG_FORMAT={log_format!r} is no format: set one of {', '.join(logs.FORMATS)}")
     watermark = (environment.get("EASEL_WATERMARK") or "on").lower()
     if watermark not in ("on", "off"):
         raise SettingsError(f"EASEL_WATERMARK={environment['EASEL_WATERMARK']!r} must be on or off")
@@ -54,9 +57,6 @@ def read(environment: Mapping[str, str]) -> Settings:
     threads = _positive(environment, "EASEL_THREADS", "a whole number of threads such as 4")
     if threads is not None and threads != int(threads):
         raise SettingsError(f"EASEL_THREADS={environment['EASEL_THREADS']!r} must be a whole number such as 4")
-    certificate, key = (environment.get(name) for name in ("EASEL_C2PA_CERT", "EASEL_C2PA_KEY"))
-    if bool(certificate) != bool(key):
-        raise SettingsError("EASEL_C2PA_CERT and EASEL_C2PA_KEY belong together: set both, or neither")
     return Settings(
         models=Path(environment.get("EASEL_MODELS") or "models.toml"),
         device=device,
@@ -64,8 +64,8 @@ def read(environment: Mapping[str, str]) -> Settings:
         host_cache_bytes=None if cache_gb is None else int(cache_gb * 1e9),
         threads=None if threads is None else int(threads),
         log_level=log_level,
+        log_format=log_format,
         watermark=watermark == "on",
-        c2pa=(Path(certificate), Path(key)) if certificate and key else None,
     )
 
 

@@ -15,6 +15,7 @@ import torch
 import transformers
 from diffusers import AutoencoderTiny
 
+from starter.asked import JUDGED, UNSEEN, rights
 from starter.control import control_prompts, controlled, edge_gain, load_control
 from starter.describer import load_describer
 from starter.describer_scores import held_out_scores
@@ -30,7 +31,6 @@ from starter.train.upscaling import held_out_gain
 from starter.train.vae import held_out_psnr
 from starter.upscaler import FILES, load_upscaler
 
-JUDGED = ("thing", "colour", "place", "time", "style", "count", "size")
 RESULT = Path("build/starter.json")
 
 
@@ -72,25 +72,21 @@ class Scale:
 def pictures(scale: Scale) -> list[Figure]:
     """Share of prompts whose picture the judge reads as asked, at 8 steps, one fixed seed a prompt."""
     judge, pipeline = load_judge(), load_picture(scale.models / "picture")
-    hits: dict[str, list[bool]] = {name: [] for name in JUDGED}
+    hits: dict[str, list[bool]] = {name: [] for name in (*JUDGED, UNSEEN)}
     by_count: dict[int, list[bool]] = {}
-    both = []
     for kind, full in KINDS.items():
         prompts = fixed_prompts(kind, scale.of(full))
-        for prompt, seen in zip(prompts, judge_pictures(judge, paint(pipeline, prompts)), strict=True):
-            right = {name: seen[name] == getattr(prompt.scene, name) for name in JUDGED}
-            if kind == "unseen":
-                both.append(right["thing"] and right["colour"])
-                continue
-            for name in JUDGED:
-                # A middling size goes without saying, so it is free.
-                if name != "size" or prompt.scene.size != "medium":
-                    hits[name].append(right[name])
-            by_count.setdefault(prompt.scene.count, []).append(right["thing"])
+        seen = judge_pictures(judge, paint(pipeline, prompts))
+        right = rights(kind, zip(prompts, seen, strict=True))
+        for name, each in right.items():
+            hits[name] += each
+        for prompt, is_right in zip(prompts, right.get("thing", ()), strict=False):
+            by_count.setdefault(prompt.scene.count, []).append(is_right)
+    unseen = hits.pop(UNSEEN)
     bars: dict[str, float] = {"thing": 0.92, "colour": 0.97, "place": 0.97, "time": 0.97, "style": 0.85, "count": 0.92}
     rows = [share_of(f"picture: {name}", right, bars.get(name), 0.98) for name, right in hits.items()]
     rows += [share_of(f"picture: thing where there are {n}", right) for n, right in sorted(by_count.items())]
-    return [*rows, share_of("picture: unseen pairs, thing and colour", both, 0.75, 0.95)]
+    return [*rows, share_of(f"picture: {UNSEEN}", unseen, 0.75, 0.95)]
 
 
 def speed(scale: Scale) -> list[Figure]:

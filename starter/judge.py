@@ -72,13 +72,24 @@ def load_judge(path: Path = MODELS / "judge" / "judge.safetensors") -> Judge:
     return judge.eval()
 
 
-@torch.no_grad()
 def judge_pictures(judge: Judge, pictures: list[Image.Image]) -> list[dict[str, str | int]]:
     """What the judge sees in each picture; pictures of another size are brought to 64 px first."""
-    arrays = [np.asarray(p.convert("RGB").resize((64, 64), Image.Resampling.BOX)) for p in pictures]
-    batch = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).float() / 127.5 - 1
-    logits = judge(batch)
+    logits = _logits(judge, pictures)
     return [
         {name: values[int(logits[name][number].argmax())] for name, values in ATTRIBUTES.items()}
         for number in range(len(pictures))
     ]
+
+
+def judge_shares(judge: Judge, picture: Image.Image, attribute: str) -> list[float]:
+    """How likely each value of an attribute is in a picture, in their order."""
+    shares: list[float] = _logits(judge, [picture])[attribute][0].softmax(dim=0).tolist()
+    return shares
+
+
+@torch.no_grad()
+def _logits(judge: Judge, pictures: list[Image.Image]) -> dict[str, torch.Tensor]:
+    arrays = [np.asarray(p.convert("RGB").resize((64, 64), Image.Resampling.BOX)) for p in pictures]
+    batch = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    logits: dict[str, torch.Tensor] = judge(batch)
+    return logits

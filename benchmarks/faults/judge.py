@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarks.faults.trial import Trial
 from benchmarks.faults.witness import Shown
+from bot.pictures.kept import BESIDE
 
 ENDS = ("finished", "failed", "cancelled")
 BROKEN = "Something went wrong inside Easel"
@@ -142,7 +143,8 @@ def _of_files(trial: Trial, verdict: Verdict) -> None:
     used = {row[0] for row in trial.rows("SELECT DISTINCT sha256 FROM file_use")}
     kept = {}
     for file in (trial.data / "pictures").rglob("*"):
-        if file.is_file():
+        # A manifest belongs to the picture beside it.
+        if file.is_file() and not (file.suffix in BESIDE and file.with_suffix(".png").is_file()):
             kept[file.name.removesuffix(".png")] = file
     for sha256 in sorted(used - kept.keys()):
         verdict.orphans += 1

@@ -129,6 +129,7 @@ class Trial:
             "DISCORD_API_BASE": self.sandbox.api_url,
             "EASEL_DATA": str(self.data),
             "EASEL_DEVICE": "cpu",
+            "EASEL_WATCH": "off",
             "EASEL_MAX_WAITING": "100000",
             "EASEL_MAX_WAITING_PER_MEMBER": "1000",
             **self._environ,
@@ -143,10 +144,15 @@ class Trial:
         await self.online()
 
     async def online(self) -> None:
-        """Wait until members can use the bot's commands; returns early where the bot's process ends meanwhile."""
+        """Wait until members can use the bot's commands, and nothing is said of an engine that starts; returns early
+        where the bot's process ends meanwhile."""
         state = self.sandbox.state
         async with asyncio.timeout(START_WITHIN_S):
-            while not (state.gateway.online and (state.commands.listed(GLOBAL) or state.commands.listed(GUILD_ID))):
+            while not (
+                state.gateway.online
+                and (state.commands.listed(GLOBAL) or state.commands.listed(GUILD_ID))
+                and not state.gateway.says
+            ):
                 if not self.running:
                     return
                 await asyncio.sleep(0.02)

@@ -48,6 +48,8 @@ class _Lane(Engine):
 class _Lanes:
     """The dispatcher's engine."""
 
+    conditions = ()
+
     def __init__(self, lanes: Sequence[_Lane]) -> None:
         self.lanes = lanes
 

@@ -84,6 +84,8 @@ class Slices:
                 _claim(self.forms, action, form, name)
         self.names = frozenset(name for kind, name in self.commands if issubclass(kind, app_commands.Command))
         """What the commands are called that members type."""
+        self.all_names = frozenset({*(name for _, name in self.commands), *self.presses, *self.panels, *self.forms})
+        """What commands, buttons, menus and forms are called."""
 
 
 def load() -> Slices:

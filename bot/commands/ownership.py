@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import discord
@@ -12,7 +13,7 @@ from bot.admission import Admission, admission_of
 from bot.commands import Slice
 from bot.custom_ids import OfJob
 from bot.errors import MemberError, WorkFailed
-from bot.pictures import fitting
+from bot.job import Job
 from bot.pictures.fitting import Shown
 from bot.speaking import take_away, tell
 from bot.words import say, say_many
@@ -65,9 +66,9 @@ async def original(interaction: discord.Interaction, target: OfJob) -> None:
     job = await sources.job_of(interaction, target)
     admission = admission_of(interaction)
     await interaction.response.defer(ephemeral=True, thinking=True)
-    for index, picture in enumerate(admission.jobs.paths(job), start=1):
+    for index in range(1, len(job.pictures) + 1):
         async with admission.workshop.turn(interaction.user.id) as folder:
-            parts = await _parts_of(admission, picture, interaction.filesize_limit, folder)
+            parts = await _parts_of(admission, job, index - 1, interaction.filesize_limit, folder)
             across = round(len(parts) ** 0.5)
             said = say("Picture {number} of #{job} without any loss", number=index, job=job.id)
             if len(parts) > 1:
@@ -90,11 +91,9 @@ async def original(interaction: discord.Interaction, target: OfJob) -> None:
                 await interaction.followup.send(said if start == 0 else "", files=files, ephemeral=True)
 
 
-async def _parts_of(admission: Admission, picture: Path, limit: int, folder: Path) -> list[Shown]:
+async def _parts_of(admission: Admission, job: Job, index: int, limit: int, folder: Path) -> Sequence[Shown]:
     try:
-        if (whole := fitting.whole(picture, limit)) is not None:
-            return [whole]
-        return await admission.workshop.results.run(fitting.parts, picture, limit, folder)
+        return await admission.delivery.outgoing.parts(job, index, limit, folder)
     except FileNotFoundError as error:
         raise MemberError(
             "The picture is old and was removed: make it again with Try again, which keeps its seed."

@@ -147,6 +147,7 @@ def _line(admission: Admission, job: Job, member_id: int) -> str:
             facts.append(f"{cards.bar(progress.step, progress.steps)} {progress.step}/{progress.steps}")
     else:
         facts += cards.places(standing.place, standing.ready_at)
+        facts += [] if standing.absence is None else [cards.absent(standing.absence)]
     return f"{gallery.title(admission, job)}\n-# {' · '.join(facts)}"
 
 

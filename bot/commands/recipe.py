@@ -18,7 +18,7 @@ from bot.admission import Admission, admission_of
 from bot.commands import Slice
 from bot.errors import MemberError, WorkFailed
 from bot.job import Job
-from bot.pictures import decoding, downloads
+from bot.pictures import decoding, downloads, manifests
 from bot.pictures.posted import Posted
 from bot.pictures.recipes import Recipe
 from bot.words import N_, say
@@ -80,7 +80,8 @@ async def _of_picture(interaction: discord.Interaction, picture: Posted) -> tupl
     admission = admission_of(interaction)
     async with admission.workshop.turn(interaction.user.id) as folder:
         file = await downloads.fetch(picture, folder)
-        sha256 = sha256_of(await asyncio.to_thread(file.read_bytes))
+        # As it was before it was signed.
+        sha256 = await asyncio.to_thread(lambda: sha256_of(manifests.bare(file.read_bytes())))
         for job in await admission.jobs.of_picture(sha256):
             if await may_see(interaction, job):
                 return await _of_job(admission, job, [made.sha256 for made in job.pictures].index(sha256))

@@ -75,7 +75,7 @@ async def _show(interaction: discord.Interaction, job: Job, picture: int | None)
         try:
             card = await _card(admission, job, interaction.filesize_limit, desks)
         except OSError as error:
-            log.error("job %s cannot be shown again: %s", job.id, error.strerror or error)
+            log.error("it cannot be shown again: %s", error.strerror or error)
             raise MemberError("There is no room for its pictures at the moment: try again later.") from error
         if picture is not None:
             card = only(card, picture - 1)
@@ -97,6 +97,8 @@ async def _card(admission: Admission, job: Job, limit: int, desks: ExitStack) ->
         return cards.arriving(job, headline)
     if standing.place is None:
         return cards.running(job, headline, standing.progress, None)
+    if standing.absence is not None:
+        return cards.unattended(job, headline, standing.absence)
     return cards.waiting(job, headline, standing.place, standing.ready_at)
 
 

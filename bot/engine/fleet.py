@@ -10,7 +10,9 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from operator import is_
 
 from bot.engine import abilities
+from bot.engine.interface import Condition
 from bot.engine.process import InferenceProcess
+from bot.errors import Starting
 from inference.protocol import Event, Ready, Request, limits
 
 
@@ -30,6 +32,11 @@ class Fleet:
         """Two for each process that there is, whether it is up or away."""
         return [lane for lanes in self._lanes.values() for lane in lanes]
 
+    @property
+    def conditions(self) -> Sequence[Condition]:
+        """How each process is."""
+        return [process.condition for process in self._lanes]
+
     async def lanes_changed(self) -> None:
         """Wait until a process has come or gone."""
         await self._changed.wait()
@@ -37,11 +44,15 @@ class Fleet:
 
     @property
     def ready(self) -> Ready:
-        """What the processes can do together that are up; what they could last, where none is."""
+        """What the processes can do together that are up; what they could last, where none is. Before the first is,
+        what is foreseen of them. Raises Starting where nothing is."""
         self._ask()
-        if self._together is None:
-            raise RuntimeError("no inference process has been ready yet")
-        return self._together
+        if self._together is not None:
+            return self._together
+        foreseen = [process.foreseen for process in self._lanes if process.foreseen is not None]
+        if not foreseen:
+            raise Starting
+        return abilities.together(foreseen)
 
     @property
     def is_alike(self) -> bool:

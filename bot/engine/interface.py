@@ -3,9 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from inference.protocol import Event, Ready, Request
+from inference.protocol import Event, Holding, Ready, Request
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """How one of an engine's processes is, for whoever looks at it; times in seconds."""
+
+    name: str
+    """What the log calls it."""
+    pid: int | None
+    """Its number, or that of what stands for it here; None where it is not there."""
+    device: str
+    """As it calls that itself; empty before it was ready for the first time."""
+    away_s: float | None
+    """How long it has not been ready; None where it is."""
+    silent_s: float
+    """How long it has given no sign of life while it has work."""
+    patience_s: float
+    """After how long it is ended for that."""
+    starts: int
+    """How often it was started, with success or without."""
+    work_s: float
+    """How long its device was at work, in all that it was started for."""
+    holding: Holding | None
+    """What it has in memory, as it said last."""
+    why: str = ""
+    """How it died last, in a line; empty where it never did."""
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it is ready now."""
+        return self.away_s is None
 
 
 class Lane(Protocol):
@@ -60,7 +92,12 @@ class Engine(Protocol):
 
     @property
     def ready(self) -> Ready:
-        """What can be done on one lane or another; what it was last, where all are away."""
+        """What can be done on one lane or another; what it was last, where all are away, and before the first is up
+        what it was in the run before. Raises Starting where nobody can tell."""
+
+    @property
+    def conditions(self) -> Sequence[Condition]:
+        """How each of its processes is."""
 
     async def start(self) -> None:
         """Start, and return once it is ready. Raises OperatorError where it never will be, else EngineDied."""

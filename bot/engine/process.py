@@ -11,7 +11,10 @@ from pathlib import Path
 import msgspec
 
 from bot import environment
-from bot.engine.link import Link
+from bot.engine import last_seen
+from bot.engine.interface import Condition
+from bot.engine.link import MUST_ACT, Link, spoken_of
+from bot.engine.vitals import Vitals
 from bot.errors import EngineDied, OperatorError
 from bot.waits import growing
 from inference.protocol import (
@@ -22,10 +25,12 @@ from inference.protocol import (
     Event,
     Failed,
     Finished,
+    Holding,
     Message,
     Progress,
     Ready,
     Request,
+    Waking,
     pack,
     unpack_event,
 )
@@ -40,9 +45,6 @@ RESTART_AFTER_S = (0.1, 5.0, 30.0)
 and what a start itself takes keeps a process that dies of its work from spinning."""
 
 WATCH_EVERY_S = 1.0
-
-LOADING_PATIENCE = 6
-"""While it loads or compiles, an engine may be silent so many times as long as while it works."""
 
 
 class InferenceProcess:
@@ -69,12 +71,15 @@ class InferenceProcess:
         folder; of the environment it gets what is `admitted`.
         """
         self.name = name
-        self._environ = admitted(environ)
+        # What it logs comes to the bot, which reads that.
+        self._environ = {**admitted(environ), "EASEL_LOG_FORMAT": "json"}
         self._data = data
         self._program = tuple(program)
         self._silence_s = silence_s
+        self._vitals = Vitals(silence_s)
         self._link = Link(name)
         self._ready: Ready | None = None
+        self._foreseen: Ready | None = None
         self._up = asyncio.Event()
         self._ended: asyncio.Future[EngineDied] | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -82,8 +87,6 @@ class InferenceProcess:
         self._begun: set[int] = set()
         self._last_begun: frozenset[int] = frozenset()
         self._finishing: set[int] = set()
-        self._heard_at = 0.0
-        self._loading = False
 
     @property
     def ready(self) -> Ready:
@@ -91,6 +94,28 @@ class InferenceProcess:
         if self._ready is None:
             raise RuntimeError(f"{self.name} has not been started")
         return self._ready
+
+    @property
+    def condition(self) -> Condition:
+        """How it is now, for whoever looks at it."""
+        return Condition(
+            name=self.name,
+            pid=self._link.pid,
+            device="" if self._ready is None else self._ready.device,
+            away_s=None if self.is_up else self._vitals.away_s,
+            why=self._link.why,
+            silent_s=self._vitals.silent_s if self.is_up and self._runs else 0.0,
+            patience_s=self._vitals.patience_s,
+            starts=self._vitals.starts,
+            work_s=self._vitals.work_s,
+            holding=self._vitals.holding,
+        )
+
+    @property
+    def foreseen(self) -> Ready | None:
+        """What it will be able to do when it is ready, where it has said that it is what it was; None where nobody can
+        tell."""
+        return self._foreseen
 
     @property
     def is_up(self) -> bool:
@@ -108,11 +133,10 @@ class InferenceProcess:
         return await asyncio.shield(self._ended)
 
     async def start(self) -> None:
-        """Start the process and wait for its `Ready`. Raises EngineDied where it dies before; `keep` then goes on.
-
-        Raises OperatorError without a message where it ended with status 2: it has said why on stderr itself.
-        """
+        """Start the process and wait for its `Ready`. Raises EngineDied where it dies before, and `keep` then goes on;
+        OperatorError where it ended with status 2, with what it said."""
         self._ended = asyncio.get_running_loop().create_future()
+        self._vitals.starting()
         try:
             event = await self._first_event()
         except EngineDied as died:
@@ -121,8 +145,7 @@ class InferenceProcess:
         self._ready = event
         self._begun.clear()
         self._finishing.clear()
-        self._loading = True  # it warms up
-        self._heard()
+        self._vitals.came()
         self._tasks = [asyncio.create_task(self._listen(self._ended)), asyncio.create_task(self._watch())]
         self._up.set()
         log.info("%s is ready on %s: %s", self.name, event.device, ", ".join(model.name for model in event.models))
@@ -130,26 +153,33 @@ class InferenceProcess:
     async def _first_event(self) -> Ready:
         """Start the process and let it introduce itself. Raises as `start`."""
         await self._link.open(("-m", *self._program, "--data", str(self._data)), self._environ)
+        fingerprint = None
         try:
             async with asyncio.timeout(READY_WITHIN_S):
                 event = await self._receive()
+                if isinstance(event, Waking):
+                    fingerprint = event.fingerprint
+                    self._foreseen = last_seen.of(self._data, fingerprint)
+                    event = await self._receive()
         except TimeoutError as error:
             await self._reap()
             raise EngineDied(f"{self.name} said nothing for {READY_WITHIN_S} s") from error
-        except EngineDied:
-            if await self._reap() == 2:
-                raise OperatorError("") from None
-            raise
+        except EngineDied as error:
+            if (status := await self._reap()) == MUST_ACT:
+                raise OperatorError(self._link.hearing.told()) from None
+            raise self._link.death(error, status) from error
         if not isinstance(event, Ready):
             await self._reap()
             raise EngineDied(f"{self.name} did not begin with Ready")
+        if fingerprint is not None:
+            last_seen.keep(self._data, fingerprint, event)
         return event
 
     async def keep(self) -> None:
         """Start it again whenever it has died, be it at work or idle, until cancelled. Raises as `start` where that
         will never do."""
         while True:
-            log.error("%s; starting it again", await self.ended())
+            log.error("%s; starting it again", died := await self.ended(), extra=spoken_of(self.name, died))
             await self._start_again()
 
     async def run(self, requests: Sequence[Request]) -> AsyncGenerator[Event, None]:
@@ -157,7 +187,7 @@ class InferenceProcess:
         unfinished = {request.job for request in requests}
         events: asyncio.Queue[Event | EngineDied] = asyncio.Queue()
         if not self._runs:
-            self._heard()  # nobody listened for signs of life while there was nothing to do
+            self._vitals.hear()  # nobody listened for signs of life while there was nothing to do
         self._runs |= dict.fromkeys(unfinished, events)
         try:
             await self._send(Batch(tuple(requests)))
@@ -185,7 +215,9 @@ class InferenceProcess:
         await self.close()
 
     async def close(self) -> None:
-        """Hang up, which ends the process, and wait until it is gone."""
+        """Hang up, which ends the process, and wait until it is gone. One that is not ready has nothing to finish."""
+        if not self._up.is_set():
+            self._link.kill()
         for task in self._tasks:
             task.cancel()
         await self._reap()
@@ -199,7 +231,7 @@ class InferenceProcess:
                 return await self.start()
             except EngineDied as error:
                 wait_s = next(waits)
-                log.error("%s; next try in %s s", error, wait_s)
+                log.error("%s; next try in %s s", error, wait_s, extra=spoken_of(self.name, error))
 
     async def _listen(self, ended: asyncio.Future[EngineDied]) -> None:
         """Bring every event to the run that waits for it, until the process ends; all runs hear of that."""
@@ -207,9 +239,8 @@ class InferenceProcess:
             while True:
                 self._note(await self._receive())
         except EngineDied as error:
-            self._up.clear()
             status = await self._reap()
-            died = EngineDied(f"{error} (exit status {status})", self._at_work())
+            died = self._link.death(error, status, self._at_work())
             for events in set(self._runs.values()):
                 events.put_nowait(died)
             ended.set_result(died)
@@ -218,36 +249,37 @@ class InferenceProcess:
         """End a process that has work and gives no sign of life; `_listen` then notices its end."""
         while self._up.is_set():
             await asyncio.sleep(min(WATCH_EVERY_S, self._silence_s / 4))
-            silent_s = asyncio.get_running_loop().time() - self._heard_at
-            patience_s = self._silence_s * (LOADING_PATIENCE if self._loading else 1)
-            if self._runs and silent_s > patience_s:
+            silent_s = self._vitals.silent_s
+            if self._runs and silent_s > self._vitals.patience_s:
                 log.error("%s gave no sign of life for %.0f s and is ended", self.name, silent_s)
                 self._link.kill()
                 return
 
     def _note(self, event: Event) -> None:
-        self._heard()
+        self._vitals.hear()
         match event:
-            case Ready():
+            case Ready() | Waking():
                 raise EngineDied(f"{self.name} said Ready twice")
             case Alive():
-                self._loading = event.loading
+                self._vitals.is_loading = event.loading
+                return
+            case Holding():
+                self._vitals.holding = event
                 return
             case Began():
                 self._last_begun = frozenset(event.jobs)
                 self._begun.update(event.jobs)
+                self._vitals.work(going_on=True)
                 return
             case Progress(stage="finishing"):
                 self._finishing.add(event.job)
             case Finished() | Failed():
                 self._begun.discard(event.job)
                 self._finishing.discard(event.job)
+        self._vitals.work(going_on=bool(self._begun - self._finishing))
         # A job whose run was given up may still end.
         if (events := self._runs.get(event.job)) is not None:
             events.put_nowait(event)
-
-    def _heard(self) -> None:
-        self._heard_at = asyncio.get_running_loop().time()
 
     def _at_work(self) -> frozenset[int]:
         """What the process was working on: what its device had last, and results that were being written. A slow job
@@ -270,5 +302,7 @@ class InferenceProcess:
             raise EngineDied(f"{self.name} sent what nobody can read: {error}") from error
 
     async def _reap(self) -> int | None:
+        if self._up.is_set():
+            self._vitals.went()
         self._up.clear()
         return await self._link.reap()

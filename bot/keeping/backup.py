@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -15,14 +16,14 @@ from typing import NamedTuple
 import msgspec
 
 from bot.errors import OperatorError
-from bot.folder import DATABASE, LOCK
+from bot.folder import BACKED_UP, DATABASE, LAST_SEEN, LOCK
 from bot.keeping import files, manifest, shelves, snapshot
 from bot.keeping.manifest import Kept, Manifest
 from bot.keeping.restore import RESTORED, RESTORING, is_set_aside
 from bot.pictures.kept import THUMBNAILS
 from inference.protocol import INCOMING, PICTURES, place
 
-LEFT_OUT = {PICTURES, THUMBNAILS, INCOMING, "compiled", LOCK, RESTORING, RESTORED}
+LEFT_OUT = {PICTURES, THUMBNAILS, INCOMING, "compiled", BACKED_UP, LAST_SEEN, LOCK, RESTORING, RESTORED}
 """What is copied otherwise, or can be made again."""
 
 
@@ -56,6 +57,9 @@ def make(data: Path, shelf: Path, *, verify: bool = False, keep: int | None = No
                 folder = shelves.add(shelf, begun, made.made_at)
             finally:
                 files.remove(begun)
+            with suppress(OSError):
+                # Whoever watches the bot reads by it how old the newest backup is; that there is one counts more.
+                (data / BACKED_UP).touch(mode=0o600)
             return Made(folder, made, new, shelves.thin_out(shelf, folder, keep))
     except OSError as error:
         raise OperatorError(f"cannot back up {data} to {shelf}: {files.reason(error)}") from error
@@ -83,6 +87,7 @@ def _fill(data: Path, begun: Path, earlier: Path | None, verify: bool) -> tuple[
         except files.Damaged:
             damaged.append(sha256)
         else:
+            files.bring_beside(place(data / PICTURES, sha256), target, before)
             kept.append(sha256)
             size += bytes_
             new += is_new

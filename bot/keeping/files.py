@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import filecmp
 import hashlib
 import os
 import shutil
 from pathlib import Path
+
+from bot.pictures.kept import BESIDE
 
 UNLINKABLE = {errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS}
 """Errors by which a file system says that this cannot be linked: it is another one, or has no links."""
@@ -34,6 +37,17 @@ def bring(source: Path, target: Path, sha256: str) -> int:
         raise
 
 
+def bring_beside(picture: Path, target: Path, earlier: Path | None = None) -> None:
+    """Let what lies beside a picture lie beside `target` as well, from beside an `earlier` one where that is the same.
+    Whoever reads it sees whether it is sound, and does without where it is not. Raises OSError."""
+    for suffix in BESIDE:
+        source = picture.with_suffix(suffix)
+        with contextlib.suppress(FileNotFoundError):
+            before = None if earlier is None else earlier.with_suffix(suffix)
+            same = before is not None and before.is_file() and filecmp.cmp(before, source)
+            link_or_copy(before if before is not None and same else source, target.with_suffix(suffix))
+
+
 def link_or_copy(source: Path, target: Path) -> None:
     """Link, or copy where that cannot be. Raises OSError."""
     try:
@@ -45,8 +59,10 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy what is written to later, with the folders above it. Raises OSError."""
+    """Copy what is written to later, with the folders above it, for its owner's eyes alone. Raises OSError."""
     target.parent.mkdir(parents=True, exist_ok=True)
+    # Before there is anything in it to be seen: one of them is a key.
+    target.touch(mode=0o600)
     shutil.copyfile(source, target)
 
 

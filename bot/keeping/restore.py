@@ -92,6 +92,7 @@ def _lay_out(backup: Path, said: Manifest, target: Path) -> None:
             picture = place(target / PICTURES, sha256)
             picture.parent.mkdir(mode=0o700, exist_ok=True)
             files.bring(place(backup / PICTURES, sha256), picture, sha256)
+            files.bring_beside(place(backup / PICTURES, sha256), picture)
     except files.Damaged as error:
         raise OperatorError(f"{error}; nothing was changed, take another backup") from error
     except FileNotFoundError as error:

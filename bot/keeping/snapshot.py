@@ -40,6 +40,10 @@ def take(database: Path, target: Path) -> None:
 def named(database: Path) -> Named:
     """What the database of a backup names. Raises OperatorError."""
     with _opened(database) as connection:
+        if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'file_use'").fetchone() is None:
+            raise OperatorError(
+                "the database was written by an older Easel: make the backup with that one, or start this one first"
+            )
         pictures = [row[0] for row in connection.execute("SELECT DISTINCT sha256 FROM file_use ORDER BY sha256")]
         migrations = [row[0] for row in connection.execute("SELECT name FROM migration ORDER BY name")]
         [[jobs]] = connection.execute("SELECT count(*) FROM job")

@@ -62,7 +62,7 @@ def bare(data: bytes) -> bytes:
         return data
     kept = [PNG]
     rest = len(PNG)
-    for kind, start, end in _chunks(data):
+    for kind, start, end in chunks(data):
         # The case of the first letter says whether a picture can be shown without the chunk.
         if kind == b"eXIf" and _sound(data, start, end):
             # Behind the header, wherever it stood: there it is read without decoding a pixel.
@@ -91,7 +91,7 @@ def ended(data: bytes, more: bytes = b"") -> bytes:
 def before_pixels(data: bytes) -> dict[bytes, bytes]:
     """What a PNG says of its pixels before they come, by kind; without what is damaged."""
     found: dict[bytes, bytes] = {}
-    for kind, start, end in _chunks(data):
+    for kind, start, end in chunks(data):
         if kind == b"IDAT":
             break
         # A profile has a checksum of its own, as it is packed.
@@ -110,7 +110,7 @@ def texts(data: bytes) -> dict[str, str]:
     """A PNG's texts by keyword, without those that cannot be read."""
     found: dict[str, str] = {}
     room = MAX_TEXT_BYTES
-    for kind, start, end in _chunks(data):
+    for kind, start, end in chunks(data):
         if kind not in (b"tEXt", b"zTXt", b"iTXt"):
             continue
         keyword, _, rest = data[start + 8 : end - 4].partition(b"\0")
@@ -152,7 +152,7 @@ def _unpacked(packed: bytes, most: int) -> bytes | None:
     return unpacked if stream.eof and len(unpacked) <= most else None
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     """Kind, start and end of a PNG's chunks, up to IEND or as far as they are whole."""
     start = len(PNG)
     while start + 12 <= len(data):
@@ -176,7 +176,7 @@ def _end(data: bytes) -> int | None:
     Not for JPEG: telephones append films and depth maps to theirs, and mean no harm.
     """
     if data.startswith(PNG):
-        return next((end for kind, _, end in _chunks(data) if kind == b"IEND"), None)
+        return next((end for kind, _, end in chunks(data) if kind == b"IEND"), None)
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         size = int.from_bytes(data[4:8], "little")
         return 8 + size + size % 2

@@ -2,7 +2,8 @@
 
 Runs in the child processes of `workers`, on files. What is left of a picture is a PNG of ours: no EXIF, no second
 file hidden behind the picture, nothing that a decoder further on could stumble over. One thing of the file is kept, in
-words of ours: whether it says that a model made the picture.
+words of ours: whether it says that a model made the picture. One that may bear a C2PA manifest is named by the hash of
+its file, so that the same pixels from elsewhere are another picture.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
 from bot.errors import MemberError
-from bot.pictures import colours, containers, profiles, recipes, stealth
+from bot.pictures import colours, containers, manifests, profiles, recipes, stealth
 from bot.pictures.recipes import Recipe
 from bot.pictures.texts import spread, written
 from bot.words import N_
-from inference.protocol import XMP_KEYWORD, SourceType, because, declared_source, leave, xmp
+from inference.protocol import XMP_KEYWORD, Left, SourceType, because, declared_source, leave, sha256_of, xmp
 
 MAX_PIXELS = 36_000_000
 MIN_SIDE, MAX_SIDE = 8, 16_384
@@ -51,6 +52,15 @@ class Upload:
     sha256: str
     width: int
     height: int
+    origin: str | None = None
+    """The SHA-256 of the file that it was read from, where that may bear a C2PA manifest."""
+    ingredient: str | None = None
+    """The name there of what that says, where it was taken along."""
+
+    def left(self, folder: Path) -> Left:
+        """What is taken over, where it was left in this folder of `incoming`."""
+        ingredient = None if self.ingredient is None else f"{folder.name}/{self.ingredient}"
+        return Left(f"{folder.name}/{self.file}", self.sha256, ingredient)
 
 
 def read(file: Path, folder: Path) -> Upload:
@@ -75,7 +85,8 @@ def read(file: Path, folder: Path) -> Upload:
                 source = "trainedAlgorithmicMedia"
             bare = colours.in_srgb(ImageOps.exif_transpose(stealth.cleared(picture)), profile)
             bare.info = {}
-    return saved(bare, folder, source)
+            origin = sha256_of(data) if manifests.bears(data) else None
+    return saved(bare, folder, source, origin)
 
 
 def texts(file: Path, keywords: tuple[str, ...]) -> dict[str, str]:
@@ -98,15 +109,17 @@ def recipe(file: Path) -> Recipe | None:
             return _told(written(picture, data), picture)
 
 
-def saved(picture: Image.Image, folder: Path, source: SourceType | None = None) -> Upload:
+def saved(picture: Image.Image, folder: Path, source: SourceType | None = None, origin: str | None = None) -> Upload:
     """Leave these pixels in the folder, for the bot to take over."""
     stream = io.BytesIO()
     kept = PngInfo()
     if source is not None:
         kept.add_itxt(XMP_KEYWORD, xmp(source))
+    if origin is not None:
+        kept.add_text("origin", origin)
     picture.save(stream, format="PNG", compress_level=1, pnginfo=kept)
-    file, sha256 = leave(folder, stream.getvalue())
-    return Upload(file, sha256, picture.width, picture.height)
+    left = leave(folder, stream.getvalue())
+    return Upload(left.file, left.sha256, picture.width, picture.height, origin)
 
 
 @contextlib.contextmanager

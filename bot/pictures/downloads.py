@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import aiohttp
@@ -26,14 +27,19 @@ FETCH_WITHIN_S = 60.0
 PIECE_BYTES = 256 * 2**10
 
 
-async def read(uploads: Workers, picture: Posted, folder: Path) -> Upload:
+Also = Callable[[Path, Upload, Path], Awaitable[Upload]]
+"""Makes more of an upload, as long as there is the file that it was read from, in the folder where it was left."""
+
+
+async def read(uploads: Workers, picture: Posted, folder: Path, also: Also | None = None) -> Upload:
     """Fetch a picture and read it; it is left in the folder.
 
     Takes seconds; raises MemberError with what is wrong with it.
     """
     file = await fetch(picture, folder)
     try:
-        return await uploads.run(decoding.read, file, folder)
+        upload = await uploads.run(decoding.read, file, folder)
+        return upload if also is None else await also(file, upload, folder)
     finally:
         file.unlink()
 

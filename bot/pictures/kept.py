@@ -14,6 +14,15 @@ from inference.protocol import INCOMING, PICTURES, Left, fsync_folder, place
 THUMBNAILS = "thumbnails"
 """The folder of what is shown in lists: it can be made again, and is removed before it fills the disk."""
 
+MANIFEST = ".c2pa"
+"""Beside a picture of ours that went out: the C2PA manifest store with which it did, and will again."""
+
+INGREDIENT = ".ingredient"
+"""Beside an upload: what it said itself of where it comes from, by a C2PA manifest."""
+
+BESIDE = (MANIFEST, INGREDIENT)
+"""What lies beside pictures, and goes with them."""
+
 THUMBNAILS_IN_A_FOLDER = 80
 """Of some 256 folders: all of them together take about 200 MB."""
 
@@ -50,13 +59,31 @@ class Pictures:
         """Where the picture of this hash lies, if it is kept."""
         return place(self._kept, sha256)
 
+    def manifest(self, sha256: str) -> Path:
+        """Where the manifest lies with which this picture went out, if it did."""
+        return self.path(sha256).with_suffix(MANIFEST)
+
+    def ingredient(self, sha256: str) -> Path:
+        """Where that lies which this upload said of itself, if it did."""
+        return self.path(sha256).with_suffix(INGREDIENT)
+
+    async def keep_manifest(self, sha256: str, made: Path) -> None:
+        """Put the manifest of a picture, which somebody has `made` on the same disk, to its place, unless the picture
+        has gone meanwhile. Raises OSError."""
+        await asyncio.to_thread(self._keep_manifest, sha256, made)
+
     async def drop(self, sha256: str) -> int:
-        """Remove the picture and its thumbnail; how many bytes the picture had, 0 where it is not there."""
+        """Remove the picture and what belongs to it; how many bytes that had, 0 where it is not there."""
         return await asyncio.to_thread(self._drop, sha256)
 
     async def total_bytes(self) -> int:
         """How much all pictures together take."""
-        return await asyncio.to_thread(self._total_bytes)
+        _, total = await self.measure()
+        return total
+
+    async def measure(self) -> tuple[int, int]:
+        """How many pictures there are, and how much they take together."""
+        return await asyncio.to_thread(self._measure)
 
     def thumbnail(self, sha256: str) -> Path:
         """Where the thumbnail of the picture of this hash lies, if there is one."""
@@ -93,6 +120,10 @@ class Pictures:
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             fsync_folder(self._kept)
         try:
+            if left.ingredient is not None:
+                # First: with the picture all is there.
+                with contextlib.suppress(FileNotFoundError):
+                    (self.incoming / left.ingredient).replace(self.ingredient(left.sha256))
             # What lies there under the same name may be damaged; this is whole.
             (self.incoming / left.file).replace(target)
         except FileNotFoundError:
@@ -101,23 +132,24 @@ class Pictures:
         fsync_folder(target.parent)
 
     def _drop(self, sha256: str) -> int:
-        picture = self.path(sha256)
-        try:
-            freed = picture.stat().st_size
-        except FileNotFoundError:
-            freed = 0
-        for file in (picture, self.thumbnail(sha256)):
-            file.unlink(missing_ok=True)
+        picture, freed = self.path(sha256), 0
+        for file in (picture, *(picture.with_suffix(suffix) for suffix in BESIDE)):
+            with contextlib.suppress(FileNotFoundError):
+                size = file.stat().st_size
+                file.unlink()
+                freed += size
+        self.thumbnail(sha256).unlink(missing_ok=True)
         return freed
 
-    def _total_bytes(self) -> int:
-        total = 0
+    def _measure(self) -> tuple[int, int]:
+        count = total = 0
         for folder in self.folders():
             with os.scandir(folder) as files:
                 for file in files:
                     with contextlib.suppress(FileNotFoundError):
                         total += file.stat().st_size
-        return total
+                        count += 1
+        return count, total
 
     def _read_thumbnail(self, sha256: str) -> bytes | None:
         file = self.thumbnail(sha256)
@@ -143,9 +175,15 @@ class Pictures:
             if not self.path(file.stem).is_file():
                 file.unlink(missing_ok=True)
 
+    def _keep_manifest(self, sha256: str, made: Path) -> None:
+        made.replace(self.manifest(sha256))
+        if not self.path(sha256).is_file():
+            self.manifest(sha256).unlink(missing_ok=True)
+
     @staticmethod
     def _tidy(folder: Path, unused: frozenset[str]) -> None:
         for file in folder.iterdir():
-            if file.suffix != ".png" or file.stem in unused:
+            is_ours = file.suffix == ".png" or (file.suffix in BESIDE and file.with_suffix(".png").is_file())
+            if not is_ours or file.stem in unused:
                 with contextlib.suppress(FileNotFoundError):
                     file.unlink()

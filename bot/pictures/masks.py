@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image, ImageChops
@@ -103,7 +104,8 @@ def extended(folder: Path, picture: Upload, side: str) -> tuple[Upload, Upload]:
     canvas.paste(old, inside)
     mask = Image.new("L", (width, height), 255)
     mask.paste(0, inside)
-    return saved(canvas.convert("RGB") if _transparent(old) is None else canvas, folder), saved(mask, folder)
+    larger = saved(canvas.convert("RGB") if _transparent(old) is None else canvas, folder, origin=picture.origin)
+    return replace(larger, ingredient=picture.ingredient), saved(mask, folder)
 
 
 def _marked(mask: Image.Image) -> Image.Image:

@@ -36,6 +36,9 @@ UPLOADS = Limits(memory_bytes=2 * 2**30, written_bytes=160 * 2**20, cpu_s=40, wa
 RESULTS = Limits(memory_bytes=4 * 2**30, written_bytes=2**30, cpu_s=600, wall_s=900.0)
 """Enough for 140 million pixels, which take it 100 to 300 seconds and 2.8 GiB."""
 
+SIGNING = Limits(memory_bytes=4 * 2**30, written_bytes=2**30, cpu_s=120, wall_s=120.0)
+"""Enough for 140 million pixels, which are read in pieces."""
+
 LISTS = Limits(memory_bytes=2 * 2**30, written_bytes=4 * 2**20, cpu_s=40, wall_s=60.0)
 """Enough for a thumbnail of 140 million pixels."""
 
@@ -74,14 +77,17 @@ class Workers:
         self._children: set[_Child] = set()
         self._closed = False
 
-    async def run(self, function: Callable[[*Given], Result], *arguments: *Given) -> Result:
+    async def run(
+        self, function: Callable[[*Given], Result], *arguments: *Given, within_s: float | None = None
+    ) -> Result:
         """Call a function of a module in a child, with arguments and a result of plain types, dataclasses and paths.
 
-        Raises its MemberError, and WorkFailed where it came to no end. Cancelling ends what it has begun.
+        From its turn on it may take the time of this kind of work, or `within_s`. Raises its MemberError, and
+        WorkFailed where it came to no end. Cancelling ends what it has begun.
         """
         call = pack(Call(function.__module__, function.__name__, arguments))
         async with self._free:
-            answer = await self._ask(function, call)
+            answer = await self._ask(function, call, self._limits.wall_s if within_s is None else within_s)
         match answer:
             case Done():
                 result: Result = answer.value
@@ -92,21 +98,23 @@ class Workers:
             case Fell():
                 level = logging.ERROR if answer.fault == "disk" else logging.DEBUG
                 log.log(level, "%s came to no end (%s): %s", function.__name__, answer.fault, answer.cause)
-                raise WorkFailed(SENTENCES[answer.fault])
+                failed = WorkFailed(SENTENCES[answer.fault])
+                failed.cause = f"{answer.fault}: {answer.cause}"
+                raise failed
 
     async def close(self) -> None:
         """End all children, whatever they are doing."""
         self._closed = True
         await asyncio.gather(*(child.end() for child in self._children))
 
-    async def _ask(self, function: Callable[..., object], call: bytes) -> Answer:
+    async def _ask(self, function: Callable[..., object], call: bytes, within_s: float) -> Answer:
         # One that the system has killed in the meantime is no use.
         self._idle = [child for child in self._idle if child.alive]
         child = self._idle.pop() if self._idle else _Child(self._limits)
         self._children.add(child)
         sound = False
         try:
-            answer = Fell("crashed", "the bot stops") if self._closed else await child.answer(function, call)
+            answer = Fell("crashed", "the bot stops") if self._closed else await child.answer(function, call, within_s)
             sound = not isinstance(answer, Fell) and child.calls < CALLS_OF_A_CHILD
             return answer
         finally:
@@ -125,6 +133,8 @@ class Workshop:
         self.uploads = Workers(UPLOADS, at_once=2)
         # Of their own, so that nobody's upload keeps a result waiting.
         self.results = Workers(RESULTS, at_once=1)
+        # Of their own: here is the key, and nobody's picture is decoded.
+        self.signing = Workers(SIGNING, at_once=2)
         # So that a list does not wait for a large result.
         self.lists = Workers(LISTS, at_once=2)
         self._folder = folder
@@ -135,7 +145,7 @@ class Workshop:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await asyncio.gather(self.uploads.close(), self.results.close(), self.lists.close())
+        await asyncio.gather(self.uploads.close(), self.results.close(), self.signing.close(), self.lists.close())
 
     @asynccontextmanager
     async def turn(self, member_id: int) -> AsyncIterator[Path]:
@@ -168,11 +178,11 @@ class _Child:
         """Whether it runs and can be asked."""
         return self._process is not None and self._process.returncode is None
 
-    async def answer(self, function: Callable[..., object], call: bytes) -> Answer:
+    async def answer(self, function: Callable[..., object], call: bytes, within_s: float) -> Answer:
         """Let it do this, starting it where that is due. What is no Done and no Refused ends it."""
         self.calls += 1
         try:
-            async with asyncio.timeout(self._limits.wall_s):
+            async with asyncio.timeout(within_s):
                 process = self._process = self._process or await self._started()
                 if self._ended:
                     return Fell("crashed", "the bot stops")
@@ -182,7 +192,7 @@ class _Child:
                 length = frame_bytes(await process.stdout.readexactly(4))
                 return answer_of(function, await process.stdout.readexactly(length))
         except TimeoutError:
-            return Fell("time", f"over {self._limits.wall_s:.0f} s")
+            return Fell("time", f"over {within_s:.0f} s")
         except (asyncio.IncompleteReadError, ConnectionError):
             return await self._early_end()
         except (ValueError, msgspec.MsgspecError) as error:

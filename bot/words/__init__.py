@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from bot.words.catalogues import ENGLISH, catalogue
-from bot.words.facts import cut, shown
+from bot.words.facts import TYPED, cut, shown
 from bot.words.marks import N_ as N_
 from bot.words.reasons import TEXTS
 from inference.protocol import Fact, Reason
@@ -40,6 +40,11 @@ def why(reason: Reason | str) -> str:
         return say(text, **facts)
     number = facts.get(text.by)
     return say_many(text.one, text.many, number if isinstance(number, int) else 0, **facts)
+
+
+def why_logged(reason: Reason) -> str:
+    """The same for the log, where nothing stands that a member typed."""
+    return why(Reason(reason.name, {name: "…" if name == TYPED else fact for name, fact in reason.facts.items()}))
 
 
 def spoken() -> str:

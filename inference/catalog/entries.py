@@ -12,12 +12,12 @@ import msgspec
 
 from inference.catalog.fields import (
     BUILT_IN_ANNOTATORS,
-    WEIGHTS,
     AnnotatorKind,
     Attention,
     Count,
     Dtype,
     FileOfRepo,
+    Gigabytes,
     Guidance,
     Kind,
     Offload,
@@ -30,16 +30,12 @@ from inference.catalog.fields import (
     Speed,
     Url,
     Weight,
+    place_of,
 )
 from inference.families import FAMILIES
 from inference.families.record import Control, Family
 from inference.protocol import DescribeTask
 from inference.protocol.limits import MAX_CLIP_SKIP, MAX_CONTROL_WEIGHT
-
-
-def _place_of(url: str | None) -> str | None:
-    """Where a file lies that is fetched from this url, relative to models.toml."""
-    return None if url is None else f"{WEIGHTS}/{url.rpartition('/')[2]}"
 
 
 class FolderEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,6 +47,8 @@ class FolderEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     repo: Repo | None = None
     revision: Revision | None = None
     dtype: Dtype = "auto"
+    download_gb: Gigabytes | None = None
+    """How much is fetched, about."""
 
     @property
     def partners(self) -> dict[Kind, str]:
@@ -70,8 +68,7 @@ class PipelineEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class ModelEntry(PipelineEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One `[models.NAME]`: a diffusers folder, or one file of all or some of its weights. Sizes in pixels;
-    docs/models.md explains each field to the operator."""
+    """One `[models.NAME]`, a diffusers folder or one file of weights: docs/models.md explains each field. In pixels."""
 
     family: str
     """One of `families.FAMILIES`, which `reading` sees to."""
@@ -101,6 +98,8 @@ class ModelEntry(PipelineEntry, frozen=True, kw_only=True, forbid_unknown_fields
     min_size: Pixels
     max_size: Pixels
     max_pixels: Count
+    sizes: Mapping[str, Gigabytes] = {}
+    """What the weights of its components take in 16 bits, for whoever has not fetched them yet."""
     max_hires_pixels: Count | None = None
     """Of a second pass, which need not compose anything; None for four times the pixels of `width` and `height`."""
     steps: Count
@@ -137,7 +136,7 @@ class ModelEntry(PipelineEntry, frozen=True, kw_only=True, forbid_unknown_fields
     @property
     def place(self) -> str | None:
         """Where it lies, relative to models.toml; None where that is the hub's cache."""
-        return self.path or _place_of(self.url)
+        return self.path or place_of(self.url)
 
     @property
     def partners(self) -> dict[Kind, str]:
@@ -181,11 +180,12 @@ class FileEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     url: Url | None = None
     """Where it can be fetched from. At least one of the two is there."""
     sha256: Sha256 | None = None
+    download_gb: Gigabytes | None = None
 
     @property
     def place(self) -> str:
         """Where the file lies, relative to models.toml."""
-        return self.path or str(_place_of(self.url))
+        return self.path or str(place_of(self.url))
 
     @property
     def files(self) -> tuple[FileEntry, ...]:

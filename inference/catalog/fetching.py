@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
-from inference.catalog import downloading, ggufs, hashes, headers, layouts, ncnn, weights
+from inference.catalog import downloading, ggufs, hashes, headers, hub, layouts, ncnn, weights
+from inference.catalog.downloading import Source
 from inference.catalog.entries import (
     AnnotatorEntry,
     CheckerEntry,
@@ -19,7 +21,6 @@ from inference.catalog.entries import (
     FolderEntry,
     HalfEntry,
     ModelEntry,
-    PipelineEntry,
     UpscalerEntry,
 )
 from inference.catalog.fields import DETECTOR_FILES, Kind
@@ -39,13 +40,31 @@ CHECKER_FILES = [
 """Of both layouts."""
 
 
+class Step(NamedTuple):
+    """One entry that is fetched."""
+
+    entry: Entry
+    size: int | None
+    """How many bytes are still to come; None where only its server knows."""
+    places: Callable[[], Iterator[Path]]
+    """Fetches it, and says where it came to lie; raises WeightsError in one line."""
+
+
 def fetch(catalog: Catalog, name: str, revision: str | None = None) -> Iterator[Path]:
-    """Download what this name needs (`wanted`) and comes from somewhere, and say where each came to lie.
+    """Download what this name needs, and say where each came to lie; raises as `steps` does, and WeightsError where the
+    other side refuses or cannot be reached, or what came is not what the catalogue says."""
+    planned = steps(catalog, name, revision)
+    require_room(planned)
+    for step in planned:
+        yield from step.places()
+
+
+def steps(catalog: Catalog, name: str, revision: str | None = None) -> list[Step]:
+    """What of this name and of what it needs (`wanted`) comes from somewhere.
 
     With a revision, a commit of the hub such as a recipe names, the entries of this very name come from there and
     nothing else comes. Raises CatalogError where the catalogue has no such name, and WeightsError in one line where
-    nothing can be fetched, nothing here could read it, the other side refuses or cannot be reached, or what came is
-    not what the catalogue says.
+    nothing can be fetched, nothing here could read it, or the hub does not say what there is.
     """
     entries = wanted(catalog, name) if revision is None else _at(revision, catalog, name)
     for entry in entries:
@@ -54,27 +73,39 @@ def fetch(catalog: Catalog, name: str, revision: str | None = None) -> Iterator[
     fetchable = [entry for entry in entries if weights.is_fetchable(entry)]
     if not fetchable:
         raise WeightsError(f"{entries[0].title} comes with its {_own_place(entries[0])} and cannot be fetched")
-    for entry in fetchable:
-        match entry:
-            case FileEntry():
-                for file in entry.files:
-                    if file.url is not None:
-                        half = entry.half if isinstance(entry, UpscalerEntry) and file is entry else None
-                        yield _fetch_file(catalog.folder, file, half)
-            case ModelEntry() if entry.url is not None:
-                yield _fetch_file(catalog.folder, FileEntry(path=entry.place, url=entry.url, sha256=entry.sha256), None)
-            case ModelEntry() if entry.file is not None:
-                yield _fetch_one(entry, entry.file)
-            case PipelineEntry():
-                yield _fetch_pipeline(entry)
-            case DecoderEntry() | ControlEntry():
-                yield _fetch_folder(entry, NETWORK_FILES)
-            case CheckerEntry():
-                yield _fetch_folder(entry, CHECKER_FILES)
-            case AnnotatorEntry() if entry.kind in DETECTOR_FILES:
-                yield _fetch_folder(entry, [*DETECTOR_FILES[entry.kind]])
-            case _:
-                yield _fetch_folder(entry, FOLDER_FILES)
+    return [_step(catalog.folder, entry) for entry in fetchable]
+
+
+def require_room(planned: Iterable[Step]) -> None:
+    """Raise WeightsError where the disk has no room for what the hub says is to come. Others are asked on the way."""
+    if to_come := sum(step.size or 0 for step in planned):
+        downloading.require_room(hub.cache(), to_come)
+
+
+def _step(folder: Path, entry: Entry) -> Step:
+    match entry:
+        case FileEntry():
+            return Step(entry, None, lambda: _files(folder, entry))
+        case ModelEntry() if entry.url is not None:
+            alone = FileEntry(path=entry.place, url=entry.url, sha256=entry.sha256)
+            return Step(entry, None, lambda: iter([_fetch_file(folder, alone, None)]))
+        case DecoderEntry() | ControlEntry():
+            patterns = NETWORK_FILES
+        case CheckerEntry():
+            patterns = CHECKER_FILES
+        case AnnotatorEntry() if entry.kind in DETECTOR_FILES:
+            patterns = [*DETECTOR_FILES[entry.kind]]
+        case _:
+            patterns = FOLDER_FILES
+    ordered = hub.order(entry, patterns)
+    return Step(entry, ordered.size, lambda: iter([_whole(entry, hub.bring(ordered))]))
+
+
+def _files(folder: Path, entry: FileEntry) -> Iterator[Path]:
+    """Fetch those files of an entry that come from a release page."""
+    for file in entry.files:
+        if file.url is not None:
+            yield _fetch_file(folder, file, entry.half if isinstance(entry, UpscalerEntry) and file is entry else None)
 
 
 def wanted(catalog: Catalog, name: str) -> list[Entry]:
@@ -104,7 +135,7 @@ def _at(revision: str, catalog: Catalog, name: str) -> list[Entry]:
     own = [catalog.entries(kind)[name] for kind, name in _named(catalog, name)]
     of_hub = [entry for entry in own if isinstance(entry, FolderEntry) and entry.repo is not None]
     if not of_hub:
-        raise WeightsError(f"{name} does not come from the hub and has no revisions: --fetch {name} is all there is")
+        raise WeightsError(f"{name} does not come from the hub and has no revisions: `models fetch {name}` is all")
     return [msgspec.structs.replace(entry, revision=revision) for entry in of_hub]
 
 
@@ -120,7 +151,7 @@ def _fetch_file(folder: Path, file: FileEntry, half: HalfEntry | None) -> Path:
     place = folder / file.place
     if not _is_right(place, file):
         try:
-            downloading.download(str(file.url), place, file.sha256)
+            downloading.download(Source(url=str(file.url), digest=file.sha256), place)
         except WeightsError as error:
             if half is None:
                 raise
@@ -154,56 +185,9 @@ def _is_right(place: Path, file: FileEntry) -> bool:
         return False
 
 
-def _fetch_pipeline(entry: PipelineEntry) -> Path:
-    """What a hub model's pipeline needs, and no more, in the ordinary Hugging Face cache."""
-    # Imported here because it takes seconds and nothing else in this module needs it.
-    from diffusers import DiffusionPipeline
-
-    try:
-        folder = DiffusionPipeline.download(
-            entry.repo,
-            revision=entry.revision,
-            variant=entry.variant,
-            use_safetensors=True,
-            **dict.fromkeys(layouts.UNUSED),
-        )
-    except Exception as error:  # of the hub's client, of what it speaks HTTP with, of the disk
-        raise _refused(entry, error) from error
-    return _whole(entry, Path(folder))
-
-
-def _fetch_folder(entry: FolderEntry, files: list[str]) -> Path:
-    """What a hub repository has of these files, in the ordinary Hugging Face cache."""
-    from huggingface_hub import snapshot_download
-
-    try:
-        folder = snapshot_download(str(entry.repo), revision=entry.revision, allow_patterns=files)
-    except Exception as error:  # of the hub's client, of what it speaks HTTP with, of the disk
-        raise _refused(entry, error) from error
-    return _whole(entry, Path(folder))
-
-
-def _fetch_one(entry: ModelEntry, name: str) -> Path:
-    """One file of a hub repository, in the ordinary Hugging Face cache, as sound as its name promises."""
-    from huggingface_hub import hf_hub_download
-
-    try:
-        file = Path(hf_hub_download(str(entry.repo), name, revision=entry.revision))
-    except Exception as error:  # of the hub's client, of what it speaks HTTP with, of the disk
-        raise _refused(entry, error) from error
-    if entry.sha256 not in (None, digest := hashes.sha256(file)):
-        raise WeightsError(f"{entry.repo} has another {name} than sha256 in models.toml says: its own is {digest}")
-    headers.check(file, called=name)
-    return file
-
-
-def _refused(entry: FolderEntry, error: Exception) -> WeightsError:
-    # Where the hub does not answer, the libraries look into the cache instead and raise what they found out last.
-    cause = error.__cause__ or error
-    return WeightsError(f"{entry.repo} cannot be fetched: {' '.join(str(cause).split()) or type(cause).__name__}")
-
-
 def _whole(entry: FolderEntry, folder: Path) -> Path:
+    if isinstance(entry, ModelEntry) and entry.file is not None:
+        return _whole_file(entry, folder / entry.file, entry.file)
     try:
         layouts.check(folder, entry)
     except layouts.Incomplete as error:
@@ -211,3 +195,11 @@ def _whole(entry: FolderEntry, folder: Path) -> Path:
     except WeightsError as error:
         raise WeightsError(f"{entry.repo} has a file that cannot be used: {error}") from error
     return folder
+
+
+def _whole_file(entry: ModelEntry, file: Path, name: str) -> Path:
+    """One file of a hub repository, as sound as its name promises."""
+    if entry.sha256 not in (None, digest := hashes.sha256(file)):
+        raise WeightsError(f"{entry.repo} has another {name} than sha256 in models.toml says: its own is {digest}")
+    headers.check(file, called=name)
+    return file

@@ -46,6 +46,12 @@ INDEX = "model_index.json"
 WEIGHTS = "weights"
 """The folder beside models.toml where files lie that were fetched from a url."""
 
+
+def place_of(url: str | None) -> str | None:
+    """Where such a file lies, relative to models.toml."""
+    return None if url is None else f"{WEIGHTS}/{url.rpartition('/')[2]}"
+
+
 BUILT_IN_ANNOTATORS = ("canny", "none")
 """Those that need no weights: edges, and `none` where a member's picture is already what a ControlNet follows."""
 
@@ -71,6 +77,7 @@ Weight = Annotated[float, msgspec.Meta(ge=-MAX_LORA_WEIGHT, le=MAX_LORA_WEIGHT)]
 Pixels = Annotated[int, msgspec.Meta(ge=8, le=8192)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Guidance = Annotated[float, msgspec.Meta(ge=0, le=50)]
+Gigabytes = Annotated[float, msgspec.Meta(gt=0, le=10_000)]
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 Repo = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")]
 Revision = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$")]

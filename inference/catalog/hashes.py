@@ -44,6 +44,14 @@ def sha256(file: Path) -> str:
     return _sha256_of(target, stat.st_size, stat.st_mtime_ns, stat.st_ino)
 
 
+def of_kind(file: Path, digest: str) -> str:
+    """The digest of a file, of the kind that this one is: SHA-256, or git's, by which the hub knows small files."""
+    if len(digest) == 64:
+        return sha256(file)
+    content = file.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
 @lru_cache(maxsize=1024)
 def _sha256_of(path: Path, _size: int, _modified_ns: int, _inode: int) -> str:
     with path.open("rb") as stream:

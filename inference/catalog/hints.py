@@ -17,7 +17,7 @@ def of_file(folder: Path, file: Path) -> str:
     """What to do about a file of weights that is not there, where its folder shows that."""
     stem = file.name.removesuffix(headers.SAFETENSORS)
     if any(file.parent.glob(f"{PICKLED.get(stem, stem)}*.bin")):
-        return f", but pickled weights: python -m inference --convert {folder} makes safetensors of them"
+        return f", but pickled weights: python -m inference models convert {folder} makes safetensors of them"
     if any(file.parent.glob(f"{stem}-*-of-*{headers.SAFETENSORS}")):
         return (
             f", and no {stem}{headers.SAFETENSORS}.index.json, which tells what is in the pieces of it that are there"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -167,8 +167,16 @@ def absent_components(folder: Path) -> frozenset[str]:
     return frozenset(component for component in components(folder) if not (folder / component).is_dir())
 
 
-def component_files(folder: Path, variant: str | None, elsewhere: Collection[str] = ()) -> dict[str, list[Path]]:
-    """The weight files of each component of a pipeline that has weights, on the same terms; none of those elsewhere."""
+def component_files(
+    folder: Path,
+    variant: str | None,
+    elsewhere: Collection[str] = (),
+    there: Callable[[Path], bool] = Path.is_file,
+) -> dict[str, list[Path]]:
+    """The weight files of each component of a pipeline that has weights, on the same terms; none of those elsewhere.
+
+    `there` says which weights there are, where they are still to be fetched.
+    """
     files: dict[str, list[Path]] = {}
     known = components(folder)
     for component, (library, kind) in known.items():
@@ -176,7 +184,7 @@ def component_files(folder: Path, variant: str | None, elsewhere: Collection[str
         if component in elsewhere:
             continue
         if (part / "config.json").is_file():
-            files[component] = _weight_files(part, _stem(library), variant)
+            files[component] = _weight_files(part, _stem(library), variant, there)
         elif component.startswith("tokenizer"):
             _require_file(part, *TOKENIZERS, "spiece.model")
         elif "Process" in kind:
@@ -228,14 +236,16 @@ class _Shards(msgspec.Struct):
     """Tensor to file."""
 
 
-def _weight_files(part: Path, stem: str, variant: str | None) -> list[Path]:
+def _weight_files(
+    part: Path, stem: str, variant: str | None, there: Callable[[Path], bool] = Path.is_file
+) -> list[Path]:
     # As diffusers does: where a component has no file of the variant, its plain one is meant.
     for suffix in (f".{variant}", "") if variant else ("",):
         whole = part / f"{stem}{suffix}.safetensors"
-        if whole.is_file():
+        if there(whole):
             return [whole]
         index = part / f"{stem}.safetensors.index{suffix}.json"
-        if index.is_file():
+        if there(index):
             return [part / shard for shard in sorted(_index(index))]
     return [part / f"{stem}.safetensors"]
 

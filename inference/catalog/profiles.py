@@ -1,4 +1,4 @@
-"""How many pictures share a pass, as `python -m inference --profile` measured it on this machine, as it is kept.
+"""How many pictures share a pass, as `python -m inference models profile` measured it on this machine, as it is kept.
 
 Nothing is measured here (`inference.profiling`), and nothing changes by itself: who asked for the measuring is told.
 """
@@ -52,7 +52,7 @@ def read(data: Path) -> list[Profile]:
     except FileNotFoundError:
         return []
     except (OSError, msgspec.MsgspecError) as error:
-        raise SettingsError(f"{file} cannot be read ({error}): remove it, and measure anew with --profile") from error
+        raise SettingsError(f"{file} cannot be read ({error}): remove it: `models profile` measures anew") from error
 
 
 def keep(data: Path, profile: Profile) -> None:
@@ -76,6 +76,9 @@ def applied(known: Catalog, data: Path, device: str, versions: Mapping[str, str]
             continue
         log.info("%s: %d pictures in a pass, as measured on %s", profile.model, profile.batch, profile.date)
         if profile.versions != dict(versions):
-            log.warning("%s was measured with other versions: `--profile %s` measures it anew", *[profile.model] * 2)
+            log.warning(
+                "%s was measured with other versions: `models profile %s` measures it anew",
+                *[profile.model] * 2,
+            )
         models[profile.model] = msgspec.structs.replace(entry, batch=profile.batch)
     return replace(known, models=models)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from inference.catalog import add_ons, architectures, checking, label_sets, sources, styles, tables, wildcards
+from inference.catalog import add_ons, architectures, checking, keeping, label_sets, sources, styles, tables, wildcards
 from inference.catalog.entries import (
     AddOnEntry,
     AnnotatorEntry,
@@ -29,10 +29,9 @@ from inference.catalog.entries import (
     RestorerEntry,
     UpscalerEntry,
 )
-from inference.catalog.fields import BUILT_IN_ANNOTATORS, WHOLE_STEPS, Kind
+from inference.catalog.fields import BUILT_IN_ANNOTATORS, Kind
 from inference.errors import CatalogError
 from inference.families import FAMILIES
-from inference.families.record import Denoiser
 from inference.protocol import AddOnInfo, ModelInfo, Refiner, Style, ToolInfo
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -294,27 +293,7 @@ def _check_model(where: str, entry: ModelEntry, partners: Mapping[Kind, Mapping[
     if entry.clip_skip is not None and (usual is None or entry.clip_skip < usual):
         can = "has no layers to skip" if usual is None else f"takes {usual} or more"
         raise CatalogError(f"{where}: clip_skip: the {entry.family} family {can}")
-    _check_speed(where, entry, family.denoiser)
+    keeping.check(where, entry)
     for kind, partner in entry.partners.items():
         if partner not in partners[kind]:
             raise CatalogError(f"{where}: {'base' if kind == 'model' else kind}: there is no [{kind}s.{partner}]")
-
-
-def _check_speed(where: str, entry: ModelEntry, denoiser: Denoiser) -> None:
-    """What diffusers cannot do for a family is told at the start, not at the first picture."""
-    if entry.channels_last and not denoiser.channels_last:
-        raise CatalogError(f"{where}: channels_last: the {entry.family} family has no convolutions that gain from it")
-    if entry.attention == "sliced" and not denoiser.sliced_attention:
-        raise CatalogError(f"{where}: attention: attention cannot be sliced in the {entry.family} family")
-    if entry.attention == "flash" and (denoiser.masked_attention or not denoiser.attention_backends):
-        raise CatalogError(
-            f"{where}: attention: the {entry.family} family takes no other kernels; sdpa uses torch's own flash ones"
-        )
-    if entry.weights == "nf4" and entry.offload == "group":
-        raise CatalogError(f"{where}: offload: layers of nf4 weights cannot come and go, whole parts can: 'model'")
-    if entry.compile and not denoiser.compiles:
-        raise CatalogError(f"{where}: compile: diffusers names no repeated blocks in the {entry.family} family")
-    if entry.speed == "draft" and entry.steps < WHOLE_STEPS + 2:
-        raise CatalogError(
-            f"{where}: speed: a draft leaves out none of {entry.steps} steps: it takes {WHOLE_STEPS + 2}"
-        )

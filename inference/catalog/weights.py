@@ -6,13 +6,10 @@ Nothing here loads a model or uses the network. What a folder consists of is `la
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-from inference.catalog import architectures, assembly, ggufs, headers, layouts
+from inference.catalog import architectures, assembly, ggufs, headers, layouts, published
 from inference.catalog.assembly import Assembly
 from inference.catalog.entries import (
     AnnotatorEntry,
@@ -29,9 +26,6 @@ from inference.catalog.entries import (
 from inference.catalog.fields import DETECTOR_FILES, INDEX, Kind
 from inference.catalog.reading import KINDS, Catalog
 from inference.errors import WeightsError
-from inference.families import FAMILIES
-from inference.families.record import Family
-from inference.families.releases import Shapes
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +46,7 @@ def locate(catalog: Catalog, kind: Kind, name: str) -> Path | None:
         for file in files:
             headers.check(file)
         if isinstance(entry, LoraEntry):
-            _check_family(files[0], {catalog.models[name].family for name in entry.models})
+            published.check_family(files[0], {catalog.models[name].family for name in entry.models})
         if isinstance(entry, UpscalerEntry) and entry.arch is None:
             _check_nature(files, entry)
         if isinstance(entry, RestorerEntry):
@@ -87,7 +81,7 @@ def assemble(catalog: Catalog, name: str, place: Path) -> Assembly:
     if place.is_dir():
         return assembly.of_folder(place, entry, elsewhere, base)
     if place.suffix in headers.PICKLES:
-        raise WeightsError(f"{place} is a pickle: python -m inference --convert {place} makes safetensors of it")
+        raise WeightsError(f"{place} is a pickle: python -m inference models convert {place} makes safetensors of it")
     config = None if entry.config is None else catalog.folder / entry.config
     return assembly.of_file(place, entry, elsewhere, base, config)
 
@@ -105,33 +99,8 @@ def edits_only(catalog: Catalog, name: str) -> bool:
 def _place(catalog: Catalog, entry: FolderEntry) -> Path | None:
     if (own := _own_place(entry)) is not None:
         return catalog.folder / own
-    snapshot = _snapshot(entry)
-    return snapshot / entry.file if snapshot and isinstance(entry, ModelEntry) and entry.file else snapshot
-
-
-def _check_family(file: Path, families: Iterable[str]) -> None:
-    """Raise WeightsError where a LoRA was surely made for another family than one of these, as that was published."""
-    shapes = headers.tensors(file)
-    made_for = [family.name for family in FAMILIES.values() if _made_for(family, shapes)]
-    for name in families:
-        # Where no configuration of a family comes with Easel, nothing tells a LoRA.
-        if made_for and name not in made_for and any(release.folder for release in FAMILIES[name].releases):
-            raise WeightsError(f"{file} was made for models of {' or '.join(made_for)}, and not of {name}")
-
-
-def _made_for(family: Family, shapes: Shapes) -> bool:
-    fits = family.fits_lora
-    return fits is not None and any(
-        fits(shapes, _published(release.folder / family.denoiser.component / "config.json"))
-        for release in family.releases
-        if release.folder is not None
-    )
-
-
-@cache
-def _published(config: Path) -> Mapping[str, Any]:
-    """A configuration that comes with Easel. LoRAs are looked at whenever they are used."""
-    return layouts.json_object(config)
+    there = snapshot(entry)
+    return there / entry.file if there and isinstance(entry, ModelEntry) and entry.file else there
 
 
 def _check_nature(files: list[Path], entry: UpscalerEntry) -> None:
@@ -222,8 +191,11 @@ def require(catalog: Catalog) -> dict[Kind, tuple[str, ...]]:
     Raises WeightsError, with what to do, where the default model could not paint.
     """
     inventoried = inventory(catalog)
-    for (kind, name), reason in defects(catalog).items():
+    broken = defects(catalog)
+    for (kind, name), reason in broken.items():
         log.warning("[%ss.%s] %s", kind, name, reason)
+    if not broken:
+        log.info("the weights of %d entries are here, and whole by their sizes", sum(map(len, inventoried.values())))
     if (missing := _missing(catalog, "model", catalog.default)) is not None:
         kind, name = missing
         own = (kind, name) == ("model", catalog.default)
@@ -233,7 +205,7 @@ def require(catalog: Catalog) -> dict[Kind, tuple[str, ...]]:
         # What is there and broken says so itself.
         locate(catalog, kind, name)
         here = inventoried["model"]
-        instead = f"set default in models.toml to one of {', '.join(here)}" if here else "see what --list lists"
+        instead = f"set default in models.toml to one of {', '.join(here)}" if here else "see what models list lists"
         raise WeightsError(
             f"the {which} {catalog.default} has no weights on this machine:"
             f" {_how_to_get(catalog, catalog.entries(kind)[name], catalog.default)}, or {instead}"
@@ -258,6 +230,15 @@ def reason(catalog: Catalog, kind: Kind, name: str) -> str | None:
     return f"{what} is not on this machine: {_how_to_get(catalog, entry, name)}"
 
 
+def to_be_fetched(name: str) -> str:
+    """The reason of an entry that only has to be fetched."""
+    return f"it is not on this machine: {_fetching(name)}"
+
+
+def _fetching(name: str) -> str:
+    return f"run python -m inference models fetch {name}"
+
+
 def _partner(kind: Kind) -> str:
     """What an entry of this kind is to one that names it."""
     return "base" if kind == "model" else kind
@@ -265,7 +246,7 @@ def _partner(kind: Kind) -> str:
 
 def _how_to_get(catalog: Catalog, entry: Entry, name: str) -> str:
     if is_fetchable(entry):
-        return f"run python -m inference --fetch {name}"
+        return _fetching(name)
     return f"put them into {catalog.folder / str(_own_place(entry))}"
 
 
@@ -283,10 +264,10 @@ def is_fetchable(entry: Entry) -> bool:
 def commit(entry: FolderEntry) -> str | None:
     """The commit of a hub model that is on this machine, complete or not."""
     # The hub's cache names a snapshot by its commit.
-    return None if (folder := _snapshot(entry)) is None else folder.name
+    return None if (folder := snapshot(entry)) is None else folder.name
 
 
-def _snapshot(entry: FolderEntry) -> Path | None:
+def snapshot(entry: FolderEntry) -> Path | None:
     """A hub model's folder in the Hugging Face cache, complete or not."""
     # Imported here because it reads once, when imported, whether it may use the network.
     from huggingface_hub import try_to_load_from_cache

@@ -19,6 +19,7 @@ from inference.errors import PeerBroken, PeerGone
 from inference.protocol import (
     Alive,
     Event,
+    Holding,
     Message,
     Preview,
     Progress,
@@ -102,8 +103,8 @@ class Channel:
         match event:
             case Progress() | Preview():
                 return type(event), event.job
-            case Alive():
-                return Alive
+            case Alive() | Holding():
+                return type(event)
             case _:
                 return next(self._numbers)
 

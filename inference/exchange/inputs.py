@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from inference.errors import InvalidInput, TaskError
-from inference.protocol import Request, place, sha256_of
+from inference.protocol import Request, logs, place, sha256_of
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ def read(pictures: Path, request: Request) -> dict[str, bytes]:
         except FileNotFoundError as error:
             raise InvalidInput("input_lost") from error
         except (OSError, ValueError) as error:
-            log.error("job %d: the picture %s cannot be read: %s", request.job, sha256[:64], error)
+            log.error("the picture %s cannot be read: %s", sha256[:64], error, extra=logs.of(request.job))
             raise TaskError("input_unreadable") from error
         if sha256_of(data) != sha256:
             raise InvalidInput("input_lost")

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from threading import Lock
 from typing import Any, Literal
 
@@ -35,6 +34,7 @@ from inference.protocol import (
     Progress,
     Reason,
     because,
+    logs,
 )
 
 log = logging.getLogger(__name__)
@@ -91,10 +91,9 @@ class Reporter:
     def accept(self, job: int) -> bool:
         """Open a job. False where it is open already: a job number is used once at a time."""
         with self._lock:
-            if job in self._jobs:
-                return False
-            self._jobs[job] = _Job()
-            return True
+            if fresh := job not in self._jobs:
+                self._jobs[job] = _Job()
+            return fresh
 
     def begin(self, job: int) -> bool:
         """A job's turn has come. False where it has been cancelled meanwhile."""
@@ -106,17 +105,13 @@ class Reporter:
             return True
 
     def cancel(self, job: int) -> None:
-        """End a waiting job now, a running one at its next step, one whose result is being written before it is sent.
-
-        Ignores every other.
-        """
+        """End a waiting job now, a running one at its next step, one whose result is being written before it is sent;
+        ignore every other."""
         with self._lock:
             known = self._jobs.get(job)
-            if known is None:
-                return
-            if known.state == "queued":
+            if known is not None and known.state == "queued":
                 self._close(_cancelled(job))
-            else:
+            elif known is not None:
                 known.state = "cancelling"
 
     def postpone(self, job: int) -> bool:
@@ -135,6 +130,7 @@ class Reporter:
 
     def took_up(self, jobs: Sequence[int]) -> None:
         """Say which jobs the thread that owns the device is at work on from now on, those of them that are open."""
+        logs.turn_to(*jobs)
         self.alive()
         with self._lock:
             if still_open := tuple(job for job in jobs if job in self._jobs):
@@ -197,21 +193,21 @@ class Reporter:
         self._show_life(loading=stage == "loading")
         with self._lock:
             known = self._jobs.get(job)
-            if known is None:
-                return
-            if 0 < step < steps and stage == "painting" and now_s - known.reported_s < PROGRESS_INTERVAL_S:
+            soon = known is not None and now_s - known.reported_s < PROGRESS_INTERVAL_S
+            if known is None or (soon and 0 < step < steps and stage == "painting"):
                 return
             known.reported_s = now_s
             known.said = Progress(job, step, steps, stage)
             self._send(known.said)
 
-    def preview(self, job: int, pictures: Sequence[Image.Image | None], width: int, height: int) -> None:
-        """Show what a job's pictures look like so far; None stands for one not begun, proportions in pixels."""
-        self.show(job, partial(images.grid, list(pictures), width, height))
+    def preview(self, job: int, pictures: Callable[[], Sequence[Image.Image | None]], width: int, height: int) -> None:
+        """Show what a job's pictures look like so far, proportions in pixels; None stands for one not begun. They are
+        asked for on the encoding thread; where there are none, nothing is shown."""
+        self.show(job, lambda: images.grid(shown, width, height) if (shown := pictures()) else None)
 
-    def show(self, job: int, draw: Callable[[], Image.Image]) -> None:
+    def show(self, job: int, draw: Callable[[], Image.Image | None]) -> None:
         """Show what a job has come to so far, as one small picture; `draw` is called later, on the encoding thread."""
-        self._encoding.submit(self._send_preview, job, draw)
+        self._encoding.submit(logs.on_behalf_of, self._send_preview, job, draw)
 
     def hide(self, job: int) -> None:
         """Mark all that comes of a job as flagged: what it is made of was."""
@@ -231,14 +227,19 @@ class Reporter:
             said = known.said or Progress(job, 1, 1)
             if said.stage != "finishing":
                 self._try_to_send(Progress(job, said.steps, said.steps, "finishing"))
-        self._encoding.submit(self._send_finished, job, known, list(pictures), recipe, answer)
+        self._encoding.submit(logs.on_behalf_of, self._send_finished, job, known, list(pictures), recipe, answer)
 
     # On the encoding thread.
 
-    def _send_preview(self, job: int, draw: Callable[[], Image.Image]) -> None:
-        data = images.webp(draw())
+    def _send_preview(self, job: int, draw: Callable[[], Image.Image | None]) -> None:
+        try:
+            data = None if (drawn := draw()) is None else images.webp(drawn)
+        except Exception:  # whatever it is, the finished picture is looked at by itself
+            log.exception("there is no preview")
+            return
         with self._lock:
-            if job in self._jobs and self._jobs[job].state == "running" and not self._jobs[job].hidden:
+            known = self._jobs.get(job)
+            if data is not None and known is not None and known.state == "running" and not known.hidden:
                 self._try_to_send(Preview(job, data))
 
     def _send_finished(
@@ -252,10 +253,10 @@ class Reporter:
                     break
                 kept.append(self._outputs.keep(replace(picture, flagged=picture.flagged or known.hidden)))
         except NotKept as error:
-            log.error("job %d: the result cannot be kept: %s", job, error.__cause__)
+            log.error("the result cannot be kept: %s", error.__cause__)
             end = Failed(job, error.kind, error.reason)
         except Exception:
-            log.exception("the pictures of job %d cannot be encoded", job)
+            log.exception("the pictures cannot be encoded")
             end = Failed(job, "internal", because("not_encoded"))
         else:
             seconds = time.monotonic() - known.began_s
@@ -279,7 +280,7 @@ class Reporter:
         try:
             self._try_to_send(end)
         except FrameTooLarge as error:
-            log.error("job %d: its result cannot be sent: %s", end.job, error)
+            log.error("the result cannot be sent: %s", error)
             self._try_to_send(Failed(end.job, "invalid_input", because("answer_too_large")))
             return False
         return True
@@ -288,10 +289,9 @@ class Reporter:
 
     def _show_life(self, loading: bool) -> None:
         now_s = time.monotonic()
-        if loading is self._loading and now_s - self._shown_alive_s < ALIVE_INTERVAL_S:
-            return
-        self._loading, self._shown_alive_s = loading, now_s
-        self._send(Alive(loading))
+        if loading is not self._loading or now_s - self._shown_alive_s >= ALIVE_INTERVAL_S:
+            self._loading, self._shown_alive_s = loading, now_s
+            self._send(Alive(loading))
 
     # Under the lock.
 

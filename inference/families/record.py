@@ -145,7 +145,7 @@ class Family:
     """What its weights are kept in on a GPU where nothing else is asked for: what was trained in bfloat16 can overflow
     in float16."""
     releases: tuple[Release, ...] = ()
-    """What `--add` knows of it: what can be read from one file, and what a folder of it is painted with."""
+    """What `models add` knows of it: what can be read from one file, and what a folder of it is painted with."""
     fits_lora: Callable[[Shapes, Mapping[str, Any]], bool] | None = None
     """From the tensors of a LoRA's file and the configuration of a denoiser of this family to whether it was trained
     for such a one."""

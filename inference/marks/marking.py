@@ -9,7 +9,6 @@ from typing import Any
 from PIL import Image
 
 from inference.marks import watermark
-from inference.marks.signing import Sign
 from inference.pictures import images
 from inference.protocol import AI_MADE, XMP_KEYWORD, MadeBy, Origin, SourceType, declared_source, xmp
 
@@ -19,8 +18,6 @@ class Marks:
     """What the operator wants of the marks. XMP is written whatever they want."""
 
     watermark: bool = True
-    sign: Sign | None = None
-    """With the operator's certificate, where there is one."""
 
     def watermark_of(self, picture: Image.Image, within: Image.Image | None = None) -> Mapping[str, Any] | None:
         """What a recipe says of the watermark that this picture, or the part of it that is white in a mask, is to bear;
@@ -44,8 +41,7 @@ class Marks:
         system for a model's work, so it is told of that alone.
         """
         marked = watermark.embed(picture, within) if watermarked else picture
-        file = images.png(marked, {**texts, XMP_KEYWORD: xmp(source, made_by if source in AI_MADE else None)})
-        return file if self.sign is None else self.sign(file, source)
+        return images.png(marked, {**texts, XMP_KEYWORD: xmp(source, made_by if source in AI_MADE else None)})
 
 
 ALL = Marks()

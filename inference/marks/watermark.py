@@ -1,9 +1,10 @@
 """An invisible watermark that means Easel: put into pictures, and found again in what has become of them.
 
-One small square of faint noise is laid over the whole picture like tiles on a floor. To find it, what is fine in a
-picture is folded onto one square, so that hundreds of copies add up while the picture itself averages out, and is
-compared with the noise by phase alone at every shift, so that neither a crop nor contrast matters. The idea is that of
-Kalker et al., "A video watermarking system for broadcast monitoring" (SPIE 3657, 1999).
+One small square of noise is laid over the whole picture like tiles on a floor, everywhere as strongly as the picture
+hides it (`visibility`). To find it, what is fine in a picture is folded onto one square, so that hundreds of copies add
+up while the picture itself averages out, and is compared with the noise by phase at every shift, so that neither a crop
+nor contrast matters. The idea is that of Kalker et al., "A video watermarking system for broadcast monitoring"
+(SPIE 3657, 1999).
 
 The noise belongs to spatial frequencies that JPEG keeps, and means one word: it has no other payload.
 """
@@ -11,18 +12,24 @@ The noise belongs to spatial frequencies that JPEG keeps, and means one word: it
 from __future__ import annotations
 
 import functools
+import math
 import random
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image
 from torch.nn.functional import avg_pool2d, pad
 
+from inference.marks import visibility
+
 WORD = "Easel"
-AS_RECIPE: Mapping[str, Any] = {"method": "tiled noise, 64 pixels, version 1", "payload": WORD}
+AS_RECIPE: Mapping[str, Any] = {"method": "tiled noise, 64 pixels, version 2", "payload": WORD}
+"""Version 1 was this noise at one strength everywhere. So whatever bears it is found as well, for as long as the noise
+stays this one, and what found version 1 finds this."""
 
 LEAST_SIDE = 256
 """Below, too few copies would lie side by side."""
@@ -31,13 +38,15 @@ TILE = 64
 BAND = (3, 12)
 """Waves in one tile: below they could be seen, above JPEG drops them."""
 
-STRENGTH = 1.6
-"""Root mean square of the noise, of 255: a peak signal-to-noise ratio of 44 dB."""
+FRACTION = 16
+"""Bits of the noise's whole numbers that stand behind the point."""
 
-THRESHOLD = 0.35
-"""Of the phases' agreement, where 1 is perfect. The noise's 208 phases were drawn at random and know nothing of a
-picture that does not bear it, so for each of the 4096 shifts the chance of agreeing that well is below
-exp(-208 * 0.35**2): one picture in 28 million. (Chernoff's bound for a mean of cosines.)"""
+EVIDENCE = 18.1
+"""What is asked for, as a logarithm. The noise's 208 phases were drawn at random and know nothing of a picture that
+does not bear it, so a weighted sum of their cosines exceeds s with a chance below exp(-s**2 / squares), whatever the
+weights whose squares add up to these (Chernoff). Taken off that exponent is the logarithm of how often one may be
+lucky: where the noise was laid or at 4096 shifts, in the whole or in 58 parts at most. So there are four chances below
+exp(-18.1), together one picture in 18 million."""
 
 SEARCHED_SIDE = 1024
 """Of a larger picture its middle is searched: more copies make nothing surer."""
@@ -46,16 +55,12 @@ PARTS = (8, 4)
 """Sides, in tiles, of the squares that are also searched each by itself: where only a part bears the mark, the rest
 would drown it. They overlap by half."""
 
-PART_THRESHOLD = 0.38
-"""For each of them. A picture has 58 at most, and so many chances below 4096 * exp(-208 * 0.38**2) are together about
-what one of them is at THRESHOLD."""
-
 LEAST_ROOM = 96
 """Marked pixels by the root of all in what is searched, for a part of a picture to be marked: a whole one of the least
 side has 256. Both the copies that add up and the chance that they must outdo grow so."""
 
-SURROUNDINGS = 17
-"""Pixels across, of what a pixel is compared with."""
+ALIKE = 14.0
+"""Steps by which pixels of one thing differ: what differs by more is another thing's."""
 
 
 def fits(picture: Image.Image, within: Image.Image | None = None) -> bool:
@@ -74,48 +79,66 @@ def embed(picture: Image.Image, within: Image.Image | None = None) -> Image.Imag
     With a mask, L and of the same size, only what is white in it is marked: all else keeps every bit.
     """
     pixels = np.array(picture)
-    white = None if within is None else np.array(within)[..., None] > 0
-    noise = np.tile(_noise(), (1, picture.width // TILE + 1))[:, : picture.width, None]
+    white = None if within is None else np.array(within) > 0
+    noise = np.tile(_noise(), (1, picture.width // TILE + 1))[:, : picture.width]
+    searched = visibility.activity(visibility.lightness(_middle(picture)))
+    share = visibility.share(searched, None if within is None else np.array(_middle(within)) > 0)
+    light = visibility.lightness(picture)
     # In strips, so that the largest pictures take no second copy of themselves in wider numbers.
     for top in range(0, picture.height, TILE):
-        strip = pixels[top : top + TILE, :, :3]
-        marked = np.clip(strip.astype(np.int16) + noise[: len(strip)], 0, 255)
-        np.copyto(strip, marked, casting="unsafe", where=True if white is None else white[top : top + TILE])
+        rows, above = slice(top, top + TILE), min(top, visibility.MARGIN)
+        around = light[top - above : top + TILE + visibility.MARGIN]
+        active = visibility.activity(around)[above : above + TILE]
+        strength = visibility.hidden(light[rows], active, share)
+        scale = visibility.ONE << FRACTION
+        change = (noise[: len(strength)] * strength + scale // 2) // scale
+        strip = pixels[rows, :, :3]
+        marked = np.clip(strip + change[..., None], 0, 255)
+        np.copyto(strip, marked, casting="unsafe", where=True if white is None else white[rows, :, None])
     return Image.fromarray(pixels)
 
 
 def found(picture: Image.Image) -> bool:
-    """Whether a picture or a part of it bears the mark, as far as one can tell: see THRESHOLD."""
-    whole, *parts = _agreements(picture)
-    return whole >= THRESHOLD or any(part >= PART_THRESHOLD for part in parts)
+    """Whether a picture or a part of it bears the mark, as far as one can tell: see EVIDENCE."""
+    return evidence(picture) >= EVIDENCE
 
 
-def agreement(picture: Image.Image) -> float:
-    """How well a picture agrees with the mark at the best shift: 0.2 by chance, 0.9 for a fresh one, 1 at most."""
-    return _agreements(picture)[0]
-
-
-def _agreements(picture: Image.Image) -> list[float]:
-    """That of the whole picture, then those of its parts."""
+def evidence(picture: Image.Image) -> float:
+    """How much speaks for the mark: of unmarked pictures one in exp(this) / 4 reaches so much by chance, or fewer."""
     spectrum = torch.fft.fft2(torch.from_numpy(_noise()).double())
-    band = torch.from_numpy(_band())
-    folded = torch.cat([sums for sums, _ in _summed(_fine(picture))])
-    cross = torch.fft.fft2(folded) * spectrum.conj()
-    phases = torch.where(band & (cross != 0), cross / cross.abs().clamp(min=1e-12), 0)
-    best: list[float] = (torch.fft.ifft2(phases).real.amax((1, 2)) * TILE**2 / band.sum()).tolist()
-    return best
+    sums = torch.cat([sums for sums, _ in _summed(_fine(picture))])
+    cross = torch.fft.fft2(sums) * spectrum.conj() * torch.from_numpy(_band())
+    # What compression has left of a wave says how far its phase can be trusted.
+    phases = cross / cross.abs().clamp(min=1e-12).sqrt()
+    squares = phases.abs().square().sum((1, 2), keepdim=True).clamp(min=1e-12)
+    # Each wave stands there twice, once conjugated, so half of either sum counts.
+    exponents = (torch.fft.ifft2(phases).real * TILE**2).clamp(min=0).square() / squares / 2
+    top, left = (-begin % TILE for begin in _corner(picture))
+    best = []
+    for group in (exponents[:1], exponents[1:]):
+        if len(group):
+            luck = math.log(len(group))
+            best += [float(group[:, top, left].max()) - luck, float(group.max()) - luck - math.log(TILE**2)]
+    return max(best)
 
 
 def _fine(picture: Image.Image) -> torch.Tensor:
     """What is fine in the lightness of a picture's middle, evened out: float64."""
-    lightness = torch.from_numpy(np.array(_middle(picture).convert("L"))).float()[None]
-    fine = lightness - _around(lightness)
+    lightness = np.array(_middle(picture).convert("L")).astype(np.float32)
+    # Compared with what is like it alone: an edge would drown what lies beside it.
+    alike = cv2.bilateralFilter(lightness, 7, ALIKE, 7.0)
+    fine = torch.from_numpy(lightness - alike)[None]
     # Where a picture is lively it drowns the mark, so it counts less there.
-    return (fine / (_around(fine.abs()) + 1))[0].double()
+    return (fine / (avg_pool2d(fine.abs(), 5, stride=1, padding=2, count_include_pad=False) + 1))[0].double()
+
+
+def _corner(picture: Image.Image) -> tuple[int, int]:
+    """Where the middle begins: rows, columns."""
+    return max(0, (picture.height - SEARCHED_SIDE) // 2), max(0, (picture.width - SEARCHED_SIDE) // 2)
 
 
 def _middle(picture: Image.Image) -> Image.Image:
-    left, top = (max(0, (side - SEARCHED_SIDE) // 2) for side in picture.size)
+    top, left = _corner(picture)
     return picture.crop((left, top, left + SEARCHED_SIDE, top + SEARCHED_SIDE)) if left or top else picture
 
 
@@ -133,14 +156,6 @@ def _summed(values: torch.Tensor) -> Iterator[tuple[torch.Tensor, int]]:
             yield parts.sum((-1, -2)).flatten(0, 1), high * wide * TILE**2
 
 
-def _around(values: torch.Tensor) -> torch.Tensor:
-    """The mean of each place's surroundings."""
-    for size in ((SURROUNDINGS, 1), (1, SURROUNDINGS)):
-        margin = (size[0] // 2, size[1] // 2)
-        values = avg_pool2d(values, size, stride=1, padding=margin, count_include_pad=False)
-    return values
-
-
 def _band() -> npt.NDArray[np.bool_]:
     waves = np.fft.fftfreq(TILE, 1 / TILE)
     length = np.hypot(waves[:, None], waves)
@@ -149,12 +164,12 @@ def _band() -> npt.NDArray[np.bool_]:
 
 
 @functools.cache
-def _noise() -> npt.NDArray[np.int16]:
-    """One tile of the mark, in whole steps, so that adding it rounds nothing."""
+def _noise() -> npt.NDArray[np.int32]:
+    """One tile of the mark, its root mean square 1, in whole numbers with FRACTION bits behind the point."""
     # Python promises that its generator draws the same numbers in every version.
     rng = random.Random(WORD)
     drawn = np.array([[rng.random() for _ in range(TILE)] for _ in range(TILE)])
     spectrum = np.fft.fft2(drawn)
     waves = np.fft.ifft2(np.where(_band(), spectrum / np.abs(spectrum), 0)).real
-    steps: npt.NDArray[np.int16] = np.rint(waves * (STRENGTH / waves.std())).astype(np.int16)
-    return steps
+    noise: npt.NDArray[np.int32] = np.rint(waves * (2**FRACTION / waves.std())).astype(np.int32)
+    return noise

@@ -1,12 +1,12 @@
-"""LoRAs beside a loaded pipeline: added once, then switched on, off and over without touching the base's weights.
+"""LoRAs beside a loaded pipeline: added once, then switched on, off and over with the base's bits kept.
 
 Ordinary ones are read by diffusers, what LyCORIS and others train by `lycoris`. One works as a whole or is refused:
-what diffusers would leave out of one, it leaves out with a warning.
+what diffusers would leave out of one, it leaves out with a warning. What diffusers has read works as peft's layers, or
+where code was compiled for the pipeline as `differences` of its weights, which leave that code valid.
 """
 
 from __future__ import annotations
 
-import functools
 import logging
 import re
 from collections import OrderedDict
@@ -24,6 +24,7 @@ from inference.device import is_out_of_memory
 from inference.errors import WeightsError
 from inference.families.record import Family
 from inference.models import lycoris, vectors
+from inference.models.differences import Differences, are_plain
 from inference.models.layers import Layers
 from inference.models.lycoris import Part
 from inference.models.vectors import Vectors
@@ -68,7 +69,7 @@ class _Peft:
 
 
 @dataclass(frozen=True)
-class _Differences:
+class _Read:
     """One that Easel reads: what it adds to layers, and the embeddings that came with it."""
 
     parts: tuple[tuple[str, Part], ...]
@@ -76,33 +77,37 @@ class _Differences:
     embeddings: Mapping[str, Vectors]
 
 
-Kind = TypeVar("Kind", _Peft, _Differences)
+Kind = TypeVar("Kind", _Peft, _Read)
 
 
 class Adapters:
     """The LoRAs of one pipeline."""
 
-    def __init__(self, pipeline: Any, family: Family) -> None:
-        """`family` says what it wants to see of a LoRA first, and what its layers are called elsewhere."""
+    def __init__(self, pipeline: Any, family: Family, compiled: bool = False) -> None:
+        """`family` says what it wants to see of a LoRA first, and what its layers are called elsewhere. Where code was
+        `compiled` for the denoiser it stays valid, unless that keeps its weights in fewer bits.
+        """
         self._pipeline = pipeline
         self._family = family
-        self._known: OrderedDict[tuple[Path, str], _Peft | _Differences] = OrderedDict()
+        denoiser = getattr(pipeline, family.denoiser.component)
+        self._merges = compiled and are_plain(denoiser)
+        self.host_bytes = sum(each.nbytes for each in denoiser.parameters()) if self._merges else 0
+        """What those which work may take of the machine's memory, at most."""
+        self._differences = Differences(pipeline, self._merges)
+        self._known: OrderedDict[tuple[Path, str], _Peft | _Read] = OrderedDict()
         """Each file with these bytes, least recently used first."""
-        self._hooks: list[Any] = []
-        """Of those differences that work."""
-        self._working: list[Part] = []
         self._added = 0
         self.active: tuple[Adapter, ...] = ()
 
     @property
     def embeddings(self) -> dict[str, Vectors]:
         """The embeddings that came with those which work, by their names."""
-        return {name: of for known in self._of(self.active, _Differences) for name, of in known.embeddings.items()}
+        return {name: of for known in self._of(self.active, _Read) for name, of in known.embeddings.items()}
 
     @property
     def device_bytes(self) -> int:
         """What those take of the device's memory which are no part of the pipeline's networks."""
-        return sum(tensor.nbytes for part in self._working for tensor in part.tensors.values())
+        return self._differences.device_bytes
 
     def add(self, adapter: Adapter) -> None:
         """Have this one at hand; where it is not yet, only the base works afterwards.
@@ -127,9 +132,15 @@ class Adapters:
             names = [known.name for known in self._of(pefts, _Peft)]
             self._set_enabled(True)
             self._pipeline.set_adapters(names, [self._weights(*one) for one in zip(names, pefts, strict=True)])
-        for adapter in wanted:
-            for known in self._of([adapter], _Differences):
-                self._work(known, adapter)
+        self._differences.work(
+            [
+                (part, weight)
+                for adapter in wanted
+                for known in self._of([adapter], _Read)
+                for component, part in known.parts
+                if (weight := adapter.weight_in(component))
+            ]
+        )
         self.active = tuple(wanted)
         while len(self._known) > KEPT:
             _, forgotten = self._known.popitem(last=False)
@@ -139,11 +150,8 @@ class Adapters:
     def _rest(self) -> None:
         """Let only the base work."""
         self._set_enabled(False)
-        for hook in self._hooks:
-            hook.remove()
-        if self._hooks:
-            _compile_anew(self._pipeline)
-        self._hooks, self._working, self.active = [], [], ()
+        self._differences.work(())
+        self.active = ()
 
     def _of(self, adapters: Iterable[Adapter], kind: type[Kind]) -> list[Kind]:
         known = (self._known[adapter.file, adapter.sha256] for adapter in adapters)
@@ -156,17 +164,7 @@ class Adapters:
         held = self._pipeline.get_list_adapters()
         return {component: adapter.weight_in(component) for component, names in held.items() if name in names}
 
-    def _work(self, known: _Differences, adapter: Adapter) -> None:
-        device = self._pipeline._execution_device
-        for component, part in known.parts:
-            if weight := adapter.weight_in(component):
-                here = part.to(device)
-                self._working.append(here)
-                hook = functools.partial(_add, here, weight)
-                self._hooks.append(part.layer.register_forward_hook(hook, with_kwargs=True))
-        _compile_anew(self._pipeline)
-
-    def _load(self, adapter: Adapter) -> _Peft | _Differences:
+    def _load(self, adapter: Adapter) -> _Peft | _Read:
         # A name of our own: peft makes module names of them, which admit no dots.
         name = f"lora{self._added}"
         self._added += 1
@@ -184,7 +182,7 @@ class Adapters:
                 if is_out_of_memory(error) or (read := self._read_if_whole(adapter)) is None:
                     raise
                 return read
-            return _Peft(name)
+            return self._taken(name) if self._merges else _Peft(name)
         except Exception as error:  # each converter has its own: KeyError, AssertionError, whatever a file leads it to
             if is_out_of_memory(error):
                 raise
@@ -197,8 +195,28 @@ class Adapters:
     def _forget(self, name: str) -> None:
         with suppress(Exception):  # as far as it came
             self._pipeline.delete_adapters(name)
+        if self._merges:
+            # peft leaves its layers, which code was not compiled for.
+            self._pipeline.unload_lora_weights()
 
-    def _read_if_whole(self, adapter: Adapter) -> _Differences | None:
+    def _taken(self, name: str) -> _Read:
+        """What diffusers has read, taken from it; the layers are those that were there before."""
+        parts = []
+        try:
+            for component, network in self._pipeline.components.items():
+                layers: Iterable[Any] = network.modules() if isinstance(network, torch.nn.Module) else ()
+                for layer in layers:
+                    if name in getattr(layer, "lora_A", ()):
+                        down, up = layer.lora_A[name].weight.detach(), layer.lora_B[name].weight.detach()
+                        tensors = {"lora_down.weight": down, "lora_up.weight": up.float() * layer.scaling[name]}
+                        part = Part({end: tensor.cpu() for end, tensor in tensors.items()}, layer.get_base_layer())
+                        part.check()
+                        parts.append((component, part))
+        finally:
+            self._forget(name)
+        return _Read(tuple(parts), {})
+
+    def _read_if_whole(self, adapter: Adapter) -> _Read | None:
         with suppress(Exception):  # the first error tells more
             return self._read(adapter)
         return None
@@ -219,7 +237,7 @@ class Adapters:
                 self._family.check_lora(self._pipeline, self._pipeline.lora_state_dict(adapter.file.parent, **source))
             self._pipeline.load_lora_weights(adapter.file.parent, adapter_name=name, **source)
 
-    def _read(self, adapter: Adapter) -> _Differences:
+    def _read(self, adapter: Adapter) -> _Read:
         """Read it as LyCORIS does. Raises ValueError where there is anything that would be left out."""
         of_layers: dict[str, dict[str, torch.Tensor]] = {}
         embeddings: dict[str, dict[str, torch.Tensor]] = {}
@@ -244,7 +262,7 @@ class Adapters:
             raise ValueError(f"{len(lost)} of its {len(of_layers)} parts have no place in the model")
         if not parts:
             raise ValueError("nothing of it has a place in the model")
-        return _Differences(tuple(parts), {name: self._embedding(of) for name, of in embeddings.items()})
+        return _Read(tuple(parts), {name: self._embedding(of) for name, of in embeddings.items()})
 
     def _embedding(self, tensors: Mapping[str, torch.Tensor]) -> Vectors:
         weighing = self._family.words.weighing
@@ -288,21 +306,6 @@ class Adapters:
         for part in self._pipeline.components.values():
             if getattr(part, "peft_config", None):
                 (part.enable_adapters if enabled else part.disable_adapters)()
-
-
-def _add(
-    part: Part, weight: float, layer: torch.nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], output: Any
-) -> Any:
-    """A hook of torch's: what the layer gives, and what is added to that."""
-    states = args[0] if args else next(iter(kwargs.values()))
-    return output + part.added(states, weight)
-
-
-def _compile_anew(pipeline: Any) -> None:
-    """Forget code that was compiled for a pipeline: it holds the hooks that there were."""
-    networks = (part for part in pipeline.components.values() if isinstance(part, torch.nn.Module))
-    if any(module._compiled_call_impl is not None for network in networks for module in network.modules()):
-        torch.compiler.reset()
 
 
 def broken(adapters: Iterable[Adapter]) -> list[str]:

@@ -47,7 +47,7 @@ def shapes(file: Path) -> dict[str, tuple[int, ...]]:
         name.startswith(("model.diffusion_model.", "first_stage_model.")) for name in tensors
     ):
         raise WeightsError(
-            f"{file} is a pickle: python -m inference --convert {file} makes safetensors of it: add that"
+            f"{file} is a pickle: python -m inference models convert {file} makes safetensors of it: add that"
         )
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 

@@ -1,7 +1,7 @@
 """From an entry of the catalogue and its weights on disk to what runs on the device. `store` decides when.
 
 Each function returns a `Plan`: how much the weights will take, for whoever must make room, and what loads them. Whole
-pipelines are the matter of `pipelines`.
+pipelines are the matter of `pipelines`. What not every engine needs is imported when the first of its kind is loaded.
 """
 
 from __future__ import annotations
@@ -14,16 +14,6 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from diffusers import AutoencoderTiny
-from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
-from transformers import (
-    AutoConfig,
-    AutoImageProcessor,
-    AutoProcessor,
-    CLIPImageProcessor,
-    CLIPModel,
-    DepthAnythingForDepthEstimation,
-    Florence2ForConditionalGeneration,
-)
 
 from inference.catalog import hashes, layouts, weights
 from inference.catalog.entries import FolderEntry
@@ -46,12 +36,10 @@ from inference.models.handles import (
     ReaderEntry,
 )
 from inference.models.opening import opening, require_all, require_tensors
-from inference.networks import nsfw
 from inference.networks.annotator import depth, detector
 from inference.networks.checker import Checker
 from inference.networks.classifier import Classifier
 from inference.networks.describer import Describer
-from inference.networks.nsfw import NsfwChecker
 
 
 class _Measurable(Protocol):
@@ -119,6 +107,8 @@ def restorer(catalog: Catalog, name: str, path: Path, device: Device) -> Plan[Pi
 
 def describer(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[PictureDescriber]:
     """A Florence-2 model from its transformers folder."""
+    from transformers import Florence2ForConditionalGeneration
+
     entry = catalog.describers[name]
     load = partial(_transformer, folder, Florence2ForConditionalGeneration)
     network = partial(Describer, batch=catalog.places("describer", name, device.is_cuda))
@@ -127,6 +117,8 @@ def describer(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan
 
 def classifier(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[PictureClassifier]:
     """A CLIP model from its transformers folder."""
+    from transformers import CLIPModel
+
     entry = catalog.classifiers[name]
     load = partial(_transformer, folder, CLIPModel)
     network = partial(Classifier, batch=catalog.places("classifier", name, device.is_cuda))
@@ -137,10 +129,22 @@ def checker(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan[P
     """A safety checker from its folder, or its two."""
     entry = catalog.checkers[name]
     if entry.kind == "nsfwjs":
+        from inference.networks import nsfw
+
         file = layouts.nsfwjs_file(folder)
-        return _reader(name, entry, folder, device, [file], partial(_nsfwjs, file), NsfwChecker)
+        return _reader(name, entry, folder, device, [file], partial(_nsfwjs, file), nsfw.NsfwChecker)
+    from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+    from transformers import CLIPImageProcessor
+
     own, extractor = layouts.checker_folders(folder)
-    load = partial(_transformer, own, StableDiffusionSafetyChecker, of=extractor, processor=CLIPImageProcessor)
+    load = partial(
+        _transformer,
+        own,
+        StableDiffusionSafetyChecker,
+        what="safety checker",
+        of=extractor,
+        processor=CLIPImageProcessor,
+    )
     return _reader(name, entry, folder, device, layouts.checker_files(folder), load, Checker)
 
 
@@ -202,6 +206,8 @@ def annotator(catalog: Catalog, name: str, folder: Path, device: Device) -> Plan
     def load() -> PictureAnnotator:
         with opening(folder, f"detector of {entry.kind}"):
             if entry.kind == "depth":
+                from transformers import AutoImageProcessor, DepthAnythingForDepthEstimation
+
                 kind, processor = DepthAnythingForDepthEstimation, AutoImageProcessor
                 network = depth(*_transformer(folder, kind, torch.float32, processor=processor))
             else:
@@ -253,14 +259,21 @@ def revision_of(entry: FolderEntry, folder: Path) -> str | None:
 
 
 def _transformer(
-    folder: Path, kind: Any, dtype: torch.dtype, of: Path | None = None, processor: Any = AutoProcessor
+    folder: Path,
+    kind: Any,
+    dtype: torch.dtype,
+    *,
+    what: str | None = None,
+    of: Path | None = None,
+    processor: Any = None,
 ) -> tuple[Any, Any]:
     """A model and its processor, which may lie in another folder.
 
     Unlike transformers, which fills gaps with chance, this wants every weight there.
     """
-    what = "safety checker" if kind is StableDiffusionSafetyChecker else f"{kind.config_class.model_type} model"
-    with opening(folder, what):
+    from transformers import AutoConfig, AutoProcessor
+
+    with opening(folder, what or f"{kind.config_class.model_type} model"):
         found = AutoConfig.from_pretrained(folder, local_files_only=True).model_type
         if found != kind.config_class.model_type:
             raise ValueError(f"its config.json is of a {found} model")
@@ -268,10 +281,12 @@ def _transformer(
             folder, dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True
         )
         require_all(report)
-        return loaded, processor.from_pretrained(of or folder, local_files_only=True)
+        return loaded, (processor or AutoProcessor).from_pretrained(of or folder, local_files_only=True)
 
 
 def _nsfwjs(file: Path, dtype: torch.dtype) -> tuple[Any, None]:
+    from inference.networks import nsfw
+
     with opening(file.parent, "checker of nsfwjs"):
         return nsfw.load(file).to(dtype), None
 

@@ -1,7 +1,7 @@
 """What LyCORIS' and kohya's trainers write into files, as what is added to the layers of a loaded network: LoRA, LoCon,
 LoHa, LoKr, DoRA, whole differences and IA3.
 
-Nothing here reads files or knows which pipeline a layer belongs to. The layers' own weights are never touched.
+Nothing here reads files, knows which pipeline a layer belongs to, or changes one (`differences`).
 (Yeh et al., Navigating Text-To-Image Customization, 2023; Liu et al., DoRA, 2024; the arithmetic is that of LyCORIS 4.)
 """
 
@@ -84,17 +84,27 @@ class Part:
 
     def added(self, states: torch.Tensor, weight: float) -> torch.Tensor:
         """What it adds to the output of its layer for these inputs, at this weight."""
+        delta, shift = self.difference(weight, states.device)
+        return self._operate(states, delta.to(states), None if shift is None else shift.to(states))
+
+    def difference(self, weight: float, device: torch.device) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """What it adds to the weights of its layer, and to the bias, at this weight: in float32, on the device on which
+        its tensors are. Some of it depends on the weights, which must be the base's."""
         delta, bias = self._rebuilt(self.tensors)
         delta = self._own(delta).reshape(self._shape)
         if "on_input" in self.tensors:
-            delta = delta * self._dense(states.device)
+            delta = delta * self._dense(device)
         if (scale := self.tensors.get("dora_scale")) is not None:
-            whole = self._dense(states.device)
+            whole = self._dense(device)
             delta = _decomposed(whole + delta, scale.float(), weight) - whole
         else:
             delta = delta * weight
-        shift = None if bias is None else (self._own(bias.flatten()) * weight).to(states)
-        return self._operate(states, delta.to(states), shift)
+        return delta, None if bias is None else self._own(bias.flatten()) * weight
+
+    @property
+    def shifts(self) -> bool:
+        """Whether it adds to its layer's bias."""
+        return bool({"diff_b", "b_norm"} & self.tensors.keys())
 
     @property
     def _is_norm(self) -> bool:

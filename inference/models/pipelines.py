@@ -54,7 +54,7 @@ def model(catalog: Catalog, name: str, place: Path, device: Device, policy: Poli
             dtype=dtype,
             scheduler_config={**pipeline.scheduler.config, **assembly.scheduling},
             prompts=prompts,
-            adapters=Adapters(pipeline, family),
+            adapters=Adapters(pipeline, family, compiled=policy.compile),
             embeddings=Embeddings(
                 {one: embedding for one, embedding in catalog.embeddings.items() if name in embedding.models},
                 partial(weights.locate, catalog, "embedding"),

@@ -1,7 +1,7 @@
 """Puts a pipeline where its policy says, by diffusers' own means: `policy` decides, `loaders` calls this.
 
-What runs a part of a placed pipeline outside the pipeline's own call asks it for the device (`_execution_device`), and
-lets the parts go home afterwards (`rest`).
+What runs a part of a placed pipeline outside the pipeline's own call asks here for the device (`where`), and lets the
+parts go home afterwards (`rest`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -42,6 +43,7 @@ EXTRAS = {
     **{"xformers": "easel[xformers]", "flash_attn": "flash-attn --no-build-isolation"},
     **{"torchao": "easel[eightbit]", "gguf": "easel[gguf]", "bitsandbytes": "easel[fourbit]"},
 }
+_placed: WeakKeyDictionary[Any, torch.device] = WeakKeyDictionary()
 NUMBER_BYTES: Mapping[Precision, float] = {"8bit": 1, "fp8": 1, "int4": 0.5 + 4 / 32, "nf4": 0.5 + 4 / 64}
 """What one number of a matrix takes in its smaller form; 32 four-bit integers share four bytes, and 64 of NF4's."""
 
@@ -163,6 +165,8 @@ def place(pipeline: Any, family: Family, policy: Policy, device: Device) -> None
             pipeline.vae.to(memory_format=torch.channels_last)
         if policy.compile:
             torch._dynamo.config.recompile_limit = COMPILED_SIZES
+            # As peft leaves it behind that reads a LoRA: code is compiled for either.
+            denoiser.requires_grad_(False)
             denoiser.compile_repeated_blocks(**COMPILING)
         if policy.offload == "none":
             pipeline.to(device.where)
@@ -170,6 +174,7 @@ def place(pipeline: Any, family: Family, policy: Policy, device: Device) -> None
             pipeline.enable_model_cpu_offload(device=device.where)
         else:
             _offload_layers(pipeline, device)
+    _placed[pipeline] = device.where
 
 
 def tile(pipeline: Any, family: Family, policy: Policy) -> None:
@@ -178,6 +183,13 @@ def tile(pipeline: Any, family: Family, policy: Policy) -> None:
         family.latents.tile(pipeline.vae, policies.TILE, pipeline.vae_scale_factor)
     else:
         pipeline.vae.disable_tiling()
+
+
+def where(pipeline: Any) -> torch.device:
+    """Where the parts of a pipeline work, wherever they are now. diffusers itself looks through all layers for it."""
+    placed = _placed.get(pipeline)
+    found: torch.device = pipeline._execution_device if placed is None else placed
+    return found
 
 
 def rest(pipeline: Any) -> None:

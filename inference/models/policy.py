@@ -36,6 +36,8 @@ FORECAST_ORDER = 1
 """What a draft foretells follows a straight line through what was computed last and the time before."""
 SKIPPED_OF = 2
 """Of so many of its steps one is foretold."""
+BUDGET_SHARE = 0.7
+"""Of the device's memory, what resident weights may take unless the operator says otherwise."""
 RESERVED_BYTES = 750 * 10**6
 """CUDA's own, and the gaps between tensors."""
 

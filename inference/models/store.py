@@ -32,14 +32,11 @@ from inference.models.handles import (
     device_bytes,
 )
 from inference.models.loaders import Loaded, Plan
-from inference.models.policy import Policy
+from inference.models.policy import BUDGET_SHARE, Policy
 from inference.models.waiting import Waiting
 from inference.protocol import Lora
 
 log = logging.getLogger(__name__)
-
-BUDGET_SHARE = 0.7
-"""Share of the device's memory for resident weights where the operator sets none; the rest is for painting."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -158,6 +155,7 @@ class Store:
                 raise UnavailableModel("lora_unusable", lora=entry.title, model=model.entry.title) from error
         if tuple(wanted) == model.adapters.active:
             return
+        self._waiting.give_up(model.adapters.host_bytes if wanted else 0)
         model.adapters.switch(wanted)
         steadiness.steady([model.denoiser], self.device)
         self._resident[f"model {model.name}"].vram_bytes = device_bytes(model)

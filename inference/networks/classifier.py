@@ -53,6 +53,11 @@ class Classifier:
         shares: list[float] = logits.softmax(dim=0).tolist()
         return shares
 
+    @torch.no_grad()
+    def closeness(self, look: torch.Tensor, words: str) -> float:
+        """The cosine of what was seen in a picture and what these words say, from -1 to 1."""
+        return float(self._encoded(words, ("{}",)) @ look.to(self.model.device))
+
     def _encoded(self, label: str, templates: tuple[str, ...]) -> torch.Tensor:
         """The label as the model reads it, of length 1. Alone, so that it is the same whatever stands beside it."""
         key = (label, templates)

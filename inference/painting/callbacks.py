@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, Protocol
 
 from PIL import Image
@@ -10,6 +10,10 @@ from PIL import Image
 from inference.protocol import Imagine
 
 Stage = Literal["loading", "painting", "finishing"]
+
+Pictures = Callable[[], Sequence[Image.Image | None]]
+"""Gives the pictures of a job as they are so far, None for one not begun or that a checker flagged: it has seen all of
+them. None at all where there is nothing to see. Waits for the device, and for the checker."""
 
 
 class Callbacks(Protocol):
@@ -37,6 +41,5 @@ class Callbacks(Protocol):
     def step(self, job: int, step: int, steps: int, stage: Stage = "painting") -> None:
         """A job has done so many of the steps of all its pictures."""
 
-    def preview(self, job: int, pictures: Sequence[Image.Image | None], width: int, height: int) -> None:
-        """What a job's pictures look like so far, proportions in pixels; None for one not begun, or that a checker
-        flagged: it has seen all of them."""
+    def preview(self, job: int, pictures: Pictures, width: int, height: int) -> None:
+        """What a job's pictures look like so far, proportions in pixels. Ask for them on a thread that may wait."""

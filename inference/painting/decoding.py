@@ -34,7 +34,7 @@ def decode(pipeline: Any, family: Family, latents: torch.Tensor) -> list[Image.I
     Decode pictures that are kept one at a time: then their bytes do not depend on each other, and memory stays small.
     Raises NotFinite where nothing comes of them in float32 either.
     """
-    latents = latents.to(pipeline._execution_device)
+    latents = latents.to(placement.where(pipeline))
     return _as_pictures(pipeline, _by_vae(pipeline, family, lambda vae: family.latents.decode(vae, latents)))
 
 
@@ -47,7 +47,7 @@ def encode(pipeline: Any, family: Family, picture: Image.Image, kept: torch.Tens
     Raises NotFinite where nothing comes of it in float32 either.
     """
     pixels = pipeline.image_processor.preprocess(picture)
-    pixels = (pixels if kept is None else pixels * kept).to(pipeline._execution_device)
+    pixels = (pixels if kept is None else pixels * kept).to(placement.where(pipeline))
 
     def encoded(vae: Any) -> torch.Tensor:
         return family.latents.encode(vae, pixels.to(vae.dtype)).float().cpu()
@@ -56,22 +56,27 @@ def encode(pipeline: Any, family: Family, picture: Image.Image, kept: torch.Tens
 
 
 @torch.no_grad()
-def sketch(pipeline: Any, family: Family, latents: torch.Tensor, decoder: Any | None = None) -> list[Image.Image]:
-    """Small pictures of these latents, whatever their size, at the cost of a small decode.
+def sketch(
+    pipeline: Any, family: Family, latents: torch.Tensor, decoder: Any | None = None, precise: bool = False
+) -> torch.Tensor:
+    """An image tensor of these latents, whatever their size, at the cost of a small decode, as `pictures` takes it.
 
-    `decoder` is an AutoencoderTiny of the pipeline's latents; without one its VAE decodes fewer of them. Raises
-    NotFinite where they show nothing.
+    `decoder` is an AutoencoderTiny of the pipeline's latents; without one its VAE decodes fewer of them, in float32
+    where it is to be `precise`. Asks the device nothing.
     """
-    if not is_finite(latents):
-        raise NotFinite("nothing_to_see")
     height, width = latents.shape[-2:]
     factor = -(-max(height, width) // (family.latents.preview if decoder is None else TINY_LATENTS))
     if factor > 1:
         size = (max(1, height // factor), max(1, width // factor))
         latents = torch.nn.functional.interpolate(latents.float(), size=size, mode="area")
-    if decoder is None:
-        return decode(pipeline, family, latents)
-    image = decoded(decoder, latents.to(decoder.device))
+    if decoder is not None:
+        return decoded(decoder, latents.to(decoder.device))
+    with _in_precision(pipeline, torch.float32 if precise else _precision(pipeline.vae, family)):
+        return family.latents.decode(pipeline.vae, latents.to(placement.where(pipeline)))
+
+
+def pictures(pipeline: Any, image: torch.Tensor) -> list[Image.Image]:
+    """Those of an image tensor. Raises NotFinite where it shows nothing. Waits for the device that it is on."""
     if not is_finite(image):
         raise NotFinite("nothing_to_see")
     return _as_pictures(pipeline, image)
@@ -88,9 +93,7 @@ def _by_vae(pipeline: Any, family: Family, work: Callable[[Any], torch.Tensor]) 
     Raises NotFinite where that is not enough.
     """
     vae = pipeline.vae
-    expected = family.latents.upcast and vae.dtype == torch.float16 and vae.config.force_upcast
-    dtype = torch.float32 if expected else vae.dtype
-    for precision in dict.fromkeys((dtype, torch.float32)):
+    for precision in dict.fromkeys((_precision(vae, family), torch.float32)):
         with _in_precision(pipeline, precision):
             made = work(vae)
         if is_finite(made):
@@ -99,6 +102,12 @@ def _by_vae(pipeline: Any, family: Family, work: Callable[[Any], torch.Tensor]) 
             _warn_once(pipeline.name_or_path, precision)
     log.error("the VAE of %s makes what is no number, in float32 too", pipeline.name_or_path)
     raise NotFinite("no_numbers")
+
+
+def _precision(vae: Any, family: Family) -> torch.dtype:
+    """What a VAE works in, as long as that is enough."""
+    expected = family.latents.upcast and vae.dtype == torch.float16 and vae.config.force_upcast
+    return torch.float32 if expected else vae.dtype
 
 
 @contextmanager

@@ -1,6 +1,7 @@
-"""Requests of one pass key on their way to pictures: whose turn it is, what is told meanwhile, when a preview is due.
+"""Requests of one pass key on their way to pictures: whose turn it is, and what is told meanwhile.
 
-How latents become clean is the pass's (`passes`); what becomes of the pictures, and who hears of them, is the task's.
+How latents become clean is the pass's (`passes`), what is seen of them meanwhile the `previews`'; what becomes of the
+pictures, and who hears of them, is the task's.
 
 The bytes of a picture depend on its own request alone: its noise comes from its own seed, its words are encoded
 alone, every pass of the denoiser has the model's one canonical batch size (a smaller one is filled up with copies,
@@ -11,7 +12,6 @@ and enlarged alone.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -30,14 +30,10 @@ from inference.networks import finite
 from inference.painting import decoding, notes, setups, wording
 from inference.painting.callbacks import Callbacks, Stage
 from inference.painting.passes import Pass, Slot
+from inference.painting.previews import Previews
 from inference.protocol import Drawn, Imagine, Lora, Reason
 
 log = logging.getLogger(__name__)
-
-FIRST_PREVIEW_S = 0.3
-PREVIEW_INTERVAL_S = 0.7
-PREVIEW_SHARE = 0.05
-"""Previews may take at most this share of the time: the next one waits until the last has been paid for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,11 +115,9 @@ class Session:
         self._setup = setup
         self._adapt = adapt
         self._callbacks = callbacks
-        self._sketch = setups.sketch(setup)
-        self._preview_due_s = time.monotonic() + FIRST_PREVIEW_S
+        self._previews = Previews(setup, callbacks, self._is_flagged)
         self._requests: dict[int, Imagine] = {}
         self._waiting: list[Slot] = []
-        self._shown: dict[int, list[Image.Image | None]] = {}
         self._steps_done: dict[int, int] = {}
         self._untold: list[int] = []
         """Those of whom nobody knows yet that they are being painted."""
@@ -143,7 +137,7 @@ class Session:
             self._second.add([second for request in requests if (second := request.second) is not None], files)
         self._requests |= {request.job: request for request in requests}
         self._waiting += [slot for slots in drawn for slot in slots]
-        self._shown |= {request.job: [None] * request.count for request in requests}
+        self._previews.add(requests)
         self._steps_done |= {request.job: 0 for request in requests}
         self._untold += [request.job for request in requests]
 
@@ -188,7 +182,7 @@ class Session:
             if (flagged := self._is_flagged(request, picture)) and request.safety == "block":
                 raise Unsafe("flagged")
             # What others of its job show beside themselves while they are painted.
-            self._shown[request.job][place.index] = None if flagged else picture
+            self._previews.keep(place, None if flagged else picture)
             if setup.upscaler is not None:
                 picture = setup.upscaler.network.enlarge(picture, before_tile=self._callbacks.alive)
         except (Unsafe, NotFinite) as error:
@@ -254,6 +248,7 @@ class Session:
         except _Abandoned:
             return torch.empty(0)
         finally:
+            self._previews.drop()
             # diffusers does so itself, but not where it is broken off, nor for a pipeline that only shares the parts.
             placement.rest(self._setup.model.pipeline)
 
@@ -293,28 +288,5 @@ class Session:
         self._callbacks.give_way()
         for job in wanted:
             self._tell(job)
-        if estimate is None or self._sketch is None or step == places[0].request.steps_taken:
-            return
-        if time.monotonic() >= self._preview_due_s:
-            self._preview(places, self._sketch, estimate[: len(places)], wanted)
-
-    def _preview(self, places: list[Slot], sketch: setups.Sketch, estimate: torch.Tensor, wanted: list[int]) -> None:
-        self._setup.device.settle()
-        began_s = time.monotonic()
-        try:
-            sketches = sketch(estimate)
-            # A preview is seen by everybody, so of what is flagged there is none.
-            shown = [
-                None if self._is_flagged(place.request, picture) else picture
-                for place, picture in zip(places, sketches, strict=True)
-            ]
-        except NotFinite:
-            return  # the finished picture will say so, or be none the worse
-        ended_s = time.monotonic()
-        self._preview_due_s = ended_s + max(PREVIEW_INTERVAL_S, (ended_s - began_s) / PREVIEW_SHARE)
-        for place, picture in zip(places, shown, strict=True):
-            self._shown[place.request.job][place.index] = picture
-        for job in wanted:
-            request = self._requests[job]
-            if any(picture is not None for picture in self._shown[job]):
-                self._callbacks.preview(job, self._shown[job], request.width, request.height)
+        if estimate is not None and step < places[0].request.steps_taken:
+            self._previews.step(places, estimate, wanted)

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-from PIL import Image
 
 from inference.catalog.reading import Catalog
 from inference.device import Device
@@ -19,8 +18,8 @@ from inference.protocol import Fact, Imagine, Reason, because
 
 log = logging.getLogger(__name__)
 
-Sketch = Callable[[torch.Tensor], list[Image.Image]]
-"""From estimated latents to small pictures (`decoding.sketch`)."""
+Sketch = Callable[..., torch.Tensor]
+"""From estimated latents, and whether they are to be `precise`, to small pictures as a tensor (`decoding.sketch`)."""
 
 
 def load(request: Imagine, store: Store, on_load: Callable[[], None], on_adapt: Callable[[], None]) -> Setup:

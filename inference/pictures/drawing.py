@@ -21,6 +21,9 @@ CHART_WIDTH = 640
 ROW_HEIGHT = 30
 ROWS_PER_COLUMN = 25
 
+GROUND = "#2B2D31"
+"""Of a sheet that shows several pictures."""
+
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 Rectangle = tuple[float, float, float, float]
 
@@ -64,7 +67,7 @@ def bars(shares: Sequence[LabelShare]) -> Image.Image:
     columns = -(-len(shares) // ROWS_PER_COLUMN)
     rows = -(-len(shares) // columns)
     margin = ROW_HEIGHT // 2
-    chart = Image.new("RGB", (columns * CHART_WIDTH, rows * ROW_HEIGHT + 2 * margin), "#2B2D31")
+    chart = Image.new("RGB", (columns * CHART_WIDTH, rows * ROW_HEIGHT + 2 * margin), GROUND)
     draw = ImageDraw.Draw(chart)
     font = _font(17)
     for number, each in enumerate(shares):
@@ -90,7 +93,7 @@ def side_by_side(pictures: Sequence[Image.Image], captions: Sequence[str]) -> Im
     ]
     gap, band = max(4, height // 64), max(24, height // 16)
     width = sum(panel.width for panel in panels) + gap * (len(panels) - 1)
-    row = Image.new("RGB", (width, height + band), "#2B2D31")
+    row = Image.new("RGB", (width, height + band), GROUND)
     draw = ImageDraw.Draw(row)
     font = _font(band * 2 // 3)
     left = 0
@@ -100,6 +103,23 @@ def side_by_side(pictures: Sequence[Image.Image], captions: Sequence[str]) -> Im
         row.paste(panel, (left, band))
         left += panel.width + gap
     return row
+
+
+def captioned(picture: Image.Image, caption: str, side: int, band: int) -> Image.Image:
+    """The picture, which is no larger than that, in the middle of a square of this side; over it its caption, in two
+    lines where it is long."""
+    cell = Image.new("RGB", (side, side + band), GROUND)
+    draw, font = ImageDraw.Draw(cell), _font(band // 3)
+    lines, words = [""], caption.split()
+    while words:
+        if draw.textlength(f"{lines[-1]} {words[0]}", font=font) <= side - 8 or not lines[-1] or len(lines) == 2:
+            lines[-1] = f"{lines[-1]} {words.pop(0)}".strip()
+        else:
+            lines.append("")
+    text = "\n".join(_cut(draw, line, font, side - 8) for line in lines)
+    draw.multiline_text((side / 2, band / 2), text, fill="#F2F3F5", font=font, anchor="mm", align="center")
+    cell.paste(picture, ((side - picture.width) // 2, band + (side - picture.height) // 2))
+    return cell
 
 
 def table(cells: Sequence[Image.Image | None], columns: Sequence[str], rows: Sequence[str]) -> Image.Image:
@@ -116,7 +136,7 @@ def table(cells: Sequence[Image.Image | None], columns: Sequence[str], rows: Seq
     left = max(int(measure.textlength(label, font=font)) for label in labels)
     left += line if left else 0
     top = line if any(columns) else 0
-    sheet = Image.new("RGB", (left + len(columns) * width, top + len(rows) * height), "#2B2D31")
+    sheet = Image.new("RGB", (left + len(columns) * width, top + len(rows) * height), GROUND)
     draw = ImageDraw.Draw(sheet)
     for number, label in enumerate(columns):
         at = (left + number * width + width // 2, top // 2)

@@ -18,6 +18,7 @@ from inference.protocol.events import (
     Failed,
     FailureKind,
     Finished,
+    Holding,
     LabelShare,
     ModelInfo,
     Origin,
@@ -27,6 +28,7 @@ from inference.protocol.events import (
     Ready,
     Region,
     ToolInfo,
+    Waking,
 )
 from inference.protocol.files import (
     INCOMING,
@@ -152,6 +154,7 @@ __all__ = [
     "FrameTooLarge",
     "Grid",
     "Hires",
+    "Holding",
     "Imagine",
     "Input",
     "LabelShare",
@@ -179,6 +182,7 @@ __all__ = [
     "ToolInfo",
     "Upscale",
     "Variation",
+    "Waking",
     "WeighedWords",
     "at_steps",
     "because",

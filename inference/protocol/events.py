@@ -104,8 +104,19 @@ class AddOnInfo(msgspec.Struct, frozen=True, kw_only=True):
         return typed.strip().lower() in (self.name.lower(), self.title.lower())
 
 
+class Waking(msgspec.Struct, frozen=True, tag="waking"):
+    """What an engine can say at once, before it has read its libraries, which takes seconds: `Ready` follows.
+
+    What that will say is what it said when this word was the same, on the same machine: it stands for the catalogue,
+    the weights, the code, the versions and the settings.
+    """
+
+    fingerprint: str
+
+
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
-    """First event of every engine: what it can do. Choices and limits shown to members come from here."""
+    """First event of every engine but for `Waking`: what it can do. Choices and limits shown to members come from
+    here."""
 
     models: tuple[ModelInfo, ...]
     default_model: str
@@ -170,6 +181,19 @@ class Alive(msgspec.Struct, frozen=True, tag="alive"):
 
     loading: bool
     """Whether something was begun that may take minutes without a sign, such as loading a model."""
+
+
+class Holding(msgspec.Struct, frozen=True, kw_only=True, tag="holding"):
+    """What the engine has in memory now; said again whenever other models are there."""
+
+    models: dict[str, int]
+    """The bytes of each on the device, by kind and name as in models.toml, least recently used first."""
+    loads: int
+    """How many were loaded since the engine was started, or came back from the machine's own memory."""
+    budget_bytes: int
+    """How much they may take together."""
+    device_bytes: int
+    """What the device has."""
 
 
 class Progress(msgspec.Struct, frozen=True, tag="progress"):
@@ -266,5 +290,5 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     reason: Reason
 
 
-Event = Ready | Began | Alive | Progress | Preview | Finished | Failed
+Event = Waking | Ready | Began | Alive | Holding | Progress | Preview | Finished | Failed
 """Everything the engine sends."""

@@ -32,6 +32,8 @@ class Left(NamedTuple):
     """Its name there."""
     sha256: str
     """Of its bytes, as 64 hex digits."""
+    ingredient: str | None = None
+    """What belongs to it and was left there as well: what an upload said of where it comes from."""
 
 
 def sha256_of(data: bytes) -> str:

@@ -86,12 +86,17 @@ def _attribute(text: str) -> str:
 def declared_source(file: bytes) -> SourceType | None:
     """What a picture's file says of itself, in XMP or in a C2PA manifest; None where it says nothing known.
 
-    Both write the term into the file as it is, whatever the file's format, so it is looked for there. Nothing is
-    verified: it is what the file claims.
+    Both write the term into the file as it is, whatever the file's format, so it is looked for there: in XMP first, for
+    a manifest holds those of what the picture was made of as well. Nothing is verified: it is what the file claims.
     """
+    _, _, packet = file.partition(b"<x:xmpmeta")
+    return _named(packet.partition(b"</x:xmpmeta>")[0]) or _named(file)
+
+
+def _named(part: bytes) -> SourceType | None:
     for source in get_args(SourceType):
         for scheme in ("http", "https"):
-            if digital_source_type(source).replace("http", scheme, 1).encode() in file:
+            if digital_source_type(source).replace("http", scheme, 1).encode() in part:
                 found: SourceType = source
                 return found
     return None

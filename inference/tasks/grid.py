@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,7 @@ from inference.exchange.reports import Reporter
 from inference.marks import marking
 from inference.models.store import Store
 from inference.painting import session, setups
-from inference.painting.callbacks import Stage
+from inference.painting.callbacks import Pictures, Stage
 from inference.painting.session import Failure, Painting
 from inference.pictures import drawing, images
 from inference.protocol import Answer, Grid, Imagine, Reason
@@ -76,7 +76,7 @@ class _Table:
         """Put a finished picture into its cell; one that was flagged is not shown before the hidden end."""
         self._paintings[painting.request.job] = painting
         if not painting.flagged:
-            self._show(painting.request.job, painting.image)
+            self._show(painting.request.job, lambda: painting.image)
 
     def finish(self) -> None:
         """End the grid with all its cells."""
@@ -132,17 +132,17 @@ class _Table:
         together = sum(each.steps_together for each in self._cells)
         self._report.step(self._request.job, sum(self._steps), together, "painting" if stage == "finishing" else stage)
 
-    def preview(self, cell: int, pictures: Sequence[Image.Image | None], width: int, height: int) -> None:
+    def preview(self, cell: int, pictures: Pictures, width: int, height: int) -> None:
         """Show the table with what this cell's one picture looks like so far."""
-        (picture,) = pictures
-        if picture is not None:
-            self._show(cell, picture)
+        self._show(cell, lambda: next(iter(pictures()), None))
 
-    def _show(self, cell: int, picture: Image.Image) -> None:
-        self._report.show(self._request.job, partial(self._sketched, cell, picture))
+    def _show(self, cell: int, look: Callable[[], Image.Image | None]) -> None:
+        self._report.show(self._request.job, partial(self._sketched, cell, look))
 
-    def _sketched(self, cell: int, picture: Image.Image) -> Image.Image:
+    def _sketched(self, cell: int, look: Callable[[], Image.Image | None]) -> Image.Image | None:
         """The table so far, on the encoding thread: pictures may be large, and no step waits for them."""
+        if (picture := look()) is None:
+            return None
         scale = SKETCH_PIXELS / max(picture.size)
         size = (round(picture.width * scale), round(picture.height * scale))
         self._sketches[cell] = picture.convert("RGB").resize(size)

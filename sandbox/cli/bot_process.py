@@ -14,6 +14,7 @@ from typing import Self
 from sandbox.community.beginning import GUILD_ID
 from sandbox.platform.commands import GLOBAL
 from sandbox.server import Sandbox
+from sandbox.state import State
 
 STOP_WITHIN_S = 20.0
 _STANDARD_ERROR = 2
@@ -68,16 +69,21 @@ class BotProcess:
         await process.wait()
 
     async def until_ready(self) -> None:
-        """Return once the bot is online and its commands are registered; raise BotEnded if it ends before."""
+        """Return once the bot is online, its commands are registered and it does not say beside its name what it waits
+        for; raise BotEnded if it ends before."""
         ended = asyncio.create_task(self.until_ended())
         state = self._sandbox.state
         try:
-            while not (state.gateway.online and (state.commands.listed(GLOBAL) or state.commands.listed(GUILD_ID))):
+            while not self._is_ready(state):
                 if ended.done():
                     raise BotEnded(ended.result())
                 await state.hub.change(timeout_s=0.2)
         finally:
             ended.cancel()
+
+    def _is_ready(self, state: State) -> bool:
+        registered = state.commands.listed(GLOBAL) or state.commands.listed(GUILD_ID)
+        return bool(state.gateway.online and registered and not state.gateway.says)
 
     async def until_ended(self) -> int:
         """Return the bot's exit status once it has ended by itself."""

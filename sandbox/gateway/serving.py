@@ -17,6 +17,7 @@ from sandbox.clock import Clock
 from sandbox.community.people import EASEL
 from sandbox.community.world import World
 from sandbox.gateway.introductions import guild_create, members_chunks, ready
+from sandbox.gateway.presences import custom_status
 from sandbox.gateway.sessions import (
     GUILDS,
     MEMBERS,
@@ -79,6 +80,8 @@ class Gateway:
         self._connections: set[Connection] = set()
         self._starts: deque[float] = deque()
         self.url = ""
+        self.says = ""
+        """What the bot wants to be shown beside its name."""
         hub.attach_bot(self.dispatch)
 
     @property
@@ -230,7 +233,16 @@ class Gateway:
         if operation == REQUEST_MEMBERS and isinstance(data, dict):
             for chunk in members_chunks(self._world, data):
                 session.dispatch("GUILD_MEMBERS_CHUNK", chunk)
+        if operation == PRESENCE:
+            self._take_presence(data)
         return session
+
+    def _take_presence(self, data: object) -> None:
+        try:
+            self.says = custom_status(data)
+        except ValueError as error:
+            raise _Closed(DECODE_ERROR, str(error)) from error
+        self._tell_presence()
 
     def _identifies(self, connection: Connection) -> bool:
         """Say whether bots may identify just now; where not, tell this one in the way that was asked for."""
@@ -258,6 +270,9 @@ class Gateway:
         if shard != [0, 1]:
             raise _Closed(INVALID_SHARD, "Invalid shard.")
         connection.compress_payloads = bool(data.get("compress"))
+        self.says = ""
+        if data.get("presence") is not None:
+            self._take_presence(data["presence"])
         self._starts.append(self._clock.now())
         session = Session(intents)
         self._sessions[session.id] = session
@@ -290,4 +305,4 @@ class Gateway:
         self._tell_presence()
 
     def _tell_presence(self) -> None:
-        self._hub.tell_members({"type": "presence", "online": self.online})
+        self._hub.tell_members({"type": "presence", "online": self.online, "says": self.says})

@@ -27,6 +27,7 @@ def overview(state: State, member: Person, only: Channel | None) -> Json:
             "name": EASEL.name,
             "avatar_url": _avatar_url(state, EASEL),
             "online": state.gateway.online,
+            "says": state.gateway.says,
         },
         "commands": state.commands.offered(member),
         "messages": [

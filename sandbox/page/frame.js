@@ -223,6 +223,7 @@ function entry(who, actions, isMe = false) {
     h("span", { class: "presence-avatar" }, avatar(who, "small"), h("span", { class: `presence ${status}` })),
     h("span", { class: who.isBot ? "person-name bot" : "person-name" }, who.name),
     who.isBot && appTag(),
+    who.online && who.says && h("small", { class: "status-words" }, who.says),
     who.moderator && h("span", { class: "moderator-mark", title: "Moderator" }, icon("shield")),
     isMe && h("small", { class: "you" }, "you"),
   );

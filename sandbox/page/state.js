@@ -40,7 +40,7 @@ export function initialState() {
     guilds: [],
     channels: [],
     members: [],
-    bot: { id: "", name: "", online: false },
+    bot: { id: "", name: "", online: false, says: "" },
     commands: [],
     messages: {},
     interactions: {},
@@ -84,7 +84,7 @@ export function withFrame(state, frame) {
   switch (frame.type) {
     case "ready":
     case "presence":
-      return { ...state, bot: { ...state.bot, online: frame.online } };
+      return { ...state, bot: { ...state.bot, online: frame.online, says: frame.says } };
     case "commands":
       return { ...state, commands: frame.commands };
     case "message_create":

@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+import sys
+from itertools import chain, repeat
+
 import pytest
 
 from benchmarks import identical, lanes, quick, responsive, restarts
 from benchmarks.beside import bounded
 from benchmarks.identical import Made, compared
+from bot.engine.process import InferenceProcess
+from tests import forkserver
+
+
+@pytest.fixture
+def later_engines_are_forks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one has nothing in common with them."""
+    pythons = chain([sys.executable], repeat(forkserver.python()))
+    start = InferenceProcess.start
+
+    async def by_the_next(self: InferenceProcess) -> None:
+        monkeypatch.setattr(sys, "executable", next(pythons))
+        await start(self)
+
+    monkeypatch.setattr(InferenceProcess, "start", by_the_next)
 
 
 async def test_a_picture_with_other_bytes_is_counted() -> None:
@@ -18,6 +36,7 @@ async def test_a_picture_with_other_bytes_is_counted() -> None:
     assert identical.of_pixels(alone) == identical.of_pixels({**alone, 2: [Made("d", "z")]})
 
 
+@pytest.mark.usefixtures("later_engines_are_forks")
 async def test_pictures_have_the_same_bytes_in_every_company() -> None:
     beside, after, threads = await identical.measure(jobs=3)
     assert [row.ours for row in (beside, after, threads)] == [0, 0, 0]
@@ -31,7 +50,8 @@ async def test_engines_that_sleep_do_not_wait_for_each_other() -> None:
     assert row.ours > 0
 
 
-async def test_an_answer_is_timed_while_a_picture_is_painted() -> None:
+async def test_an_answer_is_timed_while_a_picture_is_painted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", forkserver.python())
     [row] = await quick.measure(1)
     assert 0 < row.ours < row.baseline
 

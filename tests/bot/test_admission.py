@@ -76,7 +76,7 @@ class Gate:
 
     @property
     def waiting(self) -> list[int]:
-        return [job.id for line in self.dispatcher._lines for job in line.queue.in_order()]
+        return [job.id for line in self.dispatcher.lines for job in line.queue.in_order()]
 
     async def settled(self) -> None:
         """Wait for what goes on in the background."""
@@ -302,7 +302,7 @@ class Reading:
             self.came.clear()
             await self.came.wait()
 
-    async def read(self, _: object, picture: Posted, folder: Path) -> Upload:
+    async def read(self, _: object, picture: Posted, folder: Path, __: object) -> Upload:
         self.begun.append(picture.name)
         self.came.set()
         self.at_once += 1

@@ -42,13 +42,18 @@ async def test_everything_of_a_member_is_in_it_and_nothing_of_anybody_else(jobs:
     await made(jobs, tmp_path, b"not hers", member_id=GRACE, prompt="a boat")
     enlarge = Upscale(job=0, model="plain", image=Input(sha256_of(b"upload"), 64, 64), factor=2)
     await on_uploads(jobs, tmp_path, enlarge, b"upload", of=reply(ADA))
+    jobs.pictures.manifest(sha256_of(b"two")).write_bytes(b"signed")
+    jobs.pictures.ingredient(sha256_of(b"upload")).write_bytes(b"what it said")
     await jobs.finding.star(ADA, 2, 0)
     await jobs.finding.star(GRACE, 1, 0)
     whole = await exported(jobs, tmp_path, 2**20)
     assert (len(whole.parts), whole.before, whole.left_out) == (1, None, 0)
     files = opened(whole.parts[0])
     pictures = {name: data for name, data in files.items() if name.endswith(".png")}
+    assert b"signed" in pictures["pictures/1-2.png"], "as it was shown"
+    pictures["pictures/1-2.png"] = pictures["pictures/1-2.png"][:3]
     assert pictures == {"pictures/1-1.png": b"one", "pictures/1-2.png": b"two", "inputs/3-1.png": b"upload"}
+    assert files["inputs/3-1.ingredient"] == b"what it said"
     [enlarged, painted] = json.loads(files["jobs.json"])
     assert (enlarged["kind"], enlarged["state"]) == ("upscale", "queued")
     assert painted["request"]["prompt"] == "a red house, 红色"

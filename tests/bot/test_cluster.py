@@ -35,6 +35,7 @@ from inference.protocol import (
     sha256_of,
 )
 from starter.render import render
+from tests import forkserver
 from tests.e2e.asking import BOATS, png
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install -c constraints.txt '.[ray]'")
@@ -97,6 +98,8 @@ def cluster() -> Iterator[Cluster]:
         for name, value in LOOPBACK.items():
             patch.setenv(name, value)
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        # By which nodes start actors, and these their engines.
+        patch.setattr(sys, "executable", forkserver.python())
         opened = Cluster()
         try:
             opened.add()

@@ -249,7 +249,7 @@ async def test_picture_that_is_missing_ends_in_words(
     await arrived(jobs, delivery, job)
     [(_, text, _)] = discord_.put
     assert "were removed from this machine" in text
-    assert f"job {job.id}: its picture" in caplog.text
+    assert "its picture" in caplog.text
 
 
 async def test_result_that_cannot_be_made_smaller_is_told_and_can_be_had_whole(
@@ -267,14 +267,14 @@ async def test_result_that_cannot_be_made_smaller_is_told_and_can_be_had_whole(
 async def test_full_disk_is_waited_for_where_a_result_has_to_be_made_smaller(
     jobs: Jobs, delivery: Delivery, discord_: Discord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk, full = delivery._workshop.desk, [OSError(28, "No space left on device")] * 3
+    desk, full = delivery.outgoing._workshop.desk, [OSError(28, "No space left on device")] * 3
 
     def no_room_at_first() -> Any:
         if full:
             raise full.pop()
         return desk()
 
-    monkeypatch.setattr(delivery._workshop, "desk", no_room_at_first)
+    monkeypatch.setattr(delivery.outgoing._workshop, "desk", no_room_at_first)
     job = await ended(jobs, tmp_path, png(noise(64, 64)), of=replace(reply(), attachment_size_limit=5000))
     delivery.deliver(job)
     await arrived(jobs, delivery, job)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import errno
+import logging
 import re
 import sqlite3
 import time
@@ -23,7 +24,8 @@ from bot import lines as lines_module
 from bot.cards import Card
 from bot.delivery import Delivery
 from bot.dispatcher import Dispatcher
-from bot.errors import EngineDied, OperatorError
+from bot.engine.local import LocalEngine
+from bot.errors import EngineDied, OperatorError, Starting
 from bot.job import Job, asked
 from bot.jobs import Jobs
 from bot.policies.kept import Place, Policies
@@ -40,6 +42,7 @@ from inference.protocol import (
     Progress,
     Request,
     because,
+    logs,
     sha256_of,
 )
 from tests.bot.conftest import failure, finished, kept, on_uploads, queued, ready, reply, request, stored
@@ -276,7 +279,7 @@ async def test_picture_of_words_that_wildcards_drew_and_nobody_may_see_is_shown_
     await queued(jobs, request("a __thing__"), reply())
     await queued(jobs, request("a house"), reply())
     studio = studio_of(draw)
-    studio.dispatcher._policies = await forbidding(jobs, "clown")
+    studio.dispatcher._endings._policies = await forbidding(jobs, "clown")
     async with studio.open():
         job, other = sorted(await studio.deliveries(2), key=lambda job: job.id)
     assert other.state == "finished"
@@ -325,6 +328,24 @@ async def test_finished_but_undelivered_job_is_delivered_at_the_next_start(jobs:
     assert studio.engine.batches == []
 
 
+async def test_each_line_of_a_pass_says_of_which_job_it_is_and_none_what_a_member_typed(
+    jobs: Jobs, studio_of: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(_: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
+        yield Failed(wanted.job, "invalid_input", because("no_model", typed="zebrafinch", choices=("starter",)))
+
+    caplog.set_level(logging.INFO)
+    caplog.handler.addFilter(logs.note_jobs)
+    ids = [(await queued(jobs, request("a zebrafinch"), reply(member))).id for member in (1, 2)]
+    studio = studio_of(fail, capacity=2)
+    async with studio.open():
+        await studio.deliveries(2)
+    assert studio.engine.batches == [ids]
+    said = [(record.jobs, record.getMessage()) for record in caplog.records]  # type: ignore[attr-defined]
+    why = "failed (invalid_input): There is no model called '…': choose one of starter."
+    assert said == [((job_id,), why) for job_id in ids]
+
+
 async def test_job_that_stops_the_engine_twice_is_set_aside_and_the_others_go_on(
     jobs: Jobs, studio_of: Open, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -344,7 +365,7 @@ async def test_job_that_stops_the_engine_twice_is_set_aside_and_the_others_go_on
     assert delivered["poison"].state == "failed"
     assert "stopped the engine 2 times" in failure(delivered["poison"])
     assert sum(poison.id in batch for batch in studio.engine.batches) == 2
-    assert f"job {poison.id} ended the engine 2 times" in caplog.text
+    assert "it ended the engine 2 times" in caplog.text
 
 
 async def test_stopping_the_bot_puts_the_running_job_back_without_blame(jobs: Jobs, studio_of: Open) -> None:
@@ -624,7 +645,7 @@ async def test_cards_say_that_the_engine_is_being_started_again(jobs: Jobs, stud
     studio = studio_of(paint)
     studio.engine.comes_back = False
     async with studio.open():
-        await asyncio.sleep(0)
+        await studio.dispatcher.turned()
         studio.engine.die()
         job = await queued(jobs)
         studio.dispatcher.put(job)
@@ -633,6 +654,37 @@ async def test_cards_say_that_the_engine_is_being_started_again(jobs: Jobs, stud
         for lane in studio.engine.lanes:
             lane.come_back()
         await studio.deliveries(1)
+
+
+async def test_cards_say_that_the_engine_is_starting_and_its_first_lane_begins(jobs: Jobs, studio_of: Open) -> None:
+    old = await queued(jobs, request("a boat"), reply(2))
+    studio = studio_of(paint)
+    for lane in studio.engine.lanes:
+        lane.go_away()
+    async with studio.open():
+        await studio.until(says(studio, old, "the engine is starting"))
+        job = await queued(jobs)
+        assert "the engine is starting" in str(studio.dispatcher.card(job).view.to_components())
+        await studio.dispatcher.accept(job)
+        standing = studio.dispatcher.standing(job.id)
+        assert standing is not None
+        assert (standing.absence, standing.ready_at) == ("starting", None)
+        studio.engine.lanes[0].come_back()
+        assert {done.id for done in await studio.deliveries(2)} == {old.id, job.id}
+        assert studio.dispatcher.absence is None
+
+
+async def test_job_is_accepted_where_nobody_can_tell_yet_what_the_engine_is(
+    jobs: Jobs, studio_of: Open, tmp_path: Path
+) -> None:
+    not_started = LocalEngine({}, tmp_path, silence_s=60, devices=("cpu",))
+    dispatcher = Dispatcher(jobs, not_started, studio_of(paint).delivery)
+    job = await queued(jobs)
+    assert "the engine is starting" in str(dispatcher.card(job).view.to_components())
+    await dispatcher.accept(job)
+    assert dispatcher.waiting() == 1
+    with pytest.raises(Starting, match="Easel is just being started: try again in a minute"):
+        _ = dispatcher.ready
 
 
 async def test_cancel_between_the_queue_and_the_engine_holds(

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from bot import environment, settings
-from bot.engine import factory
+from bot.engine import factory, last_seen
 from bot.engine import link as link_module
 from bot.engine import process as process_module
 from bot.engine.fleet import Fleet, ProcessLane
 from bot.engine.interface import Engine, Lane
 from bot.engine.process import InferenceProcess
-from bot.errors import EngineDied, OperatorError
-from inference.protocol import Classify, Describe, Event, Failed, Finished, Imagine, Input, Request
+from bot.errors import EngineDied, OperatorError, Starting
+from inference.protocol import Classify, Describe, Event, Failed, Finished, Imagine, Input, Progress, Ready, Request
 from tests.bot.conftest import ready, request
 
 PRELUDE = """
@@ -290,6 +292,57 @@ receive()
     async with running(engine_of(script, silence_s=0.2)) as engine:
         await asyncio.sleep(0.6)
         assert await events(engine, slow(1))
+
+
+async def test_its_condition_says_how_long_it_worked_was_silent_and_away_and_what_it_holds(
+    engine_of: Callable[..., InferenceProcess], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_module, "RESTART_AFTER_S", (0.0,))
+    script = """
+send(ready())
+send(Holding(models={"model starter": 5}, loads=1, budget_bytes=7, device_bytes=9))
+[request] = receive().requests
+send(Began((request.job,)))
+time.sleep(0.2)
+send(Progress(request.job, 1, 1, "finishing"))
+receive()
+finish(request.job)
+[request] = receive().requests
+send(Began((request.job,)))
+time.sleep(0.2)
+os._exit(1)
+"""
+    engine = engine_of(script)
+    fleet = Fleet()
+    fleet.add(engine)
+    [before] = fleet.conditions
+    assert (before.is_up, before.starts, before.pid, before.device, before.holding) == (False, 0, None, "", None)
+    async with running(engine), kept(engine):
+        [idle] = fleet.conditions
+        assert (idle.is_up, idle.starts, idle.work_s, idle.silent_s) == (True, 1, 0.0, 0.0)
+        assert idle.pid is not None
+        async for event in engine.run([slow(1)]):
+            if isinstance(event, Progress):
+                first, _, [second] = fleet.conditions[0], await asyncio.sleep(0.1), fleet.conditions
+                # Encoding needs no device.
+                assert first.work_s == second.work_s >= 0.2
+                assert second.silent_s > first.silent_s
+                await engine.cancel(1)
+        [done] = fleet.conditions
+        assert (done.work_s, done.silent_s) == (second.work_s, 0.0)
+        assert done.holding is not None
+        assert done.holding.models == {"model starter": 5}
+        with pytest.raises(EngineDied):
+            await events(engine, slow(2))
+        [away] = fleet.conditions
+        assert not away.is_up
+        assert away.away_s is not None
+        assert away.work_s > done.work_s
+        await engine.up()
+        [again] = fleet.conditions
+        assert (again.is_up, again.starts) == (True, 2)
+        assert again.pid != idle.pid
+        assert again.work_s == pytest.approx(away.work_s)
 
 
 async def test_engine_that_speaks_nonsense_is_dead(engine_of: Callable[..., InferenceProcess]) -> None:
@@ -632,3 +685,80 @@ receive()
         assert [lane.takes(request(model="gone")) for lane in (big, small)] == [True, True]
     finally:
         await engine.close()
+
+
+async def test_what_an_engine_can_do_is_foreseen_by_what_it_was(
+    engine_of: Callable[..., InferenceProcess], tmp_path: Path
+) -> None:
+    engine_of("""
+from msgspec.structs import replace
+send(Waking(os.environ["PYTHONWORD"]))
+if "PYTHONWORKS" in os.environ:
+    send(replace(ready(), identity="same bytes"))
+    receive()
+""")
+
+    async def foreseen(word: str, **more: str) -> Ready | None:
+        """What is known of an engine with this fingerprint when it has said that and not yet what it can do."""
+        process = InferenceProcess({**os.environ, "PYTHONWORD": word, **more}, tmp_path, 60.0)
+        fleet = Fleet()
+        fleet.add(process)
+        with pytest.raises(Starting):
+            _ = fleet.ready
+        if more:
+            async with running(process):
+                assert fleet.ready == process.ready
+                assert fleet.ready.identity == "same bytes"
+        else:
+            with pytest.raises(EngineDied):
+                await process.start()
+            if process.foreseen is not None:
+                assert fleet.ready == process.foreseen
+        return process.foreseen
+
+    assert await foreseen("one") is None
+    assert await foreseen("one", PYTHONWORKS="1") is None
+    known = await foreseen("one")
+    assert known is not None
+    # What would be made is not foreseen: nothing is answered with what was made before.
+    assert (known.identity, known.default_model) == ("", "starter")
+    assert await foreseen("another") is None
+    assert await foreseen("another", PYTHONWORKS="1") is None
+    assert await foreseen("one") == await foreseen("another") == known
+
+
+@pytest.mark.parametrize("content", [b"", b"[", b"{}", b'[{"fingerprint": "one"}]', b"[" * 100_000, b"\xff"])
+def test_damaged_memory_of_engines_is_as_good_as_none(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "ready.json").write_bytes(content)
+    assert last_seen.of(tmp_path, "one") is None
+    last_seen.keep(tmp_path, "one", ready())
+    assert last_seen.of(tmp_path, "one") == replace(ready(), identity="")
+    assert [file.name for file in tmp_path.iterdir()] == ["ready.json"]
+
+
+def test_newest_engines_are_remembered_and_a_full_disk_stops_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(last_seen.KEPT + 1):
+        last_seen.keep(tmp_path, str(number), ready())
+    assert [last_seen.of(tmp_path, str(number)) is not None for number in (0, 1, last_seen.KEPT)] == [False, True, True]
+    last_seen.keep(tmp_path / "nowhere", "one", ready())
+    assert "is not kept for the next start" in caplog.text
+
+
+async def test_engine_that_is_not_ready_is_ended_at_once(
+    engine_of: Callable[..., InferenceProcess], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last_seen.keep(tmp_path, "one", ready())
+    # Nobody waits for it to end in its own time.
+    monkeypatch.setattr(link_module, "STOP_WITHIN_S", None)
+    process = engine_of("send(Waking('one'))\nos.kill(os.getpid(), signal.SIGSTOP)\n")
+    starting = asyncio.create_task(process.start())
+    while process.foreseen is None:  # noqa: ASYNC110 — there is nothing to wait for
+        await asyncio.sleep(0.01)
+    child = process._link._process
+    assert child is not None
+    starting.cancel()
+    await asyncio.gather(starting, return_exceptions=True)
+    await process.close()
+    assert child.returncode == -signal.SIGKILL

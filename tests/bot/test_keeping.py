@@ -7,6 +7,7 @@ import fcntl
 import os
 import shutil
 import sqlite3
+import stat
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 import pytest_asyncio
 
 from bot import folder
+from bot.credentials.certificates import FILE
 from bot.database import open_database
 from bot.errors import OperatorError
 from bot.jobs import Jobs
@@ -79,8 +81,10 @@ async def test_backup_beside_a_bot_comes_back_byte_for_byte(
     jobs: Jobs, data: Path, shelf: Path, tmp_path: Path
 ) -> None:
     (data / "profiles.json").write_text("{}")
-    (data / "marks").mkdir()
-    (data / "marks" / "key.pem").write_text("a key")
+    (data / FILE).write_text("a key")
+    beside_red = {jobs.pictures.manifest(sha256_of(RED)): b"signed", jobs.pictures.ingredient(sha256_of(RED)): b"said"}
+    for beside, content in beside_red.items():
+        beside.write_bytes(content)
     (data / "compiled").mkdir()
     (data / "compiled" / "code").write_text("made again")
     (data / "small.webp").write_bytes(b"small")
@@ -90,10 +94,13 @@ async def test_backup_beside_a_bot_comes_back_byte_for_byte(
     brought = restore.bring_back(made.folder, again := tmp_path / "again")
     assert everything(again) == {
         "profiles.json": b"{}",
-        "marks/key.pem": b"a key",
+        FILE: b"a key",
+        **{str(beside.relative_to(data)): content for beside, content in beside_red.items()},
         f"{PICTURES}/{sha256_of(RED)[:2]}/{sha256_of(RED)}.png": RED,
         f"{PICTURES}/{sha256_of(BLUE)[:2]}/{sha256_of(BLUE)}.png": BLUE,
     }
+    for of in (made.folder, again):
+        assert stat.S_IMODE((of / FILE).stat().st_mode) == 0o600
     assert await jobs_of(again) == [[sha256_of(RED), sha256_of(BLUE)]]
     assert (brought.set_aside, brought.manifest.jobs, brought.manifest.pictures) == (None, 1, 2)
     soundness.check(again)
@@ -132,18 +139,20 @@ async def test_database_is_taken_while_a_write_is_open(jobs: Jobs, data: Path, s
 
 
 async def test_pictures_of_the_backup_before_are_not_copied_again(jobs: Jobs, data: Path, shelf: Path) -> None:
+    jobs.pictures.manifest(sha256_of(RED)).write_bytes(b"signed")
     first = backup.make(data, shelf)
     await painted(jobs, data, GREEN)
     second = backup.make(data, shelf)
     assert (first.new_pictures, second.new_pictures) == (2, 1)
-    assert kept(second.folder) == sorted([RED, BLUE, GREEN])
+    assert kept(second.folder) == sorted([RED, BLUE, GREEN, b"signed"])
     of_both = [place(made.folder / PICTURES, sha256_of(RED)) for made in (first, second)]
     assert of_both[0].samefile(of_both[1])
+    assert of_both[0].with_suffix(".c2pa").samefile(of_both[1].with_suffix(".c2pa"))
     assert shelves.whole(shelf) == [first.folder, second.folder]
     # Each is whole without the other.
     shutil.rmtree(first.folder)
     restore.bring_back(second.folder, again := shelf.parent / "again")
-    assert kept(again) == sorted([RED, BLUE, GREEN])
+    assert kept(again) == sorted([RED, BLUE, GREEN, b"signed"])
 
 
 async def test_pictures_are_copied_where_they_cannot_be_linked(
@@ -226,6 +235,28 @@ async def test_full_disk_is_one_line_and_leaves_nothing(
     assert names(shelf) == [shelves.IN_USE]
 
 
+async def test_how_old_the_newest_backup_is_can_be_seen_in_the_data_folder(
+    jobs: Jobs, data: Path, shelf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = backup.make(data, shelf)
+    mark = data / folder.BACKED_UP
+    os.utime(mark, (5, 5))
+    assert not (backup.make(data, shelf).folder / folder.BACKED_UP).exists()
+    newest = mark.stat().st_mtime
+    assert newest > 5
+    # One that breaks off is none.
+    os.utime(mark, (5, 5))
+
+    def no_space() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files, "sync", no_space)
+    with pytest.raises(OperatorError):
+        backup.make(data, shelf)
+    assert mark.stat().st_mtime == 5
+    assert made.folder.exists()
+
+
 async def test_two_do_not_collide(jobs: Jobs, data: Path, shelf: Path, tmp_path: Path) -> None:
     made = backup.make(data, shelf)
     with shelves.in_use(shelf, making=True):
@@ -241,6 +272,15 @@ async def test_two_do_not_collide(jobs: Jobs, data: Path, shelf: Path, tmp_path:
 async def test_backup_in_the_data_folder_itself_is_refused(jobs: Jobs, data: Path) -> None:
     with pytest.raises(OperatorError, match="would be lost with it"):
         backup.make(data, data / "backups")
+
+
+def test_database_of_an_older_easel_is_said_with_the_way_on(data: Path, shelf: Path) -> None:
+    data.mkdir(exist_ok=True)
+    with closing(sqlite3.connect(data / folder.DATABASE)) as connection:
+        connection.executescript("CREATE TABLE job (id INTEGER PRIMARY KEY)")
+    with pytest.raises(OperatorError, match="an older Easel: make the backup with that one, or start this one first"):
+        backup.make(data, shelf)
+    assert names(shelf) == [shelves.IN_USE]
 
 
 def test_folder_without_a_database_is_said(data: Path, shelf: Path) -> None:

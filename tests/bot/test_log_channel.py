@@ -19,6 +19,7 @@ from bot.localisation import Languages
 from bot.log_channel import LogChannel
 from bot.panels.log import PER_MESSAGE
 from bot.policies.kept import Place, Policies
+from bot.words import say
 from sandbox.limits.components import check_components
 from sandbox.limits.forms import Form
 from tests.bot.conftest import finished, queued, reply, request
@@ -38,6 +39,7 @@ class Place_:
         self.nsfw = nsfw
         self.messages: dict[int, discord.ui.LayoutView] = {}
         self.sent: list[int] = []
+        self.said: list[str] = []
         self.refuse: Exception | None = None
         self.writable = True
 
@@ -47,9 +49,12 @@ class Place_:
     def permissions_for(self, _: object) -> discord.Permissions:
         return discord.Permissions(view_channel=True, send_messages=self.writable)
 
-    async def send(self, *, view: discord.ui.LayoutView, **_: object) -> Any:
+    async def send(self, text: str | None = None, *, view: discord.ui.LayoutView | None = None, **_: object) -> Any:
         if self.refuse is not None:
             raise self.refuse
+        if view is None:
+            self.said.append(str(text))
+            return None
         number = 1000 + len(self.sent)
         self.sent.append(number)
         self._show(number, view)
@@ -78,10 +83,14 @@ class World:
         self.channel, self.database = channel, database
         self.now = 0.0
         self.policies = Policies(database, {})
-        self.guild = Mock(spec_set=["get_channel_or_thread", "me", "preferred_locale"])
+        self.guild = Mock(spec_set=["get_channel_or_thread", "id", "me", "preferred_locale"])
+        self.guild.id = 5
         self.guild.get_channel_or_thread = lambda number: channel if number == CHANNEL else None
         self.guild.preferred_locale = discord.Locale.american_english
-        client = Mock(spec_set=["get_guild"])
+        other = Mock(spec_set=["id"])
+        other.id = 6
+        client = Mock(spec_set=["get_guild", "guilds"])
+        client.guilds = [other, self.guild]
         client.get_guild = lambda number: self.guild if number == 5 else None
         admission: Any = SimpleNamespace(jobs=jobs, command_of=lambda request: request.kind)
         posting: Any = SimpleNamespace(calm=AsyncMock())
@@ -223,3 +232,18 @@ async def test_what_nobody_foresaw_is_the_operators_to_read_and_ends_nothing(
     await queued(jobs)
     await world.log.look()
     assert len(channel.sent) == 1
+
+
+async def test_what_concerns_all_servers_is_said_where_there_is_a_log_channel_in_its_language(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.guild.preferred_locale = discord.Locale.chinese
+    await world.log.announce(lambda: say("Cancelled."))
+    assert world.channel.said == ["已取消。"]
+    # Discord's refusal, and a channel that is closed, are nobody else's trouble.
+    world.channel.refuse = refusal(403)
+    await world.log.announce(lambda: say("Cancelled."))
+    assert "server 5 cannot be reached" in caplog.text
+    world.channel.writable = False
+    await world.log.announce(lambda: say("Cancelled."))
+    assert world.channel.said == ["已取消。"]

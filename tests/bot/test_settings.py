@@ -32,6 +32,10 @@ def test_token_is_not_shown_by_accident() -> None:
         ({"DISCORD_TOKEN": "t", "EASEL_AUDIT_DAYS": "0"}, "EASEL_AUDIT_DAYS is '0'"),
         ({"DISCORD_TOKEN": "t", "EASEL_AUDIT_DAYS": "4000"}, "EASEL_AUDIT_DAYS is '4000'"),
         ({"DISCORD_TOKEN": "t", "EASEL_LOG_LEVEL": "LOUD"}, "EASEL_LOG_LEVEL is 'LOUD'"),
+        ({"DISCORD_TOKEN": "t", "EASEL_C2PA": "maybe"}, "EASEL_C2PA is 'maybe': set on or off"),
+        ({"DISCORD_TOKEN": "t", "EASEL_C2PA_CERT": "alone.pem"}, "EASEL_C2PA_CERT and EASEL_C2PA_KEY belong together"),
+        ({"DISCORD_TOKEN": "t", "EASEL_C2PA_KEY": "alone.pem"}, "EASEL_C2PA_CERT and EASEL_C2PA_KEY belong together"),
+        ({"DISCORD_TOKEN": "t", "EASEL_C2PA_TSA": "ftp://stamp"}, "EASEL_C2PA_TSA is 'ftp://stamp': set the address"),
         ({"DISCORD_TOKEN": "t", "EASEL_LANGUAGE": "xx"}, "EASEL_LANGUAGE is .xx.: choose one of en, en-XA"),
         ({"DISCORD_TOKEN": "t", "EASEL_ENGINE": "steam"}, "EASEL_ENGINE is 'steam': set local, ray:local"),
         ({"DISCORD_TOKEN": "t", "EASEL_ENGINE": "ray:nowhere"}, "EASEL_ENGINE is 'ray:nowhere'"),
@@ -42,6 +46,16 @@ def test_token_is_not_shown_by_accident() -> None:
             "EASEL_DEVICE is 'cuda:0,cuda:1': a Ray cluster gives each engine its card",
         ),
         ({"DISCORD_TOKEN": "t", "DISCORD_API_BASE": "discord.com"}, "DISCORD_API_BASE is 'discord.com'"),
+        ({"DISCORD_TOKEN": "t", "EASEL_WATCH": "on"}, "EASEL_WATCH is 'on': set HOST:PORT, a port alone, or off"),
+        ({"DISCORD_TOKEN": "t", "EASEL_WATCH": "0"}, "EASEL_WATCH is '0': set HOST:PORT, a port alone, or off"),
+        (
+            {"DISCORD_TOKEN": "t", "EASEL_WATCH": "127.0.0.1:65536"},
+            "EASEL_WATCH is '127.0.0.1:65536': set HOST:PORT, a port alone, or off",
+        ),
+        (
+            {"DISCORD_TOKEN": "t", "EASEL_WATCH": "http://localhost:9000"},
+            "EASEL_WATCH is 'http://localhost:9000': set HOST:PORT, a port alone, or off",
+        ),
     ],
 )
 def test_bad_settings_name_the_variable_in_one_line(environ: dict[str, str], sentence: str) -> None:

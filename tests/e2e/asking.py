@@ -9,6 +9,7 @@ import re
 import pytest
 from PIL import Image
 
+from bot.pictures import manifests
 from sandbox.client.member import Json, Member, Refused, Reply, buttons_of, text_of
 from starter.world import Scene
 
@@ -30,10 +31,15 @@ async def finished(member: Member, reply: Reply) -> Json:
 
 
 async def painted(member: Member, reply: Reply) -> tuple[Json, list[bytes]]:
-    """The message and the pictures of a job that ends well."""
+    """The message and the unsigned pictures of a job that ends well."""
     message = await finished(member, reply)
     assert has_button(message, "V1"), text_of(message)
-    return message, await member.pictures(message)
+    return message, await unsigned(member, message)
+
+
+async def unsigned(member: Member, message: Json) -> list[bytes]:
+    """The pictures of a message without their manifests, which are others where a picture is made anew."""
+    return [manifests.bare(data) for data in await member.pictures(message)]
 
 
 def picture(data: bytes) -> Image.Image:

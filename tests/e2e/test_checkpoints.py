@@ -14,7 +14,7 @@ from PIL import Image
 
 from sandbox.client.member import Member, text_of
 from starter.render import render
-from tests.e2e.asking import BOATS, forgotten, has_button, painted, picture, png, said
+from tests.e2e.asking import BOATS, forgotten, has_button, painted, picture, png, said, unsigned
 from tests.e2e.conftest import ROOT, Studio, running
 from tests.inference import test_ggufs, tiny_files
 from tests.inference.peer import environment
@@ -25,7 +25,7 @@ OLD = render(BOATS, 256)
 
 
 def add(toml: Path, place: Path, name: str, *further: str) -> str:
-    command = [sys.executable, "-m", "inference", "--add", str(place), "--name", name, *further]
+    command = [sys.executable, "-m", "inference", "models", "add", str(place), "--name", name, *further]
     done = subprocess.run(
         command, cwd=ROOT, env=environment(toml), capture_output=True, text=True, timeout=120, check=True
     )
@@ -65,7 +65,7 @@ async def test_a_checkpoint_paints(ada: Member) -> None:
     assert "256x256 · 2 steps · DDIM · guidance 7 · dreams" in text_of(message)
     await forgotten(ada, message)
     again = await ada.command("/imagine prompt:a red house model:dreams width:256 height:256 seed:4")
-    assert await ada.pictures((await painted(ada, again))[0]) == [first]
+    assert await unsigned(ada, (await painted(ada, again))[0]) == [first]
 
 
 async def test_a_gguf_file_paints_and_says_what_it_is(ada: Member) -> None:

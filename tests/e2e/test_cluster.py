@@ -26,7 +26,7 @@ ENVIRON = {"EASEL_ENGINE": "ray:local", "EASEL_THREADS": "1"}
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Studio]:
-    async with running(tmp_path_factory.mktemp("data"), **ENVIRON) as opened:
+    async with running(tmp_path_factory.mktemp("data"), cold=True, **ENVIRON) as opened:
         yield opened
 
 

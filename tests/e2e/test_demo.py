@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from sandbox.client.member import Member
-from tests.e2e.asking import QUICK, forgotten, painted
+from tests.e2e.asking import QUICK, forgotten, painted, unsigned
 from tests.e2e.conftest import ROOT
 
 
@@ -49,7 +49,7 @@ async def test_demo_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     async with demo(tmp_path, port) as url, Member(url, "Ada") as ada:
         [message] = (await ada.state())["messages"]
         assert message["id"] == first["id"]
-        assert await ada.pictures(message) == [picture]
+        assert await unsigned(ada, message) == [picture]
         _, [rerolled] = await painted(ada, await ada.click(message, "Re-roll"))
         _, variations = await painted(ada, await ada.click(message, "V1"))
         await forgotten(ada, message)

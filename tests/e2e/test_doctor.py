@@ -40,7 +40,8 @@ async def test_all_is_well_and_nothing_is_left_behind(sandbox: Sandbox, tmp_path
     status, found = await examined(sandbox, tmp_path)
     assert status == 0, found
     assert all(well for well, _ in found.values())
-    assert {"data folder", "disk", "database", "clock", "token", "models", "picture"} < found.keys()
+    assert {"data folder", "disk", "database", "certificate", "clock", "token", "models", "picture"} < found.keys()
+    assert found["certificate"] == (True, "none yet: the first start makes it")
     assert [name for name in found if name.startswith("server ")]
     assert found["picture"][1].startswith("starter painted one on CPU")
     assert not (tmp_path / "data").exists()
@@ -87,6 +88,7 @@ async def test_wrong_token_and_a_model_that_is_not_there(sandbox: Sandbox, tmp_p
     assert "copy the bot's token again" in found["token"][1]
     assert not [name for name in found if name.startswith("server")]
     assert found["picture"][0] is False
+    assert "gone" in found["picture"][1], "which the engine has said"
 
 
 async def test_full_disk_wrong_clock_and_no_network_are_said(
@@ -103,7 +105,7 @@ async def test_full_disk_wrong_clock_and_no_network_are_said(
 
     api = f"{sandbox.url}/api/v10"
     assert all(finding.well for finding in (await early(api)).values())
-    monkeypatch.setattr(doctor, "ROOM_GB", 1e9)
+    monkeypatch.setattr(folder, "ROOM_GB", 1e9)
     # The sandbox is in this process, and keeps its time.
     monkeypatch.setattr("bot.doctor.time", SimpleNamespace(time=lambda: time.time() - 60))
     found = await early(api)

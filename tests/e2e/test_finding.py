@@ -10,7 +10,7 @@ from inference.protocol import sha256_of
 from sandbox.client.member import Json, Member, Reply, buttons_of, text_of
 from sandbox.community.beginning import GUILD_ID, PICTURES_ID
 from sandbox.limits.components import walk
-from tests.e2e.asking import QUICK, finished, gone, has_button, is_private, number, painted, said
+from tests.e2e.asking import QUICK, finished, gone, has_button, is_private, number, painted, said, unsigned
 from tests.e2e.conftest import Studio
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -102,7 +102,7 @@ async def test_history_is_searched_turned_and_gone_on_from_also_after_a_restart(
 
     job = await opened(ada, page, number(first))
     assert f"#{number(first)}" in text_of(job)
-    assert await ada.pictures(job) == [data]
+    assert await unsigned(ada, job) == [data]
     again, [same] = await painted(ada, await ada.click(job, "Same seed"))
     assert same == data
     rerolled, [other] = await painted(ada, await ada.click(job, "Re-roll"))
@@ -144,12 +144,12 @@ def thumbnails_of(studio: Studio) -> set[str]:
 async def test_one_picture_of_several_is_shown_with_what_can_be_done_to_it(ada: Member) -> None:
     message, pictures = await painted(ada, await ada.command(f"/imagine prompt:a red house {QUICK} seed:40 count:3"))
     one = await shown(ada, "show", job=number(message), picture=2)
-    assert await ada.pictures(one) == [pictures[1]]
+    assert await unsigned(ada, one) == [pictures[1]]
     labels = {str(button["label"]) for button in buttons_of(one)}
     assert labels >= {"U2", "V2", "★2", "Describe", "Re-roll", "Edit", "Delete", "Same seed"}
     assert not labels & {"U1", "V1", "★1", "U3", "V3", "★3"}
     every = await shown(ada, "show", job=number(message))
-    assert await ada.pictures(every) == pictures
+    assert await unsigned(ada, every) == pictures
     assert {str(button["label"]) for button in buttons_of(every)} >= {"D1", "D2", "D3", "★3"}
     _, text = await said(ada, await ada.click(one, "Describe"))
     assert "Detailed caption" in text

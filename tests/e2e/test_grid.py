@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sandbox.client.member import Member, text_of
-from tests.e2e.asking import QUICK, finished, has_button, is_private, painted, picture
+from tests.e2e.asking import QUICK, finished, has_button, is_private, painted, picture, unsigned
 from tests.e2e.conftest import Studio
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 async def test_grid_is_one_labelled_picture_of_cells_that_imagine_paints(ada: Member) -> None:
     reply = await ada.command("/grid prompt:a red house x:steps 2, 4 y:prompt red, blue seed:7")
     message = await finished(ada, reply)
-    [data] = await ada.pictures(message)
+    [data] = await unsigned(ada, message)
     sheet = picture(data)
     left, top = sheet.width - 2 * 256, sheet.height - 2 * 256
     assert left > 0
@@ -28,7 +28,7 @@ async def test_grid_is_one_labelled_picture_of_cells_that_imagine_paints(ada: Me
     assert "steps 2, steps 4 × red, blue" in text_of(message)
     assert "4 pictures · seed 7" in text_of(message)
     rerolled = await finished(ada, await ada.click(message, "Re-roll"))
-    [other] = await ada.pictures(rerolled)
+    [other] = await unsigned(ada, rerolled)
     assert other != data
     assert "seed 7 " not in text_of(rerolled)
 

@@ -41,7 +41,7 @@ async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stud
     # The checker takes what random weights paint for anything.
     catalogue = catalogue.replace('checker = "nsfw"\n', "")
     (folder / "models.toml").write_text(catalogue + tiny_editors.CATALOG)
-    async with running(folder / "data", EASEL_MODELS=str(folder / "models.toml")) as opened:
+    async with running(folder / "data", EASEL_MODELS=str(folder / "models.toml"), cold=True) as opened:
         yield opened
 
 

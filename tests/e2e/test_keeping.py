@@ -14,7 +14,7 @@ import pytest_asyncio
 from bot.folder import DATABASE
 from inference.protocol import PICTURES
 from sandbox.client.member import Json, Member, text_of
-from tests.e2e.asking import QUICK, forgotten, has_button, number, painted
+from tests.e2e.asking import QUICK, forgotten, has_button, number, painted, unsigned
 from tests.e2e.conftest import Studio, running
 from tests.e2e.test_operator import run_bot
 
@@ -27,7 +27,7 @@ LONG = "/imagine prompt:a blue boat steps:50 count:4 seed:3"
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Studio]:
-    async with running(tmp_path_factory.mktemp("here") / "data") as opened:
+    async with running(tmp_path_factory.mktemp("here") / "data", cold=True) as opened:
         yield opened
 
 
@@ -58,6 +58,7 @@ async def test_restored_bot_shows_finishes_and_paints_what_the_old_one_did(
 ) -> None:
     here = {"EASEL_DATA": str(studio.data)}
     first, before = await painted(ada, await ada.command(ASKED))
+    as_it_went_out = await ada.pictures(first)
     long = await ada.command(LONG)
     await ada.wait_for(long.message, lambda message: "▰" in text_of(message))
     for _ in range(2):
@@ -74,9 +75,9 @@ async def test_restored_bot_shows_finishes_and_paints_what_the_old_one_did(
     assert "not empty" in one_line(await easel(tmp_path, "restore", str(tmp_path / "backups")))
     async with running(tmp_path / "data") as there, Member(there.sandbox.url, "Ada") as again:
         # What was being painted is painted to its end there, in the same bytes.
-        assert await again.pictures(await of_job(again, number(message))) == finished_here
+        assert await unsigned(again, await of_job(again, number(message))) == finished_here
         shown = await again.command(f"/show job:{number(first)}")
-        assert await again.pictures((await again.settled(shown, quiet_s=0.5)).messages[-1]) == before
+        assert await again.pictures((await again.settled(shown, quiet_s=0.5)).messages[-1]) == as_it_went_out
         # Painted anew, from what the database says, and not taken from the disk.
         from_disk, pictures = await painted(again, await again.command(ASKED))
         assert pictures == before

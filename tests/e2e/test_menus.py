@@ -14,7 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from sandbox.client.member import Member, Reply, buttons_of, text_of
 from starter.render import render
-from tests.e2e.asking import BOATS, QUICK, is_private, number, painted, picture, png, said
+from tests.e2e.asking import BOATS, QUICK, is_private, number, painted, picture, png, said, unsigned
 from tests.e2e.conftest import Studio
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -31,7 +31,9 @@ async def test_recipe_of_any_picture_is_shown_to_who_asks(ada: Member, linus: Me
     assert "a red house" in text_of(shown.message)
     assert "Seed: 77" in text_of(shown.message)
     # The same from the file alone, as somebody saved it and brought it along.
-    copy = await ada.write("mine", ("saved.png", data))
+    [signed] = await ada.pictures(message)
+    assert signed != data
+    copy = await ada.write("mine", ("saved.png", signed))
     shown = await linus.menu_command("Show recipe", message=copy)
     seen = await linus.wait_for(shown.message, lambda message: "Seed: 77" in text_of(message))
     assert seen["flags"] & 64
@@ -92,7 +94,7 @@ async def test_menus_work_on_easels_own_pictures_and_ask_which_of_several(ada: M
     assert "256x256 → 1024x1024" in text
     # Of the kept picture itself: the same bytes as by its number.
     by_number, _ = await said(linus, await linus.command("upscale", {"job": number(one)}))
-    assert await linus.pictures(larger) == await linus.pictures(by_number)
+    assert await unsigned(linus, larger) == await unsigned(linus, by_number)
     two, pictures = await painted(ada, await ada.command(f"/imagine prompt:a red house {QUICK} seed:8 count:2"))
     for menu, shown in (("Upscale", "→"), ("Describe", "Detailed caption"), ("Classify", "labels")):
         asked = await linus.menu_command(menu, message=two)
@@ -158,7 +160,8 @@ async def test_what_a_link_leads_to_is_never_fetched(ada: Member, linus: Member)
 
 
 async def test_recipe_of_our_own_is_found_wherever_the_picture_goes(ada: Member, linus: Member) -> None:
-    message, pictures = await painted(ada, await ada.command(f"/imagine prompt:a red house {QUICK} seed:900 count:2"))
+    message, _ = await painted(ada, await ada.command(f"/imagine prompt:a red house {QUICK} seed:900 count:2"))
+    pictures = await ada.pictures(message)
     forwarded = await ada.forward(message)
     uploaded = await ada.write("mine", ("saved.png", pictures[1]))
     for shown, seed in ((message, 900), (forwarded, 900), (uploaded, 901)):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
+from tests import forkserver
 from tests.e2e.asking import picture
 from tests.e2e.conftest import ROOT
 
@@ -14,7 +14,7 @@ def test_say_starts_everything_prints_the_reply_and_saves_the_picture(tmp_path: 
     command = "/imagine prompt:a red house seed:7 steps:4"
     ended = subprocess.run(
         [
-            sys.executable,
+            forkserver.python(),
             "-m",
             "sandbox",
             "say",

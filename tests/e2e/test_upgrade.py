@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from bot import upgrade
 from sandbox.client.member import Json, Member, buttons_of, text_of
 from tests.e2e.asking import gone, has_button, painted
 from tests.e2e.conftest import ROOT, Studio, running
@@ -35,6 +36,10 @@ async def of_job(member: Member, number: int) -> Json:
                 if f"#{number} " in text_of(message) and has_button(message, "V1"):
                     return dict(message)
             await asyncio.sleep(0.2)
+
+
+async def test_the_start_notes_which_easel_works_there_now(studio: Studio) -> None:
+    assert (studio.data / upgrade.FILE).is_file()
 
 
 @pytest.mark.parametrize("number", [2, 5, 6])

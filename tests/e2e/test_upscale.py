@@ -10,7 +10,7 @@ from skimage import data as photographs
 from sandbox.client.member import Json, Member, Reply, text_of
 from starter.render import render
 from starter.upscaler import blockiness
-from tests.e2e.asking import BOATS, QUICK, finished, is_private, number, painted, picture, png, refusal
+from tests.e2e.asking import BOATS, QUICK, finished, is_private, number, painted, picture, png, refusal, unsigned
 from tests.e2e.conftest import Studio
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -24,7 +24,7 @@ async def enlarged(member: Member, reply: Reply) -> tuple[Json, Image.Image]:
     """The message and the picture of an upscale that ends well."""
     message = await finished(member, reply)
     assert "→" in text_of(message), text_of(message)
-    [data] = await member.pictures(message)
+    [data] = await unsigned(member, message)
     return message, picture(data)
 
 

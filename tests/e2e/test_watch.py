@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from sandbox.client.member import Json, Member, Refused, buttons_of, text_of
 from sandbox.community.beginning import ADA_ID, BARBARA_ID, GENERAL_ID, GRACE_ID, LINUS_ID
-from tests.e2e.asking import QUICK, gone, number, painted, picture
+from tests.e2e.asking import QUICK, gone, number, painted, picture, unsigned
 from tests.e2e.conftest import Studio, running
 from tests.e2e.test_settings import fill, member, opened, use
 from tests.page.driver import browser, open_page
@@ -190,7 +190,7 @@ async def test_old_pictures_leave_the_disk_and_are_made_again(ada: Member, studi
             while [file for kind in ("pictures", "thumbnails") for file in (studio.data / kind).rglob("*.*")]:
                 await studio.sandbox.state.hub.change(timeout_s=0.2)
         # What stands in Discord stays there; what would need the file says so.
-        assert await ada.pictures(message) == [before]
+        assert await unsigned(ada, message) == [before]
         answered = (await ada.settled(await ada.click(message, "U1", until="acknowledged"), quiet_s=0.5)).messages
         assert "old and was removed" in text_of(answered[-1])
         shown = await answer_to(ada, f"/show job:{number(message)}")

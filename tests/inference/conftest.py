@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -17,8 +18,8 @@ import torch
 import transformers.utils.logging
 from PIL import Image
 
-from inference import device, engine
-from inference.catalog import layouts, reading, weights
+from inference import device
+from inference.catalog import layouts, reading
 from inference.catalog.entries import FolderEntry
 from inference.catalog.reading import Catalog
 from inference.device import Device
@@ -27,13 +28,13 @@ from inference.exchange.reports import Reporter
 from inference.marks import marking
 from inference.marks.marking import Marks
 from inference.models.store import Store
-from inference.painting import session
+from inference.painting import previews
 from inference.pictures import images
 from inference.protocol import INCOMING, Event, Failed, Finished, Imagine, Input, Ready, Task, sha256_of
 from inference.tasks import imagine
 from tests.inference import tiny, tiny_files
 from tests.inference.folders import data_folder
-from tests.inference.serving import Serving
+from tests.inference.serving import Serving, said
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +42,26 @@ def environment_stays() -> Iterator[None]:
     """What the program's own `main` sets for its process is gone with the test that called it."""
     with mock.patch.dict(os.environ):
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def libraries_are_left_alone() -> Iterator[None]:
+    """Have no collection look at what libraries and tests consist of: it would be most of what loading takes here.
+
+    `Device.release_cache` looks at everything, each time that a model leaves, and puts it aside afterwards. Here what
+    there is already is put aside once, and stays so; what tests load is looked at as always.
+    """
+    gc.collect()
+    gc.freeze()
+    with mock.patch.object(device, "gc", mock.Mock(spec_set=gc, collect=gc.collect)):
+        yield
+    gc.unfreeze()
+
+
+@pytest.fixture
+def collections_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a test of what is looked at."""
+    monkeypatch.setattr(device, "gc", gc)
 
 
 @pytest.fixture(scope="session")
@@ -80,7 +101,7 @@ def store(known: Catalog, cpu: Device) -> Store:
 @pytest.fixture(scope="session")
 def ready(known: Catalog, cpu: Device) -> Ready:
     """What an engine on this catalogue says of itself."""
-    return engine.readiness(known, weights.inventory(known), cpu)
+    return said(known, cpu)
 
 
 @pytest.fixture
@@ -163,9 +184,9 @@ def many_previews(monkeypatch: pytest.MonkeyPatch) -> None:
         self._encoding.submit(lambda: None).result()
 
     monkeypatch.setattr(Reporter, "show", show_and_wait)
-    monkeypatch.setattr(session, "FIRST_PREVIEW_S", 0.0)
-    monkeypatch.setattr(session, "PREVIEW_INTERVAL_S", 0.0)
-    monkeypatch.setattr(session, "PREVIEW_SHARE", 1e9)
+    monkeypatch.setattr(previews, "FIRST_PREVIEW_S", 0.0)
+    monkeypatch.setattr(previews, "PREVIEW_INTERVAL_S", 0.0)
+    monkeypatch.setattr(previews, "PREVIEW_SHARE", 1e9)
 
 
 def is_whole(folder: Path, entry: FolderEntry) -> bool:

@@ -18,10 +18,12 @@ from inference.protocol import (
     Message,
     Ready,
     Request,
+    Waking,
     frame_bytes,
     pack,
     unpack_event,
 )
+from tests import forkserver
 from tests.inference import folders
 
 TIMEOUT_S = 180.0
@@ -56,6 +58,8 @@ class Peer:
 
     def ready(self) -> Ready:
         event = self.event()
+        if isinstance(event, Waking):
+            event = self.event()
         assert isinstance(event, Ready)
         return event
 
@@ -90,11 +94,17 @@ class Peer:
 
 
 @contextmanager
-def engine_process(catalog: Path, **changes: str) -> Iterator[tuple[Peer, subprocess.Popen[str]]]:
-    """A real `python -m inference` on this catalogue; hung up and waited for at the end."""
+def engine_process(
+    catalog: Path, *, cold: bool = False, **changes: str
+) -> Iterator[tuple[Peer, subprocess.Popen[str]]]:
+    """A real `python -m inference` on this catalogue; hung up and waited for at the end.
+
+    Where it starts `cold`, it reads its libraries itself and shares nothing with others.
+    """
     ours, theirs = socket.socketpair()
+    python = sys.executable if cold else forkserver.python()
     process = subprocess.Popen(
-        [sys.executable, "-m", "inference", "--fd", str(theirs.fileno()), "--data", str(folders.data_folder())],
+        [python, "-m", "inference", "--fd", str(theirs.fileno()), "--data", str(folders.data_folder())],
         pass_fds=[theirs.fileno()],
         env=environment(catalog, **changes),
         stderr=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""`--add`: what lies there is told, and the entry that is written for it paints."""
+"""`models add`: what lies there is told, and the entry that is written for it paints."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def entry_of(toml: Path, table: str, name: str) -> dict[str, Any]:
 
 
 def add(place: Path, *further: str) -> int:
-    return program.main(["--add", str(place), *further])
+    return program.main(["models", "add", str(place), *further])
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ def test_an_embedding_that_cannot_be_read_is_not_written(
         (write_vae_folder, "is a VAE (AutoencoderKL): write it as vae into the entry of a model"),
         (write_encoder, "is a text encoder: write it into parts of a model's entry"),
         (write_nothing, "is nothing that is known here: no entry can be made of it"),
-        (write_checkpoint, "is a pickle: python -m inference --convert"),
+        (write_checkpoint, "is a pickle: python -m inference models convert"),
         (write_gguf, "is a GGUF file, not what it is called"),
         (lambda folder: folder / "nowhere", "nowhere is not there"),
     ],

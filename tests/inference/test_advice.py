@@ -1,4 +1,4 @@
-"""Which weights `--add` chooses for a card: the most like the model's own with which no layers come and go."""
+"""Which weights `models add` chooses for a card: the most like the model's own with which no layers come and go."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from inference.catalog import reading
 from inference.catalog.reading import Catalog
 from inference.device import Device
 from inference.models import advice, placement, policy
+from inference.operating import commands
 from tests.inference import tiny_files
 from tests.inference.cards import card
 from tests.inference.test_adding import add, entry_of, toml
@@ -132,7 +133,7 @@ def test_the_blocks_of_a_file_stay_what_they_are(
     catalogue("flux", BASE)
     monkeypatch.setenv("EASEL_MODELS", str(tmp_path / "models.toml"))
     config = ("--config", str(files / "flux-config"))
-    assert program.main(["--add", str(file), *config, "--name", "new", "--memory", "0.01MB"]) == 0
+    assert program.main(["models", "add", str(file), *config, "--name", "new", "--memory", "0.01MB"]) == 0
     assert "weights" not in tomllib.loads((tmp_path / "models.toml").read_text())["models"]["new"]
     assert "its full weights (0.0 GB) come and go layer by layer" in capsys.readouterr().out
 
@@ -166,12 +167,6 @@ def test_memory_that_no_card_has_is_refused(said: str, toml: Path, capsys: pytes
     assert toml.read_text() == before
 
 
-def test_memory_goes_with_add_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        program.main(["--list", "--memory", "8GB"])
-    assert "--memory go with --add" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(("said", "read"), [("8GB", 8e9), ("7.5 gb", 7.5e9), ("24", 24e9), ("900MB", 9e8)])
 def test_memory_is_read_as_it_stands_on_the_box(said: str, read: float) -> None:
-    assert program._memory_bytes(said) == read
+    assert commands.memory_bytes(said) == read

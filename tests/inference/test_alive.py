@@ -31,6 +31,7 @@ from inference.protocol import (
     Event,
     Failed,
     Finished,
+    Holding,
     Lora,
     Progress,
     Upscale,
@@ -219,3 +220,30 @@ def test_a_job_that_is_postponed_begins_again(serving: Serving, monkeypatch: pyt
     serving.peer.send(Batch((asked,)))
     events += serving.peer.until(lambda event: isinstance(event, Finished) and event.job == 2)
     assert [event.jobs for event in events if isinstance(event, Began)] == [(1,), (2,), (1,), (2,)]
+
+
+def test_what_is_in_memory_is_told_when_that_has_changed(
+    serving: Serving, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def held(until: int) -> list[Holding]:
+        seen = serving.peer.until(lambda event: isinstance(event, Finished) and event.job == until)
+        return [event for event in seen if isinstance(event, Holding)]
+
+    told = serving.peer.until(lambda event: isinstance(event, Holding))[-1]
+    assert isinstance(told, Holding)
+    assert told.models == store.resident()
+    assert "model sd15" in told.models
+    assert (told.loads, told.budget_bytes) == (len(told.models), store.budget_bytes())
+    serving.peer.send(Batch((ask_for(1),)))
+    assert held(1) == []
+    # It is told between two steps, and not when the job has ended.
+    upscaler = "upscaler x2"
+    store._drop(upscaler)
+    store.use_upscaler("x2", on_load=lambda: None)
+    in_step(store, monkeypatch, lambda call: store._drop(upscaler) if call == 2 else None)
+    serving.peer.send(Batch((ask_for(2, steps=4),)))
+    *came, left = held(2)
+    assert upscaler not in left.models
+    assert all(upscaler in one.models for one in came)
+    assert bool(came) is (upscaler not in told.models)
+    assert left.loads == told.loads + len(came)

@@ -96,7 +96,7 @@ def test_a_part_that_a_folder_lacks_comes_from_where_its_entry_says(
         assert np.array_equal(pixels(paint(known, cpu, "own")), wanted), lines
     toml.write_text(toml.read_text().replace(f'path = "{files / "sd1"}"', 'path = "gone"'))
     monkeypatch.setenv("EASEL_MODELS", str(toml))
-    assert program.main(["--list"]) == 0
+    assert program.main(["models", "list"]) == 0
     shown = capsys.readouterr().out.splitlines()
     assert f"[models.whole] it is not on this machine: put them into {tmp_path}/gone" in shown
     assert f"[models.own] its base whole is not on this machine: put them into {tmp_path}/gone" in shown

@@ -1,4 +1,4 @@
-"""`--convert`: pickles made into safetensors, and never run."""
+"""`models convert`: pickles made into safetensors, and never run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.inference.test_checkpoints import entry
 
 
 def convert(place: Path) -> int:
-    return program.main(["--convert", str(place)])
+    return program.main(["models", "convert", str(place)])
 
 
 def test_a_checkpoint_becomes_what_can_be_added(
@@ -29,7 +29,7 @@ def test_a_checkpoint_becomes_what_can_be_added(
     toml = tmp_path / "models.toml"
     config = f'config = "{files / "sd1-config"}"'
     toml.write_text('default = "old"\n' + entry("old", "sd1", "old.ckpt", config))
-    with pytest.raises(WeightsError, match=f"is a pickle: python -m inference --convert {tmp_path}/old.ckpt makes"):
+    with pytest.raises(WeightsError, match=f"is a pickle: python -m inference models convert {tmp_path}/old.ckpt"):
         weights.locate(reading.load(toml), "model", "old")
     assert convert(tmp_path / "old.ckpt") == 0
     made = Path(capsys.readouterr().out.strip())
@@ -57,7 +57,7 @@ def test_a_folder_of_pickles_becomes_one_that_loads(
     toml = tmp_path / "models.toml"
     toml.write_text('default = "model"\n' + entry("model", "sd1", "model"))
     known = reading.load(toml)
-    with pytest.raises(WeightsError, match=f"but pickled weights: python -m inference --convert {folder} makes"):
+    with pytest.raises(WeightsError, match=f"but pickled weights: python -m inference models convert {folder} makes"):
         weights.locate(known, "model", "model")
     assert convert(folder) == 0
     assert len(capsys.readouterr().out.splitlines()) == 3

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from inference.catalog import reading, weights
 from inference.catalog.reading import Catalog
 from inference.device import Device
+from inference.models.handles import PictureModel
 from inference.models.store import Store
 from inference.painting import decoding
 from inference.protocol import Finished, Preview
@@ -57,10 +59,14 @@ def test_the_decoder_paints_previews_and_never_what_is_kept(known: Catalog, cpu:
     assert list(with_decoder.resident()) == ["model sd15", "decoder tiny"]
 
 
+def sketched(model: PictureModel, latents: torch.Tensor, decoder: Any | None = None) -> list[Image.Image]:
+    return decoding.pictures(model.pipeline, decoding.sketch(model.pipeline, model.family, latents, decoder))
+
+
 def test_a_sketch_is_what_the_decoder_makes_of_the_latents_as_they_are_painted(store: Store) -> None:
     model, decoder = store.use("sd15", nothing), decoder_of(store)
     latents = torch.randn((2, 4, 16, 8), generator=torch.Generator().manual_seed(0))
-    sketches = decoding.sketch(model.pipeline, model.family, latents, decoder)
+    sketches = sketched(model, latents, decoder)
     with torch.no_grad():
         own = ((decoder.decode(latents).sample + 1) / 2).clamp(0, 1).permute(0, 2, 3, 1).numpy()
     assert [sketch.size for sketch in sketches] == [(32, 64)] * 2
@@ -72,8 +78,8 @@ def test_a_sketch_is_what_the_decoder_makes_of_the_latents_as_they_are_painted(s
 def test_the_decoder_gets_more_of_large_latents_than_the_vae(store: Store) -> None:
     model, decoder = store.use("sd15", nothing), decoder_of(store)
     latents = torch.zeros((1, 4, 128, 96))
-    assert decoding.sketch(model.pipeline, model.family, latents)[0].size == (24 * 8, 32 * 8)
-    assert decoding.sketch(model.pipeline, model.family, latents, decoder)[0].size == (48 * 4, 64 * 4)
+    assert sketched(model, latents)[0].size == (24 * 8, 32 * 8)
+    assert sketched(model, latents, decoder)[0].size == (48 * 4, 64 * 4)
 
 
 @pytest.mark.usefixtures("many_previews")

@@ -213,7 +213,7 @@ def test_a_bot_that_hangs_up_leaves_nothing_running(serving: Serving) -> None:
 def test_the_process_paints_quietly_and_dies_in_one_line_of_a_peer_that_talks_nonsense(models_toml: Path) -> None:
     long = "a prompt that goes on far beyond the window of the text encoder " * 5
     requests = (ask_for(1, count=2), ask_for(2, sampler="Euler a", model="sdxl"), ask_for(3, prompt=long))
-    with engine_process(models_toml) as (peer, process):
+    with engine_process(models_toml, cold=True) as (peer, process):
         assert peer.ready().default_model == "sd15"
         assert all(end.seconds > 0 for end in peer.paint(*requests).values())
         image, files = uploaded(tiny.picture(40, 30))
@@ -285,8 +285,8 @@ SERVE = ["--fd", "{fd}", "--data", "{data}"]
         (["--fd", "0", "--data", "{data}"], {}, "--fd 0 is no open socket"),
         (["--fd", "{fd}"], {}, "names no data folder of a bot"),
         (["--fd", "{fd}", "--data", "/nowhere"], {}, "--data /nowhere names no data folder of a bot"),
-        (["--fetch", "dall-e"], {}, "there is no model dall-e: choose one of sd15"),
-        (["--fetch", "sd15"], {}, "Tiny 1.5 comes with its folder"),
+        (["models", "fetch", "dall-e"], {}, "there is no model dall-e: choose one of sd15"),
+        (["models", "fetch", "sd15"], {}, "Tiny 1.5 comes with its folder"),
     ],
 )
 def test_what_the_operator_must_mend_is_one_line_and_status_2(
@@ -320,14 +320,14 @@ def test_a_gpu_that_is_not_there_is_the_operators_to_mend() -> None:
 
 def test_the_list_shows_what_is_here(models_toml: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "inference", "--list"],
+        [sys.executable, "-m", "inference", "models", "list"],
         env=environment(models_toml),
         capture_output=True,
         text=True,
         timeout=TIMEOUT_S,
         check=True,
     )
-    rows = [line.split() for line in done.stdout.splitlines()]
+    rows = [[*row[:3], row[-1]] for row in map(str.split, done.stdout.splitlines())]
     assert rows[0][:3] == ["NAME", "FAMILY", "HERE"]
     assert ["sd15", "sd1", "yes", "sd15"] in rows
     assert ["absent", "sd1", "no", "absent"] in rows

@@ -212,7 +212,7 @@ def test_what_is_added_paints(
 ) -> None:
     catalogue("flux", BASE)
     monkeypatch.setenv("EASEL_MODELS", str(tmp_path / "models.toml"))
-    assert program.main(["--add", str(flux), "--config", str(files / "flux-config"), "--name", "new"]) == 0
+    assert program.main(["models", "add", str(flux), "--config", str(files / "flux-config"), "--name", "new"]) == 0
     assert "is a FLUX.1 dev model in Q8_0" in capsys.readouterr().out
     written = tomllib.loads((tmp_path / "models.toml").read_text())["models"]["new"]
     assert (written["family"], written["path"], written["base"]) == ("flux", "flux-Q8_0.gguf", "folder")
@@ -320,7 +320,7 @@ def test_hostile_headers_are_refused_in_one_line(
     file.write_bytes(held)
     catalogue("flux", BASE, file=file)
     monkeypatch.setenv("EASEL_MODELS", str(tmp_path / "models.toml"))
-    assert program.main(["--add", str(file)]) == 2
+    assert program.main(["models", "add", str(file)]) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert said in line
     with pytest.raises(WeightsError, match="a.gguf is|a.gguf has|a.gguf keeps"):

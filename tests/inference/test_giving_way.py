@@ -28,6 +28,7 @@ from inference.protocol import (
     Input,
     Progress,
     because,
+    logs,
     place,
     sha256_of,
 )
@@ -124,6 +125,7 @@ def test_whatever_breaks_in_a_quick_job_is_its_own(
     serving: Serving, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     peer = serving.peer
+    caplog.handler.addFilter(logs.note_jobs)
     monkeypatch.setattr(classify, "run", lambda *_: 1 / 0)
     peer.send(Batch((long(1),)))
     painting(peer, 1)
@@ -132,6 +134,7 @@ def test_whatever_breaks_in_a_quick_job_is_its_own(
     assert isinstance(ends[1], Finished)
     assert [ends[job].kind for job in (2, 3)] == ["internal", "invalid_input"]  # type: ignore[union-attr]
     assert "ZeroDivisionError" in caplog.text
+    assert [record.jobs for record in caplog.records if record.exc_info] == [(2,)]  # type: ignore[attr-defined]
 
 
 def test_a_quick_job_that_finds_the_memory_full_waits_for_its_turn(

@@ -12,12 +12,14 @@ import msgspec
 import pytest
 import torch
 
-from benchmarks import architectures, families, gpu, parts
+from benchmarks import architectures, compiling, families, gpu, parts
 from benchmarks.architectures import ARCHITECTURES, Architecture
+from benchmarks.findings import Found
 from inference.catalog import reading
 from inference.catalog.reading import Catalog
 from inference.device import Device
 from inference.families import FAMILIES
+from inference.models import placement
 from tests.inference.cards import card
 
 BILLIONS = {
@@ -222,7 +224,7 @@ def test_a_model_that_comes_back_is_measured_beside_one_that_is_read(known: Cata
 def test_what_is_enlarged_is_measured_beside_real_esrgans_own_code_and_compared(
     published: Catalog, cpu: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = families.Found()
+    found = Found()
     monkeypatch.setattr(gpu, "UPSCALERS", ("animevideov3",))
     gpu.enlarge(published, cpu, 48, 1, found)
     assert [(row.n, row.ours > 0, row.baseline > 0) for row in found.rows] == [(1, True, True)]
@@ -235,7 +237,7 @@ def test_what_is_enlarged_is_measured_beside_real_esrgans_own_code_and_compared(
 def test_questions_in_one_pass_are_measured_beside_as_many_one_by_one_and_compared(
     published: Catalog, cpu: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = families.Found()
+    found = Found()
     gpu.ask(published, cpu, 2, found, batches=(4, 2))
     assert [(row.n, row.goal, row.ours > 0, row.baseline > 0) for row in found.rows] == [
         (2, 1 / 8, True, True),
@@ -246,3 +248,39 @@ def test_questions_in_one_pass_are_measured_beside_as_many_one_by_one_and_compar
     monkeypatch.setattr(gpu, "DESCRIBERS", ())
     gpu.ask(published, cpu, 1, found)
     assert found.left_out == {"classifiers": "none of nowhere is here", "describers": "none of  is here"}
+
+
+def test_what_compiling_takes_is_measured_and_that_other_loras_take_none_of_it(
+    published: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Everything but the making of kernels, which takes minutes and a compiler.
+    monkeypatch.setattr(placement, "COMPILING", {**placement.COMPILING, "backend": "eager"})
+    monkeypatch.setattr(families, "JOBS", 1)
+    monkeypatch.setattr(families, "SWITCHED", ())
+    catalog = small(published)
+    catalog = replace(catalog, models={"sd15": msgspec.structs.replace(catalog.models["sd15"], compile=True)})
+    models = {"sd15": ARCHITECTURES["sd15"]}
+    found = families.measure(catalog, models, card(), pairs=1, each_s=600, all_s=600, changed=SMALL)
+    assert found.left_out == {}
+    assert [check for check in found.checks if not check.holds] == []
+    assert len(found.checks) == 5
+    loras, blocks, again, graphs = found.rows[-4:]
+    assert [row.goal for row in (loras, blocks, again, graphs)] == [None, 0.25, 0.35, None]
+    assert blocks.ours == again.baseline == loras.baseline, "all are beside the same first picture"
+    assert all(row.ours > 0 and row.baseline > 0 for row in found.rows)
+
+
+def test_where_cuda_graphs_do_not_go_it_is_said(
+    published: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog = small(published)
+    painting = compiling._Painting(catalog, "sd15", card(), tmp_path)
+
+    def nowhere(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("a graph cannot be captured here")
+
+    monkeypatch.setattr(painting, "model", nowhere)
+    found = Found()
+    compiling._replay(painting, 1, found)
+    assert found.left_out == {"sd15 with CUDA graphs": "RuntimeError: a graph cannot be captured here"}
+    assert (found.rows, found.checks) == ([], [])

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from inference import identity as identity_module
-from inference.catalog import reading, weights
+from inference.catalog import fingerprint, reading, weights
 from inference.device import Device
 from inference.engine import readiness
 from inference.marks.marking import ALL, Marks
@@ -58,7 +57,6 @@ def test_marks_device_and_room_count_too(toml: Path, cpu: Device) -> None:
     words = [
         word(toml, cpu),
         word(toml, cpu, Marks(watermark=False)),
-        word(toml, cpu, Marks(sign=lambda file, source: file)),
         word(toml, cpu, budget=10**9),
         word(toml, replace(cpu, name="another")),
     ]
@@ -68,7 +66,7 @@ def test_marks_device_and_room_count_too(toml: Path, cpu: Device) -> None:
 def test_other_code_is_another_engine(toml: Path, cpu: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = tmp_path / "code"
     code.mkdir()
-    monkeypatch.setattr(identity_module, "CODE", code)
+    monkeypatch.setattr(fingerprint, "CODE", code)
     (code / "a.py").write_text("1")
     before = word(toml, cpu)
     (code / "a.py").write_text("2")

@@ -1,4 +1,4 @@
-"""A serving engine and --list use no network and need no token: only --fetch does."""
+"""A serving engine and `models list` use no network and need no token: only `models fetch` does."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def cut_off(models_toml: Path, tmp_path: Path) -> tuple[Path, dict[str, str]]:
 def test_an_engine_loads_and_paints_without_a_network_or_a_token(cut_off: tuple[Path, dict[str, str]]) -> None:
     toml, changes = cut_off
     house, files = uploaded(render(Scene("house", "red", size="large", seed=4), 64))
-    with engine_process(toml, **changes) as (peer, process):
+    with engine_process(toml, cold=True, **changes) as (peer, process):
         assert {"sd15", "sdxl"} <= {model.name for model in peer.ready().models}
         request = ask_for(loras=(Lora("ink", 0.5),), control=Control("canny", house))
         put(files)
@@ -73,14 +73,16 @@ def test_an_engine_loads_and_paints_without_a_network_or_a_token(cut_off: tuple[
 def test_the_list_needs_neither_and_passes_on_no_token(cut_off: tuple[Path, dict[str, str]]) -> None:
     toml, changes = cut_off
     done = subprocess.run(
-        [sys.executable, "-m", "inference", "--list"],
+        [sys.executable, "-m", "inference", "models", "list"],
         env=environment(toml, **changes, HF_TOKEN="hf_secret"),
         capture_output=True,
         text=True,
         timeout=TIMEOUT_S,
         check=True,
     )
-    assert ["sd15", "sd1", "yes", f"somebody/sd15@{'a' * 40}"] in [line.split() for line in done.stdout.splitlines()]
+    assert ["sd15", "sd1", "yes", f"somebody/sd15@{'a' * 40}"] in [
+        [*row[:3], row[-1]] for row in map(str.split, done.stdout.splitlines())
+    ]
     assert not Path(changes["EASEL_TEST_CALLS"]).exists()
 
 
@@ -89,7 +91,7 @@ def test_only_a_fetch_keeps_the_token(monkeypatch: pytest.MonkeyPatch, models_to
 
     monkeypatch.setenv("EASEL_MODELS", str(models_toml))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    for arguments, kept in ((["--fetch", "nobody"], True), (["--list"], False)):
+    for arguments, kept in ((["models", "fetch", "nobody"], True), (["models", "list"], False)):
         for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
             monkeypatch.setenv(name, "hf_secret")
         program.main(arguments)

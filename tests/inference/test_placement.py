@@ -223,7 +223,9 @@ def test_four_bit_integers_take_loras_come_and_go_and_are_compiled(
         moved = kept(known, offload=offload, **small)
         assert (pixels(moved, **adapted) == inked).all()
         assert (pixels(moved) == base).all()
-    assert abs(pixels(kept(known, compile=True, **small)) - base).max() <= 1
+    compiled = kept(known, compile=True, **small)
+    for wanted, like in (({}, base), (adapted, inked), ({}, base)):
+        assert abs(pixels(compiled, **wanted) - like).max() <= 1
 
 
 def test_four_bit_integers_leave_rows_without_whole_blocks_and_what_is_kept_in_full() -> None:
@@ -308,3 +310,12 @@ def test_a_small_card_gets_a_thrifty_policy(known: Catalog, monkeypatch: pytest.
     model = Store(catalog=known, device=card(), vram_budget_bytes=budget).use("sd15", lambda: None)
     assert model.policy == Policy(offload="model")
     assert sum(module_bytes(part) for part in model.modules) == pytest.approx(total, rel=0.05)
+
+
+def test_where_a_placed_pipeline_works_is_known_without_a_look_at_its_layers(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = store.use("sd15", lambda: None).pipeline
+    assert placement.where(pipeline) == pipeline._execution_device
+    monkeypatch.setattr(type(pipeline), "_execution_device", property(lambda _: pytest.fail("it is looked for")))
+    assert placement.where(pipeline) == torch.device("cpu")

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from inference import __main__ as program
-from inference import profiling, recipes
+from inference import recipes
 from inference.catalog import profiles
 from inference.catalog.profiles import Profile
 from inference.catalog.reading import Catalog
@@ -19,6 +19,7 @@ from inference.device import Device
 from inference.errors import SettingsError
 from inference.models.policy import Policy
 from inference.models.store import Store
+from inference.operating import profiling
 from inference.painting.passes import Pass
 from tests.inference.conftest import with_model
 
@@ -127,7 +128,7 @@ def test_what_was_measured_on_such_a_device_at_this_size_is_the_batch_that_the_e
 @pytest.mark.parametrize("damage", [b"", b"{", b"[{}]", b'[{"model": 1}]', b"\xff"])
 def test_damaged_profiles_are_told_to_the_operator(known: Catalog, tmp_path: Path, damage: bytes) -> None:
     (tmp_path / profiles.FILE).write_bytes(damage)
-    with pytest.raises(SettingsError, match="remove it, and measure anew with --profile"):
+    with pytest.raises(SettingsError, match="remove it: `models profile` measures anew"):
         profiles.applied(known, tmp_path, "H200", {})
     profiles_before = (tmp_path / profiles.FILE).read_bytes()
     with pytest.raises(SettingsError):
@@ -151,7 +152,7 @@ def test_on_a_cpu_it_is_printed_and_not_kept(
     monkeypatch.setenv("EASEL_DEVICE", "cpu")
     monkeypatch.setattr(profiling, "PASSES", 1)
     monkeypatch.setattr(profiling, "CANDIDATES", (1, 2))
-    assert program.main(["--profile", "sd15", "--data", str(tmp_path)]) == 0
+    assert program.main(["models", "profile", "sd15", "--data", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert " 1 in a pass:" in said
     assert "nothing is kept" in said
@@ -161,9 +162,9 @@ def test_on_a_cpu_it_is_printed_and_not_kept(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--profile", "sd15"], "names no data folder"),
-        (["--profile", "nobody", "--data", "."], "there is no [models.nobody]"),
-        (["--profile", "flux-fill-dev", "--data", "."], "paints nothing without a picture"),
+        (["models", "profile", "sd15", "--data", "nowhere"], "--data nowhere names no data folder"),
+        (["models", "profile", "nobody", "--data", "."], "there is no [models.nobody]"),
+        (["models", "profile", "flux-fill-dev", "--data", "."], "paints nothing without a picture"),
     ],
     ids=["no folder", "no model", "fills"],
 )

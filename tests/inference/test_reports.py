@@ -25,6 +25,7 @@ from inference.protocol import (
     Progress,
     Region,
     because,
+    logs,
     pack,
 )
 from tests.inference import tiny
@@ -196,13 +197,15 @@ def test_a_full_disk_fails_the_job_with_a_sentence_and_the_engine_goes_on(
     serving: Serving, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = set((data_folder() / "incoming").iterdir())
+    caplog.handler.addFilter(logs.note_jobs)
     with full_disk(100), caplog.at_level(logging.ERROR):
         serving.peer.send(Batch((ask_for(1),)))
         end = serving.peer.ends(1)[1]
     assert end == Failed(1, "internal", because("disk_full"))
     assert set((data_folder() / "incoming").iterdir()) == before
-    (line,) = [record.getMessage() for record in caplog.records]
-    assert line.startswith("job 1: the result cannot be kept: [Errno 27] File too large")
+    ((line, jobs),) = [(record.getMessage(), record.jobs) for record in caplog.records]  # type: ignore[attr-defined]
+    assert jobs == (1,), "the thread that writes files knows for which job"
+    assert line.startswith("the result cannot be kept: [Errno 27] File too large")
     assert serving.peer.paint(ask_for(2)), "there is room again"
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 import pytest
-from PIL import Image
 
 from inference.catalog.reading import Catalog
 from inference.device import Device
 from inference.marks.marking import Marks
 from inference.models.store import Store
-from inference.painting import session, setups
-from inference.painting.callbacks import Stage
+from inference.painting import previews, session, setups
+from inference.painting.callbacks import Pictures, Stage
 from inference.painting.session import Failure, Painting
 from inference.protocol import Hires, Imagine
 from inference.tasks import imagine
@@ -48,8 +47,9 @@ class Onlooker:
     def step(self, job: int, step: int, steps: int, stage: Stage = "painting") -> None:
         self.steps.append((job, step, steps, stage))
 
-    def preview(self, job: int, pictures: Sequence[Image.Image | None], width: int, height: int) -> None:
-        self.previews.append([None if picture is None else picture.size for picture in pictures])
+    def preview(self, job: int, pictures: Pictures, width: int, height: int) -> None:
+        if shown := pictures():
+            self.previews.append([None if picture is None else picture.size for picture in shown])
 
 
 def paint(store: Store, onlooker: Onlooker, *requests: Imagine) -> list[Painting]:
@@ -101,7 +101,7 @@ def test_what_nobody_wants_any_more_stops_and_the_other_goes_on(store: Store, mo
 def test_a_flagged_picture_is_a_failure_with_its_reason_and_is_shown_nowhere(
     known: Catalog, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "FIRST_PREVIEW_S", 0.0)
+    monkeypatch.setattr(previews, "FIRST_PREVIEW_S", 0.0)
     checked = Store(catalog=with_model(known, checker="strict"), device=store.device)
     onlooker = Onlooker()
     made = list(session.paint([ask_for(count=2, steps=4)], {}, checked, onlooker))
@@ -111,7 +111,7 @@ def test_a_flagged_picture_is_a_failure_with_its_reason_and_is_shown_nowhere(
 
 def test_previews_hold_what_there_is_so_far(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("FIRST_PREVIEW_S", 0.0), ("PREVIEW_INTERVAL_S", 0.0), ("PREVIEW_SHARE", 1e9)):
-        monkeypatch.setattr(session, name, value)
+        monkeypatch.setattr(previews, name, value)
     onlooker = Onlooker()
     paint(store, onlooker, ask_for(count=2, steps=3))
     assert onlooker.previews == [[(32, 32), None]] * 2 + [[(32, 32), (32, 32)]] * 2

@@ -13,7 +13,7 @@ from inference.errors import SettingsError
 def test_an_empty_environment_gives_the_defaults() -> None:
     read = settings.read({})
     assert (read.models, read.device, read.vram_budget_bytes, read.threads) == (Path("models.toml"), "auto", None, None)
-    assert (read.watermark, read.c2pa, read.host_cache_bytes) == (True, None, None)
+    assert (read.watermark, read.host_cache_bytes) == (True, None)
     assert settings.read({"EASEL_HOST_CACHE_GB": "0"}).host_cache_bytes == 0
 
 
@@ -27,14 +27,11 @@ def test_everything_can_be_set() -> None:
             "EASEL_THREADS": "4",
             "EASEL_LOG_LEVEL": "debug",
             "EASEL_WATERMARK": "OFF",
-            "EASEL_C2PA_CERT": "/chain.pem",
-            "EASEL_C2PA_KEY": "/key.pem",
         }
     )
     assert (read.models, read.device, read.threads, read.log_level) == (Path("/m.toml"), "cuda:1", 4, "DEBUG")
     assert (read.vram_budget_bytes, read.host_cache_bytes) == (7_500_000_000, 16_000_000_000)
     assert read.watermark is False
-    assert read.c2pa == (Path("/chain.pem"), Path("/key.pem"))
 
 
 @pytest.mark.parametrize(
@@ -52,8 +49,6 @@ def test_everything_can_be_set() -> None:
         ("EASEL_THREADS", "1.5"),
         ("EASEL_LOG_LEVEL", "LOUD"),
         ("EASEL_WATERMARK", "faint"),
-        ("EASEL_C2PA_CERT", "alone.pem"),
-        ("EASEL_C2PA_KEY", "alone.pem"),
     ],
 )
 def test_a_meaningless_value_is_refused_by_name(name: str, value: str) -> None:

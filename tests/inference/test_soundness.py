@@ -201,7 +201,7 @@ BREAKS: dict[str, tuple[Callable[[Path], None], str, str]] = {
     "weights of old": (
         old_weights_only,
         "models.sd15",
-        "it has no unet/diffusion_pytorch_model.safetensors, but pickled weights: python -m inference --convert",
+        "it has no unet/diffusion_pytorch_model.safetensors, but pickled weights: python -m inference models convert",
     ),
     "pieces without their index": (
         pieces_without_their_index,
@@ -269,7 +269,7 @@ def test_what_is_broken_is_listed_in_one_line_and_neither_offered_nor_fetched(
     kind, _, name = entry.partition("s.")
     monkeypatch.setenv("EASEL_MODELS", str(toml))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert program.main(["--list"]) == 2
+    assert program.main(["models", "list"]) == 2
     listed = capsys.readouterr()
     [line] = [line for line in listed.err.splitlines() if line.startswith(f"easel: [{entry}] ")]
     assert said in line
@@ -277,7 +277,7 @@ def test_what_is_broken_is_listed_in_one_line_and_neither_offered_nor_fetched(
     assert [name, "broken"] in [[row.split()[0], row.split()[2]] for row in listed.out.splitlines()]
     known = reading.load(toml)
     assert name not in weights.available(known, kind)  # type: ignore[arg-type]
-    assert program.main(["--fetch", name]) == 2
+    assert program.main(["models", "fetch", name]) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert "cannot be fetched" in line
     logging.captureWarnings(False)

@@ -25,7 +25,7 @@ def test_the_starters_weights_are_in_this_checkout() -> None:
 
 @pytest.fixture(scope="module")
 def painted() -> list[Finished]:
-    """One request, painted by two fresh processes; in the second one beside another job."""
+    """One request, painted by two fresh processes that have nothing in common; in the second one beside another job."""
     known = reading.load(MODELS).info("starter", on_gpu=False)
     request = Imagine(
         job=1,
@@ -40,11 +40,11 @@ def painted() -> list[Finished]:
         count=2,
     )
     ends = []
-    for beside in (
-        (),
-        (Imagine(**{**{name: getattr(request, name) for name in request.__struct_fields__}, "job": 2}),),
+    for cold, beside in (
+        (True, ()),
+        (False, (Imagine(**{**{name: getattr(request, name) for name in request.__struct_fields__}, "job": 2}),)),
     ):
-        with engine_process(MODELS) as (peer, process):
+        with engine_process(MODELS, cold=cold) as (peer, process):
             peer.ready()
             ends.append(peer.paint(*beside, request)[1])
             peer.socket.shutdown(socket.SHUT_RDWR)

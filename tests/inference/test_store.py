@@ -79,6 +79,7 @@ def test_a_load_that_does_not_fit_beside_others_is_tried_again_alone(
     assert list(store.resident()) == ["model sd21"]
 
 
+@pytest.mark.usefixtures("collections_as_they_are")
 def test_only_a_load_that_something_leaves_for_looks_for_what_is_gone(known: Catalog, cpu: Device) -> None:
     found: list[int] = []
 

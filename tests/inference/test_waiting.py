@@ -1,4 +1,5 @@
-"""Between its steps a picture waits for nothing that is on the card: counted on a CPU whose tensors play the card's.
+"""Between its steps, each of which is shown, a picture waits for nothing that is on the card: counted on a CPU whose
+tensors play the card's.
 
 What comes of a network's weights or of latents is *there*; whatever Python asks of it would wait for all that the card
 has been told, and what is brought there from the machine's memory is copied before the next word.
@@ -7,8 +8,11 @@ has been told, and what is brought there from the machine's memory is copied bef
 from __future__ import annotations
 
 import functools
+import math
+import threading
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,9 +25,11 @@ from inference.families import FAMILIES
 from inference.families.samplers import DIFFUSION
 from inference.models.policy import Policy
 from inference.models.store import Store
-from inference.painting import samplers, session
+from inference.painting import decoding, samplers, setups
 from inference.painting.passes import Pass
+from inference.painting.previews import Previews
 from inference.protocol import Control, Imagine, Lora
+from tests.inference.cards import card
 from tests.inference.conftest import ask_for
 from tests.inference.families.test_every import OLD, add_ons, ask, mask_of, paint
 
@@ -55,12 +61,14 @@ class Watch(TorchFunctionMode):
             )
             words = [each for each in (*args[1:], *(kwargs or {}).values()) if isinstance(each, str)]
             to_cpu = name == "to" and is_there(args[0]) and "cpu" in words
+            # Both lie in one memory, so what is copied was made where it is to lie.
+            to_cpu |= name == "copy_" and not is_there(args[0]) and not (kwargs or {}).get("non_blocking")
             if (name in ASKING and is_there(args[0])) or picks or to_cpu:
                 self.asked[name] += 1
         made = args[0].clone() if name == "cpu" else function(*args, **(kwargs or {}))
         if self.counting and name == "to" and there and not is_there(args[0]) and args[0].dim():
             self.brought[name] += 1
-        if there and name != "cpu":
+        if there and name != "cpu" and (kwargs or {}).get("device") != "cpu":
             put_there(made)
             if name in ("__setitem__", "copy_"):
                 put_there(args[0])
@@ -79,7 +87,7 @@ def put_there(values: Any) -> None:
 
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> Callable[[Store, Imagine], Watch]:
-    """What is asked between the end of the second step and that of the last."""
+    """What is asked between the end of the second step and that of the last, by the thread that takes them."""
     denoise, run_only = Pass.denoise, samplers._run_only
     watch = Watch()
 
@@ -109,12 +117,31 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Callable[[Store, Imagine], Watch
         with watch:
             return denoise(self, places, counted)
 
+    def shown_after_every_step(self: Previews, *step: Any) -> None:
+        self._due_s, self._under_way = -math.inf, None
+        show(self, *step)
+        begun.append(self._under_way)
+
+    def seen_on(*given: Any) -> Any:
+        looked.append(threading.current_thread())
+        return look(*given)
+
+    load, show, look = setups.load, Previews.step, decoding.pictures
+    begun: list[object] = []
+    looked: list[threading.Thread] = []
     monkeypatch.setattr(Pass, "denoise", watched_denoise)
     monkeypatch.setattr(samplers, "_run_only", with_times_there)
-    monkeypatch.setattr(session, "FIRST_PREVIEW_S", 1e9)
+    monkeypatch.setattr(setups, "load", lambda *given: replace(load(*given), device=card()))
+    monkeypatch.setattr(Previews, "step", shown_after_every_step)
+    monkeypatch.setattr(decoding, "pictures", seen_on)
 
     def run(store: Store, request: Imagine) -> Watch:
+        begun.clear()
+        looked.clear()
         assert paint(store, request)
+        assert None not in begun
+        assert len(begun) == request.steps_taken - 1, "there is a preview of every step but the last"
+        assert threading.main_thread() not in looked
         return watch
 
     return run

@@ -144,6 +144,20 @@ def test_copies_go_before_models_that_need_the_machines_memory_themselves(
     assert store._waiting.held_bytes == 0
 
 
+def test_copies_go_before_those_of_weights_that_loras_change(known: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = on_card(with_model(known, compile=True))
+    store.use("sdxl", nothing)
+    model = store.use("sd15", nothing)
+    store.adapt(model, (Lora("ink", 1.0),), nothing)
+    store.adapt(model, (), nothing)
+    assert store._waiting.held_bytes > 0
+    monkeypatch.setattr(waiting, "host_free_bytes", lambda: model.adapters.host_bytes - 1)
+    store.adapt(model, (), nothing)
+    assert store._waiting.held_bytes > 0
+    store.adapt(model, (Lora("ink", 1.0),), nothing)
+    assert store._waiting.held_bytes == 0
+
+
 def test_what_is_in_parts_in_that_memory_anyway_does_not_wait_there(known: Catalog, loads: list[str]) -> None:
     store = on_card(with_model(known, offload="model"))
     store.use("sd15", nothing)

@@ -61,7 +61,7 @@ async def test_page_hears_of_everything_a_member_may_see(bot: RawBot, ada: Membe
 
         assert await next_frame() == {"type": "ready", "online": False}
         gateway = await bot.login()
-        assert await next_frame() == {"type": "presence", "online": True}
+        assert await next_frame() == {"type": "presence", "online": True, "says": ""}
         await bot.register(IMAGINE)
         assert (await next_frame())["commands"][0]["name"] == "imagine"
         running = asyncio.create_task(ada.command("/imagine prompt:x"))

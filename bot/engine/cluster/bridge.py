@@ -34,6 +34,7 @@ from inference.protocol import (
     because,
     frame_bytes,
     leave,
+    logs,
     pack,
     place,
     sha256_of,
@@ -55,7 +56,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--card", action="store_true", help="give the engine a card; else it has a processor")
     asked = parser.parse_args(arguments)
     os.umask(0o077)
-    logging.basicConfig(level=os.environ.get("EASEL_LOG_LEVEL", "INFO").upper(), format=f"{asked.name}: %(message)s")
+    logs.begin(os.environ.get("EASEL_LOG_LEVEL", "INFO").upper(), "json")
     try:
         ray = join(asked.address, heard=True)
     except OperatorError as error:
@@ -161,7 +162,8 @@ class Bridge:
                     raise OSError(f"{picture.file} was damaged on its way")
                 kept.append(replace(picture, file=leave(self._data / INCOMING, data).file))
         except OSError as error:
-            log.error("job %d: the result cannot be kept: %s", event.job, error)
+            with logs.about(event.job):
+                log.error("the result cannot be kept: %s", error)
             for picture in kept:
                 with contextlib.suppress(OSError):
                     (self._data / INCOMING / picture.file).unlink()

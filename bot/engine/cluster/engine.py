@@ -14,7 +14,7 @@ from bot import environment
 from bot.engine.cluster.joining import AUTH_MODE, LOCAL
 from bot.engine.cluster.places import MEETING, Place, Seen
 from bot.engine.fleet import Fleet
-from bot.engine.link import Link
+from bot.engine.link import MUST_ACT, Link
 from bot.engine.process import RESTART_AFTER_S, InferenceProcess
 from bot.errors import EngineDied, OperatorError
 from bot.waits import growing
@@ -60,8 +60,8 @@ class ClusterEngine(Fleet):
         except TimeoutError as error:
             raise EngineDied(f"the Ray cluster {self._address} said nothing for {SEEN_WITHIN_S} s") from error
         except EngineDied:
-            if await self._watch.reap() == 2:
-                raise OperatorError("") from None
+            if await self._watch.reap() == MUST_ACT:
+                raise OperatorError(self._watch.hearing.told()) from None
             raise
         if not seen.places:
             what = "no node with a card: EASEL_DEVICE=cpu uses processors" if self._device != "cpu" else "no processor"
@@ -167,7 +167,7 @@ class ClusterEngine(Fleet):
                 except OperatorError as error:
                     # Others are well, and whoever runs its node can mend it.
                     self._failures.put_nowait(error)
-                    log.error("%s cannot run there, as it says above; next try in %s s", process.name, MENDED_AFTER_S)
+                    log.error("%s cannot run there (%s); next try in %s s", process.name, error, MENDED_AFTER_S)
                     await asyncio.sleep(MENDED_AFTER_S)
         finally:
             coming.cancel()

@@ -66,7 +66,8 @@ class Host:
         self._data = Path(mkdtemp(prefix=PREFIX))
         self._held = ExitStack()
         self._held.enter_context(folder.held(self._data))
-        self._link = Link("the inference process")
+        # Ray brings what it says to the bridge.
+        self._link = Link("the inference process", heard=False)
         self._inputs: dict[int, set[Path]] = {}
         self._ready: Ready | None = None
         self._at_work: tuple[int, ...] = ()

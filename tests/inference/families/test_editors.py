@@ -145,8 +145,8 @@ def test_they_show_previews_which_change_no_picture(name: str, known: Catalog, s
     assert np.asarray(shown[-1]).std() > 1
     assert hashes(with_previews.pictures)[0] != hashes(with_previews.pictures)[1]
     model = store.use(name, lambda: None)
-    large = torch.zeros((1, model.latent_channels, 64, 64))
-    assert decoding.sketch(model.pipeline, model.family, large)[0].size == (256, 256)
+    sketch = decoding.sketch(model.pipeline, model.family, torch.zeros((1, model.latent_channels, 64, 64)))
+    assert decoding.pictures(model.pipeline, sketch)[0].size == (256, 256)
 
 
 @each

@@ -104,9 +104,9 @@ def test_a_perfect_model_finds_the_way_back_to_the_picture_at_every_step(
     sketched: list[torch.Tensor] = []
     sketch = decoding.sketch
 
-    def seeing(pipeline: Any, family: Family, latents: torch.Tensor, decoder: Any | None = None) -> list[Image.Image]:
+    def seeing(pipeline: Any, family: Family, latents: torch.Tensor, **further: Any) -> torch.Tensor:
         sketched.append(latents)
-        return sketch(pipeline, family, latents, decoder)
+        return sketch(pipeline, family, latents, **further)
 
     monkeypatch.setattr(decoding, "sketch", seeing)
     paint(store, request if masked else msgspec.structs.replace(request, mask=None))

@@ -147,9 +147,9 @@ def test_they_show_previews_no_larger_than_their_autoencoder_paints_cheaply(name
     assert len(shown) == 2 * (request.steps - 1)
     assert np.asarray(shown[-1]).std() > 1
     model = store.use(name, lambda: None)
-    large = torch.zeros((1, model.latent_channels, 64, 64))
+    sketch = decoding.sketch(model.pipeline, model.family, torch.zeros((1, model.latent_channels, 64, 64)))
     side = MADE_UP[name].latents.preview * model.pipeline.vae_scale_factor
-    assert decoding.sketch(model.pipeline, model.family, large)[0].size == (side, side) == (256, 256)
+    assert decoding.pictures(model.pipeline, sketch)[0].size == (side, side) == (256, 256)
 
 
 @each

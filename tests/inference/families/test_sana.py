@@ -1,4 +1,4 @@
-"""SANA: what its pipeline is told, word for word and number for number, and what `--add` makes of its folders."""
+"""SANA: what its pipeline is told, word for word and number for number, and what `models add` makes of its folders."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def test_a_folder_of_it_is_added_as_what_it_is_and_paints(
     shutil.copytree(models_toml.parent / NAME, toml.parent / "Sana_1600M_1024px_BF16_diffusers")
     shutil.copytree(models_toml.parent / NAME, toml.parent / "Sana_600M_512px_diffusers")
     for folder, name in (("Sana_1600M_1024px_BF16_diffusers", "large"), ("Sana_600M_512px_diffusers", "small")):
-        assert program.main(["--add", str(toml.parent / folder), "--name", name]) == 0
+        assert program.main(["models", "add", str(toml.parent / folder), "--name", name]) == 0
         assert "is a SANA model in a diffusers folder" in capsys.readouterr().out
     (release,) = sana.FAMILY.releases
     large, small = (tables(toml, "models")[name] for name in ("large", "small"))
@@ -194,7 +194,7 @@ def test_a_folder_that_lacks_a_part_is_not_added(
     shutil.copytree(models_toml.parent / NAME, folder)
     (folder / "transformer" / "diffusion_pytorch_model.safetensors").unlink()
     before = toml.read_text()
-    assert program.main(["--add", str(folder)]) == 2
+    assert program.main(["models", "add", str(folder)]) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert line.endswith(f"{folder} is not whole: it has no transformer/diffusion_pytorch_model.safetensors")
     assert toml.read_text() == before
@@ -204,9 +204,9 @@ def test_a_lora_of_it_goes_with_it_alone_and_one_of_another_width_with_nobody(
     toml: Path, models_toml: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(models_toml.parent / NAME, toml.parent / "sana")
-    assert program.main(["--add", str(toml.parent / "sana")]) == 0
+    assert program.main(["models", "add", str(toml.parent / "sana")]) == 0
     shutil.copy(models_toml.parent / "sana.safetensors", toml.parent / "ink.safetensors")
-    assert program.main(["--add", str(toml.parent / "ink.safetensors")]) == 0
+    assert program.main(["models", "add", str(toml.parent / "ink.safetensors")]) == 0
     assert tables(toml, "loras")["ink"]["models"] == ["sana"]
     config = json.loads((toml.parent / "sana" / "transformer" / "config.json").read_text())
     shapes = headers.tensors(toml.parent / "ink.safetensors")

@@ -1,4 +1,4 @@
-"""Which number of pictures in a pass pays, measured by painting: `python -m inference --profile MODEL`.
+"""Which number of pictures in a pass pays, measured by painting: `python -m inference models profile MODEL`.
 
 Every pass of a model on a card has one number of pictures, so that the same seed gives the same bytes, and is filled up
 where there are fewer. More in a pass are more pictures a second while many wait, and a longer wait for one alone.
@@ -8,23 +8,18 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import msgspec
-from PIL import Image
 
 from inference.catalog.entries import ModelEntry
 from inference.catalog.reading import Catalog
 from inference.device import Device, is_out_of_memory
 from inference.errors import OutOfMemory, SettingsError
-from inference.families import FAMILIES
 from inference.models.policy import Policy
 from inference.models.store import Store
-from inference.painting import session
-from inference.painting.callbacks import Stage
-from inference.painting.session import Failure
-from inference.protocol import Imagine
+from inference.operating import alone
 
 CANDIDATES = (1, 2, 4, 8, 16)
 GAIN = 1.2
@@ -43,9 +38,8 @@ def measure(
     `seconds` runs something and tells how long it took. Raises SettingsError for a model whose passes have one picture
     in any case, and TaskError or WeightsError where not even one can be painted.
     """
-    family = FAMILIES[known.models[name].family]
-    if family.fills or (family.references is not None and family.references.without is not None):
-        raise SettingsError(f"{name} paints nothing without a picture: --profile has no use for it")
+    if not alone.paints_from_words(known.models[name]):
+        raise SettingsError(f"{name} paints nothing without a picture: `models profile` has no use for it")
     taken: dict[int, float] = {}
     first: Policy | None = None
     for batch in CANDIDATES:
@@ -96,47 +90,7 @@ def _passes(
 
 def _paint(store: Store, name: str, entry: ModelEntry, batch: int) -> None:
     """One full pass of jobs at the model's own size and settings, and their pictures. Raises TaskError."""
-    requests = [
-        Imagine(
-            job=number,
-            model=name,
-            prompt="a red house",
-            seed=number,
-            steps=entry.steps,
-            guidance=entry.guidance,
-            sampler=entry.sampler,
-            width=entry.width,
-            height=entry.height,
-        )
-        for number in range(batch)
-    ]
+    requests = [alone.request(name, entry, job, "a red house", seed=job) for job in range(batch)]
     with store.lease():
-        for made in session.paint(requests, {}, store, _Alone()):
-            if isinstance(made, Failure):
-                raise made.error
-    store.device.settle()
-
-
-class _Alone:
-    """Nobody hears of what is painted here."""
-
-    def alive(self) -> None:
-        return
-
-    def loading(self) -> None:
-        return
-
-    def still_wanted(self, jobs: Iterable[int]) -> list[int]:
-        return [*jobs]
-
-    def give_way(self) -> None:
-        return
-
-    def board(self, places: int) -> tuple[Sequence[Imagine], Mapping[str, bytes]]:
-        return (), {}
-
-    def step(self, job: int, step: int, steps: int, stage: Stage = "painting") -> None:
-        return
-
-    def preview(self, job: int, pictures: Sequence[Image.Image | None], width: int, height: int) -> None:
-        return
+        for _ in alone.paint(requests, store):
+            pass

@@ -1,0 +1,88 @@
+"""The ends of jobs that were in an engine's hands: written down, and brought to their members."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+
+from bot.answered import likeness_of
+from bot.database import insist
+from bot.delivery import Delivery
+from bot.engine.interface import Engine
+from bot.job import Job
+from bot.jobs import Jobs
+from bot.lines import Line
+from bot.observer import Observer
+from bot.pace import Pace
+from bot.policies.kept import Policies
+from bot.words import N_
+from inference.protocol import Failed, Finished, because, logs
+
+log = logging.getLogger(__name__)
+
+LOST = N_("The result got lost on its way: try again.")
+
+
+class Endings:
+    """Takes up what an engine says of a job at last."""
+
+    def __init__(
+        self,
+        jobs: Jobs,
+        engine: Engine,
+        delivery: Delivery,
+        pace: Pace,
+        policies: Policies | None,
+        observer: Observer,
+    ) -> None:
+        """`policies` say what may be shown of words that were drawn while it was painted; `pace` learns from all."""
+        self._jobs = jobs
+        self._engine = engine
+        self._delivery = delivery
+        self._pace = pace
+        self._policies = policies
+        self._observer = observer
+
+    def bring(self, ended: Job) -> None:
+        """Bring the end of a job to its member, now that it is written down. Returns at once."""
+        self._observer.ended(ended)
+        self._delivery.deliver(ended)
+
+    async def finish(self, event: Finished, line: Line) -> None:
+        """Write down what came of a job, and bring it to its member; its bad end, where it may not be shown."""
+        share = line.running[event.job].share
+        if await self._withhold(event, line):
+            return None
+        try:
+            same = likeness_of(event, line.running[event.job].request, self._engine.ready)
+            job = await insist(f"the result of job {event.job}", self._jobs.finish, event, share, same)
+        except FileNotFoundError as error:
+            log.error("its result %s was removed by somebody", error.filename, extra=logs.of(event.job))
+            return await self.fail(Failed(event.job, "internal", because(LOST)), line)
+        if job is None:
+            # It was cancelled before, whoever was quicker, or deleted: then there is nothing to end.
+            return await self.fail(Failed(event.job, "cancelled", because("cancelled")), line)
+        del line.running[event.job]
+        self._pace.add(job.request, event.seconds, share)
+        return self.bring(job)
+
+    async def fail(self, event: Failed, line: Line, made: Finished | None = None) -> None:
+        """Write down that a job ended badly, whatever it `made` all the same, and bring it to its member."""
+        job = await insist(f"the end of job {event.job}", self._jobs.fail, event.job, event.kind, event.reason)
+        if made is not None:
+            # It has ended, so its pictures are dropped.
+            with suppress(FileNotFoundError):
+                await insist(f"that job {event.job} shows nothing", self._jobs.finish, made)
+        line.running.pop(event.job, None)
+        if job is not None:
+            self.bring(job)
+
+    async def _withhold(self, event: Finished, line: Line) -> bool:
+        """Show nothing that was painted from words that are not allowed: what wildcards draw is known only now."""
+        if self._policies is None or not event.answer.drawn:
+            return False
+        job, drawn = line.running[event.job].job, event.answer.drawn
+        reason = await insist(f"the words of job {job.id}", self._policies.problem_of_drawn, job, drawn)
+        if reason is not None:
+            await self.fail(Failed(job.id, "unsafe", reason), line, event)
+        return reason is not None

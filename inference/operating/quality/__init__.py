@@ -1,0 +1,1 @@
+"""How good a model's pictures are, in figures: `python -m inference evaluate`."""
