@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 from dotenv import dotenv_values
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bot.errors import OperatorError
@@ -62,6 +62,10 @@ def _address(text: str) -> str:
     return text
 
 
+Place = Annotated[Path, AfterValidator(Path.absolute)]
+"""From the root on: the processes that read and sign pictures work in another folder than the bot."""
+
+
 class Settings(BaseSettings):
     """The settings, each named as its variable; `.env.example` explains them."""
 
@@ -69,7 +73,7 @@ class Settings(BaseSettings):
 
     discord_token: SecretStr
     discord_api_base: str = DISCORD_API
-    easel_data: Path = Path("data")
+    easel_data: Annotated[Place, Field(validate_default=True)] = Path("data")
     easel_engine: Annotated[str, BeforeValidator(_engine)] = "local"
     easel_device: Annotated[tuple[str, ...], BeforeValidator(devices), Field(validate_default=False)] = (AUTO,)
     easel_log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = "INFO"
@@ -79,8 +83,8 @@ class Settings(BaseSettings):
     easel_direct_messages: Annotated[bool, BeforeValidator(_switch), Field(validate_default=False)] = True
     easel_member_install: Annotated[bool, BeforeValidator(_switch), Field(validate_default=False)] = False
     easel_c2pa: Annotated[bool, BeforeValidator(_switch), Field(validate_default=False)] = True
-    easel_c2pa_cert: Path | None = None
-    easel_c2pa_key: Path | None = None
+    easel_c2pa_cert: Place | None = None
+    easel_c2pa_key: Place | None = None
     easel_c2pa_tsa: Annotated[str, BeforeValidator(_address)] | None = None
     easel_policy: Path | None = None
     easel_keep_gb: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
@@ -124,7 +128,7 @@ def environment(dotenv: Path = Path(".env")) -> dict[str, str]:
 
 def data_folder(environ: Mapping[str, str]) -> Path:
     """Where everything is kept, for what can be done before there is a token."""
-    return Path(environ.get("EASEL_DATA", "").strip() or Settings.model_fields["easel_data"].default)
+    return Path(environ.get("EASEL_DATA", "").strip() or Settings.model_fields["easel_data"].default).absolute()
 
 
 def read(environ: Mapping[str, str]) -> Settings:

@@ -163,7 +163,8 @@ class Hearing(asyncio.Protocol):
             if (text.startswith(FATAL) or self._crash) and len(self._crash) < CRASH_LINES:
                 self._crash.append(logs.cut(text, KEPT_CHARS))
             else:
-                log.warning("%s", text, extra={"engine": self._name})
+                # Whose it was nobody knows.
+                log.warning("%s", text, extra={"engine": self._name, **logs.of()})
             return
         if record.levelno >= logging.WARNING:
             said = [line.message, *(line.exception or "").splitlines()[-1:]]

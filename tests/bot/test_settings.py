@@ -7,13 +7,22 @@ from pathlib import Path
 import pytest
 
 from bot.errors import OperatorError
-from bot.settings import environment, read
+from bot.settings import data_folder, environment, read
 
 
 def test_empty_variables_count_as_unset() -> None:
     settings = read({"DISCORD_TOKEN": "t", "EASEL_DATA": "", "DISCORD_API_BASE": " "})
-    assert settings.easel_data == Path("data")
+    assert settings.easel_data == Path("data").absolute()
     assert settings.discord_api_base == "https://discord.com/api/v10"
+
+
+def test_places_are_said_from_the_root_on_for_processes_that_work_elsewhere() -> None:
+    own = {"EASEL_C2PA_CERT": "chain.pem", "EASEL_C2PA_KEY": "key.pem"}
+    settings = read({"DISCORD_TOKEN": "t", "EASEL_DATA": "kept", **own})
+    said = (settings.easel_data, settings.easel_c2pa_cert, settings.easel_c2pa_key)
+    assert said == tuple(Path.cwd() / place for place in ("kept", "chain.pem", "key.pem"))
+    assert data_folder({"EASEL_DATA": "kept"}) == settings.easel_data
+    assert data_folder({}) == Path.cwd() / "data"
 
 
 def test_token_is_not_shown_by_accident() -> None:
