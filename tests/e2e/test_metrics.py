@@ -23,6 +23,7 @@ from bot import folder
 from sandbox.client.member import Member, text_of
 from sandbox.community.beginning import GENERAL_ID
 from starter.render import render
+from tests import forkserver
 from tests.bot.test_graphics import seen
 from tests.bot.test_watching import free_address
 from tests.e2e.asking import BOATS, QUICK, finished, painted, png, said
@@ -275,11 +276,12 @@ async def test_stopped_engine_is_told_and_started_again(studio: Studio, ada: Mem
 
 async def test_killed_engine_is_counted_and_is_no_illness_while_it_comes_back(studio: Studio, ada: Member) -> None:
     restarts = await value("easel_engine_restarts_total")
-    studio.kill_engine()
-    text = await health(200, "ok     engine: starting: engine 1 (cpu)")
-    assert "WRONG" not in text
-    assert await value("easel_engine_up") == 0
-    assert await value("easel_engine_model_bytes") == 0
+    with forkserver.held():
+        studio.kill_engine()
+        text = await health(200, "ok     engine: starting: engine 1 (cpu)")
+        assert "WRONG" not in text
+        assert await value("easel_engine_up") == 0
+        assert await value("easel_engine_model_bytes") == 0
     await until("easel_engine_up", 1)
     assert await value("easel_engine_restarts_total") == restarts + 1
     await painted(ada, await ada.command(f"/imagine prompt:a tree {QUICK} seed:12"))
