@@ -6,14 +6,14 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import aiosqlite
 
-from bot.errors import OperatorError
+from bot.errors import MemberError, OperatorError
 from bot.waits import growing
 
 log = logging.getLogger(__name__)
@@ -187,6 +187,20 @@ def refuse_fatal(error: Exception) -> None:
     # The primary code is in the lowest byte, details above it.
     if code is not None and code & 0xFF in FATAL:
         raise OperatorError(f"the database cannot be written any more: {_reason(error)}") from error
+
+
+@contextmanager
+def written(what: str) -> Iterator[None]:
+    """Raise MemberError where what a member changes within cannot be kept, which the log calls so; OperatorError where
+    no waiting mends that."""
+    try:
+        yield
+    except UNWRITTEN as error:
+        refuse_fatal(error)
+        log.error("%s could not be kept: %s", what, error)
+        raise MemberError(
+            "Easel cannot write this down at the moment: try again in a few minutes, or tell whoever runs it."
+        ) from error
 
 
 @asynccontextmanager

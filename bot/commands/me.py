@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, get_args
 
 import discord
@@ -16,15 +14,13 @@ from bot.admission import admission_of
 from bot.buttons import PanelButton, panel_menu
 from bot.commands import Fields, Form, Slice
 from bot.custom_ids import OfWord
-from bot.database import UNWRITTEN, refuse_fatal
+from bot.database import written
 from bot.errors import MemberError
 from bot.members import Own, PingBy
 from bot.panels.page import heading, page, show, small, title
 from bot.policies.policy import PLAIN
 from bot.requests.painting import model_of
 from bot.words import N_, catalogues, say, say_many
-
-log = logging.getLogger(__name__)
 
 NAME = "me"
 
@@ -112,7 +108,7 @@ async def reset(interaction: discord.Interaction, _: OfWord, __: Sequence[str]) 
     """The button Forget all of this."""
     admission = admission_of(interaction)
     await admission.access.require(interaction, NAME)
-    with _written():
+    with written("what a member said"):
         await admission.jobs.members.leave_all(interaction.user.id)
     await interaction.client.speak_to(interaction)  # type: ignore[attr-defined]
     await _home(interaction)
@@ -123,21 +119,8 @@ def _own(interaction: discord.Interaction) -> Own:
 
 
 async def _say(interaction: discord.Interaction, **changes: Any) -> None:
-    with _written():
+    with written("what a member said"):
         await admission_of(interaction).jobs.members.say(interaction.user.id, **changes)
-
-
-@contextmanager
-def _written() -> Iterator[None]:
-    """Raise MemberError where what is changed within cannot be kept."""
-    try:
-        yield
-    except UNWRITTEN as error:
-        refuse_fatal(error)
-        log.error("what a member said could not be kept: %s", error)
-        raise MemberError(
-            "Easel cannot write this down at the moment: try again in a few minutes, or tell whoever runs it."
-        ) from error
 
 
 async def _home(interaction: discord.Interaction) -> None:

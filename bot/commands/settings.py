@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, cast
 
 import discord
@@ -14,7 +12,7 @@ from discord import app_commands
 from bot.admission import admission_of
 from bot.commands import Fields, Form, Slice
 from bot.custom_ids import OfWord
-from bot.database import UNWRITTEN, refuse_fatal
+from bot.database import written
 from bot.errors import MemberError
 from bot.panels import settings as panel
 from bot.panels import settings_forms
@@ -24,8 +22,6 @@ from bot.policies.kept import Place
 from bot.policies.policy import ALWAYS, SETTINGS
 from bot.policies.settings import Among, Channel, Most, MostPixels, Value
 from bot.words import N_
-
-log = logging.getLogger(__name__)
 
 NAME = "settings"
 
@@ -134,7 +130,7 @@ async def open_numbers(interaction: discord.Interaction, target: OfWord, _: Sequ
 async def block_words(interaction: discord.Interaction, target: OfWord, fields: Fields) -> None:
     """Its form."""
     scope = await _scope(interaction, target.word)
-    with _written():
+    with written("a setting"):
         await scope.policies.block_words(scope.place, fields.get("words", "").splitlines(), scope.by)
     await show(interaction, panel.page(scope, WORDS))
 
@@ -145,7 +141,7 @@ async def allow_words(interaction: discord.Interaction, target: OfWord, fields: 
     typed = fields.get("words", "")
     if not re.fullmatch(r"[0-9\s,，、.;#]*", typed, re.ASCII):
         raise MemberError("Write the numbers that stand before the words, with commas between them: 3, 7.")
-    with _written():
+    with written("a setting"):
         await scope.policies.allow_words(scope.place, map(int, re.findall("[0-9]{1,6}", typed)), scope.by)
     await show(interaction, panel.page(scope, WORDS))
 
@@ -154,7 +150,7 @@ async def block_member(interaction: discord.Interaction, target: OfWord, values:
     """The menu of members: who is chosen is blocked, or let in again."""
     scope = await _scope(interaction, "0")
     member_id = _id(_one(values))
-    with _written():
+    with written("a setting"):
         blocked = member_id not in scope.policies.blocked(scope.guild_id)
         await scope.policies.block(scope.guild_id, member_id, blocked=blocked, by=scope.by)
     await show(interaction, panel.page(scope, MEMBERS, _number(target.word)))
@@ -220,21 +216,8 @@ def _read(name: str, fields: Fields) -> Value | None:
 
 
 async def _put(scope: Scope, place: Place, name: str, value: Value | None) -> None:
-    with _written():
+    with written("a setting"):
         await scope.policies.put(place, name, value, scope.by)
-
-
-@contextmanager
-def _written() -> Iterator[None]:
-    """Raise MemberError where what is changed within cannot be kept."""
-    try:
-        yield
-    except UNWRITTEN as error:
-        refuse_fatal(error)
-        log.error("a setting could not be kept: %s", error)
-        raise MemberError(
-            "Easel cannot write this down at the moment: try again in a few minutes, or tell whoever runs it."
-        ) from error
 
 
 def _one(values: Sequence[str]) -> str:
