@@ -102,9 +102,8 @@ async def at_start(read: Settings, client: discord.Client) -> None:
 
 
 def _data_folder(data: Path) -> Finding:
-    there = next(place for place in (data.absolute(), *data.absolute().parents) if place.exists())
     try:
-        with tempfile.TemporaryFile(dir=there):
+        with tempfile.TemporaryFile(dir=folder.nearest(data)):
             return Finding("data folder", True, f"{data} can be written")
     except OSError as error:
         reason = (error.strerror or str(error)).lower()

@@ -60,8 +60,12 @@ def held(data: Path) -> Iterator[None]:
 
 def free_bytes(data: Path) -> int:
     """How much can still be written there, or where the folder will be."""
-    there = next(place for place in (data.absolute(), *data.absolute().parents) if place.exists())
-    return shutil.disk_usage(there).free
+    return shutil.disk_usage(nearest(data)).free
+
+
+def nearest(data: Path) -> Path:
+    """The folder itself, or of those in which it will be made the innermost that is there."""
+    return next(place for place in (data.absolute(), *data.absolute().parents) if place.exists())
 
 
 def _close_to_others(data: Path) -> None:

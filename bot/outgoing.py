@@ -20,6 +20,7 @@ from bot.jobs import Jobs
 from bot.pictures import fitting
 from bot.pictures.fitting import Shown
 from bot.pictures.workers import Workshop
+from inference.protocol import logs
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ class Outgoing:
         if room > wanted.limit // LEAST_SHARE:
             said, room = said.of_pictures_alone, OF_ITS_OWN_BYTES
         if room > wanted.limit // LEAST_SHARE:
-            log.warning("job %s: a picture goes out without its manifest, so that it fits", wanted.job.id)
+            log.warning("a picture goes out without its manifest, so that it fits", extra=logs.of(wanted.job.id))
             return await make(self._workshop, picture, wanted.limit, folder)
         made = await make(self._workshop, picture, wanted.limit - room, folder)
         action = TRANSCODED if len(made) == 1 else action
