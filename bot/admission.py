@@ -28,7 +28,7 @@ from bot.job import Job, Reply
 from bot.jobs import Jobs
 from bot.observer import Observer
 from bot.pictures import decoding
-from bot.pictures.posted import Cdn, Posted, Seen
+from bot.pictures.posted import Cdn, Posted, Seen, Sent
 from bot.pictures.workers import Workshop
 from bot.policies.kept import Policies
 from bot.posting import ALREADY_ACKNOWLEDGED, UNREACHED, Posting, Unknown, reply_of
@@ -100,7 +100,7 @@ class Admission:
         self.erasure = Erasure(jobs, dispatcher, posting, background)
         self.commands = commands
         """The command by which each kind of request is asked for."""
-        self._room = Room(dispatcher.waiting, max_waiting, max_waiting_per_member)
+        self.room = Room(dispatcher.waiting, max_waiting, max_waiting_per_member)
         self._writing: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         """One for each member whose job is being counted and written down: of two at once one comes first."""
 
@@ -121,8 +121,8 @@ class Admission:
         """
         require_possible(request, self.ready)
         await self.access.require(interaction, self.command_of(request))
-        with self._room.held(interaction.user.id):
-            job = await self._write_down(interaction, request, parent_id)
+        with self.room.held(interaction.user.id):
+            job = await self.write_down(reply_of(interaction), request, parent_id)
             logs.turn_to(job.id)
             acknowledged = await self._acknowledge(interaction, job, self.dispatcher.card(job))
             if acknowledged is not None and acknowledged.state == "queued":
@@ -147,15 +147,15 @@ class Admission:
         unread = {name: picture.unread for name, picture in pictures.items() if isinstance(picture, Posted)}
         drafted = draft(kept | unread, build, self.ready)
         await self.access.require(interaction, self.command_of(drafted))
-        with self._room.held(interaction.user.id):
-            job = await self._write_down(interaction, drafted, parent_id, reading=True)
+        with self.room.held(interaction.user.id):
+            job = await self.write_down(reply_of(interaction), drafted, parent_id, reading=True)
             logs.turn_to(job.id)
             card = cards.arriving(job, self.delivery.headline(job))
             acknowledged = await self._acknowledge(interaction, job, card)
             if acknowledged is None or acknowledged.state != "reading":
                 return None
             try:
-                complete = await self._read(acknowledged, pictures, build, prepare)
+                complete = await self.read(acknowledged, pictures, build, prepare)
             except MemberError as error:
                 return await self._withdraw(interaction, acknowledged, error.reason)
             except Exception:
@@ -165,8 +165,8 @@ class Admission:
                 await self.dispatcher.accept(complete)
         return None
 
-    async def _read(
-        self, job: Job, pictures: Mapping[str, Posted | Input], build: Build, prepare: Prepare | None
+    async def read(
+        self, job: Job, pictures: Mapping[str, Posted | Sent | Input], build: Build, prepare: Prepare | None
     ) -> Job | None:
         """The job with its pictures, None where it was cancelled meanwhile. Raises MemberError as the reading does."""
         try:
@@ -174,7 +174,7 @@ class Admission:
                 read: Mapping[str, decoding.Upload] = {
                     name: await self._incoming.into(folder, picture)
                     for name, picture in pictures.items()
-                    if prepare is not None or isinstance(picture, Posted)
+                    if prepare is not None or not isinstance(picture, Input)
                 }
                 if prepare is not None:
                     read = await prepare(folder, **read)
@@ -228,10 +228,10 @@ class Admission:
         if known is not None and known.state == "queued":
             await self.dispatcher.accept(known)
 
-    async def _write_down(
-        self, interaction: discord.Interaction, request: Request, parent_id: int | None = None, *, reading: bool = False
+    async def write_down(
+        self, reply: Reply, request: Request, parent_id: int | None = None, *, reading: bool = False
     ) -> Job:
-        reply = reply_of(interaction)
+        """The job of a request that is allowed, from here on a row. Hold a place in the `room`. Raises MemberError."""
         writing = self._writing.setdefault(reply.member_id, asyncio.Lock())
         try:
             with self._posting.answering():

@@ -17,6 +17,7 @@ from bot.counting import Counting
 from bot.database import Database
 from bot.finding import Finding
 from bot.job import Job, Reply, State, Way, of_row, request_of, seed_text
+from bot.keys import Keys
 from bot.members import Members
 from bot.pictures.kept import Pictures
 from bot.uses import Uses
@@ -28,9 +29,9 @@ MAX_ATTEMPTS = 2
 
 ARRIVE = (
     "INSERT INTO job (kind, request, state, parent_id, member_id, guild_id, channel_id, age_restricted,"
-    " message_id, token, token_expires_at, attachment_size_limit, language, place_id, role_ids, request_sha256,"
-    " created_at)"
-    " VALUES (?, ?, ?, (SELECT id FROM job WHERE id = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING *"
+    " message_id, token, token_expires_at, attachment_size_limit, language, place_id, role_ids, key_id, lasts,"
+    " request_sha256, created_at)"
+    " VALUES (?, ?, ?, (SELECT id FROM job WHERE id = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING *"
 )
 
 PICTURES = "SELECT * FROM picture WHERE job_id = ? ORDER BY position"
@@ -59,6 +60,7 @@ class Jobs:
         self.belongings = Belongings(database)
         self._uses = Uses(database, pictures)
         self.members = Members(database)
+        self.keys = Keys(database, clock)
 
     async def arrive(
         self, request: Request, reply: Reply, parent_id: int | None = None, *, reading: bool = False
@@ -81,6 +83,8 @@ class Jobs:
             reply.language,
             reply.place_id,
             msgspec.json.encode(reply.role_ids).decode(),
+            reply.key_id,
+            reply.lasts,
             hash_of(request),
             self._clock(),
         )
@@ -200,9 +204,9 @@ class Jobs:
                 [(int(job_id in blamed), self._clock(), job_id) for job_id in job_ids],
             )
 
-    async def delivered(self, job_id: int, way: Way, message_id: int | None) -> None:
-        """Write down how and in which message the member has the answer. The reply's token is of no more use and is
-        forgotten."""
+    async def delivered(self, job_id: int, way: Way | None, message_id: int | None) -> None:
+        """Write down how and in which message the member has the answer; in none where a program asked for it. The
+        reply's token is of no more use and is forgotten."""
         await self._database.change(
             "UPDATE job SET delivered_at = ?, delivered_to = ?, message_id = coalesce(?, message_id),"
             " token = '', token_expires_at = 0 WHERE id = ?",

@@ -43,6 +43,7 @@ LAYERS = {
             "finding",
             "forms",
             "invitation",
+            "keys",
             "members",
             "policies",
             "queue",
@@ -53,7 +54,7 @@ LAYERS = {
         {"jobs"},
         {"cards", "incoming", "outgoing", "retention", "taste"},
         {"posting"},
-        {"access", "pings", "speaking"},
+        {"access", "callers", "pings", "speaking"},
         {"delivery"},
         {"lines"},
         {"endings"},
@@ -65,7 +66,7 @@ LAYERS = {
         {"completions", "log_channel", "presence"},
         {"commands"},
         {"app", "doctor"},
-        {"watch"},
+        {"serving", "watch"},
         {"__main__"},
     ),
     "sandbox": (
@@ -151,9 +152,9 @@ def test_the_bot_leaves_pictures_to_its_children() -> None:
         "colours": {"in_srgb"},
         "profiles": {"of_file"},
         "stealth": {"found", "cleared"},
-        "masks": {"prepare"},
+        "masks": {"prepare", "of_holes"},
         "charts": {"draw"},
-        "fitting": {"fit", "parts", "small"},
+        "fitting": {"fit", "parts", "small", "converted"},
         "credentials.signing": {"sign", "sign_copies", "take", "try_out"},
     }
     for name, file in modules("bot"):
