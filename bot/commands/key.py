@@ -46,7 +46,8 @@ async def key(interaction: discord.Interaction, name: app_commands.Range[str, 1,
         say("It is shown this once. Whoever has it asks for pictures as you would in this channel: give it to nobody."),
         f"```\n{secret}\n```",
         say(
-            "Programs that speak OpenAI's images API take it with the address `{url}`, or as whoever runs this bot says.",
+            "Programs that speak OpenAI's images API take it with the address `{url}`, or as whoever runs this bot"
+            " says.",
             url=f"http://{keys.address}/v1",
         ),
         small(say("/key without a name shows your keys, and revokes them.")),

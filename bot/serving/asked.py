@@ -5,6 +5,7 @@ Nothing is silently ignored: what cannot be met, or is not known, is an error th
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
@@ -123,6 +124,10 @@ def _checked(asked: Asked) -> Asked:
         if value is not None and not least <= value <= highest:
             text = say("{param} is a number from {least} to {most}.", param=param, least=least, most=highest)
             raise Refusal(400, text, param=param)
+    for param in asked.__struct_fields__:
+        # A form has texts, and nan is one of a number.
+        if isinstance(value := getattr(asked, param), float) and not math.isfinite(value):
+            raise Refusal(400, say("{param} is no number.", param=param), code="invalid_value", param=param)
     if asked.stream and asked.as_url:
         text = say("A stream has the pictures in it: leave response_format out.")
         raise Refusal(400, text, param="response_format")

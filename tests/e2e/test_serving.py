@@ -133,7 +133,7 @@ async def test_sizes_formats_and_easels_own_options_count(program: openai.AsyncO
     answer = await program.images.generate(
         prompt="a boat",
         model="starter",
-        size="64x96",  # type: ignore[arg-type]
+        size="64x96",
         output_format="webp",
         output_compression=40,
         extra_body={**SMALL, "negative_prompt": "fog", "style": "flat", "guidance": 3},
@@ -343,7 +343,7 @@ async def test_pictures_that_cannot_be_edited_are_refused_and_leave_nothing(
         ({"image": ("a.png", boats()), "extra_body": {"wobble": "1"}}, "wobble"),
         ({"image": ("a.png", boats()), "n": 99}, "n"),
     ):
-        error = await refused(openai.BadRequestError, program.images.edit(prompt="a star", **given))  # type: ignore[arg-type]
+        error = await refused(openai.BadRequestError, program.images.edit(prompt="a star", **given))
         assert error.body["param"] == param, error.body  # type: ignore[index]
     assert len(jobs(studio)) == before
     assert not [file for file in (studio.data / "incoming").rglob("*.upload") if file.is_file()]
@@ -354,7 +354,7 @@ async def test_after_a_restart_only_what_lasts_goes_on(studio: Studio, program: 
     with held(studio):
         asking = [
             asyncio.create_task(
-                program.images.generate(prompt=f"a boat {kind}", response_format=kind, extra_body=SMALL)  # type: ignore[call-overload]
+                program.images.generate(prompt=f"a boat {kind}", response_format=kind, extra_body=SMALL)
             )
             for kind in ("b64_json", "url")
         ]
