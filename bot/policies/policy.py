@@ -127,6 +127,8 @@ class Policy:
         if self.pixels is not None and width * height > self.pixels:
             scale = math.sqrt(self.pixels / (width * height))
             width, height = (max(int(side * scale) // multiple * multiple, model.min_size) for side in (width, height))
+        if model.remote is not None and (width, height) not in (listed := model.remote.sizes) and listed:
+            width, height = next((size for size in listed if size[0] * size[1] <= (self.pixels or 0)), listed[0])
         steps = min(model.steps, self.steps or model.steps)
         return structs.replace(model, steps=steps, width=width, height=height)
 
