@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 
 import discord
 
-from bot import cards
+from bot import cards, costs
 from bot.access import Access
 from bot.background import Background
 from bot.credentials.giving import Credentials
@@ -36,6 +36,7 @@ from bot.requests import require_possible
 from bot.requests.drafts import Build, draft
 from bot.room import Room
 from bot.speaking import tell
+from bot.till import Till
 from bot.waits import growing
 from bot.words import N_, why
 from inference.protocol import FailureKind, Input, Ready, Reason, Request, because, logs
@@ -87,6 +88,7 @@ class Admission:
         """`commands` names, for each kind of request, the command that a member must be allowed to use for it."""
         self.jobs = jobs
         self.policies = policies
+        self._till = Till(jobs, policies)
         self.workshop = workshop
         self.cdn = cdn
         self.seen = Seen()
@@ -182,8 +184,9 @@ class Admission:
                 request = build(**{**pictures, **inputs})
                 require_possible(request, self.ready)
                 lefts = [upload.left(folder) for upload in read.values()]
+                price = costs.price_of(request, self.ready)
                 # Before the folder goes.
-                return await insist(f"the uploads of job {job.id}", self.jobs.settle, job.id, request, lefts)
+                return await insist(f"the uploads of job {job.id}", self.jobs.settle, job.id, request, lefts, price)
         except OSError as error:
             log.error("its uploads cannot be kept: %s", error.strerror or error)
             raise MemberError("There is no room for uploads at the moment: try again later.") from error
@@ -236,9 +239,10 @@ class Admission:
         try:
             with self._posting.answering():
                 async with asyncio.timeout(WRITTEN_WITHIN_S), writing:
-                    if (reason := await self.policies.problem(request, reply, parent_id=parent_id)) is not None:
-                        raise self.refusal(reply, reason, request.kind, request)
-                    return await self.jobs.arrive(request, reply, parent_id, reading=reading)
+                    admitted = await self._till.admit(request, reply, parent_id, self.ready, reading=reading)
+                    if isinstance(admitted, Reason):
+                        raise self.refusal(reply, admitted, request.kind, request)
+                    return admitted
         except (TimeoutError, *UNWRITTEN) as error:
             log.error("a job could not be written down, its member was told so: %s", error or "it took too long")
             # The last statement may have been carried out all the same.

@@ -10,9 +10,10 @@ from typing import Any
 
 import msgspec
 
-from bot import answered
+from bot import answered, costs
 from bot.audit import DAYS, Audit, hash_of
 from bot.belongings import Belongings
+from bot.costs import FREE, Price
 from bot.counting import Counting
 from bot.database import Database
 from bot.finding import Finding
@@ -63,10 +64,10 @@ class Jobs:
         self.keys = Keys(database, clock)
 
     async def arrive(
-        self, request: Request, reply: Reply, parent_id: int | None = None, *, reading: bool = False
+        self, request: Request, reply: Reply, parent_id: int | None = None, *, reading: bool = False, cost: Price = FREE
     ) -> Job:
-        """Write a new job down, before its member is told; `reading` where its uploads are still to be read, for which
-        inputs without a hash stand in."""
+        """Write a new job down with its price, before its member is told; `reading` where its uploads are still to be
+        read, for which inputs without a hash stand in."""
         values = (
             request.kind,
             msgspec.json.encode(request).decode(),
@@ -88,12 +89,13 @@ class Jobs:
             hash_of(request),
             self._clock(),
         )
-        if not any(image.sha256 for image in request.inputs):
+        if cost.is_free and not any(image.sha256 for image in request.inputs):
             [row] = await self._database.change(ARRIVE, values)
         else:
             async with self._database.transaction() as connection:
                 [row] = await connection.execute_fetchall(ARRIVE, values)
                 await self._uses.add(connection, row["id"], request)
+                await costs.reserve(connection, row, cost)
         return await self._job(row)
 
     async def acknowledge(self, job_id: int, message_id: int | None) -> Job | None:
@@ -105,8 +107,8 @@ class Jobs:
             message_id,
         )
 
-    async def settle(self, job_id: int, request: Request, uploads: Sequence[Left]) -> Job | None:
-        """Queue a job whose uploads are read: they are kept, and the request is one on them."""
+    async def settle(self, job_id: int, request: Request, uploads: Sequence[Left], price: Price = FREE) -> Job | None:
+        """Queue a job whose uploads are read: they are kept, and the request is one on them, at its own price."""
         async with self._uses.lock:
             for left in uploads:
                 await self.pictures.take_over(left)
@@ -118,6 +120,7 @@ class Jobs:
                 )
                 if settled := cursor.rowcount == 1:
                     await self._uses.add(connection, job_id, request)
+                    await costs.settle(connection, job_id, price)
             if not settled:
                 await self._uses.drop_unused(left.sha256 for left in uploads)
         return await self.find(job_id) if settled else None

@@ -35,7 +35,7 @@ LAYERS = {
         {"custom_ids", "environment", "ranking", "waits", "words"},
         {"errors"},
         {"background", "database", "folder", "job", "localisation", "pace", "pictures", "requests", "settings"},
-        {"answered", "audit", "belongings", "counting", "credentials", "keeping", "observer", "uses"},
+        {"answered", "audit", "belongings", "costs", "counting", "credentials", "keeping", "observer", "uses"},
         {
             "archive",
             "buttons",
@@ -52,7 +52,7 @@ LAYERS = {
             "upgrade",
         },
         {"jobs"},
-        {"cards", "incoming", "outgoing", "retention", "taste"},
+        {"cards", "incoming", "outgoing", "retention", "taste", "till"},
         {"posting"},
         {"access", "callers", "pings", "speaking"},
         {"delivery"},

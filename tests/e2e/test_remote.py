@@ -16,7 +16,7 @@ from inference.protocol import PICTURES
 from sandbox.client.member import Member, text_of
 from starter.render import render
 from tests import painter as painting
-from tests.e2e.asking import BOATS, finished, has_button, is_private, painted, picture, png, said
+from tests.e2e.asking import BOATS, finished, forgotten, has_button, is_private, painted, picture, png, said
 from tests.e2e.conftest import ROOT, Studio, running
 from tests.painter import KEY, Painter, refuses
 
@@ -41,8 +41,11 @@ async def server() -> AsyncIterator[Painter]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def far(server: Painter, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Studio]:
     folder = tmp_path_factory.mktemp("far")
-    catalog = catalog_at(folder, painting.entry(server.url, price="0.04"))
-    async with running(folder / "data", EASEL_MODELS=str(catalog), FAR_KEY=KEY) as studio:
+    catalog = catalog_at(folder, painting.entry(server.url, price="0.04", prices='{ "384x256" = 0.3 }'))
+    (folder / "policy.toml").write_text("spent = 50\n")
+    async with running(
+        folder / "data", EASEL_MODELS=str(catalog), FAR_KEY=KEY, EASEL_POLICY=str(folder / "policy.toml")
+    ) as studio:
         async with Member(studio.sandbox.url, "Ada") as ada:
             # Its engine comes after that of the card.
             while "painted by" not in text_of((await ada.command("/models")).message):
@@ -75,7 +78,7 @@ async def test_a_picture_of_another_server_comes_with_its_price_and_cannot_be_re
     assert "cannot be repeated" in text_of(again)
     listed = text_of((await mei.command("/models")).message)
     assert "painted by 127.0.0.1" in listed
-    assert "0.04 USD a picture" in listed
+    assert "0.04 to 0.3 USD a picture" in listed
 
 
 async def test_a_part_of_a_picture_is_painted_by_another_server(mei: Member, server: Painter) -> None:
@@ -109,6 +112,26 @@ async def test_refusals_are_told_and_a_slow_server_keeps_nobody_waiting(mei: Mem
         server.held.set()
         server.held = None
     await painted(mei, slow)
+
+
+async def test_many_at_once_spend_no_more_than_is_allowed_and_what_fails_is_given_back(
+    far: Studio, server: Painter
+) -> None:
+    dear = "/imagine prompt:a red house model:far width:384"
+    async with Member(far.sandbox.url, "Grace") as grace:
+        server.next = [refuses(400, "moderation_blocked")]
+        message = await finished(grace, await grace.command(dear))
+        assert "refused that as unsafe" in text_of(message)
+        replies = await asyncio.gather(*(grace.command(dear) for _ in range(3)))
+        refused = [reply for reply in replies if is_private(reply)]
+        assert len(refused) == 2
+        assert all("more than the 0.50 USD that you may spend here in a day" in text_of(one.message) for one in refused)
+        [taken] = [reply for reply in replies if not is_private(reply)]
+        message, _ = await painted(grace, taken)
+        assert "It cost 0.3 USD." in text_of(message)
+        # Who forgets the picture has spent it all the same.
+        await forgotten(grace, message)
+        assert is_private(await grace.command(dear))
 
 
 async def test_the_key_is_in_the_one_process_and_nowhere_else(far: Studio) -> None:
