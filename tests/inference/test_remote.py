@@ -19,6 +19,9 @@ import pytest_asyncio
 from msgspec.structs import replace
 from PIL import Image
 
+from inference.catalog import reading
+from inference.errors import CatalogError
+from inference.operating import listing
 from inference.protocol import Batch, Cancel, Failed, Finished, Grid, Imagine, Input, Preview, Progress, limits
 from inference.protocol.origins import declared_source
 from inference.remote import refusals
@@ -320,6 +323,28 @@ async def test_a_key_that_is_not_set_is_told_before_anything_is_asked(tmp_path: 
     assert said.splitlines()[-1].startswith(
         "easel: FAR_KEY is not set, which models.far names as the key of example.com"
     )
+
+
+async def test_models_of_other_servers_are_listed_as_such(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    listing.show(reading.load(catalog_at(tmp_path, painting.entry("https://example.com/v1"))), None)
+    assert "[models.far] is a model of example.com: nothing of it lies here" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"key": '"sk-secret"'}, "key"),
+        ({"base_url": '"https://name:word@example.com"'}, "base_url"),
+        ({"parameters": "{ n = 4 }"}, "parameters"),
+        ({"prices": '{ "512x512" = 1.0 }'}, "prices"),
+        ({"sizes": "[]", "width": "1000"}, "width"),
+        ({"negative": "true"}, "negative"),
+    ],
+)
+async def test_entries_that_mean_nothing_are_told(tmp_path: Path, fields: dict[str, str], field: str) -> None:
+    with pytest.raises(CatalogError, match=field) as told:
+        reading.load(catalog_at(tmp_path, painting.entry("https://example.com/v1", **fields)))
+    assert "models.far" in str(told.value)
 
 
 async def test_a_servers_words_never_hold_its_key() -> None:
