@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import io
 import os
 import signal
@@ -13,9 +14,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx2
 import numpy as np
 import pytest
 import pytest_asyncio
+from aiohttp import web
 from msgspec.structs import replace
 from PIL import Image
 
@@ -24,7 +27,7 @@ from inference.errors import CatalogError
 from inference.operating import listing
 from inference.protocol import Batch, Cancel, Failed, Finished, Grid, Imagine, Input, Preview, Progress, limits
 from inference.protocol.origins import declared_source
-from inference.remote import refusals
+from inference.remote import bounds, refusals
 from tests import painter as painting
 from tests.inference import folders
 from tests.inference.conftest import ask_for, uploaded
@@ -349,3 +352,17 @@ async def test_entries_that_mean_nothing_are_told(tmp_path: Path, fields: dict[s
 
 async def test_a_servers_words_never_hold_its_key() -> None:
     assert KEY not in refusals._hidden(f"not so, {KEY}", KEY)
+
+
+async def test_an_answer_without_an_end_or_packed_is_given_up(far: Far) -> None:
+    async def packed(_: web.Request) -> web.StreamResponse:
+        return web.Response(body=gzip.compress(b"x" * 4000), headers={"Content-Encoding": "gzip"})
+
+    async with httpx2.AsyncClient(transport=bounds.BoundedTransport(most=1000)) as client:
+        for answer, fits in ((sends(b"x" * 1000), True), (sends(b"x" * 1001), False), (packed, False)):
+            far.server.next = [answer]
+            if fits:
+                assert len((await client.post(f"{far.server.url}/images/generations", json={})).content) == 1000
+                continue
+            with pytest.raises(bounds.TooMuch):
+                await client.post(f"{far.server.url}/images/generations", json={})
