@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from msgspec.structs import replace
 
@@ -12,6 +14,7 @@ from bot.job import Job, Reply
 from bot.jobs import Jobs
 from bot.policies.kept import Place, Policies
 from bot.policies.policy import SETTINGS
+from bot.till import Till
 from inference.protocol import Ready, Remote, because
 from tests.bot.conftest import ready, reply, request
 from tests.bot.test_policies import KINDS
@@ -102,3 +105,14 @@ def test_limits_of_money_are_whole_cents() -> None:
     assert SETTINGS["spent"].read("250") == 250
     with pytest.raises(ValueError, match="None"):
         SETTINGS["spent"].read("2.5")
+
+
+async def test_many_members_at_once_spend_no_more_than_a_server_may(database: Database, jobs: Jobs) -> None:
+    policies = Policies(database, KINDS)
+    await policies.put(Place(there(1).guild_id or 0), "server_spent", 12)
+    till = Till(jobs, policies)
+    asked = (till.admit(request(model="far"), there(member), None, far(), reading=False) for member in range(1, 9))
+    admitted = [one for one in await asyncio.gather(*asked) if isinstance(one, Job)]
+    assert len(admitted) == 3
+    [row] = await database.rows("SELECT sum(millionths) AS whole FROM cost")
+    assert row["whole"] == 120_000
