@@ -28,9 +28,9 @@ from inference.catalog import reading
 from inference.catalog.entries import LoraEntry
 from inference.models.store import Store
 from inference.painting import session
+from inference.painting.callbacks import Alone
 from inference.painting.session import Failure
 from inference.protocol import Imagine, Lora
-from inference.training.paintings import Alone
 from starter.captions import Shares, caption
 from starter.judge import Judge, judge_pictures, load_judge
 from starter.prompts import Prompt
@@ -129,7 +129,7 @@ def painted(store: Store, prompts: list[Prompt], weight: float, trigger: bool = 
             loras=loras,
         )
         with store.lease():
-            for made in session.paint([request], {}, store, Alone(lambda: None)):
+            for made in session.paint([request], {}, store, Alone()):
                 if isinstance(made, Failure):
                     raise made.error
                 pictures.append(made.image)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from inference.catalog import reading
-from inference.errors import SettingsError
+from inference.errors import SettingsError, TaskError, WeightsError
 from inference.families import FAMILIES
 from inference.families.record import Family
 from inference.settings import Settings
@@ -116,7 +116,10 @@ def _run(asked: argparse.Namespace, configured: Settings, quieten: Callable[[], 
     )
     catalog = known.__class__(**{**vars(known), "models": {**known.models, asked.model: whole}})
     store = Store(catalog=catalog, device=here, vram_budget_bytes=configured.vram_budget_bytes)
-    model = store.use(asked.model, lambda: None)
+    try:
+        model = store.use(asked.model, lambda: None)
+    except TaskError as error:
+        raise WeightsError(f"{asked.model} cannot be loaded ({error}): `models list` says what it needs") from error
     plan = _plan(asked, dataset, model, family, here)
     print(
         f"{dataset.card.name}: {plan.steps} steps of {plan.batch * plan.accumulate} pictures at about"

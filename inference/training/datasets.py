@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,8 +118,8 @@ def _caption(file: Path) -> str:
         said = " ".join(file.read_text(encoding="utf-8").split())
     except (OSError, UnicodeDecodeError) as error:
         raise TrainingError(f"{file} cannot be read as UTF-8 text") from error
-    if len(said) > MAX_CAPTION_CHARS or "\0" in said:
-        raise TrainingError(f"{file} has more than {MAX_CAPTION_CHARS} characters, or one that is none")
+    if len(said) > MAX_CAPTION_CHARS or any(unicodedata.category(character) == "Cc" for character in said):
+        raise TrainingError(f"{file} has more than {MAX_CAPTION_CHARS} characters, or one that is no letter")
     return said
 
 

@@ -4,7 +4,7 @@ preview of each epoch with the LoRA as its file has it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from inference.errors import TrainingError
 from inference.models.handles import PictureModel
 from inference.models.store import Store
 from inference.painting import session
-from inference.painting.callbacks import Pictures, Stage
+from inference.painting.callbacks import Alone
 from inference.painting.session import Failure
 from inference.pictures import images
 from inference.protocol import Imagine, Lora
@@ -87,28 +87,3 @@ def _paint(store: Store, requests: Sequence[Imagine], alive: Callable[[], None])
                 raise TrainingError(f"{request.model} cannot paint {request.prompt!r}: {painting.error}")
             made.append(painting.image)
     return made
-
-
-class Alone:
-    """Nobody hears of what is painted here, but that it gets on."""
-
-    def __init__(self, alive: Callable[[], None]) -> None:
-        self.alive = alive
-
-    def loading(self) -> None:
-        return
-
-    def still_wanted(self, jobs: Iterable[int]) -> list[int]:
-        return [*jobs]
-
-    def give_way(self) -> None:
-        self.alive()
-
-    def board(self, places: int) -> tuple[Sequence[Imagine], Mapping[str, bytes]]:
-        return (), {}
-
-    def step(self, job: int, step: int, steps: int, stage: Stage = "painting") -> None:
-        return
-
-    def preview(self, job: int, pictures: Pictures, width: int, height: int) -> None:
-        return

@@ -5,8 +5,11 @@ Its folder holds the plan, what is learned from, the last checkpoint, a folder f
 
 from __future__ import annotations
 
+import fcntl
 import math
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -26,6 +29,8 @@ from inference.training.plans import Plan
 CHECKPOINT_STEPS = 50
 """So many steps at most are taken again after the machine stopped."""
 EPOCHS = "epochs"
+LOCK = "lock"
+"""Held by who trains: the system lets go of it with the process."""
 PREVIEW = "preview.png"
 HALF = torch.float16
 """What files of LoRAs are kept in, everywhere: their numbers are small, and this has more digits than bfloat16."""
@@ -53,19 +58,36 @@ def run(store: Store, plan: Plan, dataset: Dataset, folder: Path, watching: Watc
     The device must be this run's alone between two calls of `give_way`. Raises TrainingError, SettingsError or
     WeightsError where the operator must act.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    if (began := plans.kept(folder)) is None:
-        _write(folder / plans.FILE, msgspec.json.format(msgspec.json.encode(plan), indent=1))
-    else:
-        plans.require_same(folder, began, plan)
     try:
-        with store.lease():
+        folder.mkdir(parents=True, exist_ok=True)
+        with _alone(folder), store.lease():
+            _begin(plan, folder)
             return _train(store, plan, dataset, folder, watching)
+    except OSError as error:
+        raise TrainingError(f"{error.filename or folder} cannot be written: {error.strerror}") from error
     except Exception as error:
         if not (isinstance(error, OutOfMemory) or is_out_of_memory(error)):
             raise
         reason = "the memory does not hold this: say --batch 1 --checkpointing, a smaller --resolution or --rank"
         raise TrainingError(reason) from error
+
+
+def _begin(plan: Plan, folder: Path) -> None:
+    if (began := plans.kept(folder)) is None:
+        _write(folder / plans.FILE, msgspec.json.format(msgspec.json.encode(plan), indent=1))
+    else:
+        plans.require_same(folder, began, plan)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Within, no other process trains in this folder. Raises TrainingError where one does."""
+    with (folder / LOCK).open("wb") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise TrainingError(f"{folder} is being trained by another process") from error
+        yield
 
 
 def _train(store: Store, plan: Plan, dataset: Dataset, folder: Path, watching: Watching) -> bool:

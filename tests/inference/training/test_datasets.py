@@ -64,6 +64,7 @@ def card(old: str, new: str) -> Callable[[Path], None]:
         (lambda folder: shutil.copy(folder / "3.png", folder / "3.jpg"), "share one caption"),
         (lambda folder: (folder / "3.txt").write_bytes(b"\xff\xfe\x00"), "3.txt cannot be read"),
         (lambda folder: (folder / "3.txt").write_text("x" * 3000), "3.txt has more than"),
+        (lambda folder: (folder / "3.txt").write_text("a \x1b[2J house"), "3.txt has more than"),
         (lambda folder: Image.new("1", (10000, 8000)).save(folder / "3.png"), "3.png is larger"),
         (lambda folder: Image.new("RGB", (2, 900)).save(folder / "3.png"), "3.png is too small"),
         (lambda folder: (folder / "card.toml").unlink(), "card.toml is not there"),

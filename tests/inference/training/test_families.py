@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -16,12 +18,13 @@ from inference.catalog.entries import LoraEntry
 from inference.catalog.reading import Catalog
 from inference.device import Device
 from inference.families import FAMILIES
+from inference.models.prompts import stack
 from inference.models.store import Store
 from inference.painting import session
+from inference.painting.callbacks import Alone
 from inference.painting.session import Painting
 from inference.protocol import Lora
-from inference.training import batches, objectives, runs
-from inference.training.paintings import Alone
+from inference.training import batches, examples, objectives, runs
 from tests.inference.conftest import ask_for
 from tests.inference.families.test_records import OF_EACH
 from tests.inference.training import made
@@ -32,7 +35,7 @@ def painted(store: Store, family: str, *loras: Lora) -> np.ndarray:
     entry = store.catalog.models[OF_EACH[family]]
     request = ask_for(model=OF_EACH[family], guidance=entry.guidance, sampler=entry.sampler, loras=loras)
     with store.lease():
-        (painting,) = session.paint([request], {}, store, Alone(lambda: None))
+        (painting,) = session.paint([request], {}, store, Alone())
     assert isinstance(painting, Painting), painting
     return np.asarray(painting.image).astype(int)
 
@@ -149,7 +152,41 @@ def test_previews_are_of_the_file_and_pictures_of_an_image(tmp_path: Path, known
         loras=(Lora("diffusers", 1.0),),
     )
     with fresh.lease():
-        (painting,) = session.paint([request], {}, fresh, Alone(lambda: None))
+        (painting,) = session.paint([request], {}, fresh, Alone())
     assert isinstance(painting, Painting)
     cell = painting.image.resize((second.width // 2, second.width // 2), Image.Resampling.BICUBIC)
     assert np.array_equal(np.asarray(cell), np.asarray(second.crop((0, 0, *cell.size)).convert("RGB")))
+
+
+@pytest.mark.parametrize("family", TAUGHT)
+def test_it_is_asked_as_its_own_pipeline_asks(
+    family: str, known: Catalog, cpu: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is trained is what paints: the same denoiser, told the same of time, size and words."""
+    record, store = FAMILIES[family], made.store_of(known, family, cpu)
+    training = record.training
+    assert training is not None
+    scheduler = DDIMScheduler if training.learns == "noise" else FlowMatchEulerDiscreteScheduler
+    steps: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
+    step = scheduler.step
+
+    def seen(self: Any, output: torch.Tensor, time: torch.Tensor, sample: torch.Tensor, **further: Any) -> Any:
+        steps.append((output.clone(), time, sample.clone()))
+        return step(self, output, time, sample, **further)
+
+    monkeypatch.setattr(scheduler, "step", seen)
+    sampler = "DDIM" if training.learns == "noise" else "FlowMatch Euler"
+    size = {"width": 64, "height": 32}
+    request = ask_for(model=OF_EACH[family], guidance=1, sampler=sampler, steps=3, **size)
+    with store.lease():
+        (painting,) = session.paint([request], {}, store, Alone())
+    assert isinstance(painting, Painting), painting
+    model = store.use(OF_EACH[family], lambda: None)
+    told = stack([examples.read(model, request.prompt)], record.words)
+    height, width = (side // model.latent_factor for side in (size["height"], size["width"]))
+    assert len(steps) >= 3
+    for output, time, sample in steps:
+        noisy, wanted = (record.latents.unpack(each, height, width) for each in (sample, output))
+        with torch.no_grad():
+            predicted = training.predict(model.pipeline, noisy, time.expand(1), told)
+        assert torch.allclose(predicted.float(), wanted.float(), atol=1e-4)

@@ -21,6 +21,7 @@ from inference.catalog.reading import Catalog
 from inference.device import Device
 from inference.errors import TrainingError
 from inference.families import FAMILIES
+from inference.operating import training
 from inference.training import checkpoints, datasets, plans, runs
 from tests.inference.peer import environment
 from tests.inference.training import made
@@ -113,6 +114,20 @@ def test_another_plan_does_not_go_on_with_a_run(known: Catalog, cpu: Device, tmp
         runs.run(store, made.plan(store, "sd1", other), other, tmp_path / "run", Quiet())
 
 
+def test_one_folder_is_trained_in_by_one_process(known: Catalog, cpu: Device, tmp_path: Path) -> None:
+    store, dataset = made.store_of(known, "sd1", cpu), made.read(tmp_path / "pictures")
+    plan = made.plan(store, "sd1", dataset, steps=2)
+
+    def again(step: int) -> None:
+        with pytest.raises(TrainingError, match="another process"):
+            runs.run(store, plan, dataset, tmp_path / "run", Quiet())
+
+    assert runs.run(store, plan, dataset, tmp_path / "run", Quiet(on_step=again))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TrainingError, match="file cannot be written"):
+        runs.run(store, plan, dataset, tmp_path / "file", Quiet())
+
+
 def test_it_gives_way_before_every_step_and_an_epoch_can_be_chosen(known: Catalog, cpu: Device, tmp_path: Path) -> None:
     store, dataset = made.store_of(known, "sd1", cpu), made.read(tmp_path / "pictures")
     plan = made.plan(store, "sd1", dataset, steps=5, epochs=3)
@@ -161,27 +176,50 @@ def test_files_say_what_they_are(known: Catalog, cpu: Device, tmp_path: Path) ->
         assert looking.look(tmp_path / "run" / name, known, None, None).kind == "lora"
 
 
-def test_the_command_line_trains_is_stopped_and_goes_on(models_toml: Path, tmp_path: Path) -> None:
+def test_the_command_line_goes_on_with_a_run_that_was_killed_and_stopped(
+    models_toml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     made.folder(tmp_path / "pictures")
-    options = ["--steps", "4000", "--epochs", "2", "--rank", "2", "--no-previews", "--textures"]
-    asked = ["train", "run", str(tmp_path / "pictures"), "--model", "sd15", "--to", str(tmp_path / "run"), *options]
+    options = ["--steps", "60", "--epochs", "2", "--rank", "2", "--no-previews"]
+
+    def asked(run: str) -> list[str]:
+        return ["train", "run", str(tmp_path / "pictures"), "--model", "sd15", "--to", str(tmp_path / run), *options]
+
     process = subprocess.Popen(
-        [sys.executable, "-m", "inference", *asked],
+        [sys.executable, "-m", "inference", *asked("killed")],
         cwd=ROOT,
-        env=environment(models_toml, EASEL_THREADS="1"),
+        env=environment(models_toml),
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
         text=True,
     )
     assert process.stdout is not None
+    wanted = random.choice(("step 10 ", "step 30 ", "step 40 "))
     for line in process.stdout:
-        if line.startswith("step "):
-            process.send_signal(signal.SIGTERM)
+        if line.startswith(wanted):
+            process.kill()
             break
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 130, errors
-    assert "the same command goes on" in errors
-    assert checkpoints.read(tmp_path / "run") is not None
+    process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGKILL
+    for name, value in environment(models_toml).items():
+        monkeypatch.setenv(name, value)
+    step = training._Printing.step
+
+    def stopping(self: object, number: int, steps: int, loss: float) -> None:
+        if number == 55:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(training._Printing, "step", stopping)
+    assert program.main(asked("killed")) == 130
+    assert "the same command goes on" in capfd.readouterr().err
+    monkeypatch.setattr(training._Printing, "step", step)
+    assert program.main(asked("killed")) == 0
+    assert program.main(asked("whole")) == 0
+    assert str(tmp_path / "whole" / FILES[0]) in capfd.readouterr().out
+    assert result(tmp_path / "killed") == result(tmp_path / "whole"), f"killed at {wanted}"
+    assert program.main(["train", "choose", str(tmp_path / "whole"), "1"]) == 0
+    assert result(tmp_path / "killed") != result(tmp_path / "whole")
+    assert program.main(["train", "look", str(tmp_path / "pictures")]) == 0
+    assert "zqx, picture 1 of a red house" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -193,6 +231,7 @@ def test_the_command_line_trains_is_stopped_and_goes_on(models_toml: Path, tmp_p
         (["run", "pictures", "--model", "sd15", "--to", "run", "--rank", "0"], "cannot be trained so"),
         (["run", "pictures", "--model", "sd15", "--to", "run", "--rate", "nan"], "cannot be trained so"),
         (["run", "pictures", "--model", "sd15", "--to", "run", "--priors", "2"], "--prior and --priors"),
+        (["run", "pictures", "--model", "gone", "--to", "run"], "gone cannot be loaded"),
         (["choose", "nowhere", "1"], "holds no run"),
     ],
 )
@@ -206,7 +245,10 @@ def test_what_cannot_be_is_one_line(
 ) -> None:
     made.folder(tmp_path / "pictures")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("EASEL_MODELS", str(models_toml))
+    lost = models_toml.read_text().split("[models.sd15]")[1].split("[")[0].replace('path = "sd15"', 'path = "gone"')
+    catalogue = models_toml.with_name("lost.toml")
+    catalogue.write_text(f"{models_toml.read_text()}\n[models.gone]\n{lost}")
+    monkeypatch.setenv("EASEL_MODELS", str(catalogue))
     monkeypatch.setenv("EASEL_DEVICE", "cpu")
     assert program.main(["train", *wrong]) == 2
     (line,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("easel:")]
@@ -215,10 +257,10 @@ def test_what_cannot_be_is_one_line(
 
 def test_plans_are_what_a_device_holds(known: Catalog) -> None:
     entry = reading.load(ROOT / "models.toml").models["sdxl"]
-    training = FAMILIES["sdxl"].training
-    assert training is not None
+    taught = FAMILIES["sdxl"].training
+    assert taught is not None
     cpu, large, small, smallest = (
-        plans.begin(entry, training, "style", room) for room in (None, (5, 60), (5, 10), (5, 1))
+        plans.begin(entry, taught, "style", room) for room in (None, (5, 60), (5, 10), (5, 1))
     )
     assert [each["checkpointing"] for each in (cpu, large, small, smallest)] == [False, False, True, True]
     assert all(each["batch"] * each["accumulate"] == plans.TOGETHER for each in (cpu, large, small, smallest))
