@@ -5,6 +5,7 @@ python -m bot invite         print the links that bring it into a server
 python -m bot cluster        show the nodes and engines of the Ray cluster that it uses, and its queue
 python -m bot doctor         look whether all is there that it needs
 python -m bot health         ask the bot that runs whether it is well
+python -m bot key            make a key for a program, also while the bot runs
 python -m bot backup DIR     make one more backup in this folder, while the bot runs
 python -m bot restore DIR    bring the newest backup in this folder back, or this very one, while no bot runs
 """
@@ -46,6 +47,11 @@ from bot.policies.kept import Policies
 from bot.policies.policy import ALWAYS
 from bot.posting import Posting
 from bot.retention import Retention
+from bot.serving import making
+from bot.serving import server as programs
+from bot.serving.entrance import Entrance, hang_up
+from bot.serving.holders import Holders
+from bot.serving.images import Images
 from bot.settings import Settings
 from bot.watch import calls, page, probe, server
 from bot.watch.disk import Disk
@@ -73,6 +79,7 @@ def main(arguments: Sequence[str] = ()) -> int:
     others.add_parser("doctor", help="look whether all is there that it needs; status 1 where something is wrong")
     others.add_parser("health", help="ask the bot that runs whether it is well; status 1 where it is not")
     keeping.add_commands(others)
+    making.add_command(others)
     asked = parser.parse_args(arguments)
     # What Easel keeps is for its operator alone.
     os.umask(0o077)
@@ -81,6 +88,9 @@ def main(arguments: Sequence[str] = ()) -> int:
         environ = settings.environment()
         if asked.what in keeping.COMMANDS:
             keeping.do(asked, settings.data_folder(environ))
+            return 0
+        if asked.what == making.COMMAND:
+            making.do(asked, settings.data_folder(environ))
             return 0
         read = settings.read(environ)
         form = read.easel_log_format
@@ -165,6 +175,7 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
         upgrade.tell(read.easel_data)
         jobs = Jobs(database, pictures, audit_days=read.easel_audit_days)
         await jobs.members.load()
+        jobs.keys.address = read.easel_serve
         policies = Policies(database, slices.commands_of_kinds, allowed)
         await policies.load()
         engine = factory.build(read, environ)
@@ -229,12 +240,16 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
                     shows_words=read.easel_watch_words,
                 )
                 watching = Watching(metrics, standings, Health(client, dispatcher, engine, database, disk), disk)
+                images = Images(admission, Holders(client, admission), Entrance(admission, background))
+                served_to = programs.Server(images, jobs, languages, background.break_with, metrics).application()
                 await admission.erasure.resume()
+                await hang_up(jobs)
                 # Before anybody can send more.
                 unsettled = await jobs.unsettled()
                 try:
                     async with (
                         server.serving(read.easel_watch, [*watching.routes(), *page.routes(observatory)]),
+                        programs.serving(read.easel_serve, served_to),
                         asyncio.TaskGroup() as tasks,
                     ):
                         tasks.create_task(watching.keep())

@@ -10,13 +10,15 @@ from typing import Any
 
 import msgspec
 
-from bot import answered
+from bot import answered, costs
 from bot.audit import DAYS, Audit, hash_of
 from bot.belongings import Belongings
+from bot.costs import FREE, Price
 from bot.counting import Counting
 from bot.database import Database
 from bot.finding import Finding
 from bot.job import Job, Reply, State, Way, of_row, request_of, seed_text
+from bot.keys import Keys
 from bot.members import Members
 from bot.pictures.kept import Pictures
 from bot.uses import Uses
@@ -28,9 +30,9 @@ MAX_ATTEMPTS = 2
 
 ARRIVE = (
     "INSERT INTO job (kind, request, state, parent_id, member_id, guild_id, channel_id, age_restricted,"
-    " message_id, token, token_expires_at, attachment_size_limit, language, place_id, role_ids, request_sha256,"
-    " created_at)"
-    " VALUES (?, ?, ?, (SELECT id FROM job WHERE id = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING *"
+    " message_id, token, token_expires_at, attachment_size_limit, language, place_id, role_ids, key_id, lasts,"
+    " request_sha256, created_at)"
+    " VALUES (?, ?, ?, (SELECT id FROM job WHERE id = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING *"
 )
 
 PICTURES = "SELECT * FROM picture WHERE job_id = ? ORDER BY position"
@@ -59,12 +61,13 @@ class Jobs:
         self.belongings = Belongings(database)
         self._uses = Uses(database, pictures)
         self.members = Members(database)
+        self.keys = Keys(database, clock)
 
     async def arrive(
-        self, request: Request, reply: Reply, parent_id: int | None = None, *, reading: bool = False
+        self, request: Request, reply: Reply, parent_id: int | None = None, *, reading: bool = False, cost: Price = FREE
     ) -> Job:
-        """Write a new job down, before its member is told; `reading` where its uploads are still to be read, for which
-        inputs without a hash stand in."""
+        """Write a new job down with its price, before its member is told; `reading` where its uploads are still to be
+        read, for which inputs without a hash stand in."""
         values = (
             request.kind,
             msgspec.json.encode(request).decode(),
@@ -81,15 +84,18 @@ class Jobs:
             reply.language,
             reply.place_id,
             msgspec.json.encode(reply.role_ids).decode(),
+            reply.key_id,
+            reply.lasts,
             hash_of(request),
             self._clock(),
         )
-        if not any(image.sha256 for image in request.inputs):
+        if cost.is_free and not any(image.sha256 for image in request.inputs):
             [row] = await self._database.change(ARRIVE, values)
         else:
             async with self._database.transaction() as connection:
                 [row] = await connection.execute_fetchall(ARRIVE, values)
                 await self._uses.add(connection, row["id"], request)
+                await costs.reserve(connection, row, cost)
         return await self._job(row)
 
     async def acknowledge(self, job_id: int, message_id: int | None) -> Job | None:
@@ -101,8 +107,8 @@ class Jobs:
             message_id,
         )
 
-    async def settle(self, job_id: int, request: Request, uploads: Sequence[Left]) -> Job | None:
-        """Queue a job whose uploads are read: they are kept, and the request is one on them."""
+    async def settle(self, job_id: int, request: Request, uploads: Sequence[Left], price: Price = FREE) -> Job | None:
+        """Queue a job whose uploads are read: they are kept, and the request is one on them, at its own price."""
         async with self._uses.lock:
             for left in uploads:
                 await self.pictures.take_over(left)
@@ -114,6 +120,7 @@ class Jobs:
                 )
                 if settled := cursor.rowcount == 1:
                     await self._uses.add(connection, job_id, request)
+                    await costs.settle(connection, job_id, price)
             if not settled:
                 await self._uses.drop_unused(left.sha256 for left in uploads)
         return await self.find(job_id) if settled else None
@@ -200,9 +207,9 @@ class Jobs:
                 [(int(job_id in blamed), self._clock(), job_id) for job_id in job_ids],
             )
 
-    async def delivered(self, job_id: int, way: Way, message_id: int | None) -> None:
-        """Write down how and in which message the member has the answer. The reply's token is of no more use and is
-        forgotten."""
+    async def delivered(self, job_id: int, way: Way | None, message_id: int | None) -> None:
+        """Write down how and in which message the member has the answer; in none where a program asked for it. The
+        reply's token is of no more use and is forgotten."""
         await self._database.change(
             "UPDATE job SET delivered_at = ?, delivered_to = ?, message_id = coalesce(?, message_id),"
             " token = '', token_expires_at = 0 WHERE id = ?",

@@ -46,8 +46,8 @@ WATCH = Address("127.0.0.1", 32735)
 """Where the bot can be looked at unless the operator says otherwise: EASEL on a telephone's keys."""
 
 
-def _watch(text: str) -> Address | None:
-    """A host and a port, or a port of this machine alone; None where nothing is to be looked at."""
+def _listen(text: str) -> Address | None:
+    """A host and a port, or a port of this machine alone; None where nothing listens."""
     if text.strip().lower() == "off":
         return None
     found = re.fullmatch(r"(?:(?P<host>[\w.-]+|\[[0-9a-fA-F:.]+\]):)?(?P<port>\d{1,5})", text.strip())
@@ -89,7 +89,8 @@ class Settings(BaseSettings):
     easel_policy: Path | None = None
     easel_keep_gb: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     easel_audit_days: Annotated[int, Field(ge=1, le=3650)] = 90
-    easel_watch: Annotated[Address | None, BeforeValidator(_watch), Field(validate_default=False)] = WATCH
+    easel_watch: Annotated[Address | None, BeforeValidator(_listen), Field(validate_default=False)] = WATCH
+    easel_serve: Annotated[Address | None, BeforeValidator(_listen), Field(validate_default=False)] = None
     easel_watch_words: Annotated[bool, BeforeValidator(_switch), Field(validate_default=False)] = False
     easel_max_waiting: Annotated[int, Field(ge=1)] = 200
     easel_max_waiting_per_member: Annotated[int, Field(ge=1)] = 5

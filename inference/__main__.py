@@ -11,6 +11,9 @@
     python -m inference models profile NAME --data DIR   how many pictures pay in a pass of this model on this card
     python -m inference models convert PLACE   safetensors beside a pickle, or beside those of a folder
     python -m inference evaluate --model NAME  paint a fixed set of prompts, and say how good and how dear it is
+    python -m inference train look PICTURES    whether a folder of pictures, captions and card.toml can be trained on
+    python -m inference train run PICTURES --model NAME --to RUN   a LoRA of it; the same command goes on
+    python -m inference train choose RUN EPOCH   let another epoch be what came of it
 
 Exit status: 0 when the bot hung up or all is well, 1 when the engine died and should be started again or weights are
 broken, 2 when the operator must act (one line on stderr says how), 130 after Ctrl-C.
@@ -44,7 +47,8 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m inference", description="Easel's inference process.")
     parser.add_argument("--fd", type=int, help="serve the bot over this inherited socket: the bot itself says so")
     parser.add_argument("--data", type=Path, metavar="DIR", help="the bot's data folder, with --fd")
-    commands.add_commands(parser.add_subparsers(dest="of", metavar="models|evaluate", help="what the operator does"))
+    of = parser.add_subparsers(dest="of", metavar="models|train|evaluate", help="what the operator does")
+    commands.add_commands(of)
     try:
         _refuse_old(arguments)
         asked = parser.parse_args(arguments)

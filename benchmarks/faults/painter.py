@@ -103,6 +103,7 @@ def ready(plan: Plan) -> Ready:
         refiner=None,
         usual_layer=None,
         clip_skip=None,
+        remote=None,
         styles=(),
         references=0,
         fills=False,
@@ -129,6 +130,8 @@ def ready(plan: Plan) -> Ready:
         wildcards=(),
         max_loras=0,
         identity="painter",
+        elsewhere=(),
+        keys=(),
     )
 
 

@@ -1,4 +1,5 @@
-"""The engine of this machine: one inference process on each of the devices that the operator named."""
+"""The engine of this machine: one inference process on each of the devices that the operator named, and one for other
+servers where the catalogue names any."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bot.engine import elsewhere
 from bot.engine.fleet import Fleet
 from bot.engine.process import InferenceProcess
 from bot.errors import EngineDied
@@ -28,7 +30,13 @@ class LocalEngine(Fleet):
         self._processes: list[InferenceProcess] = []
 
     async def start(self) -> None:
-        """Start all processes; returns once they are ready. How many cards there are says the first one."""
+        """Start all processes; returns once they are ready. How many cards there are says the first one, and whether
+        the catalogue has models of other servers."""
+        await self._start_devices()
+        if (remote := await elsewhere.begin(self, self._environ, self._data, self._silence_s)) is not None:
+            self._processes.append(remote)
+
+    async def _start_devices(self) -> None:
         first = self._process(self._devices[0])
         if self._devices == (AUTO,):
             await first.start()

@@ -96,6 +96,11 @@ class InferenceProcess:
         return self._ready
 
     @property
+    def program(self) -> str:
+        """The module that it runs: processes of one are for the same requests."""
+        return self._program[0]
+
+    @property
     def condition(self) -> Condition:
         """How it is now, for whoever looks at it."""
         return Condition(

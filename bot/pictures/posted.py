@@ -9,6 +9,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import discord
@@ -47,6 +48,18 @@ class Posted:
     def unread(self) -> Input:
         """What stands for it in a request until it is read."""
         return Input("", self.width or SIDE, self.height or SIDE)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A picture that a program sent us itself: a file of ours, of which nobody knows what it holds."""
+
+    file: Path
+
+    @property
+    def unread(self) -> Input:
+        """What stands for it in a request until it is read."""
+        return Input("", SIDE, SIDE)
 
 
 @dataclass(frozen=True, slots=True)

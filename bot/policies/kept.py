@@ -12,7 +12,9 @@ from typing import Any
 import aiosqlite
 import msgspec
 
+from bot import costs
 from bot.audit import Audit
+from bot.costs import FREE, Price
 from bot.database import Database
 from bot.errors import MemberError
 from bot.job import Job, Reply, request_of
@@ -29,9 +31,6 @@ MOST_WORDS, MOST_MEMBERS = 500, 1000
 """Of one list."""
 
 WORD_CHARS = 100
-
-SHORT_CHARS = 1000
-"""Prompts that are no longer are read at once. Long ones that change at every step of many pictures take seconds."""
 
 LINEAGE = 32
 """So many of the jobs that a picture came from are looked at."""
@@ -123,9 +122,15 @@ class Policies:
         return held
 
     async def problem(
-        self, request: Request, reply: Reply, *, parent_id: int | None = None, before: Job | None = None
+        self,
+        request: Request,
+        reply: Reply,
+        *,
+        parent_id: int | None = None,
+        before: Job | None = None,
+        cost: Price = FREE,
     ) -> Reason | None:
-        """Why a request that is answered there may not be done; None where it may.
+        """Why a request that is answered there may not be done, and paid with this; None where it may.
 
         `parent_id` is the job that its pictures come from; `before` the job itself, where it is one already.
         """
@@ -136,9 +141,8 @@ class Policies:
             await self._made_from(before.id if before else parent_id) if request.inputs and paintings(request) else (),
         )
         usage = await self._usage(reply, policy, before)
-        if sum(len(painting.prompt) for painting in paintings(request)) < SHORT_CHARS:
-            return rule.problem(asked, policy, usage)
-        return await asyncio.to_thread(rule.problem, asked, policy, usage)
+        wrong = await rule.problem_of_any(asked, policy, usage)
+        return wrong or await costs.problem(self._database, policy, reply, cost, before, self._clock())
 
     async def problem_of(self, job: Job) -> Reason | None:
         """The same of a job whose turn has come, as things are set now."""

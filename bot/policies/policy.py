@@ -71,6 +71,19 @@ class Policy:
         Most(title=N_("Jobs per member in a day"), least=0, most=100_000, of_channels=False, of_roles=True)
     )
 
+    spent: int | None = _setting(
+        Most(title=N_("Cents per member in a day"), least=0, most=10_000_000, of_channels=False, of_roles=True)
+    )
+    spent_month: int | None = _setting(
+        Most(title=N_("Cents per member in 30 days"), least=0, most=10_000_000, of_channels=False, of_roles=True)
+    )
+    server_spent: int | None = _setting(
+        Most(title=N_("Cents of all in a day"), least=0, most=10_000_000, of_channels=False)
+    )
+    server_spent_month: int | None = _setting(
+        Most(title=N_("Cents of all in 30 days"), least=0, most=10_000_000, of_channels=False)
+    )
+
     days: int | None = _setting(Most(title=N_("Days that pictures are kept"), most=3650, of_channels=False))
 
     log: int | None = _setting(Channel(title=N_("Log channel"), of_channels=False))
@@ -127,6 +140,8 @@ class Policy:
         if self.pixels is not None and width * height > self.pixels:
             scale = math.sqrt(self.pixels / (width * height))
             width, height = (max(int(side * scale) // multiple * multiple, model.min_size) for side in (width, height))
+        if model.remote is not None and (width, height) not in (listed := model.remote.sizes) and listed:
+            width, height = next((size for size in listed if size[0] * size[1] <= (self.pixels or 0)), listed[0])
         steps = min(model.steps, self.steps or model.steps)
         return structs.replace(model, steps=steps, width=width, height=height)
 

@@ -36,8 +36,6 @@ from inference.protocol import (
 
 MAX_LORAS = 3
 """Of one picture."""
-MAX_PROMPT_CHARS = 4000
-"""With the words of its style: as many as Discord's form holds, in which it is edited."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +88,8 @@ def draw(request: Imagine, index: int, catalog: Catalog) -> Wording:
         notes.append(because("tags_in_negative"))
     for text, reason in ((prompt, "styled_chars"), (negative, "negative_chars")):
         # With what files have led to; what is varied from it holds it as its own.
-        if len(text) > MAX_PROMPT_CHARS:
-            raise InvalidInput(reason, chars=len(text), most=MAX_PROMPT_CHARS)
+        if len(text) > limits.MAX_PROMPT_CHARS:
+            raise InvalidInput(reason, chars=len(text), most=limits.MAX_PROMPT_CHARS)
         if (wrong := limits.words_problem(text, request.steps)) is not None:
             raise InvalidInput.of(wrong)
     drawn = Drawn(prompt.strip(), negative.strip(), tuple(loras))

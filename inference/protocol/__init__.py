@@ -75,6 +75,7 @@ from inference.protocol.pictures import (
     enough_steps,
 )
 from inference.protocol.reasons import Fact, Reason, because
+from inference.protocol.remote import Remote
 from inference.protocol.requests import (
     FACTORS,
     MAX_GROWN,
@@ -173,6 +174,7 @@ __all__ = [
     "Reason",
     "Refiner",
     "Region",
+    "Remote",
     "Request",
     "Safety",
     "SourceType",

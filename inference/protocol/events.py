@@ -8,6 +8,7 @@ import msgspec
 
 from inference.protocol.pictures import Drawn, Imagine, Refiner, Style
 from inference.protocol.reasons import Reason
+from inference.protocol.remote import Remote
 from inference.protocol.requests import Classify, Describe, DescribeTask, Request
 
 FailureKind = Literal["invalid_input", "unsafe", "out_of_memory", "unavailable_model", "cancelled", "internal"]
@@ -52,6 +53,13 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     cannot choose."""
     clip_skip: int | None
     """Where they are taken for who does not say."""
+    remote: Remote | None
+    """None where it is painted with on this machine."""
+
+    @property
+    def repeats(self) -> bool:
+        """Whether the same seed paints the same picture again."""
+        return self.remote is None or self.remote.seeded
 
     @property
     def guided(self) -> bool:
@@ -147,6 +155,10 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
     identity: str
     """The same word, the same bytes for the same request: of weights, settings, device and versions. Empty where
     nobody can tell."""
+    elsewhere: tuple[str, ...]
+    """Models of the catalogue that other servers have: an engine of another kind paints with them (`Remote`)."""
+    keys: tuple[str, ...]
+    """What the variables are called that hold the keys of those servers."""
 
     def model(self, name: str) -> ModelInfo | None:
         """The model of this name, or None where its weights are missing or nobody knows it."""

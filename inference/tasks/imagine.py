@@ -11,7 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from inference import recipes
-from inference.catalog import together, weights
+from inference.catalog import remotes, together, weights
 from inference.catalog.fields import Kind
 from inference.catalog.reading import Catalog
 from inference.catalog.wildcards import Wildcards
@@ -22,11 +22,11 @@ from inference.marks import marking
 from inference.models.store import Store
 from inference.painting import session, setups
 from inference.painting.session import Failure, Painting
-from inference.painting.wording import MAX_LORAS, MAX_PROMPT_CHARS
+from inference.painting.wording import MAX_LORAS
 from inference.protocol import Answer, Imagine, ModelInfo, Reason
+from inference.protocol.limits import MAX_COUNT, MAX_PROMPT_CHARS
 
 REQUEST = Imagine
-MAX_COUNT = 4
 
 
 def abilities(catalog: Catalog, here: Mapping[Kind, Sequence[str]], device: Device) -> dict[str, Any]:
@@ -45,6 +45,8 @@ def abilities(catalog: Catalog, here: Mapping[Kind, Sequence[str]], device: Devi
         "embeddings": tuple(catalog.add_on_info(name, catalog.embeddings[name]) for name in here["embedding"]),
         "wildcards": Wildcards(catalog.wildcards).names(),
         "max_loras": MAX_LORAS,
+        "elsewhere": tuple(catalog.remotes),
+        "keys": remotes.keys(catalog.remotes),
     }
 
 

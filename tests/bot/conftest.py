@@ -201,6 +201,7 @@ def ready(**changes: object) -> Ready:
         styles=(Style("oil", "Oil painting", "oil painting of {prompt}", "photograph"),),
         references=0,
         fills=False,
+        remote=None,
     )
     turbo = ModelInfo(
         name="turbo",
@@ -228,6 +229,7 @@ def ready(**changes: object) -> Ready:
         styles=(),
         references=0,
         fills=False,
+        remote=None,
     )
     values: dict[str, object] = {
         "models": (starter, turbo),
@@ -249,5 +251,7 @@ def ready(**changes: object) -> Ready:
         "wildcards": (),
         "max_loras": 0,
         "identity": "an engine",
+        "elsewhere": (),
+        "keys": (),
     }
     return Ready(**(values | changes))  # type: ignore[arg-type]

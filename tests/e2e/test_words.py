@@ -31,6 +31,7 @@ from sandbox.community.beginning import GENERAL_ID, GUILD_ID, LINUS_ID, PICTURES
 from sandbox.limits.components import walk
 from starter.render import render
 from tests import forkserver
+from tests.bot.test_watching import free_address
 from tests.e2e import shown
 from tests.e2e.asking import BOATS, QUICK, png
 from tests.e2e.conftest import ROOT, Studio, running
@@ -57,6 +58,8 @@ NAMES = {
     "ControlNet",
     "CLIP",
     "Discord",
+    "OpenAI",
+    "API",
     "Easel",
     "PNG",
     "JPEG",
@@ -190,6 +193,7 @@ async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stud
         EASEL_LANGUAGE=PSEUDO,
         EASEL_MAX_WAITING="4",
         EASEL_MAX_WAITING_PER_MEMBER="3",
+        EASEL_SERVE=str(free_address()),
     ) as opened:
         yield opened
 
@@ -696,11 +700,16 @@ async def test_choices_are_offered_for_whatever_is_typed(mei: Scripted) -> None:
 
 
 async def test_what_is_ones_own(studio: Studio, mei: Scripted, linus: Scripted) -> None:
-    """/me, /help and /privacy, up to the end of everything."""
+    """/me, /key, /help and /privacy, up to the end of everything."""
     # What the last tests look at.
     TYPED.update(shown.answers(studio.data / "easel.sqlite3"))
     drawn.extend(shown.drawn(studio.data / "easel.sqlite3"))
     for who in (mei, linus):
+        keys = (await who.command("/key")).message
+        await who.command("/key name:猫")
+        keys = (await who.command("/key")).message
+        [number_of_key] = re.findall(r"#(\d+) 猫", text_of(keys))
+        assert "猫" not in text_of(await who.panel(keys, "keyrevoke", number_of_key))
         home = (await who.command("/me")).message
         form = {"model": "starter", "size": "64x64", "style": "watercolour", "negative": "雾"}
         await who.submit(await who.use(home, "medefaults"), form, until="acknowledged")

@@ -340,13 +340,18 @@ def test_what_can_be_asked_depends_on_what_the_engine_says_of_itself(
 
 def test_every_reason_of_the_rule_is_the_reason_for_something() -> None:
     in_words = {"word_weight", "weighed_parts"}
-    assert {name for name, _ in (*CASES, *CANNOT_TRAVEL, *NARROW, *WIDE)} == {*_names_in_source(), *in_words}
+    # Of models that other servers have: tests/inference/test_remote.py.
+    elsewhere = {"away", "listed_size", "no_grid", "no_samplers"}
+    assert {name for name, _ in (*CASES, *CANNOT_TRAVEL, *NARROW, *WIDE)} == {
+        *_names_in_source(),
+        *in_words,
+    } - elsewhere
 
 
 def test_what_is_not_on_the_machine_is_unavailable_and_nothing_else() -> None:
     kinds = (*get_args(limits.ToolKind), *get_args(limits.AddOnKind))
     of_kinds = {f"no_{kind}{plural}" for kind in kinds for plural in ("", "s")}
-    assert {"no_model", "no_weights", "no_refiner"} | of_kinds == limits.UNAVAILABLE
+    assert {"away", "no_model", "no_weights", "no_refiner"} | of_kinds == limits.UNAVAILABLE
 
 
 def _names_in_source() -> Iterator[str]:

@@ -25,6 +25,12 @@ MAX_CLIP_SKIP = 12
 MAX_STEPS = 1000
 """Of any model."""
 
+MAX_COUNT = 4
+"""Pictures of one job."""
+
+MAX_PROMPT_CHARS = 4000
+"""With the words of its style: as many as Discord's form holds, in which it is edited."""
+
 MAX_VARIATIONS = 16
 """Of variations: each draws one more noise."""
 
@@ -45,6 +51,7 @@ MIN_SIDE, MAX_SIDE = 8, 8192
 
 UNAVAILABLE = frozenset(
     {
+        "away",
         "no_model",
         "no_weights",
         "no_upscaler",
@@ -67,6 +74,8 @@ UNAVAILABLE = frozenset(
 
 def unknown_model(name: str, ready: Ready) -> Reason:
     """Why this model cannot be chosen, which is none of `ready.models`."""
+    if name in ready.elsewhere:
+        return because("away", typed=name)
     if name in ready.missing:
         return because("no_weights", typed=name)
     return because("no_model", typed=name, choices=tuple(model.name for model in ready.models))

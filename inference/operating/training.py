@@ -1,0 +1,194 @@
+"""The command line `python -m inference train …`: what it takes, and who does it."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from inference.catalog import reading
+from inference.errors import SettingsError, TaskError, WeightsError
+from inference.families import FAMILIES
+from inference.families.record import Family
+from inference.settings import Settings
+from inference.training import datasets, plans
+
+if TYPE_CHECKING:
+    from inference.device import Device
+    from inference.models.handles import PictureModel
+
+    Parsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+INTERRUPTED = 130
+"""As in `commands`."""
+
+NUMBERS = {
+    **{"rank": int, "rate": float, "steps": int, "epochs": int, "batch": int, "accumulate": int, "seed": int},
+    **{"snr-gamma": float, "unsaid": float, "warm": int, "priors": int, "prior-weight": float},
+    **{"preview-seed": int, "weight": float},
+}
+"""Fields of a plan that are said as options."""
+
+
+def add_commands(parsers: Parsers) -> None:
+    """Let the command line know these commands."""
+    train = parsers.add_parser("train", help="train a LoRA on a folder of pictures")
+    what = train.add_subparsers(dest="what", metavar="WHAT", required=True)
+    looked = what.add_parser("look", help="say whether a folder can be trained on")
+    looked.add_argument("pictures", type=Path, metavar="PICTURES")
+    run = what.add_parser("run", help="train, or go on with a run that was stopped")
+    run.add_argument("pictures", type=Path, metavar="PICTURES", help="pictures, captions and card.toml")
+    run.add_argument("--model", required=True, metavar="NAME", help="the model of models.toml that it is for")
+    run.add_argument("--to", type=Path, required=True, metavar="RUN", help="the run's folder")
+    for name, kind in NUMBERS.items():
+        run.add_argument(f"--{name}", type=kind, metavar="N")
+    run.add_argument("--resolution", type=int, metavar="N", help="about N x N pixels, whatever the proportions")
+    run.add_argument("--textures", action=argparse.BooleanOptionalAction, default=None, help="convolutions too")
+    run.add_argument("--encoders", action=argparse.BooleanOptionalAction, default=None, help="text encoders too")
+    run.add_argument("--checkpointing", action=argparse.BooleanOptionalAction, default=None, help="slower, smaller")
+    run.add_argument("--prior", metavar="WORDS", help="what all pictures of its kind show: with --priors")
+    run.add_argument("--preview", action="append", metavar="PROMPT", help="painted after each epoch; may be repeated")
+    run.add_argument("--no-previews", action="store_true", help="paint nothing meanwhile")
+    chosen = what.add_parser("choose", help="let another epoch be what came of a run")
+    chosen.add_argument("run", type=Path, metavar="RUN")
+    chosen.add_argument("epoch", type=int, metavar="EPOCH")
+
+
+def do(asked: argparse.Namespace, configured: Settings, quieten: Callable[[], None]) -> int:
+    """Do what is asked for, print what came of it, and return the exit status. Raises OperatorError."""
+    match asked.what:
+        case "look":
+            return _look(asked.pictures)
+        case "choose":
+            # Imported here: torch takes seconds.
+            from inference.training import runs
+
+            for file in runs.choose(asked.run, asked.epoch):
+                print(file)
+            return 0
+        case _:
+            return _run(asked, configured, quieten)
+
+
+def _look(folder: Path) -> int:
+    dataset = datasets.read(folder)
+    card, sizes = dataset.card, sorted({item.size for item in dataset.items})
+    print(f"{card.name}: a {card.kind} in {len(dataset.items)} pictures, {_size(sizes[0])} to {_size(sizes[-1])}")
+    if dataset.uncaptioned:
+        print(f"{dataset.uncaptioned} of them have no words but {card.trigger!r}")
+    for item in dataset.items:
+        print(f"{item.file.name}: {item.caption}")
+    return 0
+
+
+def _size(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+def _run(asked: argparse.Namespace, configured: Settings, quieten: Callable[[], None]) -> int:
+    known = reading.load(configured.models)
+    if asked.model not in known.models:
+        raise SettingsError(f"train run: there is no [models.{asked.model}] in {configured.models}")
+    entry = known.models[asked.model]
+    family = FAMILIES[entry.family]
+    if family.training is None:
+        able = ", ".join(family.name for family in FAMILIES.values() if family.training is not None)
+        raise SettingsError(
+            f"{asked.model} is of {entry.family}, for which nothing is trained; for these it is: {able}"
+        )
+    dataset = datasets.read(asked.pictures)
+    quieten()
+    # Imported here: torch and diffusers take seconds that the mistakes above need not wait for.
+    from inference import device
+    from inference.models.store import Store
+    from inference.training import runs
+
+    here = device.choose(configured.device, configured.threads)
+    # As it was made: what is trained on other weights, or in another precision, is of those.
+    whole = msgspec.structs.replace(
+        entry, weights="full", compile=False, speed="full", offload="none", upscaler=None, checker=None
+    )
+    catalog = known.__class__(**{**vars(known), "models": {**known.models, asked.model: whole}})
+    store = Store(catalog=catalog, device=here, vram_budget_bytes=configured.vram_budget_bytes)
+    try:
+        model = store.use(asked.model, lambda: None)
+    except TaskError as error:
+        raise WeightsError(f"{asked.model} cannot be loaded ({error}): `models list` says what it needs") from error
+    plan = _plan(asked, dataset, model, family, here)
+    print(
+        f"{dataset.card.name}: {plan.steps} steps of {plan.batch * plan.accumulate} pictures at about"
+        f" {plan.pixels} pixels, rank {plan.rank}, rate {plan.rate:g}, on {here.name}",
+        flush=True,
+    )
+    with _stopping() as stopped:
+        ended = runs.run(store, plan, dataset, asked.to, _Printing(stopped))
+    if not ended:
+        print("easel: stopped; the same command goes on where it was", file=sys.stderr)
+        return INTERRUPTED
+    print(f"{asked.to / plan.card.name}.safetensors")
+    return 0
+
+
+def _plan(
+    asked: argparse.Namespace, dataset: datasets.Dataset, model: PictureModel, family: Family, here: Device
+) -> plans.Plan:
+    from inference.models.handles import module_bytes
+
+    assert family.training is not None, "it was asked"
+    room = (module_bytes(model.denoiser), here.free_bytes()) if here.is_cuda else None
+    values: dict[str, Any] = plans.begin(model.entry, family.training, dataset.card.kind, room)
+    said = {name.replace("-", "_"): getattr(asked, name.replace("-", "_")) for name in NUMBERS}
+    said |= {name: getattr(asked, name) for name in ("textures", "encoders", "checkpointing", "prior")}
+    if asked.resolution is not None:
+        said["pixels"] = asked.resolution**2
+    if said["batch"] is not None and said["accumulate"] is None:
+        said["accumulate"] = -(-plans.TOGETHER // max(1, said["batch"]))
+    values |= {name: value for name, value in said.items() if value is not None}
+    captions = [item.caption for item in dataset.items]
+    values |= {"model": model.name, "hashes": dict(model.hashes), "dataset": dataset.digest, "card": dataset.card}
+    values["previews"] = () if asked.no_previews else tuple(asked.preview or captions[: plans.PREVIEWS])
+    return plans.make(values)
+
+
+@contextmanager
+def _stopping() -> Iterator[Callable[[], bool]]:
+    """Within, Ctrl-C and a polite kill are heard between two steps; a second Ctrl-C ends it at once."""
+    asked = False
+
+    def stop(number: int, _frame: object) -> None:
+        nonlocal asked
+        if asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        asked = True
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: asked
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Printing:
+    """Tells the terminal, and gives way to nobody: the bot's own way is its socket."""
+
+    def __init__(self, stopped: Callable[[], bool]) -> None:
+        self.is_stopped = stopped
+
+    def give_way(self) -> None:
+        return
+
+    def step(self, step: int, steps: int, loss: float) -> None:
+        if step % 10 == 0 or step == steps:
+            print(f"step {step} of {steps}: loss {loss:.4f}", flush=True)
+
+    def epoch(self, epoch: int, epochs: int, loss: float, folder: Path) -> None:
+        print(f"epoch {epoch} of {epochs}: loss {loss:.4f}, {folder}", flush=True)

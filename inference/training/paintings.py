@@ -1,0 +1,89 @@
+"""What the model paints for a run, by the code that paints for members: pictures of its own to be learned beside, and a
+preview of each epoch with the LoRA as its file has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from PIL import Image
+
+from inference.catalog.entries import LoraEntry
+from inference.errors import TrainingError
+from inference.models.handles import PictureModel
+from inference.models.store import Store
+from inference.painting import session
+from inference.painting.callbacks import Alone
+from inference.painting.session import Failure
+from inference.pictures import images
+from inference.protocol import Imagine, Lora
+from inference.training.plans import Plan
+
+NAME = "training"
+"""What the catalogue calls the LoRA meanwhile."""
+
+
+def priors(store: Store, model: PictureModel, plan: Plan, folder: Path, alive: Callable[[], None]) -> list[Image.Image]:
+    """The model's own pictures that are learned beside, from the folder of a run, or painted and kept there."""
+    files = [folder / "priors" / f"{number:04}.png" for number in range(plan.priors)]
+    for number, file in enumerate(files):
+        if not file.is_file():
+            file.parent.mkdir(exist_ok=True)
+            made = _paint(store, [_request(model, plan.prior, (plan.seed + number) % 2**32, ())], alive)[0]
+            part = file.with_suffix(".part")
+            part.write_bytes(images.png(made, {}))
+            part.replace(file)
+    pictures = []
+    for file in files:
+        try:
+            with Image.open(file, formats=("PNG",)) as opened:
+                pictures.append(opened.convert("RGB"))
+        except (OSError, SyntaxError, ValueError) as error:
+            raise TrainingError(f"{file} is no picture any more: delete it, and it is painted again") from error
+    return pictures
+
+
+def preview(store: Store, model: PictureModel, plan: Plan, lora: Path, alive: Callable[[], None]) -> Image.Image:
+    """A grid of the plan's prompts, each with the same seed, as they are painted with a LoRA's file.
+
+    Other LoRAs than that worked in the model before are asleep afterwards, and so is that.
+    """
+    entry = LoraEntry(title=NAME, models=(model.name,), path=str(lora.resolve()))
+    before = store.catalog
+    store.catalog = replace(before, loras={**before.loras, NAME: entry})
+    try:
+        wanted = (Lora(NAME, plan.weight),)
+        made = _paint(store, [_request(model, text, plan.preview_seed, wanted) for text in plan.previews], alive)
+    finally:
+        store.catalog = before
+        store.adapt(model, (), lambda: None)
+        model.prompts.forget()
+    return images.grid(made, *made[0].size)
+
+
+def _request(model: PictureModel, prompt: str, seed: int, loras: tuple[Lora, ...]) -> Imagine:
+    entry = model.entry
+    return Imagine(
+        job=0,
+        model=model.name,
+        prompt=prompt,
+        seed=seed,
+        steps=entry.steps,
+        guidance=entry.guidance,
+        sampler=entry.sampler,
+        width=entry.width,
+        height=entry.height,
+        loras=loras,
+    )
+
+
+def _paint(store: Store, requests: Sequence[Imagine], alive: Callable[[], None]) -> list[Image.Image]:
+    made = []
+    for request in requests:
+        for painting in session.paint([request], {}, store, Alone(alive)):
+            if isinstance(painting, Failure):
+                raise TrainingError(f"{request.model} cannot paint {request.prompt!r}: {painting.error}")
+            made.append(painting.image)
+    return made
