@@ -153,7 +153,7 @@ def test_the_bot_leaves_pictures_to_its_children() -> None:
         "profiles": {"of_file"},
         "stealth": {"found", "cleared"},
         "masks": {"prepare", "of_holes"},
-        "charts": {"draw"},
+        "charts": {"draw", "trace"},
         "fitting": {"fit", "parts", "small", "converted"},
         "credentials.signing": {"sign", "sign_copies", "take", "try_out"},
     }
