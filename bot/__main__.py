@@ -53,6 +53,7 @@ from bot.serving.entrance import Entrance, hang_up
 from bot.serving.holders import Holders
 from bot.serving.images import Images
 from bot.settings import Settings
+from bot.teaching.posts import Posts
 from bot.watch import calls, page, probe, server
 from bot.watch.disk import Disk
 from bot.watch.health import Health
@@ -262,6 +263,7 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
                         tasks.create_task(_tidy(jobs))
                         tasks.create_task(retention.keep())
                         tasks.create_task(_log(client, log_channel))
+                        tasks.create_task(Posts(client, admission, posting, languages).keep())
                 finally:
                     delivery.close()
                     await background.close(CLOSE_WITHIN_S)

@@ -64,7 +64,7 @@ LAYERS = {
         {"admission"},
         {"permits"},
         {"gallery", "lineage", "paintings", "panels", "sources"},
-        {"completions", "log_channel", "presence"},
+        {"completions", "log_channel", "presence", "teaching"},
         {"commands"},
         {"app", "doctor"},
         {"serving", "watch"},

@@ -86,7 +86,7 @@ def trace(curve: Curve, folder: Path) -> Path:
 
 def _smooth(points: tuple[tuple[float, float], ...]) -> list[tuple[float, float]]:
     """Each as the mean of itself and what lies around it."""
-    half = max(len(points) // SMOOTHED, 1)
+    half = len(points) // SMOOTHED
     smooth = []
     for index, (at, _) in enumerate(points):
         around = points[max(index - half, 0) : index + half + 1]

@@ -7,29 +7,26 @@ import unicodedata
 from collections.abc import Mapping
 
 from bot.errors import MemberError
+from inference.protocol.limits.training import MAX_CAPTION_CHARS
 
-CAPTION_CHARS = 1000
-"""More than a text encoder reads, and as much as a form shows well."""
-
-LINE = re.compile(r"\s*#?([0-9]{1,4})\s*[:：.、)]\s*(.*)", re.ASCII)  # noqa: RUF001 — members write Chinese
+LINE = re.compile(r"\s*#?([0-9]{1,4})\s*[:：.、)]\s*(.*)", re.ASCII)
 
 
 def tidy(typed: str) -> str:
     """What a member typed as a caption: one line without signs that are no letters. Raises MemberError where it is too
     long."""
     line = " ".join("".join(" " if unicodedata.category(sign)[0] == "C" else sign for sign in typed).split())
-    if len(line) > CAPTION_CHARS:
+    if len(line) > MAX_CAPTION_CHARS:
         raise MemberError(
             "These words have {count} characters and {most} are the most: say less of this picture.",
             count=len(line),
-            most=CAPTION_CHARS,
+            most=MAX_CAPTION_CHARS,
         )
     return line
 
 
 def together(captions: Mapping[int, str], most: int) -> str:
-    """As many of these as fit into so many characters, from the first on, whole: at least one, cut where that must be.
-    """
+    """As many of these as fit into so many characters, from the first on, and of one too long a part."""
     lines: list[str] = []
     for number, caption in captions.items():
         line = f"{number}: {caption}"

@@ -61,6 +61,12 @@ class Kept:
         """A server's trainings, newest first; those of direct messages for None."""
         return await self._all("WHERE guild_id IS ? ORDER BY id DESC", guild_id)
 
+    async def posted(self, since: float) -> list[Training]:
+        """Those that have a message and go on, or have changed since then."""
+        return await self._all(
+            "WHERE message_id IS NOT NULL AND (state IN ('waiting', 'training') OR changed_at > ?)", since
+        )
+
     async def line(self) -> list[Training]:
         """Those that wait or are trained, in the order of their turns."""
         return await self._all("WHERE state IN ('waiting', 'training') ORDER BY state = 'waiting', submitted_at, id")

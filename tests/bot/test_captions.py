@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bot.errors import MemberError
-from bot.requests.captions import CAPTION_CHARS, apart, replaced, tidy, together
+from bot.requests.captions import apart, replaced, tidy, together
+from inference.protocol.limits.training import MAX_CAPTION_CHARS
 
 THREE = {1: "a red house", 2: "", 3: "一艘船: blue"}
 
@@ -15,13 +16,14 @@ def test_what_was_put_together_comes_apart_as_it_was() -> None:
 
 
 def test_lines_are_read_as_people_write_them() -> None:
-    typed = "1. a red house\n with a door \n\n#3：两艘船\n"  # noqa: RUF001 — as Chinese keyboards write it
+    typed = "1. a red house\n with a door \n\n#3：两艘船\n"
     assert apart(typed, THREE) == {1: "a red house with a door", 3: "两艘船"}
     assert apart("", THREE) == {}
 
 
 @pytest.mark.parametrize(
-    ("typed", "said"), [("a house", "number"), ("4: a house", "4"), ("1: a\n1: b", "twice"), ("1: " + "x" * 1001, "1001")]
+    ("typed", "said"),
+    [("a house", "number"), ("4: a house", "4"), ("1: a\n1: b", "twice"), ("1: " + "x" * 1001, "1001")],
 )
 def test_what_nobody_can_have_meant_changes_nothing(typed: str, said: str) -> None:
     with pytest.raises(MemberError, match=said):
@@ -29,7 +31,7 @@ def test_what_nobody_can_have_meant_changes_nothing(typed: str, said: str) -> No
 
 
 def test_as_many_are_put_together_as_fit() -> None:
-    long = {number: "x" * 100 for number in range(1, 200)}
+    long = dict.fromkeys(range(1, 200), "x" * 100)
     text = together(long, 4000)
     assert len(text) <= 4000
     assert len(apart(text, long)) == 38
@@ -39,13 +41,13 @@ def test_as_many_are_put_together_as_fit() -> None:
 
 def test_words_are_one_line_of_letters() -> None:
     assert tidy(" a\x00 red\n\thouse\u202e ") == "a red house"
-    assert tidy("x" * CAPTION_CHARS)
+    assert tidy("x" * MAX_CAPTION_CHARS)
     with pytest.raises(MemberError):
-        tidy("x" * (CAPTION_CHARS + 1))
+        tidy("x" * (MAX_CAPTION_CHARS + 1))
 
 
 def test_texts_are_replaced_as_they_are_and_nothing_else_changes() -> None:
     assert replaced(THREE, "RED", r"\1") == {1: r"a \1 house"}
     assert replaced(THREE, ".", "x") == {}
     with pytest.raises(MemberError):
-        replaced({1: "e" * 600}, "e", "ee")
+        replaced({1: "e" * 1200}, "e", "ee")

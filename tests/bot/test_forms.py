@@ -26,7 +26,11 @@ def test_uploads_of_a_field_are_those_that_it_names() -> None:
     told = {"filename": "a.png", "size": 5, "url": "https://cdn.discordapp.com/attachments/1/2/a.png"}
     field = {"type": 19, "custom_id": "pictures", "values": ["7", "9", "8"]}
     sent.data = {
-        "components": [{"type": 18, "component": field}, {"type": 10}, {"type": 18, "component": {"custom_id": "other"}}],
+        "components": [
+            {"type": 18, "component": field},
+            {"type": 10},
+            {"type": 18, "component": {"custom_id": "other"}},
+        ],
         "resolved": {"attachments": {"6": told, "7": told, "8": {**told, "filename": "b.png", "width": 3}}},
     }
     assert [(one.name, one.width, one.size_bytes) for one in forms.uploads(sent, "pictures")] == [
