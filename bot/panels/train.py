@@ -122,7 +122,10 @@ def _lines(seen: Seen) -> list[str]:
 def _prepared(seen: Seen) -> list[str]:
     training, begins = seen.training, seen.begins
     pictures = say(
-        "{count} of {least} to {most}", count=seen.pictures, least=limits.LEAST_PICTURES, most=limits.MOST_PICTURES
+        "{count} ({least} to {most} are wanted)",
+        count=seen.pictures,
+        least=limits.LEAST_PICTURES,
+        most=limits.MOST_PICTURES,
     )
     captions = say("{count} of {pictures} have words", count=seen.captioned, pictures=seen.pictures)
     if seen.describes:

@@ -170,7 +170,7 @@ def _pictures(*, required: bool, most: int = forms.UPLOADS) -> ui.FileUpload[Any
 
 def _of_pictures(count: int) -> str:
     return say(
-        "Up to {most} at once; {count} of {least} to {all} are there. More can be added afterwards.",
+        "Up to {most} at once, {least} to {all} in all; there are {count}. More can be added afterwards.",
         most=forms.UPLOADS,
         count=count,
         least=limits.LEAST_PICTURES,

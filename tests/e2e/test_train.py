@@ -90,14 +90,14 @@ async def test_training_is_prepared_from_uploads_to_its_start(studio: Studio, ad
     home = (await ada.command("/train")).message
     assert "You have none yet" in text_of(home)
     panel = await begun(ada, SCENES[:4])
-    assert "4 of 5 to 200" in text_of(panel)
+    assert "4 (5 to 200" in text_of(panel)
     assert "my-boats" in text_of(panel)
     assert "5 are the least" in text_of(panel)
     # Two more, of which one is there already and one is no picture.
     opened = await ada.click(panel, custom_id(panel, "trainadd"))
     more = [*files(SCENES[3:]), ("x.png", b"no picture")]
     await ada.submit(opened, {}, files={"pictures": more}, until="acknowledged")
-    panel = await ada.wait_for(panel, lambda now: "6 of 5 to 200" in text_of(now))
+    panel = await ada.wait_for(panel, lambda now: "6 (5 to 200" in text_of(now))
     panel = await captioned(ada, panel)
     assert "6 of 6 have words" in text_of(panel)
     captions = [caption for [caption] in rows(studio, "SELECT caption FROM training_picture ORDER BY number")]
