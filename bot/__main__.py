@@ -53,6 +53,7 @@ from bot.serving.entrance import Entrance, hang_up
 from bot.serving.holders import Holders
 from bot.serving.images import Images
 from bot.settings import Settings
+from bot.training import making as training
 from bot.watch import calls, page, probe, server
 from bot.watch.disk import Disk
 from bot.watch.health import Health
@@ -179,6 +180,7 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
         policies = Policies(database, slices.commands_of_kinds, allowed)
         await policies.load()
         engine = factory.build(read, environ)
+        trained = training.runner(read, environ, engine, database, jobs.trainings)
         retention = Retention(database, jobs, policies, read.easel_keep_gb)
         certificate = certificates.of(read)
         background = Background()
@@ -262,6 +264,8 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
                         tasks.create_task(_tidy(jobs))
                         tasks.create_task(retention.keep())
                         tasks.create_task(_log(client, log_channel))
+                        if trained is not None:
+                            tasks.create_task(trained.keep())
                 finally:
                     delivery.close()
                     await background.close(CLOSE_WITHIN_S)
