@@ -104,6 +104,8 @@ def ready_of(admission: Admission) -> Ready | None:
 def taught(interaction: discord.Interaction) -> list[ModelInfo]:
     """The models that can be taught and may paint for this member here, first the one that is painted with where they
     do not say."""
+    if not admission_of(interaction).jobs.trainings.is_offered:
+        return []
     ready, policy = permits.offers(interaction), permits.policy(interaction)
     able = [one for one in ready.models if one.training is not None and policy.admits(one.name)]
     return sorted(able, key=lambda one: one.name != ready.default_model)

@@ -101,6 +101,16 @@ class Kept:
         self._live[training_id] = (step, loss)
         self._tell(training_id)
 
+    async def lay_out(self, training_id: int) -> bool:
+        """Lay out what one that is trained learns from; False where it is not trained any more. Raises OSError,
+        FileNotFoundError where a picture is gone."""
+        async with self._changing:
+            training, pictures = await self.find(training_id), await self.pictures(training_id)
+            if training is None or training.state != "training":
+                return False
+            await asyncio.to_thread(self.folders.write, training, pictures)
+        return True
+
     async def tidy(self) -> None:
         """Remove the files of what is gone: what a kill has left. Raises OSError."""
         async with self._changing:

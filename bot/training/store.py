@@ -38,6 +38,8 @@ class Trainings(Kept):
         super().__init__(database, data, clock)
         self.let_go: Callable[[int], Awaitable[None]] = _nobody
         """Waits until no process uses the files of a training that was stopped or erased; the runner's."""
+        self.is_offered = True
+        """Whether anything is trained here."""
 
     async def add(
         self,
@@ -50,6 +52,7 @@ class Trainings(Kept):
     ) -> Training:
         """A new draft. Raises MemberError where it cannot be so, or its member has too many."""
         order = _clean(order)
+        _refuse(None if self.is_offered else because("training_off"))
         _refuse(limits.problem_of(order))
         values = (member_id, guild_id, channel_id, language, *_columns(order), self._clock(), MOST_KEPT)
         rows = await self._database.change(_ADD, values)
@@ -144,6 +147,7 @@ class Trainings(Kept):
         """
         if (training := await self.find(training_id)) is None or training.state != "draft":
             return None
+        _refuse(None if self.is_offered else because("training_off"))
         count = len(await self.pictures(training_id))
         _refuse(limits.problem(training.order, count, ready))
         now = self._clock()
