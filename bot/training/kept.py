@@ -67,6 +67,17 @@ class Kept:
             "WHERE message_id IS NOT NULL AND (state IN ('waiting', 'training') OR changed_at > ?)", since
         )
 
+    async def servers(self) -> list[int | None]:
+        """Those in which there are trainings; None for direct messages."""
+        rows = await self._database.rows("SELECT DISTINCT guild_id FROM training")
+        return [row["guild_id"] for row in rows]
+
+    async def rested(self, guild_id: int | None, since: float) -> list[Training]:
+        """Those of a server of which nothing goes on, and that have not changed since then."""
+        return await self._all(
+            "WHERE guild_id IS ? AND changed_at < ? AND state NOT IN ('waiting', 'training')", guild_id, since
+        )
+
     async def line(self) -> list[Training]:
         """Those that wait or are trained, in the order of their turns."""
         return await self._all("WHERE state IN ('waiting', 'training') ORDER BY state = 'waiting', submitted_at, id")
