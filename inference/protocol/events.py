@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
 
-from inference.protocol.pictures import Drawn, Imagine, Refiner, Style
+from inference.protocol.pictures import Drawn, Imagine, OwnLora, Refiner, Style
 from inference.protocol.reasons import Reason
 from inference.protocol.remote import Remote
 from inference.protocol.requests import Classify, Describe, DescribeTask, Request
@@ -106,6 +107,8 @@ class AddOnInfo(msgspec.Struct, frozen=True, kw_only=True):
     beside: tuple[str, ...]
     """The ControlNets that can be followed at the same time as this one, itself among them; none where its models
     follow one picture alone, and none for a LoRA."""
+    own: OwnLora | None
+    """Where a member has trained it: no engine has it of itself, requests bring it (`Ready.with_own`)."""
 
     def is_called(self, typed: str) -> bool:
         """Whether a member means it by this, in capitals or not."""
@@ -163,6 +166,30 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
     def model(self, name: str) -> ModelInfo | None:
         """The model of this name, or None where its weights are missing or nobody knows it."""
         return next((model for model in self.models if model.name == name), None)
+
+    def with_own(self, loras: Iterable[AddOnInfo]) -> Ready:
+        """The same with these LoRAs of members', of equal names the first; what the engine has goes behind them."""
+        known: dict[str, AddOnInfo] = {}
+        for one in (*loras, *self.loras):
+            known.setdefault(one.name, one)
+        return msgspec.structs.replace(self, loras=tuple(known.values()))
+
+    def own_lora(self, own: OwnLora, trigger: str = "") -> AddOnInfo:
+        """A member's LoRA as those of the catalogue are told: it goes with all models of its family that are painted
+        with on this machine."""
+        models = tuple(one.name for one in self.models if one.family == own.family and one.remote is None)
+        return AddOnInfo(
+            name=own.name,
+            title=own.title,
+            models=models,
+            weight=own.weight,
+            trigger=trigger,
+            sampler=None,
+            steps=None,
+            guidance=None,
+            beside=(),
+            own=own,
+        )
 
     def places(self, request: Request) -> int:
         """How many places the forward pass of a request like this one has: those that fill one ride along together."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import msgspec
 from msgspec.structs import replace
@@ -70,6 +71,21 @@ class Lora(msgspec.Struct, frozen=True):
     """How strongly in the text encoders, where that is otherwise."""
 
 
+class OwnLora(msgspec.Struct, frozen=True, kw_only=True):
+    """What a member's own LoRA is to a request that names it: the catalogue does not know it, its file is known by its
+    hash (`files.lora_file`)."""
+
+    name: str
+    """By which the request means it; one of the catalogue that is called so as well is not meant."""
+    title: str
+    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    """Of its file."""
+    family: str
+    """Of the models that it was trained for."""
+    weight: float = 1.0
+    """Where nobody says another."""
+
+
 class Drawn(msgspec.Struct, frozen=True):
     """What one picture is painted from, where something was left to chance: its words and its LoRAs."""
 
@@ -129,6 +145,8 @@ class Imagine(Task, frozen=True, kw_only=True, tag="imagine"):
     strength: float = 1.0
     """Of the `image`: near 0 it hardly changes, at 1 nothing of it is left. Only that share of the steps is taken."""
     loras: tuple[Lora, ...] = ()
+    own_loras: tuple[OwnLora, ...] = ()
+    """What those of `loras`, and of the tags that are left in its words, mean that members have trained."""
     control: Control | None = None
     control2: Control | None = None
     """What is followed at the same time."""
@@ -147,6 +165,11 @@ class Imagine(Task, frozen=True, kw_only=True, tag="imagine"):
         """The pictures to start from, to keep to, to follow and to see beside the words, if there are any."""
         wanted = (self.image, self.mask, *(control.image for control in self.controls), *self.references)
         return tuple(image for image in wanted if image is not None)
+
+    @property
+    def lora_files(self) -> tuple[str, ...]:
+        """Those of members' own LoRAs."""
+        return tuple(own.sha256 for own in self.own_loras)
 
     @property
     def controls(self) -> tuple[Control, ...]:
@@ -228,6 +251,11 @@ class Grid(Task, frozen=True, kw_only=True, tag="grid"):
     """Labels at the top."""
     rows: tuple[str, ...] = ("",)
     """Labels at the left."""
+
+    @property
+    def lora_files(self) -> tuple[str, ...]:
+        """Those of all cells, each once."""
+        return tuple(dict.fromkeys(sha256 for cell in self.cells for sha256 in cell.lora_files))
 
     @property
     def places(self) -> int:

@@ -35,6 +35,8 @@ def of_imagine(request: Imagine, ready: Ready) -> Iterator[Reason]:
     if model is None:
         yield unknown_model(request.model, ready)
         return
+    if request.own_loras:
+        ready = ready.with_own(ready.own_lora(own) for own in request.own_loras)
     yield from _of_words(request, model, ready)
     if model.remote is not None:
         yield from of_remote(request, model, model.remote)
