@@ -56,6 +56,11 @@ class Reply:
     lasts: bool = True
     """Whether it goes on where nobody waits for it any more."""
 
+    def row(self) -> tuple[object, ...]:
+        """Its columns of the table `job`, in the order of its fields, which are called so."""
+        roles = msgspec.json.encode(self.role_ids).decode()
+        return tuple(roles if name == "role_ids" else getattr(self, name) for name in Reply.__slots__)
+
     @property
     def url(self) -> str | None:
         """What leads to the message, where that is known."""

@@ -51,6 +51,7 @@ LAYERS = {
             "runs",
             "upgrade",
         },
+        {"training"},
         {"jobs"},
         {"cards", "incoming", "outgoing", "retention", "taste", "till"},
         {"posting"},
