@@ -21,17 +21,19 @@ TRAININGS: dict[str, str | Many] = {
     "training_name": N_(
         "{typed} is no name for a LoRA: take small letters, digits, dots, hyphens and underscores, 64 at most."
     ),
-    "training_unsaid": N_("`{field}` is empty: say it in a line."),
+    "training_unsaid": N_("Nothing stands in `{field}`: say it in a line."),
     "training_chars": Many(
-        "`{field}` has {chars} character and {most} is the most: shorten it.",
-        "`{field}` has {chars} characters and {most} is the most: shorten it.",
+        "What stands in `{field}` has {chars} character and {most} is the most: shorten it.",
+        "What stands in `{field}` has {chars} characters and {most} is the most: shorten it.",
         "chars",
     ),
-    "training_line": N_("`{field}` has something in it that is no letter: write it in one line."),
+    "training_line": N_("What stands in `{field}` has something in it that is no letter: write it in one line."),
     "training_number": N_("{value} does not fit `{field}`: choose {least} to {most}."),
     "training_rate": N_("{value} does not fit `rate`: choose a number above 0, up to {most}."),
     "training_epochs": N_("{steps} steps cannot be {epochs} epochs: choose fewer epochs."),
-    "training_prior": N_("`prior` and `priors` belong together: say what the model's own pictures show, and how many."),
+    "training_prior": N_(
+        "The options `prior` and `priors` belong together: say what the model's own pictures show, and how many."
+    ),
     "training_previews": Many(
         "{count} preview is asked for and {most} is the most: ask for fewer.",
         "{count} previews are asked for and {most} is the most: ask for fewer.",
