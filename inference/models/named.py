@@ -24,13 +24,14 @@ class Named:
     def __init__(self, catalog: Catalog, own: Sequence[OwnLora], folder: Path | None) -> None:
         """`own` go before those of the catalogue; their files lie in this folder, or nowhere."""
         self._catalog = catalog
-        self._own = {one.name: one for one in own}
+        # Of equal names the first, as the rule has it.
+        self._own = {one.name: one for one in reversed(own)}
         self._folder = folder
 
     def title(self, lora: Lora) -> str:
         """What members know it as."""
         own = self._own.get(lora.name)
-        return self._catalog.loras[lora.name].title if own is None else own.title
+        return self._catalog.loras[lora.name].title if own is None else own.name
 
     def adapter(self, lora: Lora) -> Adapter:
         """The LoRA with its file, whose bytes have been compared with what is known of them.
@@ -50,7 +51,7 @@ class Named:
     def _of_member(self, own: OwnLora) -> Path:
         if self._folder is None or not (file := lora_file(self._folder, own.sha256)).is_file():
             log.error("the LoRA %s of a member is not in the data folder: restore it from a backup", own.sha256[:10])
-            raise UnavailableModel("lora_file_gone", lora=own.title)
+            raise UnavailableModel("lora_file_gone", lora=own.name)
         if hashes.sha256(file) != own.sha256:
             raise WeightsError(f"{file} was changed since it was trained: restore it from a backup")
         headers.check(file)

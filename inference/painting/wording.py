@@ -158,7 +158,7 @@ def _meant(tag: Tag, request: Imagine, catalog: Catalog) -> Lora | None:
     called = tag.name.strip().lower()
     family = catalog.models[request.model].family
     for own in request.own_loras:
-        if called in (own.name.lower(), own.title.lower()) and own.family == family:
+        if called == own.name.lower() and own.family == family:
             return _as_strong(tag, own.name, own.weight)
     for name, entry in catalog.loras.items():
         if called in (name.lower(), entry.title.lower()) and request.model in entry.models:

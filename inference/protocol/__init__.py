@@ -8,9 +8,9 @@ standard library alone.
 
 from __future__ import annotations
 
+from inference.protocol.add_ons import AddOnInfo, OwnLora
 from inference.protocol.devices import AUTO, devices
 from inference.protocol.events import (
-    AddOnInfo,
     Alive,
     Answer,
     Began,
@@ -71,7 +71,6 @@ from inference.protocol.pictures import (
     Hires,
     Imagine,
     Lora,
-    OwnLora,
     Refiner,
     Style,
     Variation,

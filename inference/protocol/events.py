@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from inference.protocol.pictures import Drawn, Imagine, OwnLora, Refiner, Style
+from inference.protocol.add_ons import AddOnInfo, OwnLora
+from inference.protocol.pictures import Drawn, Imagine, Refiner, Style
 from inference.protocol.reasons import Reason
 from inference.protocol.remote import Remote
 from inference.protocol.requests import Classify, Describe, DescribeTask, Request
@@ -92,32 +93,6 @@ class ToolInfo(msgspec.Struct, frozen=True, kw_only=True):
     """How many pictures share one forward pass of a describer or a classifier; 1 for every other tool."""
 
 
-class AddOnInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What a LoRA, a ControlNet or an embedding is called, and which models it goes with."""
-
-    name: str
-    """The key in models.toml, which members type."""
-    title: str
-    models: tuple[str, ...]
-    weight: float
-    """Where the member names none; 1 for an embedding."""
-    trigger: str
-    """Words that a LoRA was trained to answer to; none for others."""
-    sampler: str | None
-    """What a LoRA wants instead of the model's own, for who does not say; so for the next two."""
-    steps: int | None
-    guidance: float | None
-    beside: tuple[str, ...]
-    """The ControlNets that can be followed at the same time as this one, itself among them; none where its models
-    follow one picture alone, and none for a LoRA."""
-    own: OwnLora | None
-    """Where a member has trained it: no engine has it of itself, requests bring it (`Ready.with_own`)."""
-
-    def is_called(self, typed: str) -> bool:
-        """Whether a member means it by this, in capitals or not."""
-        return typed.strip().lower() in (self.name.lower(), self.title.lower())
-
-
 class Waking(msgspec.Struct, frozen=True, tag="waking"):
     """What an engine can say at once, before it has read its libraries, which takes seconds: `Ready` follows.
 
@@ -183,7 +158,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
         models = tuple(one.name for one in self.models if one.family == own.family and one.remote is None)
         return AddOnInfo(
             name=own.name,
-            title=own.title,
+            title=own.name,
             models=models,
             weight=own.weight,
             trigger=trigger,

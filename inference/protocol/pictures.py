@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
 
 import msgspec
 from msgspec.structs import replace
 
+from inference.protocol.add_ons import OwnLora
 from inference.protocol.task import Input, Task
 from inference.protocol.wildcards import Lines, draw_words
 
@@ -69,21 +69,6 @@ class Lora(msgspec.Struct, frozen=True):
     weight: float
     words: float | None = None
     """How strongly in the text encoders, where that is otherwise."""
-
-
-class OwnLora(msgspec.Struct, frozen=True, kw_only=True):
-    """What a member's own LoRA is to a request that names it: the catalogue does not know it, its file is known by its
-    hash (`files.lora_file`)."""
-
-    name: str
-    """By which the request means it; one of the catalogue that is called so as well is not meant."""
-    title: str
-    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
-    """Of its file."""
-    family: str
-    """Of the models that it was trained for."""
-    weight: float = 1.0
-    """Where nobody says another."""
 
 
 class Drawn(msgspec.Struct, frozen=True):

@@ -502,7 +502,7 @@ SHARED: dict[str, object] = {
     "height": 40,
     "strength": 0.6,
     "loras": (Lora("ink", 1.0),),
-    "own_loras": (OwnLora(name="ink", title="Ink", sha256="0" * 64, family="sd1"),),
+    "own_loras": (OwnLora(name="ink", sha256="0" * 64, family="sd1"),),
     "hires": Hires(64, 64, 0.5),
     "refiner": Refiner("sdxl", 0.25),
     "references": (OTHER,),

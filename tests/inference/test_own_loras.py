@@ -30,7 +30,7 @@ def kept(folder: Path, file: Path, **changes: str) -> OwnLora:
     place = lora_file(folder, sha256)
     place.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(file, place)
-    told = {"name": "mine", "title": "Mine of all", "sha256": sha256, "family": "sd1"}
+    told = {"name": "mine", "sha256": sha256, "family": "sd1"}
     return OwnLora(**(told | changes))
 
 
@@ -70,10 +70,10 @@ def test_a_members_lora_works_as_one_of_the_catalogue_does_and_its_recipe_has_it
     assert painted(own_store, ask_for(loras=(Lora("ink", 0.8),))) == of_catalog
 
 
-def test_a_tag_that_a_wildcard_draws_means_it_by_name_or_title(own_store: Store, folder: Path, ink: Path) -> None:
+def test_a_tag_that_a_wildcard_draws_means_it_by_its_name(own_store: Store, folder: Path, ink: Path) -> None:
     own = kept(folder, ink)
     plain = painted(own_store, ask_for(loras=(Lora("mine", 0.8),), own_loras=(own,)))
-    for tag in ("<lora:mine:0.8>", "<lora:Mine OF all:0.8>", "<lora:mine>"):
+    for tag in ("<lora:mine:0.8>", "<lora:MINE:0.8>", "<lora:mine>"):
         request = ask_for(own_loras=(msgspec.structs.replace(own, weight=0.8),))
         drawn = msgspec.structs.replace(request, prompt=f"{request.prompt} {{{tag}|{tag}}}")
         assert painted(own_store, drawn) == plain, tag
@@ -138,6 +138,6 @@ def test_files_that_are_gone_or_changed_or_foreign_are_one_sentence_and_the_next
 
 
 def test_a_request_with_a_hash_that_leads_elsewhere_is_no_request() -> None:
-    told = msgspec.json.encode(ask_for(own_loras=({"name": "a", "title": "a", "sha256": "../../x", "family": "sd1"},)))
+    told = msgspec.json.encode(ask_for(own_loras=({"name": "a", "sha256": "../../x", "family": "sd1"},)))
     with pytest.raises(msgspec.ValidationError, match="own_loras"):
         msgspec.json.decode(told, type=Imagine)

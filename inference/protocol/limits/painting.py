@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from inference.protocol.events import AddOnInfo, ModelInfo, Ready
+from inference.protocol.add_ons import AddOnInfo
+from inference.protocol.events import ModelInfo, Ready
 from inference.protocol.limits.bounds import (
     LEAST_STRENGTH,
     MAX_CLIP_SKIP,
