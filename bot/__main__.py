@@ -177,8 +177,9 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
         upgrade.tell(read.easel_data)
         jobs = Jobs(database, pictures, audit_days=read.easel_audit_days)
         await jobs.members.load()
+        await jobs.loras.load()
         jobs.keys.address = read.easel_serve
-        policies = Policies(database, slices.commands_of_kinds, allowed)
+        policies = Policies(database, slices.commands_of_kinds, allowed, own_loras=jobs.loras.problem)
         await policies.load()
         engine = factory.build(read, environ)
         retention = Retention(database, jobs, policies, read.easel_keep_gb)
