@@ -52,7 +52,7 @@ class Reply:
     """The member's roles, when the job was asked for."""
     key_id: int | None = None
     """By which of the member's keys a program asked for it: then there is no message, and that is told. None for
-    Discord."""
+    Discord, 0 for Easel itself."""
     lasts: bool = True
     """Whether it goes on where nobody waits for it any more."""
 

@@ -65,7 +65,7 @@ LAYERS = {
         {"admission"},
         {"permits"},
         {"gallery", "lineage", "paintings", "panels", "sources"},
-        {"completions", "log_channel", "notices", "presence"},
+        {"completions", "log_channel", "notices", "presence", "teaching"},
         {"commands"},
         {"app", "doctor"},
         {"serving", "watch"},
@@ -155,7 +155,7 @@ def test_the_bot_leaves_pictures_to_its_children() -> None:
         "profiles": {"of_file"},
         "stealth": {"found", "cleared"},
         "masks": {"prepare", "of_holes"},
-        "charts": {"draw"},
+        "charts": {"draw", "trace"},
         "fitting": {"fit", "parts", "small", "converted"},
         "credentials.signing": {"sign", "sign_copies", "take", "try_out"},
     }

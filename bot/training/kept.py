@@ -61,6 +61,23 @@ class Kept:
         """A server's trainings, newest first; those of direct messages for None."""
         return await self._all("WHERE guild_id IS ? ORDER BY id DESC", guild_id)
 
+    async def posted(self, since: float) -> list[Training]:
+        """Those that have a message and go on, or have changed since then."""
+        return await self._all(
+            "WHERE message_id IS NOT NULL AND (state IN ('waiting', 'training') OR changed_at > ?)", since
+        )
+
+    async def servers(self) -> list[int | None]:
+        """Those in which there are trainings; None for direct messages."""
+        rows = await self._database.rows("SELECT DISTINCT guild_id FROM training")
+        return [row["guild_id"] for row in rows]
+
+    async def rested(self, guild_id: int | None, since: float) -> list[Training]:
+        """Those of a server of which nothing goes on, and that have not changed since then."""
+        return await self._all(
+            "WHERE guild_id IS ? AND changed_at < ? AND state NOT IN ('waiting', 'training')", guild_id, since
+        )
+
     async def line(self) -> list[Training]:
         """Those that wait or are trained, in the order of their turns."""
         return await self._all("WHERE state IN ('waiting', 'training') ORDER BY state = 'waiting', submitted_at, id")
@@ -94,6 +111,16 @@ class Kept:
         """So many steps of what is training are done; all hear of it, and the row is not written for each."""
         self._live[training_id] = (step, loss)
         self._tell(training_id)
+
+    async def lay_out(self, training_id: int) -> bool:
+        """Lay out what one that is trained learns from; False where it is not trained any more. Raises OSError,
+        FileNotFoundError where a picture is gone."""
+        async with self._changing:
+            training, pictures = await self.find(training_id), await self.pictures(training_id)
+            if training is None or training.state != "training":
+                return False
+            await asyncio.to_thread(self.folders.write, training, pictures)
+        return True
 
     async def tidy(self) -> None:
         """Remove the files of what is gone: what a kill has left. Raises OSError."""

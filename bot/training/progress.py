@@ -48,11 +48,11 @@ class Progress:
         """An epoch has ended with this mean loss, and its files are there; one that is trained once more, after its
         process died, is the same."""
         await self._database.change(
-            "INSERT OR REPLACE INTO training_epoch SELECT id, member_id, ?2, ?3, ?4, ?5 FROM training WHERE id = ?1",
+            "INSERT OR IGNORE INTO training_epoch SELECT id, member_id, ?2, ?3, ?4, ?5 FROM training WHERE id = ?1",
             (training_id, epoch, step, loss, self._trainings.now()),
         )
         return await self._trainings.change(
-            "UPDATE training SET step = max(step, ?3), epoch = max(epoch, ?4), changed_at = ?2, deaths = 0"
+            "UPDATE training SET step = max(step, ?3), epoch = max(epoch, ?4), changed_at = ?2"
             " WHERE id = ?1 RETURNING *",
             training_id,
             step,

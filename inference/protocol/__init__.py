@@ -49,6 +49,8 @@ from inference.protocol.frames import (
     pack,
     unpack_event,
     unpack_message,
+    unpack_trainer_event,
+    unpack_trainer_message,
 )
 from inference.protocol.origins import (
     AI_MADE,
@@ -93,6 +95,7 @@ from inference.protocol.requests import (
     Mask,
     Message,
     Request,
+    Spare,
     Upscale,
 )
 from inference.protocol.schedules import (
@@ -127,6 +130,7 @@ from inference.protocol.training import (
     TrainingOptions,
     TrainingOrder,
     TrainingStopped,
+    Woke,
 )
 from inference.protocol.wildcards import Lines, draw_words
 from inference.protocol.words import (
@@ -210,6 +214,7 @@ __all__ = [
     "Request",
     "Safety",
     "SourceType",
+    "Spare",
     "Stepped",
     "Stop",
     "Style",
@@ -230,6 +235,7 @@ __all__ = [
     "Variation",
     "Waking",
     "WeighedWords",
+    "Woke",
     "at_steps",
     "because",
     "breaks",
@@ -256,6 +262,8 @@ __all__ = [
     "unbroken",
     "unpack_event",
     "unpack_message",
+    "unpack_trainer_event",
+    "unpack_trainer_message",
     "weigh_words",
     "weight_problem",
     "without_sure_tags",

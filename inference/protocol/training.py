@@ -5,6 +5,8 @@ Pictures, captions and what comes of it are files in a folder of the training's 
 
 from __future__ import annotations
 
+import re
+from pathlib import PurePath
 from typing import Literal
 
 import msgspec
@@ -13,6 +15,15 @@ from inference.protocol.reasons import Reason
 
 TRAININGS = "trainings"
 """The folder in the data folder that has one for each training."""
+
+PASSING = re.compile(r"run/(checkpoint(\.\w+)?/.*|priors/.*|examples\.safetensors|lock)|.*\.part(/.*)?")
+"""What the trainer makes again in a training's folder where it is not there: a run without a checkpoint begins anew."""
+
+
+def is_passing(file: PurePath) -> bool:
+    """Whether a file, named from the folder of trainings on, is of no worth to a backup, and may go at any moment."""
+    return PASSING.fullmatch("/".join(file.parts[1:])) is not None
+
 
 TrainingKind = Literal["style", "subject"]
 """How pictures look, or what is in them."""
@@ -75,7 +86,7 @@ class Train(msgspec.Struct, frozen=True, tag="train"):
 
 
 class Hold(msgspec.Struct, frozen=True, tag="hold"):
-    """Let the device be others' from the next step on, until `Go`; `Held` answers."""
+    """Let the device be others' from the next step on; `Held` answers, and only then `Go` follows."""
 
 
 class Go(msgspec.Struct, frozen=True, tag="go"):
@@ -96,16 +107,24 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True, tag="planned"):
     step: int
     steps: int
     epochs: int
-    epoch: int
-    """How many have ended."""
+
+
+class Woke(msgspec.Struct, frozen=True, tag="woke"):
+    """First word of a trainer: it has its device, and has nothing on it yet."""
+
+    card: bool
+    """Whether that is one with memory of its own."""
 
 
 class Held(msgspec.Struct, frozen=True, tag="held"):
-    """The device is not used from here on until `Go`."""
+    """The device is not used from here on until `Go`; said once for each `Hold`."""
+
+    away: bool
+    """Whether the weights had to leave it, so that others had room: they need that to come back."""
 
 
 class Crowded(msgspec.Struct, frozen=True, tag="crowded"):
-    """The device has not enough room for this; others on it may make some. `Go` says that they have, or cannot."""
+    """The device has not enough room for it beside what is there; it ends."""
 
 
 class Stepped(msgspec.Struct, frozen=True, tag="stepped"):
@@ -137,5 +156,5 @@ class TrainingFailed(msgspec.Struct, frozen=True, tag="failed"):
     reason: Reason
 
 
-TrainerEvent = Planned | Held | Crowded | Stepped | EpochEnded | TrainingEnded | TrainingStopped | TrainingFailed
+TrainerEvent = Woke | Planned | Held | Crowded | Stepped | EpochEnded | TrainingEnded | TrainingStopped | TrainingFailed
 """Everything that a trainer says."""

@@ -14,6 +14,9 @@ from inference.protocol.training import TrainingOptions, TrainingOrder
 LEAST_PICTURES, MOST_PICTURES = 5, 200
 """Of fewer a LoRA learns the pictures themselves."""
 
+LEAST_SIDE, MAX_FILE_BYTES = 16, 2**26
+"""Of a picture, in pixels, and of its file."""
+
 NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 """Of a LoRA: it becomes the name of files, and of an entry of models.toml."""
 
@@ -27,7 +30,7 @@ MAX_STEPS = 10_000
 MAX_EPOCHS = 50
 MAX_RANK = 128
 MAX_RATE = 0.01
-LEAST_RESOLUTION, MAX_RESOLUTION = 256, 2048
+LEAST_RESOLUTION, MAX_RESOLUTION = 64, 2048
 MAX_PRIORS = 200
 MAX_PREVIEWS, MAX_PREVIEW_CHARS = 9, 500
 
