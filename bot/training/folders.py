@@ -38,6 +38,11 @@ class Folders:
         """One of its pictures."""
         return self.pictures(training_id) / f"{number:04}.png"
 
+    def taken_along(self, name: str) -> Path:
+        """The same by its name in an export."""
+        training_id, _, number = name.partition("/")
+        return self.picture(int(training_id), int(number))
+
     def run(self, training_id: int) -> Path:
         """What the trainer writes."""
         return self._all / str(training_id) / "run"

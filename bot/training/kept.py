@@ -20,6 +20,9 @@ from bot.training.states import Training, TrainingEpoch, TrainingPicture, epoch_
 Listener = Callable[[int], None]
 """Is told the number of a training that is another than before, or gone. Must return at once."""
 
+NUMBERS = 10**6
+"""More than a training ever has pictures."""
+
 
 class Kept:
     """Every training that was not erased.
@@ -93,6 +96,24 @@ class Kept:
             "SELECT * FROM training_picture WHERE training_id = ? ORDER BY number", (training_id,)
         )
         return [picture_of_row(row) for row in rows]
+
+    async def taken_along(self, member_id: int, before: int, limit: int) -> list[dict[str, Any]]:
+        """The pictures of a member's trainings below this number, newest first, as `archive` takes jobs: each with a
+        number, its words, and the file `folders.taken_along` knows."""
+        rows = await self._database.rows(
+            "SELECT * FROM training_picture WHERE member_id = ? AND training_id * ? + number < ?"
+            " ORDER BY training_id DESC, number DESC LIMIT ?",
+            (member_id, NUMBERS, before, limit),
+        )
+        return [
+            {
+                "id": row["training_id"] * NUMBERS + row["number"],
+                "training": row["training_id"],
+                "caption": row["caption"],
+                "input": [{"position": 0, "sha256": f"{row['training_id']}/{row['number']}"}],
+            }
+            for row in rows
+        ]
 
     async def epochs(self, training_id: int) -> list[TrainingEpoch]:
         """Its epochs that have ended, in order."""
