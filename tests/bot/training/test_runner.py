@@ -191,8 +191,9 @@ async def test_requests_wait_for_a_card_and_not_for_a_processor(school: School, 
                 # It has said that it gave way, and its weights had to leave.
                 assert school.turns._free.is_set()
                 # It goes on for nobody before the request has ended.
+                before = (await school.becomes(training.id, "training")).step
                 await asyncio.sleep(0.1)
-                assert school.turns._free.is_set()
+                assert (await school.becomes(training.id, "training")).step == before
             await school.until(training.id, lambda training: training.step == 1)
         assert school.spared == 2
         await school.trainings.stop(training.id)
@@ -214,7 +215,7 @@ async def test_a_processor_is_shared_and_left_to_requests_for_as_long_as_they_la
             # Nobody waits for it here, and it gives way all the same.
             await asyncio.wait_for(school.turns.given(), 30)
             await asyncio.sleep(0.1)
-            assert school.turns._free.is_set()
+            assert (await school.becomes(training.id, "training")).step == 0
         await school.until(training.id, lambda training: training.step == 1)
         assert school.spared == 0
 
