@@ -1,4 +1,5 @@
-"""What a server's jobs of some time come to, counted: the SQL of /stats. Jobs that were deleted are not counted."""
+"""What jobs come to, counted: a server's of some time, the SQL of /stats, and how long those of a kind took. Jobs that
+were deleted are not counted."""
 
 from __future__ import annotations
 
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.database import Database
+from bot.job import request_of
+from inference.protocol import Request
 
 LISTED = 8
 """So many models, members and kinds of failures, those with most first."""
@@ -112,6 +115,15 @@ class Counting:
             ends=await self._counts(ENDS, named),
             of_members=await self._counts(MEMBERS, named),
         )
+
+    async def durations_of_kind(self, kind: str, limit: int = 20) -> list[tuple[Request, float, float]]:
+        """What the newest jobs of a kind that the engine made asked for, its seconds on each, their share of them."""
+        rows = await self._database.rows(
+            "SELECT request, seconds, share FROM job WHERE kind = ? AND state = 'finished' AND seconds > 0"
+            " ORDER BY id DESC LIMIT ?",
+            (kind, limit),
+        )
+        return [(request_of(row), row["seconds"], row["share"]) for row in rows]
 
     async def _wait(self, named: Mapping[str, Any], place: int, waited: int) -> float | None:
         if not waited:

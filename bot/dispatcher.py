@@ -144,7 +144,9 @@ class Dispatcher:
         for job in await self._jobs.in_state("queued"):
             self.put(job)
         for kind in get_args(Request):
-            for request, seconds, share in reversed(await self._jobs.durations_of_kind(kind.__struct_config__.tag)):
+            for request, seconds, share in reversed(
+                await self._jobs.counting.durations_of_kind(kind.__struct_config__.tag)
+            ):
                 self._pace.add(request, seconds, share)
         for job in await self._jobs.undelivered():
             self._delivery.deliver(job)

@@ -17,7 +17,7 @@ from bot.costs import FREE, Price
 from bot.counting import Counting
 from bot.database import Database
 from bot.finding import Finding
-from bot.job import Job, Reply, State, Way, of_row, request_of, seed_text
+from bot.job import Job, Reply, State, Way, of_row, seed_text
 from bot.keys import Keys
 from bot.members import Members
 from bot.pictures.kept import Pictures
@@ -275,15 +275,6 @@ class Jobs:
     async def undelivered(self) -> list[Job]:
         """The jobs that ended without their member having heard of it, oldest first."""
         return await self._jobs("delivered_at IS NULL AND state IN ('finished', 'failed', 'cancelled') ORDER BY id")
-
-    async def durations_of_kind(self, kind: str, limit: int = 20) -> list[tuple[Request, float, float]]:
-        """What the newest jobs of a kind that the engine made asked for, its seconds on each, their share of them."""
-        rows = await self._database.rows(
-            "SELECT request, seconds, share FROM job WHERE kind = ? AND state = 'finished' AND seconds > 0"
-            " ORDER BY id DESC LIMIT ?",
-            (kind, limit),
-        )
-        return [(request_of(row), row["seconds"], row["share"]) for row in rows]
 
     def paths(self, job: Job) -> list[Path]:
         """Where the job's pictures lie, in order, unless somebody removed them by hand."""
