@@ -6,6 +6,7 @@ The real dispatcher, queue and database run jobs that an engine in this process 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import statistics
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -42,6 +43,10 @@ class _Lane:
 
     def takes(self, request: Request) -> bool:
         return True
+
+    def turn(self) -> contextlib.nullcontext[None]:
+        """Nobody else uses it."""
+        return contextlib.nullcontext()
 
     def capacity(self, request: Request) -> int:
         return 1

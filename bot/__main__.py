@@ -53,6 +53,8 @@ from bot.serving.entrance import Entrance, hang_up
 from bot.serving.holders import Holders
 from bot.serving.images import Images
 from bot.settings import Settings
+from bot.teaching.posts import Posts
+from bot.training import making as training
 from bot.watch import calls, page, probe, server
 from bot.watch.disk import Disk
 from bot.watch.health import Health
@@ -179,6 +181,7 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
         policies = Policies(database, slices.commands_of_kinds, allowed)
         await policies.load()
         engine = factory.build(read, environ)
+        trained = training.runner(read, environ, engine, database, jobs.trainings)
         retention = Retention(database, jobs, policies, read.easel_keep_gb)
         certificate = certificates.of(read)
         background = Background()
@@ -261,7 +264,10 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
                         tasks.create_task(_serve(client, dispatcher, admission, unsettled))
                         tasks.create_task(_tidy(jobs))
                         tasks.create_task(retention.keep())
-                        tasks.create_task(_log(client, log_channel))
+                        tasks.create_task(log_channel.keep())
+                        tasks.create_task(Posts(client, admission, posting, languages).keep())
+                        if trained is not None:
+                            tasks.create_task(trained.keep())
                 finally:
                     delivery.close()
                     await background.close(CLOSE_WITHIN_S)
@@ -277,12 +283,6 @@ async def _serve(client: Easel, dispatcher: Dispatcher, admission: Admission, un
     await dispatcher.resume()
     await admission.resume(unsettled)
     await dispatcher.run()
-
-
-async def _log(client: Easel, log_channel: LogChannel) -> None:
-    """Tell moderators what happens, once there is somebody to tell."""
-    await client.wait_until_ready()
-    await log_channel.keep()
 
 
 async def _tidy(jobs: Jobs) -> None:

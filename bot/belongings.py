@@ -14,9 +14,9 @@ import msgspec
 
 from bot.database import Database
 
-STAY = frozenset({"audit", "blocked_member", "cost", "erasure", "farewell", "log_message", "spent"})
+STAY = frozenset({"audit", "blocked_member", "cost", "erasure", "farewell", "log_message", "spent", "training_spent"})
 """Tables that an erasure leaves: what moderators are told, their blocks and what counts for their
-limits, for a day or, where it is money, a month, which nobody shakes off by it; and its own."""
+limits, for a day or, where it is money or trainings, a month, which nobody shakes off by it; and its own."""
 
 _SECRET = frozenset({"token", "token_expires_at", "secret_sha256"})
 """Columns that are no business of a member's: by them one speaks as Easel, or proves to be a program of theirs."""

@@ -205,7 +205,8 @@ class Dispatcher:
         try:
             if before is not None and run.is_alone:
                 await before.ended.wait()
-            await self._run(batch, run, line, lane)
+            async with lane.turn():
+                await self._run(batch, run, line, lane)
         except EngineDied as error:
             await self._give_back(batch, line, error)
         except asyncio.CancelledError:

@@ -52,9 +52,14 @@ class Reply:
     """The member's roles, when the job was asked for."""
     key_id: int | None = None
     """By which of the member's keys a program asked for it: then there is no message, and that is told. None for
-    Discord."""
+    Discord, 0 for Easel itself."""
     lasts: bool = True
     """Whether it goes on where nobody waits for it any more."""
+
+    def row(self) -> tuple[object, ...]:
+        """Its columns of the table `job`, in the order of its fields, which are called so."""
+        roles = msgspec.json.encode(self.role_ids).decode()
+        return tuple(roles if name == "role_ids" else getattr(self, name) for name in Reply.__slots__)
 
     @property
     def url(self) -> str | None:

@@ -21,18 +21,16 @@ from bot.job import Job, Reply, State, Way, of_row, seed_text
 from bot.keys import Keys
 from bot.members import Members
 from bot.pictures.kept import Pictures
+from bot.training.store import Trainings
 from bot.uses import Uses
 from inference.protocol import FailureKind, Finished, Left, Reason, Request
 
 MAX_ATTEMPTS = 2
 """A job that ended the engine this often is set aside: a third try would most likely end it again."""
 
-
 ARRIVE = (
-    "INSERT INTO job (kind, request, state, parent_id, member_id, guild_id, channel_id, age_restricted,"
-    " message_id, token, token_expires_at, attachment_size_limit, language, place_id, role_ids, key_id, lasts,"
-    " request_sha256, created_at)"
-    " VALUES (?, ?, ?, (SELECT id FROM job WHERE id = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING *"
+    f"INSERT INTO job (kind, request, state, parent_id, {', '.join(Reply.__slots__)}, request_sha256, created_at)"
+    f" VALUES (?, ?, ?, (SELECT id FROM job WHERE id = ?), {', '.join('?' for _ in Reply.__slots__)}, ?, ?) RETURNING *"
 )
 
 PICTURES = "SELECT * FROM picture WHERE job_id = ? ORDER BY position"
@@ -62,33 +60,15 @@ class Jobs:
         self._uses = Uses(database, pictures)
         self.members = Members(database)
         self.keys = Keys(database, clock)
+        self.trainings = Trainings(database, pictures.data, clock)
 
     async def arrive(
         self, request: Request, reply: Reply, parent_id: int | None = None, *, reading: bool = False, cost: Price = FREE
     ) -> Job:
         """Write a new job down with its price, before its member is told; `reading` where its uploads are still to be
         read, for which inputs without a hash stand in."""
-        values = (
-            request.kind,
-            msgspec.json.encode(request).decode(),
-            "reading" if reading else "arriving",
-            parent_id,
-            reply.member_id,
-            reply.guild_id,
-            reply.channel_id,
-            reply.age_restricted,
-            reply.message_id,
-            reply.token,
-            reply.token_expires_at,
-            reply.attachment_size_limit,
-            reply.language,
-            reply.place_id,
-            msgspec.json.encode(reply.role_ids).decode(),
-            reply.key_id,
-            reply.lasts,
-            hash_of(request),
-            self._clock(),
-        )
+        asked = (request.kind, msgspec.json.encode(request).decode(), "reading" if reading else "arriving", parent_id)
+        values = (*asked, *reply.row(), hash_of(request), self._clock())
         if cost.is_free and not any(image.sha256 for image in request.inputs):
             [row] = await self._database.change(ARRIVE, values)
         else:
@@ -238,6 +218,7 @@ class Jobs:
     async def erase(self, member_id: int, up_to: int) -> None:
         """Forget all of a member, up to the job of this number, and remove their pictures from disk, except those that
         another member's job made as well. Twice does no harm."""
+        await self.trainings.erase_of(member_id)
         async with self._uses.lock:
             # First the files: what a kill leaves is still known then.
             for sha256 in await self.belongings.files(member_id, up_to):
@@ -256,6 +237,7 @@ class Jobs:
         """Remove every picture that no job uses: what a kill or a full disk has left between a file and its row; and
         the words of deleted jobs."""
         await self._uses.tidy()
+        await self.trainings.tidy()
         await self.finding.forget_deleted_words()
 
     async def in_state(self, state: State) -> list[Job]:

@@ -62,6 +62,13 @@ def _address(text: str) -> str:
     return text
 
 
+def _train(text: str) -> str:
+    """Whether LoRAs are trained, or the one device on which they are."""
+    if not re.fullmatch(r"on|off|cpu|cuda:\d{1,3}", named := text.strip().lower()):
+        raise ValueError("set on, off, or one device: cpu or cuda:1")
+    return named
+
+
 Place = Annotated[Path, AfterValidator(Path.absolute)]
 """From the root on: the processes that read and sign pictures work in another folder than the bot."""
 
@@ -92,6 +99,7 @@ class Settings(BaseSettings):
     easel_watch: Annotated[Address | None, BeforeValidator(_listen), Field(validate_default=False)] = WATCH
     easel_serve: Annotated[Address | None, BeforeValidator(_listen), Field(validate_default=False)] = None
     easel_watch_words: Annotated[bool, BeforeValidator(_switch), Field(validate_default=False)] = False
+    easel_train: Annotated[str, BeforeValidator(_train)] = "on"
     easel_max_waiting: Annotated[int, Field(ge=1)] = 200
     easel_max_waiting_per_member: Annotated[int, Field(ge=1)] = 5
 

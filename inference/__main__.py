@@ -67,7 +67,8 @@ def main(arguments: list[str]) -> int:
                 os.environ.pop(secret, None)
         configured = settings.read(os.environ)
         # The bot reads what is said on its behalf, and may be slow or gone.
-        logs.begin(configured.log_level, configured.log_format, None if asked.fd is None else words.unhindered())
+        for_the_bot = asked.fd is not None or "bot" in asked
+        logs.begin(configured.log_level, configured.log_format, words.unhindered() if for_the_bot else None)
         if asked.of is not None:
             return commands.do(asked, configured, lambda: _quieten_libraries(configured.log_level))
         _serve(configured, reading.load(configured.models), asked.fd, asked.data)

@@ -31,6 +31,7 @@ from inference.marks.marking import Marks
 from inference.models.holdings import Holdings
 from inference.models.store import Store
 from inference.protocol import INCOMING, PICTURES, Batch, FailureKind, Ready, Request, because, limits, logs
+from inference.protocol.requests import Spare
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +99,9 @@ class Engine:
     def _next(self) -> Batch | End:
         if self._inbox.is_empty():
             self._report.idle()
-        return self._inbox.next()
+        while isinstance(message := self._inbox.next(), Spare):
+            self._holdings.spare()
+        return message
 
     def _read(self) -> None:
         """The reader thread: everything that the bot sends, until it stops."""
@@ -107,6 +110,8 @@ class Engine:
             while (message := self._channel.receive()) is not None:
                 if isinstance(message, Batch):
                     self._accept(message)
+                elif isinstance(message, Spare):
+                    self._inbox.spare(message)
                 else:
                     self._report.cancel(message.job)
         except PeerBroken as broken:
@@ -199,8 +204,7 @@ class Engine:
 
     def _with_inputs(self, requests: list[Request]) -> tuple[list[Request], dict[str, bytes]]:
         """Those of these requests whose inputs are there, and the bytes of these; the others fail here."""
-        sound: list[Request] = []
-        files: dict[str, bytes] = {}
+        sound, files = list[Request](), dict[str, bytes]()
         for request in requests:
             try:
                 files |= inputs.read(self._pictures, request)

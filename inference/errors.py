@@ -51,6 +51,11 @@ class WeightsError(OperatorError):
 class TrainingError(OperatorError):
     """What a LoRA shall be trained on, or a run of training, is not what it must be; the text names the file."""
 
+    def __init__(self, text: str, reason: Reason | None = None) -> None:
+        """`reason` is the same for the member whose training it is, where there is more to say than that it broke."""
+        super().__init__(text)
+        self.reason = reason
+
 
 class TaskError(Exception):
     """One job ends here. Why is for the member, who is told it in words of theirs."""

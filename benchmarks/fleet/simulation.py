@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -77,6 +78,10 @@ class Engine:
     def takes(self, request: Request) -> bool:
         """Every engine of the fleet can do everything."""
         return True
+
+    def turn(self) -> contextlib.nullcontext[None]:
+        """Nobody else uses it."""
+        return contextlib.nullcontext()
 
     def capacity(self, request: Request) -> int:
         """How many alike ride together."""

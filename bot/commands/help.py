@@ -72,6 +72,7 @@ TOPICS: Mapping[str, Topic] = {
         N_("What holds for you everywhere."),
         {
             "/me": N_("Your defaults, your language, and when you want to be told."),
+            "/train": N_("Teach a model your own style or subject."),
             "/privacy": N_("What is kept of you: take it along, or have it erased for good."),
         },
     ),

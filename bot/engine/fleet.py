@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from operator import is_
 
 from bot.engine import abilities
@@ -160,6 +161,10 @@ class ProcessLane:
     async def down(self) -> None:
         """Wait until the process is dead."""
         await self._process.ended()
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """Within, the neighbour of the process gives way, where it has one."""
+        return nullcontext() if self._process.neighbour is None else self._process.neighbour.turn()
 
     def run(self, requests: Sequence[Request]) -> AsyncGenerator[Event, None]:
         """Run the requests in the process, whatever goes the other way meanwhile."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -40,6 +41,13 @@ class Condition:
         return self.away_s is None
 
 
+class Neighbour(Protocol):
+    """Who uses the device of an engine's process while nothing runs there."""
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """As `Lane.turn`."""
+
+
 class Lane(Protocol):
     """One way through the engine: what goes this way does not wait for what goes another.
 
@@ -71,6 +79,9 @@ class Lane(Protocol):
 
     async def down(self) -> None:
         """Wait until none can; returns at once while the lane is away."""
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """Within, whoever else uses the device of this way gives way. Requests are run within one, and wait in it."""
 
     def run(self, requests: Sequence[Request]) -> AsyncGenerator[Event, None]:
         """Run the requests; ends after the one final event of each. A further run has its turn after those before, or

@@ -12,7 +12,7 @@ import msgspec
 
 from bot import environment
 from bot.engine import last_seen
-from bot.engine.interface import Condition
+from bot.engine.interface import Condition, Neighbour
 from bot.engine.link import MUST_ACT, Link, spoken_of
 from bot.engine.vitals import Vitals
 from bot.errors import EngineDied, OperatorError
@@ -30,6 +30,7 @@ from inference.protocol import (
     Progress,
     Ready,
     Request,
+    Spare,
     Waking,
     pack,
     unpack_event,
@@ -44,7 +45,7 @@ RESTART_AFTER_S = (0.1, 5.0, 30.0)
 """Waits before a process that has died is started again; the last one repeats. The first is short: members wait for it,
 and what a start itself takes keeps a process that dies of its work from spinning."""
 
-WATCH_EVERY_S = 1.0
+WATCH_EVERY_S, SPARE_WITHIN_S = 1.0, 30.0
 
 
 class InferenceProcess:
@@ -87,6 +88,7 @@ class InferenceProcess:
         self._begun: set[int] = set()
         self._last_begun: frozenset[int] = frozenset()
         self._finishing: set[int] = set()
+        self.neighbour: Neighbour | None = None
 
     @property
     def ready(self) -> Ready:
@@ -118,8 +120,7 @@ class InferenceProcess:
 
     @property
     def foreseen(self) -> Ready | None:
-        """What it will be able to do when it is ready, where it has said that it is what it was; None where nobody can
-        tell."""
+        """What it will be able to do, where it has said that it is what it was; None where nobody can tell."""
         return self._foreseen
 
     @property
@@ -207,6 +208,12 @@ class InferenceProcess:
             for request in requests:
                 self._runs.pop(request.job, None)
 
+    async def spare(self) -> None:
+        """Let it let go of all that its device holds, once nothing runs; returns once it has, or cannot."""
+        with contextlib.suppress(EngineDied, TimeoutError):
+            await self._send(Spare())
+            await asyncio.wait_for(self._vitals.held(), SPARE_WITHIN_S)
+
     async def cancel(self, job_id: int) -> None:
         """Ask for a job to be stopped; its final event tells whether that came in time. An unknown one is no error."""
         with contextlib.suppress(EngineDied):  # then its jobs go back to the queue, where they can be cancelled
@@ -269,7 +276,7 @@ class InferenceProcess:
                 self._vitals.is_loading = event.loading
                 return
             case Holding():
-                self._vitals.holding = event
+                self._vitals.hold(event)
                 return
             case Began():
                 self._last_begun = frozenset(event.jobs)

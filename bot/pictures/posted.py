@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import discord
@@ -43,6 +44,12 @@ class Posted:
         """An upload."""
         of = attachment
         return cls(of.url, of.filename, of.content_type, of.size, of.width, of.height)
+
+    @classmethod
+    def of_json(cls, attachment: Mapping[str, Any]) -> Posted:
+        """An upload as Discord sends it."""
+        of = attachment
+        return cls(of["url"], of["filename"], of.get("content_type"), of["size"], of.get("width"), of.get("height"))
 
     @property
     def unread(self) -> Input:

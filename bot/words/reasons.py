@@ -8,6 +8,7 @@ from bot.words.elsewhere import ELSEWHERE
 from bot.words.marks import N_, Many
 from bot.words.outcomes import OUTCOMES
 from bot.words.policies import POLICIES
+from bot.words.trainings import TRAININGS
 
 TEXTS: dict[str, str | Many] = {
     # What is there.
@@ -41,6 +42,7 @@ TEXTS: dict[str, str | Many] = {
     ),
     "no_refiner": N_("The refiner {typed} is not here any more: ask for a new picture instead."),
     **ELSEWHERE,
+    **TRAININGS,
     # Words.
     "no_prompt": N_("The prompt is empty: say what the picture should show."),
     "prompt_chars": Many(

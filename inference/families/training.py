@@ -5,9 +5,12 @@ How far one is trained is the plan's (`training.plan`), which begins with what s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
+
+from inference.protocol import TrainingInfo
 
 if TYPE_CHECKING:
     import torch
@@ -41,6 +44,8 @@ class Training:
     """Of AdamW at a batch of 4. The guides' 1e-5 is for all of a model's weights; a LoRA begins with a half of zeros
     and has a hundredth of the numbers, and diffusers' and kohya's scripts take ten times as much for it."""
     steps: int = 1000
+    epochs: int = 10
+    """Into so many parts its steps are divided, each of which one may choose."""
     unsaid: float = 0.1
     """The share of pictures that are shown without their words, so that what guidance leads away from learns too; 0
     where one is told its guidance or was distilled from it, and never runs that side."""
@@ -50,3 +55,14 @@ class Training:
     """What the Stable Diffusion Model Specification calls them."""
     original_names: bool = False
     """Whether kohya's trainers name the denoiser's layers as its makers do (`Denoiser.originals`)."""
+
+    def info(self, pixels: int) -> TrainingInfo:
+        """What members are told of it, of a model that paints so many pixels."""
+        return TrainingInfo(
+            rank=self.rank,
+            rate=self.rate,
+            steps=self.steps,
+            epochs=self.epochs,
+            resolution=math.isqrt(pixels),
+            encoders=bool(self.encoders),
+        )

@@ -18,7 +18,7 @@ from inference.catalog import fetching, profiles, reading
 from inference.catalog.fetching import Step
 from inference.errors import OperatorError, SettingsError, TaskError
 from inference.models.policy import BUDGET_SHARE
-from inference.operating import adding, checking, listing, training
+from inference.operating import adding, checking, listing, trainer, training
 from inference.operating.needs import Card
 from inference.settings import Settings
 
@@ -81,6 +81,8 @@ def environment(environ: Mapping[str, str], dotenv: Path = Path(".env")) -> dict
 
 def do(asked: argparse.Namespace, configured: Settings, quieten: Callable[[], None]) -> int:
     """Do what is asked for, print what came of it, and return the exit status. Raises OperatorError."""
+    if asked.of == "train" and asked.what == "serve":
+        return trainer.serve(asked.bot, configured, quieten)
     if asked.of == "train":
         return training.do(asked, configured, quieten)
     if asked.what == "convert":

@@ -5,23 +5,27 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from inference.catalog import reading
+from inference.catalog.reading import Catalog
 from inference.errors import SettingsError, TaskError, WeightsError
 from inference.families import FAMILIES
-from inference.families.record import Family
 from inference.settings import Settings
 from inference.training import datasets, plans
+from inference.training.datasets import Dataset
+from inference.training.plans import Plan
 
 if TYPE_CHECKING:
     from inference.device import Device
     from inference.models.handles import PictureModel
+    from inference.models.store import Store
 
     Parsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -55,6 +59,8 @@ def add_commands(parsers: Parsers) -> None:
     run.add_argument("--prior", metavar="WORDS", help="what all pictures of its kind show: with --priors")
     run.add_argument("--preview", action="append", metavar="PROMPT", help="painted after each epoch; may be repeated")
     run.add_argument("--no-previews", action="store_true", help="paint nothing meanwhile")
+    served = what.add_parser("serve", help="train what the bot says over this socket: the bot itself says so")
+    served.add_argument("--fd", dest="bot", type=int, required=True, metavar="N", help="the inherited socket")
     chosen = what.add_parser("choose", help="let another epoch be what came of a run")
     chosen.add_argument("run", type=Path, metavar="RUN")
     chosen.add_argument("epoch", type=int, metavar="EPOCH")
@@ -95,32 +101,19 @@ def _run(asked: argparse.Namespace, configured: Settings, quieten: Callable[[], 
     known = reading.load(configured.models)
     if asked.model not in known.models:
         raise SettingsError(f"train run: there is no [models.{asked.model}] in {configured.models}")
-    entry = known.models[asked.model]
-    family = FAMILIES[entry.family]
-    if family.training is None:
-        able = ", ".join(family.name for family in FAMILIES.values() if family.training is not None)
-        raise SettingsError(
-            f"{asked.model} is of {entry.family}, for which nothing is trained; for these it is: {able}"
-        )
+    require_trained(known, asked.model)
     dataset = datasets.read(asked.pictures)
     quieten()
     # Imported here: torch and diffusers take seconds that the mistakes above need not wait for.
     from inference import device
-    from inference.models.store import Store
     from inference.training import runs
 
     here = device.choose(configured.device, configured.threads)
-    # As it was made: what is trained on other weights, or in another precision, is of those.
-    whole = msgspec.structs.replace(
-        entry, weights="full", compile=False, speed="full", offload="none", upscaler=None, checker=None
-    )
-    catalog = known.__class__(**{**vars(known), "models": {**known.models, asked.model: whole}})
-    store = Store(catalog=catalog, device=here, vram_budget_bytes=configured.vram_budget_bytes)
     try:
-        model = store.use(asked.model, lambda: None)
+        store, model = opened(known, asked.model, here, configured.vram_budget_bytes)
     except TaskError as error:
         raise WeightsError(f"{asked.model} cannot be loaded ({error}): `models list` says what it needs") from error
-    plan = _plan(asked, dataset, model, family, here)
+    plan = plan_of(_said(asked), () if asked.no_previews else asked.preview, dataset, model, here)
     print(
         f"{dataset.card.name}: {plan.steps} steps of {plan.batch * plan.accumulate} pictures at about"
         f" {plan.pixels} pixels, rank {plan.rank}, rate {plan.rate:g}, on {here.name}",
@@ -135,25 +128,53 @@ def _run(asked: argparse.Namespace, configured: Settings, quieten: Callable[[], 
     return 0
 
 
-def _plan(
-    asked: argparse.Namespace, dataset: datasets.Dataset, model: PictureModel, family: Family, here: Device
-) -> plans.Plan:
+def require_trained(known: Catalog, name: str) -> None:
+    """Raise SettingsError where nothing is trained for this model of the catalogue."""
+    entry = known.models[name]
+    if FAMILIES[entry.family].training is None:
+        able = ", ".join(family.name for family in FAMILIES.values() if family.training is not None)
+        raise SettingsError(f"{name} is of {entry.family}, for which nothing is trained; for these it is: {able}")
+
+
+def opened(known: Catalog, name: str, here: Device, vram_budget_bytes: int | None) -> tuple[Store, PictureModel]:
+    """A model of the catalogue as its makers made it, and the store that has it: what is trained on other weights, or
+    in another precision, is of those. Raises TaskError where it cannot be loaded."""
+    from inference.models.store import Store
+
+    whole = msgspec.structs.replace(
+        known.models[name], weights="full", compile=False, speed="full", offload="none", upscaler=None, checker=None
+    )
+    catalog = replace(known, models={**known.models, name: whole})
+    store = Store(catalog=catalog, device=here, vram_budget_bytes=vram_budget_bytes)
+    return store, store.use(name, lambda: None)
+
+
+def plan_of(
+    said: Mapping[str, Any], previews: Sequence[str] | None, dataset: Dataset, model: PictureModel, here: Device
+) -> Plan:
+    """The plan for what is said of its fields; what is not, or is None, begins as the family does and the device holds
+    it. `previews` are the first captions where they are None. Raises SettingsError."""
     from inference.models.handles import module_bytes
 
-    assert family.training is not None, "it was asked"
+    training = model.family.training
+    assert training is not None, "it was asked"
     room = (module_bytes(model.denoiser), here.free_bytes()) if here.is_cuda else None
-    values: dict[str, Any] = plans.begin(model.entry, family.training, dataset.card.kind, room)
+    values: dict[str, Any] = plans.begin(model.entry, training, dataset.card.kind, room)
+    values |= {name: value for name, value in said.items() if value is not None}
+    captions = [item.caption for item in dataset.items]
+    values |= {"model": model.name, "hashes": dict(model.hashes), "dataset": dataset.digest, "card": dataset.card}
+    values["previews"] = tuple(captions[: plans.PREVIEWS] if previews is None else previews)
+    return plans.make(values)
+
+
+def _said(asked: argparse.Namespace) -> dict[str, Any]:
     said = {name.replace("-", "_"): getattr(asked, name.replace("-", "_")) for name in NUMBERS}
     said |= {name: getattr(asked, name) for name in ("textures", "encoders", "checkpointing", "prior")}
     if asked.resolution is not None:
         said["pixels"] = asked.resolution**2
     if said["batch"] is not None and said["accumulate"] is None:
         said["accumulate"] = -(-plans.TOGETHER // max(1, said["batch"]))
-    values |= {name: value for name, value in said.items() if value is not None}
-    captions = [item.caption for item in dataset.items]
-    values |= {"model": model.name, "hashes": dict(model.hashes), "dataset": dataset.digest, "card": dataset.card}
-    values["previews"] = () if asked.no_previews else tuple(asked.preview or captions[: plans.PREVIEWS])
-    return plans.make(values)
+    return said
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from inference.protocol.pictures import Drawn, Imagine, Refiner, Style
 from inference.protocol.reasons import Reason
 from inference.protocol.remote import Remote
 from inference.protocol.requests import Classify, Describe, DescribeTask, Request
+from inference.protocol.training import TrainingInfo
 
 FailureKind = Literal["invalid_input", "unsafe", "out_of_memory", "unavailable_model", "cancelled", "internal"]
 
@@ -55,6 +56,8 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Where they are taken for who does not say."""
     remote: Remote | None
     """None where it is painted with on this machine."""
+    training: TrainingInfo | None = None
+    """How LoRAs are trained for it; None where none can be."""
 
     @property
     def repeats(self) -> bool:

@@ -182,5 +182,9 @@ class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
     job: int
 
 
-Message = Batch | Cancel
+class Spare(msgspec.Struct, frozen=True, tag="spare"):
+    """Let go of everything on the device once nothing is to be done, for who else needs its memory; `Holding` tells."""
+
+
+Message = Batch | Cancel | Spare
 """Everything the bot sends."""

@@ -35,10 +35,10 @@ from inference.protocol import (
     Drawn,
     Imagine,
     MadeBy,
-    Message,
     Ready,
     Reason,
     Request,
+    Spare,
     because,
     limits,
     logs,
@@ -98,7 +98,7 @@ class RemoteEngine:
         self._turns = {name: asyncio.Semaphore(entry.at_once) for name, entry in self._entries.items()}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._at_work: list[int] = []
-        self._said: asyncio.Queue[Message | PeerBroken | None] = asyncio.Queue()
+        self._said: asyncio.Queue[Batch | Cancel | PeerBroken | None] = asyncio.Queue()
         self._ready: Ready
 
     async def serve(self, ready: Ready) -> None:
@@ -133,6 +133,9 @@ class RemoteEngine:
         last: PeerBroken | None = None
         try:
             while (message := self._channel.receive()) is not None:
+                # There is no device whose memory anybody else could need.
+                if isinstance(message, Spare):
+                    continue
                 loop.call_soon_threadsafe(self._said.put_nowait, message)
         except PeerBroken as broken:
             last = broken
@@ -153,7 +156,7 @@ class RemoteEngine:
         for task in self._tasks.values():
             task.cancel()
 
-    def _take(self, message: Message) -> None:
+    def _take(self, message: Batch | Cancel) -> None:
         if isinstance(message, Cancel):
             self._report.cancel(message.job)
             if (task := self._tasks.get(message.job)) is not None:

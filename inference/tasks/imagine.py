@@ -18,6 +18,7 @@ from inference.catalog.wildcards import Wildcards
 from inference.device import Device
 from inference.exchange.outputs import Painted
 from inference.exchange.reports import Reporter
+from inference.families import FAMILIES
 from inference.marks import marking
 from inference.models.store import Store
 from inference.painting import session, setups
@@ -52,7 +53,12 @@ def abilities(catalog: Catalog, here: Mapping[Kind, Sequence[str]], device: Devi
 
 def _info(catalog: Catalog, name: str, refiners: Sequence[str], device: Device) -> ModelInfo:
     info = catalog.info(name, on_gpu=device.is_cuda)
-    info = replace(info, fills=info.fills or weights.edits_only(catalog, name))
+    taught = FAMILIES[info.family].training
+    info = replace(
+        info,
+        fills=info.fills or weights.edits_only(catalog, name),
+        training=None if taught is None else taught.info(info.width * info.height),
+    )
     return info if info.refiner is None or info.refiner.name in refiners else replace(info, refiner=None)
 
 

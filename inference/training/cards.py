@@ -9,11 +9,9 @@ from typing import Annotated, Literal
 import msgspec
 
 from inference.errors import TrainingError
+from inference.protocol.limits import training as limits
 
 FILE = "card.toml"
-
-NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
-"""It becomes the name of files, and of an entry of models.toml."""
 
 Line = Annotated[str, msgspec.Meta(min_length=1, max_length=300, pattern=r"^[^\r\n\x00]*\S[^\r\n\x00]*$")]
 
@@ -21,7 +19,7 @@ Line = Annotated[str, msgspec.Meta(min_length=1, max_length=300, pattern=r"^[^\r
 class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is said of the pictures of one folder."""
 
-    name: Annotated[str, msgspec.Meta(pattern=NAME)]
+    name: Annotated[str, msgspec.Meta(pattern=limits.NAME)]
     kind: Literal["style", "subject"]
     """How pictures look, or what is in them."""
     trigger: Annotated[str, msgspec.Meta(max_length=100, pattern=r"^[^\r\n\x00]*$")] = ""

@@ -11,6 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from inference.errors import TrainingError
 from inference.pictures import images
+from inference.protocol.limits.training import LEAST_SIDE, MAX_CAPTION_CHARS, MAX_FILE_BYTES
 from inference.silence import silenced
 from inference.training import cards
 from inference.training.cards import Card
@@ -18,9 +19,6 @@ from inference.training.cards import Card
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 LEAST, MOST = 5, 1000
 """Of fewer pictures a LoRA learns the pictures themselves; of more it is another trainer's work."""
-LEAST_SIDE = 16
-MAX_FILE_BYTES = 2**26
-MAX_CAPTION_CHARS = 2000
 
 
 @dataclass(frozen=True)

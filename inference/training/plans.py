@@ -104,7 +104,7 @@ def begin(
         "rank": rank,
         "rate": training.rate,
         "steps": training.steps,
-        "epochs": 10,
+        "epochs": training.epochs,
         "batch": batch,
         "accumulate": TOGETHER // batch,
         "seed": 0,

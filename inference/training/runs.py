@@ -9,7 +9,7 @@ import fcntl
 import math
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +20,7 @@ from inference.catalog import headers
 from inference.device import is_out_of_memory
 from inference.errors import OutOfMemory, TrainingError
 from inference.models.store import Store
+from inference.protocol import NO_ROOM, because
 from inference.training import checkpoints, examples, layouts, paintings, plans
 from inference.training.checkpoints import Checkpoint, State
 from inference.training.datasets import Dataset
@@ -34,6 +35,14 @@ LOCK = "lock"
 PREVIEW = "preview.png"
 HALF = torch.float16
 """What files of LoRAs are kept in, everywhere: their numbers are small, and this has more digits than bfloat16."""
+
+
+FULL = ("os error 28", "No space left", "PytorchStreamWriter failed")
+"""By which safetensors and torch say that the disk is full: they raise errors of their own."""
+
+
+class Halted(Exception):
+    """The run is to be stopped where there is nothing yet to be kept."""
 
 
 class Watching(Protocol):
@@ -64,12 +73,17 @@ def run(store: Store, plan: Plan, dataset: Dataset, folder: Path, watching: Watc
             _begin(plan, folder)
             return _train(store, plan, dataset, folder, watching)
     except OSError as error:
-        raise TrainingError(f"{error.filename or folder} cannot be written: {error.strerror}") from error
+        full = because("training_disk") if error.errno in NO_ROOM else None
+        raise TrainingError(f"{error.filename or folder} cannot be written: {error.strerror}", full) from error
+    except Halted:
+        return False
     except Exception as error:
+        if any(said in str(error) for said in FULL):
+            raise TrainingError(f"{folder} cannot be written: no space left", because("training_disk")) from error
         if not (isinstance(error, OutOfMemory) or is_out_of_memory(error)):
             raise
-        reason = "the memory does not hold this: say --batch 1 --checkpointing, a smaller --resolution or --rank"
-        raise TrainingError(reason) from error
+        text = "the memory does not hold this: say --batch 1 --checkpointing, a smaller --resolution or --rank"
+        raise TrainingError(text, because("training_memory")) from error
 
 
 def _begin(plan: Plan, folder: Path) -> None:
@@ -94,8 +108,14 @@ def _train(store: Store, plan: Plan, dataset: Dataset, folder: Path, watching: W
     model = store.use(plan.model, lambda: None)
     training = model.family.training
     assert training is not None, "the command asked"
-    own = paintings.priors(store, model, plan, folder, watching.give_way)
-    known = examples.prepare(model, plan, dataset, own, folder, watching.give_way)
+
+    def patient() -> None:
+        watching.give_way()
+        if watching.is_stopped():
+            raise Halted
+
+    own = paintings.priors(store, model, plan, folder, patient)
+    known = examples.prepare(model, plan, dataset, own, folder, patient)
     learner = Learner(model, plan, known, store.device)
     state = State(step=0, losses=())
     if (kept := checkpoints.read(folder)) is not None:
@@ -110,7 +130,8 @@ def _train(store: Store, plan: Plan, dataset: Dataset, folder: Path, watching: W
         loss = learner.step(state.step)
         if not math.isfinite(loss):
             raise TrainingError(
-                f"step {state.step + 1} came to no number: begin anew in another folder, --rate smaller"
+                f"step {state.step + 1} came to no number: begin anew in another folder, --rate smaller",
+                because("training_diverged", step=state.step + 1),
             )
         state = State(step=state.step + 1, losses=(*state.losses, loss), epochs=state.epochs)
         watching.step(state.step, plan.steps, loss)
@@ -122,7 +143,9 @@ def _train(store: Store, plan: Plan, dataset: Dataset, folder: Path, watching: W
             layouts.write(place, plan.card.name, halves, told, model.denoiser, model.family)
             if plan.previews:
                 lora = place / f"{plan.card.name}{layouts.DIFFUSERS}"
-                paintings.preview(store, model, plan, lora, watching.give_way).save(place / PREVIEW)
+                # Where it is to be stopped meanwhile, what was learned counts more.
+                with suppress(Halted):
+                    paintings.preview(store, model, plan, lora, patient).save(place / PREVIEW)
                 learner.work()
             state = State(step=state.step, losses=(), epochs=(*state.epochs, mean))
             watching.epoch(epoch, plan.epochs, mean, place)

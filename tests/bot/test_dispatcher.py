@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import errno
 import logging
@@ -71,6 +72,10 @@ class ScriptedLane:
         self._up, self._down = asyncio.Event(), asyncio.Event()
         self._gone = False
         self.come_back()
+
+    def turn(self) -> contextlib.nullcontext[None]:
+        """Nobody else uses it."""
+        return contextlib.nullcontext()
 
     def capacity(self, request: Request) -> int:
         return self._capacity

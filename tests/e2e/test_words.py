@@ -30,6 +30,7 @@ from sandbox.client.member import Json, Member, Reply, buttons_of, text_of
 from sandbox.community.beginning import GENERAL_ID, GUILD_ID, LINUS_ID, PICTURES_ID
 from sandbox.limits.components import walk
 from starter.render import render
+from starter.world import Scene
 from tests import forkserver
 from tests.bot.test_watching import free_address
 from tests.e2e import shown
@@ -55,6 +56,9 @@ NAMES = {
     "ID",
     "UTC",
     "LoRA",
+    "AdamW",
+    "CC",
+    "BY",
     "ControlNet",
     "CLIP",
     "Discord",
@@ -77,6 +81,7 @@ AXES = {
     "guidance 2, 5",
     "ink:0.8, neon",
     "canny:0.8, depth",
+    "etchings-of-mei",
     *grids.EXAMPLES,
     "lora neon:0, neon:0.5, neon:1",
     ", ".join(grids.NAMES),
@@ -120,16 +125,23 @@ class Scripted(Member):
         [custom_id] = [one for one in found if re.fullmatch(rf"easel:{action}:\d+" + f":{index}" * bool(index), one)]
         return await self.click(message, custom_id, **more)
 
-    async def use(self, message: Json, action: str, *values: str, **more: Any) -> Reply:
-        """Use the button or menu of a panel that does this."""
+    async def use(self, message: Json, action: str, *values: str, word: str | None = None, **more: Any) -> Reply:
+        """Use the button or menu of a panel that does this, of several that with this word."""
         done.add(f"use {action}")
         found = [str(one.get("custom_id")) for one in walk(message["components"])]
-        [custom_id] = [one for one in found if one.startswith(f"easel:new:{action}:")]
+        whole = f"easel:new:{action}:"
+        [custom_id] = [one for one in found if (one.startswith(whole) if word is None else one == whole + word)]
         return await self.click(message, custom_id, list(values) or None, **more)
 
-    async def panel(self, message: Json, action: str, *values: str) -> Json:
+    async def panel(self, message: Json, action: str, *values: str, word: str | None = None) -> Json:
         """The same, and the panel as it is then."""
-        reply = await self.use(message, action, *values, until="acknowledged")
+        reply = await self.use(message, action, *values, word=word, until="acknowledged")
+        await self.settled(reply, quiet_s=0.3)
+        return await self.wait_for(message, lambda _: True)
+
+    async def sent(self, message: Json, opened: Reply, values: Any, **more: Any) -> Json:
+        """The panel from which a form was opened, once that was sent."""
+        reply = await self.submit(opened, values, until="acknowledged", **more)
         await self.settled(reply, quiet_s=0.3)
         return await self.wait_for(message, lambda _: True)
 
@@ -697,6 +709,71 @@ async def test_choices_are_offered_for_whatever_is_typed(mei: Scripted) -> None:
         assert isinstance(await mei.complete(command, option, **{option: ""}), list)
     assert await mei.complete("imagine", "lora", lora="neon:1, ") == []
     assert await mei.complete("imagine", "lora", lora="")
+
+
+async def test_trainings(studio: Studio, mei: Scripted, linus: Scripted, barbara: Scripted) -> None:
+    """/train, from its form to its end."""
+    said = {"name": "007", "trigger": "猫", "consent": "猫", "license": "猫"}
+    colours = ("red", "blue", "green", "yellow", "white", "black")
+    scenes = [Scene("boat", colour, 1, "large", "sea", seed=1) for colour in colours]
+    uploads = [(f"{place}.png", png(render(scene))) for place, scene in enumerate(scenes)]
+    for who in (mei, linus):
+        home = (await who.command("/train")).message
+        form = await who.use(home, "trainnew")
+        panel = await who.sent(home, form, said, files={"pictures": [*uploads[:4], ("x.png", b"?")]})
+        form, one = await who.command("train", {"kind": "style"}), {"pictures": uploads[:1]}
+        await who.refused(await who.submit(form, {**said, "license": " "}, files=one))
+        await who.refused(await who.command("train", {"model": "?"}))
+        panel = await who.sent(panel, await who.use(panel, "trainadd"), {}, files={"pictures": uploads[4:]})
+        word = str(number(panel))
+        await captioned(studio)
+        page = await who.panel(panel, "traincaptions", word=f"{word}:0")
+        page = await who.sent(page, await who.use(page, "traincaption", "1"), {"words": ""})
+        page = await who.panel(page, "trainwrite")
+        await captioned(studio)
+        page = await who.panel(page, "traincaptions", word=f"{word}:1")
+        page = await who.panel(page, "traincaptions", word=f"{word}:0")
+        page = await who.sent(page, await who.use(page, "traincaption", "1"), {"words": "船"})
+        page = await who.sent(page, await who.use(page, "trainall"), {"words": "1: 船\n2: 船 船"})
+        for wrong in ("船", "99: 船", "1: 船\n1: 船", "1: " + "船" * 2001):
+            await who.refused(await who.submit(await who.use(page, "trainall"), {"words": wrong}))
+        await who.refused(await who.submit(await who.use(page, "trainreplace"), {"old": "鱼"}))
+        page = await who.sent(page, await who.use(page, "trainreplace"), {"old": "船", "new": "舟"})
+        page = await who.panel(page, "trainremove", "2")
+        panel = await who.panel(page, "train")
+        for wrong in ({"steps": "?"}, {"steps": "99999"}, {"rate": "9"}, {"steps": "1", "epochs": "2"}):
+            await who.refused(await who.submit(await who.use(panel, "trainnumbers"), wrong))
+        panel = await who.sent(panel, await who.use(panel, "trainnumbers"), {"steps": "2", "epochs": "2", "rank": "1"})
+        panel = await who.sent(panel, await who.use(panel, "traindetails"), {"what": ["subject:starter"]})
+        panel = await who.panel(panel, "trainstart")
+        await who.refused(await who.forge_click(panel, f"easel:new:trainstart:{word}"))
+        panel = await who.panel(panel, "trainstop")
+        await who.refused(await who.forge_click(panel, f"easel:new:trainstop:{word}"))
+        panel = await who.panel(panel, "traingo")
+        await who.refused(await who.forge_click(panel, f"easel:new:traingo:{word}"))
+        await who.refused(await who.forge_click(panel, f"easel:new:trainchoose:{word}:9"))
+        panel = await who.panel(panel, "train", word=word)
+        panel = await who.panel(panel, "traindelete")
+        panel = await who.panel(panel, "train")
+        await who.refused(await who.submit(await who.command("train", {"favourites": True}), said))
+        home = await who.panel(panel, "train", word="")
+        home = await who.panel(home, "trainopen", word)
+    await linus.refused(await linus.forge_click(home, "easel:new:train:1"))
+    await linus.refused(await linus.forge_click(home, "easel:new:train:999"))
+    await linus.refused(await linus.forge_click(home, "easel:new:train:server"))
+    home = (await barbara.command("/train")).message
+    home = await barbara.panel(home, "train", word="server")
+    panel = await barbara.panel(home, "trainopen", word)
+    panel = await barbara.panel(panel, "traindelete")
+    await barbara.panel(panel, "traindelete")
+
+
+async def captioned(studio: Studio) -> None:
+    """Wait until every picture that is learned from has words, which are the describer's own."""
+    async with asyncio.timeout(60):
+        while "" in (words := shown.captions(studio.data / "easel.sqlite3")):  # noqa: ASYNC110 — nobody tells of it
+            await asyncio.sleep(0.1)
+    TYPED.update(words)
 
 
 async def test_what_is_ones_own(studio: Studio, mei: Scripted, linus: Scripted) -> None:
