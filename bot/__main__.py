@@ -21,7 +21,7 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 
-from bot import commands, doctor, folder, invitation, presence, settings, upgrade, words
+from bot import commands, doctor, folder, invitation, notices, presence, settings, upgrade, words
 from bot.admission import Admission
 from bot.app import Easel
 from bot.background import Background
@@ -268,6 +268,7 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
                         tasks.create_task(Posts(client, admission, posting, languages).keep())
                         if trained is not None:
                             tasks.create_task(trained.keep())
+                        tasks.create_task(notices.keep(client, database, admission, posting, languages))
                 finally:
                     delivery.close()
                     await background.close(CLOSE_WITHIN_S)
