@@ -21,6 +21,7 @@ from bot.job import Job, Reply, State, Way, of_row, seed_text
 from bot.keys import Keys
 from bot.members import Members
 from bot.pictures.kept import Pictures
+from bot.ratings import Ratings
 from bot.uses import Uses
 from inference.protocol import FailureKind, Finished, Left, Reason, Request
 
@@ -61,6 +62,7 @@ class Jobs:
         self.belongings = Belongings(database)
         self._uses = Uses(database, pictures)
         self.members = Members(database)
+        self.ratings = Ratings(database, clock)
         self.keys = Keys(database, clock)
 
     async def arrive(
