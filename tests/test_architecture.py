@@ -32,7 +32,7 @@ LAYERS = {
         {"__main__"},
     ),
     "bot": (
-        {"custom_ids", "environment", "ranking", "waits", "words"},
+        {"custom_ids", "environment", "measured", "ranking", "waits", "words"},
         {"errors"},
         {"background", "database", "folder", "job", "localisation", "pace", "pictures", "requests", "settings"},
         {

@@ -32,6 +32,7 @@ class Pictures:
 
     def __init__(self, data: Path) -> None:
         """Call `prepare` before anything else."""
+        self.data = data
         self._kept = data / PICTURES
         self._thumbnails = data / THUMBNAILS
         self.incoming = data / INCOMING

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import re
 import signal
 import zipfile
@@ -23,6 +24,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from bot import commands
 from bot.commands.me import LANGUAGES
+from bot.measured import SHOWN
 from bot.requests import grids
 from bot.words import catalogues, say, speaking
 from bot.words.catalogues import PSEUDO
@@ -57,6 +59,8 @@ NAMES = {
     "LoRA",
     "ControlNet",
     "CLIP",
+    "FID",
+    "Inception",
     "Discord",
     "OpenAI",
     "API",
@@ -187,6 +191,11 @@ async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stud
     checked = starter.replace("[models.starter]", "[models.checked]").replace('"none"', '"starter"')
     (folder / "models.toml").write_text(f"{catalogue}\n{checked}")
     (folder / "styles.toml").write_text((ROOT / "styles.toml").read_text())
+    measured = folder / "data" / "quality" / "starter" / "figures.json"
+    measured.parent.mkdir(parents=True)
+    figures = [{"name": name, "n": 2, "value": 1.5, "comparable": False} for name in SHOWN]
+    told = {"date": "2026-11-30", "model": "starter", "prompts": "starter-1", "figures": figures}
+    measured.write_text(json.dumps(told))
     async with running(
         folder / "data",
         EASEL_MODELS=str(folder / "models.toml"),
