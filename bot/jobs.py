@@ -22,6 +22,7 @@ from bot.keys import Keys
 from bot.loras.kept import Loras
 from bot.members import Members
 from bot.pictures.kept import Pictures
+from bot.ratings import Ratings
 from bot.training.store import Trainings
 from bot.uses import Uses
 from inference.protocol import FailureKind, Finished, Left, Reason, Request
@@ -60,6 +61,7 @@ class Jobs:
         self.belongings = Belongings(database)
         self._uses = Uses(database, pictures)
         self.members = Members(database)
+        self.ratings = Ratings(database, clock)
         self.keys = Keys(database, clock)
         self.trainings = Trainings(database, pictures.data, clock)
         self.loras = Loras(database, pictures.data, self.audit, clock)

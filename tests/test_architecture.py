@@ -32,10 +32,21 @@ LAYERS = {
         {"__main__"},
     ),
     "bot": (
-        {"custom_ids", "environment", "ranking", "waits", "words"},
+        {"custom_ids", "environment", "measured", "ranking", "waits", "words"},
         {"errors"},
         {"background", "database", "folder", "job", "localisation", "pace", "pictures", "requests", "settings"},
-        {"answered", "audit", "belongings", "costs", "counting", "credentials", "keeping", "observer", "uses"},
+        {
+            "answered",
+            "audit",
+            "belongings",
+            "costs",
+            "counting",
+            "credentials",
+            "keeping",
+            "observer",
+            "ratings",
+            "uses",
+        },
         {
             "archive",
             "buttons",

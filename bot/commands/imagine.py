@@ -53,7 +53,7 @@ class Looks:
             )
         )
         edges = [JobButton("compare", job.id, label=say("Show edges"))] if request.controls else []
-        stars = cards.stars(job, len(pictures))
+        stars = [*cards.stars(job, len(pictures)), cards.rate(job)]
         painted = [[*upscale, *stars], vary] if len(pictures) == 1 else [upscale, vary, stars]
         more = [JobButton("reroll", job.id, label=say("Re-roll")), _edit(job), *edges, cards.delete(job)]
         text = "\n".join([self.headline(request), *paintings.drawn(request, job)])
