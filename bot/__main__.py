@@ -202,7 +202,6 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
                 credentials = None
                 if certificate is not None:
                     credentials = Credentials(workshop, pictures, certificate, read.easel_c2pa_tsa)
-                    await credentials.try_out()
                 delivery = Delivery(posting, background, jobs, slices.looks, workshop, languages, metrics, credentials)
                 served = await jobs.counting.last_served()
                 metrics.members |= served
@@ -258,10 +257,10 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
                         tasks.create_task(presence.keep(client, dispatcher))
                         tasks.create_task(background.broken())
                         tasks.create_task(client.stay_connected(read.discord_token.get_secret_value()))
-                        tasks.create_task(_serve(client, dispatcher, admission, unsettled))
+                        tasks.create_task(_serve(client, dispatcher, admission, unsettled, credentials))
                         tasks.create_task(_tidy(jobs))
                         tasks.create_task(retention.keep())
-                        tasks.create_task(_log(client, log_channel))
+                        tasks.create_task(log_channel.keep())
                 finally:
                     delivery.close()
                     await background.close(CLOSE_WITHIN_S)
@@ -269,20 +268,22 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
             await engine.close()
 
 
-async def _serve(client: Easel, dispatcher: Dispatcher, admission: Admission, unsettled: Sequence[Job]) -> None:
-    """Take up old jobs and run new ones, once there is somebody to answer."""
+async def _serve(
+    client: Easel,
+    dispatcher: Dispatcher,
+    admission: Admission,
+    unsettled: Sequence[Job],
+    credentials: Credentials | None,
+) -> None:
+    """Take up old jobs and run new ones, once what is painted can be signed and there is somebody to answer."""
+    if credentials is not None:
+        await credentials.try_out()
     await client.wait_until_ready()
     await admission.erasure.go_on()
     await admission.delivery.pings.resume()
     await dispatcher.resume()
     await admission.resume(unsettled)
     await dispatcher.run()
-
-
-async def _log(client: Easel, log_channel: LogChannel) -> None:
-    """Tell moderators what happens, once there is somebody to tell."""
-    await client.wait_until_ready()
-    await log_channel.keep()
 
 
 async def _tidy(jobs: Jobs) -> None:
