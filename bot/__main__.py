@@ -175,7 +175,7 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
         upgrade.tell(read.easel_data)
         jobs = Jobs(database, pictures, audit_days=read.easel_audit_days)
         await jobs.members.load()
-        jobs.keys.address = read.easel_serve
+        jobs.keys.url = read.served_at
         policies = Policies(database, slices.commands_of_kinds, allowed)
         await policies.load()
         engine = factory.build(read, environ)
@@ -239,7 +239,9 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
                     shows_words=read.easel_watch_words,
                 )
                 watching = Watching(metrics, standings, Health(client, dispatcher, engine, database, disk), disk)
-                images = Images(admission, Holders(client, admission), Entrance(admission, background))
+                images = Images(
+                    admission, Holders(client, admission), Entrance(admission, background), read.easel_serve_url
+                )
                 served_to = programs.Server(images, jobs, languages, background.break_with, metrics).application()
                 await admission.erasure.resume()
                 await hang_up(jobs)

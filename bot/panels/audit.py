@@ -44,6 +44,8 @@ WHAT: Mapping[str, str] = {
     "words allowed": N_("words were allowed again"),
     "member blocked": N_("was blocked"),
     "member let in": N_("was let in again"),
+    "key made": N_("has a new key for programs"),
+    "key revoked": N_("has lost a key for programs"),
 }
 
 COLUMNS = (
@@ -136,6 +138,8 @@ def _details(one: Entry) -> str:
         return cards.plain(cards.shorten(re.sub(r"\{\w+\}", "…", said), SAID_CHARS))
     if "numbers" in details:
         return ", ".join(map(str, details["numbers"]))
+    if "key" in details:
+        return say("key {number}", number=details["key"])
     if "name" in details:
         setting = SETTINGS.get(str(details["name"]))
         title = str(details["name"]) if setting is None else say(setting.title)
