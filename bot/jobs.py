@@ -27,7 +27,6 @@ from inference.protocol import FailureKind, Finished, Left, Reason, Request
 MAX_ATTEMPTS = 2
 """A job that ended the engine this often is set aside: a third try would most likely end it again."""
 
-
 ARRIVE = (
     "INSERT INTO job (kind, request, state, parent_id, member_id, guild_id, channel_id, age_restricted,"
     " message_id, token, token_expires_at, attachment_size_limit, language, place_id, role_ids, key_id, lasts,"
@@ -191,8 +190,7 @@ class Jobs:
         return await self._change(
             job_id,
             "UPDATE job SET cancelling = 1, ended_at = iif(state = 'running', NULL, ?),"
-            " failure_kind = 'cancelled',"
-            " state = iif(state = 'running', state, 'cancelled')"
+            " failure_kind = 'cancelled', state = iif(state = 'running', state, 'cancelled')"
             " WHERE id = ? AND state IN ('arriving', 'reading', 'queued', 'running')",
             self._clock(),
         )
