@@ -52,7 +52,7 @@ LAYERS = {
             "upgrade",
         },
         {"jobs"},
-        {"cards", "incoming", "outgoing", "retention", "taste", "till"},
+        {"cards", "checking", "incoming", "outgoing", "retention", "taste", "till"},
         {"posting"},
         {"access", "callers", "pings", "speaking"},
         {"delivery"},

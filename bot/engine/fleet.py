@@ -13,7 +13,7 @@ from bot.engine import abilities
 from bot.engine.interface import Condition
 from bot.engine.process import InferenceProcess
 from bot.errors import Starting
-from inference.protocol import Event, Imagine, ModelInfo, Ready, Request, limits
+from inference.protocol import Event, Imagine, ModelInfo, Ready, Request, Work, limits
 
 
 class Fleet:
@@ -135,7 +135,7 @@ class ProcessLane:
         """Whether the process is ready now."""
         return self._process.is_up
 
-    def takes(self, request: Request) -> bool:
+    def takes(self, request: Work) -> bool:
         """Whether the process can run it, or none can: then one of them says why."""
         if isinstance(request, Imagine) and self._fleet.is_elsewhere(request.model):
             return False
@@ -161,7 +161,7 @@ class ProcessLane:
         """Wait until the process is dead."""
         await self._process.ended()
 
-    def run(self, requests: Sequence[Request]) -> AsyncGenerator[Event, None]:
+    def run(self, requests: Sequence[Work]) -> AsyncGenerator[Event, None]:
         """Run the requests in the process, whatever goes the other way meanwhile."""
         return self._process.run(requests)
 
@@ -179,6 +179,6 @@ class ModelLane(ProcessLane):
         self.name = f"{process.name}, {model} {number}"
         self._model = model
 
-    def takes(self, request: Request) -> bool:
+    def takes(self, request: Work) -> bool:
         """Whether it is for this model; then the process says what is wrong with it, if anything is."""
         return isinstance(request, Imagine) and request.model == self._model

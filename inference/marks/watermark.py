@@ -6,7 +6,8 @@ up while the picture itself averages out, and is compared with the noise by phas
 nor contrast matters. The idea is that of Kalker et al., "A video watermarking system for broadcast monitoring"
 (SPIE 3657, 1999).
 
-There is no torch here: also where it is not, pictures are marked. The noise belongs to spatial frequencies that JPEG keeps, and means one word: it has no other payload.
+The noise belongs to spatial frequencies that JPEG keeps, and means one word: it has no other payload. Everything is
+done without torch, so that pictures are marked also where there is none.
 """
 
 from __future__ import annotations

@@ -84,6 +84,7 @@ from inference.protocol.requests import (
     TASKS_WITH_TEXT,
     Batch,
     Cancel,
+    Check,
     Classify,
     Compare,
     Describe,
@@ -92,6 +93,7 @@ from inference.protocol.requests import (
     Message,
     Request,
     Upscale,
+    Work,
 )
 from inference.protocol.schedules import (
     at_steps,
@@ -141,6 +143,7 @@ __all__ = [
     "Batch",
     "Began",
     "Cancel",
+    "Check",
     "Classify",
     "Compare",
     "Control",
@@ -186,6 +189,7 @@ __all__ = [
     "Variation",
     "Waking",
     "WeighedWords",
+    "Work",
     "at_steps",
     "because",
     "breaks",

@@ -40,7 +40,7 @@ from inference.protocol import (
     Message,
     Ready,
     Reason,
-    Request,
+    Work,
     because,
     limits,
     logs,
@@ -179,7 +179,7 @@ class RemoteEngine:
     def _forget(self, job: int, _: asyncio.Task[None]) -> None:
         self._tasks.pop(job, None)
 
-    async def _see_through(self, request: Request) -> None:
+    async def _see_through(self, request: Work) -> None:
         """Bring one job to its end, whatever happens."""
         logs.turn_to(request.job)
         job = request.job

@@ -23,13 +23,15 @@ def recipe(
     remote = entry.info(request.model).remote
     assert remote is not None, "it is painted elsewhere"
     each = remote.price_of(request.width, request.height, 1)
-    nothing: dict[str, Any] = {"refiner": None, "upscaler": None, "checker": None}
+    nothing: dict[str, Any] = {"refiner": None, "upscaler": None}
+    checked = entry.checker is not None and request.safety != "allow"
     return {
         "request": asked(request),
         "model": {"name": request.model, "host": entry.host, "model": entry.model},
         "parameters": dict(said),
         "words": [{"prompt": drawn.prompt, "negative": drawn.negative}],
         "price": {"amount": each / MILLIONTHS, "currency": remote.currency} if remote.currency else None,
+        "checker": {"name": entry.checker} if checked else None,
         "watermark": watermark,
         **nothing,
         **{name: [] for name in ("loras", "embeddings", "controls")},

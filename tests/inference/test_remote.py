@@ -26,7 +26,19 @@ from inference.catalog import reading
 from inference.errors import CatalogError
 from inference.marks import watermark
 from inference.operating import listing
-from inference.protocol import Batch, Cancel, Failed, Finished, Grid, Imagine, Input, Preview, Progress, limits
+from inference.protocol import (
+    Batch,
+    Cancel,
+    Failed,
+    Finished,
+    Grid,
+    Imagine,
+    Input,
+    Preview,
+    Progress,
+    Variation,
+    limits,
+)
 from inference.protocol.origins import declared_source
 from inference.remote import bounds, refusals
 from tests import painter as painting
@@ -294,6 +306,7 @@ async def test_the_one_rule_knows_what_such_a_server_cannot_do(told: object) -> 
         ({"negative": "rain"}, "no_negative"),
         ({"width": 512}, "listed_size"),
         ({"image": picture, "strength": 0.6}, "no_start"),
+        ({"variations": (Variation(seed=1, strength=0.5),)}, "no_variations"),
         ({"model": "words", "image": picture, "mask": mask}, "no_edits"),
         ({"model": "words", "count": 2}, "remote_count"),
         ({"references": (picture,) * 3}, "references"),
