@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from bot import cards, words
 from bot.answered import likeness
+from bot.checking import Checking
 from bot.database import insist
 from bot.delivery import Delivery
 from bot.endings import Endings
@@ -65,7 +66,8 @@ class Dispatcher:
         given = (delivery, self._pace, served or {}, clock, engine)
         self._slow, self._quick = (Line(*given, quick=quick) for quick in (False, True))
         self.lines = (self._slow, self._quick)
-        self._endings = Endings(jobs, engine, delivery, self._pace, policies, self._observer)
+        self._checking = Checking(engine, jobs.pictures)
+        self._endings = Endings(jobs, engine, delivery, self._pace, policies, self._observer, self._checking)
         self.turned = self._slow.turned
         """Wait until `absence` may be another than when this returned last. For one who waits."""
 
@@ -227,6 +229,8 @@ class Dispatcher:
     async def _run(self, batch: tuple[Job, ...], run: Run, line: Line, lane: Lane) -> None:
         for job in batch:
             await self._refuse(job, line)
+        for job in line.still_running(batch):
+            await self._look_at(job, line)
         batch = tuple(line.still_running(batch))
         await insist(f"the start of {len(batch)} jobs", self._jobs.start, [job.id for job in batch])
         line.began()
@@ -263,6 +267,14 @@ class Dispatcher:
         if (reason := await insist(f"whether job {job.id} is allowed", self._policies.problem_of, job)) is not None:
             log.info("it is not allowed any more: %s", words.why_logged(reason), extra=logs.of(job.id))
             await self._endings.fail(Failed(job.id, "invalid_input", reason), line)
+
+    async def _look_at(self, job: Job, line: Line) -> None:
+        """End a job whose pictures no other server may be shown."""
+        found = await self._checking.before(self._settled(job))
+        if isinstance(found, Failed):
+            await self._endings.fail(found, line)
+        elif (running := line.running.get(job.id)) is not None:
+            running.hidden = found
 
     async def _handle(self, event: Event, line: Line) -> None:
         match event:

@@ -175,8 +175,7 @@ class Jobs:
         return await self._change(
             job_id,
             "UPDATE job SET cancelling = 1, ended_at = iif(state = 'running', NULL, ?),"
-            " failure_kind = 'cancelled',"
-            " state = iif(state = 'running', state, 'cancelled')"
+            " failure_kind = 'cancelled', state = iif(state = 'running', state, 'cancelled')"
             " WHERE id = ? AND state IN ('arriving', 'reading', 'queued', 'running')",
             self._clock(),
         )

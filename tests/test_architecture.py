@@ -65,7 +65,7 @@ LAYERS = {
         {"training"},
         {"loras"},
         {"jobs"},
-        {"cards", "incoming", "outgoing", "retention", "taste", "till"},
+        {"cards", "checking", "incoming", "outgoing", "retention", "taste", "till"},
         {"posting"},
         {"access", "callers", "pings", "speaking"},
         {"delivery"},

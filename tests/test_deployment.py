@@ -204,6 +204,8 @@ def test_a_service_is_confined_and_its_places_are_the_images(name: str) -> None:
         assert (DEPLOY / service["build"]["context"] / service["build"]["dockerfile"]).resolve().is_file()
         assert service["env_file"] == "../.env"
         # What is painted goes back into the queue, what is told is told.
+        # Nothing of it is encrypted.
+        assert [port for port in service["ports"] if not port.startswith("127.0.0.1:")] == []
         needed = bot_program.CLOSE_WITHIN_S + link.STOP_WITHIN_S
         assert int(service["stop_grace_period"].removesuffix("s")) >= 2 * needed
 

@@ -17,7 +17,7 @@ from bot.dispatcher import Dispatcher
 from bot.job import Job
 from bot.jobs import Jobs
 from bot.pictures.kept import Pictures
-from inference.protocol import Answer, Event, Finished, Ready, Request
+from inference.protocol import Answer, Event, Finished, Ready, Work
 
 
 class _Lane(Engine):
@@ -38,7 +38,7 @@ class _Lane(Engine):
     async def down(self) -> None:
         await asyncio.Event().wait()
 
-    async def run(self, requests: Sequence[Request]) -> AsyncGenerator[Event, None]:
+    async def run(self, requests: Sequence[Work]) -> AsyncGenerator[Event, None]:
         longest_s = max([self._started(request.job) for request in requests])
         await asyncio.sleep(self.loading_s(requests[0].model) + longest_s)
         for request in requests:

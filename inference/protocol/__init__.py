@@ -88,6 +88,7 @@ from inference.protocol.requests import (
     TASKS_WITH_TEXT,
     Batch,
     Cancel,
+    Check,
     Classify,
     Compare,
     Describe,
@@ -97,6 +98,7 @@ from inference.protocol.requests import (
     Request,
     Spare,
     Upscale,
+    Work,
 )
 from inference.protocol.schedules import (
     at_steps,
@@ -170,6 +172,7 @@ __all__ = [
     "Batch",
     "Began",
     "Cancel",
+    "Check",
     "Classify",
     "Compare",
     "Control",
@@ -236,6 +239,7 @@ __all__ = [
     "Waking",
     "WeighedWords",
     "Woke",
+    "Work",
     "at_steps",
     "because",
     "breaks",

@@ -54,7 +54,15 @@ def there(member_id: int) -> Reply:
 
 @pytest.mark.parametrize(
     ("name", "fails", "returned"),
-    [("remote_unsafe", True, True), ("remote_late", True, False), ("remote_twice", True, False), ("", False, False)],
+    [
+        ("remote_unsafe", True, True),
+        ("remote_busy", True, True),
+        ("remote_late", True, False),
+        ("remote_twice", True, False),
+        ("flagged", True, False),
+        ("disk_full", True, False),
+        ("", False, False),
+    ],
 )
 async def test_what_surely_was_not_paid_is_given_back_and_all_else_counts(
     database: Database, jobs: Jobs, name: str, fails: bool, returned: bool

@@ -42,13 +42,14 @@ from inference.protocol import (
     LabelShare,
     Progress,
     Request,
+    Work,
     because,
     logs,
     sha256_of,
 )
 from tests.bot.conftest import failure, finished, kept, on_uploads, queued, ready, reply, request, stored
 
-Script = Callable[["ScriptedEngine", Request], AsyncIterator[Event]]
+Script = Callable[["ScriptedEngine", Any], AsyncIterator[Event]]
 
 
 class ScriptedLane:
@@ -61,7 +62,7 @@ class ScriptedLane:
         *,
         quick: bool = False,
         capacity: int = 1,
-        takes: Callable[[Request], bool] = lambda _: True,
+        takes: Callable[[Work], bool] = lambda _: True,
     ) -> None:
         self.name = name
         self.quick = quick
@@ -105,7 +106,7 @@ class ScriptedLane:
         self._down.set()
         self._up.set()
 
-    async def run(self, requests: Sequence[Request]) -> AsyncGenerator[Event, None]:
+    async def run(self, requests: Sequence[Work]) -> AsyncGenerator[Event, None]:
         self.batches.append([request.job for request in requests])
         for wanted in requests:
             async for event in self._engine.script(self._engine, wanted):
@@ -160,7 +161,7 @@ class ScriptedEngine:
         pass
 
 
-async def paint(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
+async def paint(engine: ScriptedEngine, wanted: Work) -> AsyncIterator[Event]:
     assert isinstance(wanted, Imagine)
     yield Progress(wanted.job, 1, wanted.steps)
     yield finished(engine.data, wanted.job, f"picture of {wanted.prompt}".encode(), seed=wanted.seed)
