@@ -227,6 +227,7 @@ class Jobs:
             # First the files: what a kill leaves is still known then.
             for sha256 in await self.belongings.files(member_id, up_to):
                 await self.pictures.drop(sha256)
+                await self.trainings.withdraw(sha256)
             await self.belongings.erase(member_id, up_to)
         self.members.forget(member_id)
 

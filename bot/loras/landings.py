@@ -21,8 +21,8 @@ from inference.protocol import Ready, Reason, because
 
 log = logging.getLogger(__name__)
 
-RETRY_AFTER_S = 30.0
-"""Where the disk does not take one, or the engine has not said yet what it has."""
+RETRY_AFTER_S, STARTING_S = 30.0, 1.0
+"""Where the disk does not take one, and where the engine has not said yet what it has."""
 
 MEGABYTE = 10**6
 
@@ -68,9 +68,11 @@ class Landings:
                 self._heard.discard(training_id)
                 try:
                     await self.land(training_id)
-                except (Starting, *UNWRITTEN) as error:
-                    if not isinstance(error, Starting):
-                        log.warning("what training %d made cannot be kept yet: %s", training_id, error)
+                except Starting:
+                    self._heard.add(training_id)
+                    waits = waits or STARTING_S
+                except UNWRITTEN as error:
+                    log.warning("what training %d made cannot be kept yet: %s", training_id, error)
                     self._heard.add(training_id)
                     waits = RETRY_AFTER_S
                 except Exception:

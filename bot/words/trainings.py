@@ -50,6 +50,16 @@ TRAININGS: dict[str, str | Many] = {
         "You had {count} trainings in the last 30 days and {most} is the most here: wait until the oldest is older.",
         "count",
     ),
+    "training_pictures_allowed": Many(
+        "This training has {count} picture and {most} are the most here: leave some out.",
+        "This training has {count} pictures and {most} are the most here: leave some out.",
+        "count",
+    ),
+    "training_steps_allowed": Many(
+        "This training has {count} step and {most} are the most here: take fewer.",
+        "This training has {count} steps and {most} are the most here: take fewer.",
+        "count",
+    ),
     # How it failed.
     "training_model": N_("The model {model} is not on this machine any more: tell whoever runs this bot."),
     "training_changed": N_(
@@ -62,6 +72,7 @@ TRAININGS: dict[str, str | Many] = {
         "The disk is full, so nothing more can be kept: tell whoever runs this bot, then let it go on."
     ),
     "training_diverged": N_("At step {step} it came to no number: begin anew with a smaller rate."),
+    "training_withdrawn": N_("One of its pictures was withdrawn by whose it was: begin anew with the others."),
     "training_pictures": N_("Its pictures cannot be read any more: begin anew with them."),
     "training_deaths": Many(
         "It ended its process {times} time without getting on, and is set aside: tell whoever runs this bot.",

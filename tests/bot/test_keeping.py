@@ -492,3 +492,27 @@ async def test_pictures_without_their_database_are_not_removed_by_a_start(
         (lost / folder.DATABASE).touch()
     with pytest.raises(OperatorError, match=r"there are pictures in .*, and no easel.sqlite3: bring a backup back"):
         soundness.check(lost)
+
+
+async def test_trainings_are_kept_without_what_the_trainer_writes_anew(
+    data: Path, shelf: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = {"7/pictures/0001.png", "7/pictures/card.toml", "7/run/plan.json", "7/run/epochs/01/x.safetensors"}
+    passing = {"7/run/checkpoint/lora.safetensors", "7/run/checkpoint.old/state.json", "7/run/examples.safetensors"}
+    passing |= {"7/run/lock", "7/run/epochs/02/x.safetensors.part", "7/run/checkpoint.part/optimiser.pt"}
+    for name in made | passing | {"7/run/gone.json", "7/run/gone.safetensors"}:
+        file = data / "trainings" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(name.encode())
+    copied = files.copy
+
+    def copy(source: Path, target: Path) -> None:
+        # It goes between being listed and being copied, as in a run.
+        for gone in (data / "trainings" / "7" / "run").glob("gone.*"):
+            gone.unlink()
+        copied(source, target)
+
+    monkeypatch.setattr(files, "copy", copy)
+    folder = backup.make(data, shelf).folder
+    found = {str(file.relative_to(folder / "trainings")) for file in folder.rglob("trainings/**/*") if file.is_file()}
+    assert found == made

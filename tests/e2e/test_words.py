@@ -29,13 +29,13 @@ from bot.requests import grids
 from bot.words import catalogues, say, speaking
 from bot.words.catalogues import PSEUDO
 from sandbox.client.member import Json, Member, Reply, buttons_of, text_of
-from sandbox.community.beginning import GENERAL_ID, GUILD_ID, LINUS_ID, PICTURES_ID
+from sandbox.community.beginning import GENERAL_ID, GUILD_ID, LINUS_ID, MEI_ID, PICTURES_ID
 from sandbox.limits.components import walk
 from starter.render import render
 from starter.world import Scene
 from tests import forkserver
 from tests.bot.test_watching import free_address
-from tests.e2e import shown
+from tests.e2e import shown, trained
 from tests.e2e.asking import BOATS, QUICK, png
 from tests.e2e.conftest import ROOT, Studio, running
 
@@ -65,6 +65,7 @@ NAMES = {
     "CLIP",
     "FID",
     "Inception",
+    "diffusers",
     "Discord",
     "OpenAI",
     "API",
@@ -208,6 +209,7 @@ async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stud
     figures = [{"name": name, "n": 2, "value": 1.5, "comparable": False} for name in SHOWN]
     told = {"date": "2026-11-30", "model": "starter", "prompts": "starter-1", "figures": figures}
     measured.write_text(json.dumps(told))
+    await trained.ended(folder / "data", MEI_ID, GUILD_ID, "7", "帽", consent="我", license="0")
     async with running(
         folder / "data",
         EASEL_MODELS=str(folder / "models.toml"),
@@ -722,6 +724,42 @@ async def test_settings_of_a_server_and_of_a_channel(
     # What is refused whatever is set.
     TYPED.update(("nude", "child"))
     await mei.refused(await mei.command("imagine", {"prompt": "nude child"}))
+
+
+async def test_loras_of_ones_own(mei: Scripted, linus: Scripted, barbara: Scripted) -> None:
+    """/loras, for whoever has trained one and for moderators, and what others hear of it."""
+
+    async def press(who: Scripted, page: Json, custom_id: str, *values: str) -> Json:
+        done.add(f"use {custom_id.split(':')[2]}")
+        reply = await who.click(page, custom_id, list(values) or None, until="acknowledged")
+        await who.settled(reply, quiet_s=0.3)
+        return await who.wait_for(page, lambda _: True)
+
+    for who in (linus, barbara):
+        assert not (await who.command("/loras")).message["attachments"]
+    while not await mei.complete("imagine", "lora", lora="7"):  # noqa: ASYNC110 — nobody else tells of it
+        await asyncio.sleep(0.2)
+    own = await mei.made(await mei.command("imagine", {"prompt": "房", "steps": 4, "seed": "31", "lora": "7"}))
+    await linus.refused(await linus.press(own, "reroll"))
+    page = await press(mei, (await mei.command("/loras")).message, "easel:new:lorapick:own", "1")
+    form = await mei.use(page, "lorarename")
+    for name in ("帽", "8"):
+        await mei.settled(await mei.submit(form, {"name": name}, until="acknowledged"), quiet_s=0.3)
+        form = await mei.use(page, "lorarename")
+    await mei.settled(await mei.use(page, "loraload", until="acknowledged"), quiet_s=1)
+    for share in ("all", "own", "server"):
+        page = await press(mei, page, f"easel:new:lorashare:{share}:1")
+    for decision in ("refused", "usable"):
+        looked = await press(barbara, (await barbara.command("/loras")).message, "easel:new:lorapick:server", "1")
+        looked = await press(barbara, looked, f"easel:new:loradecide:{decision}:1")
+    shown_to_all = await linus.command("imagine", {"prompt": "房", "steps": 4, "seed": "32", "lora": "8"})
+    others = await linus.made(shown_to_all)
+    page = await press(mei, (await mei.command("/loras")).message, "easel:new:lorapick:own", "1")
+    page = await press(mei, await press(mei, page, "easel:new:loraremove:1"), "easel:new:loras:")
+    page = await press(mei, await press(mei, page, "easel:new:lorapick:own", "1"), "easel:new:loraremove:1")
+    page = await press(mei, page, "easel:new:loradelete:1")
+    await linus.refused(await linus.press(others, "reroll"))
+    await mei.refused(await mei.forge_click(page, "easel:new:lorashare:own:1"))
 
 
 async def test_what_moderators_read(mei: Scripted, barbara: Scripted) -> None:

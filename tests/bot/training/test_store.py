@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import tomllib
+import zipfile
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from bot import archive
 from bot.database import Database
 from bot.errors import MemberError
 from bot.jobs import Jobs
+from bot.policies.policy import Policy
 from bot.training import store
 from bot.training.progress import Progress
 from bot.training.states import Training
@@ -153,7 +157,9 @@ async def test_more_pictures_than_may_be_are_refused_as_a_whole(trainings: Train
 
 async def test_what_is_submitted_is_changed_no_more_and_waits_once(trainings: Trainings, tmp_path: Path) -> None:
     draft = await drafted(trainings, tmp_path)
-    both = await asyncio.gather(*(trainings.submit(draft.id, able(), most=1) for _ in range(2)), return_exceptions=True)
+    both = await asyncio.gather(
+        *(trainings.submit(draft.id, able(), Policy(trainings=1)) for _ in range(2)), return_exceptions=True
+    )
     assert sum(isinstance(one, Training) for one in both) == 1
     assert await trainings.edit(draft.id, ORDER) is None
     assert await trainings.set_captions(draft.id, {1: "other"}) == 0
@@ -165,12 +171,24 @@ async def test_what_is_submitted_is_changed_no_more_and_waits_once(trainings: Tr
 
 async def test_a_limit_of_trainings_outlives_them(trainings: Trainings, tmp_path: Path) -> None:
     first = await drafted(trainings, tmp_path)
-    assert await trainings.submit(first.id, able(), most=1) is not None
+    assert await trainings.submit(first.id, able(), Policy(trainings=1)) is not None
     await trainings.erase(first.id)
     second = await drafted(trainings, tmp_path)
     with pytest.raises(MemberError, match="30 days"):
-        await trainings.submit(second.id, able(), most=1)
-    assert await trainings.submit(second.id, able(), most=2) is not None
+        await trainings.submit(second.id, able(), Policy(trainings=1))
+    assert await trainings.submit(second.id, able(), Policy(trainings=2)) is not None
+
+
+async def test_a_server_bounds_steps_and_pictures(trainings: Trainings, tmp_path: Path) -> None:
+    draft = await drafted(trainings, tmp_path, 7)
+    for policy, said in ((Policy(training_pictures=6), "7 pictures"), (Policy(training_steps=19), "20 steps")):
+        with pytest.raises(MemberError, match=said):
+            await trainings.submit(draft.id, able(), policy)
+    plain = await trainings.edit(draft.id, msgspec.structs.replace(ORDER, options=TrainingOptions()))
+    assert plain is not None
+    made_to_fit = await trainings.submit(draft.id, able(), Policy(training_steps=19))
+    assert made_to_fit is not None
+    assert made_to_fit.options == TrainingOptions(steps=19)
 
 
 @pytest.mark.parametrize(
@@ -286,6 +304,26 @@ async def test_whoever_is_erased_leaves_no_training_and_no_file(jobs: Jobs, tmp_
     assert not trainings_folder(tmp_path, of_ada).exists()
     assert len(await jobs.trainings.pictures(of_grace.id)) == 5
     assert jobs.trainings.folders.picture(of_grace.id, 5).is_file()
+
+
+async def test_pictures_and_words_are_taken_along_in_parts(trainings: Trainings, tmp_path: Path) -> None:
+    for _ in range(2):
+        draft = await drafted(trainings, tmp_path)
+        await trainings.set_captions(draft.id, {5: "the last one"})
+    elsewhere = await trainings.add(ORDER, member_id=GRACE, guild_id=GUILD, channel_id=6)
+    await trainings.add_pictures(elsewhere.id, uploads(tmp_path, 1, 99), {})
+    before, found = 2**63 - 1, dict[str, bytes]()
+    for expected in (4, 4, 2):
+        rows = await trainings.taken_along(ADA, before, 4)
+        made = archive.write(tmp_path, {}, rows, trainings.folders.taken_along, 2**20)
+        with zipfile.ZipFile(made.parts[0]) as part:
+            pictures = {name: part.read(name) for name in part.namelist() if name.endswith(".png")}
+            said = {row["id"]: row["caption"] for row in json.loads(part.read("jobs.json"))}
+        assert len(pictures) == len(said) == expected
+        found |= pictures
+        before = min(said)
+    assert await trainings.taken_along(ADA, before, 4) == []
+    assert sorted(found.values()) == sorted([f"picture {number}".encode() for number in range(5)] * 2)
 
 
 async def test_what_a_kill_has_left_is_removed_at_the_start(trainings: Trainings, tmp_path: Path) -> None:
