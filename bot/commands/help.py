@@ -73,6 +73,7 @@ TOPICS: Mapping[str, Topic] = {
         {
             "/me": N_("Your defaults, your language, and when you want to be told."),
             "/train": N_("Teach a model your own style or subject."),
+            "/loras": N_("What came of that: share it, rename it, download it."),
             "/privacy": N_("What is kept of you: take it along, or have it erased for good."),
         },
     ),

@@ -698,7 +698,7 @@ async def test_settings_of_a_server_and_of_a_channel(
     whole = await barbara.panel(whole, "blockmember", str(LINUS_ID))
     await linus.refused(await linus.command("imagine", asked))
     whole = await barbara.panel(whole, "blockmember", str(LINUS_ID))
-    whole = await barbara.panel(await barbara.panel(whole, "settings"), "settingpick", "roles")
+    whole = await barbara.panel(await barbara.panel(whole, "settings"), "settingmore", "roles")
     whole = await fill(whole, "rolelimits", limits, str(GUILD_ID + 11))
     whole = await fill(whole, "rolelimits", dict.fromkeys(limits, ""), str(GUILD_ID + 11))
     whole = await barbara.panel(whole, "settings")
