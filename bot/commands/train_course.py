@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import discord
 
+from bot import permits
 from bot.admission import admission_of
 from bot.commands import Slice
 from bot.commands.train import home
@@ -36,7 +37,7 @@ async def start(interaction: discord.Interaction, target: OfWord, _: Sequence[st
     captions = [picture.caption for picture in await trainings.pictures(training.id)]
     seeing.require_words(interaction, [training.name, training.trigger, *captions])
     with written("a training"):
-        submitted = await trainings.submit(training.id, admission.ready)
+        submitted = await trainings.submit(training.id, admission.ready, permits.held(interaction))
     if submitted is None:
         raise MemberError(seeing.GONE)
     await later(interaction)

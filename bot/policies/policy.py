@@ -32,6 +32,7 @@ from bot.policies.settings import (
 from bot.policies.wordlists import WordList
 from bot.words import N_
 from inference.protocol import MAX_OUTPUT_PIXELS, ModelInfo, Ready, Reason, Safety, limits
+from inference.protocol.limits.training import LEAST_PICTURES, MAX_STEPS, MOST_PICTURES
 
 ALWAYS = frozenset({"settings", "privacy", "me", "help"})
 """Commands that no setting takes away: without the first nobody could give them back, and the others make nothing."""
@@ -83,6 +84,14 @@ class Policy:
     server_spent_month: int | None = _setting(
         Most(title=N_("Cents of all in 30 days"), least=0, most=10_000_000, of_channels=False)
     )
+
+    trainings: int | None = _setting(
+        Most(title=N_("Trainings per member in 30 days"), least=0, most=1000, of_channels=False)
+    )
+    training_pictures: int | None = _setting(
+        Most(title=N_("Most pictures of a training"), least=LEAST_PICTURES, most=MOST_PICTURES, of_channels=False)
+    )
+    training_steps: int | None = _setting(Most(title=N_("Most steps of a training"), most=MAX_STEPS, of_channels=False))
 
     days: int | None = _setting(Most(title=N_("Days that pictures are kept"), most=3650, of_channels=False))
 

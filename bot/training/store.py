@@ -13,6 +13,7 @@ import msgspec
 
 from bot.database import Database
 from bot.errors import MemberError
+from bot.policies.policy import Policy
 from bot.training.kept import Kept
 from bot.training.states import Share, Training, of_row
 from inference.protocol import Ready, Reason, TrainingOrder, because
@@ -20,6 +21,8 @@ from inference.protocol.limits import training as limits
 
 MOST_KEPT = 20
 """Trainings of one member, whatever has become of them: each may have gigabytes."""
+
+UNBOUND = Policy()
 
 MONTH_S = 30 * 86400.0
 
@@ -140,8 +143,8 @@ class Trainings(Kept):
             await self._touch(training_id)
         return changed
 
-    async def submit(self, training_id: int, ready: Ready, most: int | None = None) -> Training | None:
-        """Let a draft wait for its turn. `most` is how many a member may have trained in 30 days in its server.
+    async def submit(self, training_id: int, ready: Ready, policy: Policy = UNBOUND) -> Training | None:
+        """Let a draft wait for its turn, within what is allowed to its member where they are.
 
         Raises MemberError where it cannot be trained so.
         """
@@ -150,19 +153,20 @@ class Trainings(Kept):
         _refuse(None if self.is_offered else because("training_off"))
         count = len(await self.pictures(training_id))
         _refuse(limits.problem(training.order, count, ready))
+        order = _allowed(training.order, count, ready, policy)
         now = self._clock()
         async with self._database.transaction() as connection:
             [[spent]] = await connection.execute_fetchall(
                 "SELECT count(*) FROM training_spent WHERE member_id = ? AND guild_id IS ? AND at > ?",
                 (training.member_id, training.guild_id, now - MONTH_S),
             )
-            if most is not None and spent >= most:
-                raise MemberError.of(because("trainings_of_member", count=spent, most=most))
+            if policy.trainings is not None and spent >= policy.trainings:
+                raise MemberError.of(because("trainings_of_member", count=spent, most=policy.trainings))
             rows = await connection.execute_fetchall(
-                "UPDATE training SET state = 'waiting', submitted_at = ?2, changed_at = ?2"
+                "UPDATE training SET state = 'waiting', submitted_at = ?2, changed_at = ?2, options = ?4"
                 " WHERE id = ?1 AND state = 'draft'"
                 " AND (SELECT count(*) FROM training_picture WHERE training_id = ?1) = ?3 RETURNING *",
-                (training_id, now, count),
+                (training_id, now, count, _columns(order)[-1]),
             )
             if not (found := list(rows)):
                 return None
@@ -245,6 +249,22 @@ def _clean(order: TrainingOrder) -> TrainingOrder:
 def _columns(order: TrainingOrder) -> tuple[str, ...]:
     options = msgspec.json.encode(order.options).decode()
     return (order.name, order.kind, order.trigger, order.consent, order.license, order.model, options)
+
+
+def _allowed(order: TrainingOrder, pictures: int, ready: Ready, policy: Policy) -> TrainingOrder:
+    """The order with steps that are made to fit where its member said none. Raises MemberError where it asks for more
+    than is allowed."""
+    if policy.training_pictures is not None and pictures > policy.training_pictures:
+        raise MemberError.of(because("training_pictures_allowed", count=pictures, most=policy.training_pictures))
+    model, most, steps = ready.model(order.model), policy.training_steps, order.options.steps
+    assert model is not None, "the rule was asked"
+    assert model.training is not None, "the rule was asked"
+    if most is None:
+        return order
+    if steps is not None and steps > most:
+        raise MemberError.of(because("training_steps_allowed", count=steps, most=most))
+    own = min(steps or model.training.steps, most)
+    return msgspec.structs.replace(order, options=msgspec.structs.replace(order.options, steps=own))
 
 
 def _refuse(reason: Reason | None) -> None:

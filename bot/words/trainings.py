@@ -50,6 +50,16 @@ TRAININGS: dict[str, str | Many] = {
         "You had {count} trainings in the last 30 days and {most} is the most here: wait until the oldest is older.",
         "count",
     ),
+    "training_pictures_allowed": Many(
+        "This training has {count} picture and {most} are the most here: leave some out.",
+        "This training has {count} pictures and {most} are the most here: leave some out.",
+        "count",
+    ),
+    "training_steps_allowed": Many(
+        "This training has {count} step and {most} are the most here: take fewer.",
+        "This training has {count} steps and {most} are the most here: take fewer.",
+        "count",
+    ),
     # How it failed.
     "training_model": N_("The model {model} is not on this machine any more: tell whoever runs this bot."),
     "training_changed": N_(

@@ -154,6 +154,10 @@ def _plan(options: TrainingOptions, dataset: Dataset, model: PictureModel, here:
     said = msgspec.structs.asdict(options)
     previews, resolution = said.pop("previews"), said.pop("resolution")
     said["pixels"] = None if resolution is None else resolution**2
+    training = model.family.training
+    assert training is not None, "it was asked"
+    # Who asks for fewer steps than there are epochs by default has not asked for those.
+    said["epochs"] = min(said["epochs"] or training.epochs, said["steps"] or training.steps)
     return plan_of(said, previews or None, dataset, model, here)
 
 

@@ -12,6 +12,7 @@ import pytest
 from bot.database import Database
 from bot.errors import MemberError
 from bot.jobs import Jobs
+from bot.policies.policy import Policy
 from bot.training import store
 from bot.training.progress import Progress
 from bot.training.states import Training
@@ -153,7 +154,9 @@ async def test_more_pictures_than_may_be_are_refused_as_a_whole(trainings: Train
 
 async def test_what_is_submitted_is_changed_no_more_and_waits_once(trainings: Trainings, tmp_path: Path) -> None:
     draft = await drafted(trainings, tmp_path)
-    both = await asyncio.gather(*(trainings.submit(draft.id, able(), most=1) for _ in range(2)), return_exceptions=True)
+    both = await asyncio.gather(
+        *(trainings.submit(draft.id, able(), Policy(trainings=1)) for _ in range(2)), return_exceptions=True
+    )
     assert sum(isinstance(one, Training) for one in both) == 1
     assert await trainings.edit(draft.id, ORDER) is None
     assert await trainings.set_captions(draft.id, {1: "other"}) == 0
@@ -165,12 +168,24 @@ async def test_what_is_submitted_is_changed_no_more_and_waits_once(trainings: Tr
 
 async def test_a_limit_of_trainings_outlives_them(trainings: Trainings, tmp_path: Path) -> None:
     first = await drafted(trainings, tmp_path)
-    assert await trainings.submit(first.id, able(), most=1) is not None
+    assert await trainings.submit(first.id, able(), Policy(trainings=1)) is not None
     await trainings.erase(first.id)
     second = await drafted(trainings, tmp_path)
     with pytest.raises(MemberError, match="30 days"):
-        await trainings.submit(second.id, able(), most=1)
-    assert await trainings.submit(second.id, able(), most=2) is not None
+        await trainings.submit(second.id, able(), Policy(trainings=1))
+    assert await trainings.submit(second.id, able(), Policy(trainings=2)) is not None
+
+
+async def test_a_server_bounds_steps_and_pictures(trainings: Trainings, tmp_path: Path) -> None:
+    draft = await drafted(trainings, tmp_path, 7)
+    for policy, said in ((Policy(training_pictures=6), "7 pictures"), (Policy(training_steps=19), "20 steps")):
+        with pytest.raises(MemberError, match=said):
+            await trainings.submit(draft.id, able(), policy)
+    plain = await trainings.edit(draft.id, msgspec.structs.replace(ORDER, options=TrainingOptions()))
+    assert plain is not None
+    made_to_fit = await trainings.submit(draft.id, able(), Policy(training_steps=19))
+    assert made_to_fit is not None
+    assert made_to_fit.options == TrainingOptions(steps=19)
 
 
 @pytest.mark.parametrize(
