@@ -6,6 +6,7 @@ python -m bot cluster        show the nodes and engines of the Ray cluster that 
 python -m bot doctor         look whether all is there that it needs
 python -m bot health         ask the bot that runs whether it is well
 python -m bot key            make a key for a program, also while the bot runs
+python -m bot lora           list and decide about LoRAs of members, also while the bot runs
 python -m bot backup DIR     make one more backup in this folder, while the bot runs
 python -m bot restore DIR    bring the newest backup in this folder back, or this very one, while no bot runs
 """
@@ -21,7 +22,7 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 
-from bot import commands, doctor, folder, invitation, presence, settings, upgrade, words
+from bot import commands, doctor, folder, invitation, notices, presence, settings, upgrade, words
 from bot.admission import Admission
 from bot.app import Easel
 from bot.background import Background
@@ -39,6 +40,7 @@ from bot.keeping import commands as keeping
 from bot.keeping import soundness
 from bot.localisation import Languages
 from bot.log_channel import LogChannel
+from bot.loras import operating
 from bot.pictures.kept import Pictures
 from bot.pictures.posted import Cdn
 from bot.pictures.workers import Workshop
@@ -68,6 +70,8 @@ from inference.protocol import logs
 
 log = logging.getLogger(__name__)
 
+BESIDE = {**dict.fromkeys(keeping.COMMANDS, keeping.do), making.COMMAND: making.do, operating.COMMAND: operating.do}
+
 CLOSE_WITHIN_S = 5.0
 """How long what is on its way to members may take at the end; the rest is delivered after the next start."""
 
@@ -82,17 +86,15 @@ def main(arguments: Sequence[str] = ()) -> int:
     others.add_parser("health", help="ask the bot that runs whether it is well; status 1 where it is not")
     keeping.add_commands(others)
     making.add_command(others)
+    operating.add_command(others)
     asked = parser.parse_args(arguments)
     # What Easel keeps is for its operator alone.
     os.umask(0o077)
     form = "text"
     try:
         environ = settings.environment()
-        if asked.what in keeping.COMMANDS:
-            keeping.do(asked, settings.data_folder(environ))
-            return 0
-        if asked.what == making.COMMAND:
-            making.do(asked, settings.data_folder(environ))
+        if asked.what in BESIDE:
+            BESIDE[asked.what](asked, settings.data_folder(environ))
             return 0
         read = settings.read(environ)
         form = read.easel_log_format
@@ -177,8 +179,9 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
         upgrade.tell(read.easel_data)
         jobs = Jobs(database, pictures, audit_days=read.easel_audit_days)
         await jobs.members.load()
+        await jobs.loras.load()
         jobs.keys.address = read.easel_serve
-        policies = Policies(database, slices.commands_of_kinds, allowed)
+        policies = Policies(database, slices.commands_of_kinds, allowed, own_loras=jobs.loras.problem)
         await policies.load()
         engine = factory.build(read, environ)
         trained = training.runner(read, environ, engine, database, jobs.trainings)
@@ -268,6 +271,7 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
                         tasks.create_task(Posts(client, admission, posting, languages).keep())
                         if trained is not None:
                             tasks.create_task(trained.keep())
+                        tasks.create_task(notices.keep(client, database, admission, posting, languages))
                 finally:
                     delivery.close()
                     await background.close(CLOSE_WITHIN_S)

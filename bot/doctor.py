@@ -26,6 +26,7 @@ from bot.credentials import certificates
 from bot.engine import factory
 from bot.errors import EaselError, OperatorError
 from bot.keeping import soundness
+from bot.loras import operating
 from bot.pictures.kept import Pictures
 from bot.requests import painting
 from bot.settings import Settings
@@ -68,6 +69,7 @@ async def examine(read: Settings, environ: Mapping[str, str]) -> AsyncIterator[F
     yield _data_folder(read.easel_data)
     yield _disk(read.easel_data)
     yield _database(read.easel_data)
+    yield _loras(read.easel_data)
     yield _certificate(read)
     async for finding in _discord(read):
         yield finding
@@ -129,6 +131,17 @@ def _database(data: Path) -> Finding:
         return Finding("database", False, f"{error}: give it to the user that runs Easel")
     there = (data / folder.DATABASE).exists()
     return Finding("database", True, "nothing wrong was found" if there else "none yet: the first start makes it")
+
+
+def _loras(data: Path) -> Finding:
+    """Whether the files of what members have trained are there."""
+    try:
+        lost = operating.missing(data)
+    except OperatorError as error:
+        return Finding("LoRAs", False, str(error))
+    if lost:
+        return Finding("LoRAs", False, f"files of {', '.join(lost)} are gone: bring them back from a backup")
+    return Finding("LoRAs", True, "all files of those that members have trained are there")
 
 
 def _certificate(read: Settings) -> Finding:

@@ -19,6 +19,7 @@ from bot.database import Database
 from bot.finding import Finding
 from bot.job import Job, Reply, State, Way, of_row, request_of, seed_text
 from bot.keys import Keys
+from bot.loras.kept import Loras
 from bot.members import Members
 from bot.pictures.kept import Pictures
 from bot.training.store import Trainings
@@ -61,6 +62,7 @@ class Jobs:
         self.members = Members(database)
         self.keys = Keys(database, clock)
         self.trainings = Trainings(database, pictures.data, clock)
+        self.loras = Loras(database, pictures.data, self.audit, clock)
 
     async def arrive(
         self, request: Request, reply: Reply, parent_id: int | None = None, *, reading: bool = False, cost: Price = FREE
@@ -219,6 +221,7 @@ class Jobs:
         """Forget all of a member, up to the job of this number, and remove their pictures from disk, except those that
         another member's job made as well. Twice does no harm."""
         await self.trainings.erase_of(member_id)
+        await self.loras.erase_of(member_id)
         async with self._uses.lock:
             # First the files: what a kill leaves is still known then.
             for sha256 in await self.belongings.files(member_id, up_to):
@@ -238,6 +241,7 @@ class Jobs:
         the words of deleted jobs."""
         await self._uses.tidy()
         await self.trainings.tidy()
+        await self.loras.tidy()
         await self.finding.forget_deleted_words()
 
     async def in_state(self, state: State) -> list[Job]:

@@ -34,7 +34,13 @@ def policy_of(admission: Admission, reply: Reply) -> Policy:
 
 def offers(interaction: discord.Interaction) -> Ready:
     """What the engine can do, with what is done here where this member does not say."""
-    return policy(interaction).offered(admission_of(interaction).ready)
+    return offers_to(admission_of(interaction), reply_of(interaction))
+
+
+def offers_to(admission: Admission, reply: Reply) -> Ready:
+    """The same for whoever is answered there. The LoRAs of members are among it that they may paint with."""
+    ready = policy_of(admission, reply).offered(admission.ready)
+    return admission.jobs.loras.offered(ready, reply.member_id, reply.guild_id)
 
 
 def negative(interaction: discord.Interaction, typed: str | None, model: ModelInfo) -> str | None:

@@ -36,7 +36,7 @@ from inference.errors import DeviceLost, OperatorError, PeerBroken, PeerGone, Se
 from inference.exchange import words
 from inference.exchange.channel import Channel
 from inference.operating import commands
-from inference.protocol import INCOMING, PICTURES, Waking, logs
+from inference.protocol import INCOMING, LORAS, PICTURES, Waking, logs
 
 COMPILED = "compiled"
 """In the bot's data folder, what was compiled for models; it may be deleted while nothing runs."""
@@ -125,6 +125,7 @@ def _serve(configured: settings.Settings, known: reading.Catalog, fd: int, data:
             device=chosen,
             vram_budget_bytes=configured.vram_budget_bytes,
             host_cache_bytes=device.host_share_bytes() if cache_bytes is None else cache_bytes,
+            loras=data / LORAS,
         )
         marks = Marks(watermark=configured.watermark)
         ready = engine.readiness(known, here, chosen, marks, configured.vram_budget_bytes)

@@ -44,6 +44,10 @@ WHAT: Mapping[str, str] = {
     "words allowed": N_("words were allowed again"),
     "member blocked": N_("was blocked"),
     "member let in": N_("was let in again"),
+    "lora shared": N_("shared a LoRA"),
+    "lora approved": N_("was allowed to share a LoRA"),
+    "lora refused": N_("was not allowed to share a LoRA"),
+    "lora removed": N_("had a LoRA removed"),
 }
 
 COLUMNS = (
@@ -134,6 +138,9 @@ def _details(one: Entry) -> str:
         # What is not kept has no place in it.
         said = why(Reason(str(details["rule"]), dict(details.get("facts", {}))))
         return cards.plain(cards.shorten(re.sub(r"\{\w+\}", "…", said), SAID_CHARS))
+    if "lora" in details:
+        # Its name is a member's word.
+        return f"LoRA {details['lora']}"
     if "numbers" in details:
         return ", ".join(map(str, details["numbers"]))
     if "name" in details:

@@ -15,17 +15,19 @@ from typing import Any, cast
 from msgspec import structs
 
 from bot.policies.settings import (
+    SHARINGS,
     TREATMENTS,
     Among,
     Channel,
+    Graded,
     Most,
     MostPixels,
     OneOf,
     Setting,
-    Treatment,
     Value,
     commands_there,
     models_there,
+    sharings,
     styles_there,
     treatments,
 )
@@ -60,7 +62,12 @@ class Policy:
     steps: int | None = _setting(Most(title=N_("Most steps"), most=1000))
     count: int | None = _setting(Most(title=N_("Most pictures per job"), most=100))
     flagged: str | None = _setting(
-        Treatment(title=N_("Flagged pictures in age-restricted channels"), offers=treatments, unset=TREATMENTS["block"])
+        Graded(
+            title=N_("Flagged pictures in age-restricted channels"),
+            offers=treatments,
+            unset=TREATMENTS["block"],
+            grades=TREATMENTS,
+        )
     )
     waiting: int | None = _setting(
         Most(title=N_("Waiting jobs per member"), least=0, most=1000, of_channels=False, of_roles=True)
@@ -92,6 +99,19 @@ class Policy:
         Most(title=N_("Most pictures of a training"), least=LEAST_PICTURES, most=MOST_PICTURES, of_channels=False)
     )
     training_steps: int | None = _setting(Most(title=N_("Most steps of a training"), most=MAX_STEPS, of_channels=False))
+    sharing: str | None = _setting(
+        Graded(
+            title=N_("Who shares LoRAs with this server"),
+            of_channels=False,
+            offers=sharings,
+            unset=SHARINGS["moderators"],
+            grades=SHARINGS,
+        )
+    )
+    loras: int | None = _setting(Most(title=N_("LoRAs that a member keeps"), least=0, most=1000, of_channels=False))
+    lora_megabytes: int | None = _setting(
+        Most(title=N_("Megabytes of LoRAs in this server"), least=0, most=100_000_000, of_channels=False)
+    )
 
     days: int | None = _setting(Most(title=N_("Days that pictures are kept"), most=3650, of_channels=False))
 

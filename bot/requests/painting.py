@@ -107,6 +107,7 @@ def resolve(options: Options, ready: Ready) -> Imagine:
     style = _style(options.style, model) if options.style else None
     named = [*adapters.named(options.loras), *tags]
     wishes = adapters.wishes([*named, *(without_sure_tags(style.prompt)[1] if style else ())], model, ready)
+    loras = adapters.loras(named, model, ready)
     steps = wishes.steps if wishes and wishes.steps else model.steps
     guidance = wishes.guidance if wishes and wishes.guidance is not None else model.guidance
     sampler = wishes.sampler if wishes and wishes.sampler else model.sampler
@@ -129,7 +130,8 @@ def resolve(options: Options, ready: Ready) -> Imagine:
         references=options.references,
         hires=_hires(options, width, height, model),
         refiner=_refiner(options.refine, model),
-        loras=adapters.loras(named, model, ready),
+        loras=loras,
+        own_loras=adapters.own(loras, words, ready),
         control=next(iter(controls), None),
         control2=next(iter(controls[1:]), None),
         clip_skip=_clip_skip(options.clip_skip, model),
@@ -192,6 +194,8 @@ def edited(request: Imagine, fields: Mapping[str, str], ready: Ready) -> Imagine
         style=request.style,
         variations=variations,
         loras=resolved.loras or request.loras,
+        # What it was painted with stays as it was then.
+        own_loras=resolved.own_loras if resolved.loras else (*request.own_loras, *resolved.own_loras),
         control=request.control,
         control2=request.control2,
         mask=request.mask,

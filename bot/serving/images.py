@@ -141,7 +141,7 @@ class Images:
         """What is asked for, with what is set for its member where it says nothing, as in Discord. Raises Refusal,
         MemberError."""
         policy = permits.policy_of(self._admission, reply)
-        ready = policy.offered(self._admission.ready)
+        ready = permits.offers_to(self._admission, reply)
         options = wanted.options()
         model = painting.model_of(options.model, ready)
         negative = permits.negative_of(self._admission, reply.member_id, options.negative, model)

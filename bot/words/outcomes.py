@@ -24,6 +24,9 @@ OUTCOMES: dict[str, str | Many] = {
     ),
     "nothing_to_see": N_("There is nothing to be seen."),
     "lora_broken": N_("The LoRA {lora} is broken, it holds what is no number: leave it out."),
+    "lora_file_gone": N_(
+        "The file of the LoRA {lora} is not there any more: leave it out. Its owner can have it made again."
+    ),
     "lora_unusable": N_(
         "The LoRA {lora} cannot be used with {model} here: leave it out. The operator can see why in the log."
     ),

@@ -170,6 +170,7 @@ class Catalog:
             steps=None if lora is None else lora.steps,
             guidance=None if lora is None else lora.guidance,
             beside=beside,
+            own=None,
         )
 
 

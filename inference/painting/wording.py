@@ -75,7 +75,7 @@ def draw(request: Imagine, index: int, catalog: Catalog) -> Wording:
     loras = [*request.loras]
     title = catalog.models[request.model].title
     for tag in tags:
-        meant = _meant(tag, request.model, catalog)
+        meant = _meant(tag, request, catalog)
         if meant is None:
             notes.append(tag.problem or because("lora_not_drawn", typed=tag.name, model=title))
         elif meant.name in (one.name for one in loras):
@@ -153,16 +153,24 @@ def _at(of_text: Sequence[tuple[int, str]], step: int) -> str:
     return next(text for begin, text in reversed(of_text) if begin <= step)
 
 
-def _meant(tag: Tag, model: str, catalog: Catalog) -> Lora | None:
+def _meant(tag: Tag, request: Imagine, catalog: Catalog) -> Lora | None:
     """The LoRA that a tag means; None where it can be none."""
+    called = tag.name.strip().lower()
+    family = catalog.models[request.model].family
+    for own in request.own_loras:
+        if called == own.name.lower() and own.family == family:
+            return _as_strong(tag, own.name, own.weight)
     for name, entry in catalog.loras.items():
-        if tag.name.strip().lower() in (name.lower(), entry.title.lower()) and model in entry.models:
-            if tag.problem or not _is_here(catalog, name):
-                return None
-            weight = entry.weight if tag.weight is None else tag.weight
-            strongest = max(abs(weight), abs(tag.words or 0))
-            return None if strongest > limits.MAX_LORA_WEIGHT else Lora(name, weight, tag.words)
+        if called in (name.lower(), entry.title.lower()) and request.model in entry.models:
+            return _as_strong(tag, name, entry.weight) if _is_here(catalog, name) else None
     return None
+
+
+def _as_strong(tag: Tag, name: str, usual: float) -> Lora | None:
+    """The LoRA of this name as strongly as a tag says; None where that cannot be."""
+    weight = usual if tag.weight is None else tag.weight
+    strongest = max(abs(weight), abs(tag.words or 0))
+    return None if tag.problem or strongest > limits.MAX_LORA_WEIGHT else Lora(name, weight, tag.words)
 
 
 def _is_here(catalog: Catalog, name: str) -> bool:

@@ -8,9 +8,9 @@ standard library alone.
 
 from __future__ import annotations
 
+from inference.protocol.add_ons import AddOnInfo, OwnLora
 from inference.protocol.devices import AUTO, devices
 from inference.protocol.events import (
-    AddOnInfo,
     Alive,
     Answer,
     Began,
@@ -32,11 +32,13 @@ from inference.protocol.events import (
 )
 from inference.protocol.files import (
     INCOMING,
+    LORAS,
     NO_ROOM,
     PICTURES,
     Left,
     fsync_folder,
     leave,
+    lora_file,
     place,
     sha256_of,
 )
@@ -145,6 +147,7 @@ __all__ = [
     "AUTO",
     "FACTORS",
     "INCOMING",
+    "LORAS",
     "MAX_CELLS",
     "MAX_FRAME_BYTES",
     "MAX_GROWN",
@@ -198,6 +201,7 @@ __all__ = [
     "Message",
     "ModelInfo",
     "Origin",
+    "OwnLora",
     "Picture",
     "Planned",
     "Preview",
@@ -246,6 +250,7 @@ __all__ = [
     "fsync_folder",
     "joined",
     "leave",
+    "lora_file",
     "pack",
     "parts",
     "place",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
 
+from inference.protocol.add_ons import AddOnInfo, OwnLora
 from inference.protocol.pictures import Drawn, Imagine, Refiner, Style
 from inference.protocol.reasons import Reason
 from inference.protocol.remote import Remote
@@ -91,30 +93,6 @@ class ToolInfo(msgspec.Struct, frozen=True, kw_only=True):
     """How many pictures share one forward pass of a describer or a classifier; 1 for every other tool."""
 
 
-class AddOnInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What a LoRA, a ControlNet or an embedding is called, and which models it goes with."""
-
-    name: str
-    """The key in models.toml, which members type."""
-    title: str
-    models: tuple[str, ...]
-    weight: float
-    """Where the member names none; 1 for an embedding."""
-    trigger: str
-    """Words that a LoRA was trained to answer to; none for others."""
-    sampler: str | None
-    """What a LoRA wants instead of the model's own, for who does not say; so for the next two."""
-    steps: int | None
-    guidance: float | None
-    beside: tuple[str, ...]
-    """The ControlNets that can be followed at the same time as this one, itself among them; none where its models
-    follow one picture alone, and none for a LoRA."""
-
-    def is_called(self, typed: str) -> bool:
-        """Whether a member means it by this, in capitals or not."""
-        return typed.strip().lower() in (self.name.lower(), self.title.lower())
-
-
 class Waking(msgspec.Struct, frozen=True, tag="waking"):
     """What an engine can say at once, before it has read its libraries, which takes seconds: `Ready` follows.
 
@@ -166,6 +144,30 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
     def model(self, name: str) -> ModelInfo | None:
         """The model of this name, or None where its weights are missing or nobody knows it."""
         return next((model for model in self.models if model.name == name), None)
+
+    def with_own(self, loras: Iterable[AddOnInfo]) -> Ready:
+        """The same with these LoRAs of members', of equal names the first; what the engine has goes behind them."""
+        known: dict[str, AddOnInfo] = {}
+        for one in (*loras, *self.loras):
+            known.setdefault(one.name, one)
+        return msgspec.structs.replace(self, loras=tuple(known.values()))
+
+    def own_lora(self, own: OwnLora, trigger: str = "") -> AddOnInfo:
+        """A member's LoRA as those of the catalogue are told: it goes with all models of its family that are painted
+        with on this machine."""
+        models = tuple(one.name for one in self.models if one.family == own.family and one.remote is None)
+        return AddOnInfo(
+            name=own.name,
+            title=own.name,
+            models=models,
+            weight=own.weight,
+            trigger=trigger,
+            sampler=None,
+            steps=None,
+            guidance=None,
+            beside=(),
+            own=own,
+        )
 
     def places(self, request: Request) -> int:
         """How many places the forward pass of a request like this one has: those that fill one ride along together."""

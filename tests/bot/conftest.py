@@ -165,6 +165,7 @@ def add_on(
         steps=None,
         guidance=None,
         beside=beside,
+        own=None,
     )
 
 

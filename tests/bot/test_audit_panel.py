@@ -12,6 +12,7 @@ import pytest
 
 from bot.audit import Entry
 from bot.database import MIGRATIONS
+from bot.loras import kept as loras
 from bot.panels import audit as panel
 from bot.policies import kept
 from bot.words import speaking
@@ -78,6 +79,7 @@ def test_what_the_database_writes_down_has_words() -> None:
     written = set(re.findall(r"'(accepted|finished|flagged|withheld|withdrawn|deleted|let go)'", script))
     written |= {"failed", "cancelled", "refused"}
     written |= set(re.findall(r'"(set|words \w+|member blocked|member let in)"', inspect.getsource(kept)))
+    written |= set(re.findall(r'"(lora (?:shared|approved|refused|removed))"', inspect.getsource(loras)))
     assert written == panel.WHAT.keys()
 
 

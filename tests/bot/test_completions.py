@@ -11,9 +11,11 @@ import pytest
 from msgspec.structs import replace
 
 from bot import completions
+from bot.audit import Audit
 from bot.database import Database
 from bot.finding import Finding
 from bot.jobs import Jobs
+from bot.loras.kept import Loras
 from bot.members import Members
 from bot.policies.kept import Policies
 from bot.policies.operator import Operator
@@ -41,6 +43,7 @@ def typing(ready: Ready = ABLE, jobs: Jobs | None = None, operator: Set | None =
         jobs.finding = create_autospec(Finding, spec_set=True, instance=True)
         jobs.finding.wants_suggestions.return_value = False
         jobs.members = Members(create_autospec(Database, instance=True))
+        jobs.loras = Loras(create_autospec(Database, instance=True), Path(), create_autospec(Audit, instance=True))
     made.client.admission = SimpleNamespace(ready=ready, jobs=jobs, policies=policies, command_of=lambda of: of.kind)
     made.namespace = SimpleNamespace(**options)
     made.guild = None

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from inference.protocol.events import AddOnInfo, ModelInfo, Ready, ToolInfo
+from inference.protocol.add_ons import AddOnInfo
+from inference.protocol.events import ModelInfo, Ready, ToolInfo
 from inference.protocol.reasons import Reason, because
 
 ToolKind = Literal["upscaler", "restorer", "describer", "classifier"]

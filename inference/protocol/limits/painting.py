@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from inference.protocol.events import AddOnInfo, ModelInfo, Ready
+from inference.protocol.add_ons import AddOnInfo
+from inference.protocol.events import ModelInfo, Ready
 from inference.protocol.limits.bounds import (
     LEAST_STRENGTH,
     MAX_CLIP_SKIP,
@@ -35,6 +36,8 @@ def of_imagine(request: Imagine, ready: Ready) -> Iterator[Reason]:
     if model is None:
         yield unknown_model(request.model, ready)
         return
+    if request.own_loras:
+        ready = ready.with_own(ready.own_lora(own) for own in request.own_loras)
     yield from _of_words(request, model, ready)
     if model.remote is not None:
         yield from of_remote(request, model, model.remote)
