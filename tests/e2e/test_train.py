@@ -13,7 +13,7 @@ import pytest
 from sandbox.client.member import Json, Member, Reply, buttons_of, text_of
 from starter.render import render
 from starter.world import Scene
-from tests.e2e.asking import is_private, png
+from tests.e2e.asking import QUICK, is_private, painted, png
 from tests.e2e.conftest import Studio
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -172,4 +172,11 @@ async def test_training_comes_to_its_end_and_an_epoch_is_taken(studio: Studio, a
     panel = await used(ada, panel, "trainchoose")
     assert "epoch 1 is what comes of it" in text_of(panel)
     assert rows(studio, f"SELECT state, chosen FROM training WHERE id = {number}") == [("ended", 1)]
+    while not has(panel, "lorapick"):
+        panel = await used(ada, panel, "train", word=str(number))
+    assert "`<lora:second:0.8>`" in text_of(panel)
+    await painted(ada, await ada.command(f"/imagine prompt:a red boat, hatched <lora:second:0.8> {QUICK}"))
+    page = await used(ada, panel, "lorapick")
+    assert "second" in text_of(page)
+    assert has(page, "loraload")
     assert not await studio.problems()
