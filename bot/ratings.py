@@ -7,6 +7,7 @@ those of the members' own means, and errors those between members.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import statistics
 import time
@@ -100,6 +101,8 @@ class Ratings:
         self._database = database
         self._clock = clock
         self._newest: dict[int, deque[float]] = {}
+        # However many ask at once, what is to be written down waits for one of these statements, not for all.
+        self._counting = asyncio.Lock()
 
     def admit(self, member_id: int) -> bool:
         """Whether a member may rate or vote once more now, which is counted; nobody floods the disk."""
@@ -157,11 +160,14 @@ class Ratings:
 
     async def of_server(self, guild_id: int) -> dict[str, OfModel]:
         """What the members of a server think of its models, ever since; those first of which they have said most."""
+        async with self._counting:
+            rated = await self._database.rows(RATED, (guild_id,))
+            voted = await self._database.rows(VOTED, (guild_id,))
         stars: dict[str, list[tuple[float, int]]] = defaultdict(list)
-        for row in await self._database.rows(RATED, (guild_id,)):
+        for row in rated:
             stars[row["model"]].append((row["stars"], row["count"]))
         won: dict[str, dict[int, tuple[float, int]]] = defaultdict(dict)
-        for row in await self._database.rows(VOTED, (guild_id,)):
+        for row in voted:
             for model, score in scores(row["won"], msgspec.json.decode(row["beaten"], type=list[str])).items():
                 total, count = won[model].get(row["member_id"], (0.0, 0))
                 won[model][row["member_id"]] = (total + score * row["count"], count + row["count"])

@@ -24,9 +24,9 @@ NAMES: Mapping[str, str] = {
 def of_models(used: Iterable[str], thought: Mapping[str, OfModel], measured: Mapping[str, Measured]) -> list[str]:
     """A line for each model of which something is known; none where there is none."""
     known = [*thought, *(name for name in used if name in measured and name not in thought)]
-    lines = [f"- {cards.plain(name)}: {said}" for name in known[:LISTED] if (said := _of(name, thought, measured))]
-    if not lines:
+    if not known:
         return []
+    lines = [f"- {cards.plain(name)}: {_of(name, thought, measured)}" for name in known[:LISTED]]
     heading = title(say("How good the pictures are, as far as is known"))
     means = [mean for of in thought.values() for mean in (of.stars, of.won) if mean is not None]
     return [heading, *lines, *map(small, _remarks(means))]

@@ -81,7 +81,7 @@ class _Table:
     def finish(self) -> None:
         """End the grid with all its cells."""
         paintings = [self._paintings[cell.job] for cell in self._cells]
-        first = paintings[0]
+        first, *others = paintings
         # The table is marked as a whole, but for its labels.
         recipe = recipes.table(self._request, [{**each.recipe, "watermark": None} for each in paintings])
         columns, rows = self._request.headings
@@ -93,7 +93,7 @@ class _Table:
         painted = Painted(
             image=sheet,
             source=recipes.source_of(first.request),
-            made_by=marking.made_by(first.recipe),
+            made_by=marking.made_by(first.recipe, *(each.recipe for each in others)),
             texts={"parameters": parameters, **recipes.recipe_text(recipe)},
             watermarked=recipe["watermark"] is not None,
             within=within,

@@ -40,6 +40,7 @@ def test_of_a_model_the_newest_counts_and_of_figures_those_that_have_a_value(tmp
     write(tmp_path, "2")
     write(tmp_path, "3", model="a")
     write(tmp_path, "4", model="nothing", figures=[])
+    write(tmp_path, "0", model="a", date="2026-01-01", figures=[{"name": "FID", "n": 1, "value": 1.0}])
     assert measured.read(tmp_path) == {
         "b": Measured("2026-12-01", "easel-1", (Figure("FID", 5000, 4.0),)),
         "a": Measured("2026-11-30", "easel-1", (Figure("CLIP score", 40, 0.3141, 0.0123),)),
@@ -101,6 +102,7 @@ def test_members_and_measures_stand_side_by_side_with_their_numbers() -> None:
 
 def test_nothing_is_said_of_what_nobody_knows() -> None:
     assert "good" not in shown({}, {})
+    assert "good" not in shown({}, {"other": Measured("2026-11-30", "x", (Figure("FID", 1, 1.0),))})
 
 
 @pytest.mark.parametrize("language", ["en", "zh-CN", "en-XA"])

@@ -8,6 +8,7 @@ import random
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -219,6 +220,26 @@ async def test_no_request_is_read_to_count(database: Database) -> None:
     ):
         plan = [row["detail"] for row in await database.rows(f"EXPLAIN QUERY PLAN {statement}", (1,))]
         assert any(index in one for one in plan), plan
+
+
+async def test_of_many_who_ask_at_once_one_is_served_at_a_time(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, most, now = database.rows, 0, 0
+
+    async def rows(*query: Any) -> Any:
+        nonlocal most, now
+        now += 1
+        most = max(most, now)
+        try:
+            return await whole(*query)
+        finally:
+            now -= 1
+
+    monkeypatch.setattr(database, "rows", rows)
+    kept = Ratings(database)
+    await asyncio.gather(*(kept.of_server(GUILD) for _ in range(20)))
+    assert most == 1
 
 
 async def test_ratings_survive_a_restart(jobs: Jobs, database: Database, pictures: Pictures, tmp_path: Path) -> None:

@@ -171,13 +171,14 @@ async def test_what_is_forged_or_hidden_is_refused(studio: Studio, ada: Member) 
 
 
 async def test_server_switches_it_off(ada: Member, barbara: Member) -> None:
-    message, _ = await painted(ada, await ada.command(f"/imagine prompt:a red cat {QUICK} seed:9"))
+    message, _ = await painted(ada, await ada.command(f"/imagine prompt:a red cat {QUICK} seed:9 count:2"))
     page = await opened(ada, message)
     whole = (await barbara.command("/settings")).message
     whole = await chosen(barbara, whole, "settingpick:0", "commands")
     await chosen(barbara, whole, "settingchoose:0:commands:0", "imagine", "stats")
     for reply in (
         await ada.click(page, f"easel:new:ratestars:{number(message)}:0", ["1"]),
+        await ada.click(page, f"easel:new:ratebest:{number(message)}", ["1"]),
         await ada.click(message, "Rate"),
         await ada.command("/rate"),
     ):

@@ -118,8 +118,8 @@ def test_starter_is_measured_by_its_own_prompts_and_noise_is_told_from_it(
     assert (shown["starter"].date, shown["starter"].prompts) == (sound["date"], "starter-1")
     assert not shown["starter"].figures[0].comparable
     with (
-        Image.open(tmp_path / "sound" / "sheet.webp") as sheet,
-        Image.open(tmp_path / "sound/pictures/00000.png") as one,
+        Image.open(tmp_path / "quality" / "sound" / "sheet.webp") as sheet,
+        Image.open(tmp_path / "quality/sound/pictures/00000.png") as one,
     ):
         assert sheet.width == 6 * 256
         assert one.size == (256, 256), "as members get it, enlarged"
