@@ -111,9 +111,7 @@ def _run(asked: argparse.Namespace, configured: Settings, quieten: Callable[[], 
 
     here = device.choose(configured.device, configured.threads)
     # As it was made: what is trained on other weights, or in another precision, is of those.
-    whole = msgspec.structs.replace(
-        entry, weights="full", compile=False, speed="full", offload="none", upscaler=None, checker=None
-    )
+    whole = msgspec.structs.replace(entry, weights="full", compile=False, speed="full", offload="none", upscaler=None)
     catalog = known.__class__(**{**vars(known), "models": {**known.models, asked.model: whole}})
     store = Store(catalog=catalog, device=here, vram_budget_bytes=configured.vram_budget_bytes)
     try:
@@ -142,7 +140,7 @@ def _plan(
 
     assert family.training is not None, "it was asked"
     room = (module_bytes(model.denoiser), here.free_bytes()) if here.is_cuda else None
-    values: dict[str, Any] = plans.begin(model.entry, family.training, dataset.card.kind, room)
+    values: dict[str, Any] = plans.begin(model.entry, family.training, dataset.card.kind, room, model.scheduler_config)
     said = {name.replace("-", "_"): getattr(asked, name.replace("-", "_")) for name in NUMBERS}
     said |= {name: getattr(asked, name) for name in ("textures", "encoders", "checkpointing", "prior")}
     if asked.resolution is not None:
