@@ -35,10 +35,11 @@ LAYERS = {
         {"custom_ids", "environment", "ranking", "waits", "words"},
         {"errors"},
         {"background", "database", "folder", "job", "localisation", "pace", "pictures", "requests", "settings"},
-        {"answered", "audit", "belongings", "costs", "counting", "credentials", "keeping", "observer", "uses"},
+        {"answered", "audit", "belongings", "costs", "credentials", "keeping", "observer", "uses"},
         {
             "archive",
             "buttons",
+            "counting",
             "engine",
             "finding",
             "forms",
