@@ -38,6 +38,7 @@ class _Lane:
 
     name = "lane"
     quick = False
+    paid = False
     is_up = True
 
     def takes(self, request: Work) -> bool:

@@ -71,9 +71,12 @@ def _fill(data: Path, begun: Path, earlier: Path | None, verify: bool) -> tuple[
     made_at = datetime.now(UTC).isoformat(timespec="microseconds")
     snapshot.take(data / DATABASE, begun / DATABASE)
     named = snapshot.named(begun / DATABASE)
-    others = sorted(_others(data))
-    for file in others:
-        files.copy(file, begun / file.relative_to(data))
+    others = []
+    for file in sorted(_others(data)):
+        # The bot works on meanwhile.
+        with suppress(FileNotFoundError):
+            files.copy(file, begun / file.relative_to(data))
+            others.append(file)
     kept, gone, damaged = list[str](), list[str](), list[str]()
     size, new = 0, 0
     for sha256 in named.pictures:

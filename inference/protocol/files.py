@@ -21,6 +21,9 @@ INCOMING = "incoming"
 """The folder beside it of files that are complete and belong to no job yet. The bot takes them over by renaming."""
 
 
+SENT = "sent"
+"""The folder beside it by which is known what was sent to other servers. Only they write there who send."""
+
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """Errors by which a disk says that it is full, and nothing is broken."""
 
