@@ -39,6 +39,7 @@ class _Lane:
 
     name = "lane"
     quick = False
+    paid = False
     is_up = True
 
     def takes(self, request: Work) -> bool:

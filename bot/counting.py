@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bot import costs
+from bot.costs import Price
 from bot.database import Database
 from bot.job import request_of
 from inference.protocol import Request
@@ -60,6 +62,8 @@ class Counted:
     ends: Mapping[str, int]
     """How many ended badly, by the kind of failure, or were cancelled."""
     of_members: Mapping[int, int]
+    spent: Sequence[Price] = ()
+    """On models of other servers, by currency; of a month at most. Deleted jobs are among it."""
 
 
 class Counting:
@@ -82,6 +86,10 @@ class Counting:
         """What a server's jobs come to, in so many parts of this width before now, for this member."""
         async with self._counting:
             return await self._count(guild_id, member_id, width_s, parts)
+
+    async def spent_by(self, member_id: int, guild_id: int | None) -> list[tuple[Price, Price]]:
+        """What a member has spent there in a day and in 30 days, by currency."""
+        return await costs.of_member(self._database, member_id, guild_id, self._clock())
 
     async def _count(self, guild_id: int, member_id: int, width_s: float, parts: int) -> Counted:
         until = self._clock() + 1
@@ -113,6 +121,7 @@ class Counting:
             buckets=buckets,
             models=await self._counts(MODELS, named),
             ends=await self._counts(ENDS, named),
+            spent=await costs.of_server(self._database, guild_id, named["since"]),
             of_members=await self._counts(MEMBERS, named),
         )
 

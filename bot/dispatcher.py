@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
+from functools import partial
 from typing import get_args
 
 from msgspec.structs import replace
@@ -29,6 +30,7 @@ from bot.observer import Observer
 from bot.pace import Pace
 from bot.policies.kept import Policies
 from bot.runs import Run
+from bot.waits import outlast
 from bot.words import N_
 from inference.protocol import Event, Failed, Finished, Preview, Progress, Ready, Request, because, logs
 
@@ -38,6 +40,10 @@ BROKE = N_("Something went wrong inside Easel: try again in a moment.")
 
 REST_S = 1.0
 """After an error that nobody foresaw, so that it cannot repeat a thousand times a second."""
+
+
+OUTLAST_S = 30.0
+"""How long what another server paints is waited for where the bot is to stop."""
 
 
 class Dispatcher:
@@ -208,7 +214,8 @@ class Dispatcher:
             if before is not None and run.is_alone:
                 await before.ended.wait()
             async with lane.turn():
-                await self._run(batch, run, line, lane)
+                running = self._run(batch, run, line, lane)
+                await (outlast(running, partial(_is_sent, batch, line), OUTLAST_S) if lane.paid else running)
         except EngineDied as error:
             await self._give_back(batch, line, error)
         except asyncio.CancelledError:
@@ -305,3 +312,8 @@ class Dispatcher:
                 self.put(job)
         for job_id in back:
             line.running.pop(job_id, None)
+
+
+def _is_sent(batch: Sequence[Job], line: Line) -> bool:
+    """Whether any of these jobs is at work where it may be paid."""
+    return any(line.running[job.id].progress is not None for job in line.still_running(batch))

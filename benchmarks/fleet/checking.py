@@ -24,6 +24,7 @@ class _Lane(Engine):
     """An engine of the simulation, which the dispatcher can use: it sleeps instead of painting."""
 
     quick = False
+    paid = False
     is_up = True
 
     def __init__(self, fleet: Fleet, name: str, started: Callable[[int], float]) -> None:

@@ -127,6 +127,7 @@ class ProcessLane:
         """`quick` where it is for requests that run between the steps of others."""
         self.name = f"{process.name}, {'quick' if quick else 'slow'}"
         self.quick = quick
+        self.paid = False
         self._fleet = fleet
         self._process = process
         self._gone = asyncio.Event()
@@ -182,6 +183,7 @@ class ModelLane(ProcessLane):
         """`number` tells it from the others to that model."""
         super().__init__(fleet, process, quick=False)
         self.name = f"{process.name}, {model} {number}"
+        self.paid = True
         self._model = model
 
     def takes(self, request: Work) -> bool:

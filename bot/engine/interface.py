@@ -65,6 +65,10 @@ class Lane(Protocol):
         and for quick ones that must run alone."""
 
     @property
+    def paid(self) -> bool:
+        """Whether what is sent this way may be paid: then it is waited for also where the bot is to stop."""
+
+    @property
     def is_up(self) -> bool:
         """Whether requests can be run now."""
 

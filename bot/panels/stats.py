@@ -82,6 +82,10 @@ def card(
     if moderates:
         members = ((f"<@{member_id}>", count) for member_id, count in counted.of_members.items())
         lines += _list(say("Members"), members)
+        if counted.spent:
+            sums = ", ".join(one.said for one in counted.spent)
+            spent = say("Spent on models of other servers")
+            lines.append(f"**{spent}**: {sums}")
     container: ui.Container[Any] = ui.Container(accent_colour=page.COLOUR)
     files: tuple[tuple[str, Path], ...] = ()
     if picture is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from starter.world import Scene
 from tests import painter as painting
 from tests.e2e.asking import BOATS, finished, forgotten, has_button, is_private, painted, picture, png, said
 from tests.e2e.conftest import ROOT, Studio, running
+from tests.e2e.test_watch import answer_to
 from tests.painter import KEY, Painter, refuses, sends
 
 MUSHROOM = Scene("mushroom", "red", size="large")
@@ -175,6 +177,12 @@ async def test_many_at_once_spend_no_more_than_is_allowed_and_what_fails_is_give
         # Who forgets the picture has spent it all the same.
         await forgotten(grace, message)
         assert is_private(await grace.command(dear))
+        assert "0.30 USD of 0.50 USD in a day, 0.30 USD in 30 days" in text_of((await grace.command("/me")).message)
+        # What all of the server have is for who looks after it.
+        spent = "Spent on models of other servers"
+        assert re.search(rf"{spent}\W+0\.\d\d USD", text_of(await answer_to(grace, "/stats")))
+    async with Member(far.sandbox.url, "Ada") as ada:
+        assert spent not in text_of(await answer_to(ada, "/stats"))
 
 
 async def test_the_key_is_in_the_one_process_and_nowhere_else(far: Studio) -> None:
