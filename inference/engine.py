@@ -30,8 +30,7 @@ from inference.marks import marking
 from inference.marks.marking import Marks
 from inference.models.holdings import Holdings
 from inference.models.store import Store
-from inference.protocol import INCOMING, PICTURES, Batch, FailureKind, Ready, Work, because, limits, logs
-from inference.protocol.requests import Spare
+from inference.protocol import INCOMING, PICTURES, Batch, FailureKind, Ready, Spare, Work, because, limits, logs
 
 log = logging.getLogger(__name__)
 
@@ -204,8 +203,7 @@ class Engine:
 
     def _with_inputs(self, requests: list[Work]) -> tuple[list[Work], dict[str, bytes]]:
         """Those of these requests whose inputs are there, and the bytes of these; the others fail here."""
-        sound: list[Work] = []
-        files: dict[str, bytes] = {}
+        sound, files = list[Work](), dict[str, bytes]()
         for request in requests:
             try:
                 files |= inputs.read(self._pictures, request)

@@ -70,6 +70,7 @@ LAYERS = {
         {"commands"},
         {"app", "doctor"},
         {"serving", "watch"},
+        {"assembly"},
         {"__main__"},
     ),
     "sandbox": (

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from bot import __main__ as bot_program
-from bot import dispatcher, environment
+from bot import assembly, dispatcher, environment
 from bot.engine import link
 from bot.settings import Settings
 from inference import __main__ as inference_program
@@ -206,7 +206,7 @@ def test_a_service_is_confined_and_its_places_are_the_images(name: str) -> None:
         # What is painted goes back into the queue, what is told is told.
         # Nothing of it is encrypted.
         assert [port for port in service["ports"] if not port.startswith("127.0.0.1:")] == []
-        needed = dispatcher.OUTLAST_S + 2 * (bot_program.CLOSE_WITHIN_S + link.STOP_WITHIN_S)
+        needed = dispatcher.OUTLAST_S + 2 * (assembly.CLOSE_WITHIN_S + link.STOP_WITHIN_S)
         assert int(service["stop_grace_period"].removesuffix("s")) >= needed
 
 
@@ -248,7 +248,7 @@ def test_the_service_starts_again_what_fails_and_not_what_somebody_has_to_mend()
     assert service["RestartPreventExitStatus"] == ["2"]
     # Its engines have a job to give back first, and are not to be killed beside it.
     assert service["KillMode"] == ["mixed"]
-    needed = dispatcher.OUTLAST_S + 2 * (bot_program.CLOSE_WITHIN_S + link.STOP_WITHIN_S)
+    needed = dispatcher.OUTLAST_S + 2 * (assembly.CLOSE_WITHIN_S + link.STOP_WITHIN_S)
     assert int(service["TimeoutStopSec"][0]) >= needed
     data = Settings.model_fields["easel_data"].default
     assert service["ReadWritePaths"] == [f"{HOME}/{data}"]
