@@ -137,9 +137,10 @@ async def _home(interaction: discord.Interaction) -> None:
         title(say("What is kept")),
         say(
             "Each job: your Discord id, server, channel and roles, what you asked for, the pictures that it worked on"
-            " and those that it made, how they were made, and when. Your favourites, your searches, what you set with"
-            " /me, what your keys are called and when they were used, your trainings with their pictures and words. For"
-            " the limits of a server, when you asked for something on the last day."
+            " and those that it made, how they were made, and when. Your favourites, your ratings and votes, your"
+            " searches, what you set with /me, what your keys are called and when they were used, your trainings with"
+            " their pictures and words, and your LoRAs. For the limits of a server, when you asked for something on"
+            " the last day."
         ),
         title(say("How long")),
         say(

@@ -29,9 +29,9 @@ from inference.protocol import (
     Message,
     Progress,
     Ready,
-    Request,
     Spare,
     Waking,
+    Work,
     pack,
     unpack_event,
 )
@@ -187,7 +187,7 @@ class InferenceProcess:
             log.error("%s; starting it again", died := await self.ended(), extra=spoken_of(self.name, died))
             await self._start_again()
 
-    async def run(self, requests: Sequence[Request]) -> AsyncGenerator[Event, None]:
+    async def run(self, requests: Sequence[Work]) -> AsyncGenerator[Event, None]:
         """Run the requests; ends after the one final event of each. Raises EngineDied, after which `start` again."""
         unfinished = {request.job for request in requests}
         events: asyncio.Queue[Event | EngineDied] = asyncio.Queue()

@@ -22,14 +22,14 @@ from bot.keeping import files, manifest, shelves, snapshot
 from bot.keeping.manifest import Kept, Manifest
 from bot.keeping.restore import RESTORED, RESTORING, is_set_aside
 from bot.pictures.kept import THUMBNAILS
-from inference.protocol import INCOMING, PICTURES, TRAININGS, place
+from inference.protocol import INCOMING, LORAS, PICTURES, TRAININGS, place
 from inference.protocol.training import is_passing
 
 LEFT_OUT = {PICTURES, THUMBNAILS, INCOMING, "compiled", BACKED_UP, LAST_SEEN, LOCK, RESTORING, RESTORED}
 """What is copied otherwise, or can be made again."""
 
 WRITTEN_ONCE = {".png", ".safetensors"}
-"""Of the files of trainings, those that are never written into: another one is put in their place."""
+"""Of the files of trainings and LoRAs, those that are never written into: another one is put in their place."""
 
 
 class Made(NamedTuple):
@@ -129,7 +129,7 @@ def _picture(before: Path | None, live: Path, target: Path, sha256: str, verify:
 def _bring(file: Path, target: Path) -> bool:
     """Bring one of the other files; False where it has gone meanwhile. Raises OSError."""
     try:
-        if TRAININGS in file.parts and file.suffix in WRITTEN_ONCE:
+        if not {TRAININGS, LORAS}.isdisjoint(file.parts) and file.suffix in WRITTEN_ONCE:
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             files.link_or_copy(file, target)
         else:

@@ -16,6 +16,7 @@ import msgspec
 from bot.database import Database
 from bot.training.folders import Folders
 from bot.training.states import Training, TrainingEpoch, TrainingPicture, epoch_of_row, of_row, picture_of_row
+from inference.protocol import Reason
 
 Listener = Callable[[int], None]
 """Is told the number of a training that is another than before, or gone. Must return at once."""
@@ -89,6 +90,11 @@ class Kept:
         """How many go before one that waits; None where it does not wait."""
         waiting = [training.id for training in await self.line()]
         return waiting.index(training_id) if training_id in waiting else None
+
+    async def unlanded(self, training_id: int) -> Reason | None:
+        """Why what was chosen of it has not become a LoRA; None where it has, or will."""
+        row = await self._database.row("SELECT problem FROM landing WHERE training_id = ?", (training_id,))
+        return None if row is None or row["problem"] is None else msgspec.json.decode(row["problem"], type=Reason)
 
     async def pictures(self, training_id: int) -> list[TrainingPicture]:
         """Its pictures, in order."""
