@@ -168,10 +168,17 @@ def subject_zh(scene: Scene, rng: random.Random, say: Shares, nouns: Mapping[str
     return head + noun
 
 
-def sentence_zh(head: str, scene: Scene, rng: random.Random, say: Shares, weather: str = "") -> str:
+def sentence_zh(
+    head: str,
+    scene: Scene,
+    rng: random.Random,
+    say: Shares,
+    weather: str = "",
+    places: Mapping[str, tuple[str, ...]] = PLACES_ZH,
+) -> str:
     """A random Chinese way to say `head` and all that is around it in the scene; `weather` stands beside the time."""
     time = rng.choice(TIMES_ZH[scene.time]) if rng.random() < say.time else ""
-    place = rng.choice(PLACES_ZH[scene.place]) if rng.random() < say.place else ""
+    place = rng.choice(places[scene.place]) if rng.random() < say.place else ""
     where = rng.choice((time + place, place + time)) if place else time
     where = weather + where
     said = where + (rng.choice(("的", "有")) if where else "") + head
@@ -197,13 +204,21 @@ def _english(scene: Scene, rng: random.Random, say: Shares, plain: bool) -> str:
     return sentence(subject(scene, rng, say, plain), scene, rng, say, plain)
 
 
-def sentence(head: str, scene: Scene, rng: random.Random, say: Shares, plain: bool, weather: str = "") -> str:
+def sentence(
+    head: str,
+    scene: Scene,
+    rng: random.Random,
+    say: Shares,
+    plain: bool,
+    weather: str = "",
+    places: Mapping[str, tuple[str, ...]] = PLACES,
+) -> str:
     """An English way to say `head` and all that is around it in the scene; `weather` stands beside the time."""
 
     def pick(words: tuple[str, ...]) -> str:
         return words[0] if plain else rng.choice(words)
 
-    place = pick(PLACES[scene.place]) if rng.random() < say.place else ""
+    place = pick(places[scene.place]) if rng.random() < say.place else ""
     # Nobody says that it is night in space.
     wants_time = rng.random() < say.time and scene.place != "space"
     time = pick(TIMES[scene.time]) if wants_time else ""

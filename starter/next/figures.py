@@ -23,7 +23,7 @@ from starter.upscaler import load_upscaler
 from starter.world import STYLES
 
 RESULT = Path("build/starter/next.json")
-WHOLE = ("place", "time", "style", "weather", "count")
+WHOLE = ("place", "time", "style", "weather", "season", "count")
 
 
 def todays_path() -> RoundTrip:
@@ -79,7 +79,8 @@ def pictures(scale: Scale) -> list[Figure]:
     english = [pair for kind in ("plain", "paraphrased") for pair in zip(asked[kind], seen[kind], strict=True)]
     chinese = list(zip(asked["chinese"], seen["chinese"], strict=True))
     rows, lost = [], []
-    bars = {"thing": (0.97, 0.99), "colour": (0.98, 0.99), "style": (0.95, 0.98), "weather": (None, None)}
+    bars: dict[str, tuple[float | None, float | None]] = {"weather": (None, None), "season": (None, None)}
+    bars |= {"thing": (0.97, 0.99), "colour": (0.98, 0.99), "style": (0.95, 0.98)}
     for name in ("thing", "colour", *WHOLE):
         must, goal = bars.get(name, (0.99, 1.0))
         right, right_zh = ([is_right(name, prompt, one) for prompt, one in pairs] for pairs in (english, chinese))

@@ -44,13 +44,13 @@ def cells_of(tableau: Tableau) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def wholes_of(tableaux: Sequence[Tableau]) -> torch.Tensor:
-    """The attributes of whole pictures as numbers, (n, 6), in the order of WHOLE; sizes of single kinds alone."""
+    """The attributes of whole pictures as numbers, (n, 7), in the order of WHOLE; sizes of single kinds alone."""
     rows = []
     for tableau in tableaux:
         alone = len(tableau.subjects) == 1
         count = tableau.subjects[0].count if alone else len(tableau.subjects)
-        said = {"place": tableau.place, "time": tableau.time, "style": tableau.style, "weather": tableau.weather}
-        row = [WHOLE[name].index(value) for name, value in said.items()]
+        said = ("place", "time", "style", "weather", "season")
+        row = [WHOLE[name].index(getattr(tableau, name)) for name in said]
         size = WHOLE["size"].index(tableau.subjects[0].size) if alone else NOT_ASKED
         rows.append([*row, WHOLE["count"].index(count), size])
     return torch.tensor(rows)

@@ -1,4 +1,4 @@
-"""The next set's picture model: a UNet on eight latents, grown from today's, and what it is taught on."""
+"""The next set's picture model: a UNet on twelve latents, grown from today's, and what it is taught on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from starter.train.vae import Vae, latents_of
 
 @torch.no_grad()
 def grown_unet(known: Unet) -> Unet:
-    """A UNet on eight latents that at first paints the first four as the known one does, blind to the others."""
+    """A UNet on twelve latents that at first paints the first four as the known one does, blind to the others."""
     config = known.config
     unet = new_unet(tuple(config.block_out_channels), config.layers_per_block, config.cross_attention_dim, LATENTS)
     new = unet.state_dict()
@@ -46,7 +46,7 @@ def picture_tableaux(easy: int, full: int) -> tuple[list[Tableau], list[Tableau]
 
 
 def keep_latents(path: Path, vae: Vae, tableaux: Sequence[Tableau], part: int = 256) -> torch.Tensor:
-    """The tableaux' scaled latents, float16, (n, 8, 16, 16); from the file if it is there and this VAE's.
+    """The tableaux' scaled latents, float16, (n, 12, 16, 16); from the file if it is there and this VAE's.
 
     Painting and encoding cost more than training on them; the file grows by parts, so that a stop loses little.
     """

@@ -6,10 +6,10 @@ import random
 from dataclasses import dataclass
 
 from starter.captions import Shares
-from starter.next.captions import Telling, caption, caption_zh, describe, describe_zh
+from starter.next.captions import PLAIN, caption, caption_zh, describe, describe_zh
 from starter.next.tableau import Tableau
 
-EVERYTHING, ALL = Telling(weather=1, sign_alone=0), Shares(1, 1, 1, 1, 1, 1)
+ALL = Shares(1, 1, 1, 1, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,9 @@ def fixed_prompts(kind: str, number: int | None = None) -> list[Prompt]:
 def _said(kind: str, tableau: Tableau, rng: random.Random) -> str:
     match kind:
         case "paraphrased":
-            return caption(tableau, rng, ALL, EVERYTHING)
+            return caption(tableau, rng, ALL, PLAIN)
         case "chinese":
-            return caption_zh(tableau, rng, ALL, EVERYTHING)
+            return caption_zh(tableau, rng, ALL, PLAIN)
         case "two-chinese":
             return describe_zh(tableau)
         case _:

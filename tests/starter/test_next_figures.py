@@ -41,7 +41,8 @@ def test_both_languages_ask_for_the_same_pictures(english: str, chinese: str) ->
 
 def test_a_picture_is_right_where_its_largest_thing_is() -> None:
     prompt = Prompt("", Tableau((Subject("cat", "red", count=2),), weather="rain"), 0)
-    whole: dict[str, str | int] = {"place": "meadow", "time": "day", "style": "flat", "weather": "fog", "count": 2}
+    whole: dict[str, str | int] = {"place": "meadow", "time": "day", "style": "flat", "weather": "fog"}
+    whole |= {"season": "summer", "count": 2}
     seen = Seen((Found("cat", "red", 0.5, 20), Found("dog", "blue", 0.9, 3)), whole)
     right = {name: figures.is_right(name, prompt, seen) for name in ("thing", "colour", *figures.WHOLE)}
     assert right == dict.fromkeys(right, True) | {"weather": False}
@@ -62,6 +63,7 @@ def test_pictures_are_counted_by_language_and_by_how_many_things_they_show(
             known = t.subjects[:1] if prompt.text.isascii() else ()
             things = tuple(Found(s.thing, s.colour, 0.5, 9) for s in known)
             whole = {"place": t.place, "time": t.time, "style": t.style, "weather": t.weather}
+            whole["season"] = t.season
             seen.append(Seen(things, whole | {"count": t.subjects[0].count}))
         return seen
 

@@ -65,8 +65,8 @@ def test_whole_pictures_are_labelled_by_what_they_show() -> None:
     three = replace(CAT_AND_HOUSE, subjects=(*CAT_AND_HOUSE.subjects, Subject("tree", "green")), weather="fog")
     group = Tableau((Subject("cat", "red", count=2, size="large"),), place="sea", time="night", style="neon")
     for tableau, said in (
-        (three, ("meadow", "day", "flat", "fog", 3, None)),
-        (group, ("sea", "night", "neon", "clear", 2, "large")),
+        (three, ("meadow", "day", "flat", "fog", "summer", 3, None)),
+        (group, ("sea", "night", "neon", "clear", "summer", 2, "large")),
     ):
         row = wholes_of([tableau])[0].tolist()
         told = tuple(None if w == NOT_ASKED else v[w] for v, w in zip(WHOLE.values(), row, strict=True))
