@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from diffusers.models.attention_processor import AttnProcessor
 from torch import nn
 
 from starter.next.captions import vocabulary
@@ -64,8 +65,11 @@ def run_judge(plan: Plan, budget: Budget, pictures: int = 12_000, held_out: int 
     return held_out_judgement(load_judge(plan.models / "judge" / "judge.safetensors"), held_out)
 
 
-def run_picture(plan: Plan, budget: Budget, easy: int = 8000, full: int = 24_000) -> dict[str, Any]:
-    """Train UNet and text tower on the VAE's latents, and write the picture model at every checkpoint."""
+def run_picture(plan: Plan, budget: Budget, easy: int = 4000, full: int = 10_000) -> dict[str, Any]:
+    """Train UNet and text tower on the VAE's latents, and write the picture model at every checkpoint.
+
+    A longer training may be given more pictures: those that it began with stay.
+    """
     vae = load_next_vae(plan.models).to(plan.device)
     halves = picture_tableaux(easy, full)
     latents = [
@@ -85,6 +89,9 @@ def run_picture(plan: Plan, budget: Budget, easy: int = 8000, full: int = 24_000
         say=say,
         cover=shown_mask,
     )
+    if plan.device.type == "cpu":
+        # The way back through fused attention takes a sixth of a step there.
+        stage.unet.set_attn_processor(AttnProcessor())
     # What it grew from knows single things, and what goes on knows them all.
     stage.mix_from = 0.0 if plan.onward else 0.05
     start = exported_weights(plan) if plan.onward else None
