@@ -14,6 +14,7 @@ from starter.evaluate import Figure, Scale, Sections, figures_from_words, share_
 from starter.next.judge import Seen, load_judge, look
 from starter.next.pictures import paint_all, sample_tableaux
 from starter.next.prompts import KINDS, Prompt, fixed_prompts
+from starter.next.reader import load_reader, read
 from starter.next.stages import NEXT_MODELS, load_next_vae
 from starter.next.vae import RoundTrip, held_out_fidelity, through
 from starter.painter import load_picture, paint
@@ -74,7 +75,7 @@ def tiny(scale: Scale) -> list[Figure]:
 def pictures(scale: Scale) -> list[Figure]:
     """Share of prompts whose picture the judge reads as asked, at 8 steps, one fixed seed a prompt."""
     judge, pipeline = load_judge(scale.models / "judge" / "judge.safetensors"), load_picture(scale.models / "picture")
-    asked = {kind: fixed_prompts(kind, scale.of(full)) for kind, full in KINDS.items()}
+    asked = {kind: fixed_prompts(kind, scale.of(full)) for kind, full in KINDS.items() if kind != "sign"}
     seen = {kind: look(judge, paint(pipeline, prompts)) for kind, prompts in asked.items()}
     english = [pair for kind in ("plain", "paraphrased") for pair in zip(asked[kind], seen[kind], strict=True)]
     chinese = list(zip(asked["chinese"], seen["chinese"], strict=True))
@@ -98,6 +99,14 @@ def pictures(scale: Scale) -> list[Figure]:
         shown = [one.shows(prompt.tableau) for prompt, one in zip(asked[kind], seen[kind], strict=True)]
         rows.append(share_of(f"picture: {kind}, every thing right in its own colour", shown, must, goal))
     return rows
+
+
+def signs(scale: Scale) -> list[Figure]:
+    """Share of words, none of them ever painted in training, that stand on their sign as they were asked for."""
+    reader, prompts = load_reader(scale.models / "judge" / "reader.safetensors"), fixed_prompts("sign", scale.of(64))
+    told = read(reader, paint(load_picture(scale.models / "picture"), prompts))
+    right = [one == prompt.tableau.word for one, prompt in zip(told, prompts, strict=True)]
+    return [share_of("picture: words spelt rightly", right, 0.6, 0.9)]
 
 
 def is_right(attribute: str, prompt: Prompt, seen: Seen) -> bool:
@@ -127,6 +136,7 @@ SECTIONS: Sections = {
     "vae": (vae, ("vae",)),
     "tiny": (tiny, ("vae", "tiny")),
     "picture": (pictures, ("judge", "picture")),
+    "sign": (signs, ("judge/reader.safetensors", "picture")),
     "speed": (speed, ("picture",)),
 }
 

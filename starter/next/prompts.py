@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starter.captions import Shares
 from starter.next.captions import PLAIN, caption, caption_zh, describe, describe_zh
-from starter.next.tableau import Tableau
+from starter.next.tableau import HELD_OUT_WORDS, Tableau
 
 ALL = Shares(1, 1, 1, 1, 1, 1)
 
@@ -30,6 +30,7 @@ KINDS: dict[str, int] = {
     "two": 128,
     "two-chinese": 128,
     "three": 64,
+    "sign": 64,
 }
 
 
@@ -38,15 +39,19 @@ def fixed_prompts(kind: str, number: int | None = None) -> list[Prompt]:
 
     plain: single kinds of things over the whole world, in the plainest words; paraphrased and chinese: the same
     tableaux in random words, and in Chinese. unseen: pairs of thing and colour that were in no training picture. two,
-    two-chinese (the same tableaux) and three: different things, each in its own colour.
+    two-chinese (the same tableaux) and three: different things, each in its own colour. sign: single kinds of things
+    with a word on a sign that no training picture shows.
     """
     world = {"paraphrased": "plain", "chinese": "plain", "two-chinese": "two"}.get(kind, kind)
     # Everything but the words is drawn by itself, so that the same tableaux are asked for in both languages.
     drawing, wording = random.Random(f"next prompts, {world}"), random.Random(f"next words, {kind}")
+    words = sorted(HELD_OUT_WORDS)
     prompts = []
     for seed in range(KINDS[kind] if number is None else number):
         kinds = {"two": (2,), "three": (3,)}.get(world, (1,))
         tableau = Tableau.sample(drawing, kinds=kinds, held_out=kind == "unseen", weather_share=0.15)
+        if kind == "sign":
+            tableau = replace(tableau, word=words[seed % len(words)])
         prompts.append(Prompt(_said(kind, tableau, wording), tableau, seed))
     return prompts
 

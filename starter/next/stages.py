@@ -1,7 +1,7 @@
 """The next set's stages in their order, each a function that trains one model and writes it to the plan's folder.
 
-judge (needs nothing), vae (grows from today's), decoder (more of the vae's), tiny and the upscalers (need vae), picture
-(needs vae, and grows from today's).
+judge and reader (need nothing), vae (grows from today's), decoder (more of the vae's), tiny and the upscalers (need
+vae), picture (needs vae, and grows from today's).
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ from starter.next.judge import load_judge
 from starter.next.judging import JudgeStage, held_out_judgement, judge_tableaux
 from starter.next.picture import grown_unet, keep_latents, picture_tableaux
 from starter.next.pictures import keep_pictures, paint_all, sample_tableaux, shown_mask
+from starter.next.reader import load_reader
+from starter.next.reading import ReaderStage, held_out_reading, signed
 from starter.next.upscaling import held_out_gain, shown
 from starter.next.vae import DecoderStage, VaeStage, held_out_fidelity, new_vae, through, vae_tableaux
 from starter.next.words import grown_text_encoder, new_tokenizer, say
 from starter.painter import load_picture
 from starter.train.diffusing import exported_vae, exported_weights, load_vae_as_new
-from starter.train.export import export_judge, export_picture, export_upscaler, replacing
+from starter.train.export import export_network, export_picture, export_upscaler, replacing
 from starter.train.loop import BUILD, Budget, train
 from starter.train.picture import PictureStage
 from starter.train.plan import Plan, averaged
@@ -61,8 +63,16 @@ def run_judge(plan: Plan, budget: Budget, pictures: int = 12_000, held_out: int 
     """Train and write the judge; how often it is right about tableaux that it never saw."""
     stage = JudgeStage(plan.device, judge_tableaux(pictures), batch=32 * plan.batch_factor)
     weights = train(stage, budget, folder=plan.build)
-    export_judge(plan.models / "judge", weights)
+    export_network(plan.models / "judge" / "judge.safetensors", weights)
     return held_out_judgement(load_judge(plan.models / "judge" / "judge.safetensors"), held_out)
+
+
+def run_reader(plan: Plan, budget: Budget, pictures: int = 8000, held_out: int = 400) -> dict[str, Any]:
+    """Train and write the reader of signs; how often it is right about tableaux that it never saw."""
+    stage = ReaderStage(plan.device, signed(pictures, seed=151), batch=32 * plan.batch_factor)
+    weights = train(stage, budget, folder=plan.build)
+    export_network(plan.models / "judge" / "reader.safetensors", weights)
+    return held_out_reading(load_reader(plan.models / "judge" / "reader.safetensors"), held_out)
 
 
 def run_picture(plan: Plan, budget: Budget, easy: int = 4000, full: int = 10_000) -> dict[str, Any]:
@@ -153,6 +163,7 @@ def _export_vae(plan: Plan, vae: Vae, held_out: int) -> dict[str, Any]:
 # Each stage with its budget in minutes on one CPU core.
 STAGES: Stages = {
     "judge": (run_judge, 25),
+    "reader": (run_reader, 8),
     "vae": (run_vae, 90),
     "decoder": (run_decoder, 60),
     "tiny": (run_tiny, 20),

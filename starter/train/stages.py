@@ -18,7 +18,7 @@ from starter.judge import Judge
 from starter.train.control import run_control
 from starter.train.describing import run_caption
 from starter.train.diffusing import exported_tokenizer, exported_vae, exported_weights
-from starter.train.export import export_judge, export_picture, export_upscaler
+from starter.train.export import export_network, export_picture, export_upscaler
 from starter.train.eyes import run_eyes
 from starter.train.judging import JudgeStage, held_out_accuracy
 from starter.train.labels import run_labels
@@ -43,7 +43,7 @@ FIXED = frozenset({"stage", "step", "spent_s", "rate"})
 def run_judge(plan: Plan, budget: Budget) -> dict[str, Any]:
     stage = JudgeStage(plan.device, batch=64 * plan.batch_factor)
     weights = train(stage, budget, folder=plan.build)
-    export_judge(plan.models / "judge", weights)
+    export_network(plan.models / "judge" / "judge.safetensors", weights)
     judge = Judge().to(plan.device)
     judge.load_state_dict(weights)
     return held_out_accuracy(judge.eval())
