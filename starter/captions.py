@@ -7,10 +7,11 @@ out, and then says nothing of them; it never says anything that the picture does
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from starter.world import Scene
+from starter.world import COLOURS, LORA_STYLE, Scene
 
 NOUNS: dict[str, tuple[str, ...]] = {
     "house": ("house", "house", "cottage", "home"),
@@ -198,6 +199,16 @@ def chinese_words() -> list[str]:
     for table in (PLACES_ZH, TIMES_ZH, STYLES_ZH, SIZES_ZH):
         words += [word for ways in table.values() for word in ways]
     return [*dict.fromkeys([*words, "的", "有", "牌子上写着", "在", "，", "“", "”"])]
+
+
+def vocabulary() -> list[str]:
+    """Every word that an English caption can hold, in lower case, but for the style that only the LoRA is taught."""
+    styles = {name: said for name, said in STYLES.items() if name != LORA_STYLE}
+    ways = [way for table in (NOUNS, PLACES, TIMES, styles, SIZES, NUMBERS) for said in table.values() for way in said]
+    ways += [plural(noun) for said in NOUNS.values() for noun in said]
+    ways += [way for colour in COLOURS for way in COLOUR_WORDS.get(colour, (colour,))]
+    ways += [*OPENINGS, "an", "one", "thing", "things"]
+    return sorted({word for way in ways for word in re.findall(r"[a-z0-9-]+", way.lower())})
 
 
 def _english(scene: Scene, rng: random.Random, say: Shares, plain: bool) -> str:

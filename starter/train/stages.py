@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from starter.captions import vocabulary
 from starter.judge import Judge
 from starter.train.control import run_control
 from starter.train.describing import run_caption
@@ -105,7 +106,7 @@ def run_picture(plan: Plan, budget: Budget) -> dict[str, Any]:
         # The decoder may have been trained for longer meanwhile.
         vae = (exported_vae(plan) if plan.onward else load_vae(plan)).cpu()
         vae.register_to_config(scaling_factor=kept.scale)
-        export_picture(plan.models / "picture", vae, shadow, words, tokenizer)
+        export_picture(plan.models / "picture", vae, shadow, words, tokenizer, vocabulary())
 
     train(stage, budget, folder=plan.build, save_every_s=300, on_save=export, start=start)
     return {"latent_scale": kept.scale}
