@@ -11,9 +11,9 @@ from diffusers import AutoencoderTiny
 from torch.nn import functional as F
 
 from starter.evaluate import Figure, Scale, Sections, figures_from_words, share_of
-from starter.next.judge import Seen, load_judge, look
+from starter.next.judge import load_judge, look
 from starter.next.pictures import paint_all, sample_tableaux
-from starter.next.prompts import KINDS, Prompt, fixed_prompts
+from starter.next.prompts import KINDS, fixed_prompts, is_right
 from starter.next.reader import load_reader, read
 from starter.next.stages import NEXT_MODELS, load_next_vae
 from starter.next.vae import RoundTrip, held_out_fidelity, through
@@ -107,16 +107,6 @@ def signs(scale: Scale) -> list[Figure]:
     told = read(reader, paint(load_picture(scale.models / "picture"), prompts))
     right = [one == prompt.tableau.word for one, prompt in zip(told, prompts, strict=True)]
     return [share_of("picture: words spelt rightly", right, 0.6, 0.9)]
-
-
-def is_right(attribute: str, prompt: Prompt, seen: Seen) -> bool:
-    """Whether the picture shows what a prompt for a single kind of thing asks for."""
-    subject = prompt.tableau.subjects[0]
-    if attribute in ("thing", "colour"):
-        # The largest counts: a speck beside it is a flaw, but no other thing.
-        return bool(seen.things) and getattr(seen.things[0], attribute) == getattr(subject, attribute)
-    wanted = subject.count if attribute == "count" else getattr(prompt.tableau, attribute)
-    return bool(seen.whole[attribute] == wanted)
 
 
 def speed(scale: Scale) -> list[Figure]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from starter.captions import Shares
 from starter.next.captions import PLAIN, caption, caption_zh, describe, describe_zh
+from starter.next.judge import Seen
 from starter.next.tableau import HELD_OUT_WORDS, Tableau
 
 ALL = Shares(1, 1, 1, 1, 1, 1)
@@ -66,3 +67,13 @@ def _said(kind: str, tableau: Tableau, rng: random.Random) -> str:
             return describe_zh(tableau)
         case _:
             return describe(tableau)
+
+
+def is_right(attribute: str, prompt: Prompt, seen: Seen) -> bool:
+    """Whether the picture shows what a prompt for a single kind of thing asks for."""
+    subject = prompt.tableau.subjects[0]
+    if attribute in ("thing", "colour"):
+        # The largest counts: a speck beside it is a flaw, but no other thing.
+        return bool(seen.things) and getattr(seen.things[0], attribute) == getattr(subject, attribute)
+    wanted = subject.count if attribute == "count" else getattr(prompt.tableau, attribute)
+    return bool(seen.whole[attribute] == wanted)

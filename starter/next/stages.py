@@ -1,7 +1,7 @@
 """The next set's stages in their order, each a function that trains one model and writes it to the plan's folder.
 
 judge and reader (need nothing), vae (grows from today's), decoder (more of the vae's), tiny and the upscalers (need
-vae), picture (needs vae, and grows from today's).
+vae), picture (needs vae, and grows from today's), control and style (need picture, and the judge looks at style).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import torch
 from diffusers.models.attention_processor import AttnProcessor
 from torch import nn
 
+from starter.next.beside import run_control, run_style
 from starter.next.captions import vocabulary
 from starter.next.judge import load_judge
 from starter.next.judging import JudgeStage, held_out_judgement, judge_tableaux
@@ -170,4 +171,6 @@ STAGES: Stages = {
     "upscaler": (run_upscaler, 25),
     "upscaler-rrdb": (partial(run_upscaler, arch="rrdb"), 50),
     "picture": (run_picture, 360),
+    "control": (run_control, 40),
+    "style": (run_style, 15),
 }

@@ -230,8 +230,7 @@ class DecoderStage:
         self.model: nn.Module = nn.ModuleDict({"decoder": vae.decoder, "post_quant_conv": vae.post_quant_conv})
         self.batch = batch
         self.pictures = pictures.to(device)
-        self.latents = latents_of(vae, self.pictures).half()
-        self.spread = float(self.latents.float().std())
+        self.spread = float(latents_of(vae, self.pictures[:64]).std())
 
     def groups(self) -> list[dict[str, Any]]:
         return [{"params": list(self.model.parameters()), "lr": 8e-4}]
@@ -239,10 +238,12 @@ class DecoderStage:
     def loss(self, generator: torch.Generator, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
         device = self.pictures.device
         chosen = torch.randint(len(self.pictures), (self.batch,), generator=generator, device=device)
-        target, latents = to_signed(self.pictures[chosen]), self.latents[chosen].float()
-        noise = torch.randn(latents.shape, generator=generator, device=device)
+        target = to_signed(self.pictures[chosen])
         amount = 0.06 * self.spread * torch.rand((self.batch, 1, 1, 1), generator=generator, device=device)
         with autocast(device):
+            with torch.no_grad():
+                latents = self.vae.encode(target).latent_dist.mode().float()
+            noise = torch.randn(latents.shape, generator=generator, device=device)
             decoded = self.vae.decode(latents + amount * noise).sample
         return distance(decoded.float(), target)
 

@@ -13,7 +13,7 @@ from PIL import Image
 from starter.evaluate import Scale
 from starter.next import figures, sheet
 from starter.next.judge import Found, Seen
-from starter.next.prompts import KINDS, Prompt, fixed_prompts
+from starter.next.prompts import KINDS, Prompt, fixed_prompts, is_right
 from starter.next.tableau import HELD_OUT, Subject, Tableau
 from starter.next.vae import held_out_fidelity, new_vae
 from starter.sheet import CELL, draw_from_words
@@ -44,9 +44,9 @@ def test_a_picture_is_right_where_its_largest_thing_is() -> None:
     whole: dict[str, str | int] = {"place": "meadow", "time": "day", "style": "flat", "weather": "fog"}
     whole |= {"season": "summer", "count": 2}
     seen = Seen((Found("cat", "red", 0.5, 20), Found("dog", "blue", 0.9, 3)), whole)
-    right = {name: figures.is_right(name, prompt, seen) for name in ("thing", "colour", *figures.WHOLE)}
+    right = {name: is_right(name, prompt, seen) for name in ("thing", "colour", *figures.WHOLE)}
     assert right == dict.fromkeys(right, True) | {"weather": False}
-    assert not figures.is_right("thing", prompt, Seen((), whole))
+    assert not is_right("thing", prompt, Seen((), whole))
 
 
 def test_pictures_are_counted_by_language_and_by_how_many_things_they_show(
