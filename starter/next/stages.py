@@ -1,7 +1,8 @@
 """The next set's stages in their order, each a function that trains one model and writes it to the plan's folder.
 
 judge and reader (need nothing), vae (grows from today's), decoder (more of the vae's), tiny and the upscalers (need
-vae), picture (needs vae, and grows from today's), control and style (need picture, and the judge looks at style).
+vae), picture (needs vae, and grows from today's), control and style (need picture, and the judge looks at style),
+labels (need nothing), safety (needs labels).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from starter.next.beside import run_control, run_style
 from starter.next.captions import vocabulary
 from starter.next.judge import load_judge
 from starter.next.judging import JudgeStage, held_out_judgement, judge_tableaux
+from starter.next.labelling import run_labels, run_safety
 from starter.next.picture import grown_unet, keep_latents, picture_tableaux
 from starter.next.pictures import keep_pictures, paint_all, sample_tableaux, shown_mask
 from starter.next.reader import load_reader
@@ -173,4 +175,6 @@ STAGES: Stages = {
     "picture": (run_picture, 360),
     "control": (run_control, 40),
     "style": (run_style, 15),
+    "labels": (run_labels, 45),
+    "safety": (run_safety, 5),
 }
