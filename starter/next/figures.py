@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import AutoencoderTiny
+from PIL import Image
 from torch.nn import functional as F
+from torchvision.transforms.functional import pil_to_tensor  # type: ignore[import-untyped]
 
 from starter.evaluate import Figure, Scale, Sections, figures_from_words, share_of
 from starter.next.judge import load_judge, look
 from starter.next.pictures import paint_all, sample_tableaux
-from starter.next.prompts import KINDS, fixed_prompts, is_right
+from starter.next.prompts import KINDS, Prompt, fixed_prompts, is_right
 from starter.next.reader import load_reader, read
+from starter.next.render import render_tableau
 from starter.next.stages import NEXT_MODELS, load_next_vae
-from starter.next.vae import RoundTrip, held_out_fidelity, through
+from starter.next.vae import RoundTrip, edge_energy, held_out_fidelity, through
 from starter.painter import load_picture, paint
+from starter.prompts import fixed_prompts as todays_prompts
+from starter.render import render
 from starter.train.diffusing import decode, encode
+from starter.train.pictures import to_signed
 from starter.train.tiny import match
 from starter.upscaler import load_upscaler
 from starter.world import STYLES
@@ -101,6 +108,38 @@ def pictures(scale: Scale) -> list[Figure]:
     return rows
 
 
+@torch.no_grad()
+def crisp(scale: Scale) -> list[Figure]:
+    """The gradient energy of painted pictures over that of renders of what was asked for; today's path beside it.
+
+    Each stands elsewhere in its picture, so only the means of many can be compared.
+    """
+    number = scale.of(96)
+    asked, known = fixed_prompts("plain", number), todays_prompts("plain", number)
+    painted = _signed(paint(load_picture(scale.models / "picture"), asked))
+    small = torch.stack([pil_to_tensor(picture) for picture in paint(load_picture(), known)])
+    large = F.avg_pool2d(load_upscaler()(small.float() / 255).clamp(0, 1), 2).mul(2).sub(1)
+    cartoons = torch.tensor([prompt.tableau.style == "cartoon" for prompt in asked])
+    drawn, before = (_signed(some) for some in (map(_drawn, asked), [render(p.scene, 128) for p in known]))
+    return [
+        Figure("painted: gradient energy over renders'", number, _over(painted, drawn), "", 0.85, 0.95),
+        Figure("painted: cartoon, gradient energy", int(cartoons.sum()), _over(painted[cartoons], drawn[cartoons])),
+        Figure("today's painted and enlarged: gradient energy", number, _over(large, before)),
+    ]
+
+
+def _signed(pictures: Iterable[Image.Image]) -> torch.Tensor:
+    return to_signed(torch.stack([pil_to_tensor(picture) for picture in pictures]))
+
+
+def _drawn(prompt: Prompt) -> Image.Image:
+    return render_tableau(prompt.tableau, 128)
+
+
+def _over(pictures: torch.Tensor, wanted: torch.Tensor) -> float:
+    return float(edge_energy(pictures).mean() / edge_energy(wanted).mean())
+
+
 def signs(scale: Scale) -> list[Figure]:
     """Share of words, none of them ever painted in training, that stand on their sign as they were asked for."""
     reader, prompts = load_reader(scale.models / "judge" / "reader.safetensors"), fixed_prompts("sign", scale.of(64))
@@ -126,6 +165,7 @@ SECTIONS: Sections = {
     "vae": (vae, ("vae",)),
     "tiny": (tiny, ("vae", "tiny")),
     "picture": (pictures, ("judge", "picture")),
+    "crisp": (crisp, ("picture",)),
     "sign": (signs, ("judge/reader.safetensors", "picture")),
     "speed": (speed, ("picture",)),
 }

@@ -208,11 +208,13 @@ def _strength(pictures: torch.Tensor) -> torch.Tensor:
 
 def crispness(pictures: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
     """Each picture's gradient energy over that of the one that was wanted: (n,); 1 is as crisp, less is softer."""
-    energies = [
-        (p[..., 1:] - p[..., :-1]).square().mean((1, 2, 3)) + (p[..., 1:, :] - p[..., :-1, :]).square().mean((1, 2, 3))
-        for p in (pictures, wanted)
-    ]
-    return energies[0] / energies[1]
+    return edge_energy(pictures) / edge_energy(wanted)
+
+
+def edge_energy(pictures: torch.Tensor) -> torch.Tensor:
+    """Each picture's gradient energy: the mean square of the differences of neighbouring pixels, (n,)."""
+    across, down = pictures[..., 1:] - pictures[..., :-1], pictures[..., 1:, :] - pictures[..., :-1, :]
+    return across.square().mean((1, 2, 3)) + down.square().mean((1, 2, 3))
 
 
 class DecoderStage:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from starter.evaluate import Scale
 from starter.next import figures, sheet
 from starter.next.judge import Found, Seen
 from starter.next.prompts import KINDS, Prompt, fixed_prompts, is_right
+from starter.next.render import render_tableau
 from starter.next.tableau import HELD_OUT, Subject, Tableau
 from starter.next.vae import held_out_fidelity, new_vae
+from starter.render import render
 from starter.sheet import CELL, draw_from_words
 from starter.train.export import replacing
 
@@ -75,6 +78,28 @@ def test_pictures_are_counted_by_language_and_by_how_many_things_they_show(
     assert rows["picture: unseen, every thing right in its own colour"].value == 1
     assert rows["picture: two, every thing right in its own colour"].value == 0
     assert rows["picture: thing"].n == 2 * 13
+
+
+def test_painted_pictures_are_as_crisp_as_what_is_painted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def paint(pipeline: object, prompts: list[Any]) -> list[Image.Image]:
+        # A painter that draws as the renderer does, but softens cartoons.
+        drawn = []
+        for prompt in prompts:
+            if isinstance(prompt, Prompt):
+                soft = prompt.tableau.style == "cartoon"
+                picture = render_tableau(prompt.tableau, 128)
+                drawn.append(picture.filter(ImageFilter.GaussianBlur(1)) if soft else picture)
+            else:
+                drawn.append(render(prompt.scene, 64))
+        return drawn
+
+    monkeypatch.setattr(figures, "paint", paint)
+    monkeypatch.setattr(figures, "load_picture", lambda path=None: path)
+    whole, cartoon, today = figures.crisp(Scale(tmp_path, 12 / 96))
+    assert cartoon.value < 0.6
+    assert cartoon.value < whole.value < 1
+    assert cartoon.n < whole.n == today.n == 12
+    assert today.value < 0.9
 
 
 @torch.no_grad()
