@@ -99,7 +99,7 @@ def test_painted_pictures_are_as_crisp_as_what_is_painted(tmp_path: Path, monkey
     assert cartoon.value < 0.6
     assert cartoon.value < whole.value < 1
     assert cartoon.n < whole.n == today.n == 12
-    assert today.value < 0.9
+    assert 0.7 < today.value < 1.1
 
 
 @torch.no_grad()
