@@ -125,17 +125,17 @@ class Telling:
     """A caption of a picture with a sign that speaks of the sign only."""
 
 
-PLAIN = Telling(weather=1, season=1, sign_alone=0)
+PLAIN, ALL = Telling(weather=1, season=1, sign_alone=0), Shares(1, 1, 1, 1, 1, 1)
 
 
-def describe(tableau: Tableau) -> str:
-    """The plain English sentence that names everything in the tableau."""
-    return _english(tableau, random.Random(0), Shares(1, 1, 1, 1, 1, 1), PLAIN, plain=True)
+def describe(tableau: Tableau, say: Shares = ALL, telling: Telling = PLAIN) -> str:
+    """The plain English sentence that names what is to be said of the tableau; everything, if nothing else is told."""
+    return _english(tableau, random.Random(0), say, telling, plain=True)
 
 
-def describe_zh(tableau: Tableau) -> str:
-    """A plain Chinese sentence that names everything in the tableau."""
-    return _chinese(tableau, random.Random(0), Shares(1, 1, 1, 1, 1, 1), PLAIN, plain=True)
+def describe_zh(tableau: Tableau, say: Shares = ALL, telling: Telling = PLAIN) -> str:
+    """The same as a plain Chinese sentence."""
+    return _chinese(tableau, random.Random(0), say, telling, plain=True)
 
 
 def caption(tableau: Tableau, rng: random.Random, shares: Shares | None = None, telling: Telling | None = None) -> str:

@@ -13,8 +13,11 @@ from PIL import Image
 from torch.nn import functional as F
 from torchvision.transforms.functional import pil_to_tensor  # type: ignore[import-untyped]
 
+from starter.describer import load_describer
 from starter.evaluate import Figure, Scale, Sections, figures_from_words, share_of
+from starter.next.describing import held_out_scores
 from starter.next.judge import load_judge, look
+from starter.next.labelling import SIDE, WORLD
 from starter.next.pictures import paint_all, sample_tableaux
 from starter.next.prompts import KINDS, Prompt, fixed_prompts, is_right
 from starter.next.reader import load_reader, read
@@ -25,7 +28,9 @@ from starter.painter import load_picture, paint
 from starter.prompts import fixed_prompts as todays_prompts
 from starter.render import render
 from starter.train.diffusing import decode, encode
+from starter.train.labels import held_out_labels
 from starter.train.pictures import to_signed
+from starter.train.plan import Plan
 from starter.train.tiny import match
 from starter.upscaler import load_upscaler
 from starter.world import STYLES
@@ -148,6 +153,35 @@ def signs(scale: Scale) -> list[Figure]:
     return [share_of("picture: words spelt rightly", right, 0.6, 0.9)]
 
 
+def caption(scale: Scale) -> list[Figure]:
+    """What the caption model tells in both languages, reads and finds, on tableaux that were in no training."""
+    number = scale.of(300)
+    right = held_out_scores(load_describer(scale.models / "caption"), number)
+    lost = max(right[name] - right[f"{name}_zh"] for name in ("brief", "detailed"))
+    return [
+        Figure("captions: brief, right to the word", number, right["brief"]),
+        Figure("captions: detailed, right to the word", number, right["detailed"]),
+        Figure("captions: most that Chinese loses", number, lost, "", 0.02, 0.02, less_is_better=True),
+        Figure("captions: objects, mAP at IoU 0.5", number, right["od_map50"]),
+        Figure("captions: words read exactly", number, right["ocr_exact"]),
+        Figure("captions: segmentation, IoU", number, right["segmentation_iou"]),
+        Figure("captions: unseen pairs, brief", max(1, number // 3), right["unseen_brief"]),
+    ]
+
+
+def labels(scale: Scale) -> list[Figure]:
+    """Zero-shot labels in both languages, on tableaux that were in no training."""
+    number = scale.of(1000)
+    right = held_out_labels(Plan(torch.device("cpu"), models=scale.models), number, WORLD, SIDE)
+    known = list(WORLD.naming.values)
+    lost = max(right[name] - right[f"{name}_zh"] for name in known)
+    return [
+        *(Figure(f"labels: {name}", number, right[name]) for name in known),
+        Figure("labels: most that Chinese loses", number, lost, "", 0.02, 0.02, less_is_better=True),
+        Figure("labels: unseen pairs, thing", max(1, number // 3), right["unseen_thing"]),
+    ]
+
+
 def speed(scale: Scale) -> list[Figure]:
     """Seconds of one picture at 8 steps on one thread, without enlarging it."""
     pipeline, prompts = load_picture(scale.models / "picture").to("cpu"), fixed_prompts("plain", 12)
@@ -167,6 +201,8 @@ SECTIONS: Sections = {
     "picture": (pictures, ("judge", "picture")),
     "crisp": (crisp, ("picture",)),
     "sign": (signs, ("judge/reader.safetensors", "picture")),
+    "caption": (caption, ("caption",)),
+    "labels": (labels, ("labels",)),
     "speed": (speed, ("picture",)),
 }
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, replace
 
-from starter.captions import Shares
-from starter.next.captions import PLAIN, caption, caption_zh, describe, describe_zh
+from starter.next.captions import ALL, PLAIN, caption, caption_zh, describe, describe_zh
 from starter.next.judge import Seen
 from starter.next.tableau import HELD_OUT_WORDS, Tableau
-
-ALL = Shares(1, 1, 1, 1, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)

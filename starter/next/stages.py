@@ -2,7 +2,7 @@
 
 judge and reader (need nothing), vae (grows from today's), decoder (more of the vae's), tiny and the upscalers (need
 vae), picture (needs vae, and grows from today's), control and style (need picture, and the judge looks at style),
-labels (need nothing), safety (needs labels).
+eyes (need nothing), caption (needs eyes), labels (need nothing), safety (needs labels).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch import nn
 
 from starter.next.beside import run_control, run_style
 from starter.next.captions import vocabulary
+from starter.next.describing import run_caption, run_eyes
 from starter.next.judge import load_judge
 from starter.next.judging import JudgeStage, held_out_judgement, judge_tableaux
 from starter.next.labelling import run_labels, run_safety
@@ -175,6 +176,8 @@ STAGES: Stages = {
     "picture": (run_picture, 360),
     "control": (run_control, 40),
     "style": (run_style, 15),
+    "eyes": (run_eyes, 40),
+    "caption": (run_caption, 90),
     "labels": (run_labels, 45),
     "safety": (run_safety, 5),
 }

@@ -27,6 +27,7 @@ from starter.train.pictures import render_all, sample_scenes
 from starter.train.plan import Plan
 from starter.train.seeing import greyed, new_image_processor, normalised, roughen
 from starter.train.text import new_tokenizer
+from starter.train.told import UNTOLD, cost, right
 from starter.train.vit import Shape, new_clip
 from starter.world import Scene
 
@@ -40,8 +41,6 @@ EASY_SHARE, EASY_UNTIL = 0.6, 0.2
 # for a hint at the thing, and mistake things in the colours that were held out.
 GREY = 0.2
 COLOURED = ("colour", "place", "time", "season")
-# What cross-entropy leaves out.
-UNTOLD = -100
 S = TypeVar("S")
 
 
@@ -156,8 +155,8 @@ class LabelsStage(Generic[S]):
             own = logits[:, start : start + len(known)]
             start += len(known)
             wanted = values[:, column]
-            total = total + WEIGHTS.get(attribute, 1.0) * F.cross_entropy(own, wanted)
-            shares[attribute] = float((own.argmax(1) == wanted)[wanted != UNTOLD].float().mean())
+            total = total + WEIGHTS.get(attribute, 1.0) * cost(own, wanted)
+            shares[attribute] = right(own, wanted)
         return total, shares
 
     def _captions(self, image: torch.Tensor, scenes: list[S], grey: torch.Tensor, rng: random.Random) -> torch.Tensor:
@@ -200,7 +199,7 @@ def guess_loss(
     total, start = torch.zeros((), device=guesses.device), 0
     for column, (attribute, known) in enumerate(attributes.items()):
         own = guesses[:, start : start + len(known)]
-        total = total + WEIGHTS.get(attribute, 1.0) * F.cross_entropy(own, values[:, column])
+        total = total + WEIGHTS.get(attribute, 1.0) * cost(own, values[:, column])
         start += len(known)
     return total
 

@@ -15,9 +15,10 @@ from starter.next.render import render_tableau
 from starter.next.tableau import HELD_OUT, SEASONAL, SEASONS, THINGS, WEATHERS
 from starter.next.words import new_tokenizer
 from starter.train.label_texts import label_texts, said_texts
-from starter.train.labels import UNTOLD, LabelsStage, held_out_labels, patch_loss, teach, values_of
+from starter.train.labels import LabelsStage, held_out_labels, patch_loss, teach, values_of
 from starter.train.loop import Budget
 from starter.train.plan import Plan
+from starter.train.told import UNTOLD, cost, right
 from tests.starter.worlds import TINY_CLIP
 
 
@@ -63,6 +64,18 @@ def test_captions_say_what_is_to_be_said_and_share_what_they_agree_in() -> None:
         assert len(texts) == len(keys)
         assert len(numbers) == 300
     assert not [text for text in texts if " rain" in text or "spring" in text or "雨" in text.replace("雨伞", "")]
+
+
+def test_what_is_untold_costs_nothing_and_does_no_harm() -> None:
+    logits, none = torch.tensor([[9.0, 0.0], [0.0, 9.0]], requires_grad=True), torch.tensor([UNTOLD, UNTOLD])
+    cost(logits, none).backward()  # type: ignore[no-untyped-call]
+    assert logits.grad is not None
+    assert not logits.grad.any()
+    assert (float(cost(logits, none).detach()), right(logits, none)) == (0, 1)
+    half = torch.tensor([0, UNTOLD])
+    assert float(cost(logits, half).detach()) < 0.01
+    assert right(logits, half) == 1
+    assert right(logits, torch.tensor([1, UNTOLD])) == 0
 
 
 def test_held_out_pairs_are_asked_for_alone() -> None:
