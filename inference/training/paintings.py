@@ -18,7 +18,7 @@ from inference.painting import session
 from inference.painting.callbacks import Alone
 from inference.painting.session import Failure
 from inference.pictures import images
-from inference.protocol import Imagine, Lora
+from inference.protocol import Imagine, Lora, because
 from inference.training.plans import Plan
 
 NAME = "training"
@@ -53,7 +53,8 @@ def _prior(store: Store, model: PictureModel, plan: Plan, number: int, alive: Ca
         seed = (plan.seed + number + again * plan.priors) % 2**32
         if (made := _paint(store, _request(model, plan.prior, seed, ()), alive)) is not None:
             return made
-    raise TrainingError(f"the checker flags what {model.name} paints of {plan.prior!r}: say another --prior")
+    text = f"the checker flags what {model.name} paints of {plan.prior!r}: say another --prior"
+    raise TrainingError(text, because("training_flagged"))
 
 
 def preview(store: Store, model: PictureModel, plan: Plan, lora: Path, alive: Callable[[], None]) -> Image.Image:

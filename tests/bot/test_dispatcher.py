@@ -25,11 +25,13 @@ from bot import lines as lines_module
 from bot.cards import Card
 from bot.delivery import Delivery
 from bot.dispatcher import Dispatcher
+from bot.engine.interface import Neighbour
 from bot.engine.local import LocalEngine
 from bot.errors import EngineDied, OperatorError, Starting
 from bot.job import Job, asked
 from bot.jobs import Jobs
 from bot.policies.kept import Place, Policies
+from bot.training.turns import Turns
 from inference.protocol import (
     Answer,
     Classify,
@@ -75,9 +77,9 @@ class ScriptedLane:
         self._gone = False
         self.come_back()
 
-    def turn(self) -> contextlib.nullcontext[None]:
-        """Nobody else uses it."""
-        return contextlib.nullcontext()
+    def turn(self) -> contextlib.AbstractAsyncContextManager[None]:
+        """As the engine's neighbour has it, if there is one."""
+        return contextlib.nullcontext() if self._engine.neighbour is None else self._engine.neighbour.turn()
 
     def capacity(self, request: Request) -> int:
         return self._capacity
@@ -126,6 +128,7 @@ class ScriptedEngine:
         ]
         self.changed = asyncio.Event()
         self.ready = ready()
+        self.neighbour: Neighbour | None = None
         self.deaths = 0
         self.comes_back = True
         self.cancelled: set[int] = set()
@@ -233,6 +236,25 @@ async def test_queued_job_is_painted_and_delivered(jobs: Jobs, studio_of: Open) 
         [job] = await studio.deliveries(1)
     assert job.state == "finished"
     assert [path.read_bytes() for path in jobs.paths(job)] == [b"picture of a red house"]
+
+
+async def test_job_waits_until_who_else_uses_the_device_gives_way_and_can_be_cancelled_meanwhile(
+    jobs: Jobs, studio_of: Open
+) -> None:
+    first, second = await queued(jobs, request("a red house"), reply()), await queued(jobs, request("a boat"), reply())
+    studio = studio_of(paint)
+    studio.engine.neighbour = turns = Turns()
+    turns.has_memory = True
+    turns.take()
+    async with studio.open():
+        await asyncio.wait_for(turns.wanted(), 30)
+        assert await studio.dispatcher.cancel(first)
+        assert studio.engine.batches == []
+        turns.give()
+        done = await studio.deliveries(2)
+    assert {job.id: job.state for job in done} == {first.id: "cancelled", second.id: "finished"}
+    # Nobody keeps it from going on.
+    await asyncio.wait_for(turns.quiet(), 30)
 
 
 async def forbidding(jobs: Jobs, *words: str) -> Policies:

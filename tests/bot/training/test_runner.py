@@ -190,8 +190,10 @@ async def test_requests_wait_for_a_card_and_not_for_a_processor(school: School, 
             async with school.turns.turn():
                 # It has said that it gave way, and its weights had to leave.
                 assert school.turns._free.is_set()
-                held = await school.trainings.find(training.id)
-                assert held is not None
+                # It goes on for nobody before the request has ended.
+                before = (await school.becomes(training.id, "training")).step
+                await asyncio.sleep(0.1)
+                assert (await school.becomes(training.id, "training")).step == before
             await school.until(training.id, lambda training: training.step == 1)
         assert school.spared == 2
         await school.trainings.stop(training.id)
@@ -200,6 +202,22 @@ async def test_requests_wait_for_a_card_and_not_for_a_processor(school: School, 
     # Whoever is gone holds nobody up.
     async with school.turns.turn():
         pass
+
+
+async def test_a_processor_is_shared_and_left_to_requests_for_as_long_as_they_last(
+    school: School, tmp_path: Path
+) -> None:
+    training = await submitted(school.trainings, tmp_path)
+    school.script("polite")
+    async with school.open():
+        await school.until(training.id, lambda training: training.steps is not None)
+        async with school.turns.turn():
+            # Nobody waits for it here, and it gives way all the same.
+            await asyncio.wait_for(school.turns.given(), 30)
+            await asyncio.sleep(0.1)
+            assert (await school.becomes(training.id, "training")).step == 0
+        await school.until(training.id, lambda training: training.step == 1)
+        assert school.spared == 0
 
 
 async def test_a_trainer_that_does_not_give_way_is_ended_and_goes_on_later(
