@@ -180,7 +180,7 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
         jobs = Jobs(database, pictures, audit_days=read.easel_audit_days)
         await jobs.members.load()
         await jobs.loras.load()
-        jobs.keys.address = read.easel_serve
+        jobs.keys.url = read.served_at
         policies = Policies(database, slices.commands_of_kinds, allowed, own_loras=jobs.loras.problem)
         await policies.load()
         engine = factory.build(read, environ)
@@ -208,7 +208,6 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
                 credentials = None
                 if certificate is not None:
                     credentials = Credentials(workshop, pictures, certificate, read.easel_c2pa_tsa)
-                    await credentials.try_out()
                 delivery = Delivery(posting, background, jobs, slices.looks, workshop, languages, metrics, credentials)
                 served = await jobs.counting.last_served()
                 metrics.members |= served
@@ -246,7 +245,9 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
                     shows_words=read.easel_watch_words,
                 )
                 watching = Watching(metrics, standings, Health(client, dispatcher, engine, database, disk), disk)
-                images = Images(admission, Holders(client, admission), Entrance(admission, background))
+                images = Images(
+                    admission, Holders(client, admission), Entrance(admission, background), read.easel_serve_url
+                )
                 served_to = programs.Server(images, jobs, languages, background.break_with, metrics).application()
                 await admission.erasure.resume()
                 await hang_up(jobs)
@@ -264,7 +265,7 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
                         tasks.create_task(presence.keep(client, dispatcher))
                         tasks.create_task(background.broken())
                         tasks.create_task(client.stay_connected(read.discord_token.get_secret_value()))
-                        tasks.create_task(_serve(client, dispatcher, admission, unsettled))
+                        tasks.create_task(_serve(client, dispatcher, admission, unsettled, credentials))
                         tasks.create_task(_tidy(jobs))
                         tasks.create_task(retention.keep())
                         tasks.create_task(log_channel.keep())
@@ -279,8 +280,16 @@ async def _run(read: Settings, environ: Mapping[str, str]) -> None:
             await engine.close()
 
 
-async def _serve(client: Easel, dispatcher: Dispatcher, admission: Admission, unsettled: Sequence[Job]) -> None:
-    """Take up old jobs and run new ones, once there is somebody to answer."""
+async def _serve(
+    client: Easel,
+    dispatcher: Dispatcher,
+    admission: Admission,
+    unsettled: Sequence[Job],
+    credentials: Credentials | None,
+) -> None:
+    """Take up old jobs and run new ones, once what is painted can be signed and there is somebody to answer."""
+    if credentials is not None:
+        await credentials.try_out()
     await client.wait_until_ready()
     await admission.erasure.go_on()
     await admission.delivery.pings.resume()

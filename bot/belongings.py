@@ -35,6 +35,11 @@ _FAREWELL = (
     " FROM job WHERE member_id = ? AND id <= ? AND message_id IS NOT NULL"
 )
 
+_FAREWELL_OF_TRAININGS = (
+    "INSERT OR IGNORE INTO farewell SELECT member_id, guild_id, channel_id, message_id, 0"
+    " FROM training WHERE member_id = ? AND message_id IS NOT NULL"
+)
+
 _OTHERS = (
     "EXISTS (SELECT 1 FROM {table} JOIN job ON job.id = {table}.job_id WHERE {table}.sha256 = own.sha256"
     " AND (job.member_id <> :member OR job.id > :up_to))"
@@ -98,6 +103,7 @@ class Belongings:
                 (member_id,),
             )
             await connection.execute(_FAREWELL, (member_id, row["up_to"]))
+            await connection.execute(_FAREWELL_OF_TRAININGS, (member_id,))
         return int(row["up_to"])
 
     async def doomed(self) -> dict[int, int]:

@@ -55,6 +55,7 @@ TOPICS: Mapping[str, Topic] = {
             "/upscale job:{job} factor:2": N_("Enlarges it."),
             "/describe job:{job} task:caption": N_("Puts it into words."),
             "/reroll job:{job}": N_("Paints it again."),
+            "/rate job:{job}": N_("Says how good it is."),
         },
     ),
     "find": Topic(

@@ -44,10 +44,10 @@ async def open_home(interaction: discord.Interaction, _: OfWord, __: Sequence[st
     await _home(interaction)
 
 
-async def pick(interaction: discord.Interaction, _: OfWord, values: Sequence[str]) -> None:
-    """The menus: one of one's own, or of the server."""
+async def pick(interaction: discord.Interaction, target: OfWord, values: Sequence[str]) -> None:
+    """The menus: one of one's own, or of the server; and the button of a training, which names its own."""
     await admission_of(interaction).access.require(interaction, NAME)
-    await _show(interaction, _looked_after(interaction, values[0] if values else ""))
+    await _show(interaction, _looked_after(interaction, values[0] if values else target.word))
 
 
 async def share(interaction: discord.Interaction, target: OfWord, _: Sequence[str]) -> None:

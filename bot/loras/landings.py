@@ -108,8 +108,7 @@ class Landings:
 
     async def problem(self, training_id: int) -> Reason | None:
         """Why what was chosen of a training has not landed; None where it has, or will."""
-        row = await self._database.row("SELECT problem FROM landing WHERE training_id = ?", (training_id,))
-        return None if row is None or row["problem"] is None else msgspec.json.decode(row["problem"], type=Reason)
+        return await self._trainings.unlanded(training_id)
 
     async def _land(self, training: Training, epoch: int) -> Reason | None:
         """Land this epoch; why that cannot be, where it cannot."""

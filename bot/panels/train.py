@@ -15,6 +15,7 @@ from discord import ui
 from bot import cards
 from bot.buttons import PanelButton, panel_menu
 from bot.cards import Card, Content
+from bot.loras.lora import MemberLora
 from bot.panels import page
 from bot.training.states import State, Training, TrainingEpoch
 from bot.words import N_, say, say_many, why
@@ -70,6 +71,10 @@ class Seen:
     epochs: Sequence[TrainingEpoch] = ()
     looked_at: int | None = None
     """The epoch whose preview is shown."""
+    lora: MemberLora | None = None
+    """What it has become."""
+    unlanded: Reason | None = None
+    """Why what was chosen has not become a LoRA."""
 
     @property
     def model(self) -> str:
@@ -141,7 +146,7 @@ def _prepared(seen: Seen) -> list[str]:
         numbers = {
             say("Steps"): said.steps or begins.steps,
             say("Rank"): said.rank or begins.rank,
-            say("Rate"): f"{said.rate or begins.rate:g}",
+            say("Learning rate"): f"{said.rate or begins.rate:g}",
             say("Epochs"): said.epochs or begins.epochs,
             say("Resolution"): said.resolution or begins.resolution,
         }
@@ -181,6 +186,10 @@ def _gone_on(seen: Seen) -> list[str]:
         lines.append(discord.utils.escape_markdown(why(training.reason)))
     if training.state == "stopped":
         lines.append(say("Go on takes it up where it was."))
+    if seen.lora is not None:
+        lines.append(say("Write it in a prompt as {lora}.", lora=f"`<lora:{seen.lora.name}:{seen.lora.weight:g}>`"))
+    elif seen.unlanded is not None:
+        lines.append(f"⚠ {discord.utils.escape_markdown(why(seen.unlanded))}")
     return lines
 
 
@@ -222,6 +231,9 @@ def _rows(seen: Seen, *, own: bool, private: bool) -> list[list[ui.Item[Any]]]:
     if training.state in ("stopped", "failed"):
         buttons.append(PanelButton("traingo", word, label=say("Go on"), style=discord.ButtonStyle.primary))
     if private:
+        if seen.lora is not None:
+            label = say("Share or download")
+            buttons.append(PanelButton("lorapick", str(seen.lora.id), label=label, style=discord.ButtonStyle.primary))
         buttons.append(PanelButton("train", word, label=say("Refresh")))
         buttons += [delete, back]
     else:

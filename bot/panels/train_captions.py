@@ -21,8 +21,9 @@ from inference.protocol import Reason
 ROWS = 5
 """Of a page: with their pictures, menus and buttons, well within the 40 components of a message."""
 
-SHOWN_CHARS = 500
-"""Of a caption on a page; the whole of it stands in its form."""
+SHOWN_CHARS, HEAD_CHARS = 300, 900
+"""Of a caption on a page, before its signs are escaped, and of what stands above: the whole of a caption stands in its
+form, and a message has 4000."""
 
 
 @dataclass(slots=True)
@@ -52,7 +53,7 @@ def page(
     container: ui.Container[Any] = ui.Container(accent_colour=pages.COLOUR)
     head = [pages.heading(say("Captions of {name}", name=cards.plain(training.name)))]
     head += map(pages.small, _notes(training, course))
-    container.add_item(ui.TextDisplay("\n".join(head)))
+    container.add_item(ui.TextDisplay(cards.cut("\n".join(head), HEAD_CHARS)))
     files = []
     for picture in shown:
         text = f"**{picture.number}** {_words(picture)}"

@@ -64,7 +64,8 @@ class Posts:
         """Show what changes, soon after it has, once there is somebody to see it."""
         await self._client.wait_until_ready()
         for training in await self._trainings.posted(time.time() - LATELY_S):
-            self._remember(training)
+            # What it says may be of before the restart.
+            self._shown[training.id] = _Shown(training, -STEPS_EVERY_S)
             self._due[training.id] = self._clock()
         while True:
             try:
@@ -83,35 +84,44 @@ class Posts:
 
     def _note(self, training_id: int) -> None:
         """A training has changed."""
-        self._due.setdefault(training_id, self._clock())
+        self._due[training_id] = self._clock()
         self._changed.set()
 
     async def _look(self) -> None:
         for training_id in [one for one, at in self._due.items() if at <= self._clock()]:
-            before = self._shown.get(training_id)
-            training = await self._trainings.find(training_id)
-            if training is None or training.message_id is None:
+            try:
+                await self._look_at(training_id)
+            except UNWRITTEN:
+                raise
+            except Exception:
+                # What nobody foresaw of one keeps no other from being shown.
+                log.exception("the message of training %s could not be kept up to date", training_id)
                 self._due.pop(training_id, None)
-                self._shown.pop(training_id, None)
-                continue
-            if before is not None and before.says(training) and self._clock() < before.at + STEPS_EVERY_S:
-                self._due[training_id] = before.at + STEPS_EVERY_S
-                continue
-            self._due.pop(training_id, None)
-            self._remember(training)
-            await self._posting.calm()
-            await self._show(training)
-            if before is not None and before.state != training.state:
-                if training.state in ENDS:
-                    await self._tell(training)
-                # Those behind it have gone on.
-                for other in await self._trainings.line():
-                    if other.id != training_id:
-                        self._due.setdefault(other.id, self._clock())
-            await asyncio.sleep(PAUSE_S)
 
-    def _remember(self, training: Training) -> None:
-        self._shown[training.id] = _Shown(training.state, training.epoch, self._clock())
+    async def _look_at(self, training_id: int) -> None:
+        before = self._shown.get(training_id)
+        training = await self._trainings.find(training_id)
+        if training is None or training.message_id is None:
+            self._due.pop(training_id, None)
+            self._shown.pop(training_id, None)
+            if training is None and before is not None:
+                await self._take_away(before.training)
+            return
+        if before is not None and before.says(training) and self._clock() < before.at + STEPS_EVERY_S:
+            self._due[training_id] = before.at + STEPS_EVERY_S
+            return
+        self._due.pop(training_id, None)
+        self._shown[training_id] = _Shown(training, self._clock())
+        await self._posting.calm()
+        await self._show(training)
+        if before is not None and before.training.state != training.state:
+            if training.state in ENDS:
+                await self._tell(training)
+            # Those behind it have gone on.
+            for other in await self._trainings.line():
+                if other.id != training_id:
+                    self._due.setdefault(other.id, self._clock())
+        await asyncio.sleep(PAUSE_S)
 
     async def _show(self, training: Training) -> None:
         with speaking(self._languages.nearest(training.language)):
@@ -125,10 +135,19 @@ class Posts:
                     )
             except discord.NotFound:
                 # Somebody has deleted it: then that is done with.
+                self._shown.pop(training.id, None)
                 await self._trainings.set_message(training.id, training.channel_id, None)
             except UNREACHED as error:
                 # The next change will do.
                 log.warning("the message of training %s cannot be edited: %s", training.id, error)
+
+    async def _take_away(self, training: Training) -> None:
+        """Take the message of a training away that was deleted."""
+        assert training.message_id is not None, "it has one"
+        try:
+            await self._posting.take_back(training.guild_id, training.channel_id, training.message_id, None)
+        except UNREACHED as error:
+            log.warning("the message of deleted training %s could not be removed: %s", training.id, error)
 
     async def _tell(self, training: Training) -> None:
         """Tell its owner that it has ended, where its message stands."""
@@ -158,10 +177,9 @@ class Posts:
 class _Shown:
     """What a message said last, and when."""
 
-    state: State
-    epoch: int
+    training: Training
     at: float
 
     def says(self, training: Training) -> bool:
         """Whether that is all but the number of steps."""
-        return (self.state, self.epoch) == (training.state, training.epoch)
+        return (self.training.state, self.training.epoch) == (training.state, training.epoch)

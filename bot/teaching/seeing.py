@@ -90,6 +90,8 @@ async def seen(admission: Admission, training: Training, *, describes: bool, loo
         place=await trainings.place(training.id),
         epochs=epochs,
         looked_at=looked_at,
+        lora=admission.jobs.loras.of_training(training.id),
+        unlanded=await trainings.unlanded(training.id),
     )
 
 

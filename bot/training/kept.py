@@ -16,9 +16,13 @@ import msgspec
 from bot.database import Database
 from bot.training.folders import Folders
 from bot.training.states import Training, TrainingEpoch, TrainingPicture, epoch_of_row, of_row, picture_of_row
+from inference.protocol import Reason
 
 Listener = Callable[[int], None]
 """Is told the number of a training that is another than before, or gone. Must return at once."""
+
+NUMBERS = 10**6
+"""More than a training ever has pictures."""
 
 
 class Kept:
@@ -87,12 +91,35 @@ class Kept:
         waiting = [training.id for training in await self.line()]
         return waiting.index(training_id) if training_id in waiting else None
 
+    async def unlanded(self, training_id: int) -> Reason | None:
+        """Why what was chosen of it has not become a LoRA; None where it has, or will."""
+        row = await self._database.row("SELECT problem FROM landing WHERE training_id = ?", (training_id,))
+        return None if row is None or row["problem"] is None else msgspec.json.decode(row["problem"], type=Reason)
+
     async def pictures(self, training_id: int) -> list[TrainingPicture]:
         """Its pictures, in order."""
         rows = await self._database.rows(
             "SELECT * FROM training_picture WHERE training_id = ? ORDER BY number", (training_id,)
         )
         return [picture_of_row(row) for row in rows]
+
+    async def taken_along(self, member_id: int, before: int, limit: int) -> list[dict[str, Any]]:
+        """The pictures of a member's trainings below this number, newest first, as `archive` takes jobs: each with a
+        number, its words, and the file `folders.taken_along` knows."""
+        rows = await self._database.rows(
+            "SELECT * FROM training_picture WHERE member_id = ? AND training_id * ? + number < ?"
+            " ORDER BY training_id DESC, number DESC LIMIT ?",
+            (member_id, NUMBERS, before, limit),
+        )
+        return [
+            {
+                "id": row["training_id"] * NUMBERS + row["number"],
+                "training": row["training_id"],
+                "caption": row["caption"],
+                "input": [{"position": 0, "sha256": f"{row['training_id']}/{row['number']}"}],
+            }
+            for row in rows
+        ]
 
     async def epochs(self, training_id: int) -> list[TrainingEpoch]:
         """Its epochs that have ended, in order."""

@@ -42,13 +42,14 @@ from inference.protocol import (
     LabelShare,
     Progress,
     Request,
+    Work,
     because,
     logs,
     sha256_of,
 )
 from tests.bot.conftest import failure, finished, kept, on_uploads, queued, ready, reply, request, stored
 
-Script = Callable[["ScriptedEngine", Request], AsyncIterator[Event]]
+Script = Callable[["ScriptedEngine", Any], AsyncIterator[Event]]
 
 
 class ScriptedLane:
@@ -61,10 +62,11 @@ class ScriptedLane:
         *,
         quick: bool = False,
         capacity: int = 1,
-        takes: Callable[[Request], bool] = lambda _: True,
+        takes: Callable[[Work], bool] = lambda _: True,
     ) -> None:
         self.name = name
         self.quick = quick
+        self.paid = False
         self.batches: list[list[int]] = []
         self.takes = takes
         self._engine = engine
@@ -105,7 +107,7 @@ class ScriptedLane:
         self._down.set()
         self._up.set()
 
-    async def run(self, requests: Sequence[Request]) -> AsyncGenerator[Event, None]:
+    async def run(self, requests: Sequence[Work]) -> AsyncGenerator[Event, None]:
         self.batches.append([request.job for request in requests])
         for wanted in requests:
             async for event in self._engine.script(self._engine, wanted):
@@ -160,7 +162,7 @@ class ScriptedEngine:
         pass
 
 
-async def paint(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
+async def paint(engine: ScriptedEngine, wanted: Work) -> AsyncIterator[Event]:
     assert isinstance(wanted, Imagine)
     yield Progress(wanted.job, 1, wanted.steps)
     yield finished(engine.data, wanted.job, f"picture of {wanted.prompt}".encode(), seed=wanted.seed)
@@ -1158,3 +1160,47 @@ async def test_cancelled_rider_leaves_the_pass_to_the_others(jobs: Jobs, studio_
         done = {job.id: job.state for job in await studio.deliveries(2)}
     assert done == {one.id: "finished", rider.id: "cancelled"}
     assert studio.engine.cancelled == {rider.id}
+
+
+@pytest.mark.parametrize(
+    ("paid", "sent", "within_s", "state"),
+    [
+        (True, True, 60.0, "finished"),
+        (True, True, 0.0, "queued"),
+        (True, False, 60.0, "queued"),
+        (False, True, 60.0, "queued"),
+    ],
+)
+async def test_what_may_be_paid_is_waited_for_when_the_bot_is_to_stop(
+    jobs: Jobs,
+    studio_of: Open,
+    monkeypatch: pytest.MonkeyPatch,
+    paid: bool,
+    sent: bool,
+    within_s: float,
+    state: str,
+) -> None:
+    monkeypatch.setattr(dispatcher_module, "OUTLAST_S", within_s)
+    at_work, painted = asyncio.Event(), asyncio.Event()
+
+    async def slowly(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
+        if sent:
+            yield Progress(wanted.job, 0, 1)
+        at_work.set()
+        await painted.wait()
+        yield finished(engine.data, wanted.job, b"a house")
+
+    job = await queued(jobs, request(), reply())
+    studio = studio_of(slowly)
+    studio.engine.lanes[0].paid = paid
+    await studio.dispatcher.resume()
+    running = asyncio.create_task(studio.dispatcher.run())
+    await at_work.wait()
+    running.cancel()
+    done, _ = await asyncio.wait((running,), timeout=0.2)
+    assert bool(done) is (state == "queued")
+    painted.set()
+    await asyncio.wait((running,))
+    assert running.cancelled()
+    assert (await stored(jobs, job.id)).state == state
+    assert [one.id for one in studio.delivered] == ([job.id] if state == "finished" else [])

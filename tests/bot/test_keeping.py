@@ -23,8 +23,9 @@ from bot.errors import OperatorError
 from bot.jobs import Jobs
 from bot.keeping import backup, files, manifest, restore, shelves, snapshot, soundness
 from bot.pictures.kept import Pictures
-from inference.protocol import PICTURES, place, sha256_of
-from tests.bot.conftest import finished, kept, queued
+from inference.protocol import PICTURES, SENT, place, sha256_of
+from inference.remote.sent import Sent
+from tests.bot.conftest import finished, kept, queued, request
 
 RED, BLUE, GREEN = b"a red picture", b"a blue picture", b"a green picture"
 
@@ -396,6 +397,39 @@ async def test_folder_with_anything_in_it_is_refused_until_told_and_then_set_asi
     assert [kept.name for kept in second.manifest.files] == [folder.DATABASE]
     restore.bring_back(second.folder, again, replace=True)
     assert (brought.set_aside / folder.DATABASE).read_text() == "mine"
+
+
+async def test_what_was_sent_to_other_servers_is_sent_no_second_time_after_a_restore(
+    jobs: Jobs, data: Path, shelf: Path, tmp_path: Path
+) -> None:
+    before, since = (request(prompt, job=7) for prompt in ("before the backup", "since"))
+    assert Sent(data).note(before)
+    made = backup.make(data, shelf)
+    assert Sent(data).note(since)
+    # On another machine nobody can know it.
+    restore.bring_back(made.folder, tmp_path / "again")
+    assert [Sent(tmp_path / "again").note(each) for each in (before, since)] == [False, True]
+    restore.bring_back(made.folder, data, replace=True)
+    assert [Sent(data).note(each) for each in (before, since)] == [False, False]
+    assert stat.S_IMODE((data / SENT).stat().st_mode) == 0o700
+
+
+async def test_what_goes_while_it_is_backed_up_is_no_error(
+    jobs: Jobs, data: Path, shelf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Sent(data).note(request())
+    (data / "profiles.json").write_text("{}")
+    copy = files.copy
+
+    def too_late(source: Path, target: Path) -> None:
+        if source.parent.name == SENT:
+            source.unlink()
+        copy(source, target)
+
+    monkeypatch.setattr(files, "copy", too_late)
+    made = backup.make(data, shelf)
+    assert [kept.name for kept in made.manifest.files] == [folder.DATABASE, "profiles.json"]
+    assert not list((made.folder / SENT).iterdir())
 
 
 async def test_folder_of_a_bot_that_runs_is_refused(jobs: Jobs, data: Path, shelf: Path) -> None:

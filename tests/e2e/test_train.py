@@ -13,7 +13,7 @@ import pytest
 from sandbox.client.member import Json, Member, Reply, buttons_of, text_of
 from starter.render import render
 from starter.world import Scene
-from tests.e2e.asking import is_private, png
+from tests.e2e.asking import QUICK, is_private, painted, png
 from tests.e2e.conftest import Studio
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -71,11 +71,11 @@ def training_of(panel: Json) -> int:
     return int(found[1])
 
 
-async def begun(member: Member, scenes: list[Scene]) -> Json:
+async def begun(member: Member, scenes: list[Scene], **fields: str) -> Json:
     """The panel of a new training on these."""
     opened = await member.command("/train kind:style")
     assert opened.modal is not None
-    reply: Reply = await member.submit(opened, FORM, files={"pictures": files(scenes)})
+    reply: Reply = await member.submit(opened, FORM | fields, files={"pictures": files(scenes)})
     assert is_private(reply)
     return await member.wait_for(reply.message, lambda now: now["components"], timeout_s=60)
 
@@ -143,3 +143,40 @@ async def test_training_is_prepared_from_uploads_to_its_start(studio: Studio, ad
 
 def has(message: Json, action: str) -> bool:
     return any(f":{action}:" in str(button.get("custom_id")) for button in buttons_of(message))
+
+
+async def test_training_comes_to_its_end_and_an_epoch_is_taken(studio: Studio, ada: Member, linus: Member) -> None:
+    panel = await captioned(ada, await begun(ada, SCENES, name="second"))
+    number = training_of(panel)
+    panel = await filled(ada, panel, "trainnumbers", {"steps": "4", "epochs": "2", "rate": "1e-3"})
+    started = await ada.click(panel, custom_id(panel, "trainstart"))
+    [public] = [message for message in (await ada.settled(started, quiet_s=1)).messages if not message["flags"] & 64]
+    await ada.wait_for(public, lambda now: "being trained" in text_of(now), timeout_s=120)
+    # Its message is kept up to date by whoever runs then.
+    await studio.stop()
+    await studio.start()
+    public = await ada.wait_for(public, lambda now: "4/4" in text_of(now) and "finished" in text_of(now), timeout_s=180)
+    assert "epoch 2 of 2" in text_of(public)
+    assert [name for name, _ in await ada.files(public)] == ["loss.png"], "no preview before everybody"
+    told = [message for message in (await ada.state())["messages"] if "second is finished" in message["content"]]
+    assert len(told) == 1
+
+    shown = await linus.click(public, custom_id(public, "train"))
+    assert "somebody else's" in text_of(shown.message)
+    shown = await ada.click(public, custom_id(public, "train"))
+    panel = await ada.wait_for(shown.message, lambda now: now["components"])
+    [last, _loss] = [data for _, data in await ada.files(panel)]
+    panel = await used(ada, panel, "trainlook", "1")
+    [first, _loss] = [data for _, data in await ada.files(panel)]
+    assert first != last
+    panel = await used(ada, panel, "trainchoose")
+    assert "epoch 1 is what comes of it" in text_of(panel)
+    assert rows(studio, f"SELECT state, chosen FROM training WHERE id = {number}") == [("ended", 1)]
+    while not has(panel, "lorapick"):
+        panel = await used(ada, panel, "train", word=str(number))
+    assert "`<lora:second:0.8>`" in text_of(panel)
+    await painted(ada, await ada.command(f"/imagine prompt:a red boat, hatched <lora:second:0.8> {QUICK}"))
+    page = await used(ada, panel, "lorapick")
+    assert "second" in text_of(page)
+    assert has(page, "loraload")
+    assert not await studio.problems()

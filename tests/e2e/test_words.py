@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import re
 import signal
 import zipfile
@@ -23,6 +24,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from bot import commands
 from bot.commands.me import LANGUAGES
+from bot.measured import SHOWN
 from bot.requests import grids
 from bot.words import catalogues, say, speaking
 from bot.words.catalogues import PSEUDO
@@ -61,6 +63,8 @@ NAMES = {
     "BY",
     "ControlNet",
     "CLIP",
+    "FID",
+    "Inception",
     "diffusers",
     "Discord",
     "OpenAI",
@@ -85,6 +89,7 @@ AXES = {
     "etchings-of-mei",
     *grids.EXAMPLES,
     "lora neon:0, neon:0.5, neon:1",
+    "model starter, checked",
     ", ".join(grids.NAMES),
 }
 """What is to be typed as it is, like the names of options: how grids are written."""
@@ -200,7 +205,11 @@ async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stud
     checked = starter.replace("[models.starter]", "[models.checked]").replace('"none"', '"starter"')
     (folder / "models.toml").write_text(f"{catalogue}\n{checked}")
     (folder / "styles.toml").write_text((ROOT / "styles.toml").read_text())
-    (folder / "data").mkdir()
+    measured = folder / "data" / "quality" / "starter" / "figures.json"
+    measured.parent.mkdir(parents=True)
+    figures = [{"name": name, "n": 2, "value": 1.5, "comparable": False} for name in SHOWN]
+    told = {"date": "2026-11-30", "model": "starter", "prompts": "starter-1", "figures": figures}
+    measured.write_text(json.dumps(told))
     await trained.ended(folder / "data", MEI_ID, GUILD_ID, "7", "帽", consent="我", license="0")
     async with running(
         folder / "data",
@@ -289,6 +298,34 @@ async def test_grids_and_paintings_again(mei: Scripted) -> None:
         await mei.refused(await mei.command("grid", {"prompt": "房", "x": x} | ({"y": y} if y else {})))
     table = await mei.made(await mei.command("/grid prompt:房 x:seed 1, 2 steps:2"))
     await mei.refused(await mei.press(table, "regrid"))
+
+
+async def test_what_members_think_of_pictures(mei: Scripted, linus: Scripted) -> None:
+    """/rate, its buttons and its menus."""
+
+    async def choose(member: Scripted, page: Json, action: str, value: str) -> Json:
+        custom_id = next(one["custom_id"] for one in walk(page["components"]) if action in str(one.get("custom_id")))
+        done.add(f"use {action}")
+        reply = await member.click(page, custom_id, [value], until="acknowledged")
+        await member.settled(reply, quiet_s=0.3)
+        return await member.wait_for(page, lambda _: True)
+
+    two = await mei.made(await mei.command(f"/imagine prompt:房 {QUICK} seed:9 count:2"))
+    for who in (mei, linus):
+        # What stands in a table is said in the language of who asked for it.
+        asked = {"prompt": "房", "x": "model checked, starter", "y": "prompt 房, 船", "steps": 4, "seed": "9"}
+        table = await who.made(await who.command("grid", asked | {"blind": True}))
+        page = (await who.press(two, "rate")).message
+        for action, value in (("ratestars", "4"), ("ratestars", "none"), ("ratebest", "1"), ("ratebest", "none")):
+            page = await choose(who, page, action, value)
+        page = (await who.press(table, "rate")).message
+        await choose(who, page, "ratebest", "1")
+        await who.refused(await who.forge_click(page, f"easel:new:ratebest:{number(table)}", ["0"]))
+        rated = await who.command("rate", {"job": number(two), "picture": 2, "stars": 5})
+        assert rated.message["flags"] & 64
+        for wrong in ({"job": number(two), "stars": 1}, {"job": number(table), "stars": 1}, {"job": 90_000}):
+            await who.refused(await who.command("rate", wrong))
+    await mei.settled(await mei.command("/rate"), quiet_s=0.3)
 
 
 async def test_parts_painted_anew(mei: Scripted) -> None:

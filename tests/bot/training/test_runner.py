@@ -90,12 +90,14 @@ async def school(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyP
 async def test_trainings_are_trained_in_their_order_to_their_ends(school: School, tmp_path: Path) -> None:
     first, second = await submitted(school.trainings, tmp_path), await submitted(school.trainings, tmp_path)
     school.script("end", "end")
+    (school.trainings.folders.run(first.id) / "checkpoint").mkdir(parents=True)
     async with school.open():
         assert (await school.becomes(second.id, "training", "ended")).id == second.id
         assert (await school.becomes(first.id, "ended")).chosen == 2
         ended = await school.becomes(second.id, "ended")
     assert (ended.step, ended.steps, ended.epoch, ended.epochs, ended.loss) == (4, 4, 2, 2, 0.25)
     assert [one.loss for one in await school.trainings.epochs(second.id)] == [0.5, 0.25]
+    assert not (school.trainings.folders.run(first.id) / "checkpoint").exists()
     assert ended.started_at is not None
 
 
@@ -222,3 +224,32 @@ async def test_what_is_gone_from_the_disk_ends_it_in_a_sentence(school: School, 
     async with school.open():
         assert (await school.becomes(training.id, "failed")).reason == because("training_pictures")
     assert school.left == ["end"]
+
+
+async def test_a_disk_that_is_nearly_full_is_left_to_others(
+    school: School, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = await submitted(school.trainings, tmp_path)
+    school.script("end")
+    monkeypatch.setattr(runner_module, "free_bytes", lambda _: 1000)
+    async with school.open():
+        assert (await school.becomes(training.id, "failed")).reason == because("training_disk")
+        assert school.left == ["end"]
+        # It is full after its first epoch.
+        left = iter([10**12])
+        monkeypatch.setattr(runner_module, "free_bytes", lambda _: next(left, 1000))
+        await school.trainings.go_on(training.id)
+        assert (await school.becomes(training.id, "failed")).reason == because("training_disk")
+    assert [one.epoch for one in await school.trainings.epochs(training.id)][:1] == [1]
+
+
+async def test_a_picture_that_its_owner_withdraws_is_learned_from_no_more(school: School, tmp_path: Path) -> None:
+    training = await submitted(school.trainings, tmp_path)
+    school.script("polite")
+    async with school.open():
+        await school.until(training.id, lambda training: training.steps is not None)
+        gone = (await school.trainings.pictures(training.id))[1]
+        await school.trainings.withdraw(gone.sha256)
+        assert (await school.becomes(training.id, "failed")).reason == because("training_withdrawn")
+    assert gone not in await school.trainings.pictures(training.id)
+    assert not school.trainings.folders.picture(training.id, gone.number).exists()
