@@ -140,12 +140,11 @@ async def test_name_is_made_one_and_what_cannot_be_is_refused(gate: Gate, ada: A
     ada.data = {}
     await acts.add(ada, OfWord("style:starter:"), fields)
     [training] = await jobs.trainings.of_member(ADA)
-    assert training.name == "my-tchings"
-    for wrong, word in (
-        (fields | {"name": "猫"}, "style:starter:"),
-        (fields, "x:starter:"),
-        (fields, "style:nothing:"),
-    ):
+    assert training.name == "my-etchings"
+    await acts.add(by(gate, ADA), OfWord("subject:starter:"), fields | {"name": "猫"})
+    assert [one.name for one in await jobs.trainings.of_member(ADA)] == ["subject", "my-etchings"]
+    nothing = fields | {"consent": " "}
+    for wrong, word in ((nothing, "style:starter:"), (fields, "x:starter:"), (fields, "style:nothing:")):
         with pytest.raises(MemberError):
             await acts.add(by(gate, ADA), OfWord(word), wrong)
     assert len(await jobs.trainings.of_member(ADA)) == 2
