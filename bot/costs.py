@@ -56,6 +56,11 @@ class Price:
         """Whether it costs nothing."""
         return self.millionths == 0
 
+    @property
+    def said(self) -> str:
+        """The amount with its currency, in hundredths unless it has smaller parts."""
+        return f"{self.millionths / 1_000_000:.{4 if self.millionths % CENT else 2}f} {self.currency}"
+
 
 FREE = Price("", 0)
 
@@ -69,6 +74,27 @@ def price_of(request: Request, ready: Ready, *, most: bool = False) -> Price:
     if most:
         return Price(remote.currency, request.count * max(remote.price, *remote.prices.values(), 0))
     return Price(remote.currency, remote.price_of(request.width, request.height, request.count))
+
+
+async def of_member(database: Database, member_id: int, guild_id: int | None, now: float) -> list[tuple[Price, Price]]:
+    """What a member has spent in this server, by currency: in a day, and in 30 days."""
+    rows = await database.rows(
+        "SELECT currency, coalesce(sum(millionths) FILTER (WHERE at > :day), 0) AS day, sum(millionths) AS month"
+        " FROM cost WHERE member_id = :member AND guild_id IS :guild AND at > :month"
+        " GROUP BY currency ORDER BY currency",
+        {"member": member_id, "guild": guild_id, "day": now - DAY_S, "month": now - MONTH_S},
+    )
+    return [(Price(row["currency"], row["day"]), Price(row["currency"], row["month"])) for row in rows]
+
+
+async def of_server(database: Database, guild_id: int, since: float) -> list[Price]:
+    """What was spent in a server since then, by currency."""
+    rows = await database.rows(
+        "SELECT currency, sum(millionths) AS millionths FROM cost WHERE guild_id = ? AND at >= ? GROUP BY currency"
+        " ORDER BY currency",
+        (guild_id, since),
+    )
+    return [Price(row["currency"], row["millionths"]) for row in rows]
 
 
 async def reserve(connection: aiosqlite.Connection, row: sqlite3.Row, price: Price) -> None:

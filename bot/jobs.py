@@ -17,11 +17,12 @@ from bot.costs import FREE, Price
 from bot.counting import Counting
 from bot.database import Database
 from bot.finding import Finding
-from bot.job import Job, Reply, State, Way, of_row, request_of, seed_text
+from bot.job import Job, Reply, State, Way, of_row, seed_text
 from bot.keys import Keys
 from bot.loras.kept import Loras
 from bot.members import Members
 from bot.pictures.kept import Pictures
+from bot.ratings import Ratings
 from bot.training.store import Trainings
 from bot.uses import Uses
 from inference.protocol import FailureKind, Finished, Left, Reason, Request
@@ -60,6 +61,7 @@ class Jobs:
         self.belongings = Belongings(database)
         self._uses = Uses(database, pictures)
         self.members = Members(database)
+        self.ratings = Ratings(database, clock)
         self.keys = Keys(database, clock)
         self.trainings = Trainings(database, pictures.data, clock)
         self.loras = Loras(database, pictures.data, self.audit, clock)
@@ -173,8 +175,7 @@ class Jobs:
         return await self._change(
             job_id,
             "UPDATE job SET cancelling = 1, ended_at = iif(state = 'running', NULL, ?),"
-            " failure_kind = 'cancelled',"
-            " state = iif(state = 'running', state, 'cancelled')"
+            " failure_kind = 'cancelled', state = iif(state = 'running', state, 'cancelled')"
             " WHERE id = ? AND state IN ('arriving', 'reading', 'queued', 'running')",
             self._clock(),
         )
@@ -226,6 +227,7 @@ class Jobs:
             # First the files: what a kill leaves is still known then.
             for sha256 in await self.belongings.files(member_id, up_to):
                 await self.pictures.drop(sha256)
+                await self.trainings.withdraw(sha256)
             await self.belongings.erase(member_id, up_to)
         self.members.forget(member_id)
 
@@ -261,15 +263,6 @@ class Jobs:
     async def undelivered(self) -> list[Job]:
         """The jobs that ended without their member having heard of it, oldest first."""
         return await self._jobs("delivered_at IS NULL AND state IN ('finished', 'failed', 'cancelled') ORDER BY id")
-
-    async def durations_of_kind(self, kind: str, limit: int = 20) -> list[tuple[Request, float, float]]:
-        """What the newest jobs of a kind that the engine made asked for, its seconds on each, their share of them."""
-        rows = await self._database.rows(
-            "SELECT request, seconds, share FROM job WHERE kind = ? AND state = 'finished' AND seconds > 0"
-            " ORDER BY id DESC LIMIT ?",
-            (kind, limit),
-        )
-        return [(request_of(row), row["seconds"], row["share"]) for row in rows]
 
     def paths(self, job: Job) -> list[Path]:
         """Where the job's pictures lie, in order, unless somebody removed them by hand."""

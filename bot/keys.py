@@ -18,7 +18,6 @@ from pathlib import Path
 
 from bot.database import BUSY_MS, Database
 from bot.errors import MemberError, OperatorError
-from bot.settings import Address
 
 PREFIX = "easel-"
 """By which people, and what looks for leaked keys, see what it is."""
@@ -58,7 +57,7 @@ class Keys:
     def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
         self._database = database
         self._clock = clock
-        self.address: Address | None = None
+        self.url: str | None = None
         """Where they are good for something; None where no program is served."""
 
     async def make(

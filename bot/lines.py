@@ -235,6 +235,8 @@ class Running:
         self.progress: Progress | None = None
         self.preview: bytes | None = None
         self.cancelled = False
+        self.hidden = False
+        """Whether what comes of it is: what it is made of was flagged."""
         self.share = 1.0
         """Of the pass that it takes part in."""
 

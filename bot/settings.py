@@ -69,6 +69,12 @@ def _train(text: str) -> str:
     return named
 
 
+def _public(text: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", text) or re.search(r"/v1/?$", text):
+        raise ValueError("set what comes before /v1 in the address by which programs reach it, as https://HOST")
+    return text.rstrip("/")
+
+
 Place = Annotated[Path, AfterValidator(Path.absolute)]
 """From the root on: the processes that read and sign pictures work in another folder than the bot."""
 
@@ -98,10 +104,16 @@ class Settings(BaseSettings):
     easel_audit_days: Annotated[int, Field(ge=1, le=3650)] = 90
     easel_watch: Annotated[Address | None, BeforeValidator(_listen), Field(validate_default=False)] = WATCH
     easel_serve: Annotated[Address | None, BeforeValidator(_listen), Field(validate_default=False)] = None
+    easel_serve_url: Annotated[str, BeforeValidator(_public)] | None = None
     easel_watch_words: Annotated[bool, BeforeValidator(_switch), Field(validate_default=False)] = False
     easel_train: Annotated[str, BeforeValidator(_train)] = "on"
     easel_max_waiting: Annotated[int, Field(ge=1)] = 200
     easel_max_waiting_per_member: Annotated[int, Field(ge=1)] = 5
+
+    @property
+    def served_at(self) -> str | None:
+        """The address that programs are to use, without the API's version; None where none are served."""
+        return None if self.easel_serve is None else self.easel_serve_url or f"http://{self.easel_serve}"
 
     @property
     def cluster(self) -> str | None:
@@ -161,6 +173,10 @@ def read(environ: Mapping[str, str]) -> Settings:
         )
     if (settings.easel_c2pa_cert is None) is not (settings.easel_c2pa_key is None):
         raise OperatorError("EASEL_C2PA_CERT and EASEL_C2PA_KEY belong together: set both, or neither")
+    if settings.easel_serve_url is not None and settings.easel_serve is None:
+        raise OperatorError(
+            "EASEL_SERVE_URL says where programs are served, and EASEL_SERVE that none are: set that, too"
+        )
     if settings.easel_language not in languages():
         known = ", ".join(languages())
         raise OperatorError(f"EASEL_LANGUAGE is {settings.easel_language!r}: choose one of {known}")

@@ -12,6 +12,20 @@ CREATE TABLE api_key (
 ) STRICT;
 CREATE INDEX api_key_of_member ON api_key (member_id, id);
 
+-- Who had a key, and until when, stays in the audit: by the bot, by the operator beside it, or with an erasure.
+CREATE TRIGGER key_is_audited AFTER INSERT ON api_key BEGIN
+    INSERT INTO audit (at, what, guild_id, channel_id, member_id, details)
+    VALUES (NEW.made_at, 'key made', NEW.guild_id, NEW.channel_id, NEW.member_id, json_object('key', NEW.id));
+END;
+
+CREATE TRIGGER key_end_is_audited AFTER DELETE ON api_key BEGIN
+    INSERT INTO audit (at, what, guild_id, channel_id, member_id, details)
+    VALUES (
+        round((julianday('now') - 2440587.5) * 86400, 3), 'key revoked', OLD.guild_id, OLD.channel_id, OLD.member_id,
+        json_object('key', OLD.id)
+    );
+END;
+
 -- By which key a job was asked for; NULL for those of Discord. Such a job has no message: its end is handed to the program
 -- that waits, delivered_to stays NULL, and afterwards its member finds it in their history like any other.
 ALTER TABLE job ADD COLUMN key_id INTEGER;

@@ -16,11 +16,15 @@ CREATE TRIGGER costs_are_forgotten AFTER INSERT ON cost BEGIN
     DELETE FROM cost WHERE at < NEW.at - 32 * 86400;
 END;
 
--- What a server may have painted although nothing came of it stays: then it may be paid.
+-- What a server may have painted although nothing came of it stays, also where a checker held it back or no disk kept it:
+-- then it may be paid.
 CREATE TRIGGER job_costs_nothing AFTER UPDATE OF state ON job
-WHEN (NEW.state = 'cancelled' AND NEW.started_at IS NULL) OR (
-    NEW.state = 'failed' AND coalesce(json_extract(NEW.failure, '$.name'), '') NOT IN (
-        'remote_late', 'remote_lost', 'remote_twice', 'remote_broken', 'set_aside', 'engine_broke', 'not_encoded'
+WHEN (NEW.state IN ('cancelled', 'failed') AND NEW.started_at IS NULL) OR (
+    NEW.state = 'failed' AND (
+        NEW.failure_kind IN ('invalid_input', 'unavailable_model')
+        OR coalesce(json_extract(NEW.failure, '$.name'), '') IN (
+            'remote_unsafe', 'remote_busy', 'remote_failed', 'remote_away'
+        )
     )
 ) BEGIN
     DELETE FROM cost WHERE job_id = NEW.id;

@@ -43,6 +43,7 @@ CREATE TABLE training_picture (
     PRIMARY KEY (training_id, number),
     UNIQUE (training_id, sha256)
 ) STRICT;
+CREATE INDEX training_picture_of_member ON training_picture (member_id, training_id, number);
 CREATE INDEX training_picture_by_hash ON training_picture (sha256);
 
 CREATE TABLE training_epoch (

@@ -32,13 +32,14 @@ LAYERS = {
         {"__main__"},
     ),
     "bot": (
-        {"custom_ids", "environment", "ranking", "waits", "words"},
+        {"custom_ids", "environment", "measured", "ranking", "waits", "words"},
         {"errors"},
         {"background", "database", "folder", "job", "localisation", "pace", "pictures", "requests", "settings"},
-        {"answered", "audit", "belongings", "costs", "counting", "credentials", "keeping", "observer", "uses"},
+        {"answered", "audit", "belongings", "costs", "credentials", "keeping", "observer", "ratings", "uses"},
         {
             "archive",
             "buttons",
+            "counting",
             "engine",
             "finding",
             "forms",
@@ -54,7 +55,7 @@ LAYERS = {
         {"training"},
         {"loras"},
         {"jobs"},
-        {"cards", "incoming", "outgoing", "retention", "taste", "till"},
+        {"cards", "checking", "incoming", "outgoing", "retention", "taste", "till"},
         {"posting"},
         {"access", "callers", "pings", "speaking"},
         {"delivery"},
@@ -69,6 +70,7 @@ LAYERS = {
         {"commands"},
         {"app", "doctor"},
         {"serving", "watch"},
+        {"assembly"},
         {"__main__"},
     ),
     "sandbox": (

@@ -12,7 +12,7 @@ from itertools import count
 
 from bot.job import Job, Reply
 from bot.queue import Queue
-from inference.protocol import Imagine, Request
+from inference.protocol import Imagine, Request, Work
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Engine:
         self._fleet = fleet
         self._held: OrderedDict[str, None] = OrderedDict()
 
-    def takes(self, request: Request) -> bool:
+    def takes(self, request: Work) -> bool:
         """Every engine of the fleet can do everything."""
         return True
 

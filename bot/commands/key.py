@@ -48,7 +48,7 @@ async def key(interaction: discord.Interaction, name: app_commands.Range[str, 1,
         say(
             "Programs that speak OpenAI's images API take it with the address `{url}`, or as whoever runs this bot"
             " says.",
-            url=f"http://{keys.address}/v1",
+            url=f"{keys.url}/v1",
         ),
         small(say("/key without a name shows your keys, and revokes them.")),
     ]
@@ -73,7 +73,7 @@ async def revoke(interaction: discord.Interaction, _: OfWord, values: Sequence[s
 def _served(interaction: discord.Interaction) -> Keys:
     """The keys. Raises MemberError where they are good for nothing."""
     keys = admission_of(interaction).jobs.keys
-    if keys.address is None:
+    if keys.url is None:
         raise MemberError("No programs are served here, so there are no keys: ask whoever runs this bot.")
     return keys
 

@@ -14,7 +14,7 @@ from bot.engine import abilities
 from bot.engine.interface import Condition
 from bot.engine.process import InferenceProcess
 from bot.errors import Starting
-from inference.protocol import Event, Imagine, ModelInfo, Ready, Request, limits
+from inference.protocol import Event, Imagine, ModelInfo, Ready, Request, Work, limits
 
 
 class Fleet:
@@ -127,6 +127,7 @@ class ProcessLane:
         """`quick` where it is for requests that run between the steps of others."""
         self.name = f"{process.name}, {'quick' if quick else 'slow'}"
         self.quick = quick
+        self.paid = False
         self._fleet = fleet
         self._process = process
         self._gone = asyncio.Event()
@@ -136,7 +137,7 @@ class ProcessLane:
         """Whether the process is ready now."""
         return self._process.is_up
 
-    def takes(self, request: Request) -> bool:
+    def takes(self, request: Work) -> bool:
         """Whether the process can run it, or none can: then one of them says why."""
         if isinstance(request, Imagine) and self._fleet.is_elsewhere(request.model):
             return False
@@ -166,7 +167,7 @@ class ProcessLane:
         """Within, the neighbour of the process gives way, where it has one."""
         return nullcontext() if self._process.neighbour is None else self._process.neighbour.turn()
 
-    def run(self, requests: Sequence[Request]) -> AsyncGenerator[Event, None]:
+    def run(self, requests: Sequence[Work]) -> AsyncGenerator[Event, None]:
         """Run the requests in the process, whatever goes the other way meanwhile."""
         return self._process.run(requests)
 
@@ -182,8 +183,9 @@ class ModelLane(ProcessLane):
         """`number` tells it from the others to that model."""
         super().__init__(fleet, process, quick=False)
         self.name = f"{process.name}, {model} {number}"
+        self.paid = True
         self._model = model
 
-    def takes(self, request: Request) -> bool:
+    def takes(self, request: Work) -> bool:
         """Whether it is for this model; then the process says what is wrong with it, if anything is."""
         return isinstance(request, Imagine) and request.model == self._model

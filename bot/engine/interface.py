@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from inference.protocol import Event, Holding, Ready, Request
+from inference.protocol import Event, Holding, Ready, Request, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +65,14 @@ class Lane(Protocol):
         and for quick ones that must run alone."""
 
     @property
+    def paid(self) -> bool:
+        """Whether what is sent this way may be paid: then it is waited for also where the bot is to stop."""
+
+    @property
     def is_up(self) -> bool:
         """Whether requests can be run now."""
 
-    def takes(self, request: Request) -> bool:
+    def takes(self, request: Work) -> bool:
         """Whether the request goes this way as well as any other: it can be run here, or nowhere."""
 
     def capacity(self, request: Request) -> int:
@@ -83,7 +87,7 @@ class Lane(Protocol):
     def turn(self) -> AbstractAsyncContextManager[None]:
         """Within, whoever else uses the device of this way gives way. Requests are run within one, and wait in it."""
 
-    def run(self, requests: Sequence[Request]) -> AsyncGenerator[Event, None]:
+    def run(self, requests: Sequence[Work]) -> AsyncGenerator[Event, None]:
         """Run the requests; ends after the one final event of each. A further run has its turn after those before, or
         takes free places of the one before if that has not begun to paint.
 

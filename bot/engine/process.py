@@ -29,9 +29,9 @@ from inference.protocol import (
     Message,
     Progress,
     Ready,
-    Request,
     Spare,
     Waking,
+    Work,
     pack,
     unpack_event,
 )
@@ -42,8 +42,7 @@ READY_WITHIN_S = 300
 """Longest wait for the first event: importing torch from a cold, slow disk takes minutes at worst."""
 
 RESTART_AFTER_S = (0.1, 5.0, 30.0)
-"""Waits before a process that has died is started again; the last one repeats. The first is short: members wait for it,
-and what a start itself takes keeps a process that dies of its work from spinning."""
+"""Waits before a dead process is started again, the last one repeated. What a start takes keeps it from spinning."""
 
 WATCH_EVERY_S, SPARE_WITHIN_S = 1.0, 30.0
 
@@ -188,7 +187,7 @@ class InferenceProcess:
             log.error("%s; starting it again", died := await self.ended(), extra=spoken_of(self.name, died))
             await self._start_again()
 
-    async def run(self, requests: Sequence[Request]) -> AsyncGenerator[Event, None]:
+    async def run(self, requests: Sequence[Work]) -> AsyncGenerator[Event, None]:
         """Run the requests; ends after the one final event of each. Raises EngineDied, after which `start` again."""
         unfinished = {request.job for request in requests}
         events: asyncio.Queue[Event | EngineDied] = asyncio.Queue()
@@ -210,9 +209,10 @@ class InferenceProcess:
 
     async def spare(self) -> None:
         """Let it let go of all that its device holds, once nothing runs; returns once it has, or cannot."""
+        self._vitals.held.clear()
         with contextlib.suppress(EngineDied, TimeoutError):
             await self._send(Spare())
-            await asyncio.wait_for(self._vitals.held(), SPARE_WITHIN_S)
+            await asyncio.wait_for(self._vitals.held.wait(), SPARE_WITHIN_S)
 
     async def cancel(self, job_id: int) -> None:
         """Ask for a job to be stopped; its final event tells whether that came in time. An unknown one is no error."""

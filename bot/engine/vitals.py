@@ -19,7 +19,8 @@ class Vitals:
         self.starts = 0
         self.is_loading = False
         self.holding: Holding | None = None
-        self._held = asyncio.Event()
+        self.held = asyncio.Event()
+        """Set whenever it says what it has in memory; to be cleared by who waits for that."""
         self._silence_s = silence_s
         self._heard_at = 0.0
         self._away_since: float | None = None
@@ -49,12 +50,7 @@ class Vitals:
     def hold(self, holding: Holding) -> None:
         """It has this in memory."""
         self.holding = holding
-        self._held.set()
-
-    async def held(self) -> None:
-        """Wait until it says anew what it has in memory."""
-        self._held.clear()
-        await self._held.wait()
+        self.held.set()
 
     def work(self, *, going_on: bool) -> None:
         """Its device is at work from now on, or is not."""

@@ -48,6 +48,8 @@ WHAT: Mapping[str, str] = {
     "lora approved": N_("was allowed to share a LoRA"),
     "lora refused": N_("was not allowed to share a LoRA"),
     "lora removed": N_("had a LoRA removed"),
+    "key made": N_("has a new key for programs"),
+    "key revoked": N_("has lost a key for programs"),
 }
 
 COLUMNS = (
@@ -143,6 +145,8 @@ def _details(one: Entry) -> str:
         return f"LoRA {details['lora']}"
     if "numbers" in details:
         return ", ".join(map(str, details["numbers"]))
+    if "key" in details:
+        return say("key {number}", number=details["key"])
     if "name" in details:
         setting = SETTINGS.get(str(details["name"]))
         title = str(details["name"]) if setting is None else say(setting.title)

@@ -146,7 +146,7 @@ def _prepared(seen: Seen) -> list[str]:
         numbers = {
             say("Steps"): said.steps or begins.steps,
             say("Rank"): said.rank or begins.rank,
-            say("Rate"): f"{said.rate or begins.rate:g}",
+            say("Learning rate"): f"{said.rate or begins.rate:g}",
             say("Epochs"): said.epochs or begins.epochs,
             say("Resolution"): said.resolution or begins.resolution,
         }

@@ -73,7 +73,10 @@ def numbers(training: Training, begins: TrainingInfo) -> ui.Modal:
     asked = {
         "steps": (say("Steps"), say("How long it learns. Twice as many learn more of the pictures, and by heart.")),
         "rank": (say("Rank"), say("How much it can hold: 4 for a simple subject, 64 for a style of many details.")),
-        "rate": (say("Rate"), say("Of AdamW. Guides' 1e-5 is for whole models; a LoRA bears ten times as much.")),
+        "rate": (
+            say("Learning rate"),
+            say("Of AdamW. Guides' 1e-5 is for whole models; a LoRA bears ten times as much."),
+        ),
         "epochs": (
             say("Epochs"),
             say("So many parts: after each you see what it paints, and can take it as it is then."),

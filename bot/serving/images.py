@@ -45,12 +45,14 @@ Handler = Callable[[web.Request, Key], Awaitable[web.StreamResponse]]
 class Images:
     """Answers programs."""
 
-    def __init__(self, admission: Admission, holders: Holders, entrance: Entrance) -> None:
+    def __init__(self, admission: Admission, holders: Holders, entrance: Entrance, url: str | None = None) -> None:
+        """`url` is how programs reach it where that is not as their requests say, as behind a proxy."""
         self._admission = admission
         self._holders = holders
         self._entrance = entrance
         self._answers = Answers(admission.delivery.outgoing)
         self._receiving = asyncio.Semaphore(UPLOADS_AT_ONCE)
+        self._url = url
         self._began_at = int(time.time())
 
     def handlers(self) -> Mapping[tuple[str, str], Handler]:
@@ -72,7 +74,7 @@ class Images:
             return painting.resolve(options, ready)
 
         async with self._entrance.asked(reply, build, {}, None, ExitStack()) as (_, caller):
-            how = Wanted(key, wanted, str(request.url.origin()), "image_generation")
+            how = Wanted(key, wanted, self._origin(request), "image_generation")
             if wanted.stream:
                 return await self._answers.stream(request, caller, how)
             return await self._answers.whole(caller, how)
@@ -102,7 +104,7 @@ class Images:
             kept.close()
             raise
         async with self._entrance.asked(reply, build, pictures, self._prepared, kept) as (_, caller):
-            how = Wanted(key, wanted, str(request.url.origin()), "image_edit")
+            how = Wanted(key, wanted, self._origin(request), "image_edit")
             if wanted.stream:
                 return await self._answers.stream(request, caller, how)
             return await self._answers.whole(caller, how)
@@ -173,6 +175,10 @@ class Images:
     def _allowed(self, reply: Reply) -> list[ModelInfo]:
         policy = self._admission.policies.of(reply)
         return [one for one in self._admission.ready.models if policy.admits(one.name)]
+
+    def _origin(self, request: web.Request) -> str:
+        """What addresses of pictures begin with. What a proxy says of it in headers anybody could say."""
+        return self._url or str(request.url.origin())
 
     def _model(self, model: ModelInfo) -> dict[str, Any]:
         return {"id": model.name, "object": "model", "created": self._began_at, "owned_by": OWNER}

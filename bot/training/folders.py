@@ -27,6 +27,7 @@ class Folders:
     """The folder `trainings` of the data folder."""
 
     def __init__(self, data: Path) -> None:
+        self.data = data
         self._all = data / TRAININGS
 
     def pictures(self, training_id: int) -> Path:
@@ -36,6 +37,11 @@ class Folders:
     def picture(self, training_id: int, number: int) -> Path:
         """One of its pictures."""
         return self.pictures(training_id) / f"{number:04}.png"
+
+    def taken_along(self, name: str) -> Path:
+        """The same by its name in an export."""
+        training_id, _, number = name.partition("/")
+        return self.picture(int(training_id), int(number))
 
     def run(self, training_id: int) -> Path:
         """What the trainer writes."""
@@ -87,6 +93,13 @@ class Folders:
                 part = folder / f"{name}.part"
                 part.write_text(text, encoding="utf-8")
                 part.replace(folder / name)
+
+    def settle(self, training_id: int) -> None:
+        """Remove what a run is gone on with, once it has come to its end. Raises OSError."""
+        run = self.run(training_id)
+        for part in (*run.glob("checkpoint*"), run / "priors"):
+            shutil.rmtree(part, ignore_errors=True)
+        (run / "examples.safetensors").unlink(missing_ok=True)
 
     def remove(self, training_id: int) -> None:
         """Remove all files of a training. Raises OSError."""

@@ -21,6 +21,9 @@ from inference.protocol import Reason
 Listener = Callable[[int], None]
 """Is told the number of a training that is another than before, or gone. Must return at once."""
 
+NUMBERS = 10**6
+"""More than a training ever has pictures."""
+
 
 class Kept:
     """Every training that was not erased.
@@ -68,6 +71,17 @@ class Kept:
             "WHERE message_id IS NOT NULL AND (state IN ('waiting', 'training') OR changed_at > ?)", since
         )
 
+    async def servers(self) -> list[int | None]:
+        """Those in which there are trainings; None for direct messages."""
+        rows = await self._database.rows("SELECT DISTINCT guild_id FROM training")
+        return [row["guild_id"] for row in rows]
+
+    async def rested(self, guild_id: int | None, since: float) -> list[Training]:
+        """Those of a server of which nothing goes on, and that have not changed since then."""
+        return await self._all(
+            "WHERE guild_id IS ? AND changed_at < ? AND state NOT IN ('waiting', 'training')", guild_id, since
+        )
+
     async def line(self) -> list[Training]:
         """Those that wait or are trained, in the order of their turns."""
         return await self._all("WHERE state IN ('waiting', 'training') ORDER BY state = 'waiting', submitted_at, id")
@@ -88,6 +102,24 @@ class Kept:
             "SELECT * FROM training_picture WHERE training_id = ? ORDER BY number", (training_id,)
         )
         return [picture_of_row(row) for row in rows]
+
+    async def taken_along(self, member_id: int, before: int, limit: int) -> list[dict[str, Any]]:
+        """The pictures of a member's trainings below this number, newest first, as `archive` takes jobs: each with a
+        number, its words, and the file `folders.taken_along` knows."""
+        rows = await self._database.rows(
+            "SELECT * FROM training_picture WHERE member_id = ? AND training_id * ? + number < ?"
+            " ORDER BY training_id DESC, number DESC LIMIT ?",
+            (member_id, NUMBERS, before, limit),
+        )
+        return [
+            {
+                "id": row["training_id"] * NUMBERS + row["number"],
+                "training": row["training_id"],
+                "caption": row["caption"],
+                "input": [{"position": 0, "sha256": f"{row['training_id']}/{row['number']}"}],
+            }
+            for row in rows
+        ]
 
     async def epochs(self, training_id: int) -> list[TrainingEpoch]:
         """Its epochs that have ended, in order."""

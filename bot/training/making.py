@@ -13,6 +13,7 @@ from bot.training.progress import Progress
 from bot.training.runner import Runner
 from bot.training.store import Trainings
 from bot.training.turns import Turns
+from inference.protocol import AUTO
 
 
 def runner(
@@ -23,8 +24,9 @@ def runner(
     trainings.is_offered = settings.easel_train != "off" and isinstance(engine, LocalEngine)
     if settings.easel_train == "off" or not isinstance(engine, LocalEngine):
         return None
-    turns = Turns()
-    device = settings.easel_device[0] if settings.easel_train == "on" else settings.easel_train
-    engine.share(device, turns)
+    turns, first = Turns(), settings.easel_device[0]
+    device = first if settings.easel_train == "on" else settings.easel_train
+    # Which card or processor these are is known only once the engine is ready: the first one.
+    engine.share(first if first in (AUTO, "cuda") and device in ("cuda:0", "cpu") else device, turns)
     own = {**environment.of_engine(environ), "EASEL_DEVICE": device}
     return Runner(trainings, Progress(database, trainings), turns, own, up=engine.shared_is_up, spare=engine.spare)

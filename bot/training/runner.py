@@ -6,12 +6,15 @@ The process is `trainer`'s; whose turn the device is, `turns` knows.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NoReturn
 
 from bot.database import insist
 from bot.errors import EngineDied
+from bot.folder import free_bytes
 from bot.training.progress import MOST_DEATHS, Progress
 from bot.training.states import Training
 from bot.training.store import Trainings
@@ -35,6 +38,9 @@ log = logging.getLogger(__name__)
 
 AGAIN_AFTER_S = (1.0, 10.0, 60.0)
 """Waits before a trainer that ended before its time is started again; the last one repeats."""
+
+LEFT_BYTES = 500_000_000
+"""Of the disk, what trainings leave to everybody else: each epoch takes more of it."""
 
 
 class Runner:
@@ -98,6 +104,7 @@ class Runner:
             match event:
                 case TrainingEnded():
                     await insist("that a training ended", self._progress.ended, training.id)
+                    await self._settle(training.id)
                 case TrainingFailed():
                     await self._fail(training.id, event.reason)
                 case Crowded():
@@ -153,6 +160,9 @@ class Runner:
             case EpochEnded():
                 ended = (training_id, event.epoch, event.step, event.loss)
                 await insist("an epoch", self._progress.epoch_ended, *ended)
+                if free_bytes(self._trainings.folders.data) < LEFT_BYTES:
+                    # With this its process is told to keep what there is, while that can be done.
+                    await self._fail(training_id, because("training_disk"))
 
     async def _is_wanted(self, training_id: int) -> bool:
         now = await insist("whether a training goes on", self._trainings.find, training_id)
@@ -161,6 +171,8 @@ class Runner:
     async def _lay_out(self, training_id: int) -> bool:
         """Write what is learned from; False where that cannot be, or it is not to be trained any more."""
         try:
+            if free_bytes(self._trainings.folders.data) < LEFT_BYTES:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             return await self._trainings.lay_out(training_id)
         except FileNotFoundError:
             await self._fail(training_id, because("training_pictures"))
@@ -168,6 +180,15 @@ class Runner:
             log.error("the pictures of training %d cannot be laid out: %s", training_id, error)
             await self._fail(training_id, because("training_disk" if error.errno in NO_ROOM else "training_broke"))
         return False
+
+    async def _settle(self, training_id: int) -> None:
+        """Remove what is needed no more."""
+        now = await insist("how a training ended", self._trainings.find, training_id)
+        if now is not None and now.state == "ended":
+            try:
+                await asyncio.to_thread(self._trainings.folders.settle, training_id)
+            except OSError as error:
+                log.warning("what training %d needs no more could not be removed: %s", training_id, error)
 
     async def _fail(self, training_id: int, reason: Reason) -> None:
         log.info("training %d failed: %s", training_id, reason.name)

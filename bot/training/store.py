@@ -230,6 +230,23 @@ class Trainings(Kept):
             await asyncio.to_thread(self.folders.remove, training_id)
         return bool(gone)
 
+    async def withdraw(self, sha256: str) -> None:
+        """Learn no more from this picture, whose owner is erased: its file goes wherever it was brought. One that is
+        trained on it just now ends, and what has come of others stays."""
+        async with self._changing:
+            rows = await self._database.change(
+                "DELETE FROM training_picture WHERE sha256 = ? RETURNING training_id, number", (sha256,)
+            )
+            for row in rows:
+                await asyncio.to_thread(self.folders.drop, row["training_id"], row["number"])
+        for row in rows:
+            await self.change(
+                "UPDATE training SET state = 'failed', ended_at = ?2, changed_at = ?2, reason = ?3"
+                " WHERE id = ?1 AND state = 'training' RETURNING *",
+                row["training_id"],
+                msgspec.json.encode(because("training_withdrawn")).decode(),
+            )
+
     async def erase_of(self, member_id: int) -> None:
         """The same of all of a member's. Twice does no harm."""
         for training in await self.of_member(member_id):

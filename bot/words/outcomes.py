@@ -17,6 +17,9 @@ OUTCOMES: dict[str, str | Many] = {
     # How jobs end badly.
     "cancelled": N_("Cancelled."),
     "input_flagged": N_("The safety checker held your picture back, and it errs at times: use another picture."),
+    "not_checked": N_(
+        "The safety checker could not look at this: try again in a moment, or tell whoever runs this bot."
+    ),
     "flagged": N_("The safety checker held this back, and it errs at times: try other words or another seed."),
     "no_numbers": N_(
         "Nothing came of it, the model's numbers grew beyond all bounds: try another sampler, less guidance, or"

@@ -72,6 +72,10 @@ TRAININGS: dict[str, str | Many] = {
         "The disk is full, so nothing more can be kept: tell whoever runs this bot, then let it go on."
     ),
     "training_diverged": N_("At step {step} it came to no number: begin anew with a smaller rate."),
+    "training_flagged": N_(
+        "The safety checker holds back what the model paints of `prior`: begin anew with other words."
+    ),
+    "training_withdrawn": N_("One of its pictures was withdrawn by whose it was: begin anew with the others."),
     "training_pictures": N_("Its pictures cannot be read any more: begin anew with them."),
     "training_deaths": Many(
         "It ended its process {times} time without getting on, and is set aside: tell whoever runs this bot.",

@@ -67,6 +67,8 @@ class RemoteEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """How many requests it is sent at a time."""
     timeout_s: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 300.0
     """How long one may take."""
+    checker: str | None = None
+    """Which of the catalogue's checkers looks at what it paints; its own where that is not said, "none" for nothing."""
     currency: Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")] = "USD"
     price: Price = 0.0
     """Of one picture, by what the server's operator says of it."""
@@ -117,6 +119,7 @@ class RemoteEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
                 edits=self.edits,
                 sizes=sizes,
                 most=self.count,
+                checker=self.checker or "",
                 at_once=self.at_once,
                 currency=self.currency if priced else "",
                 price=round(self.price * MILLIONTHS),

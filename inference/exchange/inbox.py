@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from threading import Condition
 
 from inference.errors import PeerBroken
-from inference.protocol import Batch, Request, Spare
+from inference.protocol import Batch, Spare, Work
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Inbox:
         with self._changed:
             return self._quick.popleft() if self._quick else None
 
-    def next_alike(self, is_alike: Callable[[Request], bool], places: int, quick: bool) -> Batch | None:
+    def next_alike(self, is_alike: Callable[[Work], bool], places: int, quick: bool) -> Batch | None:
         """The batch that is next of those that are quick, or are not, where all of it is so and takes no more places;
         else None. Never waits itself.
         """

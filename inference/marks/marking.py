@@ -1,7 +1,4 @@
-"""How a finished picture is marked on its way out, and what the marks of one that comes in say of it.
-
-The watermark brings torch, so it is imported where it is used: what other servers paint is marked without it.
-"""
+"""How a finished picture is marked on its way out, and what the marks of one that comes in say of it."""
 
 from __future__ import annotations
 
@@ -11,6 +8,7 @@ from typing import Any
 
 from PIL import Image
 
+from inference.marks import watermark
 from inference.pictures import images
 from inference.protocol import AI_MADE, XMP_KEYWORD, MadeBy, Origin, SourceType, declared_source, xmp
 
@@ -24,8 +22,6 @@ class Marks:
     def watermark_of(self, picture: Image.Image, within: Image.Image | None = None) -> Mapping[str, Any] | None:
         """What a recipe says of the watermark that this picture, or the part of it that is white in a mask, is to bear;
         None where it bears none."""
-        from inference.marks import watermark
-
         if not self.watermark or not watermark.fits(picture, within):
             return None
         return watermark.AS_RECIPE if within is None else {**watermark.AS_RECIPE, "within": "painted"}
@@ -46,8 +42,6 @@ class Marks:
         """
         marked = picture
         if watermarked:
-            from inference.marks import watermark
-
             marked = watermark.embed(picture, within)
         return images.png(marked, {**texts, XMP_KEYWORD: xmp(source, made_by if source in AI_MADE else None)})
 
@@ -56,18 +50,18 @@ ALL = Marks()
 """What is wanted where the operator says nothing."""
 
 
-def made_by(recipe: Mapping[str, Any]) -> MadeBy:
-    """What the recipe of one picture, painted or enlarged, tells in the words of IPTC."""
-    model, words = recipe["model"], [*recipe.get("words", ())][:1]
+def made_by(recipe: Mapping[str, Any], *beside: Mapping[str, Any]) -> MadeBy:
+    """What the recipe of one picture, painted or enlarged, tells in the words of IPTC; with the models of those that
+    stand `beside` it in one file."""
+    models = {each["model"]["name"]: f"{each['model']['name']} {each['model']['hash']}" for each in (recipe, *beside)}
+    words = [*recipe.get("words", ())][:1]
     asked = [each["prompt"] + (f"\nNegative prompt: {each['negative']}" if each["negative"] else "") for each in words]
-    release = f"Easel {recipe['versions']['easel']}, {model['name']} {model['hash']}"
-    return MadeBy(system=f"Easel, {model['name']}", version=release, prompt="".join(asked) or None)
+    release = ", ".join([f"Easel {recipe['versions']['easel']}", *models.values()])
+    return MadeBy(system=", ".join(["Easel", *models]), version=release, prompt="".join(asked) or None)
 
 
 def origin(picture: Image.Image, file: bytes) -> Origin:
     """Who made a picture, as far as its marks tell: those in its pixels first, then those of its file."""
-    from inference.marks import watermark
-
     if watermark.found(picture):
         return "easel"
     return "model" if declared_source(file) in AI_MADE else "unknown"

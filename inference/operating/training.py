@@ -142,7 +142,7 @@ def opened(known: Catalog, name: str, here: Device, vram_budget_bytes: int | Non
     from inference.models.store import Store
 
     whole = msgspec.structs.replace(
-        known.models[name], weights="full", compile=False, speed="full", offload="none", upscaler=None, checker=None
+        known.models[name], weights="full", compile=False, speed="full", offload="none", upscaler=None
     )
     catalog = replace(known, models={**known.models, name: whole})
     store = Store(catalog=catalog, device=here, vram_budget_bytes=vram_budget_bytes)
@@ -159,7 +159,7 @@ def plan_of(
     training = model.family.training
     assert training is not None, "it was asked"
     room = (module_bytes(model.denoiser), here.free_bytes()) if here.is_cuda else None
-    values: dict[str, Any] = plans.begin(model.entry, training, dataset.card.kind, room)
+    values: dict[str, Any] = plans.begin(model.entry, training, dataset.card.kind, room, model.scheduler_config)
     values |= {name: value for name, value in said.items() if value is not None}
     captions = [item.caption for item in dataset.items]
     values |= {"model": model.name, "hashes": dict(model.hashes), "dataset": dataset.digest, "card": dataset.card}

@@ -285,6 +285,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What was done otherwise than asked; jobs of older versions have sentences."""
     drawn: tuple[Drawn, ...] = ()
     """What each picture was painted from, where that was left to chance."""
+    flagged: tuple[bool, ...] = ()
+    """Of each picture that was to be checked, whether it is flagged."""
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):

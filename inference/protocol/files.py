@@ -24,6 +24,9 @@ INCOMING = "incoming"
 LORAS = "loras"
 """The folder in the data folder of the LoRAs that members have trained, by hash. The bot's as well."""
 
+SENT = "sent"
+"""The folder beside it by which is known what was sent to other servers. Only they write there who send."""
+
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """Errors by which a disk says that it is full, and nothing is broken."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import string
 
 import msgspec
 from msgspec.structs import replace
@@ -236,6 +237,16 @@ class Grid(Task, frozen=True, kw_only=True, tag="grid"):
     """Labels at the top."""
     rows: tuple[str, ...] = ("",)
     """Labels at the left."""
+    blind: bool = False
+    """Whether letters and numbers are written in the labels' place: whoever chooses knows not among what."""
+
+    @property
+    def headings(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What is written at the top and at the left."""
+        if not self.blind:
+            return self.columns, self.rows
+        rows = tuple(str(number + 1) for number in range(len(self.rows))) if len(self.rows) > 1 else ("",)
+        return tuple(string.ascii_uppercase[: len(self.columns)]), rows
 
     @property
     def lora_files(self) -> tuple[str, ...]:

@@ -18,6 +18,8 @@ class Remote(msgspec.Struct, frozen=True, kw_only=True):
     """Width and height of all that it paints; none where it paints any within the model's limits."""
     most: int = 1
     """How many pictures one request can ask for."""
+    checker: str = ""
+    """Which checker looks at what it paints; none where it is empty."""
     at_once: int = 1
     """How many requests it is sent at a time."""
     currency: str = ""

@@ -5,6 +5,8 @@ Pictures, captions and what comes of it are files in a folder of the training's 
 
 from __future__ import annotations
 
+import re
+from pathlib import PurePath
 from typing import Literal
 
 import msgspec
@@ -13,6 +15,15 @@ from inference.protocol.reasons import Reason
 
 TRAININGS = "trainings"
 """The folder in the data folder that has one for each training."""
+
+PASSING = re.compile(r"run/(checkpoint(\.\w+)?/.*|priors/.*|examples\.safetensors|lock)|.*\.part(/.*)?")
+"""What the trainer makes again in a training's folder where it is not there: a run without a checkpoint begins anew."""
+
+
+def is_passing(file: PurePath) -> bool:
+    """Whether a file, named from the folder of trainings on, is of no worth to a backup, and may go at any moment."""
+    return PASSING.fullmatch("/".join(file.parts[1:])) is not None
+
 
 TrainingKind = Literal["style", "subject"]
 """How pictures look, or what is in them."""

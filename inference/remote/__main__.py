@@ -23,6 +23,7 @@ from inference.catalog.versions import version_of
 from inference.errors import OperatorError, PeerBroken, PeerGone, SettingsError
 from inference.exchange import words
 from inference.exchange.channel import Channel
+from inference.marks.marking import Marks
 from inference.protocol import INCOMING, PICTURES, Waking, logs
 from inference.remote.engine import RemoteEngine, readiness
 
@@ -42,7 +43,8 @@ def main(arguments: list[str]) -> int:
         known = reading.load(configured.models)
         if not all((asked.data / folder).is_dir() for folder in (PICTURES, INCOMING)):
             raise SettingsError(f"--data {asked.data} names no data folder: the bot starts this process itself")
-        asyncio.run(_serve(known, _keys(known, os.environ), asked.fd, asked.data))
+        marks = Marks(watermark=configured.watermark)
+        asyncio.run(_serve(known, _keys(known, os.environ), asked.fd, asked.data, marks))
     except OperatorError as error:
         print(f"easel: {error}", file=sys.stderr)
         return 2
@@ -63,7 +65,7 @@ def _keys(known: Catalog, environ: Mapping[str, str]) -> dict[str, str | None]:
     return {name: environ[entry.key].strip() if entry.key else None for name, entry in known.remotes.items()}
 
 
-async def _serve(known: Catalog, keys: dict[str, str | None], fd: int, data: Path) -> None:
+async def _serve(known: Catalog, keys: dict[str, str | None], fd: int, data: Path, marks: Marks) -> None:
     # What is written for the bot is nobody else's to read.
     os.umask(0o077)
     try:
@@ -74,7 +76,7 @@ async def _serve(known: Catalog, keys: dict[str, str | None], fd: int, data: Pat
     with closing(channel), suppress(PeerGone):
         told = [known.default, known.remotes, version_of("easel"), version_of("openai")]
         channel.send(Waking(fingerprint.word(told)))
-        await RemoteEngine(known, keys, channel, data).serve(readiness(known))
+        await RemoteEngine(known, keys, channel, data, marks).serve(readiness(known))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,8 @@ from inference.exchange import inputs
 from inference.exchange.channel import Channel
 from inference.exchange.outputs import Files, Painted
 from inference.exchange.reports import ALIVE_INTERVAL_S, Reporter
+from inference.marks import marking
+from inference.marks.marking import Marks
 from inference.protocol import (
     INCOMING,
     PICTURES,
@@ -37,8 +39,8 @@ from inference.protocol import (
     MadeBy,
     Ready,
     Reason,
-    Request,
     Spare,
+    Work,
     because,
     limits,
     logs,
@@ -85,14 +87,21 @@ def readiness(catalog: Catalog) -> Ready:
 class RemoteEngine:
     """All servers of a catalogue. Build it and run `serve` once."""
 
-    def __init__(self, catalog: Catalog, keys: Mapping[str, str | None], channel: Channel, data: Path) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        keys: Mapping[str, str | None],
+        channel: Channel,
+        data: Path,
+        marks: Marks = marking.ALL,
+    ) -> None:
         """`keys` has the key for each model, None where its server wants none."""
         self._entries = catalog.remotes
         self._keys = keys
         self._lines = Wildcards(catalog.wildcards).lines
         self._channel = channel
         self._pictures = data / PICTURES
-        self._report = Reporter(channel.send, Files(data / INCOMING))
+        self._report = Reporter(channel.send, Files(data / INCOMING, marks))
         self._sent = Sent(data)
         self._servers = {name: Server(entry, keys[name]) for name, entry in self._entries.items()}
         self._turns = {name: asyncio.Semaphore(entry.at_once) for name, entry in self._entries.items()}
@@ -173,7 +182,7 @@ class RemoteEngine:
     def _forget(self, job: int, _: asyncio.Task[None]) -> None:
         self._tasks.pop(job, None)
 
-    async def _see_through(self, request: Request) -> None:
+    async def _see_through(self, request: Work) -> None:
         """Bring one job to its end, whatever happens."""
         logs.turn_to(request.job)
         job = request.job
@@ -218,10 +227,12 @@ class RemoteEngine:
             if not refusal.paid:
                 self._sent.forget(request)
             raise refusal.error from None
+        mask = None
         if edit is not None:
-            painted = [edit.put_back(each) for each in painted]
-        made_of = recipe(request, entry, drawn, words.recorded(told))
-        pictures = [self._picture(request, index, image, made_of, drawn) for index, image in enumerate(painted)]
+            painted, mask = [edit.put_back(each) for each in painted], edit.mask
+        watermark = self._report.marks.watermark_of(painted[0], mask)
+        made_of = recipe(request, entry, drawn, words.recorded(told), watermark)
+        pictures = [self._picture(request, index, image, made_of, drawn, mask) for index, image in enumerate(painted)]
         otherwise = (drawn.prompt, drawn.negative) != request.styled
         answer = Answer(notes=self._notes(request), drawn=(drawn,) * len(pictures) if otherwise else ())
         self._report.finish(job, pictures, made_of, answer)
@@ -264,7 +275,13 @@ class RemoteEngine:
         self._report.preview(request.job, lambda: [image], request.width, request.height)
 
     def _picture(
-        self, request: Imagine, index: int, image: Image.Image, made_of: dict[str, object], drawn: Drawn
+        self,
+        request: Imagine,
+        index: int,
+        image: Image.Image,
+        made_of: dict[str, object],
+        drawn: Drawn,
+        mask: Image.Image | None,
     ) -> Painted:
         entry = self._entries[request.model]
         seed = request.seed_of(index) if entry.seed is not None else None
@@ -275,6 +292,8 @@ class RemoteEngine:
             source=recipes.source_of(request),
             made_by=MadeBy(system=f"Easel, {entry.model} at {entry.host}", version=version, prompt=drawn.prompt),
             texts=recipes.png_texts(request, seed, index, made_of),
+            watermarked=made_of["watermark"] is not None,
+            within=mask,
         )
 
 

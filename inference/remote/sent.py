@@ -16,10 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from inference.errors import NotKept
-from inference.protocol import NO_ROOM, Imagine, fsync_folder
-
-FOLDER = "sent"
-"""In the bot's data folder. Each file is empty, and says of its job a number and a hash."""
+from inference.protocol import NO_ROOM, SENT, Imagine, fsync_folder
 
 KEPT_S = 90 * 86400.0
 """No job is taken up again that late."""
@@ -35,7 +32,8 @@ class Sent:
     """The jobs that were sent, of one data folder."""
 
     def __init__(self, data: Path) -> None:
-        self._folder = data / FOLDER
+        # Each file is empty, and says of its job a number and a hash.
+        self._folder = data / SENT
 
     def note(self, request: Imagine) -> bool:
         """Keep that this job is sent now, so that a power cut does not lose it; False where it was before.

@@ -45,7 +45,8 @@ def said(
         # For servers that know it: what they have seen before they paint no second time.
         "extra_headers": {"Idempotency-Key": f"easel-{word(request)}"},
     }
-    if entry.previews and request.count == 1:
+    # What a checker is to look at first is shown to nobody on the way.
+    if entry.previews and request.count == 1 and (entry.checker is None or request.safety == "allow"):
         told |= {"stream": True, "partial_images": entry.previews}
     shown = [] if edit is None else [png(edit.shown)]
     # Where a part of one is painted, that is the first that is seen already.

@@ -4,25 +4,27 @@ preview of each epoch with the LoRA as its file has it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
 
 from inference.catalog.entries import LoraEntry
-from inference.errors import TrainingError
+from inference.errors import TrainingError, Unsafe
 from inference.models.handles import PictureModel
 from inference.models.store import Store
 from inference.painting import session
 from inference.painting.callbacks import Alone
 from inference.painting.session import Failure
 from inference.pictures import images
-from inference.protocol import Imagine, Lora
+from inference.protocol import Imagine, Lora, because
 from inference.training.plans import Plan
 
 NAME = "training"
 """What the catalogue calls the LoRA meanwhile."""
+TRIES = 8
+"""So many seeds at most one of the model's own pictures is painted with until the checker has nothing against it."""
 
 
 def priors(store: Store, model: PictureModel, plan: Plan, folder: Path, alive: Callable[[], None]) -> list[Image.Image]:
@@ -31,7 +33,7 @@ def priors(store: Store, model: PictureModel, plan: Plan, folder: Path, alive: C
     for number, file in enumerate(files):
         if not file.is_file():
             file.parent.mkdir(exist_ok=True)
-            made = _paint(store, [_request(model, plan.prior, (plan.seed + number) % 2**32, ())], alive)[0]
+            made = _prior(store, model, plan, number, alive)
             part = file.with_suffix(".part")
             part.write_bytes(images.png(made, {}))
             part.replace(file)
@@ -45,8 +47,19 @@ def priors(store: Store, model: PictureModel, plan: Plan, folder: Path, alive: C
     return pictures
 
 
+def _prior(store: Store, model: PictureModel, plan: Plan, number: int, alive: Callable[[], None]) -> Image.Image:
+    """One of them; of another seed than others', also where the checker flags the first ones."""
+    for again in range(TRIES):
+        seed = (plan.seed + number + again * plan.priors) % 2**32
+        if (made := _paint(store, _request(model, plan.prior, seed, ()), alive)) is not None:
+            return made
+    text = f"the checker flags what {model.name} paints of {plan.prior!r}: say another --prior"
+    raise TrainingError(text, because("training_flagged"))
+
+
 def preview(store: Store, model: PictureModel, plan: Plan, lora: Path, alive: Callable[[], None]) -> Image.Image:
-    """A grid of the plan's prompts, each with the same seed, as they are painted with a LoRA's file.
+    """A grid of the plan's prompts, each with the same seed, as they are painted with a LoRA's file; grey where the
+    checker flags what is.
 
     Other LoRAs than that worked in the model before are asleep afterwards, and so is that.
     """
@@ -55,12 +68,12 @@ def preview(store: Store, model: PictureModel, plan: Plan, lora: Path, alive: Ca
     store.catalog = replace(before, loras={**before.loras, NAME: entry})
     try:
         wanted = (Lora(NAME, plan.weight),)
-        made = _paint(store, [_request(model, text, plan.preview_seed, wanted) for text in plan.previews], alive)
+        made = [_paint(store, _request(model, text, plan.preview_seed, wanted), alive) for text in plan.previews]
     finally:
         store.catalog = before
         store.adapt(model, (), lambda: None)
         model.prompts.forget()
-    return images.grid(made, *made[0].size)
+    return images.grid(made, model.entry.width, model.entry.height)
 
 
 def _request(model: PictureModel, prompt: str, seed: int, loras: tuple[Lora, ...]) -> Imagine:
@@ -79,11 +92,11 @@ def _request(model: PictureModel, prompt: str, seed: int, loras: tuple[Lora, ...
     )
 
 
-def _paint(store: Store, requests: Sequence[Imagine], alive: Callable[[], None]) -> list[Image.Image]:
-    made = []
-    for request in requests:
-        for painting in session.paint([request], {}, store, Alone(alive)):
-            if isinstance(painting, Failure):
-                raise TrainingError(f"{request.model} cannot paint {request.prompt!r}: {painting.error}")
-            made.append(painting.image)
-    return made
+def _paint(store: Store, request: Imagine, alive: Callable[[], None]) -> Image.Image | None:
+    """The picture; None where the checker flags it."""
+    (made,) = session.paint([request], {}, store, Alone(alive))
+    if not isinstance(made, Failure):
+        return made.image
+    if isinstance(made.error, Unsafe):
+        return None
+    raise TrainingError(f"{request.model} cannot paint {request.prompt!r}: {made.error}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import msgspec
@@ -26,7 +27,9 @@ ROOM_FOR_ONE = 0.25
 WARM = 0.05
 """The share of the steps in which the rate rises: AdamW knows nothing of how far its first ones should go."""
 SNR_GAMMA = 5.0
-"""Hang et al., Efficient Diffusion Training via Min-SNR Weighting Strategy, 2023."""
+"""Hang et al., Efficient Diffusion Training via Min-SNR Weighting Strategy, 2023. None where noise ends in nothing else
+(Lin et al., Common Diffusion Noise Schedules and Sample Steps are Flawed, 2024): a picture begins there, with its
+layout, and the ratio of signal to noise, by which the strategy weighs, is nought."""
 
 PREVIEWS = 4
 """So many prompts a preview shows unless others are said."""
@@ -72,7 +75,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     previews: tuple[str, ...]
     preview_seed: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
     weight: Annotated[float, msgspec.Meta(gt=0, le=2)] = 1.0
-    """At which previews are painted."""
+    """At which it is to be used: what works while it learns, and in previews, is so much of it."""
 
     def ends(self, step: int) -> int | None:
         """Which epoch has ended after so many steps, counted from 1; None where none has."""
@@ -85,8 +88,9 @@ def begin(
     training: Training,
     kind: str,
     room: tuple[int, int] | None,
+    scheduler: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """Where a plan begins that nobody says more about.
+    """Where a plan begins that nobody says more about, for a model published with a scheduler so configured.
 
     `room` is what the denoiser's weights take of a card's memory, and what is left of it beside the whole model, in
     bytes; None on a CPU, whose memory is not so small and whose time is not so large that it would be spent twice.
@@ -108,7 +112,7 @@ def begin(
         "batch": batch,
         "accumulate": TOGETHER // batch,
         "seed": 0,
-        "snr_gamma": SNR_GAMMA,
+        "snr_gamma": 0.0 if scheduler.get("rescale_betas_zero_snr") else SNR_GAMMA,
         "unsaid": training.unsaid,
         "textures": kind == "style" and bool(training.textures),
         "encoders": False,

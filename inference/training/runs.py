@@ -20,6 +20,7 @@ from inference.catalog import headers
 from inference.device import is_out_of_memory
 from inference.errors import OutOfMemory, TrainingError
 from inference.models.store import Store
+from inference.pictures import images
 from inference.protocol import NO_ROOM, because
 from inference.training import checkpoints, examples, layouts, paintings, plans
 from inference.training.checkpoints import Checkpoint, State
@@ -145,7 +146,8 @@ def _train(store: Store, plan: Plan, dataset: Dataset, folder: Path, watching: W
                 lora = place / f"{plan.card.name}{layouts.DIFFUSERS}"
                 # Where it is to be stopped meanwhile, what was learned counts more.
                 with suppress(Halted):
-                    paintings.preview(store, model, plan, lora, patient).save(place / PREVIEW)
+                    painted = paintings.preview(store, model, plan, lora, patient)
+                    _write(place / PREVIEW, images.png(painted, {}))
                 learner.work()
             state = State(step=state.step, losses=(), epochs=(*state.epochs, mean))
             watching.epoch(epoch, plan.epochs, mean, place)

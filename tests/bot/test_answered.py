@@ -170,7 +170,7 @@ async def test_a_kill_in_the_middle_leaves_the_job_queued(
 async def test_estimates_know_only_what_the_engine_made(jobs: Jobs, tmp_path: Path) -> None:
     await made(jobs, tmp_path)
     await ask(jobs)
-    assert [seconds for _, seconds, _ in await jobs.durations_of_kind("imagine")] == [0.5]
+    assert [seconds for _, seconds, _ in await jobs.counting.durations_of_kind("imagine")] == [0.5]
 
 
 async def test_the_engine_is_asked_once(jobs: Jobs, studio_of: Open) -> None:

@@ -118,7 +118,8 @@ async def test_who_fills_is_offered_first_where_parts_are_painted_then_who_is_to
 async def test_an_example_is_offered_for_every_lora_that_goes_with_the_model() -> None:
     offered = [choice.value for choice in await completions.axes(typing(), "Lora")]
     assert offered == ["lora ink:0, ink:0.4, ink:0.8", "lora neon:0, neon:0.5, neon:1"]
-    assert [choice.value for choice in await completions.axes(typing(ready()), "")] == list(grids.EXAMPLES)
+    examples = [*grids.EXAMPLES, "model starter, turbo"]
+    assert [choice.value for choice in await completions.axes(typing(ready()), "")] == examples
 
 
 async def test_names_are_cut_to_what_discord_takes() -> None:

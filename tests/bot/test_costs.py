@@ -54,7 +54,15 @@ def there(member_id: int) -> Reply:
 
 @pytest.mark.parametrize(
     ("name", "fails", "returned"),
-    [("remote_unsafe", True, True), ("remote_late", True, False), ("remote_twice", True, False), ("", False, False)],
+    [
+        ("remote_unsafe", True, True),
+        ("remote_busy", True, True),
+        ("remote_late", True, False),
+        ("remote_twice", True, False),
+        ("flagged", True, False),
+        ("disk_full", True, False),
+        ("", False, False),
+    ],
 )
 async def test_what_surely_was_not_paid_is_given_back_and_all_else_counts(
     database: Database, jobs: Jobs, name: str, fails: bool, returned: bool
@@ -116,3 +124,27 @@ async def test_many_members_at_once_spend_no_more_than_a_server_may(database: Da
     assert len(admitted) == 3
     [row] = await database.rows("SELECT sum(millionths) AS whole FROM cost")
     assert row["whole"] == 120_000
+
+
+async def test_what_was_spent_is_told_by_member_server_and_currency(database: Database, jobs: Jobs) -> None:
+    now = 1_000_000_000.0
+    jobs._clock = lambda: now
+    policies = Policies(database, KINDS, clock=lambda: now)
+    job = await spend(jobs, policies, 1, 300_000)
+    assert isinstance(job, Job)
+    await jobs.start([job.id])
+    now += 2 * costs.DAY_S
+    await spend(jobs, policies, 1, 40_000)
+    await spend(jobs, policies, 2, 12_500)
+    await jobs.arrive(request(model="far"), there(1), cost=Price("EUR", 10_000))
+    await jobs.delete(job.id)
+    euros = Price("EUR", 10_000)
+    told = await costs.of_member(database, 1, 5, now)
+    assert told == [(euros, euros), (Price("USD", 40_000), Price("USD", 340_000))]
+    assert await costs.of_member(database, 1, None, now) == []
+    assert await costs.of_server(database, 5, now - costs.DAY_S) == [euros, Price("USD", 52_500)]
+
+
+def test_amounts_are_said_in_hundredths_unless_they_have_smaller_parts() -> None:
+    assert Price("USD", 300_000).said == "0.30 USD"
+    assert Price("USD", 12_500).said == "0.0125 USD"

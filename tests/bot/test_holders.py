@@ -13,6 +13,7 @@ from bot.app import Easel
 from bot.errors import MemberError, Starting
 from bot.jobs import Jobs
 from bot.keys import Key
+from bot.policies.kept import Place
 from bot.serving import holders as holders_module
 from bot.serving.holders import Holders
 from bot.serving.refusals import Refusal
@@ -86,6 +87,18 @@ async def test_who_may_use_no_commands_there_is_refused(server: Server, missing:
 async def test_what_moderators_took_away_is_refused(server: Server) -> None:
     server.gate.access.require_of.side_effect = MemberError("You may not use /{command} here.", command="key")
     assert await server.status() == 403
+
+
+@pytest.mark.parametrize("where", [Place(5), Place(5, 6)])
+async def test_where_commands_are_limited_keys_are_good_for_nothing_unless_they_are_among_them(
+    server: Server, where: Place
+) -> None:
+    await server.gate.admission.policies.put(where, "commands", ["imagine"])
+    assert await server.status() == 403
+    await server.gate.admission.policies.put(where, "commands", ["key"])
+    assert await server.status() == 403
+    await server.gate.admission.policies.put(where, "commands", ["imagine", "key"])
+    assert await server.holders.reply_of(KEY, "imagine")
 
 
 async def test_where_discord_says_nothing_nobody_is_let_in(server: Server) -> None:

@@ -260,7 +260,7 @@ async def test_durations_of_the_newest_finished_jobs_are_kept_for_estimates(jobs
         job = await running(jobs, request(steps=steps))
         if steps != 12:
             await jobs.finish(finished(tmp_path, job.id, b"one", seconds=1.5), share=0.25)
-    [(wanted, seconds, share)] = await jobs.durations_of_kind("imagine", limit=1)
+    [(wanted, seconds, share)] = await jobs.counting.durations_of_kind("imagine", limit=1)
     assert isinstance(wanted, Imagine)
     assert (wanted.steps, seconds, share) == (8, 1.5, 0.25)
 
@@ -341,7 +341,7 @@ async def test_nothing_that_happens_to_one_job_reads_through_all_of_them(
         await jobs.in_state(state)  # type: ignore[arg-type]
     await jobs.undelivered()
     await jobs.delivered(job.id, "reply", None)
-    await jobs.durations_of_kind("imagine")
+    await jobs.counting.durations_of_kind("imagine")
     await jobs.recipe(job.id)
     await jobs.of_message(100)
     await jobs.answer(job, "0" * 64)

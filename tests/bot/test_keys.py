@@ -71,6 +71,24 @@ async def test_keys_go_with_their_member_and_no_hash_is_handed_out(jobs: Jobs) -
     assert await jobs.keys.of_secret(other) is not None
 
 
+async def test_who_had_a_key_stays_in_the_audit(jobs: Jobs, database: Database, tmp_path: Path) -> None:
+    made, secret = await jobs.keys.make(1, 5, 6, "my laptop", None)
+    await jobs.keys.revoke(made.id, 1)
+    keys_module.make_beside(tmp_path / "easel.sqlite3", 1, 5, 6, "wiki")
+    await jobs.erase(1, await jobs.belongings.doom(1))
+    entries = (await jobs.audit.page(5, 1, limit=10))[::-1]
+    assert [(one.what, one.details["key"]) for one in entries] == [
+        ("key made", made.id),
+        ("key revoked", made.id),
+        ("key made", made.id + 1),
+        ("key revoked", made.id + 1),
+    ]
+    assert {(one.guild_id, one.channel_id, one.member_id) for one in entries} == {(5, 6, 1)}
+    rows = str([dict(row) for row in await database.rows("SELECT * FROM audit")])
+    assert "laptop" not in rows
+    assert secret not in rows
+
+
 async def test_the_operator_makes_keys_beside_the_bot(database: Database, tmp_path: Path) -> None:
     secret = keys_module.make_beside(tmp_path / "easel.sqlite3", 1, 5, 6, "wiki")
     found = await Keys(database).of_secret(secret)

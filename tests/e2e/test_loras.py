@@ -8,19 +8,24 @@ import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import openai
 import pytest
 import pytest_asyncio
 
 from inference.protocol import LORAS
 from sandbox.client.member import Json, Member, buttons_of, text_of
 from sandbox.community.beginning import ADA_ID, GENERAL_ID, GUILD_ID
+from tests.bot.test_watching import free_address
 from tests.e2e import trained
-from tests.e2e.asking import QUICK, finished, is_private, painted
+from tests.e2e.asking import QUICK, finished, is_private, painted, picture
 from tests.e2e.conftest import Studio, running
+from tests.e2e.test_serving import new_key, pixels
 from tests.e2e.test_settings import opened, use
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+ADDRESS = free_address()
+EXTRA = {"steps": 4, "seed": 7, "lora": "brush:0.8"}
 PAINT = f"/imagine prompt:a red house {QUICK} seed:7"
 
 
@@ -29,7 +34,7 @@ async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stud
     """As everywhere, but Ada has trained something."""
     data: Path = tmp_path_factory.mktemp("loras")
     await trained.ended(data, ADA_ID, GUILD_ID, "brush", "adastyle")
-    async with running(data) as opened_:
+    async with running(data, EASEL_SERVE=str(ADDRESS)) as opened_:
         yield opened_
 
 
@@ -61,6 +66,11 @@ async def page_of(who: Member, menu: str) -> Json:
     reply = await who.click(home, f"easel:new:lorapick:{menu}", ["1"], until="acknowledged")
     await who.settled(reply, quiet_s=0.3)
     return await who.wait_for(home, lambda now: now["revision"] > home["revision"])
+
+
+def client(secret: str) -> openai.AsyncOpenAI:
+    """A program that has this key."""
+    return openai.AsyncOpenAI(api_key=secret, base_url=f"http://{ADDRESS}/v1", max_retries=0, timeout=120)
 
 
 async def rerolled(who: Member, message: Json) -> str:
@@ -129,6 +139,11 @@ async def test_a_lora_from_its_landing_to_its_end(
     assert same == own
     again = await linus.click(message, "Re-roll")
     await painted(linus, again)
+    # So do programs, by the keys of those who may.
+    async with client(await new_key(linus, "laptop")) as program:
+        answer = await program.images.generate(prompt="a red house", extra_body=EXTRA)
+    [item] = answer.data or []
+    assert picture(pixels(item)).tobytes() == picture(own).tobytes()
     # In another server nobody does.
     async with Member(studio.sandbox.url, "Alan") as alan:
         assert "brush:0.8" not in await offered(alan)
@@ -137,12 +152,21 @@ async def test_a_lora_from_its_landing_to_its_end(
     looked = await pressed(grace, looked, "easel:new:loradecide:refused:1")
     assert "do not let it be shared" in text_of(looked)
     assert "not shared here" in await rerolled(linus, shared)
+    async with client(await new_key(linus, "desk")) as program:
+        with pytest.raises(openai.BadRequestError, match="no LoRA called"):
+            await program.images.generate(prompt="a red house", extra_body=EXTRA)
     await pressed(grace, looked, "easel:new:loradecide:usable:1")
     audit = text_of((await grace.settled(await grace.command("/audit"), quiet_s=0.3)).messages[-1])
     assert "was allowed to share a LoRA" in audit
     assert "was not allowed to share a LoRA" in audit
+    # Where the server says so whoever has trained one shares it at once.
+    shown = await use(barbara, await opened(barbara), "settingpick", "sharing")
+    await use(barbara, shown, "settingchoose", "free")
+    page = await pressed(ada, await page_of(ada, "own"), "easel:new:lorashare:own:1")
+    assert "brush:0.8" not in await offered(linus)
+    page = await pressed(ada, page, "easel:new:lorashare:server:1")
+    assert "brush:0.8" in await offered(linus)
     # Its owner takes it along.
-    page = await page_of(ada, "own")
     reply = await ada.click(page, "easel:new:loraload:1", until="acknowledged")
     sent = [one for one in (await ada.settled(reply, quiet_s=1)).messages if one["attachments"]]
     names = [attachment["filename"] for one in sent for attachment in one["attachments"]]

@@ -18,6 +18,7 @@ import aiohttp
 import openai
 import pytest
 import pytest_asyncio
+from aiohttp import web
 from PIL import Image
 
 from bot import folder
@@ -42,7 +43,26 @@ barbara = member("Barbara")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Studio]:
+async def public() -> AsyncIterator[str]:
+    """The address of a proxy that stands before it, which does not say that it is one."""
+
+    async def passed_on(request: web.Request) -> web.Response:
+        url = f"http://{ADDRESS}{request.path.removeprefix('/easel')}"
+        given: Any = {"data": await request.read(), "headers": request.headers}
+        async with aiohttp.ClientSession() as session, session.request(request.method, url, **given) as got:
+            return web.Response(status=got.status, body=await got.read(), content_type=got.content_type)
+
+    app = web.Application()
+    app.router.add_route("*", "/easel/{rest:.*}", passed_on)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}/easel"
+    await runner.cleanup()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def studio(public: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Studio]:
     """A bot that serves programs, with a second model that is checked."""
     there: Path = tmp_path_factory.mktemp("serving")
     catalogue = (ROOT / "models.toml").read_text(encoding="utf-8").replace('path = "', f'path = "{ROOT}/')
@@ -50,7 +70,7 @@ async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stud
     checked = starter.replace("[models.starter]", "[models.checked]").replace('"none"', '"starter"')
     (there / "models.toml").write_text(f"{catalogue}\n{checked}")
     (there / "styles.toml").write_text((ROOT / "styles.toml").read_text(encoding="utf-8"))
-    environ = {"EASEL_SERVE": str(ADDRESS), "EASEL_MODELS": str(there / "models.toml")}
+    environ = {"EASEL_SERVE": str(ADDRESS), "EASEL_SERVE_URL": public, "EASEL_MODELS": str(there / "models.toml")}
     async with running(there / "data", **environ) as opened:
         yield opened
 
@@ -74,6 +94,7 @@ def client(secret: str) -> openai.AsyncOpenAI:
 async def new_key(of: Member, name: str) -> str:
     reply = await of.command(f"/key name:{name}")
     assert is_private(reply)
+    assert re.search(r"`http://127\.0\.0\.1:\d+/easel/v1`", text_of(reply.message))
     found = re.search(r"easel-[\w-]{43}", text_of(reply.message))
     assert found is not None
     return found[0]
@@ -174,15 +195,18 @@ async def test_what_cannot_be_is_told_as_openai_tells_it(studio: Studio, program
         error = await refused(openai.BadRequestError, ask(**({"prompt": "a house"} | wrong)))  # type: ignore[call-overload]
         assert error.body["param"] == param, error.body  # type: ignore[index]
         assert error.body["type"] == "invalid_request_error"  # type: ignore[index]
-    async with aiohttp.ClientSession(f"http://{ADDRESS}") as web:
+    async with aiohttp.ClientSession(f"http://{ADDRESS}") as session:
         for method, path, status in (
             ("GET", "/v1/images/generations", 405),
             ("OPTIONS", "/v1/images/generations", 405),
             ("GET", "/nowhere", 404),
             ("GET", "/v1/models", 401),
+            # By whatever name a page leads a browser here, it has no key.
             ("GET", "/v1/pictures/1-1-0-100-9999999999-" + "0" * 64 + ".png", 404),
         ):
-            async with web.request(method, path, headers={"Origin": "https://example.org"}) as response:
+            async with session.request(
+                method, path, headers={"Origin": "https://example.org", "Host": "a.example.org"}
+            ) as response:
                 assert response.status == status, path
                 assert set((await response.json())["error"]) == {"message", "type", "param", "code"}
                 assert not [name for name in response.headers if name.lower().startswith("access-control")]
@@ -220,15 +244,16 @@ async def test_who_may_not_ask_in_discord_may_not_ask_by_a_key(
     assert await program.models.list()
 
 
-async def test_an_address_leads_to_the_picture_until_the_key_is_revoked(secret: str, ada: Member) -> None:
+async def test_an_address_leads_to_the_picture_until_the_key_is_revoked(public: str, ada: Member) -> None:
     async with client(await new_key(ada, "elsewhere")) as elsewhere:
         answer = await elsewhere.images.generate(
             prompt=HOUSE, response_format="url", output_format="jpeg", extra_body=SMALL
         )
         assert answer.data is not None
         [url] = [str(one.url) for one in answer.data]
-        async with aiohttp.ClientSession() as web:
-            async with web.get(url) as response:
+        assert url.startswith(f"{public}/v1/pictures/")
+        async with aiohttp.ClientSession() as session:
+            async with session.get(url) as response:
                 assert (response.status, response.content_type) == (200, "image/jpeg")
                 assert picture(await response.read()).size == (256, 256)
             last = "1" if url[-5] == "0" else "0"
@@ -238,14 +263,14 @@ async def test_an_address_leads_to_the_picture_until_the_key_is_revoked(secret: 
                 url.replace(".jpg", ".png"),
                 url + "x",
             ):
-                async with web.get(other) as response:
+                async with session.get(other) as response:
                     assert response.status == 404, other
             panel = (await ada.command("/key")).message
             assert "elsewhere" in text_of(panel)
             assert "laptop" in text_of(panel)
             [number] = re.findall(r"#(\d+) elsewhere", text_of(panel))
             await ada.click(panel, "easel:new:keyrevoke:", [number], until="acknowledged")
-            async with web.get(url) as response:
+            async with session.get(url) as response:
                 assert response.status == 404
         await refused(openai.AuthenticationError, elsewhere.images.generate(prompt=HOUSE))
     assert "elsewhere" not in text_of((await ada.command("/key")).message)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import re
 import signal
 import zipfile
@@ -23,17 +24,18 @@ from PIL.PngImagePlugin import PngInfo
 
 from bot import commands
 from bot.commands.me import LANGUAGES
+from bot.measured import SHOWN
 from bot.requests import grids
 from bot.words import catalogues, say, speaking
 from bot.words.catalogues import PSEUDO
 from sandbox.client.member import Json, Member, Reply, buttons_of, text_of
-from sandbox.community.beginning import GENERAL_ID, GUILD_ID, LINUS_ID, PICTURES_ID
+from sandbox.community.beginning import GENERAL_ID, GUILD_ID, LINUS_ID, MEI_ID, PICTURES_ID
 from sandbox.limits.components import walk
 from starter.render import render
 from starter.world import Scene
 from tests import forkserver
 from tests.bot.test_watching import free_address
-from tests.e2e import shown
+from tests.e2e import shown, trained
 from tests.e2e.asking import BOATS, QUICK, png
 from tests.e2e.conftest import ROOT, Studio, running
 
@@ -61,6 +63,9 @@ NAMES = {
     "BY",
     "ControlNet",
     "CLIP",
+    "FID",
+    "Inception",
+    "diffusers",
     "Discord",
     "OpenAI",
     "API",
@@ -84,6 +89,7 @@ AXES = {
     "etchings-of-mei",
     *grids.EXAMPLES,
     "lora neon:0, neon:0.5, neon:1",
+    "model starter, checked",
     ", ".join(grids.NAMES),
 }
 """What is to be typed as it is, like the names of options: how grids are written."""
@@ -199,6 +205,12 @@ async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stud
     checked = starter.replace("[models.starter]", "[models.checked]").replace('"none"', '"starter"')
     (folder / "models.toml").write_text(f"{catalogue}\n{checked}")
     (folder / "styles.toml").write_text((ROOT / "styles.toml").read_text())
+    measured = folder / "data" / "quality" / "starter" / "figures.json"
+    measured.parent.mkdir(parents=True)
+    figures = [{"name": name, "n": 2, "value": 1.5, "comparable": False} for name in SHOWN]
+    told = {"date": "2026-11-30", "model": "starter", "prompts": "starter-1", "figures": figures}
+    measured.write_text(json.dumps(told))
+    await trained.ended(folder / "data", MEI_ID, GUILD_ID, "7", "帽", consent="我", license="0")
     async with running(
         folder / "data",
         EASEL_MODELS=str(folder / "models.toml"),
@@ -286,6 +298,34 @@ async def test_grids_and_paintings_again(mei: Scripted) -> None:
         await mei.refused(await mei.command("grid", {"prompt": "房", "x": x} | ({"y": y} if y else {})))
     table = await mei.made(await mei.command("/grid prompt:房 x:seed 1, 2 steps:2"))
     await mei.refused(await mei.press(table, "regrid"))
+
+
+async def test_what_members_think_of_pictures(mei: Scripted, linus: Scripted) -> None:
+    """/rate, its buttons and its menus."""
+
+    async def choose(member: Scripted, page: Json, action: str, value: str) -> Json:
+        custom_id = next(one["custom_id"] for one in walk(page["components"]) if action in str(one.get("custom_id")))
+        done.add(f"use {action}")
+        reply = await member.click(page, custom_id, [value], until="acknowledged")
+        await member.settled(reply, quiet_s=0.3)
+        return await member.wait_for(page, lambda _: True)
+
+    two = await mei.made(await mei.command(f"/imagine prompt:房 {QUICK} seed:9 count:2"))
+    for who in (mei, linus):
+        # What stands in a table is said in the language of who asked for it.
+        asked = {"prompt": "房", "x": "model checked, starter", "y": "prompt 房, 船", "steps": 4, "seed": "9"}
+        table = await who.made(await who.command("grid", asked | {"blind": True}))
+        page = (await who.press(two, "rate")).message
+        for action, value in (("ratestars", "4"), ("ratestars", "none"), ("ratebest", "1"), ("ratebest", "none")):
+            page = await choose(who, page, action, value)
+        page = (await who.press(table, "rate")).message
+        await choose(who, page, "ratebest", "1")
+        await who.refused(await who.forge_click(page, f"easel:new:ratebest:{number(table)}", ["0"]))
+        rated = await who.command("rate", {"job": number(two), "picture": 2, "stars": 5})
+        assert rated.message["flags"] & 64
+        for wrong in ({"job": number(two), "stars": 1}, {"job": number(table), "stars": 1}, {"job": 90_000}):
+            await who.refused(await who.command("rate", wrong))
+    await mei.settled(await mei.command("/rate"), quiet_s=0.3)
 
 
 async def test_parts_painted_anew(mei: Scripted) -> None:
@@ -658,7 +698,7 @@ async def test_settings_of_a_server_and_of_a_channel(
     whole = await barbara.panel(whole, "blockmember", str(LINUS_ID))
     await linus.refused(await linus.command("imagine", asked))
     whole = await barbara.panel(whole, "blockmember", str(LINUS_ID))
-    whole = await barbara.panel(await barbara.panel(whole, "settings"), "settingpick", "roles")
+    whole = await barbara.panel(await barbara.panel(whole, "settings"), "settingmore", "roles")
     whole = await fill(whole, "rolelimits", limits, str(GUILD_ID + 11))
     whole = await fill(whole, "rolelimits", dict.fromkeys(limits, ""), str(GUILD_ID + 11))
     whole = await barbara.panel(whole, "settings")
@@ -684,6 +724,42 @@ async def test_settings_of_a_server_and_of_a_channel(
     # What is refused whatever is set.
     TYPED.update(("nude", "child"))
     await mei.refused(await mei.command("imagine", {"prompt": "nude child"}))
+
+
+async def test_loras_of_ones_own(mei: Scripted, linus: Scripted, barbara: Scripted) -> None:
+    """/loras, for whoever has trained one and for moderators, and what others hear of it."""
+
+    async def press(who: Scripted, page: Json, custom_id: str, *values: str) -> Json:
+        done.add(f"use {custom_id.split(':')[2]}")
+        reply = await who.click(page, custom_id, list(values) or None, until="acknowledged")
+        await who.settled(reply, quiet_s=0.3)
+        return await who.wait_for(page, lambda _: True)
+
+    for who in (linus, barbara):
+        assert not (await who.command("/loras")).message["attachments"]
+    while not await mei.complete("imagine", "lora", lora="7"):  # noqa: ASYNC110 — nobody else tells of it
+        await asyncio.sleep(0.2)
+    own = await mei.made(await mei.command("imagine", {"prompt": "房", "steps": 4, "seed": "31", "lora": "7"}))
+    await linus.refused(await linus.press(own, "reroll"))
+    page = await press(mei, (await mei.command("/loras")).message, "easel:new:lorapick:own", "1")
+    form = await mei.use(page, "lorarename")
+    for name in ("帽", "8"):
+        await mei.settled(await mei.submit(form, {"name": name}, until="acknowledged"), quiet_s=0.3)
+        form = await mei.use(page, "lorarename")
+    await mei.settled(await mei.use(page, "loraload", until="acknowledged"), quiet_s=1)
+    for share in ("all", "own", "server"):
+        page = await press(mei, page, f"easel:new:lorashare:{share}:1")
+    for decision in ("refused", "usable"):
+        looked = await press(barbara, (await barbara.command("/loras")).message, "easel:new:lorapick:server", "1")
+        looked = await press(barbara, looked, f"easel:new:loradecide:{decision}:1")
+    shown_to_all = await linus.command("imagine", {"prompt": "房", "steps": 4, "seed": "32", "lora": "8"})
+    others = await linus.made(shown_to_all)
+    page = await press(mei, (await mei.command("/loras")).message, "easel:new:lorapick:own", "1")
+    page = await press(mei, await press(mei, page, "easel:new:loraremove:1"), "easel:new:loras:")
+    page = await press(mei, await press(mei, page, "easel:new:lorapick:own", "1"), "easel:new:loraremove:1")
+    page = await press(mei, page, "easel:new:loradelete:1")
+    await linus.refused(await linus.press(others, "reroll"))
+    await mei.refused(await mei.forge_click(page, "easel:new:lorashare:own:1"))
 
 
 async def test_what_moderators_read(mei: Scripted, barbara: Scripted) -> None:

@@ -26,6 +26,7 @@ from inference.painting import setups
 from inference.protocol import (
     Alive,
     Batch,
+    Check,
     Classify,
     Failed,
     Finished,
@@ -301,6 +302,24 @@ def test_nothing_is_done_with_a_flagged_picture_that_somebody_brings(known: Cata
         if isinstance(end, Finished)
     }
     assert flags == {11: [True], 12: [], 13: [True], 21: [False], 22: [], 23: [False]}
+
+
+def test_the_bot_is_told_what_checkers_say_of_pictures_from_elsewhere(known: Catalog, cpu: Device) -> None:
+    put(FILES)
+    catalog = dataclasses.replace(known, checker="strict")
+    serving = Serving(catalog, Store(catalog=catalog, device=cpu))
+    try:
+        serving.peer.ready()
+        names = ("", "lax", "strict", "unfetched")
+        asked = (Check(job=job, model=name, pictures=(IMAGE,) * 2, safety="allow") for job, name in enumerate(names))
+        serving.peer.send(Batch(tuple(asked)))
+        ends = serving.peer.ends(len(names))
+    finally:
+        serving.peer.socket.shutdown(socket.SHUT_WR)
+        assert serving.ended()
+    assert isinstance(ends[3], Failed)
+    said = [end.answer.flagged for job, end in sorted(ends.items()) if isinstance(end, Finished)]
+    assert said == [(True, True), (False, False), (True, True)]
 
 
 def test_a_picture_that_comes_again_is_looked_at_once(known: Catalog, cpu: Device) -> None:

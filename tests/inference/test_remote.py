@@ -24,8 +24,21 @@ from PIL import Image
 
 from inference.catalog import reading
 from inference.errors import CatalogError
+from inference.marks import watermark
 from inference.operating import listing
-from inference.protocol import Batch, Cancel, Failed, Finished, Grid, Imagine, Input, Preview, Progress, limits
+from inference.protocol import (
+    Batch,
+    Cancel,
+    Failed,
+    Finished,
+    Grid,
+    Imagine,
+    Input,
+    Preview,
+    Progress,
+    Variation,
+    limits,
+)
 from inference.protocol.origins import declared_source
 from inference.remote import bounds, refusals
 from tests import painter as painting
@@ -144,7 +157,11 @@ async def told(far: Far) -> object:
 
 async def test_words_become_pictures_and_a_recipe_without_secrets(far: Far, told: object) -> None:
     end, pictures = await far.painted(asked(count=2))
-    assert [each.getpixel((0, 0)) for each in pictures] == [(255, 0, 0), (0, 128, 0)]
+    # Of one colour each, and marked as Easel's.
+    for each, colour in zip(pictures, ((255, 0, 0), (0, 128, 0)), strict=True):
+        assert np.abs(np.asarray(each).astype(int) - colour).max() <= 2
+        assert watermark.found(each)
+    assert end.recipe["watermark"] == watermark.AS_RECIPE
     [sent] = far.server.asked[-1:]
     assert sent.fields == {"model": "gpt-image-2", "prompt": "a red house", "n": 2, "size": "256x256"}
     assert sent.headers["Idempotency-Key"].startswith("easel-")
@@ -158,6 +175,19 @@ async def test_words_become_pictures_and_a_recipe_without_secrets(far: Far, told
     assert b"gpt-image-2 at 127.0.0.1" in data
     assert KEY.encode() not in data
     assert KEY not in str(end)
+
+
+async def test_a_part_of_a_picture_alone_is_marked(far: Far, told: object) -> None:
+    old = Image.fromarray(np.random.default_rng(2).integers(0, 255, (400, 600, 3), np.uint8))
+    mark = Image.new("L", old.size)
+    mark.paste(255, (0, 0, 400, 400))
+    shown, files = uploaded(old)
+    masked, of_mask = uploaded(mark)
+    folders.put({**files, **of_mask})
+    end, [new] = await far.painted(asked(image=shown, mask=masked, width=384, height=256))
+    assert end.recipe["watermark"] == {**watermark.AS_RECIPE, "within": "painted"}
+    assert new.crop((400, 0, 600, 400)).tobytes() == old.crop((400, 0, 600, 400)).tobytes()
+    assert watermark.found(new)
 
 
 async def test_seed_quality_and_previews_are_an_entrys_own(far: Far, told: object) -> None:
@@ -187,7 +217,7 @@ async def test_a_mask_and_pictures_beside_it_are_shown_and_all_else_stays(far: F
     marked = np.asarray(mark) > 0
     assert new.size == old.size
     assert (pixels[~marked] == before[~marked]).all()
-    assert (pixels[marked] == (255, 0, 0)).all()
+    assert (pixels[marked] == (255, 0, 0)).all(), "too small a part to be marked"
     sent = far.server.asked[-1]
     assert sent.path.endswith("/images/edits")
     assert [len(sent.files[name]) for name in ("image", "mask")] == [2, 1]
@@ -276,6 +306,7 @@ async def test_the_one_rule_knows_what_such_a_server_cannot_do(told: object) -> 
         ({"negative": "rain"}, "no_negative"),
         ({"width": 512}, "listed_size"),
         ({"image": picture, "strength": 0.6}, "no_start"),
+        ({"variations": (Variation(seed=1, strength=0.5),)}, "no_variations"),
         ({"model": "words", "image": picture, "mask": mask}, "no_edits"),
         ({"model": "words", "count": 2}, "remote_count"),
         ({"references": (picture,) * 3}, "references"),

@@ -90,12 +90,14 @@ async def school(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyP
 async def test_trainings_are_trained_in_their_order_to_their_ends(school: School, tmp_path: Path) -> None:
     first, second = await submitted(school.trainings, tmp_path), await submitted(school.trainings, tmp_path)
     school.script("end", "end")
+    (school.trainings.folders.run(first.id) / "checkpoint").mkdir(parents=True)
     async with school.open():
         assert (await school.becomes(second.id, "training", "ended")).id == second.id
         assert (await school.becomes(first.id, "ended")).chosen == 2
         ended = await school.becomes(second.id, "ended")
     assert (ended.step, ended.steps, ended.epoch, ended.epochs, ended.loss) == (4, 4, 2, 2, 0.25)
     assert [one.loss for one in await school.trainings.epochs(second.id)] == [0.5, 0.25]
+    assert not (school.trainings.folders.run(first.id) / "checkpoint").exists()
     assert ended.started_at is not None
 
 
@@ -188,8 +190,10 @@ async def test_requests_wait_for_a_card_and_not_for_a_processor(school: School, 
             async with school.turns.turn():
                 # It has said that it gave way, and its weights had to leave.
                 assert school.turns._free.is_set()
-                held = await school.trainings.find(training.id)
-                assert held is not None
+                # It goes on for nobody before the request has ended.
+                before = (await school.becomes(training.id, "training")).step
+                await asyncio.sleep(0.1)
+                assert (await school.becomes(training.id, "training")).step == before
             await school.until(training.id, lambda training: training.step == 1)
         assert school.spared == 2
         await school.trainings.stop(training.id)
@@ -198,6 +202,22 @@ async def test_requests_wait_for_a_card_and_not_for_a_processor(school: School, 
     # Whoever is gone holds nobody up.
     async with school.turns.turn():
         pass
+
+
+async def test_a_processor_is_shared_and_left_to_requests_for_as_long_as_they_last(
+    school: School, tmp_path: Path
+) -> None:
+    training = await submitted(school.trainings, tmp_path)
+    school.script("polite")
+    async with school.open():
+        await school.until(training.id, lambda training: training.steps is not None)
+        async with school.turns.turn():
+            # Nobody waits for it here, and it gives way all the same.
+            await asyncio.wait_for(school.turns.given(), 30)
+            await asyncio.sleep(0.1)
+            assert (await school.becomes(training.id, "training")).step == 0
+        await school.until(training.id, lambda training: training.step == 1)
+        assert school.spared == 0
 
 
 async def test_a_trainer_that_does_not_give_way_is_ended_and_goes_on_later(
@@ -222,3 +242,32 @@ async def test_what_is_gone_from_the_disk_ends_it_in_a_sentence(school: School, 
     async with school.open():
         assert (await school.becomes(training.id, "failed")).reason == because("training_pictures")
     assert school.left == ["end"]
+
+
+async def test_a_disk_that_is_nearly_full_is_left_to_others(
+    school: School, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = await submitted(school.trainings, tmp_path)
+    school.script("end")
+    monkeypatch.setattr(runner_module, "free_bytes", lambda _: 1000)
+    async with school.open():
+        assert (await school.becomes(training.id, "failed")).reason == because("training_disk")
+        assert school.left == ["end"]
+        # It is full after its first epoch.
+        left = iter([10**12])
+        monkeypatch.setattr(runner_module, "free_bytes", lambda _: next(left, 1000))
+        await school.trainings.go_on(training.id)
+        assert (await school.becomes(training.id, "failed")).reason == because("training_disk")
+    assert [one.epoch for one in await school.trainings.epochs(training.id)][:1] == [1]
+
+
+async def test_a_picture_that_its_owner_withdraws_is_learned_from_no_more(school: School, tmp_path: Path) -> None:
+    training = await submitted(school.trainings, tmp_path)
+    school.script("polite")
+    async with school.open():
+        await school.until(training.id, lambda training: training.steps is not None)
+        gone = (await school.trainings.pictures(training.id))[1]
+        await school.trainings.withdraw(gone.sha256)
+        assert (await school.becomes(training.id, "failed")).reason == because("training_withdrawn")
+    assert gone not in await school.trainings.pictures(training.id)
+    assert not school.trainings.folders.picture(training.id, gone.number).exists()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import tomllib
+import zipfile
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from bot import archive
 from bot.database import Database
 from bot.errors import MemberError
 from bot.jobs import Jobs
@@ -301,6 +304,26 @@ async def test_whoever_is_erased_leaves_no_training_and_no_file(jobs: Jobs, tmp_
     assert not trainings_folder(tmp_path, of_ada).exists()
     assert len(await jobs.trainings.pictures(of_grace.id)) == 5
     assert jobs.trainings.folders.picture(of_grace.id, 5).is_file()
+
+
+async def test_pictures_and_words_are_taken_along_in_parts(trainings: Trainings, tmp_path: Path) -> None:
+    for _ in range(2):
+        draft = await drafted(trainings, tmp_path)
+        await trainings.set_captions(draft.id, {5: "the last one"})
+    elsewhere = await trainings.add(ORDER, member_id=GRACE, guild_id=GUILD, channel_id=6)
+    await trainings.add_pictures(elsewhere.id, uploads(tmp_path, 1, 99), {})
+    before, found = 2**63 - 1, dict[str, bytes]()
+    for expected in (4, 4, 2):
+        rows = await trainings.taken_along(ADA, before, 4)
+        made = archive.write(tmp_path, {}, rows, trainings.folders.taken_along, 2**20)
+        with zipfile.ZipFile(made.parts[0]) as part:
+            pictures = {name: part.read(name) for name in part.namelist() if name.endswith(".png")}
+            said = {row["id"]: row["caption"] for row in json.loads(part.read("jobs.json"))}
+        assert len(pictures) == len(said) == expected
+        found |= pictures
+        before = min(said)
+    assert await trainings.taken_along(ADA, before, 4) == []
+    assert sorted(found.values()) == sorted([f"picture {number}".encode() for number in range(5)] * 2)
 
 
 async def test_what_a_kill_has_left_is_removed_at_the_start(trainings: Trainings, tmp_path: Path) -> None:

@@ -38,9 +38,9 @@ def folder(place: Path, number: int = 5, kind: str = "style") -> Path:
     return place
 
 
-def store_of(known: Catalog, family: str, cpu: Device) -> Store:
+def store_of(known: Catalog, family: str, cpu: Device, checker: str | None = None) -> Store:
     """A store of its own: what is trained in its model is nobody else's."""
-    return Store(catalog=with_model(known, OF_EACH[family], upscaler=None, checker=None), device=cpu)
+    return Store(catalog=with_model(known, OF_EACH[family], upscaler=None, checker=checker), device=cpu)
 
 
 def plan(store: Store, family: str, dataset: Dataset, **changes: Any) -> Plan:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
+from diffusers import DDIMScheduler, DDPMScheduler, FlowMatchEulerDiscreteScheduler
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -131,6 +131,28 @@ def test_what_is_asked_is_drawn_from_its_own_generator_and_leads_back_to_the_pic
             # One step of the whole way back is the picture itself.
             sigma = (asked.noisy - latents).flatten(1).norm(dim=1) / asked.target.flatten(1).norm(dim=1)
             assert torch.allclose(sigma, asked.times / 1000, atol=1e-4)
+
+
+@pytest.mark.parametrize("learns", ["epsilon", "v_prediction"])
+def test_min_snr_weighs_as_its_paper_does_and_nothing_without_it(learns: str) -> None:
+    config = {
+        "num_train_timesteps": 1000,
+        "beta_schedule": "scaled_linear",
+        "prediction_type": learns,
+        "rescale_betas_zero_snr": learns == "v_prediction",
+    }
+    training = FAMILIES["sd1"].training
+    assert training is not None
+    latents = torch.zeros(256, 4, 2, 2)
+    asked = objectives.of(training, config, 5.0).ask(latents, batches.generator(3, "batch", 1))
+    betas = DDPMScheduler(**config).betas.double()
+    kept = torch.cumprod(1 - betas, 0)[asked.times]
+    ratio = kept / (1 - kept)
+    of_picture = ratio.clamp(max=5)
+    wanted = of_picture / (ratio + 1) if learns == "v_prediction" else of_picture / ratio
+    assert torch.allclose(asked.weights.double(), wanted, atol=1e-4)
+    plain = objectives.of(training, config, 0.0).ask(latents, batches.generator(3, "batch", 1))
+    assert plain.weights.unique().tolist() == [1.0]
 
 
 def test_previews_are_of_the_file_and_pictures_of_an_image(tmp_path: Path, known: Catalog, cpu: Device) -> None:

@@ -14,6 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from safetensors import safe_open
 
 from inference import __main__ as program
@@ -23,6 +24,7 @@ from inference.device import Device
 from inference.errors import TrainingError
 from inference.families import FAMILIES
 from inference.operating import training
+from inference.painting.session import Session
 from inference.training import checkpoints, datasets, plans, runs
 from tests.inference.peer import environment
 from tests.inference.training import made
@@ -159,6 +161,47 @@ def test_the_models_own_pictures_are_learned_beside(known: Catalog, cpu: Device,
     assert beside.steps[0] > alone.steps[0]
 
 
+def test_the_checker_looks_at_what_is_painted_for_a_run(
+    known: Catalog, cpu: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = made.read(tmp_path / "pictures")
+
+    def go(checker: str | None, run: str) -> Image.Image:
+        store = made.store_of(known, "sd1", cpu, checker)
+        changes = {"prior": "a house", "priors": 2, "steps": 1, "epochs": 1, "previews": ("a house",)}
+        assert runs.run(store, made.plan(store, "sd1", dataset, **changes), dataset, tmp_path / run, Quiet())
+        return Image.open(tmp_path / run / "epochs" / "01" / "preview.png").convert("RGB")
+
+    def own(run: str) -> list[bytes]:
+        return [file.read_bytes() for file in sorted((tmp_path / run / "priors").glob("*.png"))]
+
+    with pytest.raises(TrainingError, match="the checker flags what sd15 paints of 'a house'"):
+        go("strict", "all")
+    # The first of the model's own is flagged, and painted anew of another seed; the preview is, and stays grey.
+    is_flagged = Session._is_flagged
+    monkeypatch.setattr(Session, "_is_flagged", lambda *about: is_flagged(*about) and about[1].seed == 0)
+    assert go("strict", "some").getextrema() == ((128, 128),) * 3
+    assert go(None, "none").getextrema() != ((128, 128),) * 3
+    assert own("some")[0] not in own("none")
+    assert own("some")[1] == own("none")[1]
+
+
+def test_what_works_while_it_learns_is_its_weight_of_it(known: Catalog, cpu: Device, tmp_path: Path) -> None:
+    dataset = made.read(tmp_path / "pictures")
+
+    def losses(weight: float, rate: float) -> list[float]:
+        store, watching = made.store_of(known, "sd1", cpu), Quiet()
+        plan = made.plan(store, "sd1", dataset, steps=2, epochs=1, weight=weight, rate=rate, textures=False)
+        assert runs.run(store, plan, dataset, tmp_path / f"{weight} {rate}", watching)
+        return watching.steps
+
+    # AdamW's first step is as long as its rate: half the weight of twice as long a one is as much.
+    whole, half, twice = losses(1.0, 0.05), losses(0.5, 0.1), losses(1.0, 0.1)
+    assert whole[0] == half[0] == twice[0]
+    assert half[1] == pytest.approx(whole[1], rel=1e-3)
+    assert twice[1] != pytest.approx(whole[1], rel=1e-2)
+
+
 def test_files_say_what_they_are(known: Catalog, cpu: Device, tmp_path: Path) -> None:
     store, dataset = made.store_of(known, "sd1", cpu), made.read(tmp_path / "pictures")
     plan = made.plan(store, "sd1", dataset, steps=1, epochs=1)
@@ -234,6 +277,10 @@ def test_the_command_line_goes_on_with_a_run_that_was_killed_and_stopped(
         (["run", "pictures", "--model", "sd15", "--to", "run", "--rate", "nan"], "cannot be trained so"),
         (["run", "pictures", "--model", "sd15", "--to", "run", "--priors", "2"], "--prior and --priors"),
         (["run", "pictures", "--model", "gone", "--to", "run"], "gone cannot be loaded"),
+        (
+            ["run", "pictures", "--model", "watched", "--to", "run", "--prior", "x", "--priors", "1"],
+            "the checker flags",
+        ),
         (["choose", "nowhere", "1"], "holds no run"),
     ],
 )
@@ -247,9 +294,11 @@ def test_what_cannot_be_is_one_line(
 ) -> None:
     made.folder(tmp_path / "pictures")
     monkeypatch.chdir(tmp_path)
-    lost = models_toml.read_text().split("[models.sd15]")[1].split("[")[0].replace('path = "sd15"', 'path = "gone"')
+    sd15 = models_toml.read_text().split("[models.sd15]")[1].split("[")[0]
+    lost = sd15.replace('path = "sd15"', 'path = "gone"')
     catalogue = models_toml.with_name("lost.toml")
-    catalogue.write_text(f"{models_toml.read_text()}\n[models.gone]\n{lost}")
+    others = f'[models.gone]\n{lost}\n[models.watched]\nchecker = "strict"\n{sd15}'
+    catalogue.write_text(f"{models_toml.read_text()}\n{others}")
     monkeypatch.setenv("EASEL_MODELS", str(catalogue))
     monkeypatch.setenv("EASEL_DEVICE", "cpu")
     assert program.main(["train", *wrong]) == 2
@@ -268,3 +317,7 @@ def test_plans_are_what_a_device_holds(known: Catalog) -> None:
     assert all(each["batch"] * each["accumulate"] == plans.TOGETHER for each in (cpu, large, small, smallest))
     assert smallest["pixels"] * 4 == small["pixels"] == 1024**2
     assert smallest["rank"] < small["rank"]
+    # Where noise ends in nothing else min-SNR would let nobody learn how a picture begins.
+    assert [
+        plans.begin(entry, taught, "style", None, told)["snr_gamma"] for told in ({}, {"rescale_betas_zero_snr": True})
+    ] == [5.0, 0.0]
