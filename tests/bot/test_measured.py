@@ -65,6 +65,16 @@ def test_file_that_is_none_is_left_out_and_told(
     assert [str(file) in record.getMessage() for record in caplog.records] == [True] * (content != b"{}")
 
 
+def test_more_than_are_read_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(measured, "MOST_FILES", 2)
+    for number in range(3):
+        write(tmp_path, str(number), model=str(number))
+    assert [*measured.read(tmp_path)] == ["0", "1"]
+    assert "of 3 evaluations" in caplog.text
+
+
 @pytest.mark.parametrize("wrong", [{"date": "@everyone"}, {"figures": [{"name": "FID", "n": 1, "value": "4"}]}])
 def test_what_does_not_say_what_it_should_is_left_out(wrong: Any, tmp_path: Path) -> None:
     write(tmp_path, "1", **wrong)
