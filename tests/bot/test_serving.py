@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import openai
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from PIL import Image
 
+from bot import costs
 from bot.errors import MemberError, Starting
 from bot.jobs import Jobs
 from bot.localisation import Languages
@@ -127,6 +129,34 @@ def test_ends_have_their_status_too() -> None:
         assert refusal is not None
         assert (refusal.status, refusal.error["code"]) == (status, code)
     assert refusals.of_end(None) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "asked_for"),
+    [("remote_late", 500, 1), (costs.TOO_MUCH["spent"], 429, 1), ("remote_busy", 500, 2)],
+)
+async def test_what_may_be_paid_already_no_client_asks_for_again_by_itself(
+    name: str, status: int, asked_for: int
+) -> None:
+    requests = []
+
+    async def fails(request: web.Request) -> web.Response:
+        requests.append(await request.read())
+        ended = replace(
+            job(1), state="failed", failure_kind="internal", failure=because(name, most="1", currency="USD")
+        )
+        refusal = refusals.of_end(ended)
+        assert refusal is not None
+        return refusal.response()
+
+    app = web.Application()
+    app.router.add_post("/v1/images/generations", fails)
+    async with TestServer(app) as opened:
+        url = str(opened.make_url("/v1"))
+        async with openai.AsyncOpenAI(api_key="easel-", base_url=url, max_retries=1) as program:
+            with pytest.raises(openai.APIStatusError) as caught:
+                await program.images.generate(prompt="a house")
+    assert (caught.value.status_code, len(requests)) == (status, asked_for)
 
 
 @pytest.fixture

@@ -334,6 +334,17 @@ async def test_no_more_requests_are_at_a_server_than_its_entry_says(far: Far, to
     assert far.server.most_at_work == 1
 
 
+async def test_the_default_model_is_one_of_this_machine(tmp_path: Path) -> None:
+    catalog = catalog_at(tmp_path, painting.entry("https://example.com/v1"))
+    assert reading.load(catalog).default == "here"
+    catalog.write_text(catalog.read_text().replace('default = "here"', 'default = "far"'))
+    with pytest.raises(CatalogError, match="default: far is a model of another server, name one of this machine"):
+        reading.load(catalog)
+    catalog = catalog_at(tmp_path, painting.entry("https://example.com/v1", checker='"nobody"'))
+    with pytest.raises(CatalogError, match=r"models.far: checker: must name one of the \[checkers.NAME\]"):
+        reading.load(catalog)
+
+
 async def test_the_one_rule_knows_what_such_a_server_cannot_do(told: object) -> None:
     picture, mask = Input("0" * 64, 64, 64), Input("1" * 64, 64, 64)
     for changes, name in (
