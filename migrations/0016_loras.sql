@@ -20,8 +20,6 @@ CREATE TABLE lora (
     state TEXT NOT NULL DEFAULT 'usable' CHECK (state IN ('usable', 'pending', 'refused')), -- by them, that is
     decided_by INTEGER, -- who let it be shared, or not; NULL where nobody had to, and for the operator
     told INTEGER NOT NULL DEFAULT 1 CHECK (told IN (0, 1)), -- whether its owner has heard of that
-    asked_channel_id INTEGER, -- where moderators were asked, and in which message; NULL where they were not
-    asked_message_id INTEGER,
     made_at REAL NOT NULL,
     UNIQUE (member_id, name)
 ) STRICT;
@@ -44,6 +42,15 @@ CREATE TABLE lora_file (
     PRIMARY KEY (lora_id, epoch)
 ) STRICT;
 CREATE INDEX lora_file_by_hash ON lora_file (sha256);
+
+-- In which message moderators were asked, and what it says now. It outlives its LoRA until the message is taken away.
+CREATE TABLE lora_question (
+    lora_id INTEGER PRIMARY KEY,
+    guild_id INTEGER NOT NULL,
+    channel_id INTEGER NOT NULL,
+    message_id INTEGER NOT NULL,
+    shown TEXT NOT NULL
+) STRICT;
 
 -- What of each training has landed, so that it lands once, and not again when it was deleted.
 CREATE TABLE landing (

@@ -77,9 +77,9 @@ async def decide(interaction: discord.Interaction, target: OfWord, _: Sequence[s
     with written(WHAT):
         await _loras(interaction).decide(lora.id, DECISIONS[decision], interaction.user.id)
     now = _there(_loras(interaction).find(lora.id))
-    if interaction.message is not None and interaction.message.id == now.asked_message_id:
-        # It is shown anew to all of them by whoever posted it.
-        await tell(interaction, f"{now.name}: {panel.state(now)}")
+    if interaction.message is not None and not interaction.message.flags.ephemeral:
+        # The question is shown anew to all of them by whoever posted it.
+        await tell(interaction, f"{now.name}: {panel.state(now, interaction.guild_id)}")
     else:
         await _show(interaction, now)
 
@@ -193,7 +193,8 @@ async def _home(interaction: discord.Interaction) -> None:
     kept = _loras(interaction)
     moderates = _moderates(interaction)
     of_server = kept.of_guild(interaction.guild_id) if moderates and interaction.guild_id is not None else []
-    view = panel.home(kept.of_member(interaction.user.id), of_server, moderates=moderates)
+    own = kept.of_member(interaction.user.id)
+    view = panel.home(own, of_server, interaction.guild_id, moderates=moderates)
     await _put(interaction, view, [])
 
 
@@ -203,6 +204,7 @@ async def _show(interaction: discord.Interaction, lora: MemberLora) -> None:
         lora,
         await kept.file_of(lora),
         await kept.preview_of(lora),
+        interaction.guild_id,
         owner=lora.member_id == interaction.user.id,
         moderates=_is_moderated(interaction, lora),
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
+import unicodedata
 from collections.abc import Sequence
 from typing import cast
 
@@ -205,8 +206,9 @@ async def _edit(interaction: discord.Interaction, training: Training, order: Tra
 
 def _order(fields: Fields, kind: TrainingKind, model: str, options: TrainingOptions) -> TrainingOrder:
     said = {name: fields.get(name, "").strip() for name in ("name", "trigger", "consent", "license")}
-    # As it is meant: nobody types ten pictures again for a capital letter.
-    said["name"] = re.sub(r"[^a-z0-9._-]+", "-", said["name"].lower(), flags=re.ASCII).strip("-._")
+    # As it is meant, or else by its kind, which can be changed: nobody uploads ten pictures again for a capital letter.
+    letters = unicodedata.normalize("NFKD", said["name"].lower()).encode("ascii", "ignore").decode()
+    said["name"] = re.sub(r"[^a-z0-9._-]+", "-", letters).strip("-._") or kind
     return TrainingOrder(kind=kind, model=model, options=options, **said)
 
 

@@ -162,6 +162,9 @@ class Loras:
                 preview_sha256, preview_size = await asyncio.to_thread(self.store.take, landed.preview)
             now, size = self._clock(), size + kohya_size + preview_size
             async with self._database.transaction() as connection:
+                if not await connection.execute_fetchall("SELECT 1 FROM training WHERE id = ?", (training.id,)):
+                    # It was erased meanwhile, perhaps with all else of its member.
+                    raise FileNotFoundError(f"training {training.id}")
                 taken = await connection.execute_fetchall(
                     "SELECT name FROM lora WHERE member_id = ? AND training_id IS NOT ?",
                     (training.member_id, training.id),
@@ -228,16 +231,6 @@ class Loras:
             by,
             what="lora approved" if state == "usable" else "lora refused",
             by=by,
-        )
-
-    async def asked(self, lora_id: int, channel_id: int | None, message_id: int | None) -> None:
-        """Write down in which message moderators were asked, or that it tells what became of it."""
-        await self._change(
-            "UPDATE lora SET asked_channel_id = ?2, asked_message_id = ?3 WHERE id = ?1 RETURNING *",
-            "",
-            lora_id,
-            channel_id,
-            message_id,
         )
 
     async def told(self, lora_id: int) -> None:

@@ -30,8 +30,9 @@ NO_MODEL = N_("The model {model} that it was trained on is not here any more, so
 NO_FILES = N_("The files of this epoch are not there any more: choose another one, or train it again.")
 
 _LANDED = (
-    "INSERT INTO landing VALUES (?, ?, ?, ?) ON CONFLICT (training_id)"
-    " DO UPDATE SET epoch = excluded.epoch, problem = excluded.problem"
+    # Of one that was erased meanwhile nothing is written down.
+    "INSERT INTO landing SELECT id, member_id, ?2, ?3 FROM training WHERE id = ?1"
+    " ON CONFLICT (training_id) DO UPDATE SET epoch = excluded.epoch, problem = excluded.problem"
 )
 
 
@@ -98,7 +99,7 @@ class Landings:
             return
         problem = await self._land(training, training.chosen)
         said = None if problem is None else msgspec.json.encode(problem).decode()
-        await self._database.change(_LANDED, (training.id, training.member_id, training.chosen, said))
+        await self._database.change(_LANDED, (training.id, training.chosen, said))
         if problem is None and training.share != "own" and (lora := self._loras.of_training(training.id)) is not None:
             try:
                 await self._sharing.share(lora, training.share, training.guild_id)

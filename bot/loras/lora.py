@@ -40,8 +40,6 @@ class MemberLora:
     state: ShareState
     decided_by: int | None
     told: bool
-    asked_channel_id: int | None
-    asked_message_id: int | None
     made_at: float
 
     @property

@@ -26,9 +26,11 @@ PREVIEW = "SPOILER_preview.png"
 KINDS = {"style": N_("a style"), "subject": N_("a subject")}
 
 
-def home(own: Sequence[MemberLora], of_server: Sequence[MemberLora], *, moderates: bool) -> ui.LayoutView:
-    """All of a member's own and, for moderators, all that are shared with this server or are to be."""
-    lines = [heading(say("Your LoRAs")), *map(_line, own[:LISTED])]
+def home(
+    own: Sequence[MemberLora], of_server: Sequence[MemberLora], here: int | None, *, moderates: bool
+) -> ui.LayoutView:
+    """All of a member's own and, for moderators, all that are shared with the server that this is in, or are to be."""
+    lines = [heading(say("Your LoRAs")), *(_line(one, here) for one in own[:LISTED])]
     if not own:
         lines.append(say("You have none yet: what you train lands here."))
     else:
@@ -38,7 +40,7 @@ def home(own: Sequence[MemberLora], of_server: Sequence[MemberLora], *, moderate
         rows.append([panel_menu("lorapick", "own", _options(own[:LISTED]), placeholder=say("Choose one"))])
     if moderates:
         lines.append(title(say("Shared with this server")))
-        lines += [f"{_line(one)} · <@{one.member_id}>" for one in of_server[:LISTED]] or [say("None.")]
+        lines += [f"{_line(one, here)} · <@{one.member_id}>" for one in of_server[:LISTED]] or [say("None.")]
         if of_server:
             menu = panel_menu("lorapick", "server", _options(of_server[:LISTED]), placeholder=say("Look after one"))
             rows.append([menu])
@@ -46,7 +48,7 @@ def home(own: Sequence[MemberLora], of_server: Sequence[MemberLora], *, moderate
 
 
 def card(
-    lora: MemberLora, file: LoraFile | None, preview: Path | None, *, owner: bool, moderates: bool
+    lora: MemberLora, file: LoraFile | None, preview: Path | None, here: int | None, *, owner: bool, moderates: bool
 ) -> tuple[ui.LayoutView, list[discord.File]]:
     """All that is to be known of one, to whom it may concern, with what they may do, and its preview."""
     rows: list[list[ui.Item[Any]]] = []
@@ -54,7 +56,7 @@ def card(
         rows.append(
             [
                 _button(lora, "own", say("Only for me"), disabled=lora.share == "own"),
-                _button(lora, "server", say("Share with this server"), disabled=lora.shared == "server"),
+                _button(lora, "server", say("Share with this server"), disabled=_is_asked(lora, here)),
                 _button(lora, "all", say("Share with all servers"), disabled=lora.share == "all"),
             ]
         )
@@ -72,12 +74,12 @@ def card(
             PanelButton("loras", "", label=say("Back")),
         ]
     )
-    return _card(lora, file, preview, rows)
+    return _card(lora, file, preview, here, rows)
 
 
 def notice(lora: MemberLora, file: LoraFile | None, preview: Path | None) -> tuple[ui.LayoutView, list[discord.File]]:
     """The same for the moderators of a server who are to decide about it, or who have."""
-    return _card(lora, file, preview, [_decisions(lora)] if lora.state == "pending" else [])
+    return _card(lora, file, preview, lora.guild_id, [_decisions(lora)] if lora.state == "pending" else [])
 
 
 def sure(lora: MemberLora) -> ui.LayoutView:
@@ -93,17 +95,17 @@ def sure(lora: MemberLora) -> ui.LayoutView:
     return laid_out(lines, [buttons])
 
 
-def state(lora: MemberLora) -> str:
-    """With whom it is shared, or is to be."""
+def state(lora: MemberLora, here: int | None) -> str:
+    """With whom it is shared, or is to be, for who reads it in this server."""
     match lora.share, lora.state:
         case "own", _:
             return say("only for its owner")
         case "server", "pending":
-            return say("waits for the moderators")
+            return say("waits for the moderators") if lora.guild_id == here else say("waits for another server")
         case "server", "refused":
             return say("the moderators do not let it be shared")
         case "server", _:
-            return say("shared with this server")
+            return say("shared with this server") if lora.guild_id == here else say("shared with another server")
         case _, "pending":
             return say("waits for whoever runs this bot")
         case _, "refused":
@@ -112,8 +114,17 @@ def state(lora: MemberLora) -> str:
             return say("shared with all servers")
 
 
+def _is_asked(lora: MemberLora, here: int | None) -> bool:
+    """Whether it is shared with the server that this is in, or waits for that; nothing is in direct messages."""
+    return here is None or (lora.share == "server" and lora.state != "refused" and lora.guild_id == here)
+
+
 def _card(
-    lora: MemberLora, file: LoraFile | None, preview: Path | None, rows: Sequence[Sequence[ui.Item[Any]]]
+    lora: MemberLora,
+    file: LoraFile | None,
+    preview: Path | None,
+    here: int | None,
+    rows: Sequence[Sequence[ui.Item[Any]]],
 ) -> tuple[ui.LayoutView, list[discord.File]]:
     learned = say_many("learned from {count} picture", "learned from {count} pictures", lora.pictures)
     trigger = say("say “{words}”", words=cards.plain(lora.trigger)) if lora.trigger else say("needs no word")
@@ -121,7 +132,7 @@ def _card(
     consent, licence = title(say("Consent")), title(say("Licence"))
     lines = [
         heading(cards.plain(lora.name)),
-        f"<@{lora.member_id}> · {state(lora)}",
+        f"<@{lora.member_id}> · {state(lora, here)}",
         " · ".join([say(KINDS[lora.kind]), f"`{lora.model}`", trigger]),
         " · ".join([learned, say("epoch {epoch}", epoch=lora.epoch), *size, f"<t:{lora.made_at:.0f}:d>"]),
         f"{consent}: {cards.plain(lora.consent)}",
@@ -159,8 +170,8 @@ def _button(lora: MemberLora, share: str, label: str, *, disabled: bool) -> ui.I
     return PanelButton("lorashare", f"{share}:{lora.id}", label=label, disabled=disabled)
 
 
-def _line(lora: MemberLora) -> str:
-    said = [f"**{cards.plain(lora.name)}**", f"`{lora.model}`", state(lora)]
+def _line(lora: MemberLora, here: int | None) -> str:
+    said = [f"**{cards.plain(lora.name)}**", f"`{lora.model}`", state(lora, here)]
     return " · ".join(said)
 
 

@@ -31,7 +31,7 @@ OFFERED = 25
 SAID_CHARS = 2000
 """The most that it takes of a message of words alone."""
 
-PREVIEW, LOSS = "preview", "loss.png"
+PREVIEW, LOSS = "epoch", "loss.png"
 """Files of a card."""
 
 STATES: dict[State, str] = {

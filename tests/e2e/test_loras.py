@@ -80,9 +80,10 @@ async def rerolled(who: Member, message: Json) -> str:
     return text_of(reply.message)
 
 
-async def heard(who: Member) -> list[str]:
-    """The texts of all messages that a member sees."""
-    return [text_of(one) for one in (await who.state())["messages"]]
+async def heard(who: Member, channel: int | None = None) -> list[str]:
+    """The texts of all messages that a member sees, or of those in this channel."""
+    seen = (await who.state())["messages"]
+    return [text_of(one) for one in seen if channel is None or one["channel_id"] == str(channel)]
 
 
 async def pressed(who: Member, page: Json, custom_id: str) -> Json:
@@ -123,6 +124,7 @@ async def test_a_lora_from_its_landing_to_its_end(
     page = await pressed(ada, page, "easel:new:lorashare:server:1")
     assert "waits for the moderators" in text_of(page)
     question = await _question(grace)
+    assert any("adastyle" in text for text in await heard(grace, GENERAL_ID))
     assert "adastyle" in text_of(question)
     assert await grace.pictures(question), "its preview"
     refused = await linus.click(question, "easel:new:loradecide:usable:1")
@@ -131,7 +133,7 @@ async def test_a_lora_from_its_landing_to_its_end(
     await grace.click(question, "easel:new:loradecide:usable:1")
     await grace.wait_for(question, lambda now: not buttons_of(now))
     async with Member(studio.sandbox.url, "Ada", "@easel") as alone, asyncio.timeout(30):
-        while "brush: shared with this server" not in await heard(alone):  # noqa: ASYNC110 — nobody else tells of it
+        while "brush (Easel Studio): shared with this server" not in await heard(alone):  # noqa: ASYNC110 — nobody else tells of it
             await asyncio.sleep(0.2)
     # Now everybody here paints with it, and it is the same.
     assert "brush:0.8" in await offered(linus)
@@ -177,6 +179,10 @@ async def test_a_lora_from_its_landing_to_its_end(
     await ada.click(data, "easel:new:erase:", until="acknowledged")
     await ada.wait_for(data, lambda now: "Everything is erased" in text_of(now), timeout_s=60)
     assert files(studio) == []
+    async with asyncio.timeout(30):
+        # The question tells of her.
+        while any("adastyle" in text for text in await heard(grace, GENERAL_ID)):  # noqa: ASYNC110 — nobody else tells of it
+            await asyncio.sleep(0.2)
     assert "is gone" in await rerolled(linus, shared)
     assert "brush:0.8" not in await offered(linus)
     with contextlib.closing(sqlite3.connect(studio.data / "easel.sqlite3")) as database:

@@ -829,6 +829,12 @@ async def test_trainings(studio: Studio, mei: Scripted, linus: Scripted, barbara
         await who.refused(await who.forge_click(panel, f"easel:new:traingo:{word}"))
         await who.refused(await who.forge_click(panel, f"easel:new:trainchoose:{word}:9"))
         panel = await who.panel(panel, "train", word=word)
+        if who is mei:
+            async with asyncio.timeout(120):
+                while "easel:new:lorapick:" not in str(panel["components"]):
+                    panel = await who.panel(panel, "train", word=word)
+            panel = await who.panel(panel, "trainlook", "1")
+            panel = await who.panel(panel, "trainchoose")
         panel = await who.panel(panel, "traindelete")
         panel = await who.panel(panel, "train")
         await who.refused(await who.submit(await who.command("train", {"favourites": True}), said))

@@ -22,8 +22,8 @@ from bot.requests import painting
 from bot.requests.painting import Options
 from bot.training.progress import Progress
 from bot.training.states import Training
-from inference.protocol import LORAS, Imagine, Ready, TrainingOptions, TrainingOrder, limits
-from tests.bot.conftest import add_on, ready
+from inference.protocol import LORAS, Grid, Imagine, Ready, TrainingOptions, TrainingOrder, limits
+from tests.bot.conftest import add_on, queued, ready
 
 ADA, GRACE, LINUS = 11, 12, 13
 HERE, THERE = 5, 6
@@ -103,7 +103,7 @@ class House:
 @pytest.fixture
 async def house(tmp_path: Path, database: Database, jobs: Jobs) -> House:
     await jobs.loras.load()
-    policies = Policies(database, {"imagine": "imagine"}, own_loras=jobs.loras.problem)
+    policies = Policies(database, {"imagine": "imagine", "grid": "grid"}, own_loras=jobs.loras.problem)
     return House(tmp_path, database, jobs, policies)
 
 
@@ -176,6 +176,27 @@ async def test_its_owner_paints_with_it_everywhere_and_others_only_where_it_is_s
         assert house.refused(asked, GRACE, place) is None
     await house.loras.delete(lora.id, LINUS)
     assert house.refused(asked, ADA, HERE) == GONE
+
+
+async def test_the_rule_is_asked_when_a_job_comes_in_and_again_when_its_turn_has_come(house: House) -> None:
+    await house.policies.put(Place(HERE), "sharing", "free")
+    lora = await house.landed()
+    of_grace = Reply(GRACE, HERE, 9, 100, "token", 4e9, 0)
+    asked = house.asked("ink", ADA, HERE)
+    refused = await house.policies.problem(asked, of_grace)
+    assert refused is not None
+    assert refused.name == NOT_SHARED
+    lora = await house.sharing.share(lora, "server", HERE) or lora
+    assert await house.policies.problem(asked, of_grace) is None
+    job = await queued(house.jobs, asked, of_grace)
+    assert await house.policies.problem_of(job) is None
+    # A grid is painted with it as well, and by who knows no rule nobody is let.
+    grid = Grid(job=0, model="starter", cells=(asked, asked), columns=("1", "2"))
+    await house.sharing.share(lora, "own", HERE)
+    for refused in (await house.policies.problem_of(job), await house.policies.problem(grid, of_grace)):
+        assert refused is not None
+        assert refused.name == NOT_SHARED
+    assert await Policies(house.database, {"imagine": "imagine"}).problem(asked, of_grace) is not None
 
 
 async def test_rules_of_a_server_say_who_shares(house: House) -> None:
