@@ -49,6 +49,8 @@ class Sharing:
             # For its operator alone to decide.
             return await self._loras.share(lora.id, share, "pending", None, lora.member_id)
         assert guild_id is not None
+        if (barred := self._policies.of(_reply(lora.member_id, guild_id)).barred) is not None:
+            raise MemberError.of(barred)
         how = self._policies.of_server(guild_id, "sharing") or "moderators"
         if how == "off":
             raise MemberError(OFF)
@@ -68,6 +70,10 @@ class Sharing:
         texts = [name, *name.replace("-", " ").replace("_", " ").replace(".", " ").split(), trigger]
         if minors.refused([name, trigger], ()):
             raise MemberError(MINORS)
-        nobody = Reply(0, guild_id, 0, None, "", 0.0, 0)
-        if (reason := of_words(texts, self._policies.of(nobody))) is not None:
+        if (reason := of_words(texts, self._policies.of(_reply(0, guild_id)))) is not None:
             raise MemberError.of(reason)
+
+
+def _reply(member_id: int, guild_id: int | None) -> Reply:
+    """Somebody in a server, for whoever asks what is set there for them."""
+    return Reply(member_id, guild_id, 0, None, "", 0.0, 0)
