@@ -34,16 +34,24 @@ class Sharing:
     ) -> MemberLora | None:
         """Share it so, at once or once somebody has decided; None where it is gone. `moderates` where its owner may
         decide that themselves. Raises MemberError where it may not be."""
+        if (now := self._loras.find(lora.id)) is None:
+            return None
+        lora = now
         wanted = (share, guild_id if share == "server" else lora.guild_id)
         if wanted == (lora.share, lora.guild_id) and lora.state != "refused":
             # Pressed twice.
-            return self._loras.find(lora.id)
+            return lora
         if share == "own":
             return await self._loras.share(lora.id, share, "usable", None, lora.member_id)
         if guild_id is None and share == "server":
             raise MemberError(NOWHERE)
         self.require_words(lora.name, lora.trigger, guild_id if share == "server" else None)
-        if lora.name in {one.name for one in self._ready().loras}:
+        others = [
+            one for one in self._loras.all() if one.id != lora.id and one.share != "own" and one.state != "refused"
+        ]
+        # Of those of the same server, or of all, the database lets only one be called so.
+        seen = {one.name for one in others if "all" in (share, one.share)} | {one.name for one in self._ready().loras}
+        if lora.name in seen:
             raise MemberError(NAME_TAKEN, lora=lora.name)
         if share == "all":
             # For its operator alone to decide.

@@ -236,7 +236,13 @@ async def test_one_name_means_one_lora_to_whoever_sees_it(house: House) -> None:
     assert house.asked("ink", GRACE, HERE).own_loras[0].sha256 == theirs.sha256
     assert house.asked("ink", 99, HERE).own_loras[0].sha256 == mine.sha256
     await house.sharing.share(theirs, "server", THERE, moderates=True)
-    await house.sharing.share(third, "all", None)
+    with pytest.raises(MemberError, match="another LoRA called"):
+        await house.sharing.share(third, "all", None)
+    await house.sharing.share(theirs, "own", None)
+    await house.sharing.share(mine, "own", None)
+    assert await house.sharing.share(third, "all", None) is not None
+    with pytest.raises(MemberError, match="another LoRA called"):
+        await house.sharing.share(mine, "server", HERE)
     neon = await house.landed(ADA, "neon")
     with pytest.raises(MemberError, match="another LoRA called"):
         await house.sharing.share(neon, "server", HERE)
