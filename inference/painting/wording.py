@@ -5,7 +5,7 @@ Whatever a model cannot do of that is left out of its words, and told.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from inference.catalog import weights
@@ -18,6 +18,7 @@ from inference.models.prompts import Beside
 from inference.painting.conditioning import Stretch
 from inference.protocol import (
     Drawn,
+    Fact,
     Imagine,
     Lora,
     Reason,
@@ -34,6 +35,8 @@ from inference.protocol import (
     weigh_words,
     without_tags,
 )
+
+NEVER_SEEN = "never_seen"
 
 MAX_LORAS = 3
 """Of one picture."""
@@ -98,6 +101,20 @@ def draw(request: Imagine, index: int, catalog: Catalog) -> Wording:
     return Wording(drawn, by_chance or drawn.loras != request.loras, tuple(notes))
 
 
+def gathered(notes: Iterable[Reason]) -> tuple[Reason, ...]:
+    """The notes of several pictures, each once; what a model has never seen of the words of any is one note."""
+    once: list[Reason] = []
+    unseen: dict[Fact, dict[str, None]] = {}
+    for note in notes:
+        if note.name == NEVER_SEEN:
+            words = note.facts["words"]
+            assert isinstance(words, tuple)
+            unseen.setdefault(note.facts["model"], {}).update(dict.fromkeys(words))
+        elif note not in once:
+            once.append(note)
+    return *once, *(because(NEVER_SEEN, words=tuple(words), model=model) for model, words in unseen.items())
+
+
 def read(
     wording: Wording,
     request: Imagine,
@@ -135,7 +152,7 @@ def read(
     # LoRAs teach words of their own.
     if model.vocabulary is not None and not wording.drawn.loras:
         unseen = model.vocabulary.unseen(plain_words(text) for of_text in over for _, text in of_text)
-        notes += [because("never_seen", words=unseen, model=model.entry.title)] if unseen else []
+        notes += [because(NEVER_SEEN, words=unseen, model=model.entry.title)] if unseen else []
     reader = model.prompts if refiner is None else refiner.prompts
     adapters = model.adapters.active if refiner is None else ()
     weighing = able.words.weighing

@@ -20,6 +20,7 @@ from inference.models.store import Store
 from inference.painting import session, setups
 from inference.painting.callbacks import Pictures, Stage
 from inference.painting.session import Failure, Painting
+from inference.painting.wording import gathered
 from inference.pictures import drawing, images
 from inference.protocol import Answer, Grid, Imagine, Reason
 
@@ -99,11 +100,8 @@ class _Table:
             within=within,
             flagged=any(each.flagged for each in paintings),
         )
-        notes: list[Reason] = []
-        for note in (note for each in paintings for note in each.notes):
-            if note not in notes:
-                notes.append(note)
-        self._report.finish(self._request.job, [painted], recipe, Answer(notes=tuple(notes)))
+        notes = gathered(note for each in paintings for note in each.notes)
+        self._report.finish(self._request.job, [painted], recipe, Answer(notes=notes))
 
     # What the session calls.
 

@@ -23,7 +23,7 @@ from inference.marks import marking
 from inference.models.store import Store
 from inference.painting import session, setups
 from inference.painting.session import Failure, Painting
-from inference.painting.wording import MAX_LORAS
+from inference.painting.wording import MAX_LORAS, gathered
 from inference.protocol import Answer, Imagine, ModelInfo, Reason
 from inference.protocol.limits import MAX_COUNT, MAX_PROMPT_CHARS
 
@@ -93,12 +93,10 @@ def run(requests: Sequence[Imagine], files: Mapping[str, bytes], store: Store, r
 
 
 def _answer(paintings: Sequence[Painting]) -> Answer:
-    notes: list[Reason] = []
-    for note in (note for each in paintings for note in each.notes):
-        notes += [] if note in notes else [note]
+    notes = gathered(note for each in paintings for note in each.notes)
     drawn = tuple(each.drawn for each in paintings if each.drawn is not None)
     # All of them or none: the buttons under a result know its pictures by their places.
-    return Answer(notes=tuple(notes), drawn=drawn if len(drawn) == len(paintings) else ())
+    return Answer(notes=notes, drawn=drawn if len(drawn) == len(paintings) else ())
 
 
 def _painted(made: Painting, watermark: Mapping[str, Any] | None) -> Painted:

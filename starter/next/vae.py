@@ -29,6 +29,8 @@ CHANNELS, LATENTS = (24, 24, 48, 64), 12
 HOLD = 0.2
 # How much it counts that an edge is as strong as it was: errors of values alone are least where it is faint and wide.
 STRENGTH = 0.6
+# The same once the latents are settled: there are decibels to spare by then.
+DECODER_STRENGTH = 2.0
 
 
 def new_vae(channels: tuple[int, ...] = CHANNELS) -> Vae:
@@ -183,10 +185,13 @@ def _crop_at(boxes: Sequence[Box], rng: random.Random) -> tuple[int, int]:
     return min(max(x, 0), SIDE - CROP), min(max(y, 0), SIDE - CROP)
 
 
-def distance(decoded: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, dict[str, float]]:
+def distance(
+    decoded: torch.Tensor, target: torch.Tensor, strength: float = STRENGTH
+) -> tuple[torch.Tensor, dict[str, float]]:
     """How far pictures from -1 to 1 are apart: their values, their edges, and their colours without the light.
 
     An edge that is off counts twice, absolute as well as squared: a squared error alone is least where it is blurred.
+    `strength` is how much it counts that edges are as strong as they were.
     """
     error = decoded - target
     squared = error.square().mean((1, 2, 3))
@@ -194,8 +199,8 @@ def distance(decoded: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor,
     edges = across.square().mean() + down.square().mean() + 0.5 * (across.abs().mean() + down.abs().mean())
     colour = error - error.mean(1, keepdim=True)
     tone = 2 * colour.square().mean() + 0.6 * colour.abs().mean()
-    strength = (_strength(decoded) - _strength(target)).abs().mean()
-    loss = error.abs().mean() + 3 * squared.mean() + edges + tone + STRENGTH * strength
+    fainter = (_strength(decoded) - _strength(target)).abs().mean()
+    loss = error.abs().mean() + 3 * squared.mean() + edges + tone + strength * fainter
     return loss, {"psnr": float(psnr(squared).mean()), "crisp": float(crispness(decoded.detach(), target).mean())}
 
 
@@ -247,7 +252,7 @@ class DecoderStage:
                 latents = self.vae.encode(target).latent_dist.mode().float()
             noise = torch.randn(latents.shape, generator=generator, device=device)
             decoded = self.vae.decode(latents + amount * noise).sample
-        return distance(decoded.float(), target)
+        return distance(decoded.float(), target, DECODER_STRENGTH)
 
 
 RoundTrip = Callable[[torch.Tensor], torch.Tensor]

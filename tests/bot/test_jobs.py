@@ -322,8 +322,8 @@ async def test_result_whose_file_is_missing_is_no_result(jobs: Jobs) -> None:
 
 
 SHORT = ("SCAN json_each VIRTUAL TABLE INDEX 1:", "SCAN job USING INDEX job_undelivered", "SCAN lora_file")
-"""What is read through without harm: a list that was given, an index of nothing but what is asked for, and, once at the
-start, what members have trained."""
+"""What is read through without harm: a list that was given, an index of nothing but what is asked for, and, once after
+a start, the few LoRAs that members have."""
 
 
 async def test_nothing_that_happens_to_one_job_reads_through_all_of_them(

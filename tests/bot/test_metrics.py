@@ -15,6 +15,7 @@ import pytest
 from aiohttp import ClientSession, web
 from discord.utils import time_snowflake
 from prometheus_client import generate_latest
+from prometheus_client.core import Metric
 
 from bot.dispatcher import Dispatcher
 from bot.jobs import Jobs
@@ -258,9 +259,14 @@ def test_clock_that_is_behind_discords_gives_no_negative_time(counted: Metrics) 
     assert value(counted, "acknowledgement_seconds_sum", kind="command", name="imagine") == 0
 
 
-def test_what_models_of_other_servers_cost_is_counted_by_currency(counted: Metrics) -> None:
+def paid(counted: Metrics) -> list[Metric]:
+    """What is counted of jobs that cost something."""
     for amount, currency, state in ((0.04, "USD", "finished"), (0.3, "USD", "finished"), (0.5, "EUR", "cancelled")):
         notes = (because("not_repeatable", host="far"), because("remote_price", amount=amount, currency=currency))
         counted.ended(replace(job(1), state=state, answer=Answer(notes=notes)))
+    return [family for family in counted.collect() if family.name == "easel_spent"]
+
+
+def test_what_models_of_other_servers_cost_is_counted_by_currency(counted: Metrics) -> None:
+    assert [sample.labels for family in paid(counted) for sample in family.samples] == [{"currency": "USD"}]
     assert value(counted, "spent_total", currency="USD") == pytest.approx(0.34)
-    assert value(counted, "spent_total", currency="EUR") is None

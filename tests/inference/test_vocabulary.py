@@ -13,7 +13,8 @@ from inference.device import Device
 from inference.errors import WeightsError
 from inference.models.store import Store
 from inference.models.vocabulary import FILE, MAX_BYTES, Vocabulary
-from inference.protocol import Imagine, Lora, because
+from inference.painting.wording import gathered
+from inference.protocol import Imagine, Lora, Reason, because
 from starter import captions
 from starter.judge import MODELS
 from starter.next.captions import vocabulary as next_vocabulary
@@ -73,6 +74,16 @@ def test_what_a_model_has_never_seen_is_told_with_its_picture(known: Catalog, cp
     assert notes(prompt="a red house") == []
     # A LoRA has seen words of its own.
     assert notes(prompt="a zebra", loras=(Lora("ink", 1.0),)) == []
+
+
+def test_what_several_pictures_lack_is_told_at_once() -> None:
+    def unseen(*words: str, model: str = "Small") -> Reason:
+        return because("never_seen", words=words, model=model)
+
+    other = because("no_faces")
+    notes = gathered([unseen("zebra"), other, unseen("lion", "zebra"), unseen("zebra", model="Tiny"), other])
+    assert notes == (other, unseen("zebra", "lion"), unseen("zebra", model="Tiny"))
+    assert gathered([]) == ()
 
 
 def test_list_beside_a_model_is_read_with_it(known: Catalog, cpu: Device, monkeypatch: pytest.MonkeyPatch) -> None:
