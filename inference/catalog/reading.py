@@ -147,8 +147,7 @@ class Catalog:
         )
 
     def places(self, kind: Kind, name: str, on_gpu: bool) -> int:
-        """How many pictures are in every pass of this tool: on a CPU one, for whoever comes alone would wait for copies
-        as long as for pictures."""
+        """How many pictures are in every pass of this tool: on a CPU one, or who comes alone would wait for copies."""
         entry = self.entries(kind)[name]
         return entry.batch if on_gpu and isinstance(entry, DescriberEntry | ClassifierEntry) else 1
 

@@ -126,6 +126,11 @@ def _train(order: Train, configured: Settings, quieten: Callable[[], None], cont
 
     here = device.choose(configured.device, configured.threads)
     control.say(Woke(here.is_cuda))
+    folder = Path(order.run)
+    try:
+        runs.require_free(folder)
+    except runs.Taken as error:
+        return _later(error)
     control.give_way(lambda: False, lambda: None)
     if control.is_stopped():
         return False
@@ -135,12 +140,20 @@ def _train(order: Train, configured: Settings, quieten: Callable[[], None], cont
         raise
     except (TaskError, OperatorError) as error:
         raise _Unable("training_model", model=name) from error
-    folder = Path(order.run)
     plan = _plan(order.order.options, dataset, model, here, folder)
     watching = _Watching(control, Resting(here, model.modules), _needed_bytes(known), plan)
     kept = checkpoints.read(folder)
     watching.begin(() if kept is None else kept.state.epochs, 0 if kept is None else kept.state.step)
-    return runs.run(store, plan, dataset, folder, watching)
+    try:
+        return runs.run(store, plan, dataset, folder, watching)
+    except runs.Taken as error:
+        return _later(error)
+
+
+def _later(error: TrainingError) -> bool:
+    """It is a trainer's whose bot was killed, and which ends after its step: the bot tries again."""
+    log.warning("%s", error)
+    return False
 
 
 def _plan(options: TrainingOptions, dataset: Dataset, model: PictureModel, here: Device, folder: Path) -> Plan:

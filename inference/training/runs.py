@@ -42,6 +42,10 @@ FULL = ("os error 28", "No space left", "PytorchStreamWriter failed")
 """By which safetensors and torch say that the disk is full: they raise errors of their own."""
 
 
+class Taken(TrainingError):
+    """Another process trains in this folder. One whose bot was killed ends soon."""
+
+
 class Halted(Exception):
     """The run is to be stopped where there is nothing yet to be kept."""
 
@@ -101,8 +105,14 @@ def _alone(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise TrainingError(f"{folder} is being trained by another process") from error
+            raise Taken(f"{folder} is being trained by another process") from error
         yield
+
+
+def require_free(folder: Path) -> None:
+    """Raise Taken where another process trains in this folder just now, before anything is loaded for it."""
+    with suppress(FileNotFoundError), _alone(folder):
+        return
 
 
 def _train(store: Store, plan: Plan, dataset: Dataset, folder: Path, watching: Watching) -> bool:

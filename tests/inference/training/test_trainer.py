@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import socket
 import threading
 from collections.abc import Iterator
@@ -186,6 +187,20 @@ def test_a_run_of_other_pictures_or_of_another_model_is_not_gone_on_with(
     with pytest.raises(trainer._Unable) as changed:
         trainer._plan(options, datasets.read(tmp_path / "pictures"), model, cpu, run)
     assert changed.value.reason.name == "training_changed"
+
+
+def test_a_run_that_another_process_still_has_is_left_to_it_for_now(
+    tmp_path: Path,
+) -> None:
+    run = tmp_path / "run"
+    runs.require_free(run)
+    run.mkdir()
+    runs.require_free(run)
+    with (run / runs.LOCK).open("wb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(runs.Taken, match="by another process"):
+            runs.require_free(run)
+    runs.require_free(run)
 
 
 def test_it_gives_way_and_stops_where_it_is_told_to_and_says_how_far_it_has_come(
