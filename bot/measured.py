@@ -58,7 +58,10 @@ class Measured:
 def read(data: Path) -> Mapping[str, Measured]:
     """What was measured of each model, by its name. It reads files: call it in a thread."""
     found: dict[str, Report] = {}
-    for file in sorted(data.joinpath(FOLDER).glob(f"*/{REPORT}"))[:MOST_FILES]:
+    files = sorted(data.joinpath(FOLDER).glob(f"*/{REPORT}"))
+    if len(files) > MOST_FILES:
+        log.warning("of %d evaluations in %s only the first %d are read", len(files), data / FOLDER, MOST_FILES)
+    for file in files[:MOST_FILES]:
         report = _read(file)
         if report is not None and (report.model not in found or found[report.model].date <= report.date):
             found[report.model] = report

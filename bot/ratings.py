@@ -11,9 +11,9 @@ import asyncio
 import math
 import statistics
 import time
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -92,6 +92,8 @@ class OfModel:
     stars: Mean | None
     won: Mean | None
     """The share of comparisons with other models that it won; half of them is what chance gives."""
+    against: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Of each model that it was compared with: how many members chose this one more often, and how many that one."""
 
 
 class Ratings:
@@ -167,12 +169,25 @@ class Ratings:
         for row in rated:
             stars[row["model"]].append((row["stars"], row["count"]))
         won: dict[str, dict[int, tuple[float, int]]] = defaultdict(dict)
+        balance: dict[tuple[str, str], Counter[int]] = defaultdict(Counter)
         for row in voted:
-            for model, score in scores(row["won"], msgspec.json.decode(row["beaten"], type=list[str])).items():
-                total, count = won[model].get(row["member_id"], (0.0, 0))
-                won[model][row["member_id"]] = (total + score * row["count"], count + row["count"])
+            member_id, beaten = row["member_id"], msgspec.json.decode(row["beaten"], type=list[str])
+            for model, score in scores(row["won"], beaten).items():
+                total, count = won[model].get(member_id, (0.0, 0))
+                won[model][member_id] = (total + score * row["count"], count + row["count"])
+            for model in beaten:
+                balance[row["won"], model][member_id] += row["count"]
+                balance[model, row["won"]][member_id] -= row["count"]
+        against: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
+        for (model, other), of_members in balance.items():
+            votes = of_members.values()
+            against[model][other] = (sum(each > 0 for each in votes), sum(each < 0 for each in votes))
         found = {
-            model: OfModel(mean(stars.get(model, ()), 1, 5), mean(won.get(model, {}).values(), 0, 1))
+            model: OfModel(
+                mean(stars.get(model, ()), 1, 5),
+                mean(won.get(model, {}).values(), 0, 1),
+                dict(sorted(against[model].items(), key=lambda one: (-sum(one[1]), one[0]))),
+            )
             for model in {*stars, *won}
         }
         return dict(sorted(found.items(), key=lambda one: (-_said(one[1]), one[0])))

@@ -68,3 +68,33 @@ CREATE INDEX training_spent_of ON training_spent (member_id, guild_id, at);
 CREATE TRIGGER training_spent_is_forgotten AFTER INSERT ON training_spent BEGIN
     DELETE FROM training_spent WHERE at < NEW.at - 31 * 86400;
 END;
+
+-- The audit is told as of jobs: who began one on which pictures, how it ended, who has none any more.
+CREATE TRIGGER training_is_audited AFTER UPDATE OF state ON training
+WHEN OLD.state IS NOT NEW.state AND (NEW.state IN ('ended', 'failed') OR OLD.state = 'draft') BEGIN
+    INSERT INTO audit (at, what, guild_id, channel_id, member_id, kind, hashes, details)
+    VALUES (
+        NEW.changed_at,
+        CASE NEW.state WHEN 'ended' THEN 'finished' WHEN 'failed' THEN 'failed' ELSE 'accepted' END,
+        NEW.guild_id, NEW.channel_id, NEW.member_id, 'train',
+        CASE OLD.state
+            WHEN 'draft' THEN (SELECT json_group_array(sha256) FROM training_picture WHERE training_id = NEW.id)
+            ELSE '[]'
+        END,
+        CASE
+            WHEN NEW.state <> 'failed' OR NEW.reason IS NULL THEN json_object('training', NEW.id)
+            ELSE json_object('rule', json_extract(NEW.reason, '$.name'), 'facts', (
+                SELECT json_group_object(key, value) FROM json_each(NEW.reason, '$.facts')
+                WHERE type IN ('integer', 'real') OR key = 'model'
+            ))
+        END
+    );
+END;
+
+CREATE TRIGGER training_deletion_is_audited AFTER DELETE ON training WHEN OLD.state <> 'draft' BEGIN
+    INSERT INTO audit (at, what, guild_id, channel_id, member_id, kind, details)
+    VALUES (
+        round((julianday('now') - 2440587.5) * 86400, 3), 'deleted',
+        OLD.guild_id, OLD.channel_id, OLD.member_id, 'train', json_object('training', OLD.id)
+    );
+END;

@@ -104,6 +104,7 @@ def ready(plan: Plan) -> Ready:
         usual_layer=None,
         clip_skip=None,
         remote=None,
+        training=None,
         styles=(),
         references=0,
         fills=False,

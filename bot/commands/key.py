@@ -9,7 +9,7 @@ import discord
 from discord import app_commands, ui
 
 from bot import cards
-from bot.admission import admission_of
+from bot.admission import Admission, admission_of
 from bot.buttons import panel_menu
 from bot.commands import Slice
 from bot.custom_ids import OfWord
@@ -61,13 +61,23 @@ async def revoke(interaction: discord.Interaction, _: OfWord, values: Sequence[s
     await admission_of(interaction).access.require(interaction, NAME)
     number = values[0] if values and values[0].isascii() and values[0].isdigit() else "0"
     try:
-        await admission_of(interaction).jobs.keys.revoke(int(number[:18]), interaction.user.id)
+        await _take_back(admission_of(interaction), int(number[:18]), interaction.user.id)
     except UNWRITTEN as error:
         refuse_fatal(error)
         raise MemberError(
             "Easel cannot write this down at the moment: try again in a few minutes, or tell whoever runs it."
         ) from error
     await _home(interaction)
+
+
+async def _take_back(admission: Admission, key_id: int, member_id: int) -> None:
+    """Revoke a key of this member's, and end what was asked by it and has no end yet: it may be another's by now."""
+    jobs = admission.jobs
+    if not await jobs.keys.revoke(key_id, member_id):
+        return
+    for job in [*await jobs.unsettled(), *await jobs.in_state("queued"), *await jobs.in_state("running")]:
+        if job.reply.key_id == key_id:
+            await admission.cancel(job)
 
 
 def _served(interaction: discord.Interaction) -> Keys:

@@ -140,6 +140,8 @@ def _details(one: Entry) -> str:
         # What is not kept has no place in it.
         said = why(Reason(str(details["rule"]), dict(details.get("facts", {}))))
         return cards.plain(cards.shorten(re.sub(r"\{\w+\}", "…", said), SAID_CHARS))
+    if "training" in details:
+        return say("training {number}", number=details["training"])
     if "lora" in details:
         # Its name is a member's word.
         return f"LoRA {details['lora']}"

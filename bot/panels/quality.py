@@ -13,6 +13,9 @@ from bot.words import N_, say, say_many
 LISTED = 8
 """So many models, those first of which members have said most."""
 
+OTHERS = 3
+"""So many that each was compared with, those first about which most members have said something."""
+
 NAMES: Mapping[str, str] = {
     "CLIP score": N_("CLIP score {value}"),
     "FID": N_("FID {value}"),
@@ -45,6 +48,11 @@ def _of(name: str, thought: Mapping[str, OfModel], measured: Mapping[str, Measur
             said.append(
                 say("won {share} % of comparisons ({count}, {members})", share=share, count=count, members=_by(of.won))
             )
+        # So many members each; of who chose both as often nothing is said.
+        said += [
+            say("{won} : {lost} against {model}", won=won, lost=lost, model=cards.plain(other))
+            for other, (won, lost) in [*of.against.items()][:OTHERS]
+        ]
     if (last := measured.get(name)) is not None:
         said += [_figure(figure) for figure in last.figures]
         said.append(say("measured on {date}", date=last.date))

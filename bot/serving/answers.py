@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -26,6 +26,9 @@ from inference.protocol import logs
 
 BEST = 100
 """The quality of a webp or jpeg of which nothing is said."""
+
+TAKEN_WITHIN_S = 300.0
+"""How long a program may take over what it is sent: who never reads would have it kept here."""
 
 ALIVE_EVERY_S = 15.0
 """So often a stream says that it is there, so that nothing between gives it up."""
@@ -99,7 +102,7 @@ class Answers:
                 await _send(response, event)
         except Refusal as refusal:
             await _send(response, {"type": "error", "error": refusal.error})
-        await response.write_eof()
+        await sent(response.write_eof())
         return response
 
     async def _show_glimpses(self, response: web.StreamResponse, caller: Caller, wanted: Wanted) -> Job | None:
@@ -110,7 +113,7 @@ class Answers:
                 async with asyncio.timeout(ALIVE_EVERY_S):
                     news = await caller.heard()
             except TimeoutError:
-                await response.write(b": waiting\n\n")
+                await _write(response, b": waiting\n\n")
                 continue
             if not isinstance(news, Glimpse):
                 return news.job
@@ -172,4 +175,17 @@ def _event(kind: str, format_: str) -> dict[str, Any]:
 
 async def _send(response: web.StreamResponse, event: Mapping[str, Any]) -> None:
     body = await asyncio.to_thread(msgspec.json.encode, event)
-    await response.write(b"event: " + str(event["type"]).encode() + b"\ndata: " + body + b"\n\n")
+    await _write(response, b"event: " + str(event["type"]).encode() + b"\ndata: " + body + b"\n\n")
+
+
+async def _write(response: web.StreamResponse, data: bytes) -> None:
+    await sent(response.write(data))
+
+
+async def sent(sending: Awaitable[object]) -> None:
+    """Wait until this is taken. Raises ConnectionError where that takes too long: as if whoever asked had hung up."""
+    try:
+        async with asyncio.timeout(TAKEN_WITHIN_S):
+            await sending
+    except TimeoutError as error:
+        raise ConnectionResetError("what is sent is not taken") from error

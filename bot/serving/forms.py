@@ -1,4 +1,4 @@
-"""Forms with files, received: bounded, into files of ours, nothing of them decoded here."""
+"""What is sent, received: bounded in size and time, files into files of ours, nothing of them decoded here."""
 
 from __future__ import annotations
 
@@ -37,6 +37,17 @@ class Form:
     mask: Sent | None = None
 
 
+async def body(request: web.Request) -> bytes:
+    """A body that is no form. Raises Refusal."""
+    try:
+        async with asyncio.timeout(RECEIVED_WITHIN_S):
+            return await request.read()
+    except TimeoutError as error:
+        raise Refusal(408, say("The request was too long on its way: send it again."), code="timeout") from error
+    except web.RequestPayloadError as error:
+        raise Refusal(400, say("The body cannot be read."), code="invalid_body") from error
+
+
 async def receive(request: web.Request, folder: Path) -> Form:
     """The fields of a form, and its files in this folder. Raises Refusal, OSError where there is no room for them."""
     if not request.content_type.startswith("multipart/"):
@@ -49,7 +60,7 @@ async def receive(request: web.Request, folder: Path) -> Form:
         raise Refusal(
             408, say("The pictures were too long on their way: send smaller ones."), code="timeout"
         ) from error
-    except (ValueError, UnicodeDecodeError, aiohttp.ClientPayloadError) as error:
+    except (ValueError, UnicodeDecodeError, web.RequestPayloadError) as error:
         raise Refusal(400, say("The form cannot be read."), code="invalid_form") from error
     return form
 

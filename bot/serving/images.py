@@ -66,7 +66,7 @@ class Images:
 
     async def generate(self, request: web.Request, key: Key) -> web.StreamResponse:
         """Pictures from words."""
-        wanted = asked.of_json(await request.read())
+        wanted = asked.of_json(await forms.body(request))
         reply = await self._holders.reply_of(key, "imagine", lasts=wanted.as_url)
         options, ready, _ = self._settled(wanted, reply)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 from aiohttp import web
 
+from bot import costs
 from bot.errors import MemberError, Starting
 from bot.job import Job
 from bot.policies import problem
@@ -57,6 +58,15 @@ _FORBIDDEN = frozenset(
         problem.NO_MODEL,
     }
 )
+_SPENT = frozenset(costs.TOO_MUCH.values())
+_PERHAPS_PAID = frozenset(
+    {
+        *("remote_late", "remote_lost", "remote_twice", "remote_broken", "not_checked"),
+        *("set_aside", "engine_broke", "not_encoded", "disk_full", "disk_failed"),
+    }
+)
+"""Of another server's model: clients would ask again by themselves for whatever is no fault of theirs."""
+
 _UNSAFE = frozenset({problem.MINORS, *problem.WORDS.values()})
 _OF_FAILURES: Mapping[FailureKind, int] = {"internal": 500, "unavailable_model": 404}
 
@@ -72,12 +82,16 @@ class Refusal(Exception):
         code: str | None = None,
         param: str | None = None,
         retry_after_s: int | None = None,
+        final: bool = False,
     ) -> None:
+        """`final` where clients are not to ask again by themselves."""
         super().__init__(message)
         self.status = status
         kind = "server_error" if status >= 500 else "rate_limit_error" if status == 429 else "invalid_request_error"
         self.error = {"message": message, "type": kind, "param": param, "code": code}
         self.headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
+        if final:
+            self.headers["X-Should-Retry"] = "false"
         if status == 401:
             self.headers["WWW-Authenticate"] = "Bearer"
 
@@ -117,4 +131,6 @@ def _of(reason: Reason, status: int, code: str | None = None) -> Refusal:
         return Refusal(403, message, code="not_allowed", param=param)
     if name in _UNSAFE:
         return Refusal(400, message, code="moderation_blocked", param="prompt")
-    return Refusal(status, message, code=code, param=param)
+    if name in _SPENT:
+        return Refusal(429, message, code="insufficient_quota", final=True)
+    return Refusal(status, message, code=code, param=param, final=name in _PERHAPS_PAID)

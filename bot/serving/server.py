@@ -18,6 +18,7 @@ from bot.jobs import Jobs
 from bot.keys import Key
 from bot.localisation import Languages
 from bot.observer import Observer
+from bot.serving.answers import sent
 from bot.serving.images import Images
 from bot.serving.refusals import Refusal, of_error
 from bot.settings import Address
@@ -94,7 +95,9 @@ class Server:
         # Of one connection the requests come one after the other, by different keys perhaps.
         speak(self._languages.nearest())
         try:
-            return await handle(request)
+            response = await handle(request)
+            await sent(_given(request, response))
+            return response
         except Refusal as refusal:
             return refusal.response()
         except MemberError as error:
@@ -106,7 +109,9 @@ class Server:
             self._broken(error)
             return Refusal(500, say("Easel cannot go on and is being stopped: its operator was told why.")).response()
         except ConnectionError:
-            # Nobody is there any more to hear of it.
+            # Nobody is there any more to hear of it, or wants to.
+            if request.transport is not None:
+                request.transport.abort()
             raise
         except Exception:
             reference = secrets.token_hex(3)
@@ -117,6 +122,12 @@ class Server:
                 reference=reference,
             )
             return Refusal(500, text, code="internal").response()
+
+
+async def _given(request: web.Request, response: web.StreamResponse) -> None:
+    """Send all of an answer."""
+    await response.prepare(request)
+    await response.write_eof()
 
 
 async def _close_to_others(_: web.Request, response: web.StreamResponse) -> None:
@@ -133,8 +144,17 @@ async def serving(address: Address | None, application: web.Application) -> Asyn
     if address is None:
         yield
         return
-    # Who hangs up is not worked for any longer.
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=CLOSE_WITHIN_S, handler_cancellation=True)
+    # What aiohttp says of requests that are none: anybody can send those, and keys may stand in them.
+    unread = logging.getLogger(f"{__name__}.unread")
+    unread.disabled = True
+    runner = web.AppRunner(
+        application,
+        access_log=None,
+        shutdown_timeout=CLOSE_WITHIN_S,
+        # Who hangs up is not worked for any longer.
+        handler_cancellation=True,
+        logger=unread,
+    )
     await runner.setup()
     try:
         try:

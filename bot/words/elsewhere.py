@@ -41,5 +41,6 @@ ELSEWHERE: dict[str, str | Many] = {
     "remote_broken": N_("The server sent no picture that can be read: try again, or choose another model."),
     # What cards say beside a picture.
     "not_repeatable": N_("This cannot be repeated: {host} takes no seed."),
+    "remote_size": N_("Its server painted {width}x{height}, and not the size that was asked for."),
     "remote_price": N_("It cost {amount} {currency}."),
 }

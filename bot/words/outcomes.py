@@ -78,6 +78,7 @@ OUTCOMES: dict[str, str | Many] = {
     "lora_not_drawn": N_("The LoRA {typed}, which was drawn, is none for {model} here: it was left out."),
     "lora_left_out": N_("The LoRA {typed} was left out: {most} at once are the most."),
     "no_such_embedding": N_("There is no embedding called {typed} for {model} here: it was left out."),
+    "never_seen": N_("{model} has never seen: {words}. It knows no more of them than their letters."),
     "no_such_wildcard": N_("There is no wildcard called {typed} here: it was left out."),
     "words_not_changed": N_("{model} cannot change its words between the steps: those of the first step were painted."),
     "words_not_broken": N_("{model} reads all words at once: BREAK was left out."),

@@ -98,7 +98,7 @@ class Catalog:
         return tables[kind]
 
     def info(self, name: str, on_gpu: bool) -> ModelInfo:
-        """What members may ask of this model on a GPU, or on a CPU."""
+        """What members may ask of this model on a GPU, or on a CPU; its training is for who paints with it to say."""
         entry = self.models[name]
         return ModelInfo(
             name=name,
@@ -127,6 +127,7 @@ class Catalog:
             usual_layer=_usual_layer(entry),
             clip_skip=entry.clip_skip,
             remote=None,
+            training=None,
         )
 
     def _refiner(self, entry: ModelEntry) -> Refiner | None:

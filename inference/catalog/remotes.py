@@ -113,6 +113,7 @@ class RemoteEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             fills=False,
             usual_layer=None,
             clip_skip=None,
+            training=None,
             remote=Remote(
                 host=self.host,
                 seeded=self.seed is not None,

@@ -94,7 +94,8 @@ def _come_to(order: Train, configured: Settings, quieten: Callable[[], None], co
         log.warning("there is no room for it just now: %s", error)
         return Crowded()
     except TrainingError as error:
-        log.error("%s", error)
+        # What has a reason may name a member's words, which are logged nowhere.
+        log.error("it cannot go on: %s", error if error.reason is None else (error.reason.name, error.__cause__))
         is_full = error.reason is not None and error.reason.name == "training_memory"
         return Crowded() if is_full else TrainingFailed(error.reason or because("training_broke"))
     except OperatorError as error:

@@ -29,6 +29,7 @@ from inference.protocol import (
     joined,
     limits,
     parts,
+    plain_words,
     unbroken,
     weigh_words,
     without_tags,
@@ -131,6 +132,10 @@ def read(
     if able.words.between is None and any(changes(text) for text in texts):
         notes.append(because("words_not_changed", model=model.entry.title))
         over = [of_text[:1] for of_text in over]
+    # LoRAs teach words of their own.
+    if model.vocabulary is not None and not wording.drawn.loras:
+        unseen = model.vocabulary.unseen(plain_words(text) for of_text in over for _, text in of_text)
+        notes += [because("never_seen", words=unseen, model=model.entry.title)] if unseen else []
     reader = model.prompts if refiner is None else refiner.prompts
     adapters = model.adapters.active if refiner is None else ()
     weighing = able.words.weighing

@@ -58,7 +58,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Where they are taken for who does not say."""
     remote: Remote | None
     """None where it is painted with on this machine."""
-    training: TrainingInfo | None = None
+    training: TrainingInfo | None
     """How LoRAs are trained for it; None where none can be."""
 
     @property

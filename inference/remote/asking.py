@@ -79,11 +79,13 @@ class Server:
             answer = await ask(**said)
             found = [await self._file(each) for each in answer.data or ()]
         else:
-            found = []
+            found, left = [], self._entry.previews
             async with await ask(**said) as events:
                 async for event in events:
                     kind = str(getattr(event, "type", ""))
-                    if kind.endswith(".partial_image"):
+                    if kind.endswith(".partial_image") and left:
+                        # Each is read by a process of its own.
+                        left -= 1
                         show(_bytes(event.b64_json))
                     elif kind.endswith(".completed"):
                         found.append(_bytes(event.b64_json))

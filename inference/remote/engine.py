@@ -227,6 +227,8 @@ class RemoteEngine:
             if not refusal.paid:
                 self._sent.forget(request)
             raise refusal.error from None
+        other = next((one for one in painted if one.size != (request.width, request.height)), None)
+        of_size = [] if other is None else [because("remote_size", width=other.width, height=other.height)]
         mask = None
         if edit is not None:
             painted, mask = [edit.put_back(each) for each in painted], edit.mask
@@ -234,7 +236,7 @@ class RemoteEngine:
         made_of = recipe(request, entry, drawn, words.recorded(told), watermark)
         pictures = [self._picture(request, index, image, made_of, drawn, mask) for index, image in enumerate(painted)]
         otherwise = (drawn.prompt, drawn.negative) != request.styled
-        answer = Answer(notes=self._notes(request), drawn=(drawn,) * len(pictures) if otherwise else ())
+        answer = Answer(notes=(*self._notes(request), *of_size), drawn=(drawn,) * len(pictures) if otherwise else ())
         self._report.finish(job, pictures, made_of, answer)
 
     def _notes(self, request: Imagine) -> tuple[Reason, ...]:

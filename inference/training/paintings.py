@@ -99,4 +99,5 @@ def _paint(store: Store, request: Imagine, alive: Callable[[], None]) -> Image.I
         return made.image
     if isinstance(made.error, Unsafe):
         return None
-    raise TrainingError(f"{request.model} cannot paint {request.prompt!r}: {made.error}")
+    # The words are a member's, and this is logged.
+    raise TrainingError(f"{request.model} cannot paint one of the prompts: {made.error.reason.name}")

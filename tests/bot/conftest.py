@@ -203,6 +203,7 @@ def ready(**changes: object) -> Ready:
         references=0,
         fills=False,
         remote=None,
+        training=None,
     )
     turbo = ModelInfo(
         name="turbo",
@@ -231,6 +232,7 @@ def ready(**changes: object) -> Ready:
         references=0,
         fills=False,
         remote=None,
+        training=None,
     )
     values: dict[str, object] = {
         "models": (starter, turbo),

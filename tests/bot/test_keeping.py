@@ -516,6 +516,15 @@ async def test_broken_database_is_said_with_the_way_back(data: Path, how: str) -
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("name", ["trainings/7/pictures/0001.png", "loras/ab/abcd.safetensors"])
+def test_what_members_trained_is_not_removed_by_a_start_without_its_database(data: Path, name: str) -> None:
+    (data / name).parent.mkdir(parents=True)
+    (data / name).touch()
+    (data / folder.DATABASE).unlink(missing_ok=True)
+    with pytest.raises(OperatorError, match=rf"there are {name.partition('/')[0]} in .*: bring a backup back"):
+        soundness.check(data)
+
+
 @pytest.mark.parametrize("empty", [True, False])
 async def test_pictures_without_their_database_are_not_removed_by_a_start(
     jobs: Jobs, data: Path, tmp_path: Path, empty: bool

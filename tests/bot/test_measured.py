@@ -65,6 +65,16 @@ def test_file_that_is_none_is_left_out_and_told(
     assert [str(file) in record.getMessage() for record in caplog.records] == [True] * (content != b"{}")
 
 
+def test_more_than_are_read_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(measured, "MOST_FILES", 2)
+    for number in range(3):
+        write(tmp_path, str(number), model=str(number))
+    assert [*measured.read(tmp_path)] == ["0", "1"]
+    assert "of 3 evaluations" in caplog.text
+
+
 @pytest.mark.parametrize("wrong", [{"date": "@everyone"}, {"figures": [{"name": "FID", "n": 1, "value": "4"}]}])
 def test_what_does_not_say_what_it_should_is_left_out(wrong: Any, tmp_path: Path) -> None:
     write(tmp_path, "1", **wrong)
@@ -84,10 +94,10 @@ def shown(thought: dict[str, OfModel], found: dict[str, Measured], *, language: 
 def test_members_and_measures_stand_side_by_side_with_their_numbers() -> None:
     clip = Figure("CLIP score", 40, 0.3141, 0.0123)
     found = {"b": Measured("2026-11-30", "easel-1", (clip,)), "other": Measured("2026-11-30", "easel-1", (clip,))}
-    told = shown({"b": OfModel(Mean(4.25, 0.31, 17, 6), Mean(0.625, 0.12, 1, 1))}, found)
+    told = shown({"b": OfModel(Mean(4.25, 0.31, 17, 6), Mean(0.625, 0.12, 1, 1), {"*c*": (3, 1)})}, found)
     assert (
         "- b: 4.2 ± 0.3 of 5 stars (17 ratings, 6 members) · won 62 ± 12 % of comparisons (1 vote, only 1 member)"
-        " · CLIP score 0.314 ± 0.012 (n 40) · measured on 2026-11-30"
+        " · 3 : 1 against \\\\*c\\\\* · CLIP score 0.314 ± 0.012 (n 40) · measured on 2026-11-30"
     ) in told
     assert "± is the standard error" in told
     assert "What only few members say tells little." in told
@@ -110,7 +120,7 @@ def test_longest_list_is_what_discord_takes(language: str) -> None:
     figures = tuple(Figure(name, 10**9, 1 / 3, 1 / 7, comparable=False) for name in measured.SHOWN)
     mean = Mean(1 / 3, 1 / 7, 10**9, 2)
     names = ["*_`" * 30 + str(number) for number in range(20)]
-    thought, found = {name: OfModel(mean, mean) for name in names}, {}
+    thought, found = {name: OfModel(mean, mean, dict.fromkeys(names, (10**9, 10**9))) for name in names}, {}
     for name in names:
         found[name] = Measured("2026-11-30", "easel-1", figures)
     shown(thought, found, language=language)

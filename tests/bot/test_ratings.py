@@ -156,6 +156,14 @@ async def test_models_that_are_chosen_win_over_those_beside_them(jobs: Jobs, tmp
     assert (found["c"].won.value, found["c"].won.error, found["c"].won.count) == (1.0, None, 1)
     assert found["a"].stars is None
     assert list(found) == ["a", "b", "c"]
+    # Of Ada, Grace and Mei; what Ada chose c over says nothing of a and b.
+    assert found["a"].against == {"b": (2, 1), "c": (0, 1)}
+    assert found["b"].against == {"a": (1, 2), "c": (0, 1)}
+    again = await made(jobs, tmp_path, table())
+    for _ in range(3):
+        await jobs.ratings.vote(ADA, again, 1)
+    # Once each way is none.
+    assert (await jobs.ratings.of_server(GUILD))["a"].against == {"b": (1, 1), "c": (0, 1)}
 
 
 @pytest.mark.parametrize("wanted", [table(("a", "a")), table(("a", "a", "b")), request(count=2)])

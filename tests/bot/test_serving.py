@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import openai
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from PIL import Image
 
+from bot import costs
 from bot.errors import MemberError, Starting
+from bot.jobs import Jobs
+from bot.localisation import Languages
 from bot.pictures import fitting, masks
 from bot.pictures.decoding import Upload, saved
 from bot.policies import problem
-from bot.serving import asked, forms, refusals
+from bot.serving import answers, asked, forms, refusals, server
 from bot.serving.refusals import Refusal
+from bot.settings import Address
 from inference.protocol import Reason, because
 from tests.bot.conftest import job
+from tests.bot.test_watching import free_address
 
 
 def generate(**body: object) -> asked.Generate:
@@ -123,6 +131,34 @@ def test_ends_have_their_status_too() -> None:
     assert refusals.of_end(None) is not None
 
 
+@pytest.mark.parametrize(
+    ("name", "status", "asked_for"),
+    [("remote_late", 500, 1), (costs.TOO_MUCH["spent"], 429, 1), ("remote_busy", 500, 2)],
+)
+async def test_what_may_be_paid_already_no_client_asks_for_again_by_itself(
+    name: str, status: int, asked_for: int
+) -> None:
+    requests = []
+
+    async def fails(request: web.Request) -> web.Response:
+        requests.append(await request.read())
+        ended = replace(
+            job(1), state="failed", failure_kind="internal", failure=because(name, most="1", currency="USD")
+        )
+        refusal = refusals.of_end(ended)
+        assert refusal is not None
+        return refusal.response()
+
+    app = web.Application()
+    app.router.add_post("/v1/images/generations", fails)
+    async with TestServer(app) as opened:
+        url = str(opened.make_url("/v1"))
+        async with openai.AsyncOpenAI(api_key="easel-", base_url=url, max_retries=1) as program:
+            with pytest.raises(openai.APIStatusError) as caught:
+                await program.images.generate(prompt="a house")
+    assert (caught.value.status_code, len(requests)) == (status, asked_for)
+
+
 @pytest.fixture
 async def receiver(tmp_path: Path) -> AsyncIterator[TestClient[web.Request, web.Application]]:
     """A server that receives a form and says what it was."""
@@ -180,6 +216,89 @@ async def test_a_form_is_received_within_its_bounds(
     ):
         async with receiver.post("/", data=body, headers={"Content-Type": kind}) as response:
             assert response.status == status, body
+    packed = {"Content-Type": "multipart/form-data; boundary=b", "Content-Encoding": "gzip"}
+    async with receiver.post("/", data=b"no gzip", headers=packed) as response:
+        assert response.status == 400
+
+
+async def test_a_body_is_received_within_its_time_and_as_it_was_packed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def receive(request: web.Request) -> web.Response:
+        try:
+            return web.Response(body=await forms.body(request))
+        except Refusal as refusal:
+            return refusal.response()
+
+    app = web.Application()
+    app.router.add_post("/", receive)
+    async with TestClient(TestServer(app)) as opened:
+        async with opened.post("/", data=b"{}") as response:
+            assert (response.status, await response.read()) == (200, b"{}")
+        monkeypatch.setattr(forms, "RECEIVED_WITHIN_S", 0.1)
+
+        async def slowly() -> AsyncIterator[bytes]:
+            yield b"{"
+            await asyncio.sleep(60)
+
+        async with opened.post("/", data=slowly()) as response:
+            assert (response.status, (await response.json())["error"]["code"]) == (408, "timeout")
+        async with opened.post("/", data=b"nonsense", headers={"Content-Encoding": "gzip"}) as response:
+            assert (response.status, (await response.json())["error"]["code"]) == (400, "invalid_body")
+
+
+class Large:
+    """What answers with more than any socket keeps."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+
+    def handlers(self) -> dict[tuple[str, str], Any]:
+        return {}
+
+    async def picture(self, _: web.Request) -> web.Response:
+        self.asked.set()
+        return web.Response(body=b"x" * 2**26)
+
+
+@pytest.fixture
+async def large(jobs: Jobs) -> AsyncIterator[tuple[Large, Address]]:
+    """The whole server on a port, with that behind it."""
+    images, address = Large(), free_address()
+    made = server.Server(images, jobs, Languages(), lambda error: None)  # type: ignore[arg-type]
+    async with server.serving(address, made.application()):
+        yield images, address
+
+
+async def test_who_takes_nothing_is_hung_up_on(large: tuple[Large, Address], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "TAKEN_WITHIN_S", 0.1)
+    images, address = large
+    reader, writer = await asyncio.open_connection(*address, limit=2)
+    writer.write(b"GET /v1/pictures/1 HTTP/1.1\r\nHost: a\r\n\r\n")
+    await images.asked.wait()
+    taken = 0
+    with contextlib.suppress(ConnectionError):
+        # Not before it was given up on.
+        await asyncio.sleep(0.5)
+        while taken < 2**26 and (piece := await reader.read(2**20)):
+            taken += len(piece)
+    assert taken < 2**26
+    writer.close()
+
+
+async def test_what_is_no_request_says_nothing_in_the_log(
+    large: tuple[Large, Address], caplog: pytest.LogCaptureFixture
+) -> None:
+    _, address = large
+    for asked_for in (
+        b"GARBAGE\r\n\r\n",
+        b"GET / HTTP/1.1\r\nAuthorization: Bearer easel-secret\x01\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer easel-secret" + b"x" * 20_000 + b"\r\n\r\n",
+    ):
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(asked_for)
+        assert b" 400 " in await reader.readline()
+        writer.close()
+    assert "easel-secret" not in caplog.text
+    assert [record for record in caplog.records if record.levelno > logging.INFO] == []
 
 
 def upload(folder: Path, alpha: Image.Image | None, size: tuple[int, int] = (16, 16)) -> Upload:

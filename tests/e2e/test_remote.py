@@ -193,3 +193,21 @@ async def test_the_key_is_in_the_one_process_and_nowhere_else(far: Studio) -> No
     assert any(PICTURES in file.parts for file in kept)
     assert not [file for file in kept if KEY.encode() in await asyncio.to_thread(file.read_bytes)]
     assert os.environ.get("FAR_KEY") is None
+
+
+async def test_what_was_sent_is_waited_for_when_the_bot_is_stopped(far: Studio, mei: Member, server: Painter) -> None:
+    server.held = asyncio.Event()
+    server.came.clear()
+    before = len(server.asked)
+    reply = await mei.command("/imagine prompt:a red house model:far")
+    await server.came.wait()
+    stopping = asyncio.create_task(far.stop())
+    # So that it is to stop before there is an answer.
+    await asyncio.sleep(0.5)
+    assert not stopping.done()
+    server.held.set()
+    server.held = None
+    await stopping
+    await far.start()
+    await painted(mei, reply)
+    assert len(server.asked) == before + 1

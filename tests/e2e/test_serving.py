@@ -304,6 +304,33 @@ async def test_places_are_the_members_and_who_hangs_up_gives_theirs_back(
     assert all(row["delivered_at"] is not None for row in jobs(studio)[before:])
 
 
+async def test_with_its_key_ends_what_was_asked_by_it(studio: Studio, ada: Member) -> None:
+    before = len(jobs(studio))
+
+    def states() -> list[str]:
+        return [row["state"] for row in jobs(studio)[before:]]
+
+    with held(studio):
+        async with client(await new_key(ada, "stolen")) as thief:
+            asking = []
+            for number, how in enumerate(("b64_json", "url", "b64_json")):
+                given: Any = {"response_format": how, "stream": number == 2, "extra_body": {"steps": 3 + number}}
+                asking.append(asyncio.create_task(thief.images.generate(prompt="a house", **given)))
+                await until(lambda: len(states()) == len(asking) and states()[0] == "running")
+            # A stream begins before its job ends.
+            stream = await asking.pop()
+            panel = (await ada.command("/key")).message
+            [number] = re.findall(r"#(\d+) stolen", text_of(panel))
+            await ada.click(panel, "easel:new:keyrevoke:", [number], until="acknowledged")
+            await until(lambda: states()[1:] == ["cancelled"] * 2)
+            with pytest.raises(openai.APIError, match="cancelled"):
+                _ = [event async for event in stream]
+            assert jobs(studio)[before]["cancelling"]
+    for ended in await asyncio.gather(*asking, return_exceptions=True):
+        assert isinstance(ended, openai.BadRequestError | openai.APIConnectionError)
+    await until(lambda: states() == ["cancelled"] * 3)
+
+
 async def test_pictures_come_as_they_are_painted(program: openai.AsyncOpenAI) -> None:
     stream = await program.images.generate(
         prompt=HOUSE, stream=True, partial_images=2, n=2, extra_body={"seed": 11, "steps": 40}

@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 import torch
+from msgspec import structs
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from inference.catalog import hashes, layouts, reading, weights
 from inference.catalog.reading import Catalog
+from inference.catalog.remotes import RemoteEntry
 from inference.device import Device
 from inference.errors import UnavailableModel, WeightsError
 from inference.gate import Gate
@@ -149,6 +151,16 @@ def test_a_model_whose_checker_is_not_here_cannot_be_used(known: Catalog, cpu: D
         imagine.run([ask_for()], {}, Store(catalog=lacking, device=cpu), record.report)
     assert refused.value.reason == because("not_here", kind="checker", name="unfetched")
     assert not record.finished()
+
+
+def test_a_model_of_another_server_whose_checker_is_not_here_is_told_at_the_start(
+    known: Catalog, caplog: pytest.LogCaptureFixture
+) -> None:
+    far = RemoteEntry(title="Far", family="openai", base_url="https://example.com/v1", model="far")
+    entries = {name: structs.replace(far, checker=name) for name in ("lax", "unfetched")}
+    weights.require(dataclasses.replace(known, remotes={**entries, "none": far}))
+    [said] = [record.getMessage() for record in caplog.records if "what it paints" in record.getMessage()]
+    assert said.startswith("[models.unfetched] what it paints cannot be shown without its checker unfetched: it is not")
 
 
 @pytest.mark.parametrize(

@@ -263,6 +263,43 @@ async def test_every_refusal_is_told(far: Far, told: object, answer: painting.An
         assert again.reason.name == "remote_twice"
 
 
+async def test_another_size_is_told_and_many_glimpses_are_not_all_read(far: Far, told: object) -> None:
+    small = painting.picture(painting.Asked("", {"size": "64x64"}, {}, {}), "red", "JPEG")
+    far.server.next = [sends(b'{"created": 1, "data": [{"b64_json": "%s"}]}' % small.encode())]
+    end, [new] = await far.painted(asked())
+    assert new.size == (64, 64)
+    [note] = [note for note in end.answer.notes if note.name == "remote_size"]
+    assert note.facts == {"width": 64, "height": 64}
+
+    async def floods(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for kind in ("partial_image",) * 40 + ("completed",):
+            event = f'{{"type": "image_generation.{kind}", "b64_json": "{small}"}}'
+            await response.write(f"event: image_generation.{kind}\ndata: {event}\n\n".encode())
+            # So that each would be read.
+            await asyncio.sleep(0.05)
+        return response
+
+    far.server.next = [floods]
+    far.peer.send(Batch((asked("seeded", seed=7, width=256),)))
+    events = await far.until(lambda event: isinstance(event, Finished | Failed))
+    assert isinstance(events[-1], Finished)
+    assert len([event for event in events if isinstance(event, Preview)]) <= 1
+
+
+async def test_no_redirect_is_followed_with_or_without_a_key(far: Far, told: object) -> None:
+    async with painting.painter() as other:
+        for status in (301, 302, 307, 308):
+
+            async def leads_away(request: web.Request, status: int = status) -> web.StreamResponse:
+                return web.Response(status=status, headers={"Location": f"{other.url}/images/generations"})
+
+            far.server.next = [leads_away]
+            assert await far.reason(asked()) == ("invalid_input", "remote_rejected")
+        assert other.asked == []
+
+
 async def test_a_server_that_is_busy_for_a_moment_is_asked_again(far: Far, told: object) -> None:
     far.server.next = [refuses(429, "rate_limit", retry_after="0"), refuses(503, "overloaded")]
     before = len(far.server.asked)
@@ -295,6 +332,17 @@ async def test_no_more_requests_are_at_a_server_than_its_entry_says(far: Far, to
     far.peer.send(Batch(tuple(asked("words") for _ in range(3))))
     assert all(isinstance(end, Finished) for end in (await asyncio.to_thread(far.peer.ends, 3)).values())
     assert far.server.most_at_work == 1
+
+
+async def test_the_default_model_is_one_of_this_machine(tmp_path: Path) -> None:
+    catalog = catalog_at(tmp_path, painting.entry("https://example.com/v1"))
+    assert reading.load(catalog).default == "here"
+    catalog.write_text(catalog.read_text().replace('default = "here"', 'default = "far"'))
+    with pytest.raises(CatalogError, match="default: far is a model of another server, name one of this machine"):
+        reading.load(catalog)
+    catalog = catalog_at(tmp_path, painting.entry("https://example.com/v1", checker='"nobody"'))
+    with pytest.raises(CatalogError, match=r"models.far: checker: must name one of the \[checkers.NAME\]"):
+        reading.load(catalog)
 
 
 async def test_the_one_rule_knows_what_such_a_server_cannot_do(told: object) -> None:

@@ -147,6 +147,19 @@ def test_crispness_is_less_where_it_is_blurred_and_one_where_it_is_not() -> None
     assert float(crispness(pictures, blurred).min()) > 1.1
 
 
+def test_softer_edges_cost_more_than_as_strong_ones_a_pixel_beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = to_signed(paint_all(sample_tableaux(4, seed=5)))
+    blurred = F.avg_pool2d(F.pad(pictures, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+    beside = torch.roll(pictures, 1, -1)
+    cost = {}
+    for strength in (0.0, 1.0):
+        monkeypatch.setattr(next_vae, "STRENGTH", strength)
+        cost[strength] = [float(next_vae.distance(other, pictures)[0]) for other in (pictures, beside, blurred)]
+    same, moved, softer = (whole - without for whole, without in zip(cost[1.0], cost[0.0], strict=True))
+    assert same == 0
+    assert softer > 1.3 * moved > 0
+
+
 def test_fidelity_is_measured_by_style() -> None:
     figures = held_out_fidelity(lambda pictures: pictures + 0.02, 8)
     assert {"db", "crisp", "cartoon_db", "watercolour_crisp"} < figures.keys()

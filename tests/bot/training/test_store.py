@@ -15,6 +15,7 @@ from bot import archive
 from bot.database import Database
 from bot.errors import MemberError
 from bot.jobs import Jobs
+from bot.panels import audit
 from bot.policies.policy import Policy
 from bot.training import store
 from bot.training.progress import Progress
@@ -304,6 +305,27 @@ async def test_whoever_is_erased_leaves_no_training_and_no_file(jobs: Jobs, tmp_
     assert not trainings_folder(tmp_path, of_ada).exists()
     assert len(await jobs.trainings.pictures(of_grace.id)) == 5
     assert jobs.trainings.folders.picture(of_grace.id, 5).is_file()
+
+
+async def test_the_audit_is_told_who_began_one_and_how_it_ended(jobs: Jobs, tmp_path: Path) -> None:
+    trainings, progress = jobs.trainings, Progress(jobs._database, jobs.trainings)
+    training = await submitted(trainings, tmp_path)
+    await progress.begin_next()
+    await trainings.stop(training.id)
+    await trainings.go_on(training.id)
+    await progress.begin_next()
+    await progress.failed(training.id, because("training_diverged", step=3, typed="a member's word"))
+    await trainings.erase(training.id)
+    await trainings.erase((await drafted(trainings, tmp_path)).id)
+    deleted, failed, accepted = await jobs.audit.page(GUILD, limit=9)
+    assert [one.what for one in (accepted, failed, deleted)] == ["accepted", "failed", "deleted"]
+    assert {(one.kind, one.member_id, one.job_id) for one in (accepted, failed, deleted)} == {("train", ADA, None)}
+    assert len(accepted.hashes) == 5
+    assert failed.details == {"rule": "training_diverged", "facts": {"step": 3}}
+    assert deleted.details == {"training": training.id}
+    said = audit.page([deleted, failed, accepted], {}, None, first=True, more=False, days=9, export=False)
+    assert f"`/train` · **was accepted** · <#6> · training {training.id}" in str(said.to_components())
+    assert "At step 3" in str(said.to_components())
 
 
 async def test_pictures_and_words_are_taken_along_in_parts(trainings: Trainings, tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ from inference.protocol import (
 )
 from inference.training import datasets, runs
 from inference.training.resting import Resting
+from tests.inference.cards import card
 from tests.inference.training import made
 
 ORDER = TrainingOrder(
@@ -233,3 +234,28 @@ def test_a_full_disk_is_said_to_the_member(
         runs.run(store, plan, dataset, tmp_path / "run", made.Quiet())
     assert ended.value.reason is not None
     assert ended.value.reason.name == "training_disk"
+
+
+def test_weights_that_leave_between_steps_come_back_to_the_same_bytes(
+    known: Catalog, cpu: Device, tmp_path: Path
+) -> None:
+    dataset = made.read(tmp_path / "pictures")
+
+    class Holding(made.Quiet):
+        """Gives way before every step, and in whatever comes before."""
+
+        def give_way(self) -> None:
+            super().give_way()
+            assert not resting.leave(0)
+            assert resting.leave(2 * card().memory_bytes)
+            resting.back()
+
+    results = []
+    for run, watching in (("whole", made.Quiet()), ("held", Holding())):
+        store = made.store_of(known, "sd1", cpu)
+        plan = made.plan(store, "sd1", dataset)
+        resting = Resting(card(), store.use(plan.model, lambda: None).modules)
+        assert runs.run(store, plan, dataset, tmp_path / run, watching)
+        results.append((tmp_path / run / "spotted.safetensors").read_bytes())
+    assert results[0] == results[1]
+    assert watching.asked > plan.steps
