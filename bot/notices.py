@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 import discord
 
+from bot import cards
 from bot.admission import Admission
 from bot.database import UNWRITTEN, Database
 from bot.localisation import Languages
@@ -154,8 +155,8 @@ class Notices:
         """Tell its owner by a direct message, in their language."""
         with speaking(self._languages.nearest(await self._members.language(lora.member_id))):
             guild = self._client.get_guild(lora.guild_id or 0) if lora.share == "server" else None
-            where = "" if guild is None else f" ({guild.name})"
-            text = f"{lora.name}{where}: {panel.state(lora, lora.guild_id)}"
+            where = "" if guild is None else f" ({cards.plain(guild.name)})"
+            text = f"{cards.plain(lora.name)}{where}: {panel.state(lora, lora.guild_id)}"
             try:
                 member = await self._client.fetch_user(lora.member_id)
                 await member.send(text, nonce=f"lora-told-{lora.id}", allowed_mentions=discord.AllowedMentions.none())

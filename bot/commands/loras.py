@@ -9,7 +9,7 @@ from typing import Any
 import discord
 from discord import app_commands, ui
 
-from bot import forms
+from bot import cards, forms
 from bot.admission import admission_of
 from bot.commands import Fields, Form, Slice
 from bot.custom_ids import OfWord
@@ -79,7 +79,7 @@ async def decide(interaction: discord.Interaction, target: OfWord, _: Sequence[s
     now = _there(_loras(interaction).find(lora.id))
     if interaction.message is not None and not interaction.message.flags.ephemeral:
         # The question is shown anew to all of them by whoever posted it.
-        await tell(interaction, f"{now.name}: {panel.state(now, interaction.guild_id)}")
+        await tell(interaction, f"{cards.plain(now.name)}: {panel.state(now, interaction.guild_id)}")
     else:
         await _show(interaction, now)
 

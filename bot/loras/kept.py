@@ -242,7 +242,8 @@ class Loras:
         return await self._remove("id = ?", lora_id, by)
 
     async def erase_of(self, member_id: int) -> None:
-        """Remove all of a member's. Twice does no harm."""
+        """Remove all of a member's, and that they decided about others'. Twice does no harm."""
+        await self._database.change("UPDATE lora SET decided_by = NULL WHERE decided_by = ?", (member_id,))
         await self._remove("member_id = ?", member_id)
 
     async def missing(self) -> list[str]:

@@ -34,21 +34,31 @@ class Sharing:
     ) -> MemberLora | None:
         """Share it so, at once or once somebody has decided; None where it is gone. `moderates` where its owner may
         decide that themselves. Raises MemberError where it may not be."""
+        if (now := self._loras.find(lora.id)) is None:
+            return None
+        lora = now
         wanted = (share, guild_id if share == "server" else lora.guild_id)
         if wanted == (lora.share, lora.guild_id) and lora.state != "refused":
             # Pressed twice.
-            return self._loras.find(lora.id)
+            return lora
         if share == "own":
             return await self._loras.share(lora.id, share, "usable", None, lora.member_id)
         if guild_id is None and share == "server":
             raise MemberError(NOWHERE)
         self.require_words(lora.name, lora.trigger, guild_id if share == "server" else None)
-        if lora.name in {one.name for one in self._ready().loras}:
+        others = [
+            one for one in self._loras.all() if one.id != lora.id and one.share != "own" and one.state != "refused"
+        ]
+        # Of those of the same server, or of all, the database lets only one be called so.
+        seen = {one.name for one in others if "all" in (share, one.share)} | {one.name for one in self._ready().loras}
+        if lora.name in seen:
             raise MemberError(NAME_TAKEN, lora=lora.name)
         if share == "all":
             # For its operator alone to decide.
             return await self._loras.share(lora.id, share, "pending", None, lora.member_id)
         assert guild_id is not None
+        if (barred := self._policies.of(_reply(lora.member_id, guild_id)).barred) is not None:
+            raise MemberError.of(barred)
         how = self._policies.of_server(guild_id, "sharing") or "moderators"
         if how == "off":
             raise MemberError(OFF)
@@ -68,6 +78,10 @@ class Sharing:
         texts = [name, *name.replace("-", " ").replace("_", " ").replace(".", " ").split(), trigger]
         if minors.refused([name, trigger], ()):
             raise MemberError(MINORS)
-        nobody = Reply(0, guild_id, 0, None, "", 0.0, 0)
-        if (reason := of_words(texts, self._policies.of(nobody))) is not None:
+        if (reason := of_words(texts, self._policies.of(_reply(0, guild_id)))) is not None:
             raise MemberError.of(reason)
+
+
+def _reply(member_id: int, guild_id: int | None) -> Reply:
+    """Somebody in a server, for whoever asks what is set there for them."""
+    return Reply(member_id, guild_id, 0, None, "", 0.0, 0)

@@ -85,7 +85,7 @@ def notice(lora: MemberLora, file: LoraFile | None, preview: Path | None) -> tup
 def sure(lora: MemberLora) -> ui.LayoutView:
     """The question whether one is really to be deleted."""
     lines = [
-        heading(say("Delete {lora}?", lora=lora.name)),
+        heading(say("Delete {lora}?", lora=cards.plain(lora.name))),
         say("Nobody can paint with it any more, what was painted with it stays. Nobody can bring it back."),
     ]
     buttons = [

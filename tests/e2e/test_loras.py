@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from tests.bot.test_watching import free_address
 from tests.e2e import trained
 from tests.e2e.asking import QUICK, finished, is_private, painted, picture
 from tests.e2e.conftest import Studio, running
-from tests.e2e.test_serving import new_key, pixels
+from tests.e2e.test_serving import pixels
 from tests.e2e.test_settings import opened, use
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -71,6 +72,13 @@ async def page_of(who: Member, menu: str) -> Json:
 def client(secret: str) -> openai.AsyncOpenAI:
     """A program that has this key."""
     return openai.AsyncOpenAI(api_key=secret, base_url=f"http://{ADDRESS}/v1", max_retries=0, timeout=120)
+
+
+async def new_key(of: Member, name: str) -> str:
+    """A new key of a member's."""
+    found = re.search(r"easel-[\w-]{43}", text_of((await of.command(f"/key name:{name}")).message))
+    assert found is not None
+    return found[0]
 
 
 async def rerolled(who: Member, message: Json) -> str:

@@ -221,6 +221,9 @@ async def test_rules_of_a_server_say_who_shares(house: House) -> None:
     assert (by_moderator.shared, by_moderator.guild_id) == ("server", THERE)
     with pytest.raises(MemberError, match="direct messages"):
         await house.sharing.share(for_owner, "server", None)
+    await house.policies.block(HERE, ADA, blocked=True)
+    with pytest.raises(MemberError, match="blocked you"):
+        await house.sharing.share(for_owner, "server", HERE)
 
 
 async def test_one_name_means_one_lora_to_whoever_sees_it(house: House) -> None:
@@ -233,7 +236,13 @@ async def test_one_name_means_one_lora_to_whoever_sees_it(house: House) -> None:
     assert house.asked("ink", GRACE, HERE).own_loras[0].sha256 == theirs.sha256
     assert house.asked("ink", 99, HERE).own_loras[0].sha256 == mine.sha256
     await house.sharing.share(theirs, "server", THERE, moderates=True)
-    await house.sharing.share(third, "all", None)
+    with pytest.raises(MemberError, match="another LoRA called"):
+        await house.sharing.share(third, "all", None)
+    await house.sharing.share(theirs, "own", None)
+    await house.sharing.share(mine, "own", None)
+    assert await house.sharing.share(third, "all", None) is not None
+    with pytest.raises(MemberError, match="another LoRA called"):
+        await house.sharing.share(mine, "server", HERE)
     neon = await house.landed(ADA, "neon")
     with pytest.raises(MemberError, match="another LoRA called"):
         await house.sharing.share(neon, "server", HERE)
@@ -306,18 +315,62 @@ async def test_the_erased_have_nothing_left_and_what_others_painted_with_it_says
     await house.policies.put(Place(HERE), "sharing", "free")
     lora, kept = await house.landed(), await house.landed(GRACE, "hers")
     await house.sharing.share(lora, "server", HERE)
+    await house.sharing.share(kept, "all", None)
+    await house.loras.decide(kept.id, "usable", ADA)
     asked = house.asked("ink", GRACE, HERE)
     beside = await house.jobs.belongings.beside_jobs(ADA)
     assert [row["name"] for row in beside["lora"]] == ["ink"]
     assert [row["sha256"] for row in beside["lora_file"]] == [lora.sha256]
     await house.jobs.erase(ADA, 0)
-    assert house.loras.all() == [kept]
+    [left] = house.loras.all()
+    assert (left.id, left.shared, left.decided_by) == (kept.id, "all", None)
     assert house.refused(asked, GRACE, HERE) == GONE
     assert all(b"11 ink" not in data for data in house.files())
     assert len(house.files()) == 3
     for table in ("lora", "lora_file", "landing"):
         [row] = await house.database.rows(f"SELECT count(*) AS count FROM {table} WHERE member_id = {ADA}")
         assert row["count"] == 0
+
+
+async def test_what_is_erased_while_it_lands_leaves_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    training = await house.trained()
+    take, erased = house.loras.store.take, asyncio.Event()
+
+    def slow(source: Path) -> tuple[str, int]:
+        taken = take(source)
+        asyncio.run_coroutine_threadsafe(house.jobs.trainings.erase_of(ADA), loop).result()
+        erased.set()
+        return taken
+
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(house.loras.store, "take", slow)
+    await house.landings.land(training.id)
+    assert erased.is_set()
+    await house.jobs.erase(ADA, 0)
+    assert house.loras.all() == []
+    for table in ("lora", "lora_file", "landing", "training"):
+        assert await house.database.rows(f"SELECT 1 FROM {table}") == []
+    await house.loras.tidy()
+    assert house.files() == []
+
+
+async def test_edited_and_varied_jobs_keep_what_they_were_painted_with(house: House) -> None:
+    lora, other = await house.landed(), await house.landed(name="other")
+    there = house.loras.offered(house.told, ADA, HERE)
+    before = house.asked("ink:0.5", ADA, HERE)
+    assert lora.training_id is not None
+    await house.jobs.trainings.choose(lora.training_id, 1)
+    await house.landings.land(lora.training_id)
+    form = {"prompt": "a boat", "negative": "", "seed": "7", "steps": "", "size": ""}
+    again = painting.edited(before, form, house.loras.offered(house.told, ADA, HERE))
+    assert (again.loras, again.own_loras) == (before.loras, before.own_loras)
+    assert painting.rerolled(before).own_loras == before.own_loras
+    assert painting.varied(before, 0, 9, 2).own_loras == before.own_loras
+    anew = painting.edited(before, form | {"prompt": "a boat <lora:other>"}, there)
+    assert [own.sha256 for own in anew.own_loras] == [other.sha256]
+    drawn = painting.edited(before, form | {"prompt": "a {boat <lora:other>|house}"}, there)
+    assert [own.name for own in drawn.own_loras] == ["ink", "other"]
+    assert drawn.own_loras[0].sha256 == lora.sha256
 
 
 async def test_same_bytes_of_two_members_stay_while_one_of_them_has_them(house: House) -> None:
