@@ -102,9 +102,11 @@ def card(seen: Seen, files: Sequence[tuple[str, Content]] = (), *, own: bool = T
     training = seen.training
     container: ui.Container[Any] = ui.Container(accent_colour=_COLOURS[training.state])
     container.add_item(ui.TextDisplay(cards.cut("\n".join(_lines(seen)), page.CHARS)))
-    if files:
+    names = [name for name, _ in files]
+    # A chart beside a picture would be cut to its shape.
+    for shown in filter(None, ([name for name in names if name != LOSS], [name for name in names if name == LOSS])):
         gallery: ui.MediaGallery[Any] = ui.MediaGallery()
-        for name, _ in files:
+        for name in shown:
             gallery.add_item(media=f"attachment://{name}", description=_alt(seen, name))
         container.add_item(gallery)
     for row in filter(None, _rows(seen, own=own, private=private)):

@@ -194,8 +194,7 @@ def load(path: Path) -> Catalog:
     if not models:
         raise CatalogError(f"{path}: it names no model: add a [models.NAME] table, see docs/models.md")
     checker = checking.usual(path, document, checkers)
-    models = checking.resolved(models, checker)
-    elsewhere = checking.of_remotes(path, elsewhere, checker, checkers)
+    models, elsewhere = checking.resolved(models, checker), checking.of_remotes(path, elsewhere, checker, checkers)
     partners: dict[Kind, Mapping[str, Entry]] = {
         "model": models,
         "refiner": refiners,
