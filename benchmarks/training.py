@@ -90,7 +90,7 @@ def dataset(folder: Path) -> None:
 @torch.no_grad()
 def decoded(vae: Any, arrays: torch.Tensor) -> torch.Tensor:
     """Pictures after the round trip to latents and back: uint8, (n, 3, 64, 64), as they came."""
-    parts = [vae.decode(vae.encode(to_signed(part)).latent_dist.mode()).sample for part in arrays.split(50)]
+    parts = [vae.decode(vae.encode(to_signed(part)).latent_dist.mode()).sample for part in torch.split(arrays, 50)]
     return ((torch.cat(parts).clamp(-1, 1) + 1) * 127.5).round().byte()
 
 
