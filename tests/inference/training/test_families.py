@@ -158,7 +158,11 @@ def test_min_snr_weighs_as_its_paper_does_and_nothing_without_it(learns: str) ->
 def test_previews_are_of_the_file_and_pictures_of_an_image(tmp_path: Path, known: Catalog, cpu: Device) -> None:
     store, dataset = made.store_of(known, "sd1", cpu), made.read(tmp_path / "pictures")
     plan = made.plan(store, "sd1", dataset, steps=2, epochs=2, previews=("a red house", "a boat"))
-    assert runs.run(store, plan, dataset, tmp_path / "run", Quiet())
+    asked: list[int] = []
+    watching = Quiet(on_step=lambda step: asked.append(watching.asked))
+    assert runs.run(store, plan, dataset, tmp_path / "run", watching)
+    # It gives way between the steps of what is painted, too.
+    assert watching.asked - asked[-1] >= len(plan.previews)
     first, second = (Image.open(tmp_path / "run" / "epochs" / name / "preview.png") for name in ("01", "02"))
     assert first.size == second.size
     assert not np.array_equal(np.asarray(first), np.asarray(second))
