@@ -175,7 +175,7 @@ async def private_files(admission: Admission, shown: Seen, folder: Path, limit: 
 
 
 async def public_files(admission: Admission, shown: Seen, folder: Path) -> list[tuple[str, Content]]:
-    """Those that everybody may see: no checker looked at what is painted meanwhile."""
+    """Those that everybody may see: what is painted meanwhile is for its owner alone."""
     if len(shown.epochs) < LEAST_CURVE:
         return []
     try:
