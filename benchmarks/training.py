@@ -56,7 +56,7 @@ consent = "rendered by this checkout's own code"
 license = "MIT"
 """
 PLAIN = Shares(1, 1, 1, style=0, size=1, count=1)
-OPTIONS = ("--rate", "1e-3", "--steps", "800", "--batch", "8", "--epochs", "4", "--weight", str(WEIGHT))
+OPTIONS = ("--rate", "1e-3", "--steps", "300", "--batch", "8", "--epochs", "3", "--weight", str(WEIGHT))
 """The starter's layers are a tenth as wide as those that the default is for, and bear ten times its rate (Yang et al.,
 Tensor Programs V, 2022)."""
 SHARE_WANTED, MINUTES_WANTED = 0.9, 15.0
