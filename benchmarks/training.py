@@ -56,9 +56,9 @@ consent = "rendered by this checkout's own code"
 license = "MIT"
 """
 PLAIN = Shares(1, 1, 1, style=0, size=1, count=1)
-OPTIONS = ("--rate", "1e-3", "--steps", "800", "--batch", "8", "--epochs", "4", "--weight", str(WEIGHT))
-"""The starter's layers are a tenth as wide as those that the default is for, and bear ten times its rate (Yang et al.,
-Tensor Programs V, 2022)."""
+OPTIONS = ("--weight", str(WEIGHT))
+"""All else begins as models.toml says of the starter: its layers are a tenth as wide as those that its family's numbers
+are for, and bear ten times the rate (Yang et al., Tensor Programs V, 2022)."""
 SHARE_WANTED, MINUTES_WANTED = 0.9, 15.0
 LOST = 0.1
 """So much less than without the LoRA thing, colour and place may be right at most."""

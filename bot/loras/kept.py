@@ -20,11 +20,11 @@ from bot.database import Database
 from bot.errors import MemberError
 from bot.job import Reply
 from bot.loras.files import Files
-from bot.loras.lora import WEIGHT, LoraFile, MemberLora, ShareState, file_of_row, of_row
+from bot.loras.lora import LoraFile, MemberLora, ShareState, file_of_row, of_row
 from bot.policies.texts import paintings
 from bot.training.states import Share, Training
 from bot.words import N_
-from inference.protocol import Ready, Reason, Request, because
+from inference.protocol import MEMBERS_WEIGHT, Ready, Reason, Request, because
 from inference.protocol.limits import training as limits
 
 GONE = N_("The LoRA {lora} is gone, it was deleted or erased: leave it out.")
@@ -183,7 +183,7 @@ class Loras:
                         pictures,
                         training.model,
                         family,
-                        WEIGHT,
+                        MEMBERS_WEIGHT,
                         landed.epoch,
                         sha256,
                         now,

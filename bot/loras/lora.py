@@ -12,9 +12,6 @@ from inference.protocol import OwnLora, TrainingKind
 ShareState = Literal["usable", "pending", "refused"]
 """Of what its owner wants of sharing: it is so, somebody is to decide, or it is not."""
 
-WEIGHT = 0.8
-"""Where nobody says another: trained ones are strong, and something of the model is to stay."""
-
 
 @dataclass(frozen=True, slots=True)
 class MemberLora:

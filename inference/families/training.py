@@ -41,9 +41,11 @@ class Training:
     encoder_layers: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "out_proj")
     rank: int = 16
     rate: float = 1e-4
-    """Of AdamW at a batch of 4. The guides' 1e-5 is for all of a model's weights; a LoRA begins with a half of zeros
-    and has a hundredth of the numbers, and diffusers' and kohya's scripts take ten times as much for it."""
+    """Of AdamW at so many pictures a step. The guides' 1e-5 is for all of a model's weights; a LoRA begins with a half
+    of zeros and has a hundredth of the numbers, and diffusers' and kohya's scripts take ten times as much for it."""
     steps: int = 1000
+    together: int = 4
+    """Pictures of one step, in as many batches as the memory needs."""
     epochs: int = 10
     """Into so many parts its steps are divided, each of which one may choose."""
     unsaid: float = 0.1

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from inference.catalog import reading
+from inference.catalog import reading, teaching
 from inference.errors import OperatorError, OutOfMemory, PeerBroken, SettingsError, TaskError, TrainingError
 from inference.exchange.control import Control
 from inference.operating import needs
 from inference.operating.training import opened, plan_of, require_trained
 from inference.protocol import (
+    MEMBERS_WEIGHT,
     Crowded,
     EpochEnded,
     Planned,
@@ -167,8 +168,9 @@ def _plan(options: TrainingOptions, dataset: Dataset, model: PictureModel, here:
         return began
     said = msgspec.structs.asdict(options)
     previews, resolution = said.pop("previews"), said.pop("resolution")
+    said["weight"] = MEMBERS_WEIGHT
     said["pixels"] = None if resolution is None else resolution**2
-    training = model.family.training
+    training = teaching.of(model.entry)
     assert training is not None, "it was asked"
     # Who asks for fewer steps than there are epochs by default has not asked for those.
     said["epochs"] = min(said["epochs"] or training.epochs, said["steps"] or training.steps)

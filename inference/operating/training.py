@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from inference.catalog import reading
+from inference.catalog import reading, teaching
 from inference.catalog.reading import Catalog
 from inference.errors import SettingsError, TaskError, WeightsError
 from inference.families import FAMILIES
@@ -131,9 +131,11 @@ def _run(asked: argparse.Namespace, configured: Settings, quieten: Callable[[], 
 def require_trained(known: Catalog, name: str) -> None:
     """Raise SettingsError where nothing is trained for this model of the catalogue."""
     entry = known.models[name]
-    if FAMILIES[entry.family].training is None:
+    if teaching.of(entry) is None:
         able = ", ".join(family.name for family in FAMILIES.values() if family.training is not None)
-        raise SettingsError(f"{name} is of {entry.family}, for which nothing is trained; for these it is: {able}")
+        raise SettingsError(
+            f"{name} is of {entry.family} or kept in blocks, for which nothing is trained; for these as a whole: {able}"
+        )
 
 
 def opened(known: Catalog, name: str, here: Device, vram_budget_bytes: int | None) -> tuple[Store, PictureModel]:
@@ -156,11 +158,14 @@ def plan_of(
     it. `previews` are the first captions where they are None. Raises SettingsError."""
     from inference.models.handles import module_bytes
 
-    training = model.family.training
+    training = teaching.of(model.entry)
     assert training is not None, "it was asked"
     room = (module_bytes(model.denoiser), here.free_bytes()) if here.is_cuda else None
     values: dict[str, Any] = plans.begin(model.entry, training, dataset.card.kind, room, model.scheduler_config)
     values |= {name: value for name, value in said.items() if value is not None}
+    if said.get("batch") is not None and said.get("accumulate") is None:
+        # Never less than is taken together.
+        values["accumulate"] = -(-training.together // max(1, values["batch"]))
     captions = [item.caption for item in dataset.items]
     values |= {"model": model.name, "hashes": dict(model.hashes), "dataset": dataset.digest, "card": dataset.card}
     values["previews"] = tuple(captions[: plans.PREVIEWS] if previews is None else previews)
@@ -172,8 +177,6 @@ def _said(asked: argparse.Namespace) -> dict[str, Any]:
     said |= {name: getattr(asked, name) for name in ("textures", "encoders", "checkpointing", "prior")}
     if asked.resolution is not None:
         said["pixels"] = asked.resolution**2
-    if said["batch"] is not None and said["accumulate"] is None:
-        said["accumulate"] = -(-plans.TOGETHER // max(1, said["batch"]))
     return said
 
 

@@ -114,6 +114,7 @@ from inference.protocol.schedules import (
 from inference.protocol.tags import Tag, read_tag, tag_of, without_sure_tags, without_tags
 from inference.protocol.task import Input, Safety, Task
 from inference.protocol.training import (
+    MEMBERS_WEIGHT,
     TRAININGS,
     Crowded,
     EpochEnded,
@@ -161,6 +162,7 @@ __all__ = [
     "MAX_WEIGHED_PARTS",
     "MAX_WEIGHT",
     "MAX_XMP_CHARS",
+    "MEMBERS_WEIGHT",
     "NO_ROOM",
     "PICTURES",
     "PLACE",

@@ -25,6 +25,9 @@ def is_passing(file: PurePath) -> bool:
     return PASSING.fullmatch("/".join(file.parts[1:])) is not None
 
 
+MEMBERS_WEIGHT = 0.8
+"""For which members' LoRAs are trained, and at which they work where nobody says another: more stays possible."""
+
 TrainingKind = Literal["style", "subject"]
 """How pictures look, or what is in them."""
 

@@ -11,14 +11,13 @@ from typing import Any
 from msgspec.structs import replace
 
 from inference import recipes
-from inference.catalog import ggufs, remotes, together, weights
+from inference.catalog import remotes, teaching, together, weights
 from inference.catalog.fields import Kind
 from inference.catalog.reading import Catalog
 from inference.catalog.wildcards import Wildcards
 from inference.device import Device
 from inference.exchange.outputs import Painted
 from inference.exchange.reports import Reporter
-from inference.families import FAMILIES
 from inference.marks import marking
 from inference.models.store import Store
 from inference.painting import session, setups
@@ -54,9 +53,7 @@ def abilities(catalog: Catalog, here: Mapping[Kind, Sequence[str]], device: Devi
 def _info(catalog: Catalog, name: str, refiners: Sequence[str], device: Device) -> ModelInfo:
     info = catalog.info(name, on_gpu=device.is_cuda)
     entry = catalog.models[name]
-    # What is kept in blocks is not as it was made.
-    in_blocks = str(entry.file or entry.place).endswith(ggufs.GGUF)
-    taught = None if in_blocks else FAMILIES[info.family].training
+    taught = teaching.of(entry)
     info = replace(
         info,
         fills=info.fills or weights.edits_only(catalog, name),

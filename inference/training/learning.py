@@ -167,8 +167,7 @@ def _config(name: str, network: Any, model: PictureModel, plan: Plan, training: 
     layers = [*_ending(network, ends)]
     if not layers:
         raise TrainingError(f"nothing of the {name} of {model.entry.title} can be trained")
-    # The files' alpha is the rank: then the plan's weight adds what was trained, neither more nor less, whoever reads
-    # it.
+    # The files' alpha is the rank: the plan's weight adds what was trained, neither more nor less, whoever reads it.
     alpha: Any = plan.rank * plan.weight
     return LoraConfig(r=plan.rank, lora_alpha=alpha, target_modules=layers, init_lora_weights=True)
 

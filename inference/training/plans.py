@@ -16,8 +16,6 @@ from inference.training.cards import Card
 
 FILE = "plan.json"
 
-TOGETHER = 4
-"""Pictures of one step, which the rates of all families are for: fewer at once are added up to as many."""
 ROOM_FOR_ALL = 3.0
 """So many times as large as its weights what is left beside them must be, or what a step needs of a denoiser is
 computed again on the way back, a fifth to a third slower, and one picture is looked at at a time. An estimate, on the
@@ -95,12 +93,12 @@ def begin(
     `room` is what the denoiser's weights take of a card's memory, and what is left of it beside the whole model, in
     bytes; None on a CPU, whose memory is not so small and whose time is not so large that it would be spent twice.
     """
-    pixels, rank, batch = entry.width * entry.height, training.rank, TOGETHER
+    pixels, rank, batch = entry.width * entry.height, training.rank, training.together
     checkpointing = False
     if room is not None:
         weights, left = room
         checkpointing = left < ROOM_FOR_ALL * weights
-        batch = 1 if checkpointing else TOGETHER
+        batch = 1 if checkpointing else training.together
         if left < ROOM_FOR_ONE * weights:
             pixels, rank = pixels // 4, max(4, rank // 2)
     return {
@@ -110,7 +108,7 @@ def begin(
         "steps": training.steps,
         "epochs": training.epochs,
         "batch": batch,
-        "accumulate": TOGETHER // batch,
+        "accumulate": training.together // batch,
         "seed": 0,
         "snr_gamma": 0.0 if scheduler.get("rescale_betas_zero_snr") else SNR_GAMMA,
         "unsaid": training.unsaid,

@@ -78,7 +78,7 @@ def trainers(studio: Studio) -> list[psutil.Process]:
 
 def by_hand(data: Path, number: int, run: Path) -> list[bytes]:
     """What the command line makes of the same folder, undisturbed."""
-    options = ["--steps", "9", "--epochs", "3", "--rank", "2", "--preview", "a boat"]
+    options = ["--steps", "9", "--epochs", "3", "--rank", "2", "--weight", "0.8", "--preview", "a boat"]
     folder = data / "trainings" / str(number) / "pictures"
     subprocess.run(
         [forkserver.python(), "-m", "inference", "train", "run", folder, "--model", "starter", "--to", run, *options],

@@ -13,12 +13,13 @@ import zipfile
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 import pytest
 from PIL import Image
 from safetensors import safe_open
 
 from inference import __main__ as program
-from inference.catalog import headers, looking, reading
+from inference.catalog import headers, looking, reading, teaching
 from inference.catalog.reading import Catalog
 from inference.device import Device
 from inference.errors import TrainingError
@@ -310,6 +311,24 @@ def test_what_cannot_be_is_one_line(
         assert begun.snr_gamma == 0
 
 
+def test_a_model_is_taught_as_its_entry_says() -> None:
+    models = reading.load(ROOT / "models.toml").models
+    own, family = teaching.of(models["starter"]), teaching.of(models["sd15"])
+    assert own is not None
+    assert family is not None
+    assert family == FAMILIES["sd1"].training
+    # Narrow layers bear more at a time.
+    assert (own.rate, own.steps, own.together, own.rank) == (1e-3, 300, 8, family.rank)
+    begun = plans.begin(models["starter"], own, "style", (5, 10))
+    assert (begun["rate"], begun["steps"], begun["batch"], begun["accumulate"]) == (1e-3, 300, 1, 8)
+    # Members are told the same.
+    assert (own.info(64 * 64).rate, own.info(64 * 64).steps) == (1e-3, 300)
+    in_blocks = msgspec.structs.replace(models["flux-dev"], repo=None, path="weights/flux1-dev-Q4_K_S.gguf")
+    assert teaching.of(models["flux-dev"]) is not None
+    assert teaching.of(in_blocks) is None
+    assert teaching.of(models["flux-fill"]) is None
+
+
 def test_plans_are_what_a_device_holds(known: Catalog) -> None:
     entry = reading.load(ROOT / "models.toml").models["sdxl"]
     taught = FAMILIES["sdxl"].training
@@ -318,7 +337,7 @@ def test_plans_are_what_a_device_holds(known: Catalog) -> None:
         plans.begin(entry, taught, "style", room) for room in (None, (5, 60), (5, 10), (5, 1))
     )
     assert [each["checkpointing"] for each in (cpu, large, small, smallest)] == [False, False, True, True]
-    assert all(each["batch"] * each["accumulate"] == plans.TOGETHER for each in (cpu, large, small, smallest))
+    assert all(each["batch"] * each["accumulate"] == 4 for each in (cpu, large, small, smallest))
     assert smallest["pixels"] * 4 == small["pixels"] == 1024**2
     assert smallest["rank"] < small["rank"]
     # Where noise ends in nothing else min-SNR would let nobody learn how a picture begins.

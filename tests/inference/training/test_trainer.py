@@ -19,6 +19,7 @@ from inference.errors import PeerBroken
 from inference.exchange.control import Control
 from inference.operating import trainer
 from inference.protocol import (
+    MEMBERS_WEIGHT,
     Go,
     Held,
     Hold,
@@ -180,6 +181,8 @@ def test_a_run_of_other_pictures_or_of_another_model_is_not_gone_on_with(
     begun = trainer._plan(options, dataset, model, cpu, run)
     # Fewer steps than there are epochs by default.
     assert (begun.steps, begun.epochs, begun.rank, begun.previews) == (4, 4, 2, ("a house",))
+    # At which it works where nobody says another weight.
+    assert begun.weight == MEMBERS_WEIGHT
     runs._begin(begun, run)
     # What the device held when it was begun is what it is trained by.
     assert trainer._plan(TrainingOptions(rank=8), dataset, model, cpu, run) == begun
