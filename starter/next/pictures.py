@@ -69,9 +69,14 @@ def paint_all(tableaux: Sequence[Tableau], side: int = 128) -> torch.Tensor:
     return torch.stack([pil_to_tensor(render_tableau(tableau, side)) for tableau in tableaux])
 
 
+def mark_of(tableaux: Sequence[Tableau]) -> str:
+    """What tells these tableaux from others."""
+    return hashlib.sha256(repr(list(tableaux)).encode()).hexdigest()
+
+
 def keep_pictures(path: Path, tableaux: Sequence[Tableau], side: int = 128) -> torch.Tensor:
     """As `paint_all`; from the file if it is there and shows these very tableaux, else painted and written to it."""
-    mark = hashlib.sha256(repr((side, list(tableaux))).encode()).hexdigest()
+    mark = f"{side} {mark_of(tableaux)}"
     if path.exists():
         kept = torch.load(path, weights_only=True)
         if isinstance(kept, dict) and kept["mark"] == mark:
