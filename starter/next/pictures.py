@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -68,15 +69,22 @@ def paint_all(tableaux: Sequence[Tableau], side: int = 128) -> torch.Tensor:
     return torch.stack([pil_to_tensor(render_tableau(tableau, side)) for tableau in tableaux])
 
 
+def mark_of(tableaux: Sequence[Tableau]) -> str:
+    """What tells these tableaux from others."""
+    return hashlib.sha256(repr(list(tableaux)).encode()).hexdigest()
+
+
 def keep_pictures(path: Path, tableaux: Sequence[Tableau], side: int = 128) -> torch.Tensor:
-    """As `paint_all`; from the file if it is there and of as many, else painted and written to it."""
+    """As `paint_all`; from the file if it is there and shows these very tableaux, else painted and written to it."""
+    mark = f"{side} {mark_of(tableaux)}"
     if path.exists():
-        kept: torch.Tensor = torch.load(path, weights_only=True)
-        if len(kept) == len(tableaux):
-            return kept
+        kept = torch.load(path, weights_only=True)
+        if isinstance(kept, dict) and kept["mark"] == mark:
+            pictures: torch.Tensor = kept["pictures"]
+            return pictures
     painted = paint_all(tableaux, side)
     path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(painted, path.with_suffix(".part"))
+    torch.save({"pictures": painted, "mark": mark}, path.with_suffix(".part"))
     path.with_suffix(".part").replace(path)
     return painted
 

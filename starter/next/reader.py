@@ -68,4 +68,5 @@ def misspelt(logits: torch.Tensor, words: list[str]) -> torch.Tensor:
     lengths = torch.tensor([len(word) for word in words])
     logs = logits.permute(2, 0, 1).log_softmax(-1)
     columns = torch.full((len(words),), logits.shape[2])
-    return F.ctc_loss(logs, torch.tensor(spelt, dtype=torch.long), columns, lengths, zero_infinity=True)
+    letters = torch.tensor(spelt, dtype=torch.long, device=logits.device)
+    return F.ctc_loss(logs, letters, columns, lengths, zero_infinity=True)

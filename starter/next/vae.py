@@ -30,7 +30,7 @@ HOLD = 0.2
 # How much it counts that an edge is as strong as it was: errors of values alone are least where it is faint and wide.
 STRENGTH = 0.6
 # The same once the latents are settled: there are decibels to spare by then.
-DECODER_STRENGTH = 2.0
+DECODER_STRENGTH = 4.0
 
 
 def new_vae(channels: tuple[int, ...] = CHANNELS) -> Vae:

@@ -131,6 +131,7 @@ def test_latents_are_kept_in_parts_and_made_anew_for_another_vae(tmp_path: Path)
     assert (grown.shape, grown.dtype) == ((5, LATENTS, 16, 16), torch.float16)
     torch.save(torch.load(path) | {"latents": grown + 1}, path)
     assert torch.equal(keep_latents(path, vae, tableaux), grown + 1)
+    assert not torch.equal(keep_latents(path, vae, sample_tableaux(5, seed=4)), grown + 1)
     other = new_vae((8, 8, 8, 8)).eval()
     assert not torch.equal(keep_latents(path, other, tableaux), grown + 1)
 

@@ -181,9 +181,13 @@ def test_kept_pictures_are_painted_once(tmp_path: Path) -> None:
     tableaux = sample_tableaux(3, seed=6)
     first = keep_pictures(tmp_path / "kept.pt", tableaux, 32)
     assert torch.equal(first, paint_all(tableaux, 32))
-    torch.save(first + 1, tmp_path / "kept.pt")
+    torch.save(torch.load(tmp_path / "kept.pt") | {"pictures": first + 1}, tmp_path / "kept.pt")
     assert torch.equal(keep_pictures(tmp_path / "kept.pt", tableaux, 32), first + 1)
-    assert len(keep_pictures(tmp_path / "kept.pt", tableaux[:2], 32)) == 2
+    # Of as many, but others.
+    others = sample_tableaux(3, seed=7)
+    assert torch.equal(keep_pictures(tmp_path / "kept.pt", others, 32), paint_all(others, 32))
+    torch.save(first, tmp_path / "kept.pt")
+    assert torch.equal(keep_pictures(tmp_path / "kept.pt", others, 32), paint_all(others, 32))
 
 
 def test_vae_is_written_as_the_product_loads_it_and_its_decoder_can_go_on(tmp_path: Path) -> None:
