@@ -52,6 +52,7 @@ TYPED = {UNSAFE, "euler"}
 CHINESE = "zh-CN"
 
 NAMES = {
+    "Studio",
     "English",
     "ZIP",
     "CSV",
@@ -153,7 +154,7 @@ class Scripted(Member):
 
     async def submit(self, opened: Reply, values: Any, **more: Any) -> Reply:
         assert opened.modal is not None
-        done.add("submit " + re.sub("message:|new:", "", opened.modal["custom_id"]).split(":")[1])
+        done.add("submit " + re.sub("^easel:(message:|new:)?", "", opened.modal["custom_id"]).split(":")[0])
         return await super().submit(opened, values, **more)
 
     async def logged(self, channel: int, job: int) -> Json:
