@@ -70,8 +70,11 @@ async def examine(read: Settings, environ: Mapping[str, str]) -> AsyncIterator[F
     """Look at everything in turn, the dear things last."""
     yield _data_folder(read.easel_data)
     yield _disk(read.easel_data)
-    yield _database(read.easel_data)
-    yield _loras(read.easel_data)
+    known = _database(read.easel_data)
+    yield known
+    if known.well:
+        # Which files should be there is said by it alone.
+        yield _loras(read.easel_data)
     yield _certificate(read)
     yield _programs(read)
     async for finding in _discord(read):
