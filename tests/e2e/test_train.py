@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.client.member import Json, Member, Reply, buttons_of, text_of
+from sandbox.client.member import Json, Member, Reply, buttons_of, media_of, text_of
 from starter.render import render
 from starter.world import Scene
 from tests.e2e.asking import QUICK, is_private, painted, png
@@ -167,6 +167,7 @@ async def test_training_comes_to_its_end_and_an_epoch_is_taken(studio: Studio, a
     panel = await ada.wait_for(shown.message, lambda now: now["components"])
     [last, _loss] = [data for _, data in await ada.files(panel)]
     panel = await used(ada, panel, "trainlook", "1")
+    panel = await ada.wait_for(panel, lambda now: len(media_of(now)) == 2)
     [first, _loss] = [data for _, data in await ada.files(panel)]
     assert first != last
     panel = await used(ada, panel, "trainchoose")
