@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import discord
@@ -28,6 +28,7 @@ from bot.panels import train_forms
 from bot.panels import train_list as listing
 from bot.panels.page import show
 from bot.teaching import bringing, seeing
+from bot.teaching.bringing import Source
 from bot.teaching.captioning import captioning_of
 from bot.teaching.seeing import NAME, later, own_draft
 from bot.training.states import Training
@@ -36,8 +37,11 @@ from inference.protocol import ModelInfo, TrainingKind, TrainingOptions, Trainin
 
 log = logging.getLogger(__name__)
 
-FAVOURITES = "favourites"
-"""In the word of the form of a new training: its pictures are one's favourites."""
+SOURCES: Mapping[Source, str] = {
+    "favourites": N_("what I painted and starred"),
+    "here": N_("what I painted in this channel or thread"),
+}
+"""Where a training's first pictures come from, where they are not uploaded."""
 
 
 @app_commands.command(
@@ -46,17 +50,20 @@ FAVOURITES = "favourites"
 @app_commands.describe(
     kind=N_("What it learns: how pictures look, or what is in them"),
     model=N_("The model that learns it"),
-    favourites=N_("Learn from what you painted and starred; more pictures can be added"),
+    pictures=N_("Learn from pictures of yours that are here already; more can be added"),
 )
-@app_commands.choices(kind=[Choice(name=title, value=kind) for kind, title in panel.KINDS.items()])
+@app_commands.choices(
+    kind=[Choice(name=title, value=kind) for kind, title in panel.KINDS.items()],
+    pictures=[Choice(name=title, value=source) for source, title in SOURCES.items()],
+)
 async def train(
-    interaction: discord.Interaction, kind: str | None = None, model: str | None = None, favourites: bool = False
+    interaction: discord.Interaction, kind: str | None = None, model: str | None = None, pictures: str | None = None
 ) -> None:
     """/train."""
-    if kind is None and model is None and not favourites:
+    if kind is None and model is None and pictures is None:
         return await home(interaction, of_server=False)
     chosen = seeing.model_of(interaction, model)
-    await _open(interaction, cast(TrainingKind, kind or "style"), chosen, FAVOURITES if favourites else "")
+    await _open(interaction, cast(TrainingKind, kind or "style"), chosen, pictures or "")
     return None
 
 
@@ -111,8 +118,8 @@ async def add(interaction: discord.Interaction, target: OfWord, fields: Fields) 
         )
     await later(interaction)
     problems: list[str] = []
-    if source == FAVOURITES:
-        problems += await bringing.favourites(interaction, training)
+    if source in SOURCES:
+        problems += await bringing.painted(interaction, training, cast(Source, source))
     problems += await bringing.posted(interaction, training, posted)
     await _brought(interaction, training, problems)
 

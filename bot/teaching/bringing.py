@@ -1,4 +1,4 @@
-"""The pictures that a training learns from: uploads, read as all uploads are, and what its member painted and starred.
+"""The pictures that a training learns from: uploads, read as all uploads are, and what its member painted.
 
 Nobody's pictures but one's own: for others one cannot speak, and what is theirs goes when they erase it.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import discord
 
@@ -22,6 +23,9 @@ from bot.pictures.posted import Posted
 from bot.training.states import Training
 from bot.words import say, say_many
 from inference.protocol.limits import training as limits
+
+Source = Literal["favourites", "here"]
+"""Of one's own pictures: those that one starred, or those of the channel or thread where one is."""
 
 PAGE = 50
 """So many jobs are read at a time."""
@@ -47,19 +51,20 @@ async def posted(interaction: discord.Interaction, training: Training, pictures:
     return problems
 
 
-async def favourites(interaction: discord.Interaction, training: Training) -> list[str]:
-    """Let a draft learn from what its member painted and starred, the newest first, with the words that they were
-    painted from; what is wrong with that."""
+async def painted(interaction: discord.Interaction, training: Training, source: Source) -> list[str]:
+    """Let a draft learn from what its member painted, the newest first, with the words that they were painted from;
+    what is wrong with that."""
     admission, member_id = admission_of(interaction), interaction.user.id
     finding = admission.jobs.finding
     files: dict[str, Path] = {}
     captions: dict[str, str] = {}
+    search = Search(favourites=True) if source == "favourites" else Search(channel_id=interaction.channel_id)
     others, before = 0, None
     while len(files) < limits.MOST_PICTURES:
-        page = await finding.page(member_id, Search(favourites=True), where_of(interaction), before=before, limit=PAGE)
+        page = await finding.page(member_id, search, where_of(interaction), before=before, limit=PAGE)
         starred = await finding.starred(member_id, page.jobs)
         for job in await admission.jobs.all_of(page.jobs):
-            for index in starred.get(job.id, ()):
+            for index in starred.get(job.id, ()) if search.favourites else range(len(job.pictures)):
                 if job.reply.member_id != member_id:
                     others += 1
                 elif index < len(job.pictures) and not job.pictures[index].flagged:
@@ -79,8 +84,10 @@ async def favourites(interaction: discord.Interaction, training: Training) -> li
                 others,
             )
         )
-    if not files:
+    if not files and search.favourites:
         problems.append(say("You have starred none of your own pictures here: add some."))
+    elif not files:
+        problems.append(say("You have painted nothing in this channel or thread: add pictures."))
     return problems
 
 

@@ -838,7 +838,8 @@ async def test_trainings(studio: Studio, mei: Scripted, linus: Scripted, barbara
             panel = await who.panel(panel, "trainchoose")
         panel = await who.panel(panel, "traindelete")
         panel = await who.panel(panel, "train")
-        await who.refused(await who.submit(await who.command("train", {"favourites": True}), said))
+        for source in ("favourites", "here"):
+            await who.refused(await who.submit(await who.command("train", {"pictures": source}), said))
         home = await who.panel(panel, "train", word="")
         home = await who.panel(home, "trainopen", word)
     await linus.refused(await linus.forge_click(home, "easel:new:train:1"))

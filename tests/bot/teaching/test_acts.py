@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import AsyncMock, MagicMock
@@ -111,10 +112,28 @@ async def test_favourites_are_ones_own_with_the_words_that_they_were_painted_fro
         picture = png(render(Scene("boat", "red", 1, "large", "sea", seed=number)))
         await jobs.finish(finished(tmp_path, job.id, picture))
         assert await jobs.finding.star(ADA, job.id, 0)
-    said = await bringing.favourites(ada, training)
+    said = await bringing.painted(ada, training, "favourites")
     assert {one.caption for one in await jobs.trainings.pictures(training.id)} == {"boat 0", "boat 2"}
     [sentence] = said
     assert "1 of your favourites" in sentence
+
+
+async def test_what_was_painted_in_a_thread_is_learned_from_by_whoever_painted_it(
+    gate: Gate, ada: Any, jobs: Jobs, tmp_path: Path
+) -> None:
+    training = await jobs.trainings.add(
+        (await drafted(jobs, tmp_path, 1)).order, member_id=ADA, guild_id=GUILD, channel_id=7
+    )
+    assert await bringing.painted(ada, training, "here") == [
+        "You have painted nothing in this channel or thread: add pictures."
+    ]
+    for number, (member_id, channel_id) in enumerate(((ADA, ada.channel_id), (GRACE, ada.channel_id), (ADA, 12345))):
+        where = replace(reply(member_id, 200 + number), channel_id=channel_id)
+        job = await queued(jobs, request(f"boat {number}"), where)
+        await jobs.start([job.id])
+        await jobs.finish(finished(tmp_path, job.id, png(render(Scene("boat", "red", 1, "large", "sea", seed=number)))))
+    assert await bringing.painted(ada, training, "here") == []
+    assert [one.caption for one in await jobs.trainings.pictures(training.id)] == ["boat 0"]
 
 
 async def test_what_is_no_picture_to_learn_from_is_told_and_the_rest_is_kept(
