@@ -16,7 +16,7 @@ PYTHON := $(shell for name in python3.12 python3.11 python3 python; do \
 # A package index with builds of PyTorch for the CPU alone: TORCH_INDEX=ADDRESS, see docs/performance.md.
 TORCH_FROM := $(if $(TORCH_INDEX),--extra-index-url '$(TORCH_INDEX)')
 
-.PHONY: setup upgrade demo words test lint types unit bench bench-gpu similarity faults sheet watermark-eval starter-eval starter clean chromium
+.PHONY: setup upgrade demo words test lint types unit bench bench-gpu similarity faults sheet watermark-eval training-eval starter-eval starter clean chromium
 
 setup: $(VENV)/.ready
 
@@ -99,6 +99,9 @@ faults: setup
 
 watermark-eval: setup
 	@$(BIN)/python -m benchmarks.watermark
+
+training-eval: setup
+	@$(BIN)/python -m benchmarks.training
 
 sheet: setup
 	$(BIN)/python -m starter.sheet

@@ -6,6 +6,7 @@ The real dispatcher, queue and database run jobs that an engine in this process 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import statistics
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -25,7 +26,7 @@ from bot.jobs import Jobs
 from bot.observer import Observer
 from bot.pictures.kept import Pictures
 from bot.watch.metrics import Metrics
-from inference.protocol import Answer, Event, Finished, Imagine, Progress, Ready, Request
+from inference.protocol import Answer, Event, Finished, Imagine, Progress, Ready, Request, Work
 
 JOBS = 100
 ROUNDS = 5
@@ -38,10 +39,15 @@ class _Lane:
 
     name = "lane"
     quick = False
+    paid = False
     is_up = True
 
-    def takes(self, request: Request) -> bool:
+    def takes(self, request: Work) -> bool:
         return True
+
+    def turn(self) -> contextlib.nullcontext[None]:
+        """Nobody else uses it."""
+        return contextlib.nullcontext()
 
     def capacity(self, request: Request) -> int:
         return 1
@@ -52,7 +58,7 @@ class _Lane:
     async def down(self) -> None:
         await asyncio.Event().wait()
 
-    async def run(self, requests: Sequence[Request]) -> AsyncGenerator[Event, None]:
+    async def run(self, requests: Sequence[Work]) -> AsyncGenerator[Event, None]:
         for request in requests:
             for step in range(STEPS):
                 yield Progress(request.job, step, STEPS)

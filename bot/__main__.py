@@ -1,10 +1,12 @@
-"""`python -m bot`: the composition root.
+"""`python -m bot`: what it can be asked for, and who does it.
 
 python -m bot                run the bot
 python -m bot invite         print the links that bring it into a server
 python -m bot cluster        show the nodes and engines of the Ray cluster that it uses, and its queue
 python -m bot doctor         look whether all is there that it needs
 python -m bot health         ask the bot that runs whether it is well
+python -m bot key            make a key for a program, also while the bot runs
+python -m bot lora           list and decide about LoRAs of members, also while the bot runs
 python -m bot backup DIR     make one more backup in this folder, while the bot runs
 python -m bot restore DIR    bring the newest backup in this folder back, or this very one, while no bot runs
 """
@@ -16,52 +18,23 @@ import asyncio
 import faulthandler
 import logging
 import os
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 
-from bot import commands, doctor, folder, invitation, presence, settings, upgrade, words
-from bot.admission import Admission
-from bot.app import Easel
-from bot.background import Background
-from bot.credentials import certificates
-from bot.credentials.giving import Credentials
-from bot.database import UNWRITTEN, open_database
-from bot.delivery import Delivery
-from bot.dispatcher import Dispatcher
-from bot.engine import factory
-from bot.engine.interface import Engine
-from bot.errors import EngineDied, OperatorError
-from bot.job import Job
-from bot.jobs import Jobs
+from bot import assembly, doctor, folder, invitation, settings, words
+from bot.errors import OperatorError
 from bot.keeping import commands as keeping
 from bot.keeping import soundness
-from bot.localisation import Languages
-from bot.log_channel import LogChannel
-from bot.pictures.kept import Pictures
-from bot.pictures.posted import Cdn
-from bot.pictures.workers import Workshop
-from bot.policies import operator
-from bot.policies.kept import Policies
-from bot.policies.policy import ALWAYS
-from bot.posting import Posting
-from bot.retention import Retention
+from bot.loras import operating
+from bot.serving import making
 from bot.settings import Settings
-from bot.watch import calls, page, probe, server
-from bot.watch.disk import Disk
-from bot.watch.health import Health
-from bot.watch.metrics import Metrics
-from bot.watch.recent import History
-from bot.watch.standings import Standings
-from bot.watch.status import Observatory
-from bot.watch.watching import Watching
+from bot.watch import probe
 from bot.words.catalogues import ENGLISH
 from inference.protocol import logs
 
 log = logging.getLogger(__name__)
 
-CLOSE_WITHIN_S = 5.0
-"""How long what is on its way to members may take at the end; the rest is delivered after the next start."""
+BESIDE = {**dict.fromkeys(keeping.COMMANDS, keeping.do), making.COMMAND: making.do, operating.COMMAND: operating.do}
 
 
 def main(arguments: Sequence[str] = ()) -> int:
@@ -73,14 +46,16 @@ def main(arguments: Sequence[str] = ()) -> int:
     others.add_parser("doctor", help="look whether all is there that it needs; status 1 where something is wrong")
     others.add_parser("health", help="ask the bot that runs whether it is well; status 1 where it is not")
     keeping.add_commands(others)
+    making.add_command(others)
+    operating.add_command(others)
     asked = parser.parse_args(arguments)
     # What Easel keeps is for its operator alone.
     os.umask(0o077)
     form = "text"
     try:
         environ = settings.environment()
-        if asked.what in keeping.COMMANDS:
-            keeping.do(asked, settings.data_folder(environ))
+        if asked.what in BESIDE:
+            BESIDE[asked.what](asked, settings.data_folder(environ))
             return 0
         read = settings.read(environ)
         form = read.easel_log_format
@@ -97,7 +72,7 @@ def main(arguments: Sequence[str] = ()) -> int:
                 return asyncio.run(_examine(read, environ))
         with folder.held(read.easel_data), words.speaking(read.easel_language):
             soundness.check(read.easel_data)
-            asyncio.run(_until_stopped(read, environ))
+            asyncio.run(assembly.until_stopped(read, environ))
     except OperatorError as error:
         if form == "json":
             log.critical("%s", error)
@@ -137,164 +112,6 @@ async def _examine(read: Settings, environ: Mapping[str, str]) -> int:
         print(finding, flush=True)
         wrong = wrong or not finding.well
     return int(wrong)
-
-
-async def _until_stopped(read: Settings, environ: Mapping[str, str]) -> None:
-    """Run until SIGINT or SIGTERM."""
-    running = asyncio.create_task(_run(read, environ))
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, running.cancel)
-    try:
-        await running
-    except asyncio.CancelledError:
-        log.info("stopped")
-    except ExceptionGroup as errors:
-        raise _for_the_operator(errors) or errors from None
-
-
-async def _run(read: Settings, environ: Mapping[str, str]) -> None:
-    """Put everything together, from the ground up, and let it run."""
-    slices = commands.load()
-    allowed = operator.read(read.easel_policy, slices.names - ALWAYS)
-    pictures = Pictures(read.easel_data)
-    try:
-        pictures.prepare()
-    except OSError as error:
-        raise OperatorError(f"cannot write the pictures in {read.easel_data}: {error.strerror or error}") from error
-    async with open_database(read.easel_data / folder.DATABASE) as database:
-        upgrade.tell(read.easel_data)
-        jobs = Jobs(database, pictures, audit_days=read.easel_audit_days)
-        await jobs.members.load()
-        policies = Policies(database, slices.commands_of_kinds, allowed)
-        await policies.load()
-        engine = factory.build(read, environ)
-        retention = Retention(database, jobs, policies, read.easel_keep_gb)
-        certificate = certificates.of(read)
-        background = Background()
-        metrics = Metrics(slices.commands_of_kinds, slices.all_names)
-        languages = Languages(read.easel_language, jobs.members.language)
-        try:
-            async with (
-                Workshop(pictures.incoming.resolve()) as workshop,
-                Easel(
-                    jobs,
-                    background,
-                    read.discord_api_base,
-                    languages,
-                    direct_messages=read.easel_direct_messages,
-                    by_members=read.easel_member_install,
-                    observer=metrics,
-                    trace=calls.trace(metrics),
-                ) as client,
-            ):
-                posting = Posting(client)
-                credentials = None
-                if certificate is not None:
-                    credentials = Credentials(workshop, pictures, certificate, read.easel_c2pa_tsa)
-                    await credentials.try_out()
-                delivery = Delivery(posting, background, jobs, slices.looks, workshop, languages, metrics, credentials)
-                served = await jobs.counting.last_served()
-                metrics.members |= served
-                dispatcher = Dispatcher(jobs, engine, delivery, served, policies=policies, observer=metrics)
-                admission = Admission(
-                    jobs,
-                    dispatcher,
-                    posting,
-                    delivery,
-                    client.access,
-                    workshop,
-                    background,
-                    Cdn(read.discord_api_base),
-                    slices.commands_of_kinds,
-                    policies,
-                    max_waiting=read.easel_max_waiting,
-                    max_waiting_per_member=read.easel_max_waiting_per_member,
-                    observer=metrics,
-                    credentials=credentials,
-                )
-                client.add(slices, admission)
-                log_channel = LogChannel(client, database, admission, policies, posting, languages)
-                disk = Disk(read.easel_data, pictures, log_channel.announce, read.easel_keep_gb)
-                standings = Standings(
-                    client, dispatcher, delivery, engine, disk, metrics, max_waiting=read.easel_max_waiting
-                )
-                observatory = Observatory(
-                    client,
-                    dispatcher,
-                    engine,
-                    disk,
-                    History(database, slices.commands_of_kinds),
-                    slices.commands_of_kinds,
-                    max_waiting=read.easel_max_waiting,
-                    shows_words=read.easel_watch_words,
-                )
-                watching = Watching(metrics, standings, Health(client, dispatcher, engine, database, disk), disk)
-                await admission.erasure.resume()
-                # Before anybody can send more.
-                unsettled = await jobs.unsettled()
-                try:
-                    async with (
-                        server.serving(read.easel_watch, [*watching.routes(), *page.routes(observatory)]),
-                        asyncio.TaskGroup() as tasks,
-                    ):
-                        tasks.create_task(watching.keep())
-                        tasks.create_task(_keep(engine, allowed))
-                        tasks.create_task(doctor.at_start(read, client))
-                        tasks.create_task(presence.keep(client, dispatcher))
-                        tasks.create_task(background.broken())
-                        tasks.create_task(client.stay_connected(read.discord_token.get_secret_value()))
-                        tasks.create_task(_serve(client, dispatcher, admission, unsettled))
-                        tasks.create_task(_tidy(jobs))
-                        tasks.create_task(retention.keep())
-                        tasks.create_task(_log(client, log_channel))
-                finally:
-                    delivery.close()
-                    await background.close(CLOSE_WITHIN_S)
-        finally:
-            await engine.close()
-
-
-async def _serve(client: Easel, dispatcher: Dispatcher, admission: Admission, unsettled: Sequence[Job]) -> None:
-    """Take up old jobs and run new ones, once there is somebody to answer."""
-    await client.wait_until_ready()
-    await admission.erasure.go_on()
-    await admission.delivery.pings.resume()
-    await dispatcher.resume()
-    await admission.resume(unsettled)
-    await dispatcher.run()
-
-
-async def _log(client: Easel, log_channel: LogChannel) -> None:
-    """Tell moderators what happens, once there is somebody to tell."""
-    await client.wait_until_ready()
-    await log_channel.keep()
-
-
-async def _tidy(jobs: Jobs) -> None:
-    """Remove what a kill has left over. That this fails is no reason to stop."""
-    try:
-        await jobs.tidy()
-    except UNWRITTEN as error:
-        log.warning("pictures that nobody uses could not be removed: %s", error)
-
-
-async def _keep(engine: Engine, allowed: operator.Operator) -> None:
-    """Start the engine, beside all else, and keep it. What is accepted meanwhile waits for it."""
-    try:
-        await engine.start()
-    except EngineDied as error:
-        raise OperatorError(f"the inference process did not start: {error}") from error
-    for name, unknown in operator.strangers(allowed, engine.ready).items():
-        log.warning("EASEL_POLICY: %s names what is not here: %s", name, ", ".join(unknown))
-    await engine.keep()
-
-
-def _for_the_operator(errors: BaseExceptionGroup[BaseException]) -> OperatorError | None:
-    """What the operator must hear of, however deep it lies in the group; None where that is nothing of theirs."""
-    found, _ = errors.split(OperatorError)
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]  # type: ignore[assignment]
-    return found
 
 
 if __name__ == "__main__":

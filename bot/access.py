@@ -6,6 +6,7 @@ Discord itself refuses commands; for buttons, forms and jobs called by their num
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import discord
 from discord.app_commands import AppCommand
@@ -13,7 +14,7 @@ from discord.app_commands import AppCommand
 from bot.errors import MemberError
 from bot.finding import Where
 from bot.job import Job
-from bot.posting import UNREACHED, is_age_restricted
+from bot.posting import UNREACHED, is_age_restricted, place_of
 
 Overrides = Mapping[int, bool]
 """What the moderators of a server said of a command: who (a role's, a member's or a channel's id) may use it."""
@@ -83,6 +84,18 @@ async def _can_read(guild: discord.Guild, channel_id: int, member: discord.Membe
     return True
 
 
+@dataclass(frozen=True, slots=True)
+class At:
+    """A member in a channel of a server, with the permissions that they have there."""
+
+    guild: discord.Guild
+    member: discord.Member
+    channel: object
+    place: int
+    """The channel, or of a thread that around it."""
+    permissions: discord.Permissions
+
+
 class Access:
     """Which commands the members of each server may use. Learns it from Discord, once for each server."""
 
@@ -104,16 +117,20 @@ class Access:
         if interaction.type is discord.InteractionType.application_command:
             # Discord lets nobody send a command who may not use it.
             return
-        command, guild = self._commands.get(name), interaction.guild
-        if command is None or guild is None or not isinstance(interaction.user, discord.Member):
+        if interaction.guild is None or not isinstance(interaction.user, discord.Member):
             return
-        if interaction.permissions.administrator or guild.owner_id == interaction.user.id:
+        place = place_of(interaction.channel) or interaction.channel_id or 0
+        at = At(interaction.guild, interaction.user, interaction.channel, place, interaction.permissions)
+        await self.require_of(at, name)
+
+    async def require_of(self, at: At, name: str) -> None:
+        """The same of a member who is not there by an interaction."""
+        command = self._commands.get(name)
+        if command is None or at.permissions.administrator or at.guild.owner_id == at.member.id:
             return
-        if command.nsfw and not is_age_restricted(interaction.channel):
+        if command.nsfw and not is_age_restricted(at.channel):
             raise MemberError("/{command} is for age-restricted channels: use it there.", command=name)
-        channel = interaction.channel
-        place = channel.parent_id if isinstance(channel, discord.Thread) else interaction.channel_id or 0
-        if not _allows(await self._of(guild, command), guild, command, interaction, place):
+        if not _allows(await self._of(at.guild, command), command, at):
             raise MemberError("You may not use /{command} here: ask the moderators of this server.", command=name)
 
     async def _of(self, guild: discord.Guild, command: AppCommand) -> Overrides:
@@ -132,23 +149,17 @@ class Access:
         return known.get(command.id) or known.get(self._client.application_id or 0) or {}
 
 
-def _allows(
-    overrides: Overrides,
-    guild: discord.Guild,
-    command: AppCommand,
-    interaction: discord.Interaction,
-    place: int,
-) -> bool:
+def _allows(overrides: Overrides, command: AppCommand, at: At) -> bool:
     """Discord's own rule: first the channel, then the member, then their roles, then everybody, then the default."""
-    assert isinstance(interaction.user, discord.Member)
-    if not overrides.get(place, overrides.get(guild.id - 1, True)):
+    guild = at.guild
+    if not overrides.get(at.place, overrides.get(guild.id - 1, True)):
         return False
-    if (own := overrides.get(interaction.user.id)) is not None:
+    if (own := overrides.get(at.member.id)) is not None:
         return own
-    of_roles = [overrides[role.id] for role in interaction.user.roles if role.id in overrides and role.id != guild.id]
+    of_roles = [overrides[role.id] for role in at.member.roles if role.id in overrides and role.id != guild.id]
     if of_roles:
         return any(of_roles)
     if (everybody := overrides.get(guild.id)) is not None:
         return everybody
     needed = command.default_member_permissions
-    return needed is None or interaction.permissions >= needed
+    return needed is None or at.permissions >= needed

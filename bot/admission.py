@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 
 import discord
 
-from bot import cards
+from bot import cards, costs
 from bot.access import Access
 from bot.background import Background
 from bot.credentials.giving import Credentials
@@ -28,7 +28,7 @@ from bot.job import Job, Reply
 from bot.jobs import Jobs
 from bot.observer import Observer
 from bot.pictures import decoding
-from bot.pictures.posted import Cdn, Posted, Seen
+from bot.pictures.posted import Cdn, Posted, Seen, Sent
 from bot.pictures.workers import Workshop
 from bot.policies.kept import Policies
 from bot.posting import ALREADY_ACKNOWLEDGED, UNREACHED, Posting, Unknown, reply_of
@@ -36,6 +36,7 @@ from bot.requests import require_possible
 from bot.requests.drafts import Build, draft
 from bot.room import Room
 from bot.speaking import tell
+from bot.till import Till
 from bot.waits import growing
 from bot.words import N_, why
 from inference.protocol import FailureKind, Input, Ready, Reason, Request, because, logs
@@ -87,6 +88,7 @@ class Admission:
         """`commands` names, for each kind of request, the command that a member must be allowed to use for it."""
         self.jobs = jobs
         self.policies = policies
+        self._till = Till(jobs, policies)
         self.workshop = workshop
         self.cdn = cdn
         self.seen = Seen()
@@ -100,7 +102,7 @@ class Admission:
         self.erasure = Erasure(jobs, dispatcher, posting, background)
         self.commands = commands
         """The command by which each kind of request is asked for."""
-        self._room = Room(dispatcher.waiting, max_waiting, max_waiting_per_member)
+        self.room = Room(dispatcher.waiting, max_waiting, max_waiting_per_member)
         self._writing: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         """One for each member whose job is being counted and written down: of two at once one comes first."""
 
@@ -121,8 +123,8 @@ class Admission:
         """
         require_possible(request, self.ready)
         await self.access.require(interaction, self.command_of(request))
-        with self._room.held(interaction.user.id):
-            job = await self._write_down(interaction, request, parent_id)
+        with self.room.held(interaction.user.id):
+            job = await self.write_down(reply_of(interaction), request, parent_id)
             logs.turn_to(job.id)
             acknowledged = await self._acknowledge(interaction, job, self.dispatcher.card(job))
             if acknowledged is not None and acknowledged.state == "queued":
@@ -147,15 +149,15 @@ class Admission:
         unread = {name: picture.unread for name, picture in pictures.items() if isinstance(picture, Posted)}
         drafted = draft(kept | unread, build, self.ready)
         await self.access.require(interaction, self.command_of(drafted))
-        with self._room.held(interaction.user.id):
-            job = await self._write_down(interaction, drafted, parent_id, reading=True)
+        with self.room.held(interaction.user.id):
+            job = await self.write_down(reply_of(interaction), drafted, parent_id, reading=True)
             logs.turn_to(job.id)
             card = cards.arriving(job, self.delivery.headline(job))
             acknowledged = await self._acknowledge(interaction, job, card)
             if acknowledged is None or acknowledged.state != "reading":
                 return None
             try:
-                complete = await self._read(acknowledged, pictures, build, prepare)
+                complete = await self.read(acknowledged, pictures, build, prepare)
             except MemberError as error:
                 return await self._withdraw(interaction, acknowledged, error.reason)
             except Exception:
@@ -165,8 +167,8 @@ class Admission:
                 await self.dispatcher.accept(complete)
         return None
 
-    async def _read(
-        self, job: Job, pictures: Mapping[str, Posted | Input], build: Build, prepare: Prepare | None
+    async def read(
+        self, job: Job, pictures: Mapping[str, Posted | Sent | Input], build: Build, prepare: Prepare | None
     ) -> Job | None:
         """The job with its pictures, None where it was cancelled meanwhile. Raises MemberError as the reading does."""
         try:
@@ -174,7 +176,7 @@ class Admission:
                 read: Mapping[str, decoding.Upload] = {
                     name: await self._incoming.into(folder, picture)
                     for name, picture in pictures.items()
-                    if prepare is not None or isinstance(picture, Posted)
+                    if prepare is not None or not isinstance(picture, Input)
                 }
                 if prepare is not None:
                     read = await prepare(folder, **read)
@@ -182,8 +184,9 @@ class Admission:
                 request = build(**{**pictures, **inputs})
                 require_possible(request, self.ready)
                 lefts = [upload.left(folder) for upload in read.values()]
+                price = costs.price_of(request, self.ready)
                 # Before the folder goes.
-                return await insist(f"the uploads of job {job.id}", self.jobs.settle, job.id, request, lefts)
+                return await insist(f"the uploads of job {job.id}", self.jobs.settle, job.id, request, lefts, price)
         except OSError as error:
             log.error("its uploads cannot be kept: %s", error.strerror or error)
             raise MemberError("There is no room for uploads at the moment: try again later.") from error
@@ -228,17 +231,18 @@ class Admission:
         if known is not None and known.state == "queued":
             await self.dispatcher.accept(known)
 
-    async def _write_down(
-        self, interaction: discord.Interaction, request: Request, parent_id: int | None = None, *, reading: bool = False
+    async def write_down(
+        self, reply: Reply, request: Request, parent_id: int | None = None, *, reading: bool = False
     ) -> Job:
-        reply = reply_of(interaction)
+        """The job of a request that is allowed, from here on a row. Hold a place in the `room`. Raises MemberError."""
         writing = self._writing.setdefault(reply.member_id, asyncio.Lock())
         try:
             with self._posting.answering():
                 async with asyncio.timeout(WRITTEN_WITHIN_S), writing:
-                    if (reason := await self.policies.problem(request, reply, parent_id=parent_id)) is not None:
-                        raise self.refusal(reply, reason, request.kind, request)
-                    return await self.jobs.arrive(request, reply, parent_id, reading=reading)
+                    admitted = await self._till.admit(request, reply, parent_id, self.ready, reading=reading)
+                    if isinstance(admitted, Reason):
+                        raise self.refusal(reply, admitted, request.kind, request)
+                    return admitted
         except (TimeoutError, *UNWRITTEN) as error:
             log.error("a job could not be written down, its member was told so: %s", error or "it took too long")
             # The last statement may have been carried out all the same.

@@ -15,10 +15,13 @@ import msgspec
 from bot.database import Database
 from bot.job import Job
 from bot.pictures.kept import Pictures
-from inference.protocol import Answer, Finished, Ready, Request, because
+from inference.protocol import Answer, Finished, Ready, Reason, Request, because
 
 WILDCARD = b"__"
 """Around the name of a file of wildcards, whose lines may be others by now."""
+
+LASTING = frozenset({"never_seen"})
+"""Notes that are about what was asked: whoever asks for the same again is told the same."""
 
 LOOKED_AT = 8
 """So many of the newest are looked at, should files of some be gone."""
@@ -33,7 +36,9 @@ def likeness(request: Request, ready: Ready) -> str | None:
     Everything counts that was asked for, seeds and hashes of inputs among it, and everything that the engine is.
     """
     asked = msgspec.json.encode(msgspec.structs.replace(request, job=0))
-    if not ready.identity or WILDCARD in asked:
+    model = ready.model(request.model)
+    elsewhere = request.model in ready.elsewhere or (model is not None and model.remote is not None)
+    if elsewhere or not ready.identity or WILDCARD in asked:
         return None
     return hashlib.sha256(f"{ready.identity}\n".encode() + asked).hexdigest()
 
@@ -43,7 +48,12 @@ def likeness_of(result: Finished, request: Request, ready: Ready) -> str | None:
     otherwise than asked (with more room it may be done as asked), or was left to chance: what was drawn is looked at
     by those rules that hold where it is asked for."""
     said = result.answer
-    return likeness(request, ready) if result.pictures and not (said.notes or said.drawn) else None
+    otherwise = [note for note in said.notes if not _lasts(note)]
+    return likeness(request, ready) if result.pictures and not (otherwise or said.drawn) else None
+
+
+def _lasts(note: Reason | str) -> bool:
+    return isinstance(note, Reason) and note.name in LASTING
 
 
 async def answer(database: Database, pictures: Pictures, job: Job, likeness: str, now: float) -> None:
@@ -73,7 +83,8 @@ async def _write(connection: aiosqlite.Connection, earlier: sqlite3.Row, job: Jo
     # Which job that was is told where both are answered in the same channel: elsewhere not everybody may see it.
     is_here = earlier["channel_id"] == job.reply.channel_id
     note = because("made_before_by", job=earlier["id"]) if is_here else because("made_before")
-    said = msgspec.structs.replace(msgspec.json.decode(earlier["answer"], type=Answer), notes=(note,))
+    answer = msgspec.json.decode(earlier["answer"], type=Answer)
+    said = msgspec.structs.replace(answer, notes=(note, *filter(_lasts, answer.notes)))
     cursor = await connection.execute(
         "UPDATE job SET state = 'finished', ended_at = ?, seconds = 0, answer = ?, likeness = ?,"
         " recipe = (SELECT recipe FROM job AS earlier WHERE earlier.id = ?)"

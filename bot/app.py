@@ -30,6 +30,7 @@ from bot.policies.problem import of_command
 from bot.posting import ALREADY_ACKNOWLEDGED, UNKNOWN_INTERACTION
 from bot.settings import DISCORD_API
 from bot.speaking import tell
+from bot.teaching.captioning import Captioning
 from bot.words import say, speak
 from inference.protocol import logs
 
@@ -74,6 +75,7 @@ class Easel(discord.Client):
             http_trace=trace or aiohttp.TraceConfig(),
         )
         self.access = Access(self)
+        self._captioning: Captioning | None = None
         self._jobs = jobs
         self._background = background
         self._admission: Admission | None = None
@@ -95,9 +97,16 @@ class Easel(discord.Client):
         assert self._admission is not None, "commands are added with it"
         return self._admission
 
+    @property
+    def captioning(self) -> Captioning:
+        """What writes captions here."""
+        assert self._captioning is not None, "commands are added with it"
+        return self._captioning
+
     def add(self, slices: Slices, admission: Admission) -> None:
         """Add what the command files bring, and what takes the jobs that come of it."""
         self._admission = admission
+        self._captioning = Captioning(admission, self._background)
         self._slices = slices
         for command in slices.commands.values():
             self.tree.add_command(command)

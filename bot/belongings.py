@@ -14,12 +14,12 @@ import msgspec
 
 from bot.database import Database
 
-STAY = frozenset({"audit", "blocked_member", "erasure", "farewell", "log_message", "spent"})
-"""Tables that an erasure leaves: what moderators are told, their blocks and, for a day, what counts for their limits,
-which nobody shakes off by it; and its own."""
+STAY = frozenset({"audit", "blocked_member", "cost", "erasure", "farewell", "log_message", "spent", "training_spent"})
+"""Tables that an erasure leaves: what moderators are told, their blocks and what counts for their
+limits, for a day or, where it is money or trainings, a month, which nobody shakes off by it; and its own."""
 
-_SECRET = frozenset({"token", "token_expires_at"})
-"""Columns that are no business of a member's: by them one speaks as Easel."""
+_SECRET = frozenset({"token", "token_expires_at", "secret_sha256"})
+"""Columns that are no business of a member's: by them one speaks as Easel, or proves to be a program of theirs."""
 
 _EXACT = 2**53
 """Larger whole numbers are rounded by many programs that read JSON: they are written as texts."""
@@ -33,6 +33,11 @@ _TABLES = (
 _FAREWELL = (
     "INSERT OR IGNORE INTO farewell SELECT member_id, guild_id, channel_id, message_id, delivered_to IS 'member'"
     " FROM job WHERE member_id = ? AND id <= ? AND message_id IS NOT NULL"
+)
+
+_FAREWELL_OF_TRAININGS = (
+    "INSERT OR IGNORE INTO farewell SELECT member_id, guild_id, channel_id, message_id, 0"
+    " FROM training WHERE member_id = ? AND message_id IS NOT NULL"
 )
 
 _OTHERS = (
@@ -98,6 +103,7 @@ class Belongings:
                 (member_id,),
             )
             await connection.execute(_FAREWELL, (member_id, row["up_to"]))
+            await connection.execute(_FAREWELL_OF_TRAININGS, (member_id,))
         return int(row["up_to"])
 
     async def doomed(self) -> dict[int, int]:

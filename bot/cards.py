@@ -14,7 +14,7 @@ from bot.buttons import JobButton
 from bot.job import Job
 from bot.pictures.fitting import Shown
 from bot.words import say, why
-from inference.protocol import Progress
+from inference.protocol import Grid, Progress
 
 ALT_CHARS = 1024
 """The longest description that Discord takes of a picture."""
@@ -222,6 +222,11 @@ def stars(job: Job, count: int) -> list[JobButton]:
     if count == 1:
         return [JobButton("star", job.id, label=say("★ Favourite"))]
     return [JobButton("star", job.id, index, label=f"★{index + 1}") for index in range(count)]
+
+
+def rate(job: Job) -> JobButton:
+    """The button that asks how good a job's pictures are, or which cell of a table is the best."""
+    return JobButton("rate", job.id, label=say("Vote") if isinstance(job.request, Grid) else say("Rate"))
 
 
 def delete(job: Job) -> JobButton:

@@ -98,7 +98,8 @@ async def controls(interaction: discord.Interaction, typed: str) -> list[Choice[
 
 async def axes(interaction: discord.Interaction, typed: str) -> list[Choice[str]]:
     """Axes of a grid to begin with."""
-    examples = grids.examples(adapters.fitting(_ready(interaction).loras, _model(interaction)))
+    painting = [model for model in _models(interaction) if not model.fills and model.remote is None]
+    examples = grids.examples(adapters.fitting(_ready(interaction).loras, _model(interaction)), painting)
     fit = [text for text in examples if len(text) <= CHOICE_CHARS]
     return [Choice(name=text, value=text) for text in ranked(fit, typed, lambda text: [text])[:CHOICES]]
 

@@ -1,4 +1,5 @@
-"""What a server's jobs of some time come to, counted: the SQL of /stats. Jobs that were deleted are not counted."""
+"""What jobs come to, counted: a server's of some time, the SQL of /stats, and how long those of a kind took. Jobs that
+were deleted are not counted."""
 
 from __future__ import annotations
 
@@ -8,7 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bot import costs
+from bot.costs import Price
 from bot.database import Database
+from bot.job import request_of
+from inference.protocol import Request
 
 LISTED = 8
 """So many models, members and kinds of failures, those with most first."""
@@ -57,6 +62,8 @@ class Counted:
     ends: Mapping[str, int]
     """How many ended badly, by the kind of failure, or were cancelled."""
     of_members: Mapping[int, int]
+    spent: Sequence[Price] = ()
+    """On models of other servers, by currency; of a month at most. Deleted jobs are among it."""
 
 
 class Counting:
@@ -79,6 +86,10 @@ class Counting:
         """What a server's jobs come to, in so many parts of this width before now, for this member."""
         async with self._counting:
             return await self._count(guild_id, member_id, width_s, parts)
+
+    async def spent_by(self, member_id: int, guild_id: int | None) -> list[tuple[Price, Price]]:
+        """What a member has spent there in a day and in 30 days, by currency."""
+        return await costs.of_member(self._database, member_id, guild_id, self._clock())
 
     async def _count(self, guild_id: int, member_id: int, width_s: float, parts: int) -> Counted:
         until = self._clock() + 1
@@ -110,8 +121,18 @@ class Counting:
             buckets=buckets,
             models=await self._counts(MODELS, named),
             ends=await self._counts(ENDS, named),
+            spent=await costs.of_server(self._database, guild_id, named["since"]),
             of_members=await self._counts(MEMBERS, named),
         )
+
+    async def durations_of_kind(self, kind: str, limit: int = 20) -> list[tuple[Request, float, float]]:
+        """What the newest jobs of a kind that the engine made asked for, its seconds on each, their share of them."""
+        rows = await self._database.rows(
+            "SELECT request, seconds, share FROM job WHERE kind = ? AND state = 'finished' AND seconds > 0"
+            " ORDER BY id DESC LIMIT ?",
+            (kind, limit),
+        )
+        return [(request_of(row), row["seconds"], row["share"]) for row in rows]
 
     async def _wait(self, named: Mapping[str, Any], place: int, waited: int) -> float | None:
         if not waited:

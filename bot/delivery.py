@@ -17,6 +17,7 @@ import discord
 
 from bot import cards
 from bot.background import Background
+from bot.callers import Callers, End, Glimpse
 from bot.cards import Card, Content, Look
 from bot.credentials.giving import Credentials
 from bot.database import insist
@@ -83,6 +84,8 @@ class Delivery:
         self._languages = languages or Languages()
         self._observer = observer or Observer()
         self.pings = Pings(jobs, posting, background, self._languages)
+        self.callers = Callers()
+        """Who waits for the jobs that were asked for by a key."""
         self._live: dict[int, _Live] = {}
         self._deliveries: dict[int, asyncio.Task[Any]] = {}
         self._room = asyncio.Semaphore(AT_ONCE)
@@ -110,10 +113,16 @@ class Delivery:
     def show(self, job: Job, card: Callable[[str], Card]) -> None:
         """Show this soon, unless something newer comes first; `card` makes it of the job's headline, then and not
         before. Best effort; returns at once."""
+        if job.reply.key_id is not None:
+            return
         live = self._live.setdefault(job.id, _Live())
         live.newest = card
         if live.follower is None:
             live.follower = self._background.start(self._follow(job, live))
+
+    def glimpse(self, job: Job, image: bytes, share: float) -> None:
+        """Show the program that waits for a job, if one does, what its pictures look like after this share of it."""
+        self.callers.tell(job.id, Glimpse(image, share))
 
     def deliver(self, job: Job) -> None:
         """Show how a job ended and write down that it is delivered. Tries until it succeeds; returns at once."""
@@ -133,6 +142,7 @@ class Delivery:
 
     def forget(self, job_id: int) -> None:
         """Show nothing more of a job that was deleted."""
+        self.callers.tell(job_id, End(None))
         if (live := self._live.pop(job_id, None)) is not None and live.follower is not None:
             live.follower.cancel()
         if (task := self._deliveries.get(job_id)) is not None:
@@ -163,6 +173,8 @@ class Delivery:
 
     async def _deliver(self, job: Job) -> None:
         logs.turn_to(job.id)
+        if job.reply.key_id is not None:
+            return await self._hand_over(job)
         live = self._live.pop(job.id, _Live())
         # Once no edit is under way, the follower is asleep or waiting, and nothing can overwrite the end.
         async with live.editing:
@@ -177,6 +189,14 @@ class Delivery:
             self.pings.soon(job.id)
         else:
             self._observer.forgotten(job.id)
+        return None
+
+    async def _hand_over(self, job: Job) -> None:
+        """Give the end to the program that waits for it. Where none does any more, its member finds it in their
+        history: it is delivered all the same, nothing else will ever ask for it."""
+        await insist(f"the delivery of job {job.id}", self._jobs.delivered, job.id, None, None)
+        self.callers.tell(job.id, End(job))
+        self._observer.delivered(job)
 
     async def _bring(self, job: Job, desks: ExitStack) -> tuple[Way, int] | None:
         """Show how a job ended, for as long as it takes; returns the way and the message, None where the job is gone.

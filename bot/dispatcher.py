@@ -10,12 +10,14 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
+from functools import partial
 from typing import get_args
 
 from msgspec.structs import replace
 
 from bot import cards, words
 from bot.answered import likeness
+from bot.checking import Checking
 from bot.database import insist
 from bot.delivery import Delivery
 from bot.endings import Endings
@@ -28,6 +30,7 @@ from bot.observer import Observer
 from bot.pace import Pace
 from bot.policies.kept import Policies
 from bot.runs import Run
+from bot.waits import outlast
 from bot.words import N_
 from inference.protocol import Event, Failed, Finished, Preview, Progress, Ready, Request, because, logs
 
@@ -37,6 +40,10 @@ BROKE = N_("Something went wrong inside Easel: try again in a moment.")
 
 REST_S = 1.0
 """After an error that nobody foresaw, so that it cannot repeat a thousand times a second."""
+
+
+OUTLAST_S = 30.0
+"""How long what another server paints is waited for where the bot is to stop."""
 
 
 class Dispatcher:
@@ -65,7 +72,8 @@ class Dispatcher:
         given = (delivery, self._pace, served or {}, clock, engine)
         self._slow, self._quick = (Line(*given, quick=quick) for quick in (False, True))
         self.lines = (self._slow, self._quick)
-        self._endings = Endings(jobs, engine, delivery, self._pace, policies, self._observer)
+        self._checking = Checking(engine, jobs.pictures)
+        self._endings = Endings(jobs, engine, delivery, self._pace, policies, self._observer, self._checking)
         self.turned = self._slow.turned
         """Wait until `absence` may be another than when this returned last. For one who waits."""
 
@@ -144,7 +152,9 @@ class Dispatcher:
         for job in await self._jobs.in_state("queued"):
             self.put(job)
         for kind in get_args(Request):
-            for request, seconds, share in reversed(await self._jobs.durations_of_kind(kind.__struct_config__.tag)):
+            for request, seconds, share in reversed(
+                await self._jobs.counting.durations_of_kind(kind.__struct_config__.tag)
+            ):
                 self._pace.add(request, seconds, share)
         for job in await self._jobs.undelivered():
             self._delivery.deliver(job)
@@ -203,7 +213,9 @@ class Dispatcher:
         try:
             if before is not None and run.is_alone:
                 await before.ended.wait()
-            await self._run(batch, run, line, lane)
+            async with lane.turn():
+                running = self._run(batch, run, line, lane)
+                await (outlast(running, partial(_is_sent, batch, line), OUTLAST_S) if lane.paid else running)
         except EngineDied as error:
             await self._give_back(batch, line, error)
         except asyncio.CancelledError:
@@ -224,6 +236,8 @@ class Dispatcher:
     async def _run(self, batch: tuple[Job, ...], run: Run, line: Line, lane: Lane) -> None:
         for job in batch:
             await self._refuse(job, line)
+        for job in line.still_running(batch):
+            await self._look_at(job, line)
         batch = tuple(line.still_running(batch))
         await insist(f"the start of {len(batch)} jobs", self._jobs.start, [job.id for job in batch])
         line.began()
@@ -261,6 +275,14 @@ class Dispatcher:
             log.info("it is not allowed any more: %s", words.why_logged(reason), extra=logs.of(job.id))
             await self._endings.fail(Failed(job.id, "invalid_input", reason), line)
 
+    async def _look_at(self, job: Job, line: Line) -> None:
+        """End a job whose pictures no other server may be shown."""
+        found = await self._checking.before(self._settled(job))
+        if isinstance(found, Failed):
+            await self._endings.fail(found, line)
+        elif (running := line.running.get(job.id)) is not None:
+            running.hidden = found
+
     async def _handle(self, event: Event, line: Line) -> None:
         match event:
             case Progress() | Preview():
@@ -290,3 +312,8 @@ class Dispatcher:
                 self.put(job)
         for job_id in back:
             line.running.pop(job_id, None)
+
+
+def _is_sent(batch: Sequence[Job], line: Line) -> bool:
+    """Whether any of these jobs is at work where it may be paid."""
+    return any(line.running[job.id].progress is not None for job in line.still_running(batch))

@@ -7,6 +7,7 @@ start looks at what of it takes no more than a moment (`at_start`).
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import aiohttp
 import discord
@@ -26,6 +28,7 @@ from bot.credentials import certificates
 from bot.engine import factory
 from bot.errors import EaselError, OperatorError
 from bot.keeping import soundness
+from bot.loras import operating
 from bot.pictures.kept import Pictures
 from bot.requests import painting
 from bot.settings import Settings
@@ -67,8 +70,13 @@ async def examine(read: Settings, environ: Mapping[str, str]) -> AsyncIterator[F
     """Look at everything in turn, the dear things last."""
     yield _data_folder(read.easel_data)
     yield _disk(read.easel_data)
-    yield _database(read.easel_data)
+    known = _database(read.easel_data)
+    yield known
+    if known.well:
+        # Which files should be there is said by it alone.
+        yield _loras(read.easel_data)
     yield _certificate(read)
+    yield _programs(read)
     async for finding in _discord(read):
         yield finding
     if read.cluster is not None:
@@ -91,6 +99,7 @@ async def at_start(read: Settings, client: discord.Client) -> None:
     found = [
         await asyncio.to_thread(_data_folder, read.easel_data),
         await asyncio.to_thread(_disk, read.easel_data),
+        *([_programs(read)] if read.easel_serve is not None else []),
         await _clock(read.discord_api_base),
         *await _permitted(client, link),
     ]
@@ -131,6 +140,17 @@ def _database(data: Path) -> Finding:
     return Finding("database", True, "nothing wrong was found" if there else "none yet: the first start makes it")
 
 
+def _loras(data: Path) -> Finding:
+    """Whether the files of what members have trained are there."""
+    try:
+        lost = operating.missing(data)
+    except OperatorError as error:
+        return Finding("LoRAs", False, str(error))
+    if lost:
+        return Finding("LoRAs", False, f"files of {', '.join(lost)} are gone: bring them back from a backup")
+    return Finding("LoRAs", True, "all files of those that members have trained are there")
+
+
 def _certificate(read: Settings) -> Finding:
     """By whose certificate pictures are signed; nothing is made or renewed here."""
     if not read.easel_c2pa:
@@ -147,6 +167,28 @@ def _certificate(read: Settings) -> Finding:
     whose = f"your own, {found.subject}, issued by {found.issuer}, until {until}"
     well = days >= CERTIFICATE_DAYS
     return Finding("certificate", well, whose if well else f"{whose}: renew it, and start the bot anew")
+
+
+def _programs(read: Settings) -> Finding:
+    """Whether keys and pictures go over a network that others can read, by the address that programs are to use."""
+    if read.easel_serve is None:
+        return Finding("programs", True, "none are served: EASEL_SERVE is not set")
+    url = urlsplit(read.served_at or "")
+    if url.scheme == "https" or _is_of_this_machine(url.hostname):
+        return Finding("programs", True, f"served on {read.easel_serve}, and reached at {read.served_at}/v1")
+    return Finding(
+        "programs",
+        False,
+        f"served on {read.easel_serve} and reached at {read.served_at}/v1, where keys and pictures go unencrypted: let"
+        " a proxy with TLS stand before it, and set EASEL_SERVE_URL to its address (docs/serving.md)",
+    )
+
+
+def _is_of_this_machine(host: str | None) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
 
 
 async def _discord(read: Settings) -> AsyncIterator[Finding]:

@@ -6,6 +6,7 @@ import logging
 from contextlib import suppress
 
 from bot.answered import likeness_of
+from bot.checking import Checking
 from bot.database import insist
 from bot.delivery import Delivery
 from bot.engine.interface import Engine
@@ -34,27 +35,30 @@ class Endings:
         pace: Pace,
         policies: Policies | None,
         observer: Observer,
+        checking: Checking,
     ) -> None:
-        """`policies` say what may be shown of words that were drawn while it was painted; `pace` learns from all."""
+        """`policies` say what may be shown of words that were drawn while it was painted; `pace` learns from all;
+        `checking` looks at what other servers paint."""
         self._jobs = jobs
         self._engine = engine
         self._delivery = delivery
         self._pace = pace
         self._policies = policies
         self._observer = observer
+        self._checking = checking
 
     def bring(self, ended: Job) -> None:
         """Bring the end of a job to its member, now that it is written down. Returns at once."""
         self._observer.ended(ended)
         self._delivery.deliver(ended)
 
-    async def finish(self, event: Finished, line: Line) -> None:
+    async def finish(self, made: Finished, line: Line) -> None:
         """Write down what came of a job, and bring it to its member; its bad end, where it may not be shown."""
-        share = line.running[event.job].share
-        if await self._withhold(event, line):
+        if await self._withhold(made, line) or (event := await self._checked(made, line)) is None:
             return None
+        share, request = line.running[event.job].share, line.running[event.job].request
         try:
-            same = likeness_of(event, line.running[event.job].request, self._engine.ready)
+            same = likeness_of(event, request, self._engine.ready)
             job = await insist(f"the result of job {event.job}", self._jobs.finish, event, share, same)
         except FileNotFoundError as error:
             log.error("its result %s was removed by somebody", error.filename, extra=logs.of(event.job))
@@ -76,6 +80,19 @@ class Endings:
         line.running.pop(event.job, None)
         if job is not None:
             self.bring(job)
+
+    async def _checked(self, made: Finished, line: Line) -> Finished | None:
+        """What another server has painted, as it may be seen; None where it may not, and the job has ended so."""
+        running = line.running[made.job]
+        try:
+            found = await self._checking.after(running.request, made, hidden=running.hidden)
+        except OSError as error:
+            log.error("what was painted cannot be checked: %s", error, extra=logs.of(made.job))
+            found = Failed(made.job, "internal", because("not_checked"))
+        if isinstance(found, Finished):
+            return found
+        await self.fail(found, line, made)
+        return None
 
     async def _withhold(self, event: Finished, line: Line) -> bool:
         """Show nothing that was painted from words that are not allowed: what wildcards draw is known only now."""

@@ -6,7 +6,7 @@ Secrets of the operator's shell are nobody's business who reads members' picture
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 SYSTEM = r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|TEMP|TMP|PYTHON\w+|VIRTUAL_ENV|XDG_CACHE_HOME"
 """What any program needs to find its files and to speak the operator's language."""
@@ -25,7 +25,7 @@ EASEL = r"EASEL_(MODELS|DEVICE|VRAM_BUDGET_GB|HOST_CACHE_GB|THREADS|WATERMARK|LO
 CLUSTER = r"RAY_\w+"
 """How Ray is set up here, its own token included, without which nobody may join."""
 
-NEVER = r"TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD|\w*(TOKEN|SECRET|PASSWORD)\w*"
+NEVER = r"TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD|\w*(TOKEN|SECRET|PASSWORD)\w*|\w+_KEY"
 """Whatever else admits it: the first lets a file of weights run code."""
 
 _ENGINE = re.compile("|".join((SYSTEM, DEVICE, MODELS, EASEL)))
@@ -36,6 +36,11 @@ _NEVER = re.compile(NEVER, re.IGNORECASE)
 def of_engine(environ: Mapping[str, str]) -> dict[str, str]:
     """What the inference process gets."""
     return {name: value for name, value in environ.items() if _ENGINE.fullmatch(name) and not _NEVER.fullmatch(name)}
+
+
+def of_remote(environ: Mapping[str, str], keys: Sequence[str]) -> dict[str, str]:
+    """What the process gets that sends requests to other servers: of all keys these alone."""
+    return of_engine(environ) | {name: environ[name] for name in keys if name in environ}
 
 
 def of_cluster(environ: Mapping[str, str]) -> dict[str, str]:

@@ -54,6 +54,8 @@ class Search:
     model: str = ""
     favourites: bool = False
     """What they starred, whoever made it, and nothing else."""
+    channel_id: int | None = None
+    """Where it was asked for, a channel or a thread; None where they do not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +243,9 @@ def _condition(member_id: int, search: Search, where: Where) -> tuple[str, list[
     of_member = "id IN (SELECT job_id FROM favourite WHERE member_id = ?)" if search.favourites else "member_id = ?"
     conditions = [of_member, HERE, "(age_restricted = 0 OR ?)"]
     values: list[object] = [member_id, where.guild_id, where.age_restricted]
+    if search.channel_id is not None:
+        conditions.append("channel_id = ?")
+        values.append(search.channel_id)
     if search.command:
         conditions.append(_OF_COMMAND.get(search.command, "kind = ?"))
         values += [] if search.command in _OF_COMMAND else [search.command]

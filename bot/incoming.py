@@ -11,7 +11,7 @@ from bot.credentials.giving import Credentials
 from bot.jobs import Jobs
 from bot.pictures import decoding, downloads
 from bot.pictures.decoding import Upload
-from bot.pictures.posted import Posted
+from bot.pictures.posted import Posted, Sent
 from bot.pictures.workers import Workshop
 from inference.protocol import Input
 
@@ -25,8 +25,11 @@ class Incoming:
         self._workshop = workshop
         self._credentials = credentials
 
-    async def into(self, folder: Path, picture: Posted | Input) -> Upload:
+    async def into(self, folder: Path, picture: Posted | Sent | Input) -> Upload:
         """The picture in this folder, to be worked on there. Raises MemberError, with what is wrong with it."""
+        if isinstance(picture, Sent):
+            upload = await self._workshop.uploads.run(decoding.read, picture.file, folder)
+            return upload if self._credentials is None else await self._credentials.take(picture.file, upload, folder)
         if isinstance(picture, Posted):
             also = None if self._credentials is None else self._credentials.take
             return await downloads.read(self._workshop.uploads, picture, folder, also)

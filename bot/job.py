@@ -50,6 +50,16 @@ class Reply:
     """The channel whose settings hold: of a thread the one around it; None for jobs of before."""
     role_ids: tuple[int, ...] = ()
     """The member's roles, when the job was asked for."""
+    key_id: int | None = None
+    """By which of the member's keys a program asked for it: then there is no message, and that is told. None for
+    Discord, 0 for Easel itself."""
+    lasts: bool = True
+    """Whether it goes on where nobody waits for it any more."""
+
+    def row(self) -> tuple[object, ...]:
+        """Its columns of the table `job`, in the order of its fields, which are called so."""
+        roles = msgspec.json.encode(self.role_ids).decode()
+        return tuple(roles if name == "role_ids" else getattr(self, name) for name in Reply.__slots__)
 
     @property
     def url(self) -> str | None:
@@ -120,6 +130,8 @@ def of_row(row: sqlite3.Row, pictures: Sequence[sqlite3.Row]) -> Job:
             language=row["language"],
             place_id=row["place_id"],
             role_ids=tuple(msgspec.json.decode(row["role_ids"])),
+            key_id=row["key_id"],
+            lasts=bool(row["lasts"]),
         ),
         created_at=row["created_at"],
         seconds=row["seconds"],

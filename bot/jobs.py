@@ -10,27 +10,29 @@ from typing import Any
 
 import msgspec
 
-from bot import answered
+from bot import answered, costs
 from bot.audit import DAYS, Audit, hash_of
 from bot.belongings import Belongings
+from bot.costs import FREE, Price
 from bot.counting import Counting
 from bot.database import Database
 from bot.finding import Finding
-from bot.job import Job, Reply, State, Way, of_row, request_of, seed_text
+from bot.job import Job, Reply, State, Way, of_row, seed_text
+from bot.keys import Keys
+from bot.loras.kept import Loras
 from bot.members import Members
 from bot.pictures.kept import Pictures
+from bot.ratings import Ratings
+from bot.training.store import Trainings
 from bot.uses import Uses
 from inference.protocol import FailureKind, Finished, Left, Reason, Request
 
 MAX_ATTEMPTS = 2
 """A job that ended the engine this often is set aside: a third try would most likely end it again."""
 
-
 ARRIVE = (
-    "INSERT INTO job (kind, request, state, parent_id, member_id, guild_id, channel_id, age_restricted,"
-    " message_id, token, token_expires_at, attachment_size_limit, language, place_id, role_ids, request_sha256,"
-    " created_at)"
-    " VALUES (?, ?, ?, (SELECT id FROM job WHERE id = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING *"
+    f"INSERT INTO job (kind, request, state, parent_id, {', '.join(Reply.__slots__)}, request_sha256, created_at)"
+    f" VALUES (?, ?, ?, (SELECT id FROM job WHERE id = ?), {', '.join('?' for _ in Reply.__slots__)}, ?, ?) RETURNING *"
 )
 
 PICTURES = "SELECT * FROM picture WHERE job_id = ? ORDER BY position"
@@ -59,37 +61,25 @@ class Jobs:
         self.belongings = Belongings(database)
         self._uses = Uses(database, pictures)
         self.members = Members(database)
+        self.ratings = Ratings(database, clock)
+        self.keys = Keys(database, clock)
+        self.trainings = Trainings(database, pictures.data, clock)
+        self.loras = Loras(database, pictures.data, self.audit, clock)
 
     async def arrive(
-        self, request: Request, reply: Reply, parent_id: int | None = None, *, reading: bool = False
+        self, request: Request, reply: Reply, parent_id: int | None = None, *, reading: bool = False, cost: Price = FREE
     ) -> Job:
-        """Write a new job down, before its member is told; `reading` where its uploads are still to be read, for which
-        inputs without a hash stand in."""
-        values = (
-            request.kind,
-            msgspec.json.encode(request).decode(),
-            "reading" if reading else "arriving",
-            parent_id,
-            reply.member_id,
-            reply.guild_id,
-            reply.channel_id,
-            reply.age_restricted,
-            reply.message_id,
-            reply.token,
-            reply.token_expires_at,
-            reply.attachment_size_limit,
-            reply.language,
-            reply.place_id,
-            msgspec.json.encode(reply.role_ids).decode(),
-            hash_of(request),
-            self._clock(),
-        )
-        if not any(image.sha256 for image in request.inputs):
+        """Write a new job down with its price, before its member is told; `reading` where its uploads are still to be
+        read, for which inputs without a hash stand in."""
+        asked = (request.kind, msgspec.json.encode(request).decode(), "reading" if reading else "arriving", parent_id)
+        values = (*asked, *reply.row(), hash_of(request), self._clock())
+        if cost.is_free and not any(image.sha256 for image in request.inputs):
             [row] = await self._database.change(ARRIVE, values)
         else:
             async with self._database.transaction() as connection:
                 [row] = await connection.execute_fetchall(ARRIVE, values)
                 await self._uses.add(connection, row["id"], request)
+                await costs.reserve(connection, row, cost)
         return await self._job(row)
 
     async def acknowledge(self, job_id: int, message_id: int | None) -> Job | None:
@@ -101,8 +91,8 @@ class Jobs:
             message_id,
         )
 
-    async def settle(self, job_id: int, request: Request, uploads: Sequence[Left]) -> Job | None:
-        """Queue a job whose uploads are read: they are kept, and the request is one on them."""
+    async def settle(self, job_id: int, request: Request, uploads: Sequence[Left], price: Price = FREE) -> Job | None:
+        """Queue a job whose uploads are read: they are kept, and the request is one on them, at its own price."""
         async with self._uses.lock:
             for left in uploads:
                 await self.pictures.take_over(left)
@@ -114,6 +104,7 @@ class Jobs:
                 )
                 if settled := cursor.rowcount == 1:
                     await self._uses.add(connection, job_id, request)
+                    await costs.settle(connection, job_id, price)
             if not settled:
                 await self._uses.drop_unused(left.sha256 for left in uploads)
         return await self.find(job_id) if settled else None
@@ -184,8 +175,7 @@ class Jobs:
         return await self._change(
             job_id,
             "UPDATE job SET cancelling = 1, ended_at = iif(state = 'running', NULL, ?),"
-            " failure_kind = 'cancelled',"
-            " state = iif(state = 'running', state, 'cancelled')"
+            " failure_kind = 'cancelled', state = iif(state = 'running', state, 'cancelled')"
             " WHERE id = ? AND state IN ('arriving', 'reading', 'queued', 'running')",
             self._clock(),
         )
@@ -200,9 +190,9 @@ class Jobs:
                 [(int(job_id in blamed), self._clock(), job_id) for job_id in job_ids],
             )
 
-    async def delivered(self, job_id: int, way: Way, message_id: int | None) -> None:
-        """Write down how and in which message the member has the answer. The reply's token is of no more use and is
-        forgotten."""
+    async def delivered(self, job_id: int, way: Way | None, message_id: int | None) -> None:
+        """Write down how and in which message the member has the answer; in none where a program asked for it. The
+        reply's token is of no more use and is forgotten."""
         await self._database.change(
             "UPDATE job SET delivered_at = ?, delivered_to = ?, message_id = coalesce(?, message_id),"
             " token = '', token_expires_at = 0 WHERE id = ?",
@@ -231,10 +221,13 @@ class Jobs:
     async def erase(self, member_id: int, up_to: int) -> None:
         """Forget all of a member, up to the job of this number, and remove their pictures from disk, except those that
         another member's job made as well. Twice does no harm."""
+        await self.trainings.erase_of(member_id)
+        await self.loras.erase_of(member_id)
         async with self._uses.lock:
             # First the files: what a kill leaves is still known then.
             for sha256 in await self.belongings.files(member_id, up_to):
                 await self.pictures.drop(sha256)
+                await self.trainings.withdraw(sha256)
             await self.belongings.erase(member_id, up_to)
         self.members.forget(member_id)
 
@@ -249,6 +242,8 @@ class Jobs:
         """Remove every picture that no job uses: what a kill or a full disk has left between a file and its row; and
         the words of deleted jobs."""
         await self._uses.tidy()
+        await self.trainings.tidy()
+        await self.loras.tidy()
         await self.finding.forget_deleted_words()
 
     async def in_state(self, state: State) -> list[Job]:
@@ -268,15 +263,6 @@ class Jobs:
     async def undelivered(self) -> list[Job]:
         """The jobs that ended without their member having heard of it, oldest first."""
         return await self._jobs("delivered_at IS NULL AND state IN ('finished', 'failed', 'cancelled') ORDER BY id")
-
-    async def durations_of_kind(self, kind: str, limit: int = 20) -> list[tuple[Request, float, float]]:
-        """What the newest jobs of a kind that the engine made asked for, its seconds on each, their share of them."""
-        rows = await self._database.rows(
-            "SELECT request, seconds, share FROM job WHERE kind = ? AND state = 'finished' AND seconds > 0"
-            " ORDER BY id DESC LIMIT ?",
-            (kind, limit),
-        )
-        return [(request_of(row), row["seconds"], row["share"]) for row in rows]
 
     def paths(self, job: Job) -> list[Path]:
         """Where the job's pictures lie, in order, unless somebody removed them by hand."""

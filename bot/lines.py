@@ -127,7 +127,9 @@ class Line:
         if isinstance(event, Progress):
             self.running[event.job].progress = event
         else:
-            self.running[event.job].preview = event.image
+            running = self.running[event.job]
+            running.preview = event.image
+            self._delivery.glimpse(running.job, event.image, running.share_taken)
         self.show(event.job)
 
     def show(self, job_id: int) -> None:
@@ -233,8 +235,15 @@ class Running:
         self.progress: Progress | None = None
         self.preview: bytes | None = None
         self.cancelled = False
+        self.hidden = False
+        """Whether what comes of it is: what it is made of was flagged."""
         self.share = 1.0
         """Of the pass that it takes part in."""
+
+    @property
+    def share_taken(self) -> float:
+        """How much of its steps was taken, from 0 to 1."""
+        return self.progress.step / max(self.progress.steps, 1) if self.progress is not None else 0.0
 
     @property
     def is_finishing(self) -> bool:

@@ -69,7 +69,8 @@ class LogChannel:
         """Until when nothing is sent into a channel."""
 
     async def keep(self) -> NoReturn:
-        """Tell what happens, soon after it has."""
+        """Tell what happens, soon after it has, once there is somebody to tell."""
+        await self._client.wait_until_ready()
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             try:

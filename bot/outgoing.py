@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -56,6 +57,23 @@ class Outgoing:
             (await self._made(_Wanted(job, index, recipe, limit, folder), TRANSCODED, _fit))[0]
             for index in range(len(job.pictures))
         ]
+
+    async def converted(self, job: Job, index: int, kind: str, quality: int, desks: ExitStack) -> Shown:
+        """One of them whole, as PNG or else in this format and quality (`fitting.converted`). Raises as `fitted`, and
+        MemberError where that cannot be."""
+        recipe = await self._recipe(job)
+        # Where nothing has to be made no room is needed for it.
+        folder = functools.cache(lambda: desks.enter_context(self._workshop.desk()))
+        if kind == "png":
+            return (await self._made(_Wanted(job, index, recipe, sys.maxsize, folder), TRANSCODED, _fit))[0]
+        picture = self._jobs.path(job.pictures[index].sha256)
+        picture.stat()
+        made = await self._workshop.results.run(fitting.converted, picture, kind, quality, folder())
+        if self._credentials is None:
+            return made
+        said = statements.of(job.request, index, recipe, self._jobs.pictures)
+        [file] = await self._credentials.sign_copies([made.file], TRANSCODED, said, folder())
+        return replace(made, file=file)
 
     async def parts(self, job: Job, index: int, limit: int, folder: Path) -> Sequence[Shown]:
         """One of them without any loss, in as many files as that takes, in this folder. Raises as `fitted`."""

@@ -32,18 +32,19 @@ def facts(request: Imagine) -> str:
     """What a Stable Diffusion user wants to know of a picture, in a line."""
     hires, refiner = request.hires, request.refiner
     said = [
-        _seed(request),
+        # Another server shows neither seeds nor steps.
+        request.sampler and _seed(request),
         f"{request.width}x{request.height}",
-        say_many("{count} step", "{count} steps", request.steps),
+        request.sampler and say_many("{count} step", "{count} steps", request.steps),
         request.sampler,
-        say("guidance {guidance}", guidance=request.guidance),
+        request.sampler and say("guidance {guidance}", guidance=request.guidance),
         request.model,
         refiner and say("refined by {refiner}", refiner=refiner.name),
         request.style and cards.plain(request.style.title),
         *map(lora_of, request.loras),
         request.clip_skip and say("clip skip {layer}", layer=request.clip_skip),
         *(say("follows {control} {weight}", control=one.name, weight=one.weight) for one in request.controls),
-        request.image and say("from a picture, strength {strength}", strength=request.strength),
+        request.image and request.sampler and say("from a picture, strength {strength}", strength=request.strength),
         request.references
         and say_many("looks at {count} picture", "looks at {count} pictures", len(request.references)),
         hires

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import discord
 
-from bot.admission import admission_of
+from bot.admission import Admission, admission_of
 from bot.errors import MemberError
+from bot.job import Reply
 from bot.policies.policy import PLAIN, Policy
 from bot.policies.problem import of_command
 from bot.posting import reply_of
@@ -21,21 +22,37 @@ def held(interaction: discord.Interaction) -> Policy:
 
 def policy(interaction: discord.Interaction) -> Policy:
     """What holds for this member here, with what they have said once for all."""
-    own = admission_of(interaction).jobs.members.of(interaction.user.id)
+    return policy_of(admission_of(interaction), reply_of(interaction))
+
+
+def policy_of(admission: Admission, reply: Reply) -> Policy:
+    """The same for whoever is answered there."""
+    own = admission.jobs.members.of(reply.member_id)
     size = (own.width, own.height) if own.width and own.height else None
-    return replace(held(interaction), own_model=own.model, own_style=own.style, own_size=size)
+    return replace(admission.policies.of(reply), own_model=own.model, own_style=own.style, own_size=size)
 
 
 def offers(interaction: discord.Interaction) -> Ready:
     """What the engine can do, with what is done here where this member does not say."""
-    return policy(interaction).offered(admission_of(interaction).ready)
+    return offers_to(admission_of(interaction), reply_of(interaction))
+
+
+def offers_to(admission: Admission, reply: Reply) -> Ready:
+    """The same for whoever is answered there. The LoRAs of members are among it that they may paint with."""
+    ready = policy_of(admission, reply).offered(admission.ready)
+    return admission.jobs.loras.offered(ready, reply.member_id, reply.guild_id)
 
 
 def negative(interaction: discord.Interaction, typed: str | None, model: ModelInfo) -> str | None:
     """What should not be there, for a member who typed this: where they typed nothing, what they have said once for
     all, if the model takes any."""
+    return negative_of(admission_of(interaction), interaction.user.id, typed, model)
+
+
+def negative_of(admission: Admission, member_id: int, typed: str | None, model: ModelInfo) -> str | None:
+    """The same for a member by their id."""
     if typed is None and model.negative:
-        typed = admission_of(interaction).jobs.members.of(interaction.user.id).negative
+        typed = admission.jobs.members.of(member_id).negative
     return None if typed is None or typed.strip().lower() == PLAIN else typed
 
 

@@ -84,10 +84,21 @@ class Retention:
                 async for job_id in self._before(row["id"], self._clock() - days * DAY_S):
                     await self._jobs.let_go(job_id)
                     gone += 1
+        await self._trainings()
         gone += await self._within_bound()
         if gone:
             log.info("the pictures of %d old jobs were removed", gone)
         return gone
+
+    async def _trainings(self) -> None:
+        """Erase trainings that rest and are older than their server keeps pictures: what has come of them is kept for
+        itself."""
+        trainings = self._jobs.trainings
+        for guild_id in await trainings.servers():
+            if (days := self._policies.days_kept(guild_id)) is not None:
+                for training in await trainings.rested(guild_id, self._clock() - days * DAY_S):
+                    await trainings.erase(training.id)
+                    log.info("training %d was old and is gone", training.id)
 
     async def _within_bound(self) -> int:
         if self._most_bytes is None:

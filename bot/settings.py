@@ -46,8 +46,8 @@ WATCH = Address("127.0.0.1", 32735)
 """Where the bot can be looked at unless the operator says otherwise: EASEL on a telephone's keys."""
 
 
-def _watch(text: str) -> Address | None:
-    """A host and a port, or a port of this machine alone; None where nothing is to be looked at."""
+def _listen(text: str) -> Address | None:
+    """A host and a port, or a port of this machine alone; None where nothing listens."""
     if text.strip().lower() == "off":
         return None
     found = re.fullmatch(r"(?:(?P<host>[\w.-]+|\[[0-9a-fA-F:.]+\]):)?(?P<port>\d{1,5})", text.strip())
@@ -60,6 +60,19 @@ def _address(text: str) -> str:
     if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", text):
         raise ValueError("set the address of a time stamp authority, such as http://timestamp.example.org")
     return text
+
+
+def _train(text: str) -> str:
+    """Whether LoRAs are trained, or the one device on which they are."""
+    if not re.fullmatch(r"on|off|cpu|cuda:\d{1,3}", named := text.strip().lower()):
+        raise ValueError("set on, off, or one device: cpu or cuda:1")
+    return named
+
+
+def _public(text: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", text) or re.search(r"/v1/?$", text):
+        raise ValueError("set what comes before /v1 in the address by which programs reach it, as https://HOST")
+    return text.rstrip("/")
 
 
 Place = Annotated[Path, AfterValidator(Path.absolute)]
@@ -89,10 +102,18 @@ class Settings(BaseSettings):
     easel_policy: Path | None = None
     easel_keep_gb: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     easel_audit_days: Annotated[int, Field(ge=1, le=3650)] = 90
-    easel_watch: Annotated[Address | None, BeforeValidator(_watch), Field(validate_default=False)] = WATCH
+    easel_watch: Annotated[Address | None, BeforeValidator(_listen), Field(validate_default=False)] = WATCH
+    easel_serve: Annotated[Address | None, BeforeValidator(_listen), Field(validate_default=False)] = None
+    easel_serve_url: Annotated[str, BeforeValidator(_public)] | None = None
     easel_watch_words: Annotated[bool, BeforeValidator(_switch), Field(validate_default=False)] = False
+    easel_train: Annotated[str, BeforeValidator(_train)] = "on"
     easel_max_waiting: Annotated[int, Field(ge=1)] = 200
     easel_max_waiting_per_member: Annotated[int, Field(ge=1)] = 5
+
+    @property
+    def served_at(self) -> str | None:
+        """The address that programs are to use, without the API's version; None where none are served."""
+        return None if self.easel_serve is None else self.easel_serve_url or f"http://{self.easel_serve}"
 
     @property
     def cluster(self) -> str | None:
@@ -152,6 +173,10 @@ def read(environ: Mapping[str, str]) -> Settings:
         )
     if (settings.easel_c2pa_cert is None) is not (settings.easel_c2pa_key is None):
         raise OperatorError("EASEL_C2PA_CERT and EASEL_C2PA_KEY belong together: set both, or neither")
+    if settings.easel_serve_url is not None and settings.easel_serve is None:
+        raise OperatorError(
+            "EASEL_SERVE_URL says where programs are served, and EASEL_SERVE that none are: set that, too"
+        )
     if settings.easel_language not in languages():
         known = ", ".join(languages())
         raise OperatorError(f"EASEL_LANGUAGE is {settings.easel_language!r}: choose one of {known}")

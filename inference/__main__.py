@@ -11,6 +11,9 @@
     python -m inference models profile NAME --data DIR   how many pictures pay in a pass of this model on this card
     python -m inference models convert PLACE   safetensors beside a pickle, or beside those of a folder
     python -m inference evaluate --model NAME  paint a fixed set of prompts, and say how good and how dear it is
+    python -m inference train look PICTURES    whether a folder of pictures, captions and card.toml can be trained on
+    python -m inference train run PICTURES --model NAME --to RUN   a LoRA of it; the same command goes on
+    python -m inference train choose RUN EPOCH   let another epoch be what came of it
 
 Exit status: 0 when the bot hung up or all is well, 1 when the engine died and should be started again or weights are
 broken, 2 when the operator must act (one line on stderr says how), 130 after Ctrl-C.
@@ -33,7 +36,7 @@ from inference.errors import DeviceLost, OperatorError, PeerBroken, PeerGone, Se
 from inference.exchange import words
 from inference.exchange.channel import Channel
 from inference.operating import commands
-from inference.protocol import INCOMING, PICTURES, Waking, logs
+from inference.protocol import INCOMING, LORAS, PICTURES, Waking, logs
 
 COMPILED = "compiled"
 """In the bot's data folder, what was compiled for models; it may be deleted while nothing runs."""
@@ -44,7 +47,8 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m inference", description="Easel's inference process.")
     parser.add_argument("--fd", type=int, help="serve the bot over this inherited socket: the bot itself says so")
     parser.add_argument("--data", type=Path, metavar="DIR", help="the bot's data folder, with --fd")
-    commands.add_commands(parser.add_subparsers(dest="of", metavar="models|evaluate", help="what the operator does"))
+    of = parser.add_subparsers(dest="of", metavar="models|train|evaluate", help="what the operator does")
+    commands.add_commands(of)
     try:
         _refuse_old(arguments)
         asked = parser.parse_args(arguments)
@@ -63,7 +67,8 @@ def main(arguments: list[str]) -> int:
                 os.environ.pop(secret, None)
         configured = settings.read(os.environ)
         # The bot reads what is said on its behalf, and may be slow or gone.
-        logs.begin(configured.log_level, configured.log_format, None if asked.fd is None else words.unhindered())
+        for_the_bot = asked.fd is not None or "bot" in asked
+        logs.begin(configured.log_level, configured.log_format, words.unhindered() if for_the_bot else None)
         if asked.of is not None:
             return commands.do(asked, configured, lambda: _quieten_libraries(configured.log_level))
         _serve(configured, reading.load(configured.models), asked.fd, asked.data)
@@ -120,6 +125,7 @@ def _serve(configured: settings.Settings, known: reading.Catalog, fd: int, data:
             device=chosen,
             vram_budget_bytes=configured.vram_budget_bytes,
             host_cache_bytes=device.host_share_bytes() if cache_bytes is None else cache_bytes,
+            loras=data / LORAS,
         )
         marks = Marks(watermark=configured.watermark)
         ready = engine.readiness(known, here, chosen, marks, configured.vram_budget_bytes)

@@ -30,7 +30,7 @@ from inference.marks import marking
 from inference.marks.marking import Marks
 from inference.models.holdings import Holdings
 from inference.models.store import Store
-from inference.protocol import INCOMING, PICTURES, Batch, FailureKind, Ready, Request, because, limits, logs
+from inference.protocol import INCOMING, PICTURES, Batch, FailureKind, Ready, Spare, Work, because, limits, logs
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class Engine:
         self._tasks = tasks.discover()
         self._giving_way = False
         self._at_work: tuple[int, ...] = ()
-        self._running: tuple[list[Request], dict[str, bytes]] = ([], {})
+        self._running: tuple[list[Work], dict[str, bytes]] = ([], {})
         """The requests of the task that runs, and their inputs."""
         self._gate = Gate(store)
         self._holdings = Holdings(store, channel.send)
@@ -98,7 +98,9 @@ class Engine:
     def _next(self) -> Batch | End:
         if self._inbox.is_empty():
             self._report.idle()
-        return self._inbox.next()
+        while isinstance(message := self._inbox.next(), Spare):
+            self._holdings.spare()
+        return message
 
     def _read(self) -> None:
         """The reader thread: everything that the bot sends, until it stops."""
@@ -107,6 +109,8 @@ class Engine:
             while (message := self._channel.receive()) is not None:
                 if isinstance(message, Batch):
                     self._accept(message)
+                elif isinstance(message, Spare):
+                    self._inbox.spare(message)
                 else:
                     self._report.cancel(message.job)
         except PeerBroken as broken:
@@ -170,7 +174,7 @@ class Engine:
             self._giving_way = False
         self._take_up(interrupted)
 
-    def _board(self, places: int) -> tuple[list[Request], dict[str, bytes]]:
+    def _board(self, places: int) -> tuple[list[Work], dict[str, bytes]]:
         """Before a pass: let the batch that is next go with the requests that are run, where it is like them and takes
         no more places."""
         running, files = self._running
@@ -185,9 +189,9 @@ class Engine:
         files |= of_further
         return self._checked(further, of_further), of_further
 
-    def _groups(self, batch: Batch) -> list[list[Request]]:
+    def _groups(self, batch: Batch) -> list[list[Work]]:
         """The batch's sound requests, those that may run together in one list; the others fail here."""
-        groups: dict[Hashable, list[Request]] = {}
+        groups: dict[Hashable, list[Work]] = {}
         for request in batch.requests:
             reason = limits.problem(request, self._ready)
             if reason is not None:
@@ -197,10 +201,9 @@ class Engine:
                 groups.setdefault(_alike(request), []).append(request)
         return list(groups.values())
 
-    def _with_inputs(self, requests: list[Request]) -> tuple[list[Request], dict[str, bytes]]:
+    def _with_inputs(self, requests: list[Work]) -> tuple[list[Work], dict[str, bytes]]:
         """Those of these requests whose inputs are there, and the bytes of these; the others fail here."""
-        sound: list[Request] = []
-        files: dict[str, bytes] = {}
+        sound, files = list[Work](), dict[str, bytes]()
         for request in requests:
             try:
                 files |= inputs.read(self._pictures, request)
@@ -210,7 +213,7 @@ class Engine:
                 sound.append(request)
         return sound, files
 
-    def _run(self, requests: list[Request], files: dict[str, bytes]) -> None:
+    def _run(self, requests: list[Work], files: dict[str, bytes]) -> None:
         """Run requests of one group, and those that board meanwhile; whatever happens, each of them is answered, or
         waits for another turn.
 
@@ -236,7 +239,7 @@ class Engine:
         if self._store.device.is_cuda and not self._store.device.is_alive():
             self._lose_device()
 
-    def _attempt(self, requests: list[Request], files: Mapping[str, bytes]) -> OutOfMemory | None:
+    def _attempt(self, requests: list[Work], files: Mapping[str, bytes]) -> OutOfMemory | None:
         """Run requests of one group. What to tell them, where the memory was full; else they are answered."""
         task = self._tasks[type(requests[0])]
         full: OutOfMemory | None = None
@@ -266,7 +269,7 @@ class Engine:
             self._store.device.release_cache()
         return self._one_by_one(requests, files) if apart else full
 
-    def _one_by_one(self, requests: list[Request], files: Mapping[str, bytes]) -> OutOfMemory | None:
+    def _one_by_one(self, requests: list[Work], files: Mapping[str, bytes]) -> OutOfMemory | None:
         """Run requests alone of whose pass nothing came: nobody knows whose fault it was, and the others' it was not.
 
         What to tell those for which the memory was full even so."""
@@ -278,11 +281,11 @@ class Engine:
             full = self._attempt(left[:1], files) or full
         return full
 
-    def _wanted(self, requests: Sequence[Request]) -> list[Request]:
+    def _wanted(self, requests: Sequence[Work]) -> list[Work]:
         wanted = self._report.still_wanted([request.job for request in requests])
         return [request for request in requests if request.job in wanted]
 
-    def _checked(self, requests: Sequence[Request], files: Mapping[str, bytes]) -> list[Request]:
+    def _checked(self, requests: Sequence[Work], files: Mapping[str, bytes]) -> list[Work]:
         """Those of these requests whose pictures may be worked on; the others fail here.
 
         What is made of a picture that was flagged and may be seen all the same is marked as that is. Raises as the
@@ -301,7 +304,7 @@ class Engine:
             passed.append(request)
         return passed
 
-    def _fail(self, requests: Sequence[Request], error: TaskError) -> None:
+    def _fail(self, requests: Sequence[Work], error: TaskError) -> None:
         for job in self._report.still_wanted([request.job for request in requests]):
             self._report.fail(job, error.kind, error.reason)
 
@@ -311,6 +314,6 @@ class Engine:
         raise DeviceLost(f"{self._store.device.name} answers no more")
 
 
-def _alike(request: Request) -> Hashable:
+def _alike(request: Work) -> Hashable:
     """Equal for requests that can be run together."""
     return type(request), request.pass_key

@@ -5,7 +5,8 @@ Exception
 │   ├── SettingsError      an EASEL_ variable
 │   ├── CatalogError       models.toml
 │   ├── DeviceError        the processor asked for is not there
-│   └── WeightsError       weights that are not on this machine, or that do not load
+│   ├── WeightsError       weights that are not on this machine, or that do not load
+│   └── TrainingError      a folder to train on, or a run, that cannot be gone on with
 ├── TaskError              one job ends badly, the engine goes on; `kind` and reason go into `protocol.Failed`
 │   ├── InvalidInput
 │   ├── UnavailableModel
@@ -45,6 +46,15 @@ class DeviceError(OperatorError):
 
 class WeightsError(OperatorError):
     """Weights are not on this machine, or are not what the catalogue says."""
+
+
+class TrainingError(OperatorError):
+    """What a LoRA shall be trained on, or a run of training, is not what it must be; the text names the file."""
+
+    def __init__(self, text: str, reason: Reason | None = None) -> None:
+        """`reason` is the same for the member whose training it is, where there is more to say than that it broke."""
+        super().__init__(text)
+        self.reason = reason
 
 
 class TaskError(Exception):

@@ -6,31 +6,34 @@ import json
 import math
 import platform
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import torch
 
 from inference.catalog.entries import ControlEntry, FileEntry, FolderEntry, ModelEntry
 from inference.catalog.fields import DETECTOR_FILES
 from inference.catalog.versions import version_of
 from inference.catalog.versions import versions as versions
-from inference.device import Device
-from inference.models.adapters import Adapter
-from inference.models.embeddings import Embedding
-from inference.models.handles import (
-    Followed,
-    PictureAnnotator,
-    PictureClassifier,
-    PictureDescriber,
-    PictureModel,
-    PictureRefiner,
-    PictureRestorer,
-    PictureUpscaler,
-    Setup,
-)
-from inference.networks.faces import DETECTOR
 from inference.protocol import Drawn, Grid, Imagine, Request, SourceType, tag_of
+
+if TYPE_CHECKING:
+    # What other servers paint has a recipe too, and comes through a process without torch.
+    import torch
+
+    from inference.device import Device
+    from inference.models.adapters import Adapter
+    from inference.models.embeddings import Embedding
+    from inference.models.handles import (
+        Followed,
+        PictureAnnotator,
+        PictureClassifier,
+        PictureDescriber,
+        PictureModel,
+        PictureRefiner,
+        PictureRestorer,
+        PictureUpscaler,
+        Setup,
+    )
 
 NEGATIVE = "Negative prompt:"
 
@@ -45,7 +48,7 @@ def recipe(
     model, upscaler, checker = setup.model, setup.upscaler, setup.checker
     config = {key: _plain(value) for key, value in scheduler.config.items() if not key.startswith("_")}
     return {
-        "request": _asked(request),
+        "request": asked(request),
         "model": {
             "name": model.name,
             **_source(model.entry),
@@ -124,7 +127,7 @@ def _annotator(of: ControlEntry, annotator: PictureAnnotator | None) -> dict[str
 def table(request: Grid, cells: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The same for a grid, from the recipes of its cells in their order."""
     return {
-        "request": _asked(request),
+        "request": asked(request),
         "cells": [{name: value for name, value in made_of.items() if name != "request"} for made_of in cells],
     }
 
@@ -141,7 +144,7 @@ def enlargement(
     """
     files = _files(upscaler.files)
     return {
-        "request": _asked(request),
+        "request": asked(request),
         "model": {"name": upscaler.name, "files": files, "hash": upscaler.hash, "scale": upscaler.scale},
         "tile": tile,
         "restorer": None if restored is None else _restorer(*restored),
@@ -151,6 +154,8 @@ def enlargement(
 
 
 def _restorer(restorer: PictureRestorer, faces: int) -> dict[str, Any]:
+    from inference.networks.faces import DETECTOR
+
     dtype = str(restorer.dtype).removeprefix("torch.")
     source = {"files": _files((restorer.entry,)), "hash": restorer.hash, "dtype": dtype}
     return {"name": restorer.name, **source, "detector": DETECTOR, "faces": faces}
@@ -163,7 +168,7 @@ def _files(files: Iterable[FileEntry]) -> list[dict[str, str | None]]:
 def reading(request: Request, reader: PictureDescriber | PictureClassifier, device: Device) -> dict[str, Any]:
     """The same for what was read from a picture."""
     return {
-        "request": _asked(request),
+        "request": asked(request),
         "model": {"name": reader.name, **_source(reader.entry), "revision": reader.revision, "hash": reader.hash},
         "batch": reader.network.batch,
         "device": _worked_on(device, reader.dtype),
@@ -173,7 +178,7 @@ def reading(request: Request, reader: PictureDescriber | PictureClassifier, devi
 
 def masking(request: Request) -> dict[str, Any]:
     """The same for a mask that was drawn, and is shown on its picture."""
-    return {"request": _asked(request), "versions": versions()}
+    return {"request": asked(request), "versions": versions()}
 
 
 def comparison(
@@ -181,12 +186,12 @@ def comparison(
 ) -> dict[str, Any]:
     """The same for pictures that were put side by side, what was followed by what it was seen by."""
     annotators = [_annotator(*each) for each in seen_by]
-    made_of = {"request": _asked(request), "annotators": annotators, "versions": versions()}
+    made_of = {"request": asked(request), "annotators": annotators, "versions": versions()}
     loaded = next((annotator for _, annotator in seen_by if annotator is not None), None)
     return made_of if loaded is None else {**made_of, "device": _worked_on(device, loaded.dtype)}
 
 
-def png_texts(request: Imagine, seed: int, index: int, made_of: dict[str, Any]) -> dict[str, str]:
+def png_texts(request: Imagine, seed: int | None, index: int, made_of: dict[str, Any]) -> dict[str, str]:
     """The text chunks of one picture: `parameters` for other tools, `easel` with the whole recipe as JSON."""
     return {"parameters": parameters(request, made_of, seed), **recipe_text({**made_of, "picture": index})}
 
@@ -202,18 +207,16 @@ def recipe_text(made_of: dict[str, Any]) -> dict[str, str]:
     return {"easel": json.dumps(made_of, ensure_ascii=False, separators=(",", ":"))}
 
 
-def parameters(request: Imagine, made_of: Mapping[str, Any], seed: int) -> str:
+def parameters(request: Imagine, made_of: Mapping[str, Any], seed: int | None) -> str:
     """A picture's recipe as AUTOMATIC1111 writes it and as every Stable Diffusion tool reads it.
 
     `made_of` is the whole recipe; `seed` tells the picture from its neighbours (`protocol.Picture.seed`).
     """
     fields: dict[str, Any] = {
-        "Steps": request.steps,
-        "Sampler": request.sampler,
-        "CFG scale": request.guidance,
+        **_schedule(request),
         "Seed": request.seed if request.variations else seed,
         "Size": f"{request.width}x{request.height}",
-        "Model hash": made_of["model"]["hash"],
+        "Model hash": made_of["model"].get("hash"),
         "Model": request.model,
     }
     if request.image is not None:
@@ -241,6 +244,7 @@ def parameters(request: Imagine, made_of: Mapping[str, Any], seed: int) -> str:
     # Readers that know no quotes take the last of two: a ControlNet has a model too.
     fields |= {name: fields.pop(name) for name in ("Model hash", "Model")}
     fields["Version"] = f"easel {versions()['easel']}"
+    fields = {name: value for name, value in fields.items() if value is not None}
     (words,) = made_of["words"]
     # So that who pastes it into another tool gets the LoRAs as well.
     tags = [tag_of(lora["name"], lora["weight"], lora.get("words")) for lora in loras]
@@ -251,12 +255,20 @@ def parameters(request: Imagine, made_of: Mapping[str, Any], seed: int) -> str:
     return "\n".join(_labelled_once(lines))
 
 
+def _schedule(request: Imagine) -> dict[str, Any]:
+    """Nothing of it where there is none to be seen."""
+    if not request.sampler:
+        return {}
+    return {"Steps": request.steps, "Sampler": request.sampler, "CFG scale": request.guidance}
+
+
 def model_hash(model: PictureModel) -> str:
     """The short hash that stands for the model: that of its denoiser's weights."""
     return model.hashes[model.family.denoiser.component]
 
 
-def _asked(request: Request) -> dict[str, Any]:
+def asked(request: Request) -> dict[str, Any]:
+    """The request as a recipe has it."""
     asked: dict[str, Any] = msgspec.to_builtins(request)
     # It belongs to the history of this community, not to the picture; so does who may see it.
     asked.pop("job")
@@ -281,6 +293,8 @@ def _named_beside(entry: ModelEntry) -> dict[str, Any]:
 def _worked_on(device: Device, dtype: torch.dtype) -> dict[str, Any]:
     worked_on: dict[str, Any] = {"name": device.name, "dtype": str(dtype).removeprefix("torch.")}
     if not device.is_cuda:
+        import torch
+
         # The number of threads decides in which order sums are added up.
         worked_on |= {"machine": platform.machine(), "threads": torch.get_num_threads()}
     return worked_on

@@ -146,7 +146,7 @@ def answer(task: str, truth: Truth, phrase: str = "", things: tuple[int, ...] = 
         left, top, right, bottom = truth.sign
         return f"{scene.word}{locations(left, top, right, top, right, bottom, left, bottom)}"
     if task == "<OD>":
-        return scene.thing + _boxes(truth.boxes) + ("" if truth.sign is None else "sign" + _boxes((truth.sign,)))
+        return scene.thing + located(truth.boxes) + ("" if truth.sign is None else "sign" + located((truth.sign,)))
     if task in OUTLINING:
         outlines = [truth.outlines()[number] for number in things]
         if sign and truth.sign is not None:
@@ -156,9 +156,9 @@ def answer(task: str, truth: Truth, phrase: str = "", things: tuple[int, ...] = 
     boxes = tuple(truth.boxes[number] for number in things)
     if sign and truth.sign is not None and not things:
         boxes = (truth.sign,)
-    said = phrase + _boxes(boxes) if boxes else ""
+    said = phrase + located(boxes) if boxes else ""
     if things and sign and truth.sign is not None:
-        said += "a sign" + _boxes((truth.sign,))
+        said += "a sign" + located((truth.sign,))
     return said
 
 
@@ -183,7 +183,7 @@ def ask_about(task: str, truth: Truth, rng: random.Random) -> Question:
     roll = rng.random()
     if roll < 0.16:
         # With its colour, or the thing that is there in another colour would be meant.
-        words = _phrase(*_absent(scene, rng), rng, several=rng.random() < 0.3, coloured=True)
+        words = phrased(*_absent(scene, rng), rng, several=rng.random() < 0.3, coloured=True)
         return Question(words, words)
     if roll < (0.26 if truth.sign is None else 0.32) and roll >= 0.22:
         words = rng.choice(("sign", "the sign", "a sign"))
@@ -196,11 +196,12 @@ def ask_about(task: str, truth: Truth, rng: random.Random) -> Question:
         where = "in the middle" if side == "middle" else f"on the {side}"
         words = rng.choice((f"the {side} {named}", f"the {named} {where}"))
         return Question(words, words, (number,))
-    words = _phrase(noun, scene.colour, rng, several=scene.count > 1, coloured=rng.random() < 0.65)
+    words = phrased(noun, scene.colour, rng, several=scene.count > 1, coloured=rng.random() < 0.65)
     return Question(words, words, tuple(range(scene.count)))
 
 
-def _phrase(noun: str, colour: str, rng: random.Random, several: bool, coloured: bool) -> str:
+def phrased(noun: str, colour: str, rng: random.Random, several: bool, coloured: bool) -> str:
+    """A random way to mean things by their noun, and by their colour if they are `coloured`."""
     words = f"{colour} {noun}" if coloured else noun
     if several and rng.random() < 0.7:
         return rng.choice(("", "the ")) + (f"{colour} " if coloured else "") + plural(noun)
@@ -215,5 +216,6 @@ def _absent(scene: Scene, rng: random.Random) -> tuple[str, str]:
     return rng.choice(NOUNS[scene.thing]), rng.choice([colour for colour in COLOURS if colour != scene.colour])
 
 
-def _boxes(boxes: tuple[Box, ...]) -> str:
+def located(boxes: tuple[Box, ...]) -> str:
+    """Where things are, as it follows their name in an answer."""
     return "".join(locations(*box) for box in boxes)

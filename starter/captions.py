@@ -7,10 +7,11 @@ out, and then says nothing of them; it never says anything that the picture does
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from starter.world import Scene
+from starter.world import COLOURS, LORA_STYLE, Scene
 
 NOUNS: dict[str, tuple[str, ...]] = {
     "house": ("house", "house", "cottage", "home"),
@@ -168,10 +169,17 @@ def subject_zh(scene: Scene, rng: random.Random, say: Shares, nouns: Mapping[str
     return head + noun
 
 
-def sentence_zh(head: str, scene: Scene, rng: random.Random, say: Shares, weather: str = "") -> str:
+def sentence_zh(
+    head: str,
+    scene: Scene,
+    rng: random.Random,
+    say: Shares,
+    weather: str = "",
+    places: Mapping[str, tuple[str, ...]] = PLACES_ZH,
+) -> str:
     """A random Chinese way to say `head` and all that is around it in the scene; `weather` stands beside the time."""
     time = rng.choice(TIMES_ZH[scene.time]) if rng.random() < say.time else ""
-    place = rng.choice(PLACES_ZH[scene.place]) if rng.random() < say.place else ""
+    place = rng.choice(places[scene.place]) if rng.random() < say.place else ""
     where = rng.choice((time + place, place + time)) if place else time
     where = weather + where
     said = where + (rng.choice(("的", "有")) if where else "") + head
@@ -193,17 +201,35 @@ def chinese_words() -> list[str]:
     return [*dict.fromkeys([*words, "的", "有", "牌子上写着", "在", "，", "“", "”"])]
 
 
+def vocabulary() -> list[str]:
+    """Every word that an English caption can hold, in lower case, but for the style that only the LoRA is taught."""
+    styles = {name: said for name, said in STYLES.items() if name != LORA_STYLE}
+    ways = [way for table in (NOUNS, PLACES, TIMES, styles, SIZES, NUMBERS) for said in table.values() for way in said]
+    ways += [plural(noun) for said in NOUNS.values() for noun in said]
+    ways += [way for colour in COLOURS for way in COLOUR_WORDS.get(colour, (colour,))]
+    ways += [*OPENINGS, "an", "one", "thing", "things"]
+    return sorted({word for way in ways for word in re.findall(r"[a-z0-9-]+", way.lower())})
+
+
 def _english(scene: Scene, rng: random.Random, say: Shares, plain: bool) -> str:
     return sentence(subject(scene, rng, say, plain), scene, rng, say, plain)
 
 
-def sentence(head: str, scene: Scene, rng: random.Random, say: Shares, plain: bool, weather: str = "") -> str:
+def sentence(
+    head: str,
+    scene: Scene,
+    rng: random.Random,
+    say: Shares,
+    plain: bool,
+    weather: str = "",
+    places: Mapping[str, tuple[str, ...]] = PLACES,
+) -> str:
     """An English way to say `head` and all that is around it in the scene; `weather` stands beside the time."""
 
     def pick(words: tuple[str, ...]) -> str:
         return words[0] if plain else rng.choice(words)
 
-    place = pick(PLACES[scene.place]) if rng.random() < say.place else ""
+    place = pick(places[scene.place]) if rng.random() < say.place else ""
     # Nobody says that it is night in space.
     wants_time = rng.random() < say.time and scene.place != "space"
     time = pick(TIMES[scene.time]) if wants_time else ""

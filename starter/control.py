@@ -6,6 +6,7 @@ Edges are Canny's, with the thresholds that the published ControlNets on canny e
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,8 @@ from PIL import Image
 
 from starter.captions import Shares, caption
 from starter.judge import MODELS
-from starter.painter import GUIDANCE, STEPS, Pipeline
+from starter.painter import GUIDANCE, STEPS, Asked, Pipeline
 from starter.prompts import Prompt, fixed_prompts
-from starter.render import render
 
 CONTROL = MODELS / "control"
 LOW, HIGH = 100, 200
@@ -63,7 +63,7 @@ def controlled(pipeline: Pipeline, control: Any) -> Pipeline:
 
 
 def paint_along(
-    pipeline: Pipeline, prompts: list[Prompt], edges: list[Image.Image], weight: float
+    pipeline: Pipeline, prompts: Sequence[Asked], edges: list[Image.Image], weight: float
 ) -> list[Image.Image]:
     """One picture a prompt, along its edges; at weight 0 they change nothing."""
     pictures: list[Image.Image] = []
@@ -87,14 +87,13 @@ def control_prompts(number: int) -> list[Prompt]:
     return [replace(prompt, text=caption(prompt.scene, rng, bare)) for prompt in fixed_prompts("plain", number)]
 
 
-def edge_gain(pipeline: Pipeline, prompts: list[Prompt]) -> dict[str, float]:
+def edge_gain(pipeline: Pipeline, prompts: Sequence[Asked], renders: list[Image.Image]) -> dict[str, float]:
     """Mean F1 of the painted edges with the asked ones, with control and without, and how many times the first is more.
 
-    Both paint the same prompts from the same seeds. `ceiling` is what the VAE alone leaves of the asked edges.
+    Both paint the same prompts from the same seeds, along the edges of `renders`, what each asks for as it is drawn.
+    `ceiling` is what the VAE alone leaves of the asked edges.
     `pipeline` is one of `controlled`.
     """
-    side = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
-    renders = [render(prompt.scene, side) for prompt in prompts]
     asked = [edges_of(picture) for picture in renders]
     pixels = pipeline.image_processor.preprocess(renders).to(pipeline.device)
     with torch.no_grad():

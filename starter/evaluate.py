@@ -22,6 +22,7 @@ from starter.describer_scores import held_out_scores
 from starter.judge import MODELS, judge_pictures, load_judge
 from starter.painter import GUIDANCE, STEPS, load_picture, paint
 from starter.prompts import KINDS, fixed_prompts
+from starter.render import render
 from starter.style import load_style, style_prompts, style_share
 from starter.train.labels import held_out_labels
 from starter.train.plan import Plan
@@ -149,7 +150,10 @@ def caption(scale: Scale) -> list[Figure]:
 def control(scale: Scale) -> list[Figure]:
     """How much of the asked edges recurs in the pictures, with the ControlNet and without it."""
     pipeline, number = load_picture(scale.models / "picture"), scale.of(96)
-    figures = edge_gain(controlled(pipeline, load_control(scale.models / "control")), control_prompts(number))
+    prompts = control_prompts(number)
+    side = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
+    renders = [render(prompt.scene, side) for prompt in prompts]
+    figures = edge_gain(controlled(pipeline, load_control(scale.models / "control")), prompts, renders)
     return [
         Figure("control: edge F1 with the asked edges", number, figures["with"], " F1"),
         Figure("control: the same without it", number, figures["without"], " F1"),

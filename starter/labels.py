@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from PIL import Image
@@ -13,24 +14,60 @@ from transformers import CLIPModel, CLIPProcessor
 
 from starter import captions
 from starter.judge import MODELS
-from starter.render import render
 from starter.world import COLOURS, COUNTS, PLACES, SIZES, STYLES, THINGS, TIMES, Scene
 
 LABELS = MODELS / "labels"
 # What CLIP is asked with: a label stands in each of these, and the answers are averaged.
 TEMPLATES = ("{}", "a picture of {}", "an image of {}")
 TEMPLATES_ZH = ("{}", "{}的图片")
-VALUES: dict[str, tuple[str | int, ...]] = {
-    "thing": THINGS,
-    "colour": COLOURS,
-    "place": PLACES,
-    "time": TIMES,
-    "style": STYLES,
-    "size": SIZES,
-    "count": COUNTS,
-}
-COUNT_LABELS = {1: "one thing", 2: "two things", 3: "three things"}
-COUNT_LABELS_ZH = {1: "一个", 2: "两个", 3: "三个"}
+COUNT_LABELS = {1: ("one thing", "one"), 2: ("two things", "two"), 3: ("three things", "three")}
+COUNT_LABELS_ZH = {1: ("一个",), 2: ("两个",), 3: ("三个",)}
+Value = str | int
+Words = Mapping[Any, tuple[str, ...]]
+S = TypeVar("S")
+
+
+@dataclass(frozen=True, slots=True)
+class Naming(Generic[S]):
+    """How the attributes of a world are called: what there is of each, and the words for it, the plainest first."""
+
+    values: Mapping[str, tuple[Value, ...]]
+    english: Mapping[str, Words]
+    chinese: Mapping[str, Words]
+    value: Callable[[S, str], Value | None]
+    """What a scene has of an attribute, if anything."""
+
+
+NAMING: Naming[Scene] = Naming(
+    {
+        "thing": THINGS,
+        "colour": COLOURS,
+        "place": PLACES,
+        "time": TIMES,
+        "style": STYLES,
+        "size": SIZES,
+        "count": COUNTS,
+    },
+    {
+        "thing": captions.NOUNS,
+        "colour": {colour: captions.COLOUR_WORDS.get(colour, (colour,)) for colour in COLOURS},
+        "place": captions.PLACES,
+        "time": captions.TIMES,
+        "style": captions.STYLES,
+        "size": captions.SIZES,
+        "count": COUNT_LABELS,
+    },
+    {
+        "thing": {thing: (noun,) for thing, (noun, _) in captions.NOUNS_ZH.items()},
+        "colour": {colour: (word,) for colour, word in captions.COLOURS_ZH.items()},
+        "place": captions.PLACES_ZH,
+        "time": captions.TIMES_ZH,
+        "style": captions.STYLES_ZH,
+        "size": captions.SIZES_ZH,
+        "count": COUNT_LABELS_ZH,
+    },
+    getattr,
+)
 
 
 def load_labels(folder: Path = LABELS) -> tuple[CLIPModel, CLIPProcessor]:
@@ -40,31 +77,10 @@ def load_labels(folder: Path = LABELS) -> tuple[CLIPModel, CLIPProcessor]:
     return model.eval(), processor
 
 
-def plain_labels(attribute: str, chinese: bool = False) -> list[str]:
+def plain_labels(attribute: str, chinese: bool = False, naming: Naming[Any] = NAMING) -> list[str]:
     """The label of each of an attribute's values, as a member would type it."""
-    tables: dict[str, dict[Any, Any]]
-    if chinese:
-        tables = {
-            "thing": captions.NOUNS_ZH,
-            "colour": captions.COLOURS_ZH,
-            "place": captions.PLACES_ZH,
-            "time": captions.TIMES_ZH,
-            "style": captions.STYLES_ZH,
-            "size": captions.SIZES_ZH,
-            "count": COUNT_LABELS_ZH,
-        }
-    else:
-        tables = {
-            "thing": captions.NOUNS,
-            "colour": {colour: colour for colour in COLOURS},
-            "place": captions.PLACES,
-            "time": captions.TIMES,
-            "style": captions.STYLES,
-            "size": captions.SIZES,
-            "count": COUNT_LABELS,
-        }
-    labels = [tables[attribute][value] for value in VALUES[attribute]]
-    return [label if isinstance(label, str) else label[0] for label in labels]
+    words = (naming.chinese if chinese else naming.english)[attribute]
+    return [words[value][0] for value in naming.values[attribute]]
 
 
 @torch.no_grad()
@@ -108,20 +124,19 @@ def zero_shot(
 def label_accuracy(
     model: CLIPModel,
     processor: CLIPProcessor,
-    scenes: Sequence[Scene],
-    pictures: Sequence[Image.Image] | None = None,
+    scenes: Sequence[S],
+    pictures: Sequence[Image.Image],
     chinese: bool = False,
+    naming: Naming[S] = NAMING,  # type: ignore[assignment]
 ) -> dict[str, float]:
-    """The share of scenes whose value gets the highest probability among the attribute's, by attribute.
-
-    `pictures` stand in for the scenes' renders at 64 px.
-    """
-    seen = embed_pictures(model, processor, pictures or [render(scene, 64) for scene in scenes])
+    """The share of scenes whose value gets the highest probability among the attribute's, by attribute."""
+    seen = embed_pictures(model, processor, pictures)
     shares = {}
-    for attribute, values in VALUES.items():
-        labels = plain_labels(attribute, chinese)
+    for attribute, values in naming.values.items():
+        labels = plain_labels(attribute, chinese, naming)
         directions = embed_labels(model, processor, labels, TEMPLATES_ZH if chinese else TEMPLATES)
         best = (seen @ directions.T).argmax(1).tolist()
-        right = [values[number] == getattr(scene, attribute) for number, scene in zip(best, scenes, strict=True)]
-        shares[attribute] = sum(right) / len(right)
+        told = [(naming.value(scene, attribute), values[number]) for number, scene in zip(best, scenes, strict=True)]
+        right = [seen == wanted for wanted, seen in told if wanted is not None]
+        shares[attribute] = sum(right) / max(1, len(right))
     return shares

@@ -127,6 +127,9 @@ def _smooth(holder: Json) -> None:
     for attachment in holder.get("attachments") or ():
         if isinstance(attachment.get("id"), int):
             attachment["id"] = str(attachment["id"])
+    mentions = holder.get("allowed_mentions")
+    if isinstance(mentions, dict) and mentions.get("users"):
+        mentions["users"] = [str(user) for user in mentions["users"]]
 
 
 def _forbid_unknown_fields(description: Json) -> None:

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from bot import __main__ as bot_program
-from bot import environment
+from bot import assembly, dispatcher, environment
 from bot.engine import link
 from bot.settings import Settings
 from inference import __main__ as inference_program
@@ -204,8 +204,10 @@ def test_a_service_is_confined_and_its_places_are_the_images(name: str) -> None:
         assert (DEPLOY / service["build"]["context"] / service["build"]["dockerfile"]).resolve().is_file()
         assert service["env_file"] == "../.env"
         # What is painted goes back into the queue, what is told is told.
-        needed = bot_program.CLOSE_WITHIN_S + link.STOP_WITHIN_S
-        assert int(service["stop_grace_period"].removesuffix("s")) >= 2 * needed
+        # Nothing of it is encrypted.
+        assert [port for port in service["ports"] if not port.startswith("127.0.0.1:")] == []
+        needed = dispatcher.OUTLAST_S + 2 * (assembly.CLOSE_WITHIN_S + link.STOP_WITHIN_S)
+        assert int(service["stop_grace_period"].removesuffix("s")) >= needed
 
 
 def test_a_backup_that_fails_is_a_container_that_fails(tmp_path: Path) -> None:
@@ -246,7 +248,8 @@ def test_the_service_starts_again_what_fails_and_not_what_somebody_has_to_mend()
     assert service["RestartPreventExitStatus"] == ["2"]
     # Its engines have a job to give back first, and are not to be killed beside it.
     assert service["KillMode"] == ["mixed"]
-    assert int(service["TimeoutStopSec"][0]) >= 2 * (bot_program.CLOSE_WITHIN_S + link.STOP_WITHIN_S)
+    needed = dispatcher.OUTLAST_S + 2 * (assembly.CLOSE_WITHIN_S + link.STOP_WITHIN_S)
+    assert int(service["TimeoutStopSec"][0]) >= needed
     data = Settings.model_fields["easel_data"].default
     assert service["ReadWritePaths"] == [f"{HOME}/{data}"]
     assert service["NoNewPrivileges"] == ["yes"]

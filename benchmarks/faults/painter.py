@@ -37,8 +37,8 @@ from inference.protocol import (
     Picture,
     Progress,
     Ready,
-    Request,
     ToolInfo,
+    Work,
     because,
     frame_bytes,
     leave,
@@ -103,6 +103,8 @@ def ready(plan: Plan) -> Ready:
         refiner=None,
         usual_layer=None,
         clip_skip=None,
+        remote=None,
+        training=None,
         styles=(),
         references=0,
         fills=False,
@@ -129,6 +131,8 @@ def ready(plan: Plan) -> Ready:
         wildcards=(),
         max_loras=0,
         identity="painter",
+        elsewhere=(),
+        keys=(),
     )
 
 
@@ -232,15 +236,15 @@ class Painter:
             await self.say(Finished(job=request.job, pictures=pictures, recipe={}, seconds=seconds, answer=answer))
             self.pass_by("finished")
 
-    async def _begin(self, requests: Sequence[Request]) -> None:
+    async def _begin(self, requests: Sequence[Work]) -> None:
         await self.say(Alive(loading=False))
         await self.say(Began(tuple(request.job for request in self._wanted(requests))))
         self.pass_by("began")
 
-    def _wanted(self, requests: Sequence[Request]) -> list[Request]:
+    def _wanted(self, requests: Sequence[Work]) -> list[Work]:
         return [request for request in requests if request.job in self._open]
 
-    def _paint(self, request: Request) -> Iterable[Picture]:
+    def _paint(self, request: Work) -> Iterable[Picture]:
         match request:
             case Imagine():
                 seeds: list[int | None] = [request.seed_of(index) for index in range(request.count)]

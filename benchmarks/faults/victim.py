@@ -26,6 +26,7 @@ from discord.state import ConnectionState
 from discord.webhook.async_ import AsyncWebhookAdapter
 
 import bot.__main__
+import bot.assembly
 from benchmarks.faults.painter import Plan
 from bot.admission import Admission
 from bot.database import Database
@@ -198,7 +199,7 @@ GAUGE_EVERY_S = 0.01
 
 def _with_gauge(file: Path) -> None:
     """Write down how late the loop is, all the time."""
-    real = bot.__main__._run
+    real = bot.assembly._run
 
     async def gauge() -> None:
         with file.open("ab", buffering=0) as sink:
@@ -215,7 +216,7 @@ def _with_gauge(file: Path) -> None:
         finally:
             measuring.cancel()
 
-    setattr(bot.__main__, real.__name__, run_with_gauge)
+    setattr(bot.assembly, real.__name__, run_with_gauge)
 
 
 def _with_stopwatch(file: Path) -> None:

@@ -17,13 +17,14 @@ from bot.dispatcher import Dispatcher
 from bot.job import Job
 from bot.jobs import Jobs
 from bot.pictures.kept import Pictures
-from inference.protocol import Answer, Event, Finished, Ready, Request
+from inference.protocol import Answer, Event, Finished, Ready, Work
 
 
 class _Lane(Engine):
     """An engine of the simulation, which the dispatcher can use: it sleeps instead of painting."""
 
     quick = False
+    paid = False
     is_up = True
 
     def __init__(self, fleet: Fleet, name: str, started: Callable[[int], float]) -> None:
@@ -38,7 +39,7 @@ class _Lane(Engine):
     async def down(self) -> None:
         await asyncio.Event().wait()
 
-    async def run(self, requests: Sequence[Request]) -> AsyncGenerator[Event, None]:
+    async def run(self, requests: Sequence[Work]) -> AsyncGenerator[Event, None]:
         longest_s = max([self._started(request.job) for request in requests])
         await asyncio.sleep(self.loading_s(requests[0].model) + longest_s)
         for request in requests:

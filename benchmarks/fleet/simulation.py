@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,7 @@ from itertools import count
 
 from bot.job import Job, Reply
 from bot.queue import Queue
-from inference.protocol import Imagine, Request
+from inference.protocol import Imagine, Request, Work
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,13 @@ class Engine:
         self._fleet = fleet
         self._held: OrderedDict[str, None] = OrderedDict()
 
-    def takes(self, request: Request) -> bool:
+    def takes(self, request: Work) -> bool:
         """Every engine of the fleet can do everything."""
         return True
+
+    def turn(self) -> contextlib.nullcontext[None]:
+        """Nobody else uses it."""
+        return contextlib.nullcontext()
 
     def capacity(self, request: Request) -> int:
         """How many alike ride together."""

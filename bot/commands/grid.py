@@ -26,7 +26,7 @@ class Looks:
 
     def headline(self, request: Grid) -> str:
         """The prompt of the first cell, as the member wrote it."""
-        return f"**{cards.plain(request.cells[0].prompt)}**"
+        return f"**{cards.plain(_words(request))}**"
 
     def ways_on(self, job: Job) -> list[JobButton]:
         """Again, or away with it."""
@@ -36,14 +36,33 @@ class Looks:
         """The table."""
         request = asked(job, Grid)
         first = request.cells[0]
-        labels = [", ".join(label for label in side if label) for side in (request.columns, request.rows)]
+        labels = [", ".join(label for label in side if label) for side in request.headings]
         said = " × ".join(cards.plain(label) for label in labels if label)
         many = say_many("{count} picture", "{count} pictures", len(request.cells))
-        seed = say("seed {seed}", seed=first.seed)
-        facts = f"{many} · {seed} · {first.width}x{first.height} · {request.model}"
-        buttons = [JobButton("regrid", job.id, label=say("Re-roll")), *cards.stars(job, 1), cards.delete(job)]
+        sizes = _told(request, [f"{cell.width}x{cell.height}" for cell in request.cells])
+        seed = say("seed {seed}", seed=first.seed) if _told(request, [str(cell.seed) for cell in request.cells]) else ""
+        models = _told(request, [cell.model for cell in request.cells])
+        hidden = say("what is compared is shown by Vote") if request.blind else ""
+        facts = " · ".join(filter(None, (many, seed, sizes, models, hidden)))
+        buttons = [
+            JobButton("regrid", job.id, label=say("Re-roll")),
+            *cards.stars(job, 1),
+            cards.rate(job),
+            cards.delete(job),
+        ]
         text = f"{self.headline(request)}\n{said}"
-        return cards.result(job, text, facts, pictures, f"{first.prompt}: {' × '.join(labels)}", [buttons])
+        return cards.result(job, text, facts, pictures, f"{_words(request)}: {' × '.join(labels)}", [buttons])
+
+
+def _words(request: Grid) -> str:
+    """The prompt of the first cell, unless the prompts are what is compared blindly."""
+    return request.cells[0].prompt if _told(request, [cell.prompt for cell in request.cells]) else say("A comparison")
+
+
+def _told(request: Grid, of_cells: Sequence[str]) -> str:
+    """What these are for the cells, each once; nothing where they differ and that is hidden."""
+    differing = dict.fromkeys(of_cells)
+    return "" if request.blind and len(differing) > 1 else ", ".join(differing)
 
 
 @app_commands.command(description=N_("Paint a table of pictures that differ in one or two things"))
@@ -60,6 +79,7 @@ class Looks:
     sampler=N_("How each step is computed"),
     width=N_("Width of each picture in pixels"),
     height=N_("Height of each picture in pixels"),
+    blind=N_("Mix the pictures, and tell what differs to nobody who has not voted for the best"),
 )
 @app_commands.autocomplete(
     x=completions.axes,
@@ -82,15 +102,22 @@ async def grid(
     sampler: str | None = None,
     width: int | None = None,
     height: int | None = None,
+    blind: bool = False,
 ) -> None:
     """/grid."""
     admission = admission_of(interaction)
     ready = permits.offers(interaction)
-    chosen = model_of(model, ready)
+    across, down = grids.parse(x), None if y is None else grids.parse(y)
+    chosen, of_one = model_of(model, ready), not grids.compares_models(across, down)
+    # What was said once for all may be nothing for some of the models that are compared.
+    if of_one or negative is not None:
+        negative = permits.negative(interaction, negative, chosen)
+    if of_one or style is not None:
+        style = permits.policy(interaction).styled(style, chosen)
     options = Options(
         prompt=prompt,
-        negative=permits.negative(interaction, negative, chosen),
-        style=permits.policy(interaction).styled(style, chosen),
+        negative=negative,
+        style=style,
         model=model,
         seed=seed,
         steps=steps,
@@ -99,8 +126,7 @@ async def grid(
         width=width,
         height=height,
     )
-    along = None if y is None else grids.parse(y)
-    await admission.submit(interaction, grids.resolve(options, grids.parse(x), along, ready))
+    await admission.submit(interaction, grids.resolve(options, across, down, ready, blind=blind))
 
 
 async def reroll(interaction: discord.Interaction, target: OfJob) -> None:

@@ -55,6 +55,7 @@ TOPICS: Mapping[str, Topic] = {
             "/upscale job:{job} factor:2": N_("Enlarges it."),
             "/describe job:{job} task:caption": N_("Puts it into words."),
             "/reroll job:{job}": N_("Paints it again."),
+            "/rate job:{job}": N_("Says how good it is."),
         },
     ),
     "find": Topic(
@@ -72,6 +73,8 @@ TOPICS: Mapping[str, Topic] = {
         N_("What holds for you everywhere."),
         {
             "/me": N_("Your defaults, your language, and when you want to be told."),
+            "/train": N_("Teach a model your own style or subject."),
+            "/loras": N_("What came of that: share it, rename it, download it."),
             "/privacy": N_("What is kept of you: take it along, or have it erased for good."),
         },
     ),

@@ -53,8 +53,10 @@ class Looks:
             )
         )
         edges = [JobButton("compare", job.id, label=say("Show edges"))] if request.controls else []
-        stars = cards.stars(job, len(pictures))
-        painted = [[*upscale, *stars], vary] if len(pictures) == 1 else [upscale, vary, stars]
+        stars = [*cards.stars(job, len(pictures)), cards.rate(job)]
+        # Who shows no sampler shows no noise either, of which variations are made.
+        varied_from = [vary] if request.sampler else []
+        painted = [[*upscale, *stars], *varied_from] if len(pictures) == 1 else [upscale, *varied_from, stars]
         more = [JobButton("reroll", job.id, label=say("Re-roll")), _edit(job), *edges, cards.delete(job)]
         text = "\n".join([self.headline(request), *paintings.drawn(request, job)])
         return cards.result(job, text, paintings.facts(request), pictures, request.prompt, [*painted, more])

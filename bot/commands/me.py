@@ -9,10 +9,11 @@ from typing import Any, get_args
 import discord
 from discord import app_commands, ui
 
-from bot import cards, forms
+from bot import cards, forms, permits
 from bot.admission import admission_of
 from bot.buttons import PanelButton, panel_menu
 from bot.commands import Fields, Form, Slice
+from bot.costs import CENT, Price
 from bot.custom_ids import OfWord
 from bot.database import written
 from bot.errors import MemberError
@@ -134,6 +135,12 @@ async def _home(interaction: discord.Interaction) -> None:
     }
     lines = [heading(say("What holds for you"))]
     lines += [f"{title(name)}: {cards.plain(value) if value else unsaid}" for name, value in said.items()]
+    policy = permits.policy(interaction)
+    for day, month in await admission_of(interaction).jobs.counting.spent_by(interaction.user.id, interaction.guild_id):
+        spent = (_spent(day, policy.spent), _spent(month, policy.spent_month))
+        named = title(say("Spent here on models of other servers"))
+        line = say("{day} in a day, {month} in 30 days", day=spent[0], month=spent[1])
+        lines.append(f"{named}: {line}")
     lines.append(
         small(
             say(
@@ -163,6 +170,13 @@ async def _home(interaction: discord.Interaction) -> None:
         [*buttons],
     ]
     await show(interaction, page(lines, rows))
+
+
+def _spent(price: Price, most: int | None) -> str:
+    """What was spent, and of how many hundredths."""
+    if most is None:
+        return price.said
+    return say("{spent} of {most}", spent=price.said, most=Price(price.currency, most * CENT).said)
 
 
 def _told(by: str, minutes: int) -> str:

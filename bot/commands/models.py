@@ -20,7 +20,9 @@ from bot.commands import Slice
 from bot.custom_ids import OfWord
 from bot.requests import adapters
 from bot.words import N_, say, say_many
-from inference.protocol import AddOnInfo, ModelInfo, Ready, ToolInfo
+from inference.protocol import AddOnInfo, ModelInfo, Ready, Remote, ToolInfo
+
+MILLIONTHS = 1_000_000
 
 PAGE_CHARS = 1600
 """What a page holds of entries: more would fill a phone several times."""
@@ -121,13 +123,16 @@ def _model(model: ModelInfo, ready: Ready) -> str:
     head = [_called(model.title, f"`{model.name}`")]
     if model.name == ready.default_model:
         head.append(say("the usual one"))
-    steps = say_many("{count} step", "{count} steps", model.steps)
-    head += [f"`{model.family}`", f"{model.width} × {model.height}", steps]
+    head += [f"`{model.family}`", f"{model.width} × {model.height}"]
+    if model.remote is None:
+        head.append(say_many("{count} step", "{count} steps", model.steps))
     return _entry(head, [*_abilities(model), *_beside(model, ready)])
 
 
 def _abilities(model: ModelInfo) -> Iterator[str]:
     """What it can do that others cannot, and what it cannot."""
+    if model.remote is not None:
+        yield from _elsewhere(model.remote)
     if model.fills:
         yield say("fills marked parts of pictures in /edit, and paints nothing else")
     if model.references:
@@ -138,6 +143,20 @@ def _abilities(model: ModelInfo) -> Iterator[str]:
         yield say("has a refiner")
     if model.upscale > 1:
         yield say("enlarges what it paints {factor} times", factor=model.upscale)
+
+
+def _elsewhere(remote: Remote) -> Iterator[str]:
+    """Whose server paints, and what that costs."""
+    yield say("painted by {host}", host=remote.host)
+    if not remote.seeded:
+        yield say("cannot be repeated")
+    if remote.currency:
+        prices = sorted({remote.price / MILLIONTHS, *(price / MILLIONTHS for price in remote.prices.values())})
+        if len(prices) == 1:
+            yield say("{most} {currency} a picture", most=prices[-1], currency=remote.currency)
+        else:
+            least, most = prices[0], prices[-1]
+            yield say("{least} to {most} {currency} a picture", least=least, most=most, currency=remote.currency)
 
 
 def _beside(model: ModelInfo, ready: Ready) -> Iterator[str]:

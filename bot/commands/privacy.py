@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import discord
 from discord import app_commands
@@ -29,6 +30,9 @@ PART_BYTES = 24 * 2**20
 JOBS_READ = 500
 """Of one export, however small they are."""
 
+OF_TRAININGS = "t"
+"""Begins the word of what comes after the jobs."""
+
 ROOM_BYTES = 2000
 """Of what Discord takes of a file, left for what is around it."""
 
@@ -46,27 +50,39 @@ async def open_home(interaction: discord.Interaction, _: OfWord, __: Sequence[st
 
 
 async def export(interaction: discord.Interaction, target: OfWord, _: Sequence[str]) -> None:
-    """The buttons Export and More: the jobs before the number in the word, from the newest on where it is none."""
+    """The buttons Export and More: the jobs before the number in the word, from the newest on where it is none; behind
+    `OF_TRAININGS`, the pictures of trainings before it."""
     await _allowed(interaction)
     await interaction.response.defer(ephemeral=True, thinking=True)
     admission, member_id = admission_of(interaction), interaction.user.id
-    typed = target.word
+    typed = target.word.removeprefix(OF_TRAININGS)
     before = int(typed) if typed.isascii() and typed.isdigit() and len(typed) <= 18 else None
+    of_trainings = target.word.startswith(OF_TRAININGS)
     part_bytes = min(interaction.filesize_limit, PART_BYTES) - ROOM_BYTES
     try:
         async with admission.workshop.turn(member_id) as folder:
             kept = admission.jobs.belongings
-            beside = await kept.beside_jobs(member_id) if before is None else {}
-            jobs = await kept.jobs(member_id, 2**63 - 1 if before is None else before, JOBS_READ + 1)
+            path: Callable[[str], Path] = admission.jobs.path
+            beside = {}
+            number = 2**63 - 1 if before is None else before
+            if of_trainings:
+                learned = admission.jobs.trainings.taken_along(member_id, number, JOBS_READ + 1)
+                jobs, path = await learned, admission.jobs.trainings.folders.taken_along
+            else:
+                beside = await kept.beside_jobs(member_id) if before is None else {}
+                jobs = await kept.jobs(member_id, number, JOBS_READ + 1)
             read = jobs[:JOBS_READ]
-            made = await asyncio.to_thread(archive.write, folder, beside, read, admission.jobs.path, part_bytes)
+            made = await asyncio.to_thread(archive.write, folder, beside, read, path, part_bytes)
             for part in made.parts:
                 await interaction.followup.send(file=discord.File(part), ephemeral=True)
     except OSError as error:
         log.error("an export cannot be written: %s", error.strerror or error)
         raise MemberError("There is no room to make it at the moment: try again later.") from error
     older = made.before or (int(read[-1]["id"]) if len(jobs) > JOBS_READ else None)
-    await interaction.followup.send(view=_exported(made, older), ephemeral=True)
+    more = None if older is None else f"{OF_TRAININGS if of_trainings else ''}{older}"
+    if more is None and not of_trainings and await admission.jobs.trainings.taken_along(member_id, 2**63 - 1, 1):
+        more = OF_TRAININGS
+    await interaction.followup.send(view=_exported(made, more), ephemeral=True)
 
 
 async def ask_to_erase(interaction: discord.Interaction, _: OfWord, __: Sequence[str]) -> None:
@@ -121,8 +137,10 @@ async def _home(interaction: discord.Interaction) -> None:
         title(say("What is kept")),
         say(
             "Each job: your Discord id, server, channel and roles, what you asked for, the pictures that it worked on"
-            " and those that it made, how they were made, and when. Your favourites, your searches and what you set"
-            " with /me. For the limits of a server, when you asked for something on the last day."
+            " and those that it made, how they were made, and when. Your favourites, your ratings and votes, your"
+            " searches, what you set with /me, what your keys are called and when they were used, your trainings with"
+            " their pictures and words, and your LoRAs. For the limits of a server, when you asked for something on"
+            " the last day."
         ),
         title(say("How long")),
         say(
@@ -148,7 +166,7 @@ async def _home(interaction: discord.Interaction) -> None:
     await show(interaction, page(lines, [buttons]))
 
 
-def _exported(made: Archive, older: int | None) -> discord.ui.LayoutView:
+def _exported(made: Archive, more: str | None) -> discord.ui.LayoutView:
     lines = [say("Each ZIP file can be read by itself. In `jobs.json` stands what was asked for and how it was made.")]
     if made.left_out:
         lines.append(
@@ -158,11 +176,13 @@ def _exported(made: Archive, older: int | None) -> discord.ui.LayoutView:
                 made.left_out,
             )
         )
-    rows = []
-    if older is not None:
-        lines.append(say("There are more jobs, from before #{job}.", job=older))
-        rows.append([PanelButton("export", str(older), label=say("More"))])
-    return page(lines, rows)
+    if more is None:
+        return page(lines, [])
+    if more.startswith(OF_TRAININGS):
+        lines.append(say("There are pictures of your trainings, too."))
+    else:
+        lines.append(say("There are more jobs, from before #{job}.", job=int(more)))
+    return page(lines, [[PanelButton("export", more, label=say("More"))]])
 
 
 SLICE = Slice(

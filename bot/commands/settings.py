@@ -256,6 +256,7 @@ SLICE = Slice(
         "settings": open_home,
         "settingscope": choose_scope,
         "settingpick": pick,
+        "settingmore": pick,
         "settingpage": turn,
         "settingchoose": choose,
         "settingclear": clear,

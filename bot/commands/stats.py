@@ -1,13 +1,15 @@
-"""/stats: what a server's jobs come to. Its option; how it looks is in `panels.stats`."""
+"""/stats: what a server's jobs come to, and how good its models are. Its option; how it looks is in `panels.stats`."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 import discord
 from discord import app_commands
 from discord.app_commands import Choice
 
+from bot import measured as measurements
 from bot.admission import admission_of
 from bot.commands import Slice
 from bot.errors import MemberError, WorkFailed
@@ -33,6 +35,8 @@ async def stats(interaction: discord.Interaction, period: str = "week") -> None:
     counted = await admission.jobs.counting.of_server(
         interaction.guild_id, interaction.user.id, width_s=width_s, parts=parts
     )
+    thought = await admission.jobs.ratings.of_server(interaction.guild_id)
+    measured = await asyncio.to_thread(measurements.read, admission.jobs.pictures.data)
     moderates = interaction.permissions.manage_messages
     with admission.workshop.desk() as folder:
         try:
@@ -41,7 +45,7 @@ async def stats(interaction: discord.Interaction, period: str = "week") -> None:
             # The numbers stand in words as well.
             log.warning("a chart could not be drawn: %s", error)
             picture = None
-        card = panel.card(counted, period, picture, moderates=moderates)
+        card = panel.card(counted, period, picture, moderates=moderates, thought=thought, measured=measured)
         await interaction.followup.send(
             view=card.view, files=attached(card), ephemeral=True, allowed_mentions=discord.AllowedMentions.none()
         )

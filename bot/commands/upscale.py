@@ -41,7 +41,7 @@ class Looks:
         faces = [] if request.faces is None else [say("faces by {restorer}", restorer=request.faces)]
         facts = " · ".join([f"{request.factor}x", request.model, *denoise, *faces])
         text = self.headline(request)
-        buttons = [*_describe(job), *cards.stars(job, 1), cards.delete(job)]
+        buttons = [*_describe(job), *cards.stars(job, 1), cards.rate(job), cards.delete(job)]
         return cards.result(job, text, facts, pictures, text.strip("*"), [buttons])
 
 

@@ -34,7 +34,7 @@ class Statement:
     """What the manifest of one picture says; its kind of source stands in its XMP."""
 
     agent: dict[str, str]
-    """The model, in C2PA's words: name and version. Empty without one."""
+    """The model, in C2PA's words: name and version; of a table of several all of them. Empty without one."""
     ingredients: tuple[Ingredient, ...] = ()
 
     @property
@@ -55,13 +55,13 @@ def of(request: Request, index: int, recipe: Mapping[str, Any], pictures: Pictur
 
 
 def agent(recipe: Mapping[str, Any]) -> dict[str, str]:
-    """The model that a recipe names."""
-    cells = recipe.get("cells") or [{}]
-    model = recipe.get("model") or cells[0].get("model")
-    if not isinstance(model, dict) or not model.get("name"):
+    """The model that a recipe names, or the models of its cells."""
+    named = [recipe.get("model"), *(cell.get("model") for cell in recipe.get("cells") or ())]
+    models = {str(one["name"]): one.get("hash") for one in named if isinstance(one, dict) and one.get("name")}
+    if not models:
         return {}
-    said = {"name": str(model["name"])}
-    return {**said, "version": str(model["hash"])} if model.get("hash") else said
+    said = {"name": ", ".join(models)}
+    return {**said, "version": ", ".join(map(str, models.values()))} if all(models.values()) else said
 
 
 def _inputs(request: Request, index: int) -> tuple[Input | None, Iterable[Input], Relation]:

@@ -34,6 +34,7 @@ def together(said: Sequence[Ready]) -> Ready:
         upscalers=_by_name(tool for one in said for tool in one.upscalers),
         describers=_by_name(tool for one in said for tool in one.describers),
         classifiers=_by_name(tool for one in said for tool in one.classifiers),
+        elsewhere=tuple(dict.fromkeys(name for one in said for name in one.elsewhere)),
         label_sets={name: labels for one in reversed(said) for name, labels in one.label_sets.items()},
         loras=_by_name(add_on for one in said for add_on in one.loras),
         controls=_by_name(add_on for one in said for add_on in one.controls),

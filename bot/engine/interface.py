@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from inference.protocol import Event, Holding, Ready, Request
+from inference.protocol import Event, Holding, Ready, Request, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,13 @@ class Condition:
         return self.away_s is None
 
 
+class Neighbour(Protocol):
+    """Who uses the device of an engine's process while nothing runs there."""
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """As `Lane.turn`."""
+
+
 class Lane(Protocol):
     """One way through the engine: what goes this way does not wait for what goes another.
 
@@ -57,10 +65,14 @@ class Lane(Protocol):
         and for quick ones that must run alone."""
 
     @property
+    def paid(self) -> bool:
+        """Whether what is sent this way may be paid: then it is waited for also where the bot is to stop."""
+
+    @property
     def is_up(self) -> bool:
         """Whether requests can be run now."""
 
-    def takes(self, request: Request) -> bool:
+    def takes(self, request: Work) -> bool:
         """Whether the request goes this way as well as any other: it can be run here, or nowhere."""
 
     def capacity(self, request: Request) -> int:
@@ -72,7 +84,10 @@ class Lane(Protocol):
     async def down(self) -> None:
         """Wait until none can; returns at once while the lane is away."""
 
-    def run(self, requests: Sequence[Request]) -> AsyncGenerator[Event, None]:
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """Within, whoever else uses the device of this way gives way. Requests are run within one, and wait in it."""
+
+    def run(self, requests: Sequence[Work]) -> AsyncGenerator[Event, None]:
         """Run the requests; ends after the one final event of each. A further run has its turn after those before, or
         takes free places of the one before if that has not begun to paint.
 

@@ -1,4 +1,5 @@
-"""The engine of this machine: one inference process on each of the devices that the operator named."""
+"""The engine of this machine: one inference process on each of the devices that the operator named, and one for other
+servers where the catalogue names any."""
 
 from __future__ import annotations
 
@@ -7,7 +8,9 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bot.engine import elsewhere
 from bot.engine.fleet import Fleet
+from bot.engine.interface import Neighbour
 from bot.engine.process import InferenceProcess
 from bot.errors import EngineDied
 from inference.protocol import AUTO
@@ -26,9 +29,34 @@ class LocalEngine(Fleet):
         self._silence_s = silence_s
         self._devices = tuple(devices)
         self._processes: list[InferenceProcess] = []
+        self._began = asyncio.Event()
+        self._shared: str | None = None
+        self._neighbour: Neighbour | None = None
+
+    def share(self, device: str, neighbour: Neighbour) -> None:
+        """Let somebody use this device while nothing runs there. Call it before `start`."""
+        self._shared, self._neighbour = device, neighbour
+
+    async def shared_is_up(self) -> None:
+        """Wait until the process of the device that is shared, if it has one, is ready."""
+        await self._began.wait()
+        for process in self._sharing():
+            await process.up()
+
+    async def spare(self) -> None:
+        """Let that process let go of all that it holds there."""
+        for process in self._sharing():
+            await process.spare()
 
     async def start(self) -> None:
-        """Start all processes; returns once they are ready. How many cards there are says the first one."""
+        """Start all processes; returns once they are ready. How many cards there are says the first one, and whether
+        the catalogue has models of other servers."""
+        await self._start_devices()
+        self._began.set()
+        if (remote := await elsewhere.begin(self, self._environ, self._data, self._silence_s)) is not None:
+            self._processes.append(remote)
+
+    async def _start_devices(self) -> None:
         first = self._process(self._devices[0])
         if self._devices == (AUTO,):
             await first.start()
@@ -54,6 +82,10 @@ class LocalEngine(Fleet):
         name = f"engine {len(self._processes) + 1} ({device})"
         environ = {**self._environ, "EASEL_DEVICE": device}
         process = InferenceProcess(environ, self._data, self._silence_s, name=name)
+        process.neighbour = self._neighbour if device == self._shared else None
         self._processes.append(process)
         self.add(process)
         return process
+
+    def _sharing(self) -> list[InferenceProcess]:
+        return [process for process in self._processes if process.neighbour is not None]

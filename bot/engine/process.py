@@ -12,7 +12,7 @@ import msgspec
 
 from bot import environment
 from bot.engine import last_seen
-from bot.engine.interface import Condition
+from bot.engine.interface import Condition, Neighbour
 from bot.engine.link import MUST_ACT, Link, spoken_of
 from bot.engine.vitals import Vitals
 from bot.errors import EngineDied, OperatorError
@@ -29,8 +29,9 @@ from inference.protocol import (
     Message,
     Progress,
     Ready,
-    Request,
+    Spare,
     Waking,
+    Work,
     pack,
     unpack_event,
 )
@@ -41,10 +42,9 @@ READY_WITHIN_S = 300
 """Longest wait for the first event: importing torch from a cold, slow disk takes minutes at worst."""
 
 RESTART_AFTER_S = (0.1, 5.0, 30.0)
-"""Waits before a process that has died is started again; the last one repeats. The first is short: members wait for it,
-and what a start itself takes keeps a process that dies of its work from spinning."""
+"""Waits before a dead process is started again, the last one repeated. What a start takes keeps it from spinning."""
 
-WATCH_EVERY_S = 1.0
+WATCH_EVERY_S, SPARE_WITHIN_S = 1.0, 30.0
 
 
 class InferenceProcess:
@@ -87,6 +87,7 @@ class InferenceProcess:
         self._begun: set[int] = set()
         self._last_begun: frozenset[int] = frozenset()
         self._finishing: set[int] = set()
+        self.neighbour: Neighbour | None = None
 
     @property
     def ready(self) -> Ready:
@@ -94,6 +95,11 @@ class InferenceProcess:
         if self._ready is None:
             raise RuntimeError(f"{self.name} has not been started")
         return self._ready
+
+    @property
+    def program(self) -> str:
+        """The module that it runs: processes of one are for the same requests."""
+        return self._program[0]
 
     @property
     def condition(self) -> Condition:
@@ -113,8 +119,7 @@ class InferenceProcess:
 
     @property
     def foreseen(self) -> Ready | None:
-        """What it will be able to do when it is ready, where it has said that it is what it was; None where nobody can
-        tell."""
+        """What it will be able to do, where it has said that it is what it was; None where nobody can tell."""
         return self._foreseen
 
     @property
@@ -182,7 +187,7 @@ class InferenceProcess:
             log.error("%s; starting it again", died := await self.ended(), extra=spoken_of(self.name, died))
             await self._start_again()
 
-    async def run(self, requests: Sequence[Request]) -> AsyncGenerator[Event, None]:
+    async def run(self, requests: Sequence[Work]) -> AsyncGenerator[Event, None]:
         """Run the requests; ends after the one final event of each. Raises EngineDied, after which `start` again."""
         unfinished = {request.job for request in requests}
         events: asyncio.Queue[Event | EngineDied] = asyncio.Queue()
@@ -201,6 +206,13 @@ class InferenceProcess:
         finally:
             for request in requests:
                 self._runs.pop(request.job, None)
+
+    async def spare(self) -> None:
+        """Let it let go of all that its device holds, once nothing runs; returns once it has, or cannot."""
+        self._vitals.held.clear()
+        with contextlib.suppress(EngineDied, TimeoutError):
+            await self._send(Spare())
+            await asyncio.wait_for(self._vitals.held.wait(), SPARE_WITHIN_S)
 
     async def cancel(self, job_id: int) -> None:
         """Ask for a job to be stopped; its final event tells whether that came in time. An unknown one is no error."""
@@ -264,7 +276,7 @@ class InferenceProcess:
                 self._vitals.is_loading = event.loading
                 return
             case Holding():
-                self._vitals.holding = event
+                self._vitals.hold(event)
                 return
             case Began():
                 self._last_begun = frozenset(event.jobs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 from inference.protocol import Holding
@@ -18,6 +19,8 @@ class Vitals:
         self.starts = 0
         self.is_loading = False
         self.holding: Holding | None = None
+        self.held = asyncio.Event()
+        """Set whenever it says what it has in memory; to be cleared by who waits for that."""
         self._silence_s = silence_s
         self._heard_at = 0.0
         self._away_since: float | None = None
@@ -43,6 +46,11 @@ class Vitals:
     def hear(self) -> None:
         """It has given a sign of life, or is not to have given one before."""
         self._heard_at = time.monotonic()
+
+    def hold(self, holding: Holding) -> None:
+        """It has this in memory."""
+        self.holding = holding
+        self.held.set()
 
     def work(self, *, going_on: bool) -> None:
         """Its device is at work from now on, or is not."""

@@ -6,6 +6,7 @@ noted as gone, one that comes in between belongs to the next backup. What can be
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import suppress
@@ -21,10 +22,14 @@ from bot.keeping import files, manifest, shelves, snapshot
 from bot.keeping.manifest import Kept, Manifest
 from bot.keeping.restore import RESTORED, RESTORING, is_set_aside
 from bot.pictures.kept import THUMBNAILS
-from inference.protocol import INCOMING, PICTURES, place
+from inference.protocol import INCOMING, LORAS, PICTURES, TRAININGS, place
+from inference.protocol.training import is_passing
 
 LEFT_OUT = {PICTURES, THUMBNAILS, INCOMING, "compiled", BACKED_UP, LAST_SEEN, LOCK, RESTORING, RESTORED}
 """What is copied otherwise, or can be made again."""
+
+WRITTEN_ONCE = {".png", ".safetensors"}
+"""Of the files of trainings and LoRAs, those that are never written into: another one is put in their place."""
 
 
 class Made(NamedTuple):
@@ -71,9 +76,7 @@ def _fill(data: Path, begun: Path, earlier: Path | None, verify: bool) -> tuple[
     made_at = datetime.now(UTC).isoformat(timespec="microseconds")
     snapshot.take(data / DATABASE, begun / DATABASE)
     named = snapshot.named(begun / DATABASE)
-    others = sorted(_others(data))
-    for file in others:
-        files.copy(file, begun / file.relative_to(data))
+    others = [file for file in sorted(_others(data)) if _bring(file, begun / file.relative_to(data))]
     kept, gone, damaged = list[str](), list[str](), list[str]()
     size, new = 0, 0
     for sha256 in named.pictures:
@@ -123,9 +126,38 @@ def _picture(before: Path | None, live: Path, target: Path, sha256: str, verify:
     return files.bring(live, target, sha256), True
 
 
+def _bring(file: Path, target: Path) -> bool:
+    """Bring one of the other files; False where it has gone meanwhile. Raises OSError."""
+    try:
+        if not {TRAININGS, LORAS}.isdisjoint(file.parts) and file.suffix in WRITTEN_ONCE:
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            files.link_or_copy(file, target)
+        else:
+            files.copy(file, target)
+    except FileNotFoundError:
+        if file.exists():
+            raise
+        target.unlink(missing_ok=True)
+        return False
+    return True
+
+
 def _others(data: Path) -> Iterator[Path]:
     """Every file of the data folder that is neither a picture nor the database, and that nothing makes again."""
     for entry in data.iterdir():
         if entry.name in LEFT_OUT or entry.name.startswith(DATABASE) or is_set_aside(entry):
             continue
-        yield from (file for file in (entry.rglob("*") if entry.is_dir() else [entry]) if file.is_file())
+        for file in _below(entry) if entry.is_dir() else [entry]:
+            if file.is_file() and not (entry.name == TRAININGS and is_passing(file.relative_to(entry))):
+                yield file
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """All files in it and in its folders, some of which may go meanwhile. Raises OSError."""
+
+    def refuse(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            raise error
+
+    for place_, _, names in os.walk(folder, onerror=refuse):
+        yield from (Path(place_) / name for name in names)

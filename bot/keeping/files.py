@@ -59,11 +59,16 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy what is written to later, with the folders above it, for its owner's eyes alone. Raises OSError."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    """Copy what is written to later, with the folders above it, for its owner's eyes alone. Raises OSError, and leaves
+    nothing then."""
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # Before there is anything in it to be seen: one of them is a key.
     target.touch(mode=0o600)
-    shutil.copyfile(source, target)
+    try:
+        shutil.copyfile(source, target)
+    except OSError:
+        target.unlink()
+        raise
 
 
 def hash_of(file: Path) -> str:

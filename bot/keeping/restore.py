@@ -12,7 +12,7 @@ from bot.errors import OperatorError
 from bot.folder import DATABASE
 from bot.keeping import files, manifest, snapshot
 from bot.keeping.manifest import Manifest
-from inference.protocol import PICTURES, fsync_folder, place
+from inference.protocol import PICTURES, SENT, fsync_folder, place
 
 RESTORING = "restoring"
 """In the data folder, where a backup is laid out and looked at. It may be removed while none is."""
@@ -54,6 +54,7 @@ def bring_back(backup: Path, data: Path, *, replace: bool = False) -> Brought:
             files.remove(laid_out)
             try:
                 _lay_out(backup, said, laid_out)
+                _remember_sent(data, laid_out)
                 files.sync()
                 files.remove(data / RESTORED)
                 laid_out.rename(data / RESTORED)
@@ -97,6 +98,14 @@ def _lay_out(backup: Path, said: Manifest, target: Path) -> None:
         raise OperatorError(f"{error}; nothing was changed, take another backup") from error
     except FileNotFoundError as error:
         raise OperatorError(f"{backup} is not whole: {error.filename} is missing; nothing was changed") from error
+
+
+def _remember_sent(data: Path, target: Path) -> None:
+    """Take along what is known here of requests to other servers: what waits in the backup may have been sent since,
+    and would be paid twice. Raises OSError."""
+    for note in (data / SENT).iterdir() if (data / SENT).is_dir() else ():
+        if not (target / SENT / note.name).exists():
+            files.copy(note, target / SENT / note.name)
 
 
 def _put_in_place(data: Path, there: list[Path]) -> Path | None:

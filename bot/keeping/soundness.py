@@ -11,13 +11,16 @@ from urllib.parse import quote
 from bot.errors import OperatorError
 from bot.folder import DATABASE
 from bot.keeping.restore import RESTORED
-from inference.protocol import PICTURES
+from inference.protocol import LORAS, PICTURES, TRAININGS
 
 CHECK_WITHIN_S = 20.0
 """About how long the check of a database may delay a start: three gigabytes of jobs, at the 6 s that one takes."""
 
 STEPS_BETWEEN_LOOKS = 100_000
 """Of SQLite's machine, between two looks at the clock: about a millisecond."""
+
+KEPT = {PICTURES: "*/*.png", TRAININGS: "*/pictures/*.png", LORAS: "**/*.safetensors"}
+"""The folders that nobody makes again, and files in them."""
 
 BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
@@ -35,10 +38,11 @@ def check(data: Path, within_s: float = CHECK_WITHIN_S) -> None:
     database = data / DATABASE
     # SQLite takes an empty file for a new database.
     if not database.is_file() or not database.stat().st_size:
-        if any((data / PICTURES).glob("*/*.png")):
-            raise OperatorError(
-                f"there are pictures in {data}, and no {DATABASE}: {HOW}; or move the folder {PICTURES} away"
-            )
+        for name, files in KEPT.items():
+            if any((data / name).glob(files)):
+                raise OperatorError(
+                    f"there are {name} in {data}, and no {DATABASE}: {HOW}; or move the folder {name} away"
+                )
         return
     if (problem := _problem(database, within_s)) is not None:
         raise OperatorError(f"the database {database} is damaged ({problem}): {HOW}")

@@ -44,6 +44,12 @@ WHAT: Mapping[str, str] = {
     "words allowed": N_("words were allowed again"),
     "member blocked": N_("was blocked"),
     "member let in": N_("was let in again"),
+    "lora shared": N_("shared a LoRA"),
+    "lora approved": N_("was allowed to share a LoRA"),
+    "lora refused": N_("was not allowed to share a LoRA"),
+    "lora removed": N_("had a LoRA removed"),
+    "key made": N_("has a new key for programs"),
+    "key revoked": N_("has lost a key for programs"),
 }
 
 COLUMNS = (
@@ -134,8 +140,15 @@ def _details(one: Entry) -> str:
         # What is not kept has no place in it.
         said = why(Reason(str(details["rule"]), dict(details.get("facts", {}))))
         return cards.plain(cards.shorten(re.sub(r"\{\w+\}", "…", said), SAID_CHARS))
+    if "training" in details:
+        return say("training {number}", number=details["training"])
+    if "lora" in details:
+        # Its name is a member's word.
+        return f"LoRA {details['lora']}"
     if "numbers" in details:
         return ", ".join(map(str, details["numbers"]))
+    if "key" in details:
+        return say("key {number}", number=details["key"])
     if "name" in details:
         setting = SETTINGS.get(str(details["name"]))
         title = str(details["name"]) if setting is None else say(setting.title)

@@ -61,6 +61,9 @@ def home(scope: Scope) -> ui.LayoutView:
         "settingpick", str(scope.channel_id), options[:OFFERED], placeholder=say("Change a setting")[:CHARS]
     )
     rows: list[list[ui.Item[Any]]] = [[change], [channels]]
+    if more := options[OFFERED:]:
+        menu = panel_menu("settingmore", str(scope.channel_id), more, placeholder=say("More settings")[:CHARS])
+        rows.insert(1, [menu])
     if scope.channel_id:
         rows.append([PanelButton("settings", "0", label=say("The whole server"))])
     return laid_out(lines, rows)

@@ -12,11 +12,15 @@ from discord import ui
 from bot import cards
 from bot.cards import Card
 from bot.counting import Counted
-from bot.panels import page
+from bot.measured import Measured
+from bot.panels import page, quality
 from bot.pictures.charts import Bars
+from bot.ratings import OfModel
 from bot.words import N_, say, say_many
 
 FILE = "stats.png"
+
+NOTHING: Mapping[str, Any] = {}
 
 HOUR_S, DAY_S = 3600.0, 86400.0
 
@@ -56,8 +60,17 @@ def chart(counted: Counted, period: str) -> tuple[Bars, ...]:
     return tuple(bars)
 
 
-def card(counted: Counted, period: str, picture: Path | None, *, moderates: bool) -> Card:
-    """The numbers of some time; those of single members for who `moderates` alone."""
+def card(
+    counted: Counted,
+    period: str,
+    picture: Path | None,
+    *,
+    moderates: bool,
+    thought: Mapping[str, OfModel] = NOTHING,
+    measured: Mapping[str, Measured] = NOTHING,
+) -> Card:
+    """The numbers of some time; those of single members for who `moderates` alone. Of models that were used or rated
+    here stands what members `thought` of them and what was `measured`, whenever that was."""
     title, *_ = PERIODS[period]
     head = say("Statistics of this server")
     lines = [f"## {head}", f"-# {say(title)}", *_numbers(counted)]
@@ -65,9 +78,14 @@ def card(counted: Counted, period: str, picture: Path | None, *, moderates: bool
     lines += _list(
         say("What came to nothing"), ((say(ENDS.get(name, name)), count) for name, count in counted.ends.items())
     )
+    lines += quality.of_models(counted.models, thought, measured)
     if moderates:
         members = ((f"<@{member_id}>", count) for member_id, count in counted.of_members.items())
         lines += _list(say("Members"), members)
+        if counted.spent:
+            sums = ", ".join(one.said for one in counted.spent)
+            spent = say("Spent on models of other servers")
+            lines.append(f"**{spent}**: {sums}")
     container: ui.Container[Any] = ui.Container(accent_colour=page.COLOUR)
     files: tuple[tuple[str, Path], ...] = ()
     if picture is not None:

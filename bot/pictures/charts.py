@@ -1,4 +1,4 @@
-"""Draws charts of counts: bars over time, and bars by name. Runs in the child processes of `workers`.
+"""Draws charts: bars over time, bars by name, and a curve. Runs in the child processes of `workers`.
 
 What they say is said by who asks for them, in the language of who reads it.
 """
@@ -12,12 +12,15 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 WIDTH, MARGIN = 1000, 40
-OVER_TIME_HEIGHT, ROW_HEIGHT = 220, 34
+OVER_TIME_HEIGHT, ROW_HEIGHT, CURVE_HEIGHT = 220, 34, 260
 LABELS_WIDTH = 300
+SMOOTHED = 20
+"""Of the points of a curve this part on both sides of one is what that is smoothed by."""
 TITLE, TEXT = 26, 20
 """Sizes of letters, in pixels."""
 
 GROUND, INK, FAINT, BAR = (43, 45, 49), (242, 243, 245), (148, 155, 164), (91, 110, 225)
+FAINTEST = (72, 75, 82)
 """Colours: the ground is that of Discord's own panels."""
 
 FONTS = ("NotoSansCJK-Regular.ttc", "NotoSansSC-Regular.otf", "wqy-microhei.ttc", "wqy-zenhei.ttc")
@@ -35,6 +38,60 @@ class Bars:
     names: tuple[str, ...]
     counts: tuple[int, ...]
     over_time: bool = False
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Numbers that lie one after the other, of which each may be far from the next: what they come to is drawn over
+    them. `marks` are places among them with a name."""
+
+    title: str
+    points: tuple[tuple[float, float], ...]
+    """From left to right."""
+    end: float
+    """As far as it will go."""
+    marks: tuple[tuple[float, str], ...] = ()
+
+
+def trace(curve: Curve, folder: Path) -> Path:
+    """A PNG of a curve."""
+    image = Image.new("RGB", (WIDTH, TITLE + CURVE_HEIGHT + 2 * MARGIN), GROUND)
+    pen = ImageDraw.Draw(image)
+    top = MARGIN // 2
+    _write(pen, (MARGIN, top), curve.title, TITLE, INK, WIDTH - 2 * MARGIN)
+    top += TITLE + MARGIN // 2
+    bottom, left, right = top + CURVE_HEIGHT, MARGIN + 4 * TEXT, WIDTH - MARGIN
+    values = [value for _, value in curve.points] or [0.0]
+    low, high = min(values), max(values)
+    room = (high - low) or 1.0
+    end = max(curve.end, *(at for at, _ in curve.points), 1.0)
+
+    def place(at: float, value: float) -> tuple[float, float]:
+        return left + (right - left) * at / end, bottom - (bottom - top) * (value - low) / room
+
+    for at, name in curve.marks:
+        across, _ = place(at, low)
+        pen.line((across, top, across, bottom), FAINTEST)
+        _write(pen, (across, bottom + 8), name, TEXT, FAINT, 2 * TEXT, "ma")
+    pen.line((left, bottom, right, bottom), FAINT)
+    for value in {low, high}:
+        _write(pen, (left - 12, place(0, value)[1] - TEXT / 2), f"{value:.3g}", TEXT, FAINT, 4 * TEXT, "ra")
+    for line, colour, width in ((curve.points, FAINT, 1), (_smooth(curve.points), BAR, 4)):
+        if len(line) > 1:
+            pen.line([place(*point) for point in line], colour, width, joint="curve")
+    file = folder / f"{secrets.token_hex(8)}.png"
+    image.save(file, format="PNG", optimize=True)
+    return file
+
+
+def _smooth(points: tuple[tuple[float, float], ...]) -> list[tuple[float, float]]:
+    """Each as the mean of itself and what lies around it."""
+    half = len(points) // SMOOTHED
+    smooth = []
+    for index, (at, _) in enumerate(points):
+        around = points[max(index - half, 0) : index + half + 1]
+        smooth.append((at, sum(value for _, value in around) / len(around)))
+    return smooth
 
 
 def draw(parts: tuple[Bars, ...], folder: Path) -> Path:

@@ -18,6 +18,7 @@ from pathlib import Path
 from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
 
+from bot.errors import MemberError
 from bot.words import N_
 from inference.protocol import XMP_KEYWORD, Reason, because
 
@@ -96,6 +97,17 @@ def parts(png: Path, limit: int, folder: Path) -> list[Shown]:
             for tile in tiles:
                 tile.file.unlink()
             across += 1
+
+
+def converted(png: Path, kind: str, quality: int, folder: Path) -> Shown:
+    """A picture in another of the formats that browsers show, at this quality of 1 to 100: webp or jpeg. Raises
+    MemberError where that holds no such picture."""
+    with _opened(png) as picture:
+        if kind == "webp":
+            if max(picture.size) > WEBP_MAX_SIDE:
+                raise MemberError("WebP holds up to {most} pixels a side: choose another format.", most=WEBP_MAX_SIDE)
+            return Shown(_saved(picture, "WEBP", folder, quality=quality, method=4), "webp")
+        return Shown(_saved(picture.convert("RGB"), "JPEG", folder, quality=quality, optimize=True), "jpg")
 
 
 def small(png: Path, folder: Path) -> Path:

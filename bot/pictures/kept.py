@@ -32,6 +32,7 @@ class Pictures:
 
     def __init__(self, data: Path) -> None:
         """Call `prepare` before anything else."""
+        self.data = data
         self._kept = data / PICTURES
         self._thumbnails = data / THUMBNAILS
         self.incoming = data / INCOMING
@@ -54,6 +55,11 @@ class Pictures:
         """Put a file that was left in `incoming` to its place, so that it survives a power cut. Doing it twice does no
         harm. Raises OSError, FileNotFoundError where it lies in neither."""
         await asyncio.to_thread(self._take_over, left)
+
+    async def lend(self, left: Left) -> None:
+        """Let a file that was left in `incoming` be seen at its place, until it is taken over or found unused: the
+        engine looks nowhere else. Raises OSError, FileNotFoundError where it lies in neither."""
+        await asyncio.to_thread(self._lend, left)
 
     def path(self, sha256: str) -> Path:
         """Where the picture of this hash lies, if it is kept."""
@@ -130,6 +136,16 @@ class Pictures:
             if not target.is_file():
                 raise
         fsync_folder(target.parent)
+
+    def _lend(self, left: Left) -> None:
+        target = self.path(left.sha256)
+        if target.is_file():
+            return
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        begun = self.incoming / f"{left.file}.lent"
+        # Whoever sees it sees all of it; a link, were it the same file, could not be renamed onto it later.
+        shutil.copyfile(self.incoming / left.file, begun)
+        begun.replace(target)
 
     def _drop(self, sha256: str) -> int:
         picture, freed = self.path(sha256), 0

@@ -24,6 +24,7 @@ from PIL import Image, ImageChops
 from bot.errors import MemberError
 from bot.pictures.decoding import MAX_PIXELS, Upload, saved
 from bot.words import N_
+from inference.protocol import because
 
 SIDES = (N_("left"), N_("right"), N_("up"), N_("down"), N_("all"))
 EXTENSION = 0.5
@@ -56,6 +57,22 @@ def prepare(
         return {"image": image}
     if marked is None:
         raise MemberError("Say which part is meant: `what`, `mask` or `extend`, or make it transparent.")
+    return {"image": image, "mask": marked}
+
+
+def of_holes(folder: Path, image: Upload, mask: Upload | None = None) -> dict[str, Upload]:
+    """The picture that is worked on and its mask by the one rule of OpenAI's images API: what is transparent is
+    painted, in the mask or, without one, in the picture itself. Where nothing is in that, there is no mask.
+
+    Raises MemberError where a mask has another size, or nothing transparent in it.
+    """
+    if mask is None:
+        marked = of_transparency(folder, image)
+        return {"image": image} if marked is None else {"image": image, "mask": marked}
+    if (mask.width, mask.height) != (image.width, image.height):
+        raise MemberError.of(because("mask_size"))
+    if (marked := of_transparency(folder, mask)) is None:
+        raise MemberError("The mask marks nothing: make transparent what shall be painted.")
     return {"image": image, "mask": marked}
 
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import discord
@@ -43,10 +45,28 @@ class Posted:
         of = attachment
         return cls(of.url, of.filename, of.content_type, of.size, of.width, of.height)
 
+    @classmethod
+    def of_json(cls, attachment: Mapping[str, Any]) -> Posted:
+        """An upload as Discord sends it."""
+        of = attachment
+        return cls(of["url"], of["filename"], of.get("content_type"), of["size"], of.get("width"), of.get("height"))
+
     @property
     def unread(self) -> Input:
         """What stands for it in a request until it is read."""
         return Input("", self.width or SIDE, self.height or SIDE)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A picture that a program sent us itself: a file of ours, of which nobody knows what it holds."""
+
+    file: Path
+
+    @property
+    def unread(self) -> Input:
+        """What stands for it in a request until it is read."""
+        return Input("", SIDE, SIDE)
 
 
 @dataclass(frozen=True, slots=True)

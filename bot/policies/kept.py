@@ -12,26 +12,27 @@ from typing import Any
 import aiosqlite
 import msgspec
 
+from bot import costs
 from bot.audit import Audit
+from bot.costs import FREE, Price
 from bot.database import Database
 from bot.errors import MemberError
 from bot.job import Job, Reply, request_of
 from bot.policies import problem as rule
+from bot.policies import usages
 from bot.policies.operator import Operator
 from bot.policies.policy import SETTINGS, Policy, Set, resolved
-from bot.policies.problem import Asked, Usage
+from bot.policies.problem import Asked
 from bot.policies.settings import Value, plain
 from bot.policies.texts import paintings
 from bot.policies.wordlists import WordList, usable
+from bot.words import N_
 from inference.protocol import Drawn, Reason, Request, Safety, because
 
 MOST_WORDS, MOST_MEMBERS = 500, 1000
 """Of one list."""
 
 WORD_CHARS = 100
-
-SHORT_CHARS = 1000
-"""Prompts that are no longer are read at once. Long ones that change at every step of many pictures take seconds."""
 
 LINEAGE = 32
 """So many of the jobs that a picture came from are looked at."""
@@ -61,8 +62,11 @@ class Policies:
         commands: Mapping[str, str],
         operator: Operator | None = None,
         clock: Callable[[], float] = time.time,
+        own_loras: Callable[[Request, Reply], Reason | None] | None = None,
     ) -> None:
-        """`commands` names, for each kind of request, the command by which it is asked for."""
+        """`commands` names, for each kind of request, the command by which it is asked for; `own_loras` says why one
+        may not bring the members' LoRAs that it brings."""
+        self._own_loras = own_loras or _none_known
         self.operator = operator or Operator()
         self._database = database
         self._audit = Audit(database, clock)
@@ -111,21 +115,31 @@ class Policies:
 
     def days_kept(self, guild_id: int | None) -> int | None:
         """How many days the pictures of a server's jobs are kept, or of those in direct messages; None for ever."""
-        own = {} if guild_id is None else self.set_in(Place(guild_id))
-        held = resolved(self.operator.settings, own, {}, ()).get("days")
+        held = self.of_server(guild_id, "days")
         assert held is None or isinstance(held, int)
         return held
 
     def log_channel(self, guild_id: int) -> int | None:
         """The channel in which a server is told of its jobs."""
-        held = resolved(self.operator.settings, self.set_in(Place(guild_id)), {}, ()).get("log")
+        held = self.of_server(guild_id, "log")
         assert held is None or isinstance(held, int)
         return held
 
+    def of_server(self, guild_id: int | None, name: str) -> Value | None:
+        """What holds for a whole server, or for direct messages, of the setting of this name."""
+        own = {} if guild_id is None else self.set_in(Place(guild_id))
+        return resolved(self.operator.settings, own, {}, ()).get(name)
+
     async def problem(
-        self, request: Request, reply: Reply, *, parent_id: int | None = None, before: Job | None = None
+        self,
+        request: Request,
+        reply: Reply,
+        *,
+        parent_id: int | None = None,
+        before: Job | None = None,
+        cost: Price = FREE,
     ) -> Reason | None:
-        """Why a request that is answered there may not be done; None where it may.
+        """Why a request that is answered there may not be done, and paid with this; None where it may.
 
         `parent_id` is the job that its pictures come from; `before` the job itself, where it is one already.
         """
@@ -135,10 +149,9 @@ class Policies:
             self._commands[request.kind],
             await self._made_from(before.id if before else parent_id) if request.inputs and paintings(request) else (),
         )
-        usage = await self._usage(reply, policy, before)
-        if sum(len(painting.prompt) for painting in paintings(request)) < SHORT_CHARS:
-            return rule.problem(asked, policy, usage)
-        return await asyncio.to_thread(rule.problem, asked, policy, usage)
+        usage = await usages.of(self._database, reply, policy, before, self._clock())
+        wrong = self._own_loras(request, reply) or await rule.problem_of_any(asked, policy, usage)
+        return wrong or await costs.problem(self._database, policy, reply, cost, before, self._clock())
 
     async def problem_of(self, job: Job) -> Reason | None:
         """The same of a job whose turn has come, as things are set now."""
@@ -273,24 +286,6 @@ class Policies:
             return because(rule.BARRED_EVERYWHERE)
         return because(rule.BARRED_MEMBER) if reply.member_id in self.blocked(reply.guild_id or 0) else None
 
-    async def _usage(self, reply: Reply, policy: Policy, before: Job | None) -> Usage:
-        """What the member has asked for in this server before this job, or before now."""
-        if policy.waiting is policy.hour is policy.day is None:
-            return Usage()
-        at = self._clock() if before is None else before.created_at
-        number = 2**63 - 1 if before is None else before.id
-        row = await self._database.row(
-            # The states are said as the index says them.
-            "SELECT (SELECT count(*) FROM job WHERE state IN ('arriving', 'reading', 'queued')"
-            " AND state IN ('arriving', 'reading', 'queued', 'running')"
-            " AND member_id = :member AND guild_id IS :guild AND id < :number) AS waiting,"
-            " count(*) FILTER (WHERE at > :at - 3600) AS hour, count(*) AS day"
-            " FROM spent WHERE member_id = :member AND guild_id IS :guild AND at > :at - 86400 AND job_id < :number",
-            {"member": reply.member_id, "guild": reply.guild_id, "number": number, "at": at},
-        )
-        assert row is not None, "it counts"
-        return Usage(row["waiting"], row["hour"], row["day"])
-
     async def _made_from(self, job_id: int | None) -> list[Request]:
         """The request of a job, and those of the jobs that its pictures came from."""
         rows = await self._database.rows(
@@ -305,6 +300,10 @@ class Policies:
 
 
 _NO_WORDS = WordList({})
+
+
+def _none_known(request: Request, _: Reply) -> Reason | None:
+    return because(N_("LoRAs of members cannot be used here: leave them out.")) if request.lora_files else None
 
 
 def _plainly(value: Value | None) -> object:

@@ -15,23 +15,26 @@ from typing import Any, cast
 from msgspec import structs
 
 from bot.policies.settings import (
+    SHARINGS,
     TREATMENTS,
     Among,
     Channel,
+    Graded,
     Most,
     MostPixels,
     OneOf,
     Setting,
-    Treatment,
     Value,
     commands_there,
     models_there,
+    sharings,
     styles_there,
     treatments,
 )
 from bot.policies.wordlists import WordList
 from bot.words import N_
 from inference.protocol import MAX_OUTPUT_PIXELS, ModelInfo, Ready, Reason, Safety, limits
+from inference.protocol.limits.training import LEAST_PICTURES, MAX_STEPS, MOST_PICTURES
 
 ALWAYS = frozenset({"settings", "privacy", "me", "help"})
 """Commands that no setting takes away: without the first nobody could give them back, and the others make nothing."""
@@ -59,7 +62,12 @@ class Policy:
     steps: int | None = _setting(Most(title=N_("Most steps"), most=1000))
     count: int | None = _setting(Most(title=N_("Most pictures per job"), most=100))
     flagged: str | None = _setting(
-        Treatment(title=N_("Flagged pictures in age-restricted channels"), offers=treatments, unset=TREATMENTS["block"])
+        Graded(
+            title=N_("Flagged pictures in age-restricted channels"),
+            offers=treatments,
+            unset=TREATMENTS["block"],
+            grades=TREATMENTS,
+        )
     )
     waiting: int | None = _setting(
         Most(title=N_("Waiting jobs per member"), least=0, most=1000, of_channels=False, of_roles=True)
@@ -69,6 +77,40 @@ class Policy:
     )
     day: int | None = _setting(
         Most(title=N_("Jobs per member in a day"), least=0, most=100_000, of_channels=False, of_roles=True)
+    )
+
+    spent: int | None = _setting(
+        Most(title=N_("Cents per member in a day"), least=0, most=10_000_000, of_channels=False, of_roles=True)
+    )
+    spent_month: int | None = _setting(
+        Most(title=N_("Cents per member in 30 days"), least=0, most=10_000_000, of_channels=False, of_roles=True)
+    )
+    server_spent: int | None = _setting(
+        Most(title=N_("Cents of all in a day"), least=0, most=10_000_000, of_channels=False)
+    )
+    server_spent_month: int | None = _setting(
+        Most(title=N_("Cents of all in 30 days"), least=0, most=10_000_000, of_channels=False)
+    )
+
+    trainings: int | None = _setting(
+        Most(title=N_("Trainings per member in 30 days"), least=0, most=1000, of_channels=False)
+    )
+    training_pictures: int | None = _setting(
+        Most(title=N_("Most pictures of a training"), least=LEAST_PICTURES, most=MOST_PICTURES, of_channels=False)
+    )
+    training_steps: int | None = _setting(Most(title=N_("Most steps of a training"), most=MAX_STEPS, of_channels=False))
+    sharing: str | None = _setting(
+        Graded(
+            title=N_("Who shares LoRAs with this server"),
+            of_channels=False,
+            offers=sharings,
+            unset=SHARINGS["moderators"],
+            grades=SHARINGS,
+        )
+    )
+    loras: int | None = _setting(Most(title=N_("LoRAs that a member keeps"), least=0, most=1000, of_channels=False))
+    lora_megabytes: int | None = _setting(
+        Most(title=N_("Megabytes of LoRAs in this server"), least=0, most=100_000_000, of_channels=False)
     )
 
     days: int | None = _setting(Most(title=N_("Days that pictures are kept"), most=3650, of_channels=False))
@@ -127,6 +169,8 @@ class Policy:
         if self.pixels is not None and width * height > self.pixels:
             scale = math.sqrt(self.pixels / (width * height))
             width, height = (max(int(side * scale) // multiple * multiple, model.min_size) for side in (width, height))
+        if model.remote is not None and (width, height) not in (listed := model.remote.sizes) and listed:
+            width, height = next((size for size in listed if size[0] * size[1] <= (self.pixels or 0)), listed[0])
         steps = min(model.steps, self.steps or model.steps)
         return structs.replace(model, steps=steps, width=width, height=height)
 

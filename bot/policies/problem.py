@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -34,6 +35,10 @@ WORDS = {
 }
 
 
+SHORT_CHARS = 1000
+"""Prompts that are no longer are read at once. Long ones that change at every step of many pictures take seconds."""
+
+
 @dataclass(frozen=True)
 class Usage:
     """How many jobs of a member in this server came before one: those that failed, or were cancelled before they ran,
@@ -63,6 +68,13 @@ def problem(asked: Asked, policy: Policy, usage: Usage) -> Reason | None:
         or of_words(written(asked.request), policy)
         or _of_usage(policy, usage)
     )
+
+
+async def problem_of_any(asked: Asked, policy: Policy, usage: Usage) -> Reason | None:
+    """The same, of a request of any length: nobody else waits for it."""
+    if sum(len(painting.prompt) for painting in paintings(asked.request)) < SHORT_CHARS:
+        return problem(asked, policy, usage)
+    return await asyncio.to_thread(problem, asked, policy, usage)
 
 
 def of_minors(asked: Asked) -> Reason | None:

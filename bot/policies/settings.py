@@ -47,6 +47,19 @@ def treatments(_: Ready, __: Iterable[str]) -> Mapping[str, str]:
     return {name: say(title) for name, title in TREATMENTS.items()}
 
 
+SHARINGS: Mapping[str, str] = {
+    "off": N_("nobody shares any"),
+    "moderators": N_("moderators decide about each"),
+    "free": N_("whoever has trained one"),
+}
+"""The strictest first."""
+
+
+def sharings(_: Ready, __: Iterable[str]) -> Mapping[str, str]:
+    """How members can come to share their LoRAs with their server."""
+    return {name: say(title) for name, title in SHARINGS.items()}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Setting:
     """One thing that can be set. Every field of `policy.Policy` has one, and stands for everything about it."""
@@ -112,16 +125,19 @@ class OneOf(Setting):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Treatment(OneOf):
-    """What becomes of flagged pictures. Nobody is laxer than the operator."""
+class Graded(OneOf):
+    """One of few ways to do something. Nobody is laxer than the operator."""
+
+    grades: Mapping[Any, str]
+    """Each with its title, the strictest first."""
 
     def read(self, given: Any) -> str:
-        if given not in TREATMENTS:
+        if given not in self.grades:
             raise ValueError(given)
         return str(given)
 
     def together(self, operator: Value, own: Value) -> Value:
-        return next(one for one in TREATMENTS if one in (operator, own))
+        return str(next(one for one in self.grades if one in (operator, own)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,19 @@ from collections.abc import Sequence
 
 from bot.errors import MemberError
 from bot.requests import lists
-from inference.protocol import AddOnInfo, Control, Input, Lora, ModelInfo, Ready, Tag, limits, read_tag
+from inference.protocol import (
+    AddOnInfo,
+    Control,
+    Input,
+    Lora,
+    ModelInfo,
+    OwnLora,
+    Ready,
+    Tag,
+    limits,
+    read_tag,
+    without_tags,
+)
 
 
 def fitting(known: Sequence[AddOnInfo], model: ModelInfo | None) -> list[AddOnInfo]:
@@ -31,6 +43,16 @@ def loras(tags: Sequence[Tag], model: ModelInfo, ready: Ready) -> tuple[Lora, ..
             raise MemberError.of(tag.problem)
         chosen.append(Lora(known.name, known.weight if tag.weight is None else tag.weight, tag.words))
     return tuple(chosen)
+
+
+def own(loras: Sequence[Lora], words: str, ready: Ready) -> tuple[OwnLora, ...]:
+    """What those of these LoRAs mean that members have trained, and those that are left in words to be drawn."""
+    named, drawn = {lora.name for lora in loras}, without_tags(words)[1]
+    return tuple(
+        one.own
+        for one in ready.loras
+        if one.own is not None and (one.name in named or any(one.is_called(tag.name) for tag in drawn))
+    )
 
 
 def wishes(tags: Sequence[Tag], model: ModelInfo, ready: Ready) -> AddOnInfo | None:

@@ -6,8 +6,10 @@ Like `painting`, on which it builds: every limit comes from the engine's `Ready`
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from msgspec import structs
 
@@ -17,12 +19,13 @@ from bot.requests.lists import split
 from bot.requests.numbers import number, whole
 from bot.requests.painting import Options
 from bot.words import N_, say
-from inference.protocol import MAX_CELLS, AddOnInfo, Grid, Ready, because
+from inference.protocol import MAX_CELLS, AddOnInfo, Grid, Imagine, ModelInfo, Ready, because
 
 HEADINGS = {
     "steps": N_("steps {value}"),
     "guidance": N_("guidance {value}"),
     "sampler": N_("sampler {value}"),
+    "model": N_("model {value}"),
     "seed": N_("seed {value}"),
     "style": N_("style {value}"),
     "lora": N_("lora {value}"),
@@ -36,6 +39,9 @@ HEADING_CHARS = 100
 
 NO_GUIDANCE = N_("Guidance {typed} is not a number: write one like 0.6.")
 
+COMPARED = 3
+"""So many models the example of an axis names."""
+
 EXAMPLES = (
     "steps 4, 8, 12",
     "guidance 2, 4, 8",
@@ -44,7 +50,7 @@ EXAMPLES = (
     "style watercolour, cartoon",
     "prompt red, blue, green",
 )
-"""One for every name but `lora`, whose values depend on what is installed."""
+"""One for every name but `model` and `lora`, whose values depend on what is installed."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +67,12 @@ class Axis:
         return tuple(say(HEADINGS[self.name], value=value)[:HEADING_CHARS] for value in self.values)
 
 
-def examples(loras: Sequence[AddOnInfo]) -> list[str]:
-    """Axes that members can begin with, one for each of these LoRAs among them: without it, half of it, all of it."""
+def examples(loras: Sequence[AddOnInfo], models: Sequence[ModelInfo] = ()) -> list[str]:
+    """Axes that members can begin with, one for each of these LoRAs among them: without it, half of it, all of it; and
+    one of the first of these models, where there are several."""
     halves = (f"lora {lora.name}:0, {lora.name}:{lora.weight / 2:g}, {lora.name}:{lora.weight:g}" for lora in loras)
-    return [*EXAMPLES, *halves]
+    compared = ", ".join(model.name for model in models[:COMPARED])
+    return [*EXAMPLES, *[f"model {compared}"] * (len(models) > 1), *halves]
 
 
 def parse(text: str) -> Axis:
@@ -85,8 +93,14 @@ def parse(text: str) -> Axis:
     return Axis(name, found)
 
 
-def resolve(options: Options, x: Axis, y: Axis | None, ready: Ready) -> Grid:
-    """The request that options come to along these axes, which change nothing but what they name.
+def compares_models(*axes: Axis | None) -> bool:
+    """Whether one of these axes is that of models."""
+    return any(axis is not None and axis.name == "model" for axis in axes)
+
+
+def resolve(options: Options, x: Axis, y: Axis | None, ready: Ready, *, blind: bool = False) -> Grid:
+    """The request that options come to along these axes, which change nothing but what they name; `blind` in an order
+    that nobody knows, and with nothing of it beside the cells.
 
     Raises MemberError where what was typed makes no grid.
     """
@@ -100,28 +114,48 @@ def resolve(options: Options, x: Axis, y: Axis | None, ready: Ready) -> Grid:
                 " place.",
                 typed=axis.values[0],
             )
-    first = painting.resolve(options, ready)
-    # One noise for all of them, unless the seed is an axis.
-    options = replace(options, seed=str(first.seed))
-    rows = [options] if y is None else [_changed(options, y, value) for value in y.values]
-    many = len(x.values) * len(rows)
-    if many > MAX_CELLS:
+    rows = 1 if y is None else len(y.values)
+    if (many := len(x.values) * rows) > MAX_CELLS:
         raise MemberError.of(because("cells", count=many, most=MAX_CELLS))
-    return Grid(
+
+    def cell(row: int, column: int) -> Imagine:
+        changed = options if y is None else _changed(options, y, y.values[row])
+        return painting.resolve(_changed(changed, x, x.values[column]), ready)
+
+    # One noise for all of them, unless the seed is an axis.
+    options = replace(options, seed=str(cell(0, 0).seed) if options.seed is None else options.seed)
+    cells = [[cell(row, column) for column in range(len(x.values))] for row in range(rows)]
+    grid = Grid(
         job=0,
-        model=first.model,
-        cells=tuple(painting.resolve(_changed(row, x, value), ready) for row in rows for value in x.values),
+        model=cells[0][0].model,
+        cells=tuple(chain.from_iterable(cells)),
         columns=x.labels,
         rows=("",) if y is None else y.labels,
+        blind=blind,
     )
+    return _shuffled(grid) if blind else grid
 
 
 def rerolled(request: Grid) -> Grid:
-    """The same grid from new noise. Raises MemberError where the seed is an axis of it."""
+    """The same grid from new noise, and a blind one in a new order. Raises MemberError where the seed is an axis."""
     if len({cell.seed for cell in request.cells}) > 1:
         raise MemberError("The seed is an axis of this grid: ask for a new /grid with other seeds.")
     seed = painting.new_seed()
-    return structs.replace(request, cells=tuple(structs.replace(cell, seed=seed) for cell in request.cells))
+    again = structs.replace(request, cells=tuple(structs.replace(cell, seed=seed) for cell in request.cells))
+    return _shuffled(again) if request.blind else again
+
+
+def _shuffled(grid: Grid) -> Grid:
+    """The grid with its columns and its rows in an order of chance; the first cell names its model as before."""
+    chance = secrets.SystemRandom()
+    across = chance.sample(range(len(grid.columns)), len(grid.columns))
+    down = chance.sample(range(len(grid.rows)), len(grid.rows))
+    return structs.replace(
+        grid,
+        cells=tuple(grid.cells[row * len(across) + column] for row in down for column in across),
+        columns=tuple(grid.columns[column] for column in across),
+        rows=tuple(grid.rows[row] for row in down),
+    )
 
 
 def _name(typed: str) -> str | None:
@@ -133,6 +167,8 @@ def _name(typed: str) -> str | None:
 def _changed(options: Options, axis: Axis, value: str) -> Options:
     """The options with one value of an axis."""
     match axis.name:
+        case "model":
+            return replace(options, model=value)
         case "steps":
             return replace(options, steps=whole(value, painting.NO_STEPS))
         case "guidance":

@@ -6,7 +6,6 @@ Names are looked up here, in the engine's `Ready`; whether the request can be me
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from bot.errors import MemberError
-from bot.requests import adapters
+from bot.requests import adapters, sizes
 from bot.requests.numbers import whole
 from bot.words import N_
 from inference.protocol import (
@@ -99,7 +98,8 @@ def resolve(options: Options, ready: Ready) -> Imagine:
     model = model_of(options.model, ready)
     if options.strength is not None and options.image is None:
         raise MemberError.of(because("strength_of_nothing"))
-    width, height = _size_of(options, model)
+    image = options.image or next(iter(options.references), None)
+    width, height = sizes.chosen(options.width, options.height, image, model)
     followed = [image for image in (options.control_image, options.control_image2) if image is not None]
     controls = adapters.controls(followed, options.control, options.control_weight, model, ready)
     strength = 1.0 if options.image is None else STRENGTH if options.strength is None else options.strength
@@ -107,6 +107,7 @@ def resolve(options: Options, ready: Ready) -> Imagine:
     style = _style(options.style, model) if options.style else None
     named = [*adapters.named(options.loras), *tags]
     wishes = adapters.wishes([*named, *(without_sure_tags(style.prompt)[1] if style else ())], model, ready)
+    loras = adapters.loras(named, model, ready)
     steps = wishes.steps if wishes and wishes.steps else model.steps
     guidance = wishes.guidance if wishes and wishes.guidance is not None else model.guidance
     sampler = wishes.sampler if wishes and wishes.sampler else model.sampler
@@ -129,7 +130,8 @@ def resolve(options: Options, ready: Ready) -> Imagine:
         references=options.references,
         hires=_hires(options, width, height, model),
         refiner=_refiner(options.refine, model),
-        loras=adapters.loras(named, model, ready),
+        loras=loras,
+        own_loras=adapters.own(loras, words, ready),
         control=next(iter(controls), None),
         control2=next(iter(controls[1:]), None),
         clip_skip=_clip_skip(options.clip_skip, model),
@@ -192,6 +194,8 @@ def edited(request: Imagine, fields: Mapping[str, str], ready: Ready) -> Imagine
         style=request.style,
         variations=variations,
         loras=resolved.loras or request.loras,
+        # What it was painted with stays as it was then.
+        own_loras=resolved.own_loras if resolved.loras else (*request.own_loras, *resolved.own_loras),
         control=request.control,
         control2=request.control2,
         mask=request.mask,
@@ -270,38 +274,6 @@ def _style(name: str, model: ModelInfo) -> Style:
         typed=name,
         choices=tuple(style.name for style in model.styles),
     )
-
-
-def _size_of(options: Options, model: ModelInfo) -> tuple[int, int]:
-    """As asked for; what is left out is the model's own or, with a picture to start from or to do something to, of its
-    proportions."""
-    image = options.image or next(iter(options.references), None)
-    if image is None:
-        return options.width or model.width, options.height or model.height
-    if options.width and options.height:
-        return options.width, options.height
-    if options.width:
-        return options.width, _side(options.width * image.height / image.width, model)
-    if options.height:
-        return _side(options.height * image.width / image.height, model), options.height
-    return _like(image, model)
-
-
-def _side(pixels: float, model: ModelInfo) -> int:
-    fitting = round(pixels / model.size_multiple) * model.size_multiple
-    return min(max(fitting, model.min_size), model.max_size)
-
-
-def _like(image: Input, model: ModelInfo) -> tuple[int, int]:
-    """The model's size in the proportions of a picture, as near as its limits allow."""
-    scale = math.sqrt(model.width * model.height / (image.width * image.height))
-    width, height = _side(image.width * scale, model), _side(image.height * scale, model)
-    while width * height > model.max_pixels:
-        if width >= height:
-            width -= model.size_multiple
-        else:
-            height -= model.size_multiple
-    return width, height
 
 
 def _seed(text: str) -> int:

@@ -105,6 +105,7 @@ class Metrics(Observer, Collector):
         self._passes = histogram("pass_jobs", "How many jobs shared a pass of the engine", TOGETHER, "command")
         self._before = counter("made_before", "Jobs answered with what an earlier one had made", "command")
         self._pictures = counter("pictures", "Pictures brought to members", "command")
+        self._spent = counter("spent", "What finished jobs of models of other servers have cost", "currency")
         self._connections = counter("discord_connections", "How often Discord took the bot or had it back")
         self._requests = counter("discord_requests", "Requests to Discord, by its answer", "method", "status")
         self._limited = counter("discord_rate_limited", "Requests that Discord refused as too many", "scope")
@@ -186,6 +187,9 @@ class Metrics(Observer, Collector):
             self._refusals.labels(command, _why(job.failure)).inc()
         if job.failure is not None and outcome == "failed":
             self._failures.labels(command, _why(job.failure)).inc()
+        for note in job.answer.notes if outcome == "finished" else ():
+            if isinstance(note, Reason) and note.name == "remote_price":
+                self._spent.labels(str(note.facts["currency"])).inc(float(str(note.facts["amount"])))
         if (times := self._times.get(job.id)) is None:
             return
         times.ended_s = self._clock()

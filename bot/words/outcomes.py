@@ -17,6 +17,9 @@ OUTCOMES: dict[str, str | Many] = {
     # How jobs end badly.
     "cancelled": N_("Cancelled."),
     "input_flagged": N_("The safety checker held your picture back, and it errs at times: use another picture."),
+    "not_checked": N_(
+        "The safety checker could not look at this: try again in a moment, or tell whoever runs this bot."
+    ),
     "flagged": N_("The safety checker held this back, and it errs at times: try other words or another seed."),
     "no_numbers": N_(
         "Nothing came of it, the model's numbers grew beyond all bounds: try another sampler, less guidance, or"
@@ -24,6 +27,9 @@ OUTCOMES: dict[str, str | Many] = {
     ),
     "nothing_to_see": N_("There is nothing to be seen."),
     "lora_broken": N_("The LoRA {lora} is broken, it holds what is no number: leave it out."),
+    "lora_file_gone": N_(
+        "The file of the LoRA {lora} is not there any more: leave it out. Its owner can have it made again."
+    ),
     "lora_unusable": N_(
         "The LoRA {lora} cannot be used with {model} here: leave it out. The operator can see why in the log."
     ),
@@ -72,6 +78,7 @@ OUTCOMES: dict[str, str | Many] = {
     "lora_not_drawn": N_("The LoRA {typed}, which was drawn, is none for {model} here: it was left out."),
     "lora_left_out": N_("The LoRA {typed} was left out: {most} at once are the most."),
     "no_such_embedding": N_("There is no embedding called {typed} for {model} here: it was left out."),
+    "never_seen": N_("{model} has never seen: {words}. It knows no more of them than their letters."),
     "no_such_wildcard": N_("There is no wildcard called {typed} here: it was left out."),
     "words_not_changed": N_("{model} cannot change its words between the steps: those of the first step were painted."),
     "words_not_broken": N_("{model} reads all words at once: BREAK was left out."),

@@ -15,6 +15,18 @@ POLICIES: dict[str, Many] = {
         "{steps} steps are more than are allowed here, {most} is the most: ask for fewer.",
         "steps",
     ),
+    "loras_kept": Many(
+        "You keep {count} LoRA and {most} is the most here: delete one, then choose this epoch again.",
+        "You keep {count} LoRAs and {most} is the most here: delete one, then choose this epoch again.",
+        "count",
+    ),
+    "loras_full": Many(
+        "The LoRAs of this server would take more than the {most} MB that are allowed: delete one, then choose this"
+        " epoch again.",
+        "The LoRAs of this server would take more than the {most} MB that are allowed: delete one, then choose this"
+        " epoch again.",
+        "most",
+    ),
     "policy_waiting": Many(
         "{most} job of yours may wait in this server at a time: wait for it to start, or cancel it.",
         "{most} jobs of yours may wait in this server at a time: wait for one to start, or cancel one.",

@@ -4,9 +4,11 @@ counts by itself. All else that the bot finds wrong is called by its text.
 
 from __future__ import annotations
 
+from bot.words.elsewhere import ELSEWHERE
 from bot.words.marks import N_, Many
 from bot.words.outcomes import OUTCOMES
 from bot.words.policies import POLICIES
+from bot.words.trainings import TRAININGS
 
 TEXTS: dict[str, str | Many] = {
     # What is there.
@@ -39,6 +41,8 @@ TEXTS: dict[str, str | Many] = {
         "The ControlNet {typed} does not work beside {control}: choose one of {choices} as the second, or leave it out."
     ),
     "no_refiner": N_("The refiner {typed} is not here any more: ask for a new picture instead."),
+    **ELSEWHERE,
+    **TRAININGS,
     # Words.
     "no_prompt": N_("The prompt is empty: say what the picture should show."),
     "prompt_chars": Many(

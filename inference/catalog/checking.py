@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from inference.catalog.entries import ModelEntry
 from inference.catalog.fields import NO_CHECKER
+from inference.catalog.remotes import RemoteEntry
 from inference.errors import CatalogError
 
 
@@ -21,6 +22,19 @@ def usual(path: Path, document: Mapping[str, Any], checkers: Collection[str]) ->
     if named is not None and named not in checkers:
         raise CatalogError(f"{path}: checker: must name one of the [checkers.NAME], not {named!r}")
     return named
+
+
+def of_remotes(
+    path: Path, remotes: Mapping[str, RemoteEntry], usual: str | None, checkers: Collection[str]
+) -> dict[str, RemoteEntry]:
+    """The models of other servers, likewise. Raises CatalogError where one names none of these."""
+    found = {}
+    for name, entry in remotes.items():
+        own = usual if entry.checker is None else entry.checker
+        if own not in (None, NO_CHECKER, *checkers):
+            raise CatalogError(f"{path}: models.{name}: checker: must name one of the [checkers.NAME], not {own!r}")
+        found[name] = replace(entry, checker=None if own == NO_CHECKER else own)
+    return found
 
 
 def resolved(models: Mapping[str, ModelEntry], usual: str | None) -> dict[str, ModelEntry]:

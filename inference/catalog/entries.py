@@ -28,6 +28,7 @@ from inference.catalog.fields import (
     Revision,
     Sha256,
     Speed,
+    Teaching,
     Url,
     Weight,
     place_of,
@@ -132,6 +133,8 @@ class ModelEntry(PipelineEntry, frozen=True, kw_only=True, forbid_unknown_fields
     compile: bool = False
     channels_last: bool = False
     speed: Speed = "full"
+    training: Teaching = Teaching()
+    """Where trainings of LoRAs for it begin."""
 
     @property
     def place(self) -> str | None:
@@ -255,8 +258,7 @@ class DecoderEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class CheckerEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One `[checkers.NAME]`: Stable Diffusion's safety checker with its feature extractor, in one folder or in two; or
-    nsfwjs' classifier, one file in its folder."""
+    """One `[checkers.NAME]`: Stable Diffusion's with its feature extractor, or nsfwjs' one file, in its folder."""
 
     kind: Literal["stable-diffusion", "nsfwjs"] = "stable-diffusion"
 
@@ -296,9 +298,7 @@ class ControlEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_fields
 
     def known_by(self, family: Family) -> Control:
         """How a family uses it, which `reading` has seen to."""
-        known = family.control
-        if known is not None and self.mode is not None:
-            known = known.union
+        known = family.control if self.mode is None or family.control is None else family.control.union
         assert known is not None, "the catalogue was checked"
         return known
 

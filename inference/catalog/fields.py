@@ -91,3 +91,14 @@ Labels = Annotated[
 
 FileOfRepo = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$")]
 """The path of a file in a repository of the hub."""
+
+
+class Teaching(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`training` of one `[models.NAME]`; None is as its family has it."""
+
+    rank: Annotated[int, msgspec.Meta(ge=1, le=128)] | None = None
+    rate: Annotated[float, msgspec.Meta(gt=0, le=0.01)] | None = None
+    steps: Annotated[int, msgspec.Meta(ge=1, le=10_000)] | None = None
+    epochs: Annotated[int, msgspec.Meta(ge=1, le=50)] | None = None
+    together: Annotated[int, msgspec.Meta(ge=1, le=256)] | None = None
+    """Pictures of one step."""

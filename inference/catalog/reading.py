@@ -11,7 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from inference.catalog import add_ons, architectures, checking, keeping, label_sets, sources, styles, tables, wildcards
+from inference.catalog import (
+    add_ons,
+    architectures,
+    checking,
+    keeping,
+    label_sets,
+    remotes,
+    sources,
+    styles,
+    tables,
+    wildcards,
+)
 from inference.catalog.entries import (
     AddOnEntry,
     AnnotatorEntry,
@@ -30,6 +41,7 @@ from inference.catalog.entries import (
     UpscalerEntry,
 )
 from inference.catalog.fields import BUILT_IN_ANNOTATORS, Kind
+from inference.catalog.remotes import RemoteEntry
 from inference.errors import CatalogError
 from inference.families import FAMILIES
 from inference.protocol import AddOnInfo, ModelInfo, Refiner, Style, ToolInfo
@@ -48,6 +60,8 @@ class Catalog:
     checker: str | None
     """What looks at every picture that is worked on, and at what models paint that name no other; None for nothing."""
     models: dict[str, ModelEntry]
+    remotes: dict[str, RemoteEntry]
+    """Models that other servers have; no other table has them."""
     refiners: dict[str, RefinerEntry]
     upscalers: dict[str, UpscalerEntry]
     restorers: dict[str, RestorerEntry]
@@ -84,7 +98,7 @@ class Catalog:
         return tables[kind]
 
     def info(self, name: str, on_gpu: bool) -> ModelInfo:
-        """What members may ask of this model on a GPU, or on a CPU."""
+        """What members may ask of this model on a GPU, or on a CPU; its training is for who paints with it to say."""
         entry = self.models[name]
         return ModelInfo(
             name=name,
@@ -112,6 +126,8 @@ class Catalog:
             references=0 if (shown := FAMILIES[entry.family].references) is None else shown.most,
             usual_layer=_usual_layer(entry),
             clip_skip=entry.clip_skip,
+            remote=None,
+            training=None,
         )
 
     def _refiner(self, entry: ModelEntry) -> Refiner | None:
@@ -131,8 +147,7 @@ class Catalog:
         )
 
     def places(self, kind: Kind, name: str, on_gpu: bool) -> int:
-        """How many pictures are in every pass of this tool: on a CPU one, for whoever comes alone would wait for copies
-        as long as for pictures."""
+        """How many pictures are in every pass of this tool: on a CPU one, or who comes alone would wait for copies."""
         entry = self.entries(kind)[name]
         return entry.batch if on_gpu and isinstance(entry, DescriberEntry | ClassifierEntry) else 1
 
@@ -155,6 +170,7 @@ class Catalog:
             steps=None if lora is None else lora.steps,
             guidance=None if lora is None else lora.guidance,
             beside=beside,
+            own=None,
         )
 
 
@@ -167,6 +183,7 @@ def load(path: Path) -> Catalog:
         document = tables.read(path, FIELDS)
     except FileNotFoundError as error:
         raise CatalogError(f"{path} is not there: run from the checkout, or set EASEL_MODELS to its place") from error
+    document, elsewhere = remotes.parted(path, document)
     refiners = _folders(path, document, "refiners", RefinerEntry)
     upscalers = _files(path, document, "upscalers", UpscalerEntry)
     for name, upscaler in upscalers.items():
@@ -177,7 +194,7 @@ def load(path: Path) -> Catalog:
     if not models:
         raise CatalogError(f"{path}: it names no model: add a [models.NAME] table, see docs/models.md")
     checker = checking.usual(path, document, checkers)
-    models = checking.resolved(models, checker)
+    models, elsewhere = checking.resolved(models, checker), checking.of_remotes(path, elsewhere, checker, checkers)
     partners: dict[Kind, Mapping[str, Entry]] = {
         "model": models,
         "refiner": refiners,
@@ -206,6 +223,8 @@ def load(path: Path) -> Catalog:
         if not describer.tasks:
             raise CatalogError(f"{path}: describers.{name}: tasks: name at least one, or leave them out for all")
     default = document.get("default")
+    if default in elsewhere:
+        raise CatalogError(f"{path}: default: {default} is a model of another server, name one of this machine")
     if default not in models:
         raise CatalogError(f"{path}: default: must name one of {', '.join(models)}, not {default!r}")
     if FAMILIES[models[default].family].fills:
@@ -215,6 +234,7 @@ def load(path: Path) -> Catalog:
         default=default,
         checker=checker,
         models=models,
+        remotes=elsewhere,
         refiners=refiners,
         upscalers=upscalers,
         restorers=_files(path, document, "restorers", RestorerEntry),

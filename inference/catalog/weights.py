@@ -192,14 +192,17 @@ def require(catalog: Catalog) -> dict[Kind, tuple[str, ...]]:
     """
     inventoried = inventory(catalog)
     broken = defects(catalog)
-    for (kind, name), reason in broken.items():
-        log.warning("[%ss.%s] %s", kind, name, reason)
+    for (kind, name), defect in broken.items():
+        log.warning("[%ss.%s] %s", kind, name, defect)
+    for name, remote in catalog.remotes.items():
+        if (own := remote.checker) is not None and (why := reason(catalog, "checker", own)) is not None:
+            log.warning("[models.%s] what it paints cannot be shown without its checker %s: %s", name, own, why)
     if not broken:
         log.info("the weights of %d entries are here, and whole by their sizes", sum(map(len, inventoried.values())))
     if (missing := _missing(catalog, "model", catalog.default)) is not None:
         kind, name = missing
-        own = (kind, name) == ("model", catalog.default)
-        which = "default model" if own else f"{_partner(kind)} {name} of the default model"
+        is_own = (kind, name) == ("model", catalog.default)
+        which = "default model" if is_own else f"{_partner(kind)} {name} of the default model"
         if (install := how_to_read(catalog.entries(kind)[name])) is not None:
             raise WeightsError(f"the {which} {catalog.default} needs a library that is not here: {install}")
         # What is there and broken says so itself.

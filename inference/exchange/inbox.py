@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from threading import Condition
 
 from inference.errors import PeerBroken
-from inference.protocol import Batch, Request
+from inference.protocol import Batch, Spare, Work
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Inbox:
         self._quick: deque[Batch] = deque()
         self._others: deque[Batch] = deque()
         self._end: End | None = None
+        self._spare: Spare | None = None
         self._changed = Condition()
 
     def put(self, batch: Batch) -> None:
@@ -43,6 +44,12 @@ class Inbox:
             self._others.appendleft(batch)
             self._changed.notify()
 
+    def spare(self, spare: Spare) -> None:
+        """Say this once nothing else waits."""
+        with self._changed:
+            self._spare = spare
+            self._changed.notify()
+
     def end(self, end: End) -> None:
         """Nothing will be added any more."""
         with self._changed:
@@ -52,14 +59,17 @@ class Inbox:
     def is_empty(self) -> bool:
         """Whether `next` would wait."""
         with self._changed:
-            return not (self._quick or self._others or self._end)
+            return not (self._quick or self._others or self._spare or self._end)
 
-    def next(self) -> Batch | End:
+    def next(self) -> Batch | Spare | End:
         """Wait for the next batch; the end comes after the last of them."""
         with self._changed:
-            self._changed.wait_for(lambda: self._quick or self._others or self._end)
+            self._changed.wait_for(lambda: self._quick or self._others or self._spare or self._end)
             if self._quick or self._others:
                 return (self._quick or self._others).popleft()
+            if (spare := self._spare) is not None:
+                self._spare = None
+                return spare
             assert self._end is not None
             return self._end
 
@@ -68,7 +78,7 @@ class Inbox:
         with self._changed:
             return self._quick.popleft() if self._quick else None
 
-    def next_alike(self, is_alike: Callable[[Request], bool], places: int, quick: bool) -> Batch | None:
+    def next_alike(self, is_alike: Callable[[Work], bool], places: int, quick: bool) -> Batch | None:
         """The batch that is next of those that are quick, or are not, where all of it is so and takes no more places;
         else None. Never waits itself.
         """

@@ -6,12 +6,12 @@ import logging
 from pathlib import Path
 
 from inference.errors import InvalidInput, TaskError
-from inference.protocol import Request, logs, place, sha256_of
+from inference.protocol import Work, logs, place, sha256_of
 
 log = logging.getLogger(__name__)
 
 
-def read(pictures: Path, request: Request) -> dict[str, bytes]:
+def read(pictures: Path, request: Work) -> dict[str, bytes]:
     """The bytes of a request's inputs by SHA-256.
 
     Raises InvalidInput where one is not there or is another one, TaskError where the disk does not give it.

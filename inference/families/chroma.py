@@ -33,6 +33,7 @@ FAMILY = replace(
     name="chroma",
     pipeline="ChromaPipeline",
     control=None,
+    training=None,
     releases=(
         Release(
             title="Chroma",

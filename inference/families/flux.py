@@ -11,6 +11,7 @@ from inference.families.latents import Latents
 from inference.families.record import Control, Denoiser, Family, as_control_image, load_class
 from inference.families.releases import WHOLE, Release, Shapes
 from inference.families.samplers import FLOW, shifted
+from inference.families.training import ATTENTION, Training
 from inference.families.words import Words
 
 if TYPE_CHECKING:
@@ -145,6 +146,31 @@ def _fits_lora(shapes: Shapes, config: Mapping[str, Any]) -> bool:
     return ("single_transformer_blocks" in names or "double_blocks" in names) and "distilled_guidance" not in names
 
 
+TRAINED_GUIDANCE = 1.0
+"""What one that is told its guidance is told while it learns: then what it learns is not taken for guidance, as
+kohya's scripts have it too."""
+
+
+def _predict(pipeline: Any, noisy: torch.Tensor, times: torch.Tensor, words: Mapping[str, Any]) -> torch.Tensor:
+    batch, _, height, width = noisy.shape
+    places = load_class(FAMILY.pipeline)._prepare_latent_image_ids(
+        batch, height // 2, width // 2, noisy.device, noisy.dtype
+    )
+    embeds = words["prompt_embeds"]
+    guided = pipeline.transformer.config.guidance_embeds
+    predicted = pipeline.transformer(
+        hidden_states=_pack(noisy),
+        timestep=times / 1000,
+        guidance=noisy.new_full((batch,), TRAINED_GUIDANCE) if guided else None,
+        pooled_projections=words["pooled_prompt_embeds"],
+        encoder_hidden_states=embeds,
+        txt_ids=embeds.new_zeros(embeds.shape[1], 3),
+        img_ids=places,
+        return_dict=False,
+    )[0]
+    return _unpack(predicted, height, width)
+
+
 FAMILY = Family(
     name="flux",
     pipeline="FluxPipeline",
@@ -169,6 +195,19 @@ FAMILY = Family(
             parts=PARTS,
             defaults={**DEFAULTS, "steps": 4, "max_steps": 12, "guidance": 0, "max_guidance": 0},
         ),
+    ),
+    training=Training(
+        learns="flow",
+        predict=_predict,
+        layers=(
+            *ATTENTION,
+            *("add_q_proj", "add_k_proj", "add_v_proj", "to_add_out"),
+            *("ff.net.0.proj", "ff.net.2", "ff_context.net.0.proj", "ff_context.net.2"),
+        ),
+        unsaid=0.0,
+        base="flux1",
+        architecture="flux-1-dev",
+        original_names=True,
     ),
     fits_lora=_fits_lora,
 )

@@ -13,6 +13,7 @@ from inference.families.latents import Latents, as_they_are
 from inference.families.record import Denoiser, Family, load_class
 from inference.families.references import References
 from inference.families.samplers import FLOW
+from inference.families.training import ATTENTION, Training
 from inference.families.words import Words
 
 if TYPE_CHECKING:
@@ -68,6 +69,21 @@ def _told(pictures: Sequence[Image.Image]) -> dict[str, Any]:
     return {"image": [*pictures]}
 
 
+def _predict(pipeline: Any, noisy: torch.Tensor, times: torch.Tensor, words: Mapping[str, Any]) -> torch.Tensor:
+    kind = load_class(FAMILY.pipeline)
+    height, width = noisy.shape[-2:]
+    predicted = pipeline.transformer(
+        hidden_states=_pack(noisy),
+        timestep=times / 1000,
+        guidance=None,
+        encoder_hidden_states=words["prompt_embeds"],
+        txt_ids=kind._prepare_text_ids(words["prompt_embeds"]).to(noisy.device),
+        img_ids=kind._prepare_latent_ids(noisy).to(noisy.device),
+        return_dict=False,
+    )[0]
+    return _unpack(predicted, height, width)
+
+
 FAMILY = Family(
     name="flux2",
     pipeline="Flux2KleinPipeline",
@@ -88,4 +104,12 @@ FAMILY = Family(
     spacing=_spacing,
     size_multiple=16,
     dtype="bfloat16",
+    training=Training(
+        learns="flow",
+        predict=_predict,
+        # Its single blocks have keys, queries, values and the first half of the rest in one.
+        layers=(*ATTENTION, "to_qkv_mlp_proj", "attn.to_out"),
+        base="flux2",
+        architecture="flux-2-klein",
+    ),
 )

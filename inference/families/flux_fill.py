@@ -11,6 +11,7 @@ FAMILY = replace(
     name="flux-fill",
     pipeline="FluxFillPipeline",
     control=None,
+    training=None,
     releases=(),
     fills=True,
 )

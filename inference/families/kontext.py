@@ -28,6 +28,7 @@ FAMILY = replace(
     name="kontext",
     pipeline="FluxKontextPipeline",
     control=None,
+    training=None,
     releases=(),
     sized=_sized,
     references=References(most=1, told=_told),

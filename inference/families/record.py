@@ -16,6 +16,7 @@ from inference.families.latents import Latents
 from inference.families.references import References
 from inference.families.releases import Release, Shapes
 from inference.families.samplers import Sampler, evenly
+from inference.families.training import Training
 from inference.families.words import Words
 
 
@@ -146,6 +147,8 @@ class Family:
     in float16."""
     releases: tuple[Release, ...] = ()
     """What `models add` knows of it: what can be read from one file, and what a folder of it is painted with."""
+    training: Training | None = None
+    """None where no LoRAs are trained for it here."""
     fits_lora: Callable[[Shapes, Mapping[str, Any]], bool] | None = None
     """From the tensors of a LoRA's file and the configuration of a denoiser of this family to whether it was trained
     for such a one."""

@@ -6,15 +6,27 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from inference.families import unet
 from inference.families.record import UNET, Control, Family
 from inference.families.releases import WHOLE, Release, Shapes, is_unet, reads_words_of
 from inference.families.samplers import DIFFUSION
+from inference.families.training import Training
 from inference.families.words import Weighing, Words, one_after_another
 
 
 def _fits_lora(shapes: Shapes, config: Mapping[str, Any]) -> bool:
     return reads_words_of(shapes, config["cross_attention_dim"])
 
+
+TRAINING = Training(
+    learns="noise",
+    predict=unet.predict,
+    layers=unet.LINEAR,
+    textures=unet.CONVOLUTIONS,
+    encoders=("text_encoder",),
+    base="sd_v1",
+    architecture="stable-diffusion-v1",
+)
 
 FAMILY = Family(
     name="sd1",
@@ -56,5 +68,6 @@ FAMILY = Family(
             },
         ),
     ),
+    training=TRAINING,
     fits_lora=_fits_lora,
 )

@@ -14,6 +14,7 @@ BASE = {"width": 512, "height": 512, "min_size": 256, "prediction": "epsilon"}
 FAMILY = replace(
     sd1.FAMILY,
     name="sd2",
+    training=replace(sd1.TRAINING, base="sd_v2", architecture="stable-diffusion-v2-768-v"),
     releases=(
         Release(
             title="Stable Diffusion 2",

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from inference.families.record import Control, Denoiser, Family, as_control_image
 from inference.families.releases import WHOLE, Release, Shapes
 from inference.families.samplers import FLOW, shifted
+from inference.families.training import ATTENTION, Training
 from inference.families.words import POOLED, Words, encode_both_sides, one_after_another
+
+if TYPE_CHECKING:
+    import torch
 
 PARTS = {
     "transformer": (WHOLE, ""),
@@ -48,6 +52,17 @@ def _told(shapes: Shapes, normed: bool, twice: bool) -> bool:
 def _fits_lora(shapes: Shapes, config: Mapping[str, Any]) -> bool:
     names = "\n".join(shapes)
     return "joint_blocks" in names or ("transformer_blocks" in names and "single_" not in names and "add_k" in names)
+
+
+def _predict(pipeline: Any, noisy: torch.Tensor, times: torch.Tensor, words: Mapping[str, Any]) -> torch.Tensor:
+    predicted: torch.Tensor = pipeline.transformer(
+        hidden_states=noisy,
+        timestep=times,
+        encoder_hidden_states=words["prompt_embeds"],
+        pooled_projections=words["pooled_prompt_embeds"],
+        return_dict=False,
+    )[0]
+    return predicted
 
 
 FAMILY = Family(
@@ -102,6 +117,14 @@ FAMILY = Family(
             defaults={**DEFAULTS, "max_size": 1536, "max_pixels": 1572864, "guidance": 3.5},
             by_name={"turbo": {"steps": 4, "max_steps": 12, "guidance": 0, "max_guidance": 0, "negative": False}},
         ),
+    ),
+    training=Training(
+        learns="flow",
+        predict=_predict,
+        layers=(*ATTENTION, "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out"),
+        steps=1500,
+        base="sd3m",
+        architecture="stable-diffusion-3",
     ),
     fits_lora=_fits_lora,
 )

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from inference.families import sd1
+from inference.families import sd1, unet
 from inference.families.latents import Latents
 from inference.families.record import UNET, Control, Family
 from inference.families.releases import Release, Shapes, is_unet
 from inference.families.samplers import DIFFUSION
+from inference.families.training import Training
 from inference.families.words import POOLED, Weighing, Words, one_after_another
+
+if TYPE_CHECKING:
+    import torch
 
 
 def _of_kinds(pictures: Sequence[Sequence[Any]], modes: Sequence[int | None]) -> dict[str, Any]:
@@ -28,6 +32,15 @@ def _told(shapes: Shapes) -> bool:
     # Three levels of blocks: its refiner and Stable Diffusion 2's unCLIP, which are conditioned too, have four.
     return is_unet(shapes, conditioned=True, projections=2) and not any(
         name.startswith("input_blocks.9.") for name in shapes
+    )
+
+
+def _predict(pipeline: Any, noisy: torch.Tensor, times: torch.Tensor, words: Mapping[str, Any]) -> torch.Tensor:
+    # Its size as it was and as it is, and nothing cut off: what its pipeline says of what it paints.
+    height, width = (side * pipeline.vae_scale_factor for side in noisy.shape[-2:])
+    sizes = noisy.new_tensor([height, width, 0, 0, height, width]).expand(len(noisy), -1)
+    return unet.predict(
+        pipeline, noisy, times, words, {"text_embeds": words["pooled_prompt_embeds"], "time_ids": sizes}
     )
 
 
@@ -99,6 +112,17 @@ FAMILY = Family(
                 }
             },
         ),
+    ),
+    training=Training(
+        learns="noise",
+        predict=_predict,
+        layers=unet.LINEAR,
+        textures=unet.CONVOLUTIONS,
+        encoders=("text_encoder", "text_encoder_2"),
+        steps=1500,
+        base="sdxl_base_v1-0",
+        architecture="stable-diffusion-xl-v1-base",
+        original_names=True,
     ),
     fits_lora=sd1.FAMILY.fits_lora,
 )

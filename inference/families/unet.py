@@ -1,9 +1,21 @@
-"""What the UNets of Stable Diffusion 1, 2 and XL are called in the code that they were published with."""
+"""What the UNets of Stable Diffusion 1, 2 and XL share: what their layers are called in the code that they were
+published with, and which of them are trained.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from inference.families.training import ATTENTION
+
+if TYPE_CHECKING:
+    import torch
+
+LINEAR = (*ATTENTION, "proj_in", "proj_out", "ff.net.0.proj", "ff.net.2")
+"""What kohya's trainer takes of a UNet: all that its transformers consist of."""
+CONVOLUTIONS = ("conv1", "conv2", "conv_shortcut", "downsamplers.0.conv", "upsamplers.0.conv")
+"""What LoCon adds to that (Yeh et al., Navigating Text-To-Image Customization, 2023): strokes and grain are there."""
 
 RESNET = {
     "in_layers.0": "norm1",
@@ -22,6 +34,24 @@ OUTSIDE = {
     "out.0": "conv_norm_out",
     "out.2": "conv_out",
 }
+
+
+def predict(
+    pipeline: Any,
+    noisy: torch.Tensor,
+    times: torch.Tensor,
+    words: Mapping[str, Any],
+    further: Mapping[str, torch.Tensor] | None = None,
+) -> torch.Tensor:
+    """What the UNet makes of noisy latents (`Training.predict`), with what else it is conditioned on."""
+    predicted: torch.Tensor = pipeline.unet(
+        noisy,
+        times,
+        encoder_hidden_states=words["prompt_embeds"],
+        added_cond_kwargs=further,
+        return_dict=False,
+    )[0]
+    return predicted
 
 
 def originals(unet: Any) -> Mapping[str, tuple[str, ...]]:

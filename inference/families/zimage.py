@@ -6,13 +6,17 @@ A language model reads the words, in its own form of a conversation. (Z-Image Te
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from inference.families.latents import Latents
 from inference.families.record import Control, Denoiser, Family, as_control_image
 from inference.families.releases import WHOLE, Release, Shapes
 from inference.families.samplers import FLOW, shifted
+from inference.families.training import ATTENTION, Training
 from inference.families.words import Words, in_a_list
+
+if TYPE_CHECKING:
+    import torch
 
 
 def _encode(pipeline: Any, prompt: str, negative: str, guided: bool) -> Sequence[Any]:
@@ -47,6 +51,21 @@ def _told(shapes: Shapes) -> bool:
     )
 
 
+def _predict(pipeline: Any, noisy: torch.Tensor, times: torch.Tensor, words: Mapping[str, Any]) -> torch.Tensor:
+    # It counts time the other way round, and says where the picture lies rather than the noise.
+    made = pipeline.transformer(
+        [*noisy.unsqueeze(2).unbind()], (1000 - times) / 1000, words["prompt_embeds"], return_dict=False
+    )[0]
+    return -_in_one_batch(made)
+
+
+def _in_one_batch(pictures: Sequence[torch.Tensor]) -> torch.Tensor:
+    # Imported where it is used: who only reads the catalogue does without.
+    import torch
+
+    return torch.stack([*pictures]).squeeze(2)
+
+
 FAMILY = Family(
     name="zimage",
     pipeline="ZImagePipeline",
@@ -66,6 +85,13 @@ FAMILY = Family(
     spacing=_spacing,
     size_multiple=16,
     dtype="bfloat16",
+    training=Training(
+        learns="flow",
+        predict=_predict,
+        layers=(*ATTENTION, "feed_forward.w1", "feed_forward.w2", "feed_forward.w3"),
+        base="zimage",
+        architecture="z-image",
+    ),
     releases=(
         Release(
             title="Z-Image",

@@ -40,7 +40,9 @@ class Marks:
         The watermark lies in what is white in the mask `within`, where there is one. Readers take whatever tells of a
         system for a model's work, so it is told of that alone.
         """
-        marked = watermark.embed(picture, within) if watermarked else picture
+        marked = picture
+        if watermarked:
+            marked = watermark.embed(picture, within)
         return images.png(marked, {**texts, XMP_KEYWORD: xmp(source, made_by if source in AI_MADE else None)})
 
 
@@ -48,12 +50,14 @@ ALL = Marks()
 """What is wanted where the operator says nothing."""
 
 
-def made_by(recipe: Mapping[str, Any]) -> MadeBy:
-    """What the recipe of one picture, painted or enlarged, tells in the words of IPTC."""
-    model, words = recipe["model"], [*recipe.get("words", ())][:1]
+def made_by(recipe: Mapping[str, Any], *beside: Mapping[str, Any]) -> MadeBy:
+    """What the recipe of one picture, painted or enlarged, tells in the words of IPTC; with the models of those that
+    stand `beside` it in one file."""
+    models = {each["model"]["name"]: f"{each['model']['name']} {each['model']['hash']}" for each in (recipe, *beside)}
+    words = [*recipe.get("words", ())][:1]
     asked = [each["prompt"] + (f"\nNegative prompt: {each['negative']}" if each["negative"] else "") for each in words]
-    release = f"Easel {recipe['versions']['easel']}, {model['name']} {model['hash']}"
-    return MadeBy(system=f"Easel, {model['name']}", version=release, prompt="".join(asked) or None)
+    release = ", ".join([f"Easel {recipe['versions']['easel']}", *models.values()])
+    return MadeBy(system=", ".join(["Easel", *models]), version=release, prompt="".join(asked) or None)
 
 
 def origin(picture: Image.Image, file: bytes) -> Origin:

@@ -6,7 +6,8 @@ up while the picture itself averages out, and is compared with the noise by phas
 nor contrast matters. The idea is that of Kalker et al., "A video watermarking system for broadcast monitoring"
 (SPIE 3657, 1999).
 
-The noise belongs to spatial frequencies that JPEG keeps, and means one word: it has no other payload.
+The noise belongs to spatial frequencies that JPEG keeps, and means one word: it has no other payload. Everything is
+done without torch, so that pictures are marked also where there is none.
 """
 
 from __future__ import annotations
@@ -20,9 +21,7 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
 from PIL import Image
-from torch.nn.functional import avg_pool2d, pad
 
 from inference.marks import visibility
 
@@ -69,7 +68,7 @@ def fits(picture: Image.Image, within: Image.Image | None = None) -> bool:
         return False
     if within is None:
         return True
-    white = (torch.from_numpy(np.array(_middle(within))) > 0).double()
+    white = (np.array(_middle(within)) > 0).astype(np.float64)
     return any(float(sums.sum((1, 2)).max()) >= LEAST_ROOM * size**0.5 for sums, size in _summed(white))
 
 
@@ -105,14 +104,14 @@ def found(picture: Image.Image) -> bool:
 
 def evidence(picture: Image.Image) -> float:
     """How much speaks for the mark: of unmarked pictures one in exp(this) / 4 reaches so much by chance, or fewer."""
-    spectrum = torch.fft.fft2(torch.from_numpy(_noise()).double())
-    sums = torch.cat([sums for sums, _ in _summed(_fine(picture))])
-    cross = torch.fft.fft2(sums) * spectrum.conj() * torch.from_numpy(_band())
+    spectrum = np.fft.fft2(_noise().astype(np.float64))
+    sums = np.concatenate([sums for sums, _ in _summed(_fine(picture))])
+    cross = np.fft.fft2(sums) * spectrum.conj() * _band()
     # What compression has left of a wave says how far its phase can be trusted.
-    phases = cross / cross.abs().clamp(min=1e-12).sqrt()
-    squares = phases.abs().square().sum((1, 2), keepdim=True).clamp(min=1e-12)
+    phases = cross / np.sqrt(np.maximum(np.abs(cross), 1e-12))
+    squares = np.maximum(np.square(np.abs(phases)).sum((1, 2), keepdims=True), 1e-12)
     # Each wave stands there twice, once conjugated, so half of either sum counts.
-    exponents = (torch.fft.ifft2(phases).real * TILE**2).clamp(min=0).square() / squares / 2
+    exponents = np.square(np.maximum(np.fft.ifft2(phases).real * TILE**2, 0)) / squares / 2
     top, left = (-begin % TILE for begin in _corner(picture))
     best = []
     for group in (exponents[:1], exponents[1:]):
@@ -122,14 +121,20 @@ def evidence(picture: Image.Image) -> float:
     return max(best)
 
 
-def _fine(picture: Image.Image) -> torch.Tensor:
-    """What is fine in the lightness of a picture's middle, evened out: float64."""
+def _fine(picture: Image.Image) -> npt.NDArray[np.float64]:
+    """What is fine in the lightness of a picture's middle, evened out."""
     lightness = np.array(_middle(picture).convert("L")).astype(np.float32)
     # Compared with what is like it alone: an edge would drown what lies beside it.
     alike = cv2.bilateralFilter(lightness, 7, ALIKE, 7.0)
-    fine = torch.from_numpy(lightness - alike)[None]
+    fine = lightness - alike
     # Where a picture is lively it drowns the mark, so it counts less there.
-    return (fine / (avg_pool2d(fine.abs(), 5, stride=1, padding=2, count_include_pad=False) + 1))[0].double()
+    around, pixels = (_around(each) for each in (np.abs(fine), np.ones_like(fine)))
+    return (fine / (around / pixels + 1)).astype(np.float64)
+
+
+def _around(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The sum of what lies around each pixel, within the picture."""
+    return np.asarray(cv2.boxFilter(values, -1, (5, 5), normalize=False, borderType=cv2.BORDER_CONSTANT))
 
 
 def _corner(picture: Image.Image) -> tuple[int, int]:
@@ -142,18 +147,19 @@ def _middle(picture: Image.Image) -> Image.Image:
     return picture.crop((left, top, left + SEARCHED_SIDE, top + SEARCHED_SIDE)) if left or top else picture
 
 
-def _summed(values: torch.Tensor) -> Iterator[tuple[torch.Tensor, int]]:
+def _summed(values: npt.NDArray[np.float64]) -> Iterator[tuple[npt.NDArray[np.float64], int]]:
     """What lies under each other in the tiles of all and then of the parts, added up: parts x TILE x TILE, and of how
     many pixels each is."""
     rows, columns = (-(-side // TILE) for side in values.shape)
-    whole = pad(values, (0, -values.shape[1] % TILE, 0, -values.shape[0] % TILE))
-    tiles = whole.reshape(rows, TILE, columns, TILE).transpose(1, 2)
-    yield tiles.sum((0, 1))[None], values.numel()
+    whole = np.pad(values, [(0, -side % TILE) for side in values.shape])
+    tiles = whole.reshape(rows, TILE, columns, TILE).swapaxes(1, 2)
+    yield tiles.sum((0, 1))[None], values.size
     for side in PARTS:
         high, wide = min(side, rows), min(side, columns)
         if (high, wide) != (rows, columns):
-            parts = tiles.unfold(0, high, -(-high // 2)).unfold(1, wide, -(-wide // 2))
-            yield parts.sum((-1, -2)).flatten(0, 1), high * wide * TILE**2
+            parts = np.lib.stride_tricks.sliding_window_view(tiles, (high, wide), axis=(0, 1))
+            parts = parts[:: -(-high // 2), :: -(-wide // 2)]
+            yield parts.sum((-1, -2)).reshape(-1, TILE, TILE), high * wide * TILE**2
 
 
 def _band() -> npt.NDArray[np.bool_]:

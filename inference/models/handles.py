@@ -30,6 +30,7 @@ from inference.models.adapters import Adapters
 from inference.models.embeddings import Embeddings
 from inference.models.policy import Policy
 from inference.models.prompts import PromptEncoder
+from inference.models.vocabulary import Vocabulary
 from inference.networks.annotator import Annotator
 from inference.networks.classifier import Classifier
 from inference.networks.describer import Describer
@@ -58,6 +59,8 @@ class PictureModel:
     prompts: PromptEncoder
     adapters: Adapters
     embeddings: Embeddings
+    vocabulary: Vocabulary | None
+    """The words that it was taught, if it says so."""
     revision: str | None
     """The hub's commit that the weights are of, or the SHA-256 of the one file that they are; None for a folder of the
     operator's own."""

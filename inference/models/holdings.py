@@ -26,3 +26,11 @@ class Holdings:
         self._told = held
         budget, device = self._store.budget_bytes(), self._store.device.memory_bytes
         self._send(Holding(models=held, loads=self._loads, budget_bytes=budget, device_bytes=device))
+
+    def spare(self) -> None:
+        """Let go of everything that no task uses, for who else needs the device's memory, and say so. Raises as `tell`
+        does."""
+        self._store.let_go()
+        self._store.device.release_cache()
+        self._told = {"": 0}
+        self.tell()

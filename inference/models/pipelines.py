@@ -29,6 +29,7 @@ from inference.models.loaders import Plan, revision_of
 from inference.models.opening import opening
 from inference.models.policy import Policy
 from inference.models.prompts import PromptEncoder
+from inference.models.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ def model(catalog: Catalog, name: str, place: Path, device: Device, policy: Poli
                 prompts.require_fit,
                 entry.title,
             ),
+            vocabulary=None if assembly.checkpoint else Vocabulary.beside(assembly.place),
             revision=_revision(entry, assembly),
             hashes=hashes.fingerprints({part: of.files for part, of in assembly.parts.items()}),
             policy=policy,

@@ -11,13 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from inference.catalog import hashes, together, weights
+from inference.catalog import together, weights
 from inference.catalog.fields import BUILT_IN_ANNOTATORS, Kind
 from inference.catalog.reading import Catalog
 from inference.device import Device, host_free_bytes, unless_full
 from inference.errors import OutOfMemory, UnavailableModel, WeightsError
 from inference.models import loaders, pipelines, placement, policy, steadiness
-from inference.models.adapters import Adapter
 from inference.models.handles import (
     PictureAnnotator,
     PictureChecker,
@@ -32,9 +31,10 @@ from inference.models.handles import (
     device_bytes,
 )
 from inference.models.loaders import Loaded, Plan
+from inference.models.named import Named
 from inference.models.policy import BUDGET_SHARE, Policy
 from inference.models.waiting import Waiting
-from inference.protocol import Lora
+from inference.protocol import Lora, OwnLora
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +69,8 @@ class Store:
     vram_budget_bytes: int | None = None
     host_cache_bytes: int = 0
     """What copies of models that left a card may take of the machine's own memory."""
+    loras: Path | None = None
+    """The folder of those that members have trained."""
     _resident: OrderedDict[str, _Resident] = field(default_factory=OrderedDict)
     _leases: list[_Lease] = field(default_factory=list)
     _chosen: dict[str, Policy] = field(default_factory=dict)
@@ -132,8 +134,11 @@ class Store:
         """The named annotator; None for one that is built in."""
         return None if name in BUILT_IN_ANNOTATORS else self._use("annotator", name, on_load, loaders.annotator)
 
-    def adapt(self, model: PictureModel, loras: Sequence[Lora], on_load: Callable[[], None]) -> None:
-        """Let exactly these LoRAs work in a model that was got from here; it stays so until the next time.
+    def adapt(
+        self, model: PictureModel, loras: Sequence[Lora], on_load: Callable[[], None], own: Sequence[OwnLora] = ()
+    ) -> None:
+        """Let exactly these LoRAs work in a model that was got from here; it stays so until the next time. `own` are
+        those among them that members have trained.
 
         Calls `on_load` first where they are others than before. Raises UnavailableModel where one of them cannot be
         used as a whole, OutOfMemory as the `use` methods do. One that is wanted at weight 0 is left out.
@@ -141,18 +146,16 @@ class Store:
         working = [(one.name, one.weight, one.words) for one in model.adapters.active]
         if [(lora.name, lora.weight, lora.words) for lora in loras] != working:
             on_load()
-        wanted = []
+        wanted, named = [], Named(self.catalog, own, self.loras)
         for lora in loras:
-            entry = self.catalog.loras[lora.name]
             try:
-                file = self._located("lora", lora.name)
-                hashes.check(file, entry, lora.name)
+                adapter = named.adapter(lora)
                 if lora.weight or lora.words:
-                    wanted.append(Adapter(lora.name, file, hashes.sha256(file), lora.weight, lora.words))
-                    model.adapters.add(wanted[-1])
+                    wanted.append(adapter)
+                    model.adapters.add(adapter)
             except WeightsError as error:
                 log.error("%s", error)
-                raise UnavailableModel("lora_unusable", lora=entry.title, model=model.entry.title) from error
+                raise UnavailableModel("lora_unusable", lora=named.title(lora), model=model.entry.title) from error
         if tuple(wanted) == model.adapters.active:
             return
         self._waiting.give_up(model.adapters.host_bytes if wanted else 0)

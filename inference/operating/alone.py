@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from inference.catalog.entries import ModelEntry
 from inference.families import FAMILIES
 from inference.models.store import Store
 from inference.painting import session
-from inference.painting.callbacks import Pictures, Stage
+from inference.painting.callbacks import Alone
 from inference.painting.session import Failure, Painting
 from inference.protocol import Imagine
 
@@ -44,28 +44,3 @@ def paint(requests: Sequence[Imagine], store: Store) -> Iterator[Painting]:
             raise made.error
         yield made
     store.device.settle()
-
-
-class Alone:
-    """Nobody hears of what is painted here."""
-
-    def alive(self) -> None:
-        return
-
-    def loading(self) -> None:
-        return
-
-    def still_wanted(self, jobs: Iterable[int]) -> list[int]:
-        return [*jobs]
-
-    def give_way(self) -> None:
-        return
-
-    def board(self, places: int) -> tuple[Sequence[Imagine], Mapping[str, bytes]]:
-        return (), {}
-
-    def step(self, job: int, step: int, steps: int, stage: Stage = "painting") -> None:
-        return
-
-    def preview(self, job: int, pictures: Pictures, width: int, height: int) -> None:
-        return

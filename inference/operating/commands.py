@@ -1,4 +1,5 @@
-"""The command lines `python -m inference models …` and `evaluate`: what they take, and who does it."""
+"""The command lines `python -m inference models …` and `evaluate`: what they take, and who does it; `train …` is
+`training`'s."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from inference.catalog import fetching, profiles, reading
 from inference.catalog.fetching import Step
 from inference.errors import OperatorError, SettingsError, TaskError
 from inference.models.policy import BUDGET_SHARE
-from inference.operating import adding, checking, listing
+from inference.operating import adding, checking, listing, trainer, training
 from inference.operating.needs import Card
 from inference.settings import Settings
 
@@ -63,6 +64,7 @@ def add_commands(parsers: Parsers) -> None:
     evaluated.add_argument("--classifier", metavar="NAME", help="the CLIP that compares pictures with words")
     evaluated.add_argument("--references", type=Path, metavar="DIR", help="pictures as they should be, for FID")
     evaluated.add_argument("--out", type=Path, metavar="DIR", help="for what is written (build/quality/NAME)")
+    training.add_commands(parsers)
 
 
 def environment(environ: Mapping[str, str], dotenv: Path = Path(".env")) -> dict[str, str]:
@@ -79,6 +81,10 @@ def environment(environ: Mapping[str, str], dotenv: Path = Path(".env")) -> dict
 
 def do(asked: argparse.Namespace, configured: Settings, quieten: Callable[[], None]) -> int:
     """Do what is asked for, print what came of it, and return the exit status. Raises OperatorError."""
+    if asked.of == "train" and asked.what == "serve":
+        return trainer.serve(asked.bot, configured, quieten)
+    if asked.of == "train":
+        return training.do(asked, configured, quieten)
     if asked.what == "convert":
         return _convert(asked.place)
     known = reading.load(configured.models)

@@ -34,6 +34,8 @@ def show(catalog: Catalog, card: Card | None) -> int:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, (*widths, 0), strict=True)).rstrip())
+    for name, remote in catalog.remotes.items():
+        print(f"[models.{name}] is a model of {remote.host}: nothing of it lies here")
     fetchable = False
     for kind in KINDS:
         for name in catalog.entries(kind):

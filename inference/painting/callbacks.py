@@ -43,3 +43,30 @@ class Callbacks(Protocol):
 
     def preview(self, job: int, pictures: Pictures, width: int, height: int) -> None:
         """What a job's pictures look like so far, proportions in pixels. Ask for them on a thread that may wait."""
+
+
+class Alone:
+    """Callbacks of a session of which nobody hears, but for whoever is called between two steps."""
+
+    def __init__(self, give_way: Callable[[], None] = lambda: None) -> None:
+        self.give_way = give_way
+
+    def alive(self) -> None:
+        """Nobody waits."""
+
+    def loading(self) -> None:
+        """Nobody waits."""
+
+    def still_wanted(self, jobs: Iterable[int]) -> list[int]:
+        """All of them."""
+        return [*jobs]
+
+    def board(self, places: int) -> tuple[Sequence[Imagine], Mapping[str, bytes]]:
+        """Nobody."""
+        return (), {}
+
+    def step(self, job: int, step: int, steps: int, stage: Stage = "painting") -> None:
+        """Nobody counts."""
+
+    def preview(self, job: int, pictures: Pictures, width: int, height: int) -> None:
+        """Nobody looks."""

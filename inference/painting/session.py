@@ -88,7 +88,7 @@ def paint(
             return Failure(request=request, error=error)
 
     def adapt(loras: Sequence[Lora]) -> None:
-        store.adapt(setup.model, loras, callbacks.loading)
+        store.adapt(setup.model, loras, callbacks.loading, requests[0].own_loras)
 
     drawn = [draw(request) for request in requests]
     yield from (each for each in drawn if isinstance(each, Failure))

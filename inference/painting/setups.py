@@ -36,7 +36,7 @@ def load(request: Imagine, store: Store, on_load: Callable[[], None], on_adapt: 
     checker = None if entry.checker is None else store.use_checker(entry.checker, on_load)
     decoder = _decoder(model, store, on_load)
     followed = _followed(request, model, store, on_load)
-    store.adapt(model, request.loras, on_adapt)
+    store.adapt(model, request.loras, on_adapt, request.own_loras)
     return Setup(
         model=model,
         refiner=refiner,

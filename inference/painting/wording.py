@@ -5,7 +5,7 @@ Whatever a model cannot do of that is left out of its words, and told.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from inference.catalog import weights
@@ -18,6 +18,7 @@ from inference.models.prompts import Beside
 from inference.painting.conditioning import Stretch
 from inference.protocol import (
     Drawn,
+    Fact,
     Imagine,
     Lora,
     Reason,
@@ -29,15 +30,16 @@ from inference.protocol import (
     joined,
     limits,
     parts,
+    plain_words,
     unbroken,
     weigh_words,
     without_tags,
 )
 
+NEVER_SEEN = "never_seen"
+
 MAX_LORAS = 3
 """Of one picture."""
-MAX_PROMPT_CHARS = 4000
-"""With the words of its style: as many as Discord's form holds, in which it is edited."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def draw(request: Imagine, index: int, catalog: Catalog) -> Wording:
     loras = [*request.loras]
     title = catalog.models[request.model].title
     for tag in tags:
-        meant = _meant(tag, request.model, catalog)
+        meant = _meant(tag, request, catalog)
         if meant is None:
             notes.append(tag.problem or because("lora_not_drawn", typed=tag.name, model=title))
         elif meant.name in (one.name for one in loras):
@@ -90,13 +92,27 @@ def draw(request: Imagine, index: int, catalog: Catalog) -> Wording:
         notes.append(because("tags_in_negative"))
     for text, reason in ((prompt, "styled_chars"), (negative, "negative_chars")):
         # With what files have led to; what is varied from it holds it as its own.
-        if len(text) > MAX_PROMPT_CHARS:
-            raise InvalidInput(reason, chars=len(text), most=MAX_PROMPT_CHARS)
+        if len(text) > limits.MAX_PROMPT_CHARS:
+            raise InvalidInput(reason, chars=len(text), most=limits.MAX_PROMPT_CHARS)
         if (wrong := limits.words_problem(text, request.steps)) is not None:
             raise InvalidInput.of(wrong)
     drawn = Drawn(prompt.strip(), negative.strip(), tuple(loras))
     by_chance = (drawn.prompt, drawn.negative) != tuple(text.strip() for text in request.styled)
     return Wording(drawn, by_chance or drawn.loras != request.loras, tuple(notes))
+
+
+def gathered(notes: Iterable[Reason]) -> tuple[Reason, ...]:
+    """The notes of several pictures, each once; what a model has never seen of the words of any is one note."""
+    once: list[Reason] = []
+    unseen: dict[Fact, dict[str, None]] = {}
+    for note in notes:
+        if note.name == NEVER_SEEN:
+            words = note.facts["words"]
+            assert isinstance(words, tuple)
+            unseen.setdefault(note.facts["model"], {}).update(dict.fromkeys(words))
+        elif note not in once:
+            once.append(note)
+    return *once, *(because(NEVER_SEEN, words=tuple(words), model=model) for model, words in unseen.items())
 
 
 def read(
@@ -133,6 +149,10 @@ def read(
     if able.words.between is None and any(changes(text) for text in texts):
         notes.append(because("words_not_changed", model=model.entry.title))
         over = [of_text[:1] for of_text in over]
+    # LoRAs teach words of their own.
+    if model.vocabulary is not None and not wording.drawn.loras:
+        unseen = model.vocabulary.unseen(plain_words(text) for of_text in over for _, text in of_text)
+        notes += [because(NEVER_SEEN, words=unseen, model=model.entry.title)] if unseen else []
     reader = model.prompts if refiner is None else refiner.prompts
     adapters = model.adapters.active if refiner is None else ()
     weighing = able.words.weighing
@@ -155,16 +175,24 @@ def _at(of_text: Sequence[tuple[int, str]], step: int) -> str:
     return next(text for begin, text in reversed(of_text) if begin <= step)
 
 
-def _meant(tag: Tag, model: str, catalog: Catalog) -> Lora | None:
+def _meant(tag: Tag, request: Imagine, catalog: Catalog) -> Lora | None:
     """The LoRA that a tag means; None where it can be none."""
+    called = tag.name.strip().lower()
+    family = catalog.models[request.model].family
+    for own in request.own_loras:
+        if called == own.name.lower() and own.family == family:
+            return _as_strong(tag, own.name, own.weight)
     for name, entry in catalog.loras.items():
-        if tag.name.strip().lower() in (name.lower(), entry.title.lower()) and model in entry.models:
-            if tag.problem or not _is_here(catalog, name):
-                return None
-            weight = entry.weight if tag.weight is None else tag.weight
-            strongest = max(abs(weight), abs(tag.words or 0))
-            return None if strongest > limits.MAX_LORA_WEIGHT else Lora(name, weight, tag.words)
+        if called in (name.lower(), entry.title.lower()) and request.model in entry.models:
+            return _as_strong(tag, name, entry.weight) if _is_here(catalog, name) else None
     return None
+
+
+def _as_strong(tag: Tag, name: str, usual: float) -> Lora | None:
+    """The LoRA of this name as strongly as a tag says; None where that cannot be."""
+    weight = usual if tag.weight is None else tag.weight
+    strongest = max(abs(weight), abs(tag.words or 0))
+    return None if tag.problem or strongest > limits.MAX_LORA_WEIGHT else Lora(name, weight, tag.words)
 
 
 def _is_here(catalog: Catalog, name: str) -> bool:

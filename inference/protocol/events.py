@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
 
+from inference.protocol.add_ons import AddOnInfo, OwnLora
 from inference.protocol.pictures import Drawn, Imagine, Refiner, Style
 from inference.protocol.reasons import Reason
+from inference.protocol.remote import Remote
 from inference.protocol.requests import Classify, Describe, DescribeTask, Request
+from inference.protocol.training import TrainingInfo
 
 FailureKind = Literal["invalid_input", "unsafe", "out_of_memory", "unavailable_model", "cancelled", "internal"]
 
@@ -52,6 +56,15 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     cannot choose."""
     clip_skip: int | None
     """Where they are taken for who does not say."""
+    remote: Remote | None
+    """None where it is painted with on this machine."""
+    training: TrainingInfo | None
+    """How LoRAs are trained for it; None where none can be."""
+
+    @property
+    def repeats(self) -> bool:
+        """Whether the same seed paints the same picture again."""
+        return self.remote is None or self.remote.seeded
 
     @property
     def guided(self) -> bool:
@@ -78,30 +91,6 @@ class ToolInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What a describer can be asked."""
     batch: int
     """How many pictures share one forward pass of a describer or a classifier; 1 for every other tool."""
-
-
-class AddOnInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What a LoRA, a ControlNet or an embedding is called, and which models it goes with."""
-
-    name: str
-    """The key in models.toml, which members type."""
-    title: str
-    models: tuple[str, ...]
-    weight: float
-    """Where the member names none; 1 for an embedding."""
-    trigger: str
-    """Words that a LoRA was trained to answer to; none for others."""
-    sampler: str | None
-    """What a LoRA wants instead of the model's own, for who does not say; so for the next two."""
-    steps: int | None
-    guidance: float | None
-    beside: tuple[str, ...]
-    """The ControlNets that can be followed at the same time as this one, itself among them; none where its models
-    follow one picture alone, and none for a LoRA."""
-
-    def is_called(self, typed: str) -> bool:
-        """Whether a member means it by this, in capitals or not."""
-        return typed.strip().lower() in (self.name.lower(), self.title.lower())
 
 
 class Waking(msgspec.Struct, frozen=True, tag="waking"):
@@ -147,10 +136,38 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
     identity: str
     """The same word, the same bytes for the same request: of weights, settings, device and versions. Empty where
     nobody can tell."""
+    elsewhere: tuple[str, ...]
+    """Models of the catalogue that other servers have: an engine of another kind paints with them (`Remote`)."""
+    keys: tuple[str, ...]
+    """What the variables are called that hold the keys of those servers."""
 
     def model(self, name: str) -> ModelInfo | None:
         """The model of this name, or None where its weights are missing or nobody knows it."""
         return next((model for model in self.models if model.name == name), None)
+
+    def with_own(self, loras: Iterable[AddOnInfo]) -> Ready:
+        """The same with these LoRAs of members', of equal names the first; what the engine has goes behind them."""
+        known: dict[str, AddOnInfo] = {}
+        for one in (*loras, *self.loras):
+            known.setdefault(one.name, one)
+        return msgspec.structs.replace(self, loras=tuple(known.values()))
+
+    def own_lora(self, own: OwnLora, trigger: str = "") -> AddOnInfo:
+        """A member's LoRA as those of the catalogue are told: it goes with all models of its family that are painted
+        with on this machine."""
+        models = tuple(one.name for one in self.models if one.family == own.family and one.remote is None)
+        return AddOnInfo(
+            name=own.name,
+            title=own.name,
+            models=models,
+            weight=own.weight,
+            trigger=trigger,
+            sampler=None,
+            steps=None,
+            guidance=None,
+            beside=(),
+            own=own,
+        )
 
     def places(self, request: Request) -> int:
         """How many places the forward pass of a request like this one has: those that fill one ride along together."""
@@ -268,6 +285,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What was done otherwise than asked; jobs of older versions have sentences."""
     drawn: tuple[Drawn, ...] = ()
     """What each picture was painted from, where that was left to chance."""
+    flagged: tuple[bool, ...] = ()
+    """Of each picture that was to be checked, whether it is flagged."""
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):

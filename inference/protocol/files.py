@@ -21,6 +21,12 @@ INCOMING = "incoming"
 """The folder beside it of files that are complete and belong to no job yet. The bot takes them over by renaming."""
 
 
+LORAS = "loras"
+"""The folder in the data folder of the LoRAs that members have trained, by hash. The bot's as well."""
+
+SENT = "sent"
+"""The folder beside it by which is known what was sent to other servers. Only they write there who send."""
+
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """Errors by which a disk says that it is full, and nothing is broken."""
 
@@ -44,6 +50,11 @@ def sha256_of(data: bytes) -> str:
 def place(pictures: Path, sha256: str) -> Path:
     """Where the picture of this hash lies in that folder."""
     return pictures / sha256[:2] / f"{sha256}.png"
+
+
+def lora_file(loras: Path, sha256: str) -> Path:
+    """Where the LoRA of this hash lies in that folder."""
+    return loras / sha256[:2] / f"{sha256}.safetensors"
 
 
 def leave(incoming: Path, data: bytes) -> Left:

@@ -6,6 +6,7 @@ import msgspec
 
 from inference.protocol.events import Event
 from inference.protocol.requests import Message
+from inference.protocol.training import TrainerEvent, TrainerMessage
 
 MAX_FRAME_BYTES = 16 * 2**20
 """No honest message is larger: pictures travel as files. A longer length prefix means a broken peer."""
@@ -18,9 +19,11 @@ class FrameTooLarge(ValueError):
 _encoder = msgspec.msgpack.Encoder()
 _message_decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
 _event_decoder: msgspec.msgpack.Decoder[Event] = msgspec.msgpack.Decoder(Event)
+_trainer_message_decoder: msgspec.msgpack.Decoder[TrainerMessage] = msgspec.msgpack.Decoder(TrainerMessage)
+_trainer_event_decoder: msgspec.msgpack.Decoder[TrainerEvent] = msgspec.msgpack.Decoder(TrainerEvent)
 
 
-def pack(message: Message | Event) -> bytes:
+def pack(message: Message | Event | TrainerMessage | TrainerEvent) -> bytes:
     """The message as one frame, length first. Raises FrameTooLarge."""
     payload = _encoder.encode(message)
     if len(payload) > MAX_FRAME_BYTES:
@@ -44,3 +47,13 @@ def unpack_message(payload: bytes) -> Message:
 def unpack_event(payload: bytes) -> Event:
     """What the engine sent. Raises msgspec.ValidationError or msgspec.DecodeError on anything else."""
     return _event_decoder.decode(payload)
+
+
+def unpack_trainer_message(payload: bytes) -> TrainerMessage:
+    """What the bot told a trainer. Raises as the others do."""
+    return _trainer_message_decoder.decode(payload)
+
+
+def unpack_trainer_event(payload: bytes) -> TrainerEvent:
+    """What a trainer said. Raises as the others do."""
+    return _trainer_event_decoder.decode(payload)

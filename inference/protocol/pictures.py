@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import string
 
 import msgspec
 from msgspec.structs import replace
 
+from inference.protocol.add_ons import OwnLora
 from inference.protocol.task import Input, Task
 from inference.protocol.wildcards import Lines, draw_words
 
@@ -129,6 +131,8 @@ class Imagine(Task, frozen=True, kw_only=True, tag="imagine"):
     strength: float = 1.0
     """Of the `image`: near 0 it hardly changes, at 1 nothing of it is left. Only that share of the steps is taken."""
     loras: tuple[Lora, ...] = ()
+    own_loras: tuple[OwnLora, ...] = ()
+    """What those of `loras`, and of the tags that are left in its words, mean that members have trained."""
     control: Control | None = None
     control2: Control | None = None
     """What is followed at the same time."""
@@ -147,6 +151,11 @@ class Imagine(Task, frozen=True, kw_only=True, tag="imagine"):
         """The pictures to start from, to keep to, to follow and to see beside the words, if there are any."""
         wanted = (self.image, self.mask, *(control.image for control in self.controls), *self.references)
         return tuple(image for image in wanted if image is not None)
+
+    @property
+    def lora_files(self) -> tuple[str, ...]:
+        """Those of members' own LoRAs."""
+        return tuple(own.sha256 for own in self.own_loras)
 
     @property
     def controls(self) -> tuple[Control, ...]:
@@ -228,6 +237,21 @@ class Grid(Task, frozen=True, kw_only=True, tag="grid"):
     """Labels at the top."""
     rows: tuple[str, ...] = ("",)
     """Labels at the left."""
+    blind: bool = False
+    """Whether letters and numbers are written in the labels' place: whoever chooses knows not among what."""
+
+    @property
+    def headings(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What is written at the top and at the left."""
+        if not self.blind:
+            return self.columns, self.rows
+        rows = tuple(str(number + 1) for number in range(len(self.rows))) if len(self.rows) > 1 else ("",)
+        return tuple(string.ascii_uppercase[: len(self.columns)]), rows
+
+    @property
+    def lora_files(self) -> tuple[str, ...]:
+        """Those of all cells, each once."""
+        return tuple(dict.fromkeys(sha256 for cell in self.cells for sha256 in cell.lora_files))
 
     @property
     def places(self) -> int:

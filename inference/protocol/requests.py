@@ -163,8 +163,25 @@ class Compare(Task, frozen=True, kw_only=True, tag="compare"):
         return (*(image for _, image in self.followed), *self.painted)
 
 
+class Check(Task, frozen=True, kw_only=True, tag="check"):
+    """Say which pictures a safety checker flags, which `model` names; the one that looks at what members bring where
+    that is empty. The bot asks it of what other servers are shown and paint, and of no member's behalf."""
+
+    quick: ClassVar[bool] = True
+
+    pictures: tuple[Input, ...]
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """The pictures."""
+        return self.pictures
+
+
 Request = Imagine | Grid | Upscale | Describe | Classify | Compare | Mask
 """Every task a member can ask for (a union that grows with the commands)."""
+
+Work = Request | Check
+"""Every task."""
 
 
 class Batch(msgspec.Struct, frozen=True, tag="batch"):
@@ -173,7 +190,7 @@ class Batch(msgspec.Struct, frozen=True, tag="batch"):
     The files of their inputs lie in `pictures` (see `files`) until the last of them has ended.
     """
 
-    requests: tuple[Request, ...]
+    requests: tuple[Work, ...]
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
@@ -182,5 +199,9 @@ class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
     job: int
 
 
-Message = Batch | Cancel
+class Spare(msgspec.Struct, frozen=True, tag="spare"):
+    """Let go of everything on the device once nothing is to be done, for who else needs its memory; `Holding` tells."""
+
+
+Message = Batch | Cancel | Spare
 """Everything the bot sends."""

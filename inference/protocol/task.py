@@ -44,6 +44,11 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
         return ()
 
     @property
+    def lora_files(self) -> tuple[str, ...]:
+        """The hashes of the files of members' own LoRAs that it may work with."""
+        return ()
+
+    @property
     def places(self) -> int:
         """How many places of a forward pass it takes."""
         return 1

@@ -24,7 +24,7 @@ from inference.catalog.reading import Catalog
 from inference.device import Device
 from inference.exchange.reports import Reporter
 from inference.models.store import Store
-from inference.protocol import Reason, Request
+from inference.protocol import Reason, Work
 
 
 class Task(Protocol):
@@ -37,7 +37,7 @@ class Task(Protocol):
     def abilities(self, catalog: Catalog, here: Mapping[Kind, Sequence[str]], device: Device) -> dict[str, Any]: ...
 
 
-def discover() -> dict[type[Request], Task]:
+def discover() -> dict[type[Work], Task]:
     """Every task of this package, by the request that it answers."""
     names = sorted(module.name for module in pkgutil.iter_modules(__path__))
     found: list[Any] = [importlib.import_module(f"{__name__}.{name}") for name in names]

@@ -20,6 +20,7 @@ from inference.models.store import Store
 from inference.painting import session, setups
 from inference.painting.callbacks import Pictures, Stage
 from inference.painting.session import Failure, Painting
+from inference.painting.wording import gathered
 from inference.pictures import drawing, images
 from inference.protocol import Answer, Grid, Imagine, Reason
 
@@ -81,28 +82,26 @@ class _Table:
     def finish(self) -> None:
         """End the grid with all its cells."""
         paintings = [self._paintings[cell.job] for cell in self._cells]
-        first = paintings[0]
+        first, *others = paintings
         # The table is marked as a whole, but for its labels.
         recipe = recipes.table(self._request, [{**each.recipe, "watermark": None} for each in paintings])
-        sheet = drawing.table([each.image for each in paintings], self._request.columns, self._request.rows)
-        within = drawing.cells(sheet.size, [each.image for each in paintings], self._request.columns)
+        columns, rows = self._request.headings
+        sheet = drawing.table([each.image for each in paintings], columns, rows)
+        within = drawing.cells(sheet.size, [each.image for each in paintings], columns)
         recipe["watermark"] = self._report.marks.watermark_of(sheet, within)
         # Other tools know no grids: they are told how its first picture was made.
         parameters = recipes.parameters(first.request, first.recipe, first.request.seed_of(0))
         painted = Painted(
             image=sheet,
             source=recipes.source_of(first.request),
-            made_by=marking.made_by(first.recipe),
+            made_by=marking.made_by(first.recipe, *(each.recipe for each in others)),
             texts={"parameters": parameters, **recipes.recipe_text(recipe)},
             watermarked=recipe["watermark"] is not None,
             within=within,
             flagged=any(each.flagged for each in paintings),
         )
-        notes: list[Reason] = []
-        for note in (note for each in paintings for note in each.notes):
-            if note not in notes:
-                notes.append(note)
-        self._report.finish(self._request.job, [painted], recipe, Answer(notes=tuple(notes)))
+        notes = gathered(note for each in paintings for note in each.notes)
+        self._report.finish(self._request.job, [painted], recipe, Answer(notes=notes))
 
     # What the session calls.
 
@@ -146,5 +145,5 @@ class _Table:
         scale = SKETCH_PIXELS / max(picture.size)
         size = (round(picture.width * scale), round(picture.height * scale))
         self._sketches[cell] = picture.convert("RGB").resize(size)
-        sheet = drawing.table(self._sketches, self._request.columns, self._request.rows)
+        sheet = drawing.table(self._sketches, *self._request.headings)
         return images.grid([sheet], sheet.width, sheet.height)

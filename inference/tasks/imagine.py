@@ -11,7 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from inference import recipes
-from inference.catalog import together, weights
+from inference.catalog import remotes, teaching, together, weights
 from inference.catalog.fields import Kind
 from inference.catalog.reading import Catalog
 from inference.catalog.wildcards import Wildcards
@@ -22,11 +22,11 @@ from inference.marks import marking
 from inference.models.store import Store
 from inference.painting import session, setups
 from inference.painting.session import Failure, Painting
-from inference.painting.wording import MAX_LORAS, MAX_PROMPT_CHARS
+from inference.painting.wording import MAX_LORAS, gathered
 from inference.protocol import Answer, Imagine, ModelInfo, Reason
+from inference.protocol.limits import MAX_COUNT, MAX_PROMPT_CHARS
 
 REQUEST = Imagine
-MAX_COUNT = 4
 
 
 def abilities(catalog: Catalog, here: Mapping[Kind, Sequence[str]], device: Device) -> dict[str, Any]:
@@ -45,12 +45,20 @@ def abilities(catalog: Catalog, here: Mapping[Kind, Sequence[str]], device: Devi
         "embeddings": tuple(catalog.add_on_info(name, catalog.embeddings[name]) for name in here["embedding"]),
         "wildcards": Wildcards(catalog.wildcards).names(),
         "max_loras": MAX_LORAS,
+        "elsewhere": tuple(catalog.remotes),
+        "keys": remotes.keys(catalog.remotes),
     }
 
 
 def _info(catalog: Catalog, name: str, refiners: Sequence[str], device: Device) -> ModelInfo:
     info = catalog.info(name, on_gpu=device.is_cuda)
-    info = replace(info, fills=info.fills or weights.edits_only(catalog, name))
+    entry = catalog.models[name]
+    taught = teaching.of(entry)
+    info = replace(
+        info,
+        fills=info.fills or weights.edits_only(catalog, name),
+        training=None if taught is None else taught.info(info.width * info.height),
+    )
     return info if info.refiner is None or info.refiner.name in refiners else replace(info, refiner=None)
 
 
@@ -82,12 +90,10 @@ def run(requests: Sequence[Imagine], files: Mapping[str, bytes], store: Store, r
 
 
 def _answer(paintings: Sequence[Painting]) -> Answer:
-    notes: list[Reason] = []
-    for note in (note for each in paintings for note in each.notes):
-        notes += [] if note in notes else [note]
+    notes = gathered(note for each in paintings for note in each.notes)
     drawn = tuple(each.drawn for each in paintings if each.drawn is not None)
     # All of them or none: the buttons under a result know its pictures by their places.
-    return Answer(notes=tuple(notes), drawn=drawn if len(drawn) == len(paintings) else ())
+    return Answer(notes=notes, drawn=drawn if len(drawn) == len(paintings) else ())
 
 
 def _painted(made: Painting, watermark: Mapping[str, Any] | None) -> Painted:

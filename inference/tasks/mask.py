@@ -29,8 +29,10 @@ def abilities(catalog: Catalog, here: Mapping[Kind, Sequence[str]], device: Devi
 
 def too_large(request: Mask, catalog: Catalog) -> Reason:
     """For whom the memory was full; the size of the picture makes no difference."""
+    titles = {name: entry.title for name, entry in catalog.remotes.items()}
     known = catalog.describers if request.drawn is None else catalog.models
-    return because("memory_for_tool", model=known[request.model].title)
+    titles |= {name: entry.title for name, entry in known.items()}
+    return because("memory_for_tool", model=titles[request.model])
 
 
 def run(requests: Sequence[Mask], files: Mapping[str, bytes], store: Store, report: Reporter) -> None:

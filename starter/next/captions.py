@@ -16,6 +16,7 @@ from starter.captions import (
     NUMBERS,
     OPENINGS,
     PLACES,
+    PLACES_ZH,
     SIZES,
     STYLES,
     TIMES,
@@ -67,6 +68,14 @@ WEATHERS_ZH: dict[str, tuple[str, ...]] = {
     "snowfall": ("下雪时", "飘雪中"),
     "fog": ("雾中", "大雾中"),
 }
+# Said with the place, never alone: the place that is called snow is winter too.
+SEASONS: dict[str, tuple[str, ...]] = {
+    "summer": ("",),
+    "spring": ("in spring", "in spring", "in springtime"),
+    "autumn": ("in autumn", "in autumn", "in fall"),
+    "winter": ("in winter", "in wintertime"),
+}
+SEASONS_ZH = {"summer": "", "spring": "春天", "autumn": "秋天", "winter": "冬天"}
 # {0} is the first subject of a tableau, left or behind or riding; the plainest way comes first.
 TOGETHER: dict[tuple[str, int], tuple[str, ...]] = {
     ("beside", 2): (
@@ -111,18 +120,22 @@ class Telling:
     """How often a random caption names what a tableau has beyond the attributes of `captions.Shares`."""
 
     weather: float = 0.9
+    season: float = 0.9
     sign_alone: float = 0.15
     """A caption of a picture with a sign that speaks of the sign only."""
 
 
-def describe(tableau: Tableau) -> str:
-    """The plain English sentence that names everything in the tableau."""
-    return _english(tableau, random.Random(0), Shares(1, 1, 1, 1, 1, 1), Telling(1, 0), plain=True)
+PLAIN, ALL = Telling(weather=1, season=1, sign_alone=0), Shares(1, 1, 1, 1, 1, 1)
 
 
-def describe_zh(tableau: Tableau) -> str:
-    """A plain Chinese sentence that names everything in the tableau."""
-    return _chinese(tableau, random.Random(0), Shares(1, 1, 1, 1, 1, 1), Telling(1, 0), plain=True)
+def describe(tableau: Tableau, say: Shares = ALL, telling: Telling = PLAIN) -> str:
+    """The plain English sentence that names what is to be said of the tableau; everything, if nothing else is told."""
+    return _english(tableau, random.Random(0), say, telling, plain=True)
+
+
+def describe_zh(tableau: Tableau, say: Shares = ALL, telling: Telling = PLAIN) -> str:
+    """The same as a plain Chinese sentence."""
+    return _chinese(tableau, random.Random(0), say, telling, plain=True)
 
 
 def caption(tableau: Tableau, rng: random.Random, shares: Shares | None = None, telling: Telling | None = None) -> str:
@@ -150,7 +163,10 @@ def _english(tableau: Tableau, rng: random.Random, say: Shares, telling: Telling
     weather = rng.choice(WEATHERS[tableau.weather][: 1 if plain else None])
     if rng.random() >= telling.weather:
         weather = ""
-    return sentence(head, scene, rng, say, plain, weather)
+    places = PLACES
+    if rng.random() < telling.season and tableau.season != "summer":
+        places = {tableau.place: tuple(f"{p} {s}" for p in PLACES[tableau.place] for s in SEASONS[tableau.season])}
+    return sentence(head, scene, rng, say, plain, weather, places)
 
 
 def _chinese(tableau: Tableau, rng: random.Random, say: Shares, telling: Telling, plain: bool) -> str:
@@ -166,7 +182,10 @@ def _chinese(tableau: Tableau, rng: random.Random, say: Shares, telling: Telling
     weather = rng.choice(WEATHERS_ZH[tableau.weather][: 1 if plain else None])
     if rng.random() >= telling.weather:
         weather = ""
-    return sentence_zh(head, scene, rng, say, weather)
+    places = PLACES_ZH
+    if rng.random() < telling.season and tableau.season != "summer":
+        places = {tableau.place: tuple(f"{SEASONS_ZH[tableau.season]}的{p}" for p in PLACES_ZH[tableau.place])}
+    return sentence_zh(head, scene, rng, say, weather, places)
 
 
 def _scenes(tableau: Tableau) -> list[Scene]:
@@ -183,7 +202,7 @@ def chinese_words() -> list[str]:
     words = [word for pair in NOUNS_ZH.values() for word in pair]
     words += [way for ways in WEATHERS_ZH.values() for way in ways if way]
     words += [word for ways in (*TOGETHER_ZH.values(), SIGNS_ZH) for way in ways for word in _WORDS_ZH.findall(way)]
-    words += ["写着", "、"]
+    words += ["写着", "、", *(said for said in SEASONS_ZH.values() if said)]
     return [*dict.fromkeys([*captions.chinese_words(), *words])]
 
 
@@ -192,7 +211,8 @@ def vocabulary() -> list[str]:
 
     A model taught on these captions has never seen any other word.
     """
-    ways = [way for table in (NOUNS, PLACES, TIMES, STYLES, SIZES, WEATHERS) for said in table.values() for way in said]
+    tables = (NOUNS, PLACES, TIMES, STYLES, SIZES, WEATHERS, SEASONS)
+    ways = [way for table in tables for said in table.values() for way in said]
     ways += [plural(noun) for said in NOUNS.values() for noun in said]
     ways += [colour for name in COLOURS for colour in COLOUR_WORDS.get(name, (name,))]
     ways += [number for said in NUMBERS.values() for number in said] + [

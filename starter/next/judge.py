@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from starter.judge import Block
-from starter.next.tableau import THINGS, WEATHERS, Tableau
+from starter.next.tableau import SEASONS, THINGS, WEATHERS, Tableau
 from starter.world import COLOURS, COUNTS, LORA_STYLE, PLACES, SIZES, STYLES, TIMES
 
 SIDE, GRID = 64, 16
@@ -27,6 +27,7 @@ WHOLE: dict[str, tuple[str | int, ...]] = {
     "time": TIMES,
     "style": (*STYLES, LORA_STYLE),
     "weather": WEATHERS,
+    "season": SEASONS,
     "count": COUNTS,
     "size": SIZES,
 }

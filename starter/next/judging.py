@@ -16,11 +16,11 @@ from starter.next.render import outlined
 from starter.next.tableau import THINGS, Tableau
 from starter.train.judging import roughen
 from starter.train.pictures import to_signed
+from starter.train.told import UNTOLD, cost
 from starter.world import COLOURS
 
 # Where this share of a cell shows a thing, the cell is that thing's.
 COVERED = 0.4
-NOT_ASKED = -100
 
 
 def judge_tableaux(number: int) -> list[Tableau]:
@@ -33,7 +33,7 @@ def judge_tableaux(number: int) -> list[Tableau]:
 def cells_of(tableau: Tableau) -> tuple[torch.Tensor, torch.Tensor]:
     """What the judge should read in each cell: the thing's number and, where there is one, its colour's; (16, 16)."""
     things = torch.full((GRID, GRID), len(THINGS))
-    colours = torch.full((GRID, GRID), NOT_ASKED)
+    colours = torch.full((GRID, GRID), UNTOLD)
     alone = len(tableau.subjects) == 1
     for number, mask in enumerate(outlined(tableau, SIDE)):
         subject = tableau.subjects[0 if alone else number]
@@ -44,14 +44,14 @@ def cells_of(tableau: Tableau) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def wholes_of(tableaux: Sequence[Tableau]) -> torch.Tensor:
-    """The attributes of whole pictures as numbers, (n, 6), in the order of WHOLE; sizes of single kinds alone."""
+    """The attributes of whole pictures as numbers, (n, 7), in the order of WHOLE; sizes of single kinds alone."""
     rows = []
     for tableau in tableaux:
         alone = len(tableau.subjects) == 1
         count = tableau.subjects[0].count if alone else len(tableau.subjects)
-        said = {"place": tableau.place, "time": tableau.time, "style": tableau.style, "weather": tableau.weather}
-        row = [WHOLE[name].index(value) for name, value in said.items()]
-        size = WHOLE["size"].index(tableau.subjects[0].size) if alone else NOT_ASKED
+        said = ("place", "time", "style", "weather", "season")
+        row = [WHOLE[name].index(getattr(tableau, name)) for name in said]
+        size = WHOLE["size"].index(tableau.subjects[0].size) if alone else UNTOLD
         rows.append([*row, WHOLE["count"].index(count), size])
     return torch.tensor(rows)
 
@@ -83,11 +83,8 @@ class JudgeStage:
         logits = self.model(roughen(to_signed(self.pictures[chosen]), generator))
         things, colours, wholes = self.things[chosen], self.colours[chosen], self.wholes[chosen]
         cells = F.cross_entropy(logits["thing"], things, weight=self.weight)
-        hues = F.cross_entropy(logits["colour"], colours, ignore_index=NOT_ASKED)
-        losses = [
-            F.cross_entropy(logits[name], wholes[:, column], ignore_index=NOT_ASKED)
-            for column, name in enumerate(WHOLE)
-        ]
+        hues = cost(logits["colour"].movedim(1, -1).flatten(0, -2), colours.flatten())
+        losses = [cost(logits[name], wholes[:, column]) for column, name in enumerate(WHOLE)]
         shown = things < len(THINGS)
         figures = {
             "thing": float((logits["thing"].argmax(1) == things)[shown].float().mean()),

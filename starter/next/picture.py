@@ -1,4 +1,4 @@
-"""The next set's picture model: a UNet on eight latents, grown from today's, and what it is taught on."""
+"""The next set's picture model: a UNet on twelve latents, grown from today's, and what it is taught on."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from pathlib import Path
 
 import torch
 
-from starter.next.pictures import paint_all, sample_tableaux
+from starter.next.pictures import mark_of, paint_all, sample_tableaux
 from starter.next.tableau import Tableau
 from starter.next.vae import LATENTS
+from starter.train.loop import autocast
 from starter.train.picture import BLENDS, Unet, new_unet
 from starter.train.vae import Vae, latents_of
 
 
 @torch.no_grad()
 def grown_unet(known: Unet) -> Unet:
-    """A UNet on eight latents that at first paints the first four as the known one does, blind to the others."""
+    """A UNet on twelve latents that at first paints the first four as the known one does, blind to the others."""
     config = known.config
     unet = new_unet(tuple(config.block_out_channels), config.layers_per_block, config.cross_attention_dim, LATENTS)
     new = unet.state_dict()
@@ -46,7 +47,7 @@ def picture_tableaux(easy: int, full: int) -> tuple[list[Tableau], list[Tableau]
 
 
 def keep_latents(path: Path, vae: Vae, tableaux: Sequence[Tableau], part: int = 256) -> torch.Tensor:
-    """The tableaux' scaled latents, float16, (n, 8, 16, 16); from the file if it is there and this VAE's.
+    """The tableaux' scaled latents, float16, (n, 12, 16, 16); from the file as far as they are there and this VAE's.
 
     Painting and encoding cost more than training on them; the file grows by parts, so that a stop loses little.
     """
@@ -55,12 +56,17 @@ def keep_latents(path: Path, vae: Vae, tableaux: Sequence[Tableau], part: int = 
     kept = torch.empty(0)
     if path.exists():
         stored = torch.load(path, weights_only=True)
-        if stored["mark"] == mark and len(stored["latents"]) <= len(tableaux):
+        shown = tableaux[: len(stored["latents"])]
+        if stored["mark"] == mark and stored.get("shown") == mark_of(shown):
             kept = stored["latents"]
     path.parent.mkdir(parents=True, exist_ok=True)
     while len(kept) < len(tableaux):
-        latents = latents_of(vae, paint_all(tableaux[len(kept) : len(kept) + part])) * scale
+        painted = paint_all(tableaux[len(kept) : len(kept) + part])
+        # Half of the time, for an error of half a per cent.
+        with autocast(next(vae.parameters()).device):
+            latents = latents_of(vae, painted) * scale
         kept = torch.cat([kept.half(), latents.cpu().half()]) if len(kept) else latents.cpu().half()
-        torch.save({"latents": kept, "mark": mark}, path.with_suffix(".part"))
+        stored = {"latents": kept, "mark": mark, "shown": mark_of(tableaux[: len(kept)])}
+        torch.save(stored, path.with_suffix(".part"))
         path.with_suffix(".part").replace(path)
     return kept

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 from PIL import Image, ImageDraw
 
-from starter.backdrop import draw_backdrop
+from starter.backdrop import HORIZON, VEIL, draw_backdrop
 from starter.more_things import AIRBORNE
 from starter.next.tableau import SEATS, Tableau
 from starter.pen import RGB, Pen, Point, mix
@@ -27,6 +27,16 @@ VEILS: dict[str, tuple[RGB, float]] = {
     "rain": ((118, 130, 152), 0.28),
     "snowfall": ((214, 222, 234), 0.2),
     "fog": ((218, 222, 226), 0.46),
+}
+# What lies on the ground in a season and how thick it is, and the colours of the petals or leaves about.
+GROUNDS: dict[str, tuple[RGB, float]] = {
+    "spring": ((172, 232, 124), 0.4),
+    "autumn": ((222, 146, 58), 0.62),
+    "winter": ((242, 247, 254), 0.86),
+}
+FALLEN: dict[str, tuple[RGB, ...]] = {
+    "spring": ((255, 178, 212), (255, 232, 242)),
+    "autumn": ((204, 66, 36), (240, 170, 40), (158, 84, 34)),
 }
 FRONTS: dict[str, list[Point]] = {
     "boat": [(-1, 0.4), (1, 0.4), (0.62, 1), (-0.62, 1)],
@@ -96,6 +106,9 @@ def render_tableau(tableau: Tableau, size: int = 128) -> Image.Image:
     canvas = Image.new("RGB", (side, side))
     draw = ImageDraw.Draw(canvas)
     draw_backdrop(draw, side, tableau.place, tableau.time, random.Random(tableau.seed + 1))
+    if tableau.season != "summer":
+        canvas = _in_season(canvas, tableau)
+        draw = ImageDraw.Draw(canvas)
     for _, stroke in _strokes(tableau, side):
         stroke(draw)
     canvas = _under_weather(canvas, tableau)
@@ -141,6 +154,22 @@ def _draw_front(draw: ImageDraw.ImageDraw, side: int, spot: Spot, scene: Scene) 
     """The part of a vessel that hides the lower half of whoever sits in it."""
     pen = Pen(draw, spot.x * side, spot.y * side, spot.reach * side, scene.style == "cartoon")
     pen.polygon(FRONTS[scene.thing], pigment(scene))
+
+
+def _in_season(canvas: Image.Image, tableau: Tableau) -> Image.Image:
+    side, light = canvas.width, VEIL[tableau.time]
+    ground, thickness = GROUNDS[tableau.season]
+    pixels = np.asarray(canvas).astype(int)
+    red, green, blue = pixels[..., 0], pixels[..., 1], pixels[..., 2]
+    covered = (green > red + 8) & (green > blue + 8)  # Hills that rise over the horizon.
+    covered[round(HORIZON[tableau.place] * side) :] = True
+    shade = Image.fromarray((covered * round(255 * thickness)).astype(np.uint8))
+    canvas.paste(Image.new("RGB", canvas.size, mix(ground, *light)), mask=shade)
+    draw, rng = ImageDraw.Draw(canvas), random.Random(tableau.seed + 3)
+    for _ in range(36 if tableau.season in FALLEN else 0):
+        x, y, r = rng.random() * side, (1 - rng.random() ** 1.5) * side, rng.uniform(0.01, 0.018) * side
+        draw.ellipse((x - r, y - 0.6 * r, x + r, y + 0.6 * r), fill=mix(rng.choice(FALLEN[tableau.season]), *light))
+    return canvas
 
 
 def _under_weather(canvas: Image.Image, tableau: Tableau) -> Image.Image:

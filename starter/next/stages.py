@@ -1,7 +1,8 @@
 """The next set's stages in their order, each a function that trains one model and writes it to the plan's folder.
 
-judge (needs nothing), vae (grows from today's), decoder (more of the vae's), tiny and the upscalers (need vae), picture
-(needs vae, and grows from today's).
+judge and reader (need nothing), vae (grows from today's), decoder (more of the vae's), tiny and the upscalers (need
+vae), picture (needs vae, and grows from today's), control and style (need picture, and the judge looks at style),
+eyes (need nothing), caption (needs eyes), labels (need nothing), safety (needs labels).
 """
 
 from __future__ import annotations
@@ -12,19 +13,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from diffusers.models.attention_processor import AttnProcessor
 from torch import nn
 
+from starter.next.beside import run_control, run_style
 from starter.next.captions import vocabulary
+from starter.next.describing import run_caption, run_eyes
 from starter.next.judge import load_judge
 from starter.next.judging import JudgeStage, held_out_judgement, judge_tableaux
+from starter.next.labelling import run_labels, run_safety
 from starter.next.picture import grown_unet, keep_latents, picture_tableaux
 from starter.next.pictures import keep_pictures, paint_all, sample_tableaux, shown_mask
+from starter.next.reader import load_reader
+from starter.next.reading import ReaderStage, held_out_reading, signed
 from starter.next.upscaling import held_out_gain, shown
 from starter.next.vae import DecoderStage, VaeStage, held_out_fidelity, new_vae, through, vae_tableaux
 from starter.next.words import grown_text_encoder, new_tokenizer, say
 from starter.painter import load_picture
 from starter.train.diffusing import exported_vae, exported_weights, load_vae_as_new
-from starter.train.export import export_judge, export_picture, export_upscaler, replacing
+from starter.train.export import export_network, export_picture, export_upscaler, replacing
 from starter.train.loop import BUILD, Budget, train
 from starter.train.picture import PictureStage
 from starter.train.plan import Plan, averaged
@@ -60,12 +67,23 @@ def run_judge(plan: Plan, budget: Budget, pictures: int = 12_000, held_out: int 
     """Train and write the judge; how often it is right about tableaux that it never saw."""
     stage = JudgeStage(plan.device, judge_tableaux(pictures), batch=32 * plan.batch_factor)
     weights = train(stage, budget, folder=plan.build)
-    export_judge(plan.models / "judge", weights)
+    export_network(plan.models / "judge" / "judge.safetensors", weights)
     return held_out_judgement(load_judge(plan.models / "judge" / "judge.safetensors"), held_out)
 
 
-def run_picture(plan: Plan, budget: Budget, easy: int = 8000, full: int = 24_000) -> dict[str, Any]:
-    """Train UNet and text tower on the VAE's latents, and write the picture model at every checkpoint."""
+def run_reader(plan: Plan, budget: Budget, pictures: int = 8000, held_out: int = 400) -> dict[str, Any]:
+    """Train and write the reader of signs; how often it is right about tableaux that it never saw."""
+    stage = ReaderStage(plan.device, signed(pictures, seed=151), batch=32 * plan.batch_factor)
+    weights = train(stage, budget, folder=plan.build)
+    export_network(plan.models / "judge" / "reader.safetensors", weights)
+    return held_out_reading(load_reader(plan.models / "judge" / "reader.safetensors"), held_out)
+
+
+def run_picture(plan: Plan, budget: Budget, easy: int = 4000, full: int = 10_000) -> dict[str, Any]:
+    """Train UNet and text tower on the VAE's latents, and write the picture model at every checkpoint.
+
+    A longer training may be given more pictures: those that it began with stay.
+    """
     vae = load_next_vae(plan.models).to(plan.device)
     halves = picture_tableaux(easy, full)
     latents = [
@@ -85,6 +103,9 @@ def run_picture(plan: Plan, budget: Budget, easy: int = 8000, full: int = 24_000
         say=say,
         cover=shown_mask,
     )
+    if plan.device.type == "cpu":
+        # The way back through fused attention takes a sixth of a step there.
+        stage.unet.set_attn_processor(AttnProcessor())
     # What it grew from knows single things, and what goes on knows them all.
     stage.mix_from = 0.0 if plan.onward else 0.05
     start = exported_weights(plan) if plan.onward else None
@@ -146,10 +167,17 @@ def _export_vae(plan: Plan, vae: Vae, held_out: int) -> dict[str, Any]:
 # Each stage with its budget in minutes on one CPU core.
 STAGES: Stages = {
     "judge": (run_judge, 25),
+    "reader": (run_reader, 8),
     "vae": (run_vae, 90),
     "decoder": (run_decoder, 60),
     "tiny": (run_tiny, 20),
     "upscaler": (run_upscaler, 25),
     "upscaler-rrdb": (partial(run_upscaler, arch="rrdb"), 50),
     "picture": (run_picture, 360),
+    "control": (run_control, 40),
+    "style": (run_style, 15),
+    "eyes": (run_eyes, 40),
+    "caption": (run_caption, 90),
+    "labels": (run_labels, 45),
+    "safety": (run_safety, 5),
 }

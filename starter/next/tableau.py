@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starter import world
 from starter.world import COLOURS, COUNTS, PLACES, SIZES, STYLES, TIMES, Scene
@@ -16,6 +16,13 @@ THINGS = (
     *world.THINGS, "dog", "butterfly", "castle", "tent", "train", "plane", "apple", "hat", "crown", "turtle",
 )  # fmt: skip
 WEATHERS = ("clear", "rain", "snowfall", "fog")
+SEASONS = ("summer", "spring", "autumn", "winter")
+# Where a season other than summer can be told. A meadow in winter would be the place that is called snow.
+SEASONAL = {
+    "meadow": ("spring", "autumn"),
+    "mountains": ("spring", "autumn", "winter"),
+    "city": ("autumn", "winter"),
+}
 # How different things stand to each other. "behind": the first stands behind the second; "on" and "in": the first
 # sits on top of the second, or in it.
 ARRANGEMENTS = ("beside", "behind", "on", "in")
@@ -57,6 +64,7 @@ class Tableau:
     time: str = "day"
     style: str = "flat"
     weather: str = "clear"
+    season: str = "summer"
     word: str | None = None
     seed: int = 0
 
@@ -82,13 +90,14 @@ class Tableau:
         """Draw a picture's content at random, of one, two or three different things as `kinds` allows.
 
         Its first subject is of a held-out pair if `held_out`, and no other ever is. `word_share` of the pictures carry
-        a painted word, `weather_share` show some weather.
+        a painted word, `weather_share` show some weather; half of those in a place that knows seasons are in another
+        than summer.
         """
         kind = rng.choice(kinds)
         arrangement = rng.choices(ARRANGEMENTS, (6, 2, 1, 1))[0] if kind == 2 else "beside"
         place = rng.choice(PLACES)
         weathered = place != "space" and rng.random() < weather_share
-        return cls(
+        drawn = cls(
             subjects=_subjects(rng, kind, arrangement, counts, sizes, held_out),
             arrangement=arrangement,
             place=place,
@@ -98,6 +107,10 @@ class Tableau:
             word=sign_word(rng) if rng.random() < word_share else None,
             seed=rng.randrange(2**31),
         )
+        # Its own chance: all else is drawn as before there were seasons, so that kept pictures stay theirs.
+        chance = random.Random(drawn.seed)
+        seasonal = place in SEASONAL and chance.random() < 0.5
+        return replace(drawn, season=chance.choice(SEASONAL[place])) if seasonal else drawn
 
 
 def _subjects(

@@ -1,4 +1,4 @@
-"""The next set's VAE: 128 px pictures to a 16x16 grid of eight latents and back, with their outlines.
+"""The next set's VAE: 128 px pictures to a 16x16 grid of twelve latents and back, with their outlines.
 
 It is an ordinary AutoencoderKL of a factor of 8. It starts as what today's VAE of a factor of 4 makes of the picture at
 half its size (`grown`): before the first step it keeps renders at 24 dB.
@@ -24,9 +24,13 @@ from starter.train.vae import Vae, latents_of, psnr, unevenness
 from starter.world import STYLES
 
 SIDE, CROP = 128, 64
-CHANNELS, LATENTS = (24, 24, 48, 64), 8
+CHANNELS, LATENTS = (24, 24, 48, 64), 12
 # How strongly the first latents are held near today's, so that what today's picture model knows can be built upon.
 HOLD = 0.2
+# How much it counts that an edge is as strong as it was: errors of values alone are least where it is faint and wide.
+STRENGTH = 0.6
+# The same once the latents are settled: there are decibels to spare by then.
+DECODER_STRENGTH = 4.0
 
 
 def new_vae(channels: tuple[int, ...] = CHANNELS) -> Vae:
@@ -181,10 +185,13 @@ def _crop_at(boxes: Sequence[Box], rng: random.Random) -> tuple[int, int]:
     return min(max(x, 0), SIDE - CROP), min(max(y, 0), SIDE - CROP)
 
 
-def distance(decoded: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, dict[str, float]]:
+def distance(
+    decoded: torch.Tensor, target: torch.Tensor, strength: float = STRENGTH
+) -> tuple[torch.Tensor, dict[str, float]]:
     """How far pictures from -1 to 1 are apart: their values, their edges, and their colours without the light.
 
     An edge that is off counts twice, absolute as well as squared: a squared error alone is least where it is blurred.
+    `strength` is how much it counts that edges are as strong as they were.
     """
     error = decoded - target
     squared = error.square().mean((1, 2, 3))
@@ -192,17 +199,27 @@ def distance(decoded: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor,
     edges = across.square().mean() + down.square().mean() + 0.5 * (across.abs().mean() + down.abs().mean())
     colour = error - error.mean(1, keepdim=True)
     tone = 2 * colour.square().mean() + 0.6 * colour.abs().mean()
-    loss = error.abs().mean() + 3 * squared.mean() + edges + tone
+    fainter = (_strength(decoded) - _strength(target)).abs().mean()
+    loss = error.abs().mean() + 3 * squared.mean() + edges + tone + strength * fainter
     return loss, {"psnr": float(psnr(squared).mean()), "crisp": float(crispness(decoded.detach(), target).mean())}
+
+
+def _strength(pictures: torch.Tensor) -> torch.Tensor:
+    """How strong the edges are within every few pixels, wherever exactly they run."""
+    across = pictures[..., :-1, 1:] - pictures[..., :-1, :-1]
+    down = pictures[..., 1:, :-1] - pictures[..., :-1, :-1]
+    return (F.avg_pool2d(across.square() + down.square(), 4, 2) + 1e-4).sqrt()
 
 
 def crispness(pictures: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
     """Each picture's gradient energy over that of the one that was wanted: (n,); 1 is as crisp, less is softer."""
-    energies = [
-        (p[..., 1:] - p[..., :-1]).square().mean((1, 2, 3)) + (p[..., 1:, :] - p[..., :-1, :]).square().mean((1, 2, 3))
-        for p in (pictures, wanted)
-    ]
-    return energies[0] / energies[1]
+    return edge_energy(pictures) / edge_energy(wanted)
+
+
+def edge_energy(pictures: torch.Tensor) -> torch.Tensor:
+    """Each picture's gradient energy: the mean square of the differences of neighbouring pixels, (n,)."""
+    across, down = pictures[..., 1:] - pictures[..., :-1], pictures[..., 1:, :] - pictures[..., :-1, :]
+    return across.square().mean((1, 2, 3)) + down.square().mean((1, 2, 3))
 
 
 class DecoderStage:
@@ -220,8 +237,7 @@ class DecoderStage:
         self.model: nn.Module = nn.ModuleDict({"decoder": vae.decoder, "post_quant_conv": vae.post_quant_conv})
         self.batch = batch
         self.pictures = pictures.to(device)
-        self.latents = latents_of(vae, self.pictures).half()
-        self.spread = float(self.latents.float().std())
+        self.spread = float(latents_of(vae, self.pictures[:64]).std())
 
     def groups(self) -> list[dict[str, Any]]:
         return [{"params": list(self.model.parameters()), "lr": 8e-4}]
@@ -229,12 +245,14 @@ class DecoderStage:
     def loss(self, generator: torch.Generator, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
         device = self.pictures.device
         chosen = torch.randint(len(self.pictures), (self.batch,), generator=generator, device=device)
-        target, latents = to_signed(self.pictures[chosen]), self.latents[chosen].float()
-        noise = torch.randn(latents.shape, generator=generator, device=device)
+        target = to_signed(self.pictures[chosen])
         amount = 0.06 * self.spread * torch.rand((self.batch, 1, 1, 1), generator=generator, device=device)
         with autocast(device):
+            with torch.no_grad():
+                latents = self.vae.encode(target).latent_dist.mode().float()
+            noise = torch.randn(latents.shape, generator=generator, device=device)
             decoded = self.vae.decode(latents + amount * noise).sample
-        return distance(decoded.float(), target)
+        return distance(decoded.float(), target, DECODER_STRENGTH)
 
 
 RoundTrip = Callable[[torch.Tensor], torch.Tensor]

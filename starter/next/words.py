@@ -32,9 +32,9 @@ def new_tokenizer(sentences: int = 12_000) -> CLIPTokenizer:
     return tokenizer_from([caption(tableau, rng) for tableau in plain], chinese_words(), POSITIONS)
 
 
-def say(tableau: Tableau, rng: random.Random) -> str:
-    """A random way to ask for the tableau in one of the two languages."""
-    return (caption_zh if rng.random() < CHINESE else caption)(tableau, rng, SHARES)
+def say(tableau: Tableau, rng: random.Random, style: float = SHARES.style) -> str:
+    """A random way to ask for the tableau in one of the two languages; so often its style is named."""
+    return (caption_zh if rng.random() < CHINESE else caption)(tableau, rng, replace(SHARES, style=style))
 
 
 @torch.no_grad()

@@ -7,16 +7,18 @@ length. The eyes' heads learn on, so that the tower forgets nothing while the la
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional as F
+from transformers import Florence2Processor
 
 from starter.answers import BOXING, OUTLINING, PHRASED, SIDE, TELLING, Question, Truth, answer, ask_about
 from starter.describer import Describer
 from starter.describer_scores import held_out_scores
-from starter.train.eyes import Heads, Shown, roughen, show, to_device, training_scenes
+from starter.train.eyes import Heads, Pictures, Readings, roughen, show, to_device, training_scenes
 from starter.train.florence import (
     SEEN,
     Florence,
@@ -36,6 +38,10 @@ TELLING_SHARES = (0.3, 0.3, 0.12, 0.28)
 BOXING_SHARES = (0.45, 0.15, 0.2, 0.2)
 PACKS = 3
 PAD = -100
+Lesson = tuple[int, str, str]
+"""A picture's number in its batch, a question about it, and the answer."""
+# Of what the heads read, this is logged.
+READ = frozenset({"thing", "count", "word", "letters", "mask_iou", "box_px"})
 
 
 class DescribeStage:
@@ -50,12 +56,15 @@ class DescribeStage:
         device: torch.device,
         florence: Florence,
         tokenizer: Any,
-        heads: Heads,
-        shown: Shown,
+        heads: Readings,
+        shown: Pictures,
         batch: int = 32,
+        *,
+        ask: Callable[[list[Any], random.Random], list[Lesson]],
     ) -> None:
+        """`ask` makes lessons of what is true of pictures."""
         prepare(florence, device)
-        self.florence, self.tokenizer, self.heads = florence, tokenizer, heads
+        self.florence, self.tokenizer, self.heads, self.ask = florence, tokenizer, heads, ask
         self.model: nn.Module = nn.ModuleDict({"florence": florence, "heads": heads}).to(device)
         self.shown = to_device(shown, device)
         self.batch = batch
@@ -79,14 +88,12 @@ class DescribeStage:
             tokens = self.florence.get_image_features(pictures).pooler_output
         tokens = tokens.float()
         seen, readings = self.heads.loss(tokens, self.shown, chosen)
-        lessons = make_lessons([self.shown.truths[number] for number in chosen.tolist()], rng)
+        lessons = self.ask([self.shown.truths[number] for number in chosen.tolist()], rng)
         said, figures = self._say(tokens, lessons, spread=1.2 - 0.9 * progress)
-        figures |= {name: readings[name] for name in ("thing", "count", "word", "mask_iou", "box_px")}
+        figures |= {name: value for name, value in readings.items() if name in READ}
         return said + 0.1 * (1 - 0.5 * progress) * seen, figures
 
-    def _say(
-        self, tokens: torch.Tensor, lessons: list[tuple[int, str, str]], spread: float
-    ) -> tuple[torch.Tensor, dict[str, float]]:
+    def _say(self, tokens: torch.Tensor, lessons: list[Lesson], spread: float) -> tuple[torch.Tensor, dict[str, float]]:
         """The loss of all answers given the pictures' tokens, and how many words and places are right."""
         asked = self.tokenizer([text for _, text, _ in lessons]).input_ids
         told = self.tokenizer([text for _, _, text in lessons]).input_ids
@@ -139,8 +146,8 @@ class DescribeStage:
         return torch.softmax(-((edges[:, None] - edges) ** 2) / (2 * spread**2), dim=1)
 
 
-def make_lessons(truths: list[Truth], rng: random.Random) -> list[tuple[int, str, str]]:
-    """What to ask about a batch of pictures, as (picture's number, question, answer).
+def make_lessons(truths: list[Truth], rng: random.Random) -> list[Lesson]:
+    """What to ask about a batch of pictures.
 
     Each picture is told about; half of them have boxes drawn, the other half outlines.
     """
@@ -169,14 +176,13 @@ def run_caption(plan: Plan, budget: Budget, pictures: int = 24_000) -> dict[str,
     florence = new_florence(processor)
     heads = Heads(florence.config.text_config.d_model)
     load_eyes(florence, heads, averaged(plan.build / "eyes.pt"))
-    stage = DescribeStage(
-        plan.device,
-        florence,
-        processor.tokenizer,
-        heads,
-        show(training_scenes(pictures)),
-        batch=32 * plan.batch_factor,
-    )
+    shown, batch = show(training_scenes(pictures)), 32 * plan.batch_factor
+    stage = DescribeStage(plan.device, florence, processor.tokenizer, heads, shown, batch, ask=make_lessons)
+    return held_out_scores(taught(stage, processor, plan, budget))
+
+
+def taught(stage: DescribeStage, processor: Florence2Processor, plan: Plan, budget: Budget) -> Describer:
+    """Train the stage, writing its model at every checkpoint; the model as it was written last."""
     shadow = new_florence(processor)
 
     def export(weights: dict[str, torch.Tensor], step: int) -> None:
@@ -185,10 +191,10 @@ def run_caption(plan: Plan, budget: Budget, pictures: int = 24_000) -> dict[str,
         export_florence(plan.models / "caption", shadow, processor)
 
     train(stage, budget, folder=plan.build, save_every_s=300, on_save=export)
-    return held_out_scores(Describer(shadow.to(plan.device).eval(), processor))
+    return Describer(shadow.to(plan.device).eval(), processor)
 
 
-def load_eyes(florence: Florence, heads: Heads, weights: dict[str, torch.Tensor]) -> None:
+def load_eyes(florence: Florence, heads: Readings, weights: dict[str, torch.Tensor]) -> None:
     """Put the eyes stage's weights into the model and the heads."""
     parts: dict[str, nn.Module] = {
         "tower.": florence.model.vision_tower,

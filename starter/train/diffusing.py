@@ -6,19 +6,22 @@ its weights are those their results will meet.
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from diffusers import AutoencoderKL
 from transformers import CLIPTokenizer
 
 from starter.painter import Pipeline, load_picture
-from starter.train.pictures import render_all
 from starter.train.plan import Plan
 from starter.train.text import tokenize, tokenizer_of
 from starter.train.vae import Vae, latents_of
-from starter.world import Scene
+
+S = TypeVar("S")
 
 
 def noised(
@@ -80,6 +83,15 @@ def exported_weights(plan: Plan) -> dict[str, torch.Tensor]:
     return {f"{part}.{name}": weight for part, module in parts.items() for name, weight in module.state_dict().items()}
 
 
+@dataclass(frozen=True, slots=True)
+class Lessons(Generic[S]):
+    """Scenes of a world, how they are painted at a side in pixels (uint8, (n, 3, side, side)), and how asked for."""
+
+    scenes: Sequence[S]
+    paint: Callable[[Sequence[S], int], torch.Tensor]
+    say: Callable[[S, random.Random], str]
+
+
 class FrozenPicture:
     """The exported picture model, which stays as it is while something beside it is taught."""
 
@@ -98,10 +110,6 @@ class FrozenPicture:
     def side(self) -> int:
         """The width and height in pixels that the model paints."""
         return int(self.unet.config.sample_size * self.pipeline.vae_scale_factor)
-
-    def render(self, scenes: list[Scene]) -> torch.Tensor:
-        """The scenes at the size that the model paints, uint8."""
-        return render_all(scenes, self.side())
 
     def words(self, texts: list[str]) -> torch.Tensor:
         """The text tower's states for these texts, (n, positions, width)."""

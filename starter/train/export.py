@@ -62,10 +62,9 @@ def export_picture(
             (part / "vocabulary.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
 
 
-def export_judge(folder: Path, weights: dict[str, torch.Tensor]) -> None:
-    """Write the judge's weights in float16."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "judge.safetensors"
+def export_network(path: Path, weights: dict[str, torch.Tensor]) -> None:
+    """Write a network's weights, those of the judge say, in float16."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     save_file({name: weight.half().contiguous() for name, weight in weights.items()}, path)
     path.chmod(0o644)
 

@@ -8,8 +8,8 @@ it. Learning this through a language model would take many times as long.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -33,12 +33,29 @@ CELL = SIDE // CELLS
 STRIPS = 2 * CELLS
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """Pictures and their dense labels, n each."""
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures, and all that is true of each, n each."""
 
-    truths: list[Truth]
+    truths: list[Any]
     pictures: torch.Tensor  # uint8, (n, 3, 64, 64)
+
+
+P = TypeVar("P", bound=Pictures)
+
+
+class Readings(nn.Module):
+    """Heads that are taught to read from picture tokens what pictures show."""
+
+    def loss(self, tokens: torch.Tensor, shown: Any, chosen: torch.Tensor) -> tuple[torch.Tensor, dict[str, float]]:
+        """The loss of all readings of (n, 65, width) tokens of the chosen pictures, and the share of right ones."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Shown(Pictures):
+    """Pictures of single kinds of things and their dense labels."""
+
     attributes: torch.Tensor  # (n, 7) in the order of ATTRIBUTES
     words: torch.Tensor  # (n,) number in WORDS, len(WORDS) for none
     masks: torch.Tensor  # bool, (n, 64, 64), all things together
@@ -93,7 +110,7 @@ def letters_of(truth: Truth) -> np.ndarray:
     return letters
 
 
-class Heads(nn.Module):
+class Heads(Readings):
     """Linear readings of the picture tokens: token 0 for the whole picture, the others for their cells."""
 
     def __init__(self, width: int) -> None:
@@ -106,7 +123,6 @@ class Heads(nn.Module):
         self.cell = nn.Linear(width, sum(self.sizes))
 
     def loss(self, tokens: torch.Tensor, shown: Shown, chosen: torch.Tensor) -> tuple[torch.Tensor, dict[str, float]]:
-        """The loss of all readings of (n, 65, width) tokens, and the share of right ones."""
         figures = {}
         labels = shown.attributes[chosen]
         losses = []
@@ -156,10 +172,11 @@ class EyesStage:
     ema_decay = 0.995
     warm_steps = 100
 
-    def __init__(self, device: torch.device, florence: Florence, shown: Shown, batch: int = 48) -> None:
+    def __init__(
+        self, device: torch.device, florence: Florence, heads: Readings, shown: Pictures, batch: int = 48
+    ) -> None:
         prepare(florence, device)
-        self.florence = florence
-        self.heads = Heads(florence.config.text_config.d_model)
+        self.florence, self.heads = florence, heads
         self.model: nn.Module = nn.ModuleDict(
             {
                 "tower": florence.model.vision_tower,
@@ -198,23 +215,11 @@ def roughen(pictures: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return pictures.lerp(soft, share) * draw(0.9, 1.06) + draw(-0.05, 0.05) + noise * draw(0.0, 0.08)
 
 
-def to_device(shown: Shown, device: torch.device) -> Shown:
+def to_device(shown: P, device: torch.device) -> P:
     """The same with its tensors on the device."""
-    return Shown(
-        shown.truths,
-        *(
-            t.to(device)
-            for t in (
-                shown.pictures,
-                shown.attributes,
-                shown.words,
-                shown.masks,
-                shown.order,
-                shown.boxes,
-                shown.letters,
-            )
-        ),
-    )
+    values: dict[str, Any] = {field.name: getattr(shown, field.name) for field in fields(shown)}
+    moved = {name: value.to(device) for name, value in values.items() if isinstance(value, torch.Tensor)}
+    return replace(shown, **(values | moved))
 
 
 def training_scenes(pictures: int) -> list[Scene]:
@@ -224,19 +229,18 @@ def training_scenes(pictures: int) -> list[Scene]:
 
 def run_eyes(plan: Plan, budget: Budget, pictures: int = 24_000) -> dict[str, Any]:
     """Train the stage; give its readings of renders that it never saw."""
-    stage = EyesStage(
-        plan.device, new_florence(new_processor()), show(training_scenes(pictures)), batch=48 * plan.batch_factor
-    )
+    florence = new_florence(new_processor())
+    heads = Heads(florence.config.text_config.d_model)
+    stage = EyesStage(plan.device, florence, heads, show(training_scenes(pictures)), 48 * plan.batch_factor)
     stage.model.load_state_dict(train(stage, budget, folder=plan.build))
-    stage.model.eval()
-    return held_out_readings(stage)
+    return held_out_readings(stage, show(sample_scenes(500, seed=990_061, word_share=WORD_SHARE)))
 
 
 @torch.no_grad()
-def held_out_readings(stage: EyesStage, number: int = 500) -> dict[str, float]:
-    """The heads' figures on plain renders never seen."""
+def held_out_readings(stage: EyesStage, unseen: Pictures) -> dict[str, float]:
+    """The heads' figures on plain pictures never seen."""
+    stage.model.eval()
     device = stage.shown.pictures.device
-    shown = to_device(show(sample_scenes(number, seed=990_061, word_share=WORD_SHARE)), device)
+    shown = to_device(unseen, device)
     tokens = stage.florence.get_image_features(to_signed(shown.pictures)).pooler_output
-    figures: dict[str, float] = stage.heads.loss(tokens, shown, torch.arange(number, device=device))[1]
-    return figures
+    return stage.heads.loss(tokens, shown, torch.arange(len(shown.pictures), device=device))[1]

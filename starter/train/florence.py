@@ -56,9 +56,9 @@ PARSING: dict[str, dict[str, Any]] = {
 Florence = Any  # A Florence2ForConditionalGeneration; much of its interface has no types.
 
 
-def new_processor() -> Florence2Processor:
+def new_processor(tokenizer: RobertaTokenizer | None = None) -> Florence2Processor:
     """The processor: pictures to 64 px and -1 to 1, task tokens to sentences, answers to boxes and polygons."""
-    return Florence2Processor(_image_processor(), new_tokenizer(), post_processor_config=PARSING)
+    return Florence2Processor(_image_processor(), tokenizer or new_tokenizer(), post_processor_config=PARSING)
 
 
 def _image_processor() -> CLIPImageProcessor:
@@ -73,7 +73,11 @@ def _image_processor() -> CLIPImageProcessor:
 
 def new_tokenizer(sentences: int = 3000) -> RobertaTokenizer:
     """A BART tokenizer whose words are those of the tasks' questions and answers; other text is spelt out."""
-    texts = _texts(sentences)
+    return tokenizer_from(_texts(sentences))
+
+
+def tokenizer_from(texts: list[str]) -> RobertaTokenizer:
+    """A BART tokenizer with the words of these texts, and the tokens for places."""
     trained = Tokenizer(models.BPE())
     trained.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     trainer = trainers.BpeTrainer(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any, TypeVar
 
-from starter import captions
 from starter.captions import Shares, caption, caption_zh, plural
-from starter.labels import COUNT_LABELS, COUNT_LABELS_ZH, VALUES
+from starter.labels import NAMING, Naming
 from starter.world import Scene
+
+S = TypeVar("S")
 
 # More wordings than anybody asks with, so that the answer does not hang on one of them.
 FRAMES = (
@@ -25,62 +27,60 @@ SAID: tuple[tuple[str, ...], ...] = (
 )  # fmt: skip
 
 
-def label_texts(attribute: str, rng: random.Random, chinese: bool) -> list[str]:
+def label_texts(attribute: str, rng: random.Random, chinese: bool, naming: Naming[Any] = NAMING) -> list[str]:
     """A random wording of each of the attribute's values, all in one frame."""
     frame = rng.choice(FRAMES_ZH if chinese else FRAMES)
-    say = _chinese if chinese else _english
-    return [frame.format(say(attribute, value, rng)) for value in VALUES[attribute]]
+    words, say = (naming.chinese, _chinese) if chinese else (naming.english, _english)
+    return [frame.format(say(attribute, words[attribute][value], rng)) for value in naming.values[attribute]]
 
 
-def said_texts(scenes: list[Scene], rng: random.Random, said: tuple[str, ...]) -> tuple[list[str], list[int]]:
+def said_texts(
+    scenes: Sequence[S],
+    rng: random.Random,
+    said: tuple[str, ...],
+    naming: Naming[S],
+    tell: Callable[[S, random.Random, tuple[str, ...]], str],
+) -> tuple[list[str], list[int]]:
     """Captions that say the thing and these attributes: every different one once, and each scene's caption's number.
 
     Scenes that agree in all that is said share a caption, so no caption is wrong for a scene but by what it says.
+    `tell` says one of them.
     """
-    shares = Shares(**{name: float(name in said) for name in ("colour", "place", "time", "style", "size", "count")})
     texts: list[str] = []
     known: dict[tuple[object, ...], int] = {}
     numbers = []
     for scene in scenes:
-        key = tuple(getattr(scene, name) for name in ("thing", *said))
+        key = tuple(naming.value(scene, name) for name in ("thing", *said))
         if key not in known:
             known[key] = len(texts)
-            # What a sign says is not for labels; nor is a count that is not to be said.
-            plain = replace(scene, word=None, count=scene.count if "count" in said else 1)
-            texts.append((caption_zh if rng.random() < 0.5 else caption)(plain, rng, shares))
+            texts.append(tell(scene, rng, said))
         numbers.append(known[key])
     return texts, numbers
 
 
-def _english(attribute: str, value: object, rng: random.Random) -> str:
+def tell(scene: Scene, rng: random.Random, said: tuple[str, ...]) -> str:
+    """A caption in one of the two languages that says the thing and these attributes alone."""
+    # What a sign says is not for labels; nor is a count that is not to be said.
+    plain = replace(scene, word=None, count=scene.count if "count" in said else 1)
+    return (caption_zh if rng.random() < 0.5 else caption)(plain, rng, shares_of(said))
+
+
+def shares_of(said: tuple[str, ...]) -> Shares:
+    """That these attributes are said and no others."""
+    return Shares(**{name: float(name in said) for name in ("colour", "place", "time", "style", "size", "count")})
+
+
+def _english(attribute: str, ways: tuple[str, ...], rng: random.Random) -> str:
+    phrase = rng.choice(ways)
     if attribute == "thing":
-        noun = rng.choice(captions.NOUNS[str(value)])
-        return plural(noun) if rng.random() < 0.2 else noun
-    if attribute == "count":
-        number = int(str(value))
-        return rng.choice((COUNT_LABELS[number], COUNT_LABELS[number].split()[0]))
+        return plural(phrase) if rng.random() < 0.2 else phrase
     if attribute == "colour":
-        colour = rng.choice(captions.COLOUR_WORDS.get(str(value), (str(value),)))
-        return rng.choice((colour, colour, f"{colour} thing"))
-    table = {"place": captions.PLACES, "time": captions.TIMES, "style": captions.STYLES, "size": captions.SIZES}
-    phrase = rng.choice(table[attribute][str(value)])
+        return rng.choice((phrase, phrase, f"{phrase} thing"))
     # "the beach" as well as "on the beach".
     if attribute == "place" and rng.random() < 0.25:
         return phrase.removeprefix("in front of ").split(" ", 1)[-1]
     return phrase
 
 
-def _chinese(attribute: str, value: object, rng: random.Random) -> str:
-    if attribute == "thing":
-        return captions.NOUNS_ZH[str(value)][0]
-    if attribute == "count":
-        return COUNT_LABELS_ZH[int(str(value))]
-    if attribute == "colour":
-        return captions.COLOURS_ZH[str(value)] + rng.choice(("", "", "的"))
-    table: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-        "place": captions.PLACES_ZH,
-        "time": captions.TIMES_ZH,
-        "style": captions.STYLES_ZH,
-        "size": captions.SIZES_ZH,
-    }
-    return rng.choice(table[attribute][str(value)])
+def _chinese(attribute: str, ways: tuple[str, ...], rng: random.Random) -> str:
+    return rng.choice(ways) + (rng.choice(("", "", "的")) if attribute == "colour" else "")

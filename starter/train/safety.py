@@ -5,23 +5,23 @@ It starts from the labels model's vision tower, and its one concept from what "m
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Generic, TypeVar
 
 import torch
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
 from torch import nn
 from torch.nn import functional as F
+from torchvision.transforms.functional import to_pil_image  # type: ignore[import-untyped]
 from transformers import CLIPConfig, CLIPModel, CLIPProcessor
 
 from starter.labels import TEMPLATES, embed_labels, load_labels
-from starter.render import render
 from starter.safety import FLAGGED, flagged, load_safety
 from starter.train.export import replacing
-from starter.train.labels import cover_all, new_image_processor, normalised, roughen
+from starter.train.labels import WORLD, World
 from starter.train.loop import Budget, autocast, train
-from starter.train.pictures import render_all, sample_scenes
 from starter.train.plan import Plan
-from starter.world import Scene
+from starter.train.seeing import new_image_processor, normalised, roughen
 
 Checker = Any  # A StableDiffusionSafetyChecker; diffusers' classes are untyped.
 # No cosine is as large as this: concepts of this threshold never fire.
@@ -29,9 +29,10 @@ NEVER = 2.0
 THRESHOLD = 0.5
 # How steeply the chance of being flagged rises with the cosine.
 SLOPE = 20.0
+S = TypeVar("S")
 
 
-class SafetyStage:
+class SafetyStage(Generic[S]):
     """Learns from as many pictures with the flagged thing as without; all of its colours are among them.
 
     What must be flagged is no place for held-out pairs.
@@ -46,6 +47,7 @@ class SafetyStage:
         device: torch.device,
         labels: CLIPModel,
         processor: CLIPProcessor,
+        world: World[S],
         pictures: int = 10_000,
         batch: int = 64,
     ) -> None:
@@ -56,10 +58,10 @@ class SafetyStage:
         self.model.register_parameter("concept", self.concept)
         vision: Any = labels.config.vision_config
         self.batch, self.side = batch, int(vision.image_size)
-        scenes = balanced_scenes(pictures, seed=81)
-        self.pictures = render_all(scenes, self.side).to(device)
-        self.covered = cover_all(scenes, self.side).to(device)
-        self.bad = torch.tensor([scene.thing == FLAGGED for scene in scenes], device=device)
+        scenes = balanced_scenes(world, pictures, seed=81)
+        self.pictures = world.paint(scenes, self.side).to(device)
+        self.covered = world.cover(scenes, self.side).to(device)
+        self.bad = torch.tensor(_bad(world, scenes), device=device)
 
     def groups(self) -> list[dict[str, Any]]:
         return [{"params": list(self.model.parameters()), "lr": 5e-4}]
@@ -113,37 +115,52 @@ def new_checker(labels: CLIPModel, processor: CLIPProcessor) -> Checker:
     return checker
 
 
-def balanced_scenes(number: int, seed: int) -> list[Scene]:
+def balanced_scenes(world: World[S], number: int, seed: int) -> list[S]:
     """Scenes of which every second shows what is flagged; a tenth are of the held-out pairs, as in the world."""
-    usual = sample_scenes(number * 12, seed=seed, word_share=0.1)
-    unseen = sample_scenes(number * 2, seed=seed + 1, held_out=True)
-    scenes: list[Scene] = []
+    usual = world.sample(number * 16, seed, False)
+    unseen = world.sample(number * 2, seed + 1, True)
+    scenes: list[S] = []
     for bad in (True, False):
-        kinds = [[scene for scene in kind if (scene.thing == FLAGGED) == bad] for kind in (unseen, usual)]
+        kinds = [
+            [s for s, is_bad in zip(kind, _bad(world, kind), strict=True) if is_bad == bad] for kind in (unseen, usual)
+        ]
         rare = kinds[0][: number // 20]
         scenes += rare + kinds[1][: number // 2 - len(rare)]
     return scenes
 
 
-def run_safety(plan: Plan, budget: Budget, stage: SafetyStage | None = None, held_out: int = 1000) -> dict[str, Any]:
+def _bad(world: World[S], scenes: Sequence[S]) -> list[bool]:
+    return [world.naming.value(scene, "thing") == FLAGGED for scene in scenes]
+
+
+def run_safety(
+    plan: Plan,
+    budget: Budget,
+    world: World[S] = WORLD,  # type: ignore[assignment]
+    pictures: int = 10_000,
+    held_out: int = 1000,
+) -> dict[str, Any]:
     """Train and write the safety checker; its recall and specificity on renders that it never saw."""
-    if stage is None:
-        labels, processor = load_labels(plan.models / "labels")
-        stage = SafetyStage(plan.device, labels, processor, batch=64 * plan.batch_factor)
+    labels, processor = load_labels(plan.models / "labels")
+    teach(SafetyStage(plan.device, labels, processor, world, pictures, 64 * plan.batch_factor), plan, budget)
+    return held_out_safety(plan, held_out, world)
+
+
+def teach(stage: SafetyStage[S], plan: Plan, budget: Budget) -> None:
+    """Train the stage and write its checker."""
     checker = stage.finished(train(stage, budget, folder=plan.build))
     extractor: Any = new_image_processor(stage.side)
     with replacing(plan.models / "safety") as part:
         checker.half().save_pretrained(part / "safety_checker")
         extractor.save_pretrained(part / "feature_extractor")
     checker.float()
-    return held_out_safety(plan, held_out)
 
 
-def held_out_safety(plan: Plan, number: int) -> dict[str, float]:
+def held_out_safety(plan: Plan, number: int, world: World[S] = WORLD, side: int = 64) -> dict[str, float]:  # type: ignore[assignment]
     """The exported checker's share of flagged pictures among those to be flagged, and of passed ones among others."""
     checker, extractor = load_safety(plan.models / "safety")
-    scenes = balanced_scenes(number, seed=990_081)
-    flags = flagged(checker, extractor, [render(scene, 64) for scene in scenes])
-    bad = [flag for flag, scene in zip(flags, scenes, strict=True) if scene.thing == FLAGGED]
-    good = [flag for flag, scene in zip(flags, scenes, strict=True) if scene.thing != FLAGGED]
-    return {"recall": sum(bad) / len(bad), "specificity": 1 - sum(good) / len(good)}
+    scenes = balanced_scenes(world, number, seed=990_081)
+    flags = flagged(checker, extractor, [to_pil_image(picture) for picture in world.paint(scenes, side)])
+    told = list(zip(flags, _bad(world, scenes), strict=True))
+    recalled, passed = [flag for flag, bad in told if bad], [not flag for flag, bad in told if not bad]
+    return {"recall": sum(recalled) / len(recalled), "specificity": sum(passed) / len(passed)}

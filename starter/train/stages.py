@@ -14,11 +14,12 @@ from typing import Any
 
 import torch
 
+from starter.captions import vocabulary
 from starter.judge import Judge
 from starter.train.control import run_control
 from starter.train.describing import run_caption
 from starter.train.diffusing import exported_tokenizer, exported_vae, exported_weights
-from starter.train.export import export_judge, export_picture, export_upscaler
+from starter.train.export import export_network, export_picture, export_upscaler
 from starter.train.eyes import run_eyes
 from starter.train.judging import JudgeStage, held_out_accuracy
 from starter.train.labels import run_labels
@@ -43,7 +44,7 @@ FIXED = frozenset({"stage", "step", "spent_s", "rate"})
 def run_judge(plan: Plan, budget: Budget) -> dict[str, Any]:
     stage = JudgeStage(plan.device, batch=64 * plan.batch_factor)
     weights = train(stage, budget, folder=plan.build)
-    export_judge(plan.models / "judge", weights)
+    export_network(plan.models / "judge" / "judge.safetensors", weights)
     judge = Judge().to(plan.device)
     judge.load_state_dict(weights)
     return held_out_accuracy(judge.eval())
@@ -105,7 +106,7 @@ def run_picture(plan: Plan, budget: Budget) -> dict[str, Any]:
         # The decoder may have been trained for longer meanwhile.
         vae = (exported_vae(plan) if plan.onward else load_vae(plan)).cpu()
         vae.register_to_config(scaling_factor=kept.scale)
-        export_picture(plan.models / "picture", vae, shadow, words, tokenizer)
+        export_picture(plan.models / "picture", vae, shadow, words, tokenizer, vocabulary())
 
     train(stage, budget, folder=plan.build, save_every_s=300, on_save=export, start=start)
     return {"latent_scale": kept.scale}

@@ -14,8 +14,6 @@ import torch
 from torch import nn
 from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, CLIPVisionConfig
 
-from starter.train.text import POSITIONS
-
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -45,7 +43,7 @@ def new_clip(tokenizer: CLIPTokenizer, shape: Shape) -> CLIPModel:
         intermediate_size=4 * shape.text_width,
         num_hidden_layers=shape.text_layers,
         num_attention_heads=4,
-        max_position_embeddings=POSITIONS,
+        max_position_embeddings=tokenizer.model_max_length,
         projection_dim=shape.projection,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,

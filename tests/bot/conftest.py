@@ -165,6 +165,7 @@ def add_on(
         steps=None,
         guidance=None,
         beside=beside,
+        own=None,
     )
 
 
@@ -201,6 +202,8 @@ def ready(**changes: object) -> Ready:
         styles=(Style("oil", "Oil painting", "oil painting of {prompt}", "photograph"),),
         references=0,
         fills=False,
+        remote=None,
+        training=None,
     )
     turbo = ModelInfo(
         name="turbo",
@@ -228,6 +231,8 @@ def ready(**changes: object) -> Ready:
         styles=(),
         references=0,
         fills=False,
+        remote=None,
+        training=None,
     )
     values: dict[str, object] = {
         "models": (starter, turbo),
@@ -249,5 +254,7 @@ def ready(**changes: object) -> Ready:
         "wildcards": (),
         "max_loras": 0,
         "identity": "an engine",
+        "elsewhere": (),
+        "keys": (),
     }
     return Ready(**(values | changes))  # type: ignore[arg-type]

@@ -76,8 +76,9 @@ def test_what_was_done_otherwise_than_asked_or_drawn_answers_nobody(tmp_path: Pa
     tiled = finished(tmp_path, 1, b"one", answer=Answer(notes=(because("painted_in_tiles"),)))
     drawn = finished(tmp_path, 1, b"one", answer=Answer(drawn=(Drawn("a red house", ""),)))
     without = finished(tmp_path, 1)
-    likenesses = [answered.likeness_of(each, request(), ENGINE) for each in (good, tiled, drawn, without)]
-    assert likenesses == [same(), None, None, None]
+    unseen = finished(tmp_path, 1, b"one", answer=Answer(notes=(because("never_seen", words=("a",), model="Starter"),)))
+    likenesses = [answered.likeness_of(each, request(), ENGINE) for each in (good, tiled, drawn, without, unseen)]
+    assert likenesses == [same(), None, None, None, same()]
 
 
 async def test_the_same_is_answered_with_the_same_pictures(jobs: Jobs, tmp_path: Path) -> None:
@@ -89,6 +90,15 @@ async def test_the_same_is_answered_with_the_same_pictures(jobs: Jobs, tmp_path:
     assert note(again) == f"Job #{first.id} made the same before: this is it."
     assert kept(tmp_path) == [b"one", b"two"]
     assert [job.id for job in await jobs.undelivered()] == [first.id, again.id]
+
+
+async def test_what_a_model_has_never_seen_is_told_again(jobs: Jobs, tmp_path: Path) -> None:
+    told = because("never_seen", words=("zebra",), model="Starter")
+    first = await made(jobs, tmp_path, answer=Answer(notes=(told,)))
+    second, third = [await ask(jobs) for _ in range(2)]
+    assert [one.name for one in second.answer.notes] == [one.name for one in third.answer.notes]
+    assert second.answer.notes[1:] == third.answer.notes[1:] == (told,)
+    assert second.pictures == first.pictures
 
 
 async def test_twice_does_no_harm(jobs: Jobs, tmp_path: Path) -> None:
@@ -170,7 +180,7 @@ async def test_a_kill_in_the_middle_leaves_the_job_queued(
 async def test_estimates_know_only_what_the_engine_made(jobs: Jobs, tmp_path: Path) -> None:
     await made(jobs, tmp_path)
     await ask(jobs)
-    assert [seconds for _, seconds, _ in await jobs.durations_of_kind("imagine")] == [0.5]
+    assert [seconds for _, seconds, _ in await jobs.counting.durations_of_kind("imagine")] == [0.5]
 
 
 async def test_the_engine_is_asked_once(jobs: Jobs, studio_of: Open) -> None:

@@ -10,9 +10,9 @@ import discord
 import pytest
 
 from bot import app as app_module
-from bot.__main__ import _for_the_operator
 from bot.admission import Admission
 from bot.app import Easel
+from bot.assembly import for_the_operator
 from bot.background import Background
 from bot.commands import Form, Slice, Slices
 from bot.custom_ids import OfJob, OfMessage, OfWord
@@ -159,5 +159,5 @@ async def test_form_of_another_bots_making_is_left_alone(easel: Easel) -> None:
 def test_what_the_operator_must_hear_of_is_found_at_any_depth() -> None:
     error = OperatorError("the catalogue is broken")
     group = ExceptionGroup("a", [ValueError(), ExceptionGroup("b", [ExceptionGroup("c", [error])])])
-    assert _for_the_operator(group) is error
-    assert _for_the_operator(ExceptionGroup("a", [ValueError()])) is None
+    assert for_the_operator(group) is error
+    assert for_the_operator(ExceptionGroup("a", [ValueError()])) is None

@@ -12,6 +12,7 @@ import pytest
 
 from bot.audit import Entry
 from bot.database import MIGRATIONS
+from bot.loras import kept as loras
 from bot.panels import audit as panel
 from bot.policies import kept
 from bot.words import speaking
@@ -66,6 +67,11 @@ def test_row_says_the_rule_with_its_numbers_and_a_gap_for_what_is_not_kept() -> 
     assert "60 steps are more than are allowed here, 40 is the most" in shown(entry(details=counted))
 
 
+def test_row_of_a_key_says_which_and_not_what_it_is_called() -> None:
+    assert "**has a new key for programs**" in shown(entry("key made", details={"key": 7}))
+    assert "key 7" in shown(entry("key made", details={"key": 7}))
+
+
 def test_row_that_nobody_knows_any_more_is_shown_all_the_same() -> None:
     said = shown(entry("unheard of", kind="gone", details={"name": "gone", "from": None, "to": 1}))
     assert "unheard of" in said
@@ -74,10 +80,11 @@ def test_row_that_nobody_knows_any_more_is_shown_all_the_same() -> None:
 
 
 def test_what_the_database_writes_down_has_words() -> None:
-    script = next(MIGRATIONS.glob("0012*")).read_text()
-    written = set(re.findall(r"'(accepted|finished|flagged|withheld|withdrawn|deleted|let go)'", script))
+    script = "".join(next(MIGRATIONS.glob(name)).read_text() for name in ("0012*", "0013*"))
+    written = set(re.findall(r"'(accepted|finished|flagged|withheld|withdrawn|deleted|let go|key \w+)'", script))
     written |= {"failed", "cancelled", "refused"}
     written |= set(re.findall(r'"(set|words \w+|member blocked|member let in)"', inspect.getsource(kept)))
+    written |= set(re.findall(r'"(lora (?:shared|approved|refused|removed))"', inspect.getsource(loras)))
     assert written == panel.WHAT.keys()
 
 

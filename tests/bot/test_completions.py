@@ -11,9 +11,11 @@ import pytest
 from msgspec.structs import replace
 
 from bot import completions
+from bot.audit import Audit
 from bot.database import Database
 from bot.finding import Finding
 from bot.jobs import Jobs
+from bot.loras.kept import Loras
 from bot.members import Members
 from bot.policies.kept import Policies
 from bot.policies.operator import Operator
@@ -41,6 +43,7 @@ def typing(ready: Ready = ABLE, jobs: Jobs | None = None, operator: Set | None =
         jobs.finding = create_autospec(Finding, spec_set=True, instance=True)
         jobs.finding.wants_suggestions.return_value = False
         jobs.members = Members(create_autospec(Database, instance=True))
+        jobs.loras = Loras(create_autospec(Database, instance=True), Path(), create_autospec(Audit, instance=True))
     made.client.admission = SimpleNamespace(ready=ready, jobs=jobs, policies=policies, command_of=lambda of: of.kind)
     made.namespace = SimpleNamespace(**options)
     made.guild = None
@@ -115,7 +118,8 @@ async def test_who_fills_is_offered_first_where_parts_are_painted_then_who_is_to
 async def test_an_example_is_offered_for_every_lora_that_goes_with_the_model() -> None:
     offered = [choice.value for choice in await completions.axes(typing(), "Lora")]
     assert offered == ["lora ink:0, ink:0.4, ink:0.8", "lora neon:0, neon:0.5, neon:1"]
-    assert [choice.value for choice in await completions.axes(typing(ready()), "")] == list(grids.EXAMPLES)
+    examples = [*grids.EXAMPLES, "model starter, turbo"]
+    assert [choice.value for choice in await completions.axes(typing(ready()), "")] == examples
 
 
 async def test_names_are_cut_to_what_discord_takes() -> None:

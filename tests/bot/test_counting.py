@@ -152,3 +152,12 @@ def test_longest_names_and_no_font_of_all_scripts_are_no_error(tmp_path: Path, m
     charts.draw((part, charts.Bars("t", ("",) * 30, (0,) * 30, over_time=True)), tmp_path)
     monkeypatch.setattr(charts, "FONTS", ())
     charts.draw((part,), tmp_path)
+
+
+def test_curve_is_drawn_of_any_numbers(tmp_path: Path) -> None:
+    for points in ((), ((1.0, 0.3),), tuple((float(step), 1 / (step + 1)) for step in range(100))):
+        file = charts.trace(charts.Curve("标题", points, 50.0, ((10.0, "1"), (20.0, "2"))), tmp_path)
+        with Image.open(file) as drawn:
+            assert drawn.width == charts.WIDTH
+            has_line = charts.BAR in {colour for _, colour in drawn.getcolors(100_000) or []}
+            assert has_line is (len(points) > 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import errno
 import logging
@@ -24,11 +25,13 @@ from bot import lines as lines_module
 from bot.cards import Card
 from bot.delivery import Delivery
 from bot.dispatcher import Dispatcher
+from bot.engine.interface import Neighbour
 from bot.engine.local import LocalEngine
 from bot.errors import EngineDied, OperatorError, Starting
 from bot.job import Job, asked
 from bot.jobs import Jobs
 from bot.policies.kept import Place, Policies
+from bot.training.turns import Turns
 from inference.protocol import (
     Answer,
     Classify,
@@ -41,13 +44,14 @@ from inference.protocol import (
     LabelShare,
     Progress,
     Request,
+    Work,
     because,
     logs,
     sha256_of,
 )
 from tests.bot.conftest import failure, finished, kept, on_uploads, queued, ready, reply, request, stored
 
-Script = Callable[["ScriptedEngine", Request], AsyncIterator[Event]]
+Script = Callable[["ScriptedEngine", Any], AsyncIterator[Event]]
 
 
 class ScriptedLane:
@@ -60,10 +64,11 @@ class ScriptedLane:
         *,
         quick: bool = False,
         capacity: int = 1,
-        takes: Callable[[Request], bool] = lambda _: True,
+        takes: Callable[[Work], bool] = lambda _: True,
     ) -> None:
         self.name = name
         self.quick = quick
+        self.paid = False
         self.batches: list[list[int]] = []
         self.takes = takes
         self._engine = engine
@@ -71,6 +76,10 @@ class ScriptedLane:
         self._up, self._down = asyncio.Event(), asyncio.Event()
         self._gone = False
         self.come_back()
+
+    def turn(self) -> contextlib.AbstractAsyncContextManager[None]:
+        """As the engine's neighbour has it, if there is one."""
+        return contextlib.nullcontext() if self._engine.neighbour is None else self._engine.neighbour.turn()
 
     def capacity(self, request: Request) -> int:
         return self._capacity
@@ -100,7 +109,7 @@ class ScriptedLane:
         self._down.set()
         self._up.set()
 
-    async def run(self, requests: Sequence[Request]) -> AsyncGenerator[Event, None]:
+    async def run(self, requests: Sequence[Work]) -> AsyncGenerator[Event, None]:
         self.batches.append([request.job for request in requests])
         for wanted in requests:
             async for event in self._engine.script(self._engine, wanted):
@@ -119,6 +128,7 @@ class ScriptedEngine:
         ]
         self.changed = asyncio.Event()
         self.ready = ready()
+        self.neighbour: Neighbour | None = None
         self.deaths = 0
         self.comes_back = True
         self.cancelled: set[int] = set()
@@ -155,7 +165,7 @@ class ScriptedEngine:
         pass
 
 
-async def paint(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
+async def paint(engine: ScriptedEngine, wanted: Work) -> AsyncIterator[Event]:
     assert isinstance(wanted, Imagine)
     yield Progress(wanted.job, 1, wanted.steps)
     yield finished(engine.data, wanted.job, f"picture of {wanted.prompt}".encode(), seed=wanted.seed)
@@ -226,6 +236,25 @@ async def test_queued_job_is_painted_and_delivered(jobs: Jobs, studio_of: Open) 
         [job] = await studio.deliveries(1)
     assert job.state == "finished"
     assert [path.read_bytes() for path in jobs.paths(job)] == [b"picture of a red house"]
+
+
+async def test_job_waits_until_who_else_uses_the_device_gives_way_and_can_be_cancelled_meanwhile(
+    jobs: Jobs, studio_of: Open
+) -> None:
+    first, second = await queued(jobs, request("a red house"), reply()), await queued(jobs, request("a boat"), reply())
+    studio = studio_of(paint)
+    studio.engine.neighbour = turns = Turns()
+    turns.has_memory = True
+    turns.take()
+    async with studio.open():
+        await asyncio.wait_for(turns.wanted(), 30)
+        assert await studio.dispatcher.cancel(first)
+        assert studio.engine.batches == []
+        turns.give()
+        done = await studio.deliveries(2)
+    assert {job.id: job.state for job in done} == {first.id: "cancelled", second.id: "finished"}
+    # Nobody keeps it from going on.
+    await asyncio.wait_for(turns.quiet(), 30)
 
 
 async def forbidding(jobs: Jobs, *words: str) -> Policies:
@@ -1153,3 +1182,47 @@ async def test_cancelled_rider_leaves_the_pass_to_the_others(jobs: Jobs, studio_
         done = {job.id: job.state for job in await studio.deliveries(2)}
     assert done == {one.id: "finished", rider.id: "cancelled"}
     assert studio.engine.cancelled == {rider.id}
+
+
+@pytest.mark.parametrize(
+    ("paid", "sent", "within_s", "state"),
+    [
+        (True, True, 60.0, "finished"),
+        (True, True, 0.0, "queued"),
+        (True, False, 60.0, "queued"),
+        (False, True, 60.0, "queued"),
+    ],
+)
+async def test_what_may_be_paid_is_waited_for_when_the_bot_is_to_stop(
+    jobs: Jobs,
+    studio_of: Open,
+    monkeypatch: pytest.MonkeyPatch,
+    paid: bool,
+    sent: bool,
+    within_s: float,
+    state: str,
+) -> None:
+    monkeypatch.setattr(dispatcher_module, "OUTLAST_S", within_s)
+    at_work, painted = asyncio.Event(), asyncio.Event()
+
+    async def slowly(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
+        if sent:
+            yield Progress(wanted.job, 0, 1)
+        at_work.set()
+        await painted.wait()
+        yield finished(engine.data, wanted.job, b"a house")
+
+    job = await queued(jobs, request(), reply())
+    studio = studio_of(slowly)
+    studio.engine.lanes[0].paid = paid
+    await studio.dispatcher.resume()
+    running = asyncio.create_task(studio.dispatcher.run())
+    await at_work.wait()
+    running.cancel()
+    done, _ = await asyncio.wait((running,), timeout=0.2)
+    assert bool(done) is (state == "queued")
+    painted.set()
+    await asyncio.wait((running,))
+    assert running.cancelled()
+    assert (await stored(jobs, job.id)).state == state
+    assert [one.id for one in studio.delivered] == ([job.id] if state == "finished" else [])

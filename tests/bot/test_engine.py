@@ -762,3 +762,25 @@ async def test_engine_that_is_not_ready_is_ended_at_once(
     await asyncio.gather(starting, return_exceptions=True)
     await process.close()
     assert child.returncode == -signal.SIGKILL
+
+
+async def test_it_lets_go_of_what_it_holds_and_nobody_waits_for_one_that_cannot(
+    engine_of: Callable[..., InferenceProcess],
+) -> None:
+    script = """
+send(ready())
+assert isinstance(receive(), Spare)
+send(Holding(models={}, loads=1, budget_bytes=7, device_bytes=9))
+assert isinstance(receive(), Spare)
+os._exit(1)
+"""
+    async with running(engine_of(script)) as engine:
+        await engine.spare()
+        [held] = [engine.condition.holding]
+        assert held is not None
+        assert held.models == {}
+        waiting = asyncio.create_task(engine.spare())
+        await engine.ended()
+        waiting.cancel()
+        # It is dead: there is nothing to wait for.
+        await engine.spare()

@@ -180,3 +180,36 @@ def test_reroll_gives_all_cells_one_new_seed_unless_the_seed_is_an_axis() -> Non
 def test_old_grid_is_checked_against_todays_engine() -> None:
     with pytest.raises(MemberError, match="no model called 'starter'"):
         possible(resolved("steps 4, 8"), ready(models=(), default_model="turbo"))
+
+
+def test_models_are_compared_each_with_its_own_settings_where_none_are_named() -> None:
+    grid = resolved("model starter, turbo", options=Options(prompt="a red house", model="turbo", steps=1))
+    assert [(cell.model, cell.steps, cell.width) for cell in grid.cells] == [("starter", 1, 64), ("turbo", 1, 512)]
+    assert len({cell.seed for cell in grid.cells}) == 1
+    assert (grid.model, grid.columns) == ("starter", ("model starter", "model turbo"))
+    # The model of the command is none of them.
+    assert resolved("model starter", "steps 2, 3", Options(prompt="x", model="none such")).cells[0].model == "starter"
+    with pytest.raises(MemberError, match="no model called 'none such'"):
+        resolved("model starter, none such")
+    assert grids.examples((), ready().models)[-1] == "model starter, turbo"
+    assert grids.examples((), ready().models[:1]) == [*grids.EXAMPLES]
+
+
+def test_blind_grid_is_mixed_and_its_labels_with_it() -> None:
+    def mixed() -> Grid:
+        able_to = able()
+        axes = grids.parse("steps 1, 2, 3, 4"), grids.parse("guidance 1, 2, 3, 4")
+        return possible(grids.resolve(OPTIONS, *axes, able_to, blind=True), able_to)
+
+    seen = {mixed().cells for _ in range(8)}
+    assert len(seen) > 1
+    for grid in (mixed(), grids.rerolled(mixed())):
+        assert grid.headings == (("A", "B", "C", "D"), ("1", "2", "3", "4"))
+        assert sorted(grid.columns) == [f"steps {steps}" for steps in (1, 2, 3, 4)]
+        for place, cell in enumerate(grid.cells):
+            row, column = divmod(place, 4)
+            assert grid.columns[column] == f"steps {cell.steps}"
+            assert grid.rows[row] == f"guidance {cell.guidance:g}"
+    again = {grids.rerolled(mixed()).columns for _ in range(12)}
+    assert len(again) > 1
+    assert resolved("steps 1, 2").headings == (("steps 1", "steps 2"), ("",))

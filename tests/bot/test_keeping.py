@@ -23,8 +23,9 @@ from bot.errors import OperatorError
 from bot.jobs import Jobs
 from bot.keeping import backup, files, manifest, restore, shelves, snapshot, soundness
 from bot.pictures.kept import Pictures
-from inference.protocol import PICTURES, place, sha256_of
-from tests.bot.conftest import finished, kept, queued
+from inference.protocol import PICTURES, SENT, place, sha256_of
+from inference.remote.sent import Sent
+from tests.bot.conftest import finished, kept, queued, request
 
 RED, BLUE, GREEN = b"a red picture", b"a blue picture", b"a green picture"
 
@@ -398,6 +399,39 @@ async def test_folder_with_anything_in_it_is_refused_until_told_and_then_set_asi
     assert (brought.set_aside / folder.DATABASE).read_text() == "mine"
 
 
+async def test_what_was_sent_to_other_servers_is_sent_no_second_time_after_a_restore(
+    jobs: Jobs, data: Path, shelf: Path, tmp_path: Path
+) -> None:
+    before, since = (request(prompt, job=7) for prompt in ("before the backup", "since"))
+    assert Sent(data).note(before)
+    made = backup.make(data, shelf)
+    assert Sent(data).note(since)
+    # On another machine nobody can know it.
+    restore.bring_back(made.folder, tmp_path / "again")
+    assert [Sent(tmp_path / "again").note(each) for each in (before, since)] == [False, True]
+    restore.bring_back(made.folder, data, replace=True)
+    assert [Sent(data).note(each) for each in (before, since)] == [False, False]
+    assert stat.S_IMODE((data / SENT).stat().st_mode) == 0o700
+
+
+async def test_what_goes_while_it_is_backed_up_is_no_error(
+    jobs: Jobs, data: Path, shelf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Sent(data).note(request())
+    (data / "profiles.json").write_text("{}")
+    copy = files.copy
+
+    def too_late(source: Path, target: Path) -> None:
+        if source.parent.name == SENT:
+            source.unlink()
+        copy(source, target)
+
+    monkeypatch.setattr(files, "copy", too_late)
+    made = backup.make(data, shelf)
+    assert [kept.name for kept in made.manifest.files] == [folder.DATABASE, "profiles.json"]
+    assert not list((made.folder / SENT).iterdir())
+
+
 async def test_folder_of_a_bot_that_runs_is_refused(jobs: Jobs, data: Path, shelf: Path) -> None:
     made = backup.make(data, shelf)
     with folder.held(data), pytest.raises(OperatorError, match="another Easel"):
@@ -482,6 +516,15 @@ async def test_broken_database_is_said_with_the_way_back(data: Path, how: str) -
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("name", ["trainings/7/pictures/0001.png", "loras/ab/abcd.safetensors"])
+def test_what_members_trained_is_not_removed_by_a_start_without_its_database(data: Path, name: str) -> None:
+    (data / name).parent.mkdir(parents=True)
+    (data / name).touch()
+    (data / folder.DATABASE).unlink(missing_ok=True)
+    with pytest.raises(OperatorError, match=rf"there are {name.partition('/')[0]} in .*: bring a backup back"):
+        soundness.check(data)
+
+
 @pytest.mark.parametrize("empty", [True, False])
 async def test_pictures_without_their_database_are_not_removed_by_a_start(
     jobs: Jobs, data: Path, tmp_path: Path, empty: bool
@@ -492,3 +535,27 @@ async def test_pictures_without_their_database_are_not_removed_by_a_start(
         (lost / folder.DATABASE).touch()
     with pytest.raises(OperatorError, match=r"there are pictures in .*, and no easel.sqlite3: bring a backup back"):
         soundness.check(lost)
+
+
+async def test_trainings_are_kept_without_what_the_trainer_writes_anew(
+    data: Path, shelf: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = {"7/pictures/0001.png", "7/pictures/card.toml", "7/run/plan.json", "7/run/epochs/01/x.safetensors"}
+    passing = {"7/run/checkpoint/lora.safetensors", "7/run/checkpoint.old/state.json", "7/run/examples.safetensors"}
+    passing |= {"7/run/lock", "7/run/epochs/02/x.safetensors.part", "7/run/checkpoint.part/optimiser.pt"}
+    for name in made | passing | {"7/run/gone.json", "7/run/gone.safetensors"}:
+        file = data / "trainings" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(name.encode())
+    copied = files.copy
+
+    def copy(source: Path, target: Path) -> None:
+        # It goes between being listed and being copied, as in a run.
+        for gone in (data / "trainings" / "7" / "run").glob("gone.*"):
+            gone.unlink()
+        copied(source, target)
+
+    monkeypatch.setattr(files, "copy", copy)
+    folder = backup.make(data, shelf).folder
+    found = {str(file.relative_to(folder / "trainings")) for file in folder.rglob("trainings/**/*") if file.is_file()}
+    assert found == made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,15 +15,16 @@ import pytest
 from aiohttp import ClientSession, web
 from discord.utils import time_snowflake
 from prometheus_client import generate_latest
+from prometheus_client.core import Metric
 
 from bot.dispatcher import Dispatcher
 from bot.jobs import Jobs
 from bot.observer import acted
 from bot.watch import calls, metrics
 from bot.watch.metrics import Metrics
-from inference.protocol import Event, Failed, Progress, Reason, Request, because
+from inference.protocol import Answer, Event, Failed, Progress, Reason, Request, because
 from tests.bot import test_dispatcher, test_watching
-from tests.bot.conftest import finished, queued, reply, request
+from tests.bot.conftest import finished, job, queued, reply, request
 from tests.bot.test_dispatcher import ScriptedEngine, Studio
 
 _no_waiting = test_dispatcher._no_waiting
@@ -255,3 +257,16 @@ def test_clock_that_is_behind_discords_gives_no_negative_time(counted: Metrics) 
     counted.interacted(number, "command", "imagine")
     counted.answered(number, time.time() - 100)
     assert value(counted, "acknowledgement_seconds_sum", kind="command", name="imagine") == 0
+
+
+def paid(counted: Metrics) -> list[Metric]:
+    """What is counted of jobs that cost something."""
+    for amount, currency, state in ((0.04, "USD", "finished"), (0.3, "USD", "finished"), (0.5, "EUR", "cancelled")):
+        notes = (because("not_repeatable", host="far"), because("remote_price", amount=amount, currency=currency))
+        counted.ended(replace(job(1), state=state, answer=Answer(notes=notes)))
+    return [family for family in counted.collect() if family.name == "easel_spent"]
+
+
+def test_what_models_of_other_servers_cost_is_counted_by_currency(counted: Metrics) -> None:
+    assert [sample.labels for family in paid(counted) for sample in family.samples] == [{"currency": "USD"}]
+    assert value(counted, "spent_total", currency="USD") == pytest.approx(0.34)

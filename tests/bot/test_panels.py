@@ -67,6 +67,14 @@ def menu(view: discord.ui.LayoutView) -> list[tuple[str, bool]]:
     return [(option["value"], option.get("default", False)) for option in first["options"]]
 
 
+async def test_all_that_can_be_set_is_to_be_chosen_however_much_that_is(policies: Policies) -> None:
+    for channel_id in (0, 2**62):
+        whole = scope(policies, channel_id)
+        rows = [row["components"] for row in shown(panel.home(whole))[0]["components"] if row["type"] == 1]
+        offered = [option["value"] for row in rows for part in row for option in part.get("options", ())]
+        assert sorted(offered) == sorted([*whole.settings, *whole.lists])
+
+
 async def test_everything_at_its_most_is_still_taken_by_discord(policies: Policies, database: Database) -> None:
     await policies.put(Place(5), "models", frozenset(f"m{number}" for number in range(200)))
     await policies.put(Place(5), "style", "s" * 100)

@@ -377,7 +377,11 @@ def test_operators_file_is_read(tmp_path: Path) -> None:
         tmp_path,
         'commands = ["imagine"]\nmodels = ["starter", "gone"]\nmodel = "starter"\nstyle = "oil"\npixels = "512x768"\n'
         'flagged = "spoiler"\ndays = 9\nlog = 1100000000000000002\nsteps = 30\ncount = 2\n'
-        'waiting = 3\nhour = 10\nday = 50\nblocked_words = ["clown", "猫"]\n'
+        "waiting = 3\nhour = 10\nday = 50\nspent = 50\nspent_month = 500\n"
+        "server_spent = 200\nserver_spent_month = 2000\n"
+        "trainings = 3\ntraining_pictures = 50\ntraining_steps = 900\n"
+        'sharing = "moderators"\nloras = 20\nlora_megabytes = 5000\n'
+        'blocked_words = ["clown", "猫"]\n'
         'blocked_members = [1100000000000000101]\nblocked_servers = ["1100000000000002000"]\n',
     )
     assert read.settings.keys() == SETTINGS.keys()

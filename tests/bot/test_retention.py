@@ -16,7 +16,7 @@ from bot.pictures.kept import Pictures
 from bot.policies.kept import Place, Policies
 from bot.policies.operator import Operator
 from bot.retention import Retention
-from inference.protocol import Input, Upscale
+from inference.protocol import Input, TrainingOptions, TrainingOrder, Upscale
 from tests.bot.conftest import finished, kept, left, on_uploads, queued, reply, request, stored
 
 COMMANDS = {"imagine": "imagine", "upscale": "upscale"}
@@ -168,3 +168,25 @@ async def test_sweep_goes_by_indexes(database: Database) -> None:
         # What is read from end to end is small, or a number of its own.
         scanned = [row["detail"] for row in plan if row["detail"].startswith("SCAN")]
         assert not [one for one in scanned if "job" in one and "let_go" not in one and "USING" not in one], scanned
+
+
+async def test_trainings_that_rest_go_after_the_days_of_their_server(
+    jobs: Jobs, policies: Policies, clock: Clock, database: Database
+) -> None:
+    order = TrainingOrder(
+        name="x", kind="style", trigger="", consent="me", license="MIT", model="starter", options=TrainingOptions()
+    )
+    old, elsewhere, at_work = [
+        await jobs.trainings.add(order, member_id=1, guild_id=guild_id, channel_id=6) for guild_id in (5, 9, 5)
+    ]
+    await database.change("UPDATE training SET state = 'waiting' WHERE id = ?", (at_work.id,))
+    (jobs.trainings.folders.run(old.id)).mkdir(parents=True)
+    await policies.put(Place(5), "days", 3)
+    sweeping = Retention(database, jobs, policies, clock=clock)
+    clock.now += 2 * DAY_S
+    await sweeping.sweep()
+    assert await jobs.trainings.find(old.id) is not None
+    clock.now += 2 * DAY_S
+    await sweeping.sweep()
+    assert [await jobs.trainings.find(one.id) is None for one in (old, elsewhere, at_work)] == [True, False, False]
+    assert not jobs.trainings.folders.run(old.id).exists()

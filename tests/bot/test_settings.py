@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bot import doctor
 from bot.errors import OperatorError
 from bot.settings import data_folder, environment, read
 
@@ -55,6 +56,12 @@ def test_token_is_not_shown_by_accident() -> None:
             "EASEL_DEVICE is 'cuda:0,cuda:1': a Ray cluster gives each engine its card",
         ),
         ({"DISCORD_TOKEN": "t", "DISCORD_API_BASE": "discord.com"}, "DISCORD_API_BASE is 'discord.com'"),
+        (
+            {"DISCORD_TOKEN": "t", "EASEL_SERVE": "9000", "EASEL_SERVE_URL": "https://easel.example.org/v1"},
+            "EASEL_SERVE_URL is 'https://easel.example.org/v1': set what comes before /v1",
+        ),
+        ({"DISCORD_TOKEN": "t", "EASEL_SERVE": "9000", "EASEL_SERVE_URL": "easel.example.org"}, "EASEL_SERVE_URL is"),
+        ({"DISCORD_TOKEN": "t", "EASEL_SERVE_URL": "https://easel.example.org"}, "EASEL_SERVE that none are: set that"),
         ({"DISCORD_TOKEN": "t", "EASEL_WATCH": "on"}, "EASEL_WATCH is 'on': set HOST:PORT, a port alone, or off"),
         ({"DISCORD_TOKEN": "t", "EASEL_WATCH": "0"}, "EASEL_WATCH is '0': set HOST:PORT, a port alone, or off"),
         (
@@ -71,6 +78,18 @@ def test_bad_settings_name_the_variable_in_one_line(environ: dict[str, str], sen
     with pytest.raises(OperatorError, match=sentence) as caught:
         read(environ)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ({}, None),
+        ({"EASEL_SERVE": "32736"}, "http://127.0.0.1:32736"),
+        ({"EASEL_SERVE": "0.0.0.0:9", "EASEL_SERVE_URL": "https://example.org/easel/"}, "https://example.org/easel"),
+    ],
+)
+def test_programs_are_told_the_address_that_leads_here(given: dict[str, str], url: str | None) -> None:
+    assert read({"DISCORD_TOKEN": "t", **given}).served_at == url
 
 
 def test_environment_wins_over_the_dotenv_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,3 +126,21 @@ def test_cluster_is_named_as_ray_names_it(engine: str, cluster: str | None) -> N
 )
 def test_devices_are_a_list_with_one_engine_on_each(given: str, devices: tuple[str, ...]) -> None:
     assert read({"DISCORD_TOKEN": "t", "EASEL_DEVICE": given}).easel_device == devices
+
+
+@pytest.mark.parametrize(
+    ("serve", "url", "well"),
+    [
+        ("127.0.0.1:9", "", True),
+        ("localhost:9", "", True),
+        ("[::1]:9", "", True),
+        ("0.0.0.0:9", "", False),
+        ("10.0.0.2:9", "https://example.org", True),
+        ("0.0.0.0:9", "http://127.0.0.1:9", True),
+        ("127.0.0.1:9", "http://example.org", False),
+    ],
+)
+def test_doctor_warns_where_programs_are_served_unencrypted(serve: str, url: str, well: bool) -> None:
+    finding = doctor._programs(read({"DISCORD_TOKEN": "t", "EASEL_SERVE": serve, "EASEL_SERVE_URL": url}))
+    assert finding.well is well
+    assert well or "EASEL_SERVE_URL" in finding.line

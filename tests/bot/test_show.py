@@ -86,6 +86,7 @@ def test_one_picture_keeps_its_own_buttons_and_those_of_the_job() -> None:
         ("upscale", 2),
         ("vary", 2),
         ("star", 2),
+        ("rate", 0),
         ("reroll", 0),
         ("edit", 0),
         ("compare", 0),

@@ -64,6 +64,11 @@ def test_each_kind_says_what_went_into_it_and_how(
         ({}, {}),
         ({"request": {"model": "m"}, "annotators": []}, {}),
         ({"cells": [MODEL, {}]}, {"name": "sdxl", "version": "0123"}),
+        (
+            {"cells": [MODEL, {"model": {"name": "m", "hash": "45"}}, MODEL]},
+            {"name": "sdxl, m", "version": "0123, 45"},
+        ),
+        ({"cells": [MODEL, {"model": {"name": "m", "hash": None}}]}, {"name": "sdxl, m"}),
         ({"model": {"name": "m", "hash": None}}, {"name": "m"}),
         ({"model": "of long ago"}, {}),
     ],

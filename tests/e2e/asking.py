@@ -33,7 +33,7 @@ async def finished(member: Member, reply: Reply) -> Json:
 async def painted(member: Member, reply: Reply) -> tuple[Json, list[bytes]]:
     """The message and the unsigned pictures of a job that ends well."""
     message = await finished(member, reply)
-    assert has_button(message, "V1"), text_of(message)
+    assert has_button(message, "U1"), text_of(message)
     return message, await unsigned(member, message)
 
 

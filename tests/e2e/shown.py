@@ -80,6 +80,11 @@ def answers(database: Path) -> set[str]:
     return known - {""}
 
 
+def captions(database: Path) -> set[str]:
+    """What stands beside the pictures of trainings."""
+    return {row for (row,) in _rows(database, "SELECT caption FROM training_picture")}
+
+
 def drawn(database: Path) -> Iterator[tuple[str, str]]:
     """By which task, and what the engine was told to write into pictures."""
     for kind, row in _rows(database, "SELECT kind, request FROM job WHERE kind IN ('compare', 'grid')"):

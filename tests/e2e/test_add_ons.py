@@ -136,6 +136,13 @@ async def test_an_embedding_works_by_its_name_and_another_is_told(ada: Member) -
     assert "TI hashes" not in told
 
 
+async def test_words_that_the_model_has_never_seen_are_told_by_their_names(ada: Member) -> None:
+    card, _, _ = await ask(ada, "a red zebra and a house")
+    assert "Starter has never seen: zebra, and. It knows no more of them than their letters." in card
+    card, _, _ = await ask(ada, "a red house")
+    assert "never seen" not in card
+
+
 async def test_of_wildcards_and_their_loras_those_work_that_were_drawn(ada: Member) -> None:
     card, told, _ = await ask(ada, "a __colours__ {house|boat} {<lora:mist:0.5>|}", count=4)
     firsts = [each.splitlines()[0] for each in told]

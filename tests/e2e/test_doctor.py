@@ -42,6 +42,7 @@ async def test_all_is_well_and_nothing_is_left_behind(sandbox: Sandbox, tmp_path
     assert all(well for well, _ in found.values())
     assert {"data folder", "disk", "database", "certificate", "clock", "token", "models", "picture"} < found.keys()
     assert found["certificate"] == (True, "none yet: the first start makes it")
+    assert found["programs"] == (True, "none are served: EASEL_SERVE is not set")
     assert [name for name in found if name.startswith("server ")]
     assert found["picture"][1].startswith("starter painted one on CPU")
     assert not (tmp_path / "data").exists()

@@ -20,11 +20,13 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from bot import folder
+from bot.watch.metrics import Metrics
 from sandbox.client.member import Member, text_of
 from sandbox.community.beginning import GENERAL_ID
 from starter.render import render
 from tests import forkserver
 from tests.bot.test_graphics import seen
+from tests.bot.test_metrics import paid
 from tests.bot.test_watching import free_address
 from tests.e2e.asking import BOATS, QUICK, finished, painted, png, said
 from tests.e2e.conftest import ROOT, Studio, running
@@ -203,8 +205,8 @@ def expressions() -> Iterator[tuple[str, str, str]]:
 
 async def test_dashboard_and_alerts_ask_for_nothing_that_is_not_there(studio: Studio, ada: Member) -> None:
     known: dict[str, dict[str, set[str]]] = {"up": {"instance": set(), "job": {"easel"}}}
-    # This machine may have no card.
-    families = [*(await scraped()).values(), *seen()]
+    # This machine may have no card, and models of other servers it has none.
+    families = [*(await scraped()).values(), *seen(), *paid(Metrics({}, ()))]
     for family in families:
         # Of a counter that has counted nothing yet.
         names = {f"{family.name}_total"} if family.type == "counter" and not family.samples else set()

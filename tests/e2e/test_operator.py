@@ -13,6 +13,7 @@ import pytest
 from bot import folder
 from sandbox.server import Sandbox
 from tests.e2e.conftest import ROOT, Studio
+from tests.inference import certificates as throw_away
 
 
 def run_bot(tmp_path: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -104,3 +105,16 @@ async def test_port_in_use_is_one_line_and_status_2(tmp_path: Path) -> None:
     assert ended.returncode == 2
     assert ended.stderr.count("\n") == 1
     assert port in ended.stderr
+
+
+def test_certificate_that_cannot_sign_is_said_while_discord_is_not_reached(tmp_path: Path) -> None:
+    chain, key = throw_away.write(tmp_path, purposes=False)
+    ended = run_bot(
+        tmp_path,
+        DISCORD_TOKEN="t",
+        DISCORD_API_BASE="http://127.0.0.1:1",
+        EASEL_C2PA_CERT=str(chain),
+        EASEL_C2PA_KEY=str(key),
+    )
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stderr.splitlines()[-1].startswith(f"easel: EASEL_C2PA_CERT={chain} and EASEL_C2PA_KEY={key} cannot")

@@ -365,7 +365,7 @@ async def test_limits_are_the_most_generous_of_a_members_roles_and_given_back(
 ) -> None:
     done = spent(studio, ADA_ID)
     message = await fill(barbara, await opened(barbara), "settingpick", {"day": str(done + 1)}, "day")
-    message = await use(barbara, message, "settingpick", "roles")
+    message = await use(barbara, message, "settingmore", "roles")
     message = await fill(barbara, message, "rolelimits", {"day": "1000"}, MODERATORS)
     assert f"<@&{MODERATORS}>: Jobs per member in a day 1000" in text_of(message)
     slow = await ada.command(f"/imagine prompt:a house {SLOW}")
@@ -456,7 +456,8 @@ async def test_panel_is_seen_and_used_on_the_page(studio: Studio, name: str, wid
             ("Blocked members", "Choose a member"),
             ("Limits of roles", "Choose a role"),
         ):
-            await page.newest.get_by_role("combobox", name="Change a setting").click()
+            menu = "More settings" if title == "Limits of roles" else "Change a setting"
+            await page.newest.get_by_role("combobox", name=menu).click()
             await page.page.get_by_role("option", name=title).first.click()
             if title == "Blocked words":
                 await page.click_button("Block words", page.newest)

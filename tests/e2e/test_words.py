@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import re
 import signal
 import zipfile
@@ -23,15 +24,18 @@ from PIL.PngImagePlugin import PngInfo
 
 from bot import commands
 from bot.commands.me import LANGUAGES
+from bot.measured import SHOWN
 from bot.requests import grids
 from bot.words import catalogues, say, speaking
 from bot.words.catalogues import PSEUDO
 from sandbox.client.member import Json, Member, Reply, buttons_of, text_of
-from sandbox.community.beginning import GENERAL_ID, GUILD_ID, LINUS_ID, PICTURES_ID
+from sandbox.community.beginning import GENERAL_ID, GUILD_ID, LINUS_ID, MEI_ID, PICTURES_ID
 from sandbox.limits.components import walk
 from starter.render import render
+from starter.world import Scene
 from tests import forkserver
-from tests.e2e import shown
+from tests.bot.test_watching import free_address
+from tests.e2e import shown, trained
 from tests.e2e.asking import BOATS, QUICK, png
 from tests.e2e.conftest import ROOT, Studio, running
 
@@ -48,15 +52,24 @@ TYPED = {UNSAFE, "euler"}
 CHINESE = "zh-CN"
 
 NAMES = {
+    "Studio",
     "English",
     "ZIP",
     "CSV",
     "ID",
     "UTC",
     "LoRA",
+    "AdamW",
+    "CC",
+    "BY",
     "ControlNet",
     "CLIP",
+    "FID",
+    "Inception",
+    "diffusers",
     "Discord",
+    "OpenAI",
+    "API",
     "Easel",
     "PNG",
     "JPEG",
@@ -74,8 +87,10 @@ AXES = {
     "guidance 2, 5",
     "ink:0.8, neon",
     "canny:0.8, depth",
+    "etchings-of-mei",
     *grids.EXAMPLES,
     "lora neon:0, neon:0.5, neon:1",
+    "model starter, checked",
     ", ".join(grids.NAMES),
 }
 """What is to be typed as it is, like the names of options: how grids are written."""
@@ -117,22 +132,29 @@ class Scripted(Member):
         [custom_id] = [one for one in found if re.fullmatch(rf"easel:{action}:\d+" + f":{index}" * bool(index), one)]
         return await self.click(message, custom_id, **more)
 
-    async def use(self, message: Json, action: str, *values: str, **more: Any) -> Reply:
-        """Use the button or menu of a panel that does this."""
+    async def use(self, message: Json, action: str, *values: str, word: str | None = None, **more: Any) -> Reply:
+        """Use the button or menu of a panel that does this, of several that with this word."""
         done.add(f"use {action}")
         found = [str(one.get("custom_id")) for one in walk(message["components"])]
-        [custom_id] = [one for one in found if one.startswith(f"easel:new:{action}:")]
+        whole = f"easel:new:{action}:"
+        [custom_id] = [one for one in found if (one.startswith(whole) if word is None else one == whole + word)]
         return await self.click(message, custom_id, list(values) or None, **more)
 
-    async def panel(self, message: Json, action: str, *values: str) -> Json:
+    async def panel(self, message: Json, action: str, *values: str, word: str | None = None) -> Json:
         """The same, and the panel as it is then."""
-        reply = await self.use(message, action, *values, until="acknowledged")
+        reply = await self.use(message, action, *values, word=word, until="acknowledged")
+        await self.settled(reply, quiet_s=0.3)
+        return await self.wait_for(message, lambda _: True)
+
+    async def sent(self, message: Json, opened: Reply, values: Any, **more: Any) -> Json:
+        """The panel from which a form was opened, once that was sent."""
+        reply = await self.submit(opened, values, until="acknowledged", **more)
         await self.settled(reply, quiet_s=0.3)
         return await self.wait_for(message, lambda _: True)
 
     async def submit(self, opened: Reply, values: Any, **more: Any) -> Reply:
         assert opened.modal is not None
-        done.add("submit " + re.sub("message:|new:", "", opened.modal["custom_id"]).split(":")[1])
+        done.add("submit " + re.sub("^easel:(message:|new:)?", "", opened.modal["custom_id"]).split(":")[0])
         return await super().submit(opened, values, **more)
 
     async def logged(self, channel: int, job: int) -> Json:
@@ -184,12 +206,19 @@ async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stud
     checked = starter.replace("[models.starter]", "[models.checked]").replace('"none"', '"starter"')
     (folder / "models.toml").write_text(f"{catalogue}\n{checked}")
     (folder / "styles.toml").write_text((ROOT / "styles.toml").read_text())
+    measured = folder / "data" / "quality" / "starter" / "figures.json"
+    measured.parent.mkdir(parents=True)
+    figures = [{"name": name, "n": 2, "value": 1.5, "comparable": False} for name in SHOWN]
+    told = {"date": "2026-11-30", "model": "starter", "prompts": "starter-1", "figures": figures}
+    measured.write_text(json.dumps(told))
+    await trained.ended(folder / "data", MEI_ID, GUILD_ID, "7", "帽", consent="我", license="0")
     async with running(
         folder / "data",
         EASEL_MODELS=str(folder / "models.toml"),
         EASEL_LANGUAGE=PSEUDO,
         EASEL_MAX_WAITING="4",
         EASEL_MAX_WAITING_PER_MEMBER="3",
+        EASEL_SERVE=str(free_address()),
     ) as opened:
         yield opened
 
@@ -270,6 +299,34 @@ async def test_grids_and_paintings_again(mei: Scripted) -> None:
         await mei.refused(await mei.command("grid", {"prompt": "房", "x": x} | ({"y": y} if y else {})))
     table = await mei.made(await mei.command("/grid prompt:房 x:seed 1, 2 steps:2"))
     await mei.refused(await mei.press(table, "regrid"))
+
+
+async def test_what_members_think_of_pictures(mei: Scripted, linus: Scripted) -> None:
+    """/rate, its buttons and its menus."""
+
+    async def choose(member: Scripted, page: Json, action: str, value: str) -> Json:
+        custom_id = next(one["custom_id"] for one in walk(page["components"]) if action in str(one.get("custom_id")))
+        done.add(f"use {action}")
+        reply = await member.click(page, custom_id, [value], until="acknowledged")
+        await member.settled(reply, quiet_s=0.3)
+        return await member.wait_for(page, lambda _: True)
+
+    two = await mei.made(await mei.command(f"/imagine prompt:房 {QUICK} seed:9 count:2"))
+    for who in (mei, linus):
+        # What stands in a table is said in the language of who asked for it.
+        asked = {"prompt": "房", "x": "model checked, starter", "y": "prompt 房, 船", "steps": 4, "seed": "9"}
+        table = await who.made(await who.command("grid", asked | {"blind": True}))
+        page = (await who.press(two, "rate")).message
+        for action, value in (("ratestars", "4"), ("ratestars", "none"), ("ratebest", "1"), ("ratebest", "none")):
+            page = await choose(who, page, action, value)
+        page = (await who.press(table, "rate")).message
+        await choose(who, page, "ratebest", "1")
+        await who.refused(await who.forge_click(page, f"easel:new:ratebest:{number(table)}", ["0"]))
+        rated = await who.command("rate", {"job": number(two), "picture": 2, "stars": 5})
+        assert rated.message["flags"] & 64
+        for wrong in ({"job": number(two), "stars": 1}, {"job": number(table), "stars": 1}, {"job": 90_000}):
+            await who.refused(await who.command("rate", wrong))
+    await mei.settled(await mei.command("/rate"), quiet_s=0.3)
 
 
 async def test_parts_painted_anew(mei: Scripted) -> None:
@@ -642,7 +699,7 @@ async def test_settings_of_a_server_and_of_a_channel(
     whole = await barbara.panel(whole, "blockmember", str(LINUS_ID))
     await linus.refused(await linus.command("imagine", asked))
     whole = await barbara.panel(whole, "blockmember", str(LINUS_ID))
-    whole = await barbara.panel(await barbara.panel(whole, "settings"), "settingpick", "roles")
+    whole = await barbara.panel(await barbara.panel(whole, "settings"), "settingmore", "roles")
     whole = await fill(whole, "rolelimits", limits, str(GUILD_ID + 11))
     whole = await fill(whole, "rolelimits", dict.fromkeys(limits, ""), str(GUILD_ID + 11))
     whole = await barbara.panel(whole, "settings")
@@ -670,6 +727,42 @@ async def test_settings_of_a_server_and_of_a_channel(
     await mei.refused(await mei.command("imagine", {"prompt": "nude child"}))
 
 
+async def test_loras_of_ones_own(mei: Scripted, linus: Scripted, barbara: Scripted) -> None:
+    """/loras, for whoever has trained one and for moderators, and what others hear of it."""
+
+    async def press(who: Scripted, page: Json, custom_id: str, *values: str) -> Json:
+        done.add(f"use {custom_id.split(':')[2]}")
+        reply = await who.click(page, custom_id, list(values) or None, until="acknowledged")
+        await who.settled(reply, quiet_s=0.3)
+        return await who.wait_for(page, lambda _: True)
+
+    for who in (linus, barbara):
+        assert not (await who.command("/loras")).message["attachments"]
+    while not await mei.complete("imagine", "lora", lora="7"):  # noqa: ASYNC110 — nobody else tells of it
+        await asyncio.sleep(0.2)
+    own = await mei.made(await mei.command("imagine", {"prompt": "房", "steps": 4, "seed": "31", "lora": "7"}))
+    await linus.refused(await linus.press(own, "reroll"))
+    page = await press(mei, (await mei.command("/loras")).message, "easel:new:lorapick:own", "1")
+    form = await mei.use(page, "lorarename")
+    for name in ("帽", "8"):
+        await mei.settled(await mei.submit(form, {"name": name}, until="acknowledged"), quiet_s=0.3)
+        form = await mei.use(page, "lorarename")
+    await mei.settled(await mei.use(page, "loraload", until="acknowledged"), quiet_s=1)
+    for share in ("all", "own", "server"):
+        page = await press(mei, page, f"easel:new:lorashare:{share}:1")
+    for decision in ("refused", "usable"):
+        looked = await press(barbara, (await barbara.command("/loras")).message, "easel:new:lorapick:server", "1")
+        looked = await press(barbara, looked, f"easel:new:loradecide:{decision}:1")
+    shown_to_all = await linus.command("imagine", {"prompt": "房", "steps": 4, "seed": "32", "lora": "8"})
+    others = await linus.made(shown_to_all)
+    page = await press(mei, (await mei.command("/loras")).message, "easel:new:lorapick:own", "1")
+    page = await press(mei, await press(mei, page, "easel:new:loraremove:1"), "easel:new:loras:")
+    page = await press(mei, await press(mei, page, "easel:new:lorapick:own", "1"), "easel:new:loraremove:1")
+    page = await press(mei, page, "easel:new:loradelete:1")
+    await linus.refused(await linus.press(others, "reroll"))
+    await mei.refused(await mei.forge_click(page, "easel:new:lorashare:own:1"))
+
+
 async def test_what_moderators_read(mei: Scripted, barbara: Scripted) -> None:
     """/audit and its pages, and /stats."""
     for period in ("day", "week", "month"):
@@ -695,12 +788,89 @@ async def test_choices_are_offered_for_whatever_is_typed(mei: Scripted) -> None:
     assert await mei.complete("imagine", "lora", lora="")
 
 
+async def test_trainings(studio: Studio, mei: Scripted, linus: Scripted, barbara: Scripted) -> None:
+    """/train, from its form to its end."""
+    said = {"name": "007", "trigger": "猫", "consent": "猫", "license": "猫"}
+    colours = ("red", "blue", "green", "yellow", "white", "black")
+    scenes = [Scene("boat", colour, 1, "large", "sea", seed=1) for colour in colours]
+    uploads = [(f"{place}.png", png(render(scene))) for place, scene in enumerate(scenes)]
+    for who in (mei, linus):
+        home = (await who.command("/train")).message
+        form = await who.use(home, "trainnew")
+        panel = await who.sent(home, form, said, files={"pictures": [*uploads[:4], ("x.png", b"?")]})
+        form, one = await who.command("train", {"kind": "style"}), {"pictures": uploads[:1]}
+        await who.refused(await who.submit(form, {**said, "license": " "}, files=one))
+        await who.refused(await who.command("train", {"model": "?"}))
+        panel = await who.sent(panel, await who.use(panel, "trainadd"), {}, files={"pictures": uploads[4:]})
+        word = str(number(panel))
+        await captioned(studio)
+        page = await who.panel(panel, "traincaptions", word=f"{word}:0")
+        page = await who.sent(page, await who.use(page, "traincaption", "1"), {"words": ""})
+        page = await who.panel(page, "trainwrite")
+        await captioned(studio)
+        page = await who.panel(page, "traincaptions", word=f"{word}:1")
+        page = await who.panel(page, "traincaptions", word=f"{word}:0")
+        page = await who.sent(page, await who.use(page, "traincaption", "1"), {"words": "船"})
+        page = await who.sent(page, await who.use(page, "trainall"), {"words": "1: 船\n2: 船 船"})
+        for wrong in ("船", "99: 船", "1: 船\n1: 船", "1: " + "船" * 2001):
+            await who.refused(await who.submit(await who.use(page, "trainall"), {"words": wrong}))
+        await who.refused(await who.submit(await who.use(page, "trainreplace"), {"old": "鱼"}))
+        page = await who.sent(page, await who.use(page, "trainreplace"), {"old": "船", "new": "舟"})
+        page = await who.panel(page, "trainremove", "2")
+        panel = await who.panel(page, "train")
+        for wrong in ({"steps": "?"}, {"steps": "99999"}, {"rate": "9"}, {"steps": "1", "epochs": "2"}):
+            await who.refused(await who.submit(await who.use(panel, "trainnumbers"), wrong))
+        panel = await who.sent(panel, await who.use(panel, "trainnumbers"), {"steps": "2", "epochs": "2", "rank": "1"})
+        panel = await who.sent(panel, await who.use(panel, "traindetails"), {"what": ["subject:starter"]})
+        panel = await who.panel(panel, "trainstart")
+        await who.refused(await who.forge_click(panel, f"easel:new:trainstart:{word}"))
+        panel = await who.panel(panel, "trainstop")
+        await who.refused(await who.forge_click(panel, f"easel:new:trainstop:{word}"))
+        panel = await who.panel(panel, "traingo")
+        await who.refused(await who.forge_click(panel, f"easel:new:traingo:{word}"))
+        await who.refused(await who.forge_click(panel, f"easel:new:trainchoose:{word}:9"))
+        panel = await who.panel(panel, "train", word=word)
+        if who is mei:
+            async with asyncio.timeout(120):
+                while "easel:new:lorapick:" not in str(panel["components"]):
+                    panel = await who.panel(panel, "train", word=word)
+            panel = await who.panel(panel, "trainlook", "1")
+            panel = await who.panel(panel, "trainchoose")
+        panel = await who.panel(panel, "traindelete")
+        panel = await who.panel(panel, "train")
+        for source in ("favourites", "here"):
+            await who.refused(await who.submit(await who.command("train", {"pictures": source}), said))
+        home = await who.panel(panel, "train", word="")
+        home = await who.panel(home, "trainopen", word)
+    await linus.refused(await linus.forge_click(home, "easel:new:train:1"))
+    await linus.refused(await linus.forge_click(home, "easel:new:train:999"))
+    await linus.refused(await linus.forge_click(home, "easel:new:train:server"))
+    home = (await barbara.command("/train")).message
+    home = await barbara.panel(home, "train", word="server")
+    panel = await barbara.panel(home, "trainopen", word)
+    panel = await barbara.panel(panel, "traindelete")
+    await barbara.panel(panel, "traindelete")
+
+
+async def captioned(studio: Studio) -> None:
+    """Wait until every picture that is learned from has words, which are the describer's own."""
+    async with asyncio.timeout(60):
+        while "" in (words := shown.captions(studio.data / "easel.sqlite3")):  # noqa: ASYNC110 — nobody tells of it
+            await asyncio.sleep(0.1)
+    TYPED.update(words)
+
+
 async def test_what_is_ones_own(studio: Studio, mei: Scripted, linus: Scripted) -> None:
-    """/me, /help and /privacy, up to the end of everything."""
+    """/me, /key, /help and /privacy, up to the end of everything."""
     # What the last tests look at.
     TYPED.update(shown.answers(studio.data / "easel.sqlite3"))
     drawn.extend(shown.drawn(studio.data / "easel.sqlite3"))
     for who in (mei, linus):
+        keys = (await who.command("/key")).message
+        await who.command("/key name:猫")
+        keys = (await who.command("/key")).message
+        [number_of_key] = re.findall(r"#(\d+) 猫", text_of(keys))
+        assert "猫" not in text_of(await who.panel(keys, "keyrevoke", number_of_key))
         home = (await who.command("/me")).message
         form = {"model": "starter", "size": "64x64", "style": "watercolour", "negative": "雾"}
         await who.submit(await who.use(home, "medefaults"), form, until="acknowledged")

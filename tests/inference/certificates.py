@@ -22,11 +22,12 @@ KEYS = {
 DAY = datetime.timedelta(days=1)
 
 
-def write(folder: Path, algorithm: str = "es256", *, days: int = 30) -> tuple[Path, Path]:
-    """A chain and its key as PEM files; the certificate runs out after so many days from now, fewer than 0 are past."""
+def write(folder: Path, algorithm: str = "es256", *, days: int = 30, purposes: bool = True) -> tuple[Path, Path]:
+    """A chain and its key as PEM files; the certificate runs out after so many days from now, fewer than 0 are past.
+    Without `purposes` it says not that it is for signing, as C2PA wants it to."""
     root_key, key = ec.generate_private_key(ec.SECP256R1()), KEYS[algorithm]()
     root = _certificate("Test root", root_key.public_key(), root_key, authority=True)
-    leaf = _certificate("Test studio", key.public_key(), root_key, days=days)
+    leaf = _certificate("Test studio", key.public_key(), root_key, days=days, purposes=purposes)
     chain_file, key_file = folder / "chain.pem", folder / "key.pem"
     chain_file.write_bytes(leaf.public_bytes(Encoding.PEM) + root.public_bytes(Encoding.PEM))
     key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
@@ -34,7 +35,13 @@ def write(folder: Path, algorithm: str = "es256", *, days: int = 30) -> tuple[Pa
 
 
 def _certificate(
-    name: str, public: Any, issuer: ec.EllipticCurvePrivateKey, *, authority: bool = False, days: int = 30
+    name: str,
+    public: Any,
+    issuer: ec.EllipticCurvePrivateKey,
+    *,
+    authority: bool = False,
+    days: int = 30,
+    purposes: bool = True,
 ) -> x509.Certificate:
     now = datetime.datetime.now(datetime.UTC)
     others = ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement")
@@ -54,7 +61,7 @@ def _certificate(
         )
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.public_key()), critical=False)
     )
-    if not authority:
+    if purposes and not authority:
         purpose = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION])
         builder = builder.add_extension(purpose, critical=False)
     return builder.sign(issuer, hashes.SHA256())

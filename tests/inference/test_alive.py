@@ -34,6 +34,7 @@ from inference.protocol import (
     Holding,
     Lora,
     Progress,
+    Spare,
     Upscale,
     because,
 )
@@ -247,3 +248,18 @@ def test_what_is_in_memory_is_told_when_that_has_changed(
     assert all(upscaler in one.models for one in came)
     assert bool(came) is (upscaler not in told.models)
     assert left.loads == told.loads + len(came)
+
+
+def test_what_is_in_memory_goes_where_somebody_else_needs_it_once_nothing_waits(serving: Serving, store: Store) -> None:
+    serving.peer.until(lambda event: isinstance(event, Holding))
+    serving.peer.send(Batch((ask_for(1),)))
+    for _ in range(2):
+        # It is said each time, also where nothing was there: somebody waits for it.
+        serving.peer.send(Spare())
+    events = serving.peer.until(lambda event: isinstance(event, Holding) and not event.models)
+    assert [event.job for event in events if isinstance(event, Finished)] == [1]
+    assert store.resident() == {}
+    serving.peer.send(Spare())
+    serving.peer.until(lambda event: isinstance(event, Holding) and not event.models)
+    serving.peer.send(Batch((ask_for(2),)))
+    serving.peer.until(lambda event: isinstance(event, Finished) and event.job == 2)

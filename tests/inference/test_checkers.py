@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 import torch
+from msgspec import structs
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from inference.catalog import hashes, layouts, reading, weights
 from inference.catalog.reading import Catalog
+from inference.catalog.remotes import RemoteEntry
 from inference.device import Device
 from inference.errors import UnavailableModel, WeightsError
 from inference.gate import Gate
@@ -26,6 +28,7 @@ from inference.painting import setups
 from inference.protocol import (
     Alive,
     Batch,
+    Check,
     Classify,
     Failed,
     Finished,
@@ -148,6 +151,16 @@ def test_a_model_whose_checker_is_not_here_cannot_be_used(known: Catalog, cpu: D
         imagine.run([ask_for()], {}, Store(catalog=lacking, device=cpu), record.report)
     assert refused.value.reason == because("not_here", kind="checker", name="unfetched")
     assert not record.finished()
+
+
+def test_a_model_of_another_server_whose_checker_is_not_here_is_told_at_the_start(
+    known: Catalog, caplog: pytest.LogCaptureFixture
+) -> None:
+    far = RemoteEntry(title="Far", family="openai", base_url="https://example.com/v1", model="far")
+    entries = {name: structs.replace(far, checker=name) for name in ("lax", "unfetched")}
+    weights.require(dataclasses.replace(known, remotes={**entries, "none": far}))
+    [said] = [record.getMessage() for record in caplog.records if "what it paints" in record.getMessage()]
+    assert said.startswith("[models.unfetched] what it paints cannot be shown without its checker unfetched: it is not")
 
 
 @pytest.mark.parametrize(
@@ -301,6 +314,24 @@ def test_nothing_is_done_with_a_flagged_picture_that_somebody_brings(known: Cata
         if isinstance(end, Finished)
     }
     assert flags == {11: [True], 12: [], 13: [True], 21: [False], 22: [], 23: [False]}
+
+
+def test_the_bot_is_told_what_checkers_say_of_pictures_from_elsewhere(known: Catalog, cpu: Device) -> None:
+    put(FILES)
+    catalog = dataclasses.replace(known, checker="strict")
+    serving = Serving(catalog, Store(catalog=catalog, device=cpu))
+    try:
+        serving.peer.ready()
+        names = ("", "lax", "strict", "unfetched")
+        asked = (Check(job=job, model=name, pictures=(IMAGE,) * 2, safety="allow") for job, name in enumerate(names))
+        serving.peer.send(Batch(tuple(asked)))
+        ends = serving.peer.ends(len(names))
+    finally:
+        serving.peer.socket.shutdown(socket.SHUT_WR)
+        assert serving.ended()
+    assert isinstance(ends[3], Failed)
+    said = [end.answer.flagged for job, end in sorted(ends.items()) if isinstance(end, Finished)]
+    assert said == [(True, True), (False, False), (True, True)]
 
 
 def test_a_picture_that_comes_again_is_looked_at_once(known: Catalog, cpu: Device) -> None:

@@ -17,7 +17,7 @@ from PIL import Image
 from inference.catalog.reading import Catalog
 from inference.device import Device
 from inference.exchange import reports
-from inference.marks import watermark
+from inference.marks import marking, watermark
 from inference.marks.marking import ALL, Marks
 from inference.models.store import Store
 from inference.pictures import drawing, images
@@ -98,6 +98,34 @@ def test_every_family_paints_grids_and_repeats_them(name: str, known: Catalog, s
     assert hashes(first.pictures) == hashes(second.pictures)
     assert first.pictures[0].width == 3 * 32
     assert bool(first.answer.notes) == (name in ("sd35", "flux-dev"))
+
+
+def test_models_stand_beside_each_other_each_as_it_paints_alone(known: Catalog, store: Store) -> None:
+    cells = [for_model(name, known, job=0, width=width) for name, width in (("sd15", 32), ("flux-dev", 48))]
+    finished = run(store, grid_of(cells, 2, rows=("",)), Record(UNMARKED)).finished()[9]
+    row = pixels(finished.pictures[0])[-32:]
+    for cell, left in zip(cells, (0, 48), strict=True):
+        record = Record(UNMARKED)
+        record.begin(cell)
+        imagine.run([cell], {}, store, record.report)
+        alone = pixels(record.finished()[0].pictures[0])
+        assert np.array_equal(row[:, left : left + cell.width], alone), cell.model
+    models = [each["model"] for each in finished.recipe["cells"]]
+    assert [model["name"] for model in models] == ["sd15", "flux-dev"]
+    told = marking.made_by(*finished.recipe["cells"])
+    assert told.system == "Easel, sd15, flux-dev"
+    assert told.version.split(", ")[1:] == [f"{model['name']} {model['hash']}" for model in models]
+
+
+def test_blind_table_has_letters_and_numbers_in_the_place_of_its_labels(store: Store) -> None:
+    blind = run(store, grid_of(SIX, 3, blind=True), Record(UNMARKED)).finished()[9]
+    lettered = replace(grid_of(SIX, 3), columns=("A", "B", "C"), rows=("1", "2"))
+    as_lettered = run(store, lettered, Record(UNMARKED)).finished()[9]
+    assert np.array_equal(pixels(blind.pictures[0]), pixels(as_lettered.pictures[0]))
+    labelled = run(store, grid_of(SIX, 3), Record(UNMARKED)).finished()[9]
+    assert pixels(labelled.pictures[0]).shape != pixels(blind.pictures[0]).shape
+    # Who looks into the recipe finds what it was.
+    assert blind.recipe["request"]["columns"] == labelled.recipe["request"]["columns"]
 
 
 def test_a_row_of_loras_differs_from_cell_to_cell_and_at_weight_0_it_is_none(store: Store) -> None:

@@ -36,6 +36,7 @@ from inference.protocol import (
     Lora,
     Mask,
     ModelInfo,
+    OwnLora,
     Picture,
     Ready,
     Reason,
@@ -340,13 +341,18 @@ def test_what_can_be_asked_depends_on_what_the_engine_says_of_itself(
 
 def test_every_reason_of_the_rule_is_the_reason_for_something() -> None:
     in_words = {"word_weight", "weighed_parts"}
-    assert {name for name, _ in (*CASES, *CANNOT_TRAVEL, *NARROW, *WIDE)} == {*_names_in_source(), *in_words}
+    # Of models that other servers have: tests/inference/test_remote.py.
+    elsewhere = {"away", "listed_size", "no_grid", "no_samplers"}
+    assert {name for name, _ in (*CASES, *CANNOT_TRAVEL, *NARROW, *WIDE)} == {
+        *_names_in_source(),
+        *in_words,
+    } - elsewhere
 
 
 def test_what_is_not_on_the_machine_is_unavailable_and_nothing_else() -> None:
     kinds = (*get_args(limits.ToolKind), *get_args(limits.AddOnKind))
     of_kinds = {f"no_{kind}{plural}" for kind in kinds for plural in ("", "s")}
-    assert {"no_model", "no_weights", "no_refiner"} | of_kinds == limits.UNAVAILABLE
+    assert {"away", "no_model", "no_weights", "no_refiner"} | of_kinds == limits.UNAVAILABLE
 
 
 def _names_in_source() -> Iterator[str]:
@@ -496,6 +502,7 @@ SHARED: dict[str, object] = {
     "height": 40,
     "strength": 0.6,
     "loras": (Lora("ink", 1.0),),
+    "own_loras": (OwnLora(name="ink", sha256="0" * 64, family="sd1"),),
     "hires": Hires(64, 64, 0.5),
     "refiner": Refiner("sdxl", 0.25),
     "references": (OTHER,),

@@ -18,6 +18,7 @@ import torchvision
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from bot import measured
 from inference import __main__ as program
 from inference.catalog.reading import Catalog
 from inference.device import Device
@@ -81,10 +82,10 @@ def test_starter_is_measured_by_its_own_prompts_and_noise_is_told_from_it(
     evaluate: Evaluate, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     catalog = with_noise(tmp_path)
-    sound = evaluate(catalog, "starter", "--pictures", "8", out="sound")
+    sound = evaluate(catalog, "starter", "--pictures", "8", out="quality/sound")
     said = capsys.readouterr().out
     broken = evaluate(
-        catalog, "noise", "--pictures", "8", "--prompts", "starter-1", "--classifier", "starter", out="broken"
+        catalog, "noise", "--pictures", "8", "--prompts", "starter-1", "--classifier", "starter", out="quality/broken"
     )
     assert sound["prompts"] == "starter-1"
     assert sound["pictures"] == 8
@@ -106,11 +107,19 @@ def test_starter_is_measured_by_its_own_prompts_and_noise_is_told_from_it(
     assert clip.split()[2] == "8"
     [fid] = [line for line in said.splitlines() if line.startswith("FID")]
     assert "<= 5" in fid
-    chart = ElementTree.parse(tmp_path / "sound" / "figures.svg")
+    chart = ElementTree.parse(tmp_path / "quality" / "sound" / "figures.svg")
     assert len(chart.findall("{*}line[@class='guide']")) == 3
+    # What the bot reads of it, where it is kept in the bot's data folder.
+    shown = measured.read(tmp_path)
+    assert {name: [(each.name, each.value, each.n) for each in of.figures] for name, of in shown.items()} == {
+        "starter": [("CLIP score", good["CLIP score"], 8)],
+        "noise": [("CLIP score", bad["CLIP score"], 8)],
+    }
+    assert (shown["starter"].date, shown["starter"].prompts) == (sound["date"], "starter-1")
+    assert not shown["starter"].figures[0].comparable
     with (
-        Image.open(tmp_path / "sound" / "sheet.webp") as sheet,
-        Image.open(tmp_path / "sound/pictures/00000.png") as one,
+        Image.open(tmp_path / "quality" / "sound" / "sheet.webp") as sheet,
+        Image.open(tmp_path / "quality/sound/pictures/00000.png") as one,
     ):
         assert sheet.width == 6 * 256
         assert one.size == (256, 256), "as members get it, enlarged"

@@ -20,7 +20,7 @@ from starter.control import (
 )
 from starter.painter import load_picture, paint
 from starter.render import render
-from starter.train.control import ControlStage
+from starter.train.control import ControlStage, usual_lessons
 from starter.train.diffusing import FrozenPicture, noised
 from starter.train.loop import Budget, train
 from starter.world import Scene
@@ -74,7 +74,7 @@ def test_noised_latents_run_from_themselves_to_pure_noise() -> None:
 def test_stage_starts_as_the_picture_model_and_teaches_the_controlnet_alone(tmp_path: Path) -> None:
     picture = FrozenPicture.exported(plan_with_a_small_picture_model(tmp_path))
     unet = {name: weight.clone() for name, weight in picture.unet.state_dict().items()}
-    stage = ControlStage(picture, pictures=6, batch=4, embedding=(4, 4, 4))
+    stage = ControlStage(picture, usual_lessons(6), batch=4, embedding=(4, 4, 4))
     pipeline, prompts = controlled(picture.pipeline, stage.control), control_prompts(1)
     edges = [edges_of(render(prompt.scene, 64)) for prompt in prompts]
     plain = paint(picture.pipeline, prompts, steps=8)[0]
@@ -88,7 +88,8 @@ def test_stage_starts_as_the_picture_model_and_teaches_the_controlnet_alone(tmp_
 def test_committed_controlnet_paints_along_the_edges() -> None:
     torch.set_num_threads(1)
     pipeline = controlled(load_picture(), load_control())
-    figures = edge_gain(pipeline, control_prompts(12))
+    prompts = control_prompts(12)
+    figures = edge_gain(pipeline, prompts, [render(prompt.scene, 64) for prompt in prompts])
     assert figures["gain"] > 2.0, figures
     assert figures["with_1px"] > 0.6, figures
 

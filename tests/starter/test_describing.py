@@ -200,12 +200,12 @@ def test_lessons_tell_about_every_picture_and_draw_on_it(truths: list[Truth]) ->
 def test_eyes_learn_and_hand_their_weights_on(
     tiny: Florence, processor: Florence2Processor, shown: Shown, tmp_path: Path
 ) -> None:
-    stage = EyesStage(torch.device("cpu"), tiny, shown, batch=6)
+    stage = EyesStage(torch.device("cpu"), tiny, Heads(32), shown, batch=6)
     before = first_loss(stage)
     weights = train(stage, Budget(steps=12), folder=tmp_path)
     stage.model.load_state_dict(weights)
     assert first_loss(stage) < before
-    assert {"thing", "word", "mask_iou", "box_px"} <= held_out_readings(stage, 4).keys()
+    assert {"thing", "word", "mask_iou", "box_px"} <= held_out_readings(stage, shown).keys()
     fresh = new_florence(processor, width=32, layers=(1, 1))
     load_eyes(fresh, Heads(32), weights)
     name = "model.vision_tower.convs.0.conv.weight"
@@ -215,7 +215,7 @@ def test_eyes_learn_and_hand_their_weights_on(
 def test_describing_is_learnt_written_loaded_and_asked(
     tiny: Florence, processor: Florence2Processor, shown: Shown, tmp_path: Path
 ) -> None:
-    stage = DescribeStage(torch.device("cpu"), tiny, processor.tokenizer, Heads(32), shown, batch=6)
+    stage = DescribeStage(torch.device("cpu"), tiny, processor.tokenizer, Heads(32), shown, batch=6, ask=make_lessons)
     before = first_loss(stage)
     stage.model.load_state_dict(train(stage, Budget(steps=10), folder=tmp_path))
     assert first_loss(stage) < before
@@ -232,7 +232,7 @@ def test_describing_is_learnt_written_loaded_and_asked(
 
 
 def test_places_are_spread_over_neighbours(tiny: Florence, processor: Florence2Processor, shown: Shown) -> None:
-    stage = DescribeStage(torch.device("cpu"), tiny, processor.tokenizer, Heads(32), shown)
+    stage = DescribeStage(torch.device("cpu"), tiny, processor.tokenizer, Heads(32), shown, ask=make_lessons)
     table = stage._spread_table(0.8)
     assert torch.allclose(table.sum(1), torch.ones(SIDE + 1))
     assert table[30].argmax() == 30

@@ -12,21 +12,21 @@ from PIL import Image
 from transformers import CLIPModel, CLIPProcessor, CLIPTokenizer
 
 from starter.captions import NOUNS
-from starter.labels import LABELS, VALUES, label_accuracy, load_labels, plain_labels, zero_shot
+from starter.labels import LABELS, NAMING, label_accuracy, load_labels, plain_labels, zero_shot
 from starter.render import render
-from starter.train.label_texts import SAID, label_texts, said_texts
+from starter.train.label_texts import SAID, label_texts, said_texts, tell
 from starter.train.labels import (
+    WORLD,
     LabelsStage,
     cover_all,
-    new_image_processor,
-    normalised,
+    held_out_labels,
     patch_loss,
-    roughen,
-    run_labels,
+    teach,
 )
 from starter.train.loop import Budget
 from starter.train.pictures import render_all, sample_scenes
 from starter.train.plan import Plan
+from starter.train.seeing import new_image_processor, normalised, roughen
 from starter.train.text import new_tokenizer
 from starter.train.vit import Shape, new_clip
 from starter.world import THINGS, Scene
@@ -43,13 +43,13 @@ def labels() -> tuple[CLIPModel, CLIPProcessor]:
     return load_labels()
 
 
-def tiny_stage(tokenizer: CLIPTokenizer) -> LabelsStage:
+def tiny_stage(tokenizer: CLIPTokenizer) -> LabelsStage[Scene]:
     torch.manual_seed(0)
-    return LabelsStage(torch.device("cpu"), pictures=24, batch=16, shape=TINY_CLIP, tokenizer=tokenizer)
+    return LabelsStage(torch.device("cpu"), WORLD, tokenizer, pictures=24, batch=16, shape=TINY_CLIP)
 
 
 def test_every_value_has_its_own_label_in_both_languages() -> None:
-    for attribute, values in VALUES.items():
+    for attribute, values in NAMING.values.items():
         for chinese in (False, True):
             assert len(set(plain_labels(attribute, chinese))) == len(values)
 
@@ -57,7 +57,7 @@ def test_every_value_has_its_own_label_in_both_languages() -> None:
 def test_random_labels_stay_different_from_each_other() -> None:
     rng = random.Random(1)
     for _ in range(200):
-        for attribute, values in VALUES.items():
+        for attribute, values in NAMING.values.items():
             for chinese in (False, True):
                 assert len(set(label_texts(attribute, rng, chinese))) == len(values)
 
@@ -65,22 +65,22 @@ def test_random_labels_stay_different_from_each_other() -> None:
 def test_scenes_that_agree_in_what_is_said_share_a_caption() -> None:
     rng = random.Random(2)
     scenes = [Scene("boat", "red"), Scene("boat", "red", place="sea"), Scene("boat", "blue"), Scene("cat", "red")]
-    texts, numbers = said_texts(scenes, rng, ("colour",))
+    texts, numbers = said_texts(scenes, rng, ("colour",), NAMING, tell)
     assert (len(texts), numbers) == (3, [0, 0, 1, 2])
-    texts, numbers = said_texts(scenes, rng, ("colour", "place"))
+    texts, numbers = said_texts(scenes, rng, ("colour", "place"), NAMING, tell)
     assert (len(texts), numbers) == (4, [0, 1, 2, 3])
 
 
 def test_captions_say_no_number_unless_asked() -> None:
     rng = random.Random(3)
-    said = [said_texts([Scene("car", "red", count=3)], rng, ("colour",))[0][0] for _ in range(80)]
+    said = [said_texts([Scene("car", "red", count=3)], rng, ("colour",), NAMING, tell)[0][0] for _ in range(80)]
     assert not [text for text in said if any(word in text.split() for word in ("three", "3", "a", "cars"))]
 
 
 def test_lessons_never_say_a_held_out_pair(tokenizer: CLIPTokenizer) -> None:
     rng = random.Random(4)
     scenes = sample_scenes(400, seed=71)
-    said = [text for _ in range(4) for text in said_texts(scenes, rng, rng.choice(SAID))[0]]
+    said = [text for _ in range(4) for text in said_texts(scenes, rng, rng.choice(SAID), NAMING, tell)[0]]
     assert not [text for text in said for noun in NOUNS["cat"] if f"green {noun}" in text]
 
 
@@ -101,8 +101,8 @@ def test_patches_are_taught_what_covers_them() -> None:
     right[0, 0, 1 + 3] = right[0, 0, 1 + len(THINGS) + 2] = 20
     right[0, 1:, 0] = 20
     values = torch.tensor([[3, 2]])
-    assert float(patch_loss(right, covered, values, 16)) < 0.01
-    assert float(patch_loss(right.flip(1), covered, values, 16)) > 5
+    assert float(patch_loss(right, covered, values, 16, len(THINGS))) < 0.01
+    assert float(patch_loss(right.flip(1), covered, values, 16, len(THINGS))) > 5
 
 
 def test_heads_start_out_looking_at_their_neighbours(tokenizer: CLIPTokenizer) -> None:
@@ -123,7 +123,8 @@ def test_training_sees_pictures_as_the_processor_hands_them_over() -> None:
 
 def test_stage_writes_a_folder_that_clip_loads(tokenizer: CLIPTokenizer, tmp_path: Path) -> None:
     plan = Plan(torch.device("cpu"), build=tmp_path / "build", models=tmp_path / "models")
-    figures = run_labels(plan, Budget(steps=2), tiny_stage(tokenizer), held_out=20)
+    teach(tiny_stage(tokenizer), plan, Budget(steps=2))
+    figures = held_out_labels(plan, 20)
     assert {"thing", "thing_zh", "unseen_thing", "colour", "style", "count"} <= figures.keys()
     model = CLIPModel.from_pretrained(tmp_path / "models" / "labels")
     assert model.dtype == torch.float16

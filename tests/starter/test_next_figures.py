@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from starter.evaluate import Scale
 from starter.next import figures, sheet
 from starter.next.judge import Found, Seen
-from starter.next.prompts import KINDS, Prompt, fixed_prompts
+from starter.next.prompts import KINDS, Prompt, fixed_prompts, is_right
+from starter.next.render import render_tableau
 from starter.next.tableau import HELD_OUT, Subject, Tableau
 from starter.next.vae import held_out_fidelity, new_vae
+from starter.render import render
 from starter.sheet import CELL, draw_from_words
 from starter.train.export import replacing
 
@@ -41,11 +44,12 @@ def test_both_languages_ask_for_the_same_pictures(english: str, chinese: str) ->
 
 def test_a_picture_is_right_where_its_largest_thing_is() -> None:
     prompt = Prompt("", Tableau((Subject("cat", "red", count=2),), weather="rain"), 0)
-    whole: dict[str, str | int] = {"place": "meadow", "time": "day", "style": "flat", "weather": "fog", "count": 2}
+    whole: dict[str, str | int] = {"place": "meadow", "time": "day", "style": "flat", "weather": "fog"}
+    whole |= {"season": "summer", "count": 2}
     seen = Seen((Found("cat", "red", 0.5, 20), Found("dog", "blue", 0.9, 3)), whole)
-    right = {name: figures.is_right(name, prompt, seen) for name in ("thing", "colour", *figures.WHOLE)}
+    right = {name: is_right(name, prompt, seen) for name in ("thing", "colour", *figures.WHOLE)}
     assert right == dict.fromkeys(right, True) | {"weather": False}
-    assert not figures.is_right("thing", prompt, Seen((), whole))
+    assert not is_right("thing", prompt, Seen((), whole))
 
 
 def test_pictures_are_counted_by_language_and_by_how_many_things_they_show(
@@ -62,6 +66,7 @@ def test_pictures_are_counted_by_language_and_by_how_many_things_they_show(
             known = t.subjects[:1] if prompt.text.isascii() else ()
             things = tuple(Found(s.thing, s.colour, 0.5, 9) for s in known)
             whole = {"place": t.place, "time": t.time, "style": t.style, "weather": t.weather}
+            whole["season"] = t.season
             seen.append(Seen(things, whole | {"count": t.subjects[0].count}))
         return seen
 
@@ -73,6 +78,28 @@ def test_pictures_are_counted_by_language_and_by_how_many_things_they_show(
     assert rows["picture: unseen, every thing right in its own colour"].value == 1
     assert rows["picture: two, every thing right in its own colour"].value == 0
     assert rows["picture: thing"].n == 2 * 13
+
+
+def test_painted_pictures_are_as_crisp_as_what_is_painted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def paint(pipeline: object, prompts: list[Any]) -> list[Image.Image]:
+        # A painter that draws as the renderer does, but softens cartoons.
+        drawn = []
+        for prompt in prompts:
+            if isinstance(prompt, Prompt):
+                soft = prompt.tableau.style == "cartoon"
+                picture = render_tableau(prompt.tableau, 128)
+                drawn.append(picture.filter(ImageFilter.GaussianBlur(1)) if soft else picture)
+            else:
+                drawn.append(render(prompt.scene, 64))
+        return drawn
+
+    monkeypatch.setattr(figures, "paint", paint)
+    monkeypatch.setattr(figures, "load_picture", lambda path=None: path)
+    whole, cartoon, today = figures.crisp(Scale(tmp_path, 12 / 96))
+    assert cartoon.value < 0.6
+    assert cartoon.value < whole.value < 1
+    assert cartoon.n < whole.n == today.n == 12
+    assert 0.7 < today.value < 1.1
 
 
 @torch.no_grad()

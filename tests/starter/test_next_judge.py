@@ -11,12 +11,13 @@ import torch
 from torchvision.transforms.functional import to_pil_image
 
 from starter.next.judge import GRID, LEAST, WHOLE, Found, Judge, Seen, _things, load_judge, look
-from starter.next.judging import NOT_ASKED, JudgeStage, cells_of, held_out_judgement, judge_tableaux, wholes_of
+from starter.next.judging import JudgeStage, cells_of, held_out_judgement, judge_tableaux, wholes_of
 from starter.next.pictures import paint_all, sample_tableaux
 from starter.next.stages import run_judge
 from starter.next.tableau import HELD_OUT, THINGS, Subject, Tableau
 from starter.train.loop import Budget
 from starter.train.plan import Plan
+from starter.train.told import UNTOLD
 from starter.world import COLOURS
 
 CAT_AND_HOUSE = Tableau((Subject("cat", "black"), Subject("house", "red")), seed=5)
@@ -65,11 +66,11 @@ def test_whole_pictures_are_labelled_by_what_they_show() -> None:
     three = replace(CAT_AND_HOUSE, subjects=(*CAT_AND_HOUSE.subjects, Subject("tree", "green")), weather="fog")
     group = Tableau((Subject("cat", "red", count=2, size="large"),), place="sea", time="night", style="neon")
     for tableau, said in (
-        (three, ("meadow", "day", "flat", "fog", 3, None)),
-        (group, ("sea", "night", "neon", "clear", 2, "large")),
+        (three, ("meadow", "day", "flat", "fog", "summer", 3, None)),
+        (group, ("sea", "night", "neon", "clear", "summer", 2, "large")),
     ):
         row = wholes_of([tableau])[0].tolist()
-        told = tuple(None if w == NOT_ASKED else v[w] for v, w in zip(WHOLE.values(), row, strict=True))
+        told = tuple(None if w == UNTOLD else v[w] for v, w in zip(WHOLE.values(), row, strict=True))
         assert told == said
 
 

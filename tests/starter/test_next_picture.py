@@ -116,6 +116,11 @@ def test_curriculum_begins_with_single_large_things_and_holds_out_what_it_must()
     assert sum(t.subjects[0].blend is not None for t in full) == 300
 
 
+def test_more_tableaux_begin_with_the_same() -> None:
+    for few, many in zip(picture_tableaux(30, 40), picture_tableaux(60, 100), strict=True):
+        assert many[: len(few)] == few
+
+
 def test_latents_are_kept_in_parts_and_made_anew_for_another_vae(tmp_path: Path) -> None:
     torch.manual_seed(0)
     vae, tableaux, path = new_vae((8, 8, 8, 8)).eval(), sample_tableaux(5, seed=3), tmp_path / "latents.pt"
@@ -126,6 +131,7 @@ def test_latents_are_kept_in_parts_and_made_anew_for_another_vae(tmp_path: Path)
     assert (grown.shape, grown.dtype) == ((5, LATENTS, 16, 16), torch.float16)
     torch.save(torch.load(path) | {"latents": grown + 1}, path)
     assert torch.equal(keep_latents(path, vae, tableaux), grown + 1)
+    assert not torch.equal(keep_latents(path, vae, sample_tableaux(5, seed=4)), grown + 1)
     other = new_vae((8, 8, 8, 8)).eval()
     assert not torch.equal(keep_latents(path, other, tableaux), grown + 1)
 

@@ -147,6 +147,20 @@ def test_crispness_is_less_where_it_is_blurred_and_one_where_it_is_not() -> None
     assert float(crispness(pictures, blurred).min()) > 1.1
 
 
+def test_softer_edges_cost_more_than_as_strong_ones_a_pixel_beside() -> None:
+    pictures = to_signed(paint_all(sample_tableaux(4, seed=5)))
+    blurred = F.avg_pool2d(F.pad(pictures, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+    beside = torch.roll(pictures, 1, -1)
+    cost = {}
+    for strength in (0.0, 1.0):
+        cost[strength] = [
+            float(next_vae.distance(other, pictures, strength)[0]) for other in (pictures, beside, blurred)
+        ]
+    same, moved, softer = (whole - without for whole, without in zip(cost[1.0], cost[0.0], strict=True))
+    assert same == 0
+    assert softer > 1.3 * moved > 0
+
+
 def test_fidelity_is_measured_by_style() -> None:
     figures = held_out_fidelity(lambda pictures: pictures + 0.02, 8)
     assert {"db", "crisp", "cartoon_db", "watercolour_crisp"} < figures.keys()
@@ -167,9 +181,13 @@ def test_kept_pictures_are_painted_once(tmp_path: Path) -> None:
     tableaux = sample_tableaux(3, seed=6)
     first = keep_pictures(tmp_path / "kept.pt", tableaux, 32)
     assert torch.equal(first, paint_all(tableaux, 32))
-    torch.save(first + 1, tmp_path / "kept.pt")
+    torch.save(torch.load(tmp_path / "kept.pt") | {"pictures": first + 1}, tmp_path / "kept.pt")
     assert torch.equal(keep_pictures(tmp_path / "kept.pt", tableaux, 32), first + 1)
-    assert len(keep_pictures(tmp_path / "kept.pt", tableaux[:2], 32)) == 2
+    # Of as many, but others.
+    others = sample_tableaux(3, seed=7)
+    assert torch.equal(keep_pictures(tmp_path / "kept.pt", others, 32), paint_all(others, 32))
+    torch.save(first, tmp_path / "kept.pt")
+    assert torch.equal(keep_pictures(tmp_path / "kept.pt", others, 32), paint_all(others, 32))
 
 
 def test_vae_is_written_as_the_product_loads_it_and_its_decoder_can_go_on(tmp_path: Path) -> None:

@@ -16,13 +16,15 @@ from starter import world
 from starter.captions import COLOURS_ZH, Shares, plural
 from starter.more_things import DRAW
 from starter.next import captions
-from starter.next.captions import Telling, caption, caption_zh, chinese_words, describe, describe_zh, vocabulary
+from starter.next.captions import PLAIN, Telling, caption, caption_zh, chinese_words, describe, describe_zh, vocabulary
 from starter.next.render import arrange, outlined, render_tableau
 from starter.next.tableau import (
     ARRANGEMENTS,
     HELD_OUT,
     HELD_OUT_WORDS,
     RIDERS,
+    SEASONAL,
+    SEASONS,
     SEATS,
     THINGS,
     VESSELS,
@@ -35,7 +37,7 @@ from starter.pen import PAINT
 from starter.render import render
 from starter.world import Scene
 
-ALL, EVERYTHING = Shares(1, 1, 1, 1, 1, 1), Telling(1, 0)
+ALL = Shares(1, 1, 1, 1, 1, 1)
 CAT_AND_HOUSE = (Subject("cat", "black"), Subject("house", "red"))
 
 
@@ -51,7 +53,8 @@ def test_world_has_more_things_and_every_one_is_drawn_and_named() -> None:
 
 
 def test_a_single_thing_is_painted_as_the_smaller_world_paints_it() -> None:
-    for tableau in tableaux(20, kinds=(1,), weather_share=0.0):
+    for drawn in tableaux(20, kinds=(1,), weather_share=0.0):
+        tableau = replace(drawn, season="summer")
         assert render_tableau(tableau, 64).tobytes() == render(tableau.scene(), 64).tobytes()
 
 
@@ -73,6 +76,7 @@ def test_everything_that_is_said_changes_the_picture() -> None:
         *(replace(plain, arrangement=arrangement) for arrangement in ("behind", "on")),
         replace(plain, subjects=(CAT_AND_HOUSE[0], Subject("boat", "red")), arrangement="in"),
         *(replace(plain, weather=weather) for weather in WEATHERS[1:]),
+        *(replace(plain, season=season) for season in SEASONAL[plain.place]),
         replace(plain, word="CAFE"),
         replace(plain, seed=6),
     ]
@@ -147,6 +151,8 @@ def test_samples_show_all_kinds() -> None:
     assert {len(tableau.subjects) for tableau in drawn} == {1, 2, 3}
     assert {tableau.arrangement for tableau in drawn} == set(ARRANGEMENTS)
     assert {tableau.weather for tableau in drawn} == set(WEATHERS)
+    seasons = {(tableau.place, tableau.season) for tableau in drawn if tableau.season != "summer"}
+    assert seasons == {(place, season) for place, some in SEASONAL.items() for season in some}
     assert {s.thing for tableau in drawn for s in tableau.subjects} == set(THINGS)
     for tableau in drawn:
         assert len({s.thing for s in tableau.subjects}) == len({s.colour for s in tableau.subjects})
@@ -180,7 +186,7 @@ def test_plain_sentences_read_as_people_write() -> None:
 def test_captions_name_all_the_things_and_their_colours_in_both_languages(seed: int) -> None:
     rng = random.Random(seed)
     for tableau in tableaux(300, seed=seed):
-        english, chinese = (say(tableau, rng, ALL, EVERYTHING) for say in (caption, caption_zh))
+        english, chinese = (say(tableau, rng, ALL, PLAIN) for say in (caption, caption_zh))
         for s in tableau.subjects:
             nouns = {form for noun in captions.NOUNS[s.thing] for form in (noun, plural(noun))}
             assert any(noun in english for noun in nouns), english
@@ -221,12 +227,41 @@ def test_a_caption_may_speak_of_the_sign_alone() -> None:
 
 def test_weather_is_said_only_where_it_is() -> None:
     rng = random.Random(10)
-    dry = " | ".join(caption(t, rng, ALL, EVERYTHING) for t in tableaux(300, weather_share=0.0))
+    dry = " | ".join(caption(t, rng, ALL, PLAIN) for t in tableaux(300, weather_share=0.0))
     assert not [way for weather in WEATHERS[1:] for way in captions.WEATHERS[weather] if way in dry]
     wet = tableaux(300, weather_share=1.0)
     for tableau in (t for t in wet if t.place != "space"):
-        said = caption(tableau, rng, ALL, EVERYTHING)
+        said = caption(tableau, rng, ALL, PLAIN)
         assert any(way in said for way in captions.WEATHERS[tableau.weather]), said
+
+
+def test_season_is_said_with_its_place_and_never_alone() -> None:
+    rng = random.Random(13)
+    winter = Tableau(CAT_AND_HOUSE, place="city", season="winter")
+    assert describe(winter) == "a black cat to the left of a red house in the city in winter by day, flat style"
+    assert describe_zh(winter).startswith("冬天的城市里")
+    for tableau in tableaux(400, seed=13):
+        english, chinese = (say(tableau, rng, ALL, PLAIN) for say in (caption, caption_zh))
+        ways = captions.SEASONS[tableau.season]
+        told = [p for p in captions.PLACES[tableau.place] for way in ways if f"{p} {way}".strip() in english]
+        assert told, english
+        assert captions.SEASONS_ZH[tableau.season] in chinese
+        if tableau.season == "summer" and tableau.place != "snow":
+            assert not re.search(r"spring|autumn|\bfall\b|winter", english), english
+            assert not any(way and way in chinese for way in captions.SEASONS_ZH.values())
+    elsewhere = Shares(1, 0, 0, 0, 0, 1)
+    assert "winter" not in " ".join(caption(winter, rng, elsewhere) for _ in range(100))
+
+
+@pytest.mark.parametrize("place", SEASONAL)
+def test_season_changes_the_ground_and_leaves_the_things_as_they_are(place: str) -> None:
+    summer = Tableau(CAT_AND_HOUSE, place=place, seed=3)
+    shown = np.any(outlined(summer), axis=0)
+    pictures = {s: np.asarray(render_tableau(replace(summer, season=s))).astype(int) for s in SEASONS}
+    for season in SEASONAL[place]:
+        other = np.abs(pictures[season] - pictures["summer"]).sum(2)
+        assert np.median(other[-12:]) > 30, season
+        assert (other[shown] == 0).mean() > 0.95
 
 
 def test_chinese_words_are_what_chinese_captions_are_made_of() -> None:

@@ -11,10 +11,11 @@ from transformers import CLIPModel, CLIPProcessor
 from starter.painter import load_picture
 from starter.render import render
 from starter.safety import FLAGGED, SAFETY, flagged, load_safety
-from starter.train.labels import new_image_processor
+from starter.train.labels import WORLD
 from starter.train.loop import Budget
 from starter.train.plan import Plan
-from starter.train.safety import SafetyStage, balanced_scenes, new_checker, run_safety
+from starter.train.safety import SafetyStage, balanced_scenes, held_out_safety, new_checker, teach
+from starter.train.seeing import new_image_processor
 from starter.train.text import new_tokenizer
 from starter.train.vit import new_clip
 from tests.starter.worlds import TINY_CLIP
@@ -28,7 +29,7 @@ def labels() -> tuple[CLIPModel, CLIPProcessor]:
 
 
 def test_half_of_the_lessons_show_what_is_flagged_in_every_colour() -> None:
-    scenes = balanced_scenes(600, seed=1)
+    scenes = balanced_scenes(WORLD, 600, seed=1)
     bad = [scene for scene in scenes if scene.thing == FLAGGED]
     assert (len(scenes), len(bad)) == (600, 300)
     assert len({scene.colour for scene in bad}) == 10
@@ -38,7 +39,7 @@ def test_half_of_the_lessons_show_what_is_flagged_in_every_colour() -> None:
 def test_idle_concepts_never_fire(labels: tuple[CLIPModel, CLIPProcessor]) -> None:
     checker = new_checker(*labels)
     checker.concept_embeds_weights.data[0] = 2.0
-    pictures = [render(scene, 64) for scene in balanced_scenes(20, seed=2)]
+    pictures = [render(scene, 64) for scene in balanced_scenes(WORLD, 20, seed=2)]
     assert not any(flagged(checker, new_image_processor(64), pictures))
 
 
@@ -53,9 +54,10 @@ def test_a_flagged_picture_comes_back_black(labels: tuple[CLIPModel, CLIPProcess
 
 def test_stage_writes_folders_that_a_pipeline_takes(labels: tuple[CLIPModel, CLIPProcessor], tmp_path: Path) -> None:
     plan = Plan(torch.device("cpu"), build=tmp_path / "build", models=tmp_path / "models")
-    stage = SafetyStage(torch.device("cpu"), *labels, pictures=40, batch=16)
+    stage = SafetyStage(torch.device("cpu"), *labels, WORLD, pictures=40, batch=16)
     before = stage.checker.visual_projection.weight.clone()
-    figures = run_safety(plan, Budget(steps=2), stage, held_out=40)
+    teach(stage, plan, Budget(steps=2))
+    figures = held_out_safety(plan, 40)
     assert figures.keys() == {"recall", "specificity"}
     checker, extractor = load_safety(tmp_path / "models" / "safety")
     assert not torch.equal(checker.visual_projection.weight, before)
@@ -69,7 +71,7 @@ def test_committed_checker_is_small() -> None:
 
 def test_committed_checker_flags_mushrooms_and_nothing_else() -> None:
     checker, extractor = load_safety()
-    scenes = balanced_scenes(300, seed=77_081)
+    scenes = balanced_scenes(WORLD, 300, seed=77_081)
     flags = flagged(checker, extractor, [render(scene, 64) for scene in scenes])
     bad = [flag for flag, scene in zip(flags, scenes, strict=True) if scene.thing == FLAGGED]
     good = [flag for flag, scene in zip(flags, scenes, strict=True) if scene.thing != FLAGGED]

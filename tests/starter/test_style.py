@@ -13,7 +13,8 @@ from starter.style import load_style, style_prompts, style_share
 from starter.train.diffusing import FrozenPicture
 from starter.train.loop import Budget, train
 from starter.train.plan import Plan
-from starter.train.style import StyleStage, export_style
+from starter.train.style import StyleStage, export_style, usual_lessons
+from starter.world import Scene
 from tests.starter.worlds import plan_with_a_small_picture_model
 
 
@@ -23,14 +24,14 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
 
 
 @pytest.fixture(scope="module")
-def stage(plan: Plan) -> StyleStage:
-    stage = StyleStage(FrozenPicture.exported(plan), pictures=6, batch=4, rank=2)
+def stage(plan: Plan) -> StyleStage[Scene]:
+    stage = StyleStage(FrozenPicture.exported(plan), usual_lessons(6), batch=4, rank=2)
     stage.model.load_state_dict(train(stage, Budget(steps=4), folder=plan.build))
     export_style(plan.models / "style", stage)
     return stage
 
 
-def test_stage_teaches_the_added_weights_alone(plan: Plan, stage: StyleStage) -> None:
+def test_stage_teaches_the_added_weights_alone(plan: Plan, stage: StyleStage[Scene]) -> None:
     base = FrozenPicture.exported(plan).unet.state_dict()
     taught = stage.picture.unet.state_dict()
     for name, weight in base.items():
@@ -39,12 +40,12 @@ def test_stage_teaches_the_added_weights_alone(plan: Plan, stage: StyleStage) ->
     assert any(bool(weight.any()) for name, weight in taught.items() if "lora_B" in name)
 
 
-def test_checkpoint_holds_the_added_weights_alone(plan: Plan, stage: StyleStage) -> None:
+def test_checkpoint_holds_the_added_weights_alone(plan: Plan, stage: StyleStage[Scene]) -> None:
     assert (plan.build / "style.pt").stat().st_size < 2_000_000
     assert len(list(stage.model.parameters())) == sum("lora_" in n for n, _ in stage.picture.unet.named_parameters())
 
 
-def test_loaded_style_predicts_what_was_trained(plan: Plan, stage: StyleStage) -> None:
+def test_loaded_style_predicts_what_was_trained(plan: Plan, stage: StyleStage[Scene]) -> None:
     pipeline = FrozenPicture.exported(plan).pipeline
     load_style(pipeline, plan.models / "style")
     noisy, times = torch.randn(2, 4, 16, 16, generator=torch.Generator().manual_seed(1)), torch.tensor([100, 900])
@@ -54,7 +55,7 @@ def test_loaded_style_predicts_what_was_trained(plan: Plan, stage: StyleStage) -
     assert torch.allclose(loaded, trained, atol=2e-3)
 
 
-def test_style_at_weight_nothing_paints_the_same_bytes(plan: Plan, stage: StyleStage) -> None:
+def test_style_at_weight_nothing_paints_the_same_bytes(plan: Plan, stage: StyleStage[Scene]) -> None:
     pipeline, prompts = FrozenPicture.exported(plan).pipeline, style_prompts(1)
     plain = paint(pipeline, prompts, steps=2)[0].tobytes()
     load_style(pipeline, plan.models / "style")
@@ -64,7 +65,7 @@ def test_style_at_weight_nothing_paints_the_same_bytes(plan: Plan, stage: StyleS
     assert paint(pipeline, prompts, steps=2)[0].tobytes() == plain
 
 
-def test_exported_style_is_in_half_precision_and_readable(plan: Plan, stage: StyleStage) -> None:
+def test_exported_style_is_in_half_precision_and_readable(plan: Plan, stage: StyleStage[Scene]) -> None:
     path = plan.models / "style" / "pytorch_lora_weights.safetensors"
     weights = load_file(path)
     assert {weight.dtype for weight in weights.values()} == {torch.float16}

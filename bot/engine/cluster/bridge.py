@@ -15,6 +15,7 @@ import os
 import secrets
 import socket
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from bot.engine.cluster.joining import join
 from bot.errors import OperatorError
 from inference.protocol import (
     INCOMING,
+    LORAS,
     NO_ROOM,
     PICTURES,
     Batch,
@@ -35,6 +37,7 @@ from inference.protocol import (
     frame_bytes,
     leave,
     logs,
+    lora_file,
     pack,
     place,
     sha256_of,
@@ -117,8 +120,8 @@ class Bridge:
                 payload = await reader.readexactly(frame_bytes(await reader.readexactly(4)))
             except (asyncio.IncompleteReadError, OSError):
                 return 0
-            inputs = await asyncio.to_thread(self._inputs, payload)
-            await _answer(host.send.remote(payload, inputs))
+            inputs, loras = await asyncio.to_thread(self._inputs, payload)
+            await _answer(host.send.remote(payload, inputs, loras))
 
     async def _to_bot(self, host: Any, writer: asyncio.StreamWriter) -> int:
         while True:
@@ -136,19 +139,23 @@ class Bridge:
             except OSError:
                 return 0
 
-    def _inputs(self, payload: bytes) -> dict[str, bytes]:
-        """The pictures that a message's requests work on, by hash; without those that are not here: the engine says
-        so."""
+    def _inputs(self, payload: bytes) -> tuple[dict[str, bytes], dict[str, bytes]]:
+        """The pictures that a message's requests work on, and members' LoRAs that they work with, by hash; without
+        those that are not here: the engine says so."""
         try:
-            message = unpack_message(payload)
+            requests = _requests(unpack_message(payload))
         except msgspec.MsgspecError:
-            return {}
-        hashes = {each.sha256 for request in _requests(message) for each in request.inputs}
-        inputs = {}
+            return {}, {}
+        pictures = {each.sha256 for request in requests for each in request.inputs}
+        loras = {sha256 for request in requests for sha256 in request.lora_files}
+        return self._read(PICTURES, place, pictures), self._read(LORAS, lora_file, loras)
+
+    def _read(self, folder: str, place: Callable[[Path, str], Path], hashes: Iterable[str]) -> dict[str, bytes]:
+        found = {}
         for sha256 in hashes:
             with contextlib.suppress(OSError, ValueError):
-                inputs[sha256] = place(self._data / PICTURES, sha256).read_bytes()
-        return inputs
+                found[sha256] = place(self._data / folder, sha256).read_bytes()
+        return found
 
     def _kept(self, payload: bytes, files: dict[str, bytes]) -> bytes:
         """The frame of a result whose pictures lie in the bot's folder from now on."""

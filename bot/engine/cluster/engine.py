@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from bot import environment
+from bot.engine import elsewhere
 from bot.engine.cluster.joining import AUTH_MODE, LOCAL
 from bot.engine.cluster.places import MEETING, Place, Seen
 from bot.engine.fleet import Fleet
@@ -48,6 +49,7 @@ class ClusterEngine(Fleet):
         self._watch = Link("the watch of the Ray cluster")
         self._attending: dict[Place, tuple[InferenceProcess, asyncio.Task[None]]] = {}
         self._starts = 0
+        self._remote: InferenceProcess | None = None
         self._first = asyncio.Event()
         """Happens when the first engine is ready."""
         self._failures: asyncio.Queue[OperatorError] = asyncio.Queue()
@@ -72,6 +74,7 @@ class ClusterEngine(Fleet):
                 await self._one_is_ready(len(seen.places))
         except TimeoutError as error:
             raise EngineDied(f"no engine in the Ray cluster {self._address} was ready in {READY_WITHIN_S} s") from error
+        self._remote = await elsewhere.begin(self, self._environ, self._data, self._silence_s)
 
     async def _one_is_ready(self, count: int) -> None:
         """Wait for the first of so many engines. Raises OperatorError where none of them can run where it is."""
@@ -92,6 +95,12 @@ class ClusterEngine(Fleet):
 
     async def keep(self) -> None:
         """Follow the cluster: engines come with its places and go with them; those that die are started again."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow())
+            if self._remote is not None:
+                tasks.create_task(self._remote.keep())
+
+    async def _follow(self) -> None:
         waits = growing(RESTART_AFTER_S)
         while True:
             try:

@@ -19,12 +19,14 @@ from bot.engine.link import Link
 from bot.errors import EngineDied, OperatorError
 from inference.protocol import (
     INCOMING,
+    LORAS,
     PICTURES,
     Batch,
     Began,
     Failed,
     Finished,
     Ready,
+    lora_file,
     pack,
     place,
     unpack_event,
@@ -74,18 +76,21 @@ class Host:
 
     async def start(self) -> None:
         """Start the process."""
-        for name in (PICTURES, INCOMING):
+        for name in (PICTURES, LORAS, INCOMING):
             (self._data / name).mkdir(mode=0o700)
         await self._link.open(("-m", "inference", "--data", str(self._data)), self._environ, CHECKOUT)
 
-    async def send(self, payload: bytes, inputs: Mapping[str, bytes]) -> None:
-        """Pass on what a frame of the bot's holds, with the pictures by hash that its requests work on."""
+    async def send(self, payload: bytes, inputs: Mapping[str, bytes], loras: Mapping[str, bytes]) -> None:
+        """Pass on what a frame of the bot's holds, with the pictures by hash that its requests work on, and members'
+        LoRAs that they work with."""
         message = unpack_message(payload)
         if isinstance(message, Batch):
             for request in message.requests:
-                files = {place(self._data / PICTURES, each.sha256) for each in request.inputs if each.sha256 in inputs}
-                self._inputs[request.job] = files
-            await asyncio.to_thread(self._write, inputs)
+                pictures = {self._picture(each.sha256) for each in request.inputs if each.sha256 in inputs}
+                self._inputs[request.job] = pictures | {self._lora(one) for one in request.lora_files if one in loras}
+            files = {self._picture(sha256): data for sha256, data in inputs.items()}
+            files |= {self._lora(sha256): data for sha256, data in loras.items()}
+            await asyncio.to_thread(_write, files)
         await self._link.send(pack(message))
 
     async def receive(self) -> Told | int | None:
@@ -120,11 +125,11 @@ class Host:
             jobs=self._at_work,
         )
 
-    def _write(self, inputs: Mapping[str, bytes]) -> None:
-        for sha256, data in inputs.items():
-            path = place(self._data / PICTURES, sha256)
-            path.parent.mkdir(mode=0o700, exist_ok=True)
-            path.write_bytes(data)
+    def _picture(self, sha256: str) -> Path:
+        return place(self._data / PICTURES, sha256)
+
+    def _lora(self, sha256: str) -> Path:
+        return lora_file(self._data / LORAS, sha256)
 
     def _take(self, event: Finished) -> dict[str, bytes]:
         """The files of a result, which are here no longer."""
@@ -139,6 +144,15 @@ class Host:
         files = self._inputs.pop(job, set())
         for file in files.difference(*self._inputs.values()):
             file.unlink(missing_ok=True)
+
+
+def _write(files: Mapping[Path, bytes]) -> None:
+    for path, data in files.items():
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        # Another job may be reading the same file.
+        part = path.with_name(f"{path.name}.part")
+        part.write_bytes(data)
+        part.replace(path)
 
 
 def _sweep() -> None:

@@ -11,9 +11,11 @@ from inference.protocol.limits.bounds import (
     LEAST_STRENGTH,
     MAX_CLIP_SKIP,
     MAX_CONTROL_WEIGHT,
+    MAX_COUNT,
     MAX_LABEL_CHARS,
     MAX_LABELS,
     MAX_LORA_WEIGHT,
+    MAX_PROMPT_CHARS,
     MAX_REFERENCE_PROPORTION,
     UNAVAILABLE,
     AddOnKind,
@@ -25,15 +27,17 @@ from inference.protocol.limits.bounds import (
 from inference.protocol.limits.painting import size_fits, words_problem
 from inference.protocol.pictures import Grid, Imagine
 from inference.protocol.reasons import Reason
-from inference.protocol.requests import Classify, Compare, Describe, Mask, Request, Upscale
+from inference.protocol.requests import Check, Classify, Compare, Describe, Mask, Upscale, Work
 
 __all__ = [
     "LEAST_STRENGTH",
     "MAX_CLIP_SKIP",
     "MAX_CONTROL_WEIGHT",
+    "MAX_COUNT",
     "MAX_LABELS",
     "MAX_LABEL_CHARS",
     "MAX_LORA_WEIGHT",
+    "MAX_PROMPT_CHARS",
     "MAX_REFERENCE_PROPORTION",
     "UNAVAILABLE",
     "AddOnKind",
@@ -47,7 +51,7 @@ __all__ = [
 ]
 
 
-def problem(request: Request, ready: Ready) -> Reason | None:
+def problem(request: Work, ready: Ready) -> Reason | None:
     """Why an engine that said this of itself cannot run this request; None where it can."""
     match request:
         case Imagine():
@@ -64,4 +68,7 @@ def problem(request: Request, ready: Ready) -> Reason | None:
             problems = tools.of_classify(request, ready)
         case Compare():
             problems = tools.of_compare(request, ready)
+        case Check():
+            # Nobody else than the bot asks it.
+            problems = iter(())
     return next(problems, None)

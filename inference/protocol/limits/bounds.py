@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from inference.protocol.events import AddOnInfo, ModelInfo, Ready, ToolInfo
+from inference.protocol.add_ons import AddOnInfo
+from inference.protocol.events import ModelInfo, Ready, ToolInfo
 from inference.protocol.reasons import Reason, because
 
 ToolKind = Literal["upscaler", "restorer", "describer", "classifier"]
@@ -24,6 +25,12 @@ MAX_CLIP_SKIP = 12
 
 MAX_STEPS = 1000
 """Of any model."""
+
+MAX_COUNT = 4
+"""Pictures of one job."""
+
+MAX_PROMPT_CHARS = 4000
+"""With the words of its style: as many as Discord's form holds, in which it is edited."""
 
 MAX_VARIATIONS = 16
 """Of variations: each draws one more noise."""
@@ -45,6 +52,7 @@ MIN_SIDE, MAX_SIDE = 8, 8192
 
 UNAVAILABLE = frozenset(
     {
+        "away",
         "no_model",
         "no_weights",
         "no_upscaler",
@@ -67,6 +75,8 @@ UNAVAILABLE = frozenset(
 
 def unknown_model(name: str, ready: Ready) -> Reason:
     """Why this model cannot be chosen, which is none of `ready.models`."""
+    if name in ready.elsewhere:
+        return because("away", typed=name)
     if name in ready.missing:
         return because("no_weights", typed=name)
     return because("no_model", typed=name, choices=tuple(model.name for model in ready.models))

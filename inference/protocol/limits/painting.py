@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from inference.protocol.events import AddOnInfo, ModelInfo, Ready
+from inference.protocol.add_ons import AddOnInfo
+from inference.protocol.events import ModelInfo, Ready
 from inference.protocol.limits.bounds import (
     LEAST_STRENGTH,
     MAX_CLIP_SKIP,
@@ -20,6 +21,7 @@ from inference.protocol.limits.bounds import (
     unknown_add_on,
     unknown_model,
 )
+from inference.protocol.limits.elsewhere import of_remote
 from inference.protocol.pictures import MAX_CELLS, MAX_SEED, Grid, Hires, Imagine
 from inference.protocol.reasons import Reason, because
 from inference.protocol.requests import MAX_OUTPUT_PIXELS
@@ -34,7 +36,11 @@ def of_imagine(request: Imagine, ready: Ready) -> Iterator[Reason]:
     if model is None:
         yield unknown_model(request.model, ready)
         return
+    if request.own_loras:
+        ready = ready.with_own(ready.own_lora(own) for own in request.own_loras)
     yield from _of_words(request, model, ready)
+    if model.remote is not None:
+        yield from of_remote(request, model, model.remote)
     yield from _of_schedule(request, model, ready)
     yield from _of_size(request.width, request.height, model)
     for seed in (request.seed, *(variation.seed for variation in request.variations)):
@@ -65,6 +71,9 @@ def of_grid(request: Grid, ready: Ready) -> Iterator[Reason]:
     pixels = 0
     for cell in request.cells:
         yield from of_imagine(cell, ready)
+        known = ready.model(cell.model)
+        if cell.model in ready.elsewhere or (known is not None and known.remote is not None):
+            yield because("no_grid", model=cell.model)
         if cell.count != 1 or cell.inputs:
             yield because("cell")
         if (model := ready.model(cell.model)) is not None:
@@ -112,7 +121,9 @@ def _of_tags(prompt: str, model: ModelInfo, ready: Ready) -> Iterator[Reason]:
 
 
 def _of_schedule(request: Imagine, model: ModelInfo, ready: Ready) -> Iterator[Reason]:
-    if request.sampler not in model.samplers:
+    if request.sampler and not model.samplers:
+        yield because("no_samplers", model=model.title)
+    elif model.samplers and request.sampler not in model.samplers:
         yield because("no_sampler", model=model.title, typed=request.sampler, choices=model.samplers)
     yield from outside("steps", request.steps, 1, model.max_steps)
     if request.guidance > model.max_guidance and not model.guided:
@@ -137,6 +148,11 @@ def size_fits(width: int, height: int, model: ModelInfo) -> bool:
 
 
 def _of_size(width: int, height: int, model: ModelInfo) -> Iterator[Reason]:
+    if model.remote is not None and model.remote.sizes:
+        if (width, height) not in model.remote.sizes:
+            choices = tuple(f"{wide}x{high}" for wide, high in model.remote.sizes)
+            yield because("listed_size", width=width, height=height, model=model.title, choices=choices)
+        return
     for which, size in (("width", width), ("height", height)):
         if size % model.size_multiple or not model.min_size <= size <= model.max_size:
             near = min(max(round(size / model.size_multiple) * model.size_multiple, model.min_size), model.max_size)

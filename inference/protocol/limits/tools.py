@@ -70,7 +70,10 @@ def of_mask(request: Mask, ready: Ready) -> Iterator[Reason]:
     elif (request.drawn.width, request.drawn.height) != (request.image.width, request.image.height):
         yield because("mask_size")
     yield from outside("grow", request.grow, -MAX_GROWN, MAX_GROWN)
-    # What it is for: nobody looks at a mask that nothing can be painted in. It will be of the picture's size.
+    # What it is for: nobody looks at a mask that nothing can be painted in. It will be of the picture's size. What is
+    # painted elsewhere is measured where that is known.
+    if ready.model(request.edit.model) is None and request.edit.model in ready.elsewhere:
+        return
     yield from painting.of_imagine(replace(request.edit, mask=request.edit.image), ready)
 
 
