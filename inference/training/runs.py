@@ -125,6 +125,17 @@ def _train(store: Store, plan: Plan, dataset: Dataset, folder: Path, watching: W
         if watching.is_stopped():
             raise Halted
 
+    def show(epoch: int) -> None:
+        """Paint a preview of an epoch that has ended; where the run is to be stopped meanwhile, whoever goes on with it
+        does: what was learned counts more."""
+        place = folder / EPOCHS / f"{epoch:02}"
+        if not plan.previews or (place / PREVIEW).is_file():
+            return
+        with suppress(Halted):
+            painted = paintings.preview(store, model, plan, place / f"{plan.card.name}{layouts.DIFFUSERS}", patient)
+            _write(place / PREVIEW, images.png(painted, {}))
+        learner.work()
+
     own = paintings.priors(store, model, plan, folder, patient)
     known = examples.prepare(model, plan, dataset, own, folder, patient)
     learner = Learner(model, plan, known, store.device)
@@ -133,6 +144,8 @@ def _train(store: Store, plan: Plan, dataset: Dataset, folder: Path, watching: W
         learner.go_on(kept.lora, kept.optimiser)
         state = kept.state
     learner.work()
+    for ended in range(1, len(state.epochs) + 1):
+        show(ended)
     while state.step < plan.steps:
         watching.give_way()
         if watching.is_stopped():
@@ -152,13 +165,7 @@ def _train(store: Store, plan: Plan, dataset: Dataset, folder: Path, watching: W
             told = layouts.metadata(plan, dataset, training, model.entry.title, state.step, epoch, mean)
             halves = {name: tensor.to(HALF) for name, tensor in learner.tensors.items()}
             layouts.write(place, plan.card.name, halves, told, model.denoiser, model.family)
-            if plan.previews:
-                lora = place / f"{plan.card.name}{layouts.DIFFUSERS}"
-                # Where it is to be stopped meanwhile, what was learned counts more.
-                with suppress(Halted):
-                    painted = paintings.preview(store, model, plan, lora, patient)
-                    _write(place / PREVIEW, images.png(painted, {}))
-                learner.work()
+            show(epoch)
             state = State(step=state.step, losses=(), epochs=(*state.epochs, mean))
             watching.epoch(epoch, plan.epochs, mean, place)
         if state.step % CHECKPOINT_STEPS == 0 or not state.losses:
