@@ -73,8 +73,12 @@ def test_a_run_that_was_killed_or_stopped_gives_the_bytes_of_one_that_never_was(
     assert len(left.steps) < 6
     assert result(tmp_path / "killed") == result(tmp_path / "whole"), f"killed at step {random_step}"
     # What is painted meanwhile draws nothing of what is trained by. What it is shown by stands in no file.
+    # One that a stop has cut short is painted by whoever goes on.
+    assert not go("seen", Quiet(stop_after=3), previews=("a house",))
+    assert not [*(tmp_path / "seen").glob("epochs/*/preview.png")]
     assert go("seen", Quiet(), previews=("a house",))
     assert result(tmp_path / "seen") == result(tmp_path / "whole")
+    assert len([*(tmp_path / "seen").glob("epochs/*/preview.png")]) == 2
 
 
 def test_a_checkpoint_that_was_cut_off_is_not_gone_on_with(known: Catalog, cpu: Device, tmp_path: Path) -> None:
