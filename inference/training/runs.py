@@ -170,6 +170,9 @@ def _train(store: Store, plan: Plan, dataset: Dataset, folder: Path, watching: W
             watching.epoch(epoch, plan.epochs, mean, place)
         if state.step % CHECKPOINT_STEPS == 0 or not state.losses:
             checkpoints.write(folder, Checkpoint(state, learner.tensors, learner.optimiser))
+    if plan.previews and not all((each / PREVIEW).is_file() for each in (folder / EPOCHS).glob("[0-9]*")):
+        # It was stopped over the last one.
+        return False
     choose(folder, plan.epochs)
     return True
 
