@@ -157,6 +157,7 @@ async def test_training_comes_to_its_end_and_an_epoch_is_taken(studio: Studio, a
     await studio.start()
     public = await ada.wait_for(public, lambda now: "4/4" in text_of(now) and "finished" in text_of(now), timeout_s=180)
     assert "epoch 2 of 2" in text_of(public)
+    public = await ada.wait_for(public, lambda now: len(media_of(now)) == 1)
     assert [name for name, _ in await ada.files(public)] == ["loss.png"], "no preview before everybody"
     told = [message for message in (await ada.state())["messages"] if "second is finished" in message["content"]]
     assert len(told) == 1
@@ -164,7 +165,7 @@ async def test_training_comes_to_its_end_and_an_epoch_is_taken(studio: Studio, a
     shown = await linus.click(public, custom_id(public, "train"))
     assert "somebody else's" in text_of(shown.message)
     shown = await ada.click(public, custom_id(public, "train"))
-    panel = await ada.wait_for(shown.message, lambda now: now["components"])
+    panel = await ada.wait_for(shown.message, lambda now: len(media_of(now)) == 2)
     [last, _loss] = [data for _, data in await ada.files(panel)]
     panel = await used(ada, panel, "trainlook", "1")
     panel = await ada.wait_for(panel, lambda now: len(media_of(now)) == 2)
