@@ -59,6 +59,11 @@ def make(action: str, target: Target) -> str:
     return made
 
 
+def number_in(text: str, digits: int = 6) -> int:
+    """A number of so many digits at most that a word or a choice holds, which anybody can forge; 0 where it is none."""
+    return int(text) if re.fullmatch(f"[0-9]{{1,{digits}}}", text, re.ASCII) else 0
+
+
 def parse(custom_id: str) -> tuple[str, Target] | None:
     """The action and its target; None where that is no custom_id of Easel's."""
     if match := OF_JOB.fullmatch(custom_id):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import re
 from collections.abc import Sequence
 
 import discord
@@ -14,7 +13,7 @@ from bot import permits
 from bot.admission import admission_of
 from bot.audit import Entry
 from bot.commands import Slice
-from bot.custom_ids import OfWord
+from bot.custom_ids import OfWord, number_in
 from bot.errors import MemberError
 from bot.panels import audit as panel
 from bot.words import N_, say
@@ -98,7 +97,7 @@ def _owns(interaction: discord.Interaction) -> bool:
 
 
 def _number(text: str) -> int:
-    return int(text) if re.fullmatch("[0-9]{1,19}", text, re.ASCII) and int(text) < 2**63 else 0
+    return number if (number := number_in(text, digits=19)) < 2**63 else 0
 
 
 SLICE = Slice(commands=[audit], panel={"audit": turn, "auditcsv": export})

@@ -11,7 +11,7 @@ from discord import app_commands
 
 from bot.admission import admission_of
 from bot.commands import Fields, Form, Slice
-from bot.custom_ids import OfWord
+from bot.custom_ids import OfWord, number_in
 from bot.database import written
 from bot.errors import MemberError
 from bot.panels import settings as panel
@@ -60,7 +60,7 @@ async def turn(interaction: discord.Interaction, target: OfWord, _: Sequence[str
     scope = await _scope(interaction, channel)
     if isinstance(scope.settings.get(name), Most):
         raise MemberError(GONE)
-    await show(interaction, panel.page(scope, _there(scope, name), _number(number)))
+    await show(interaction, panel.page(scope, _there(scope, name), number_in(number, digits=4)))
 
 
 async def choose(interaction: discord.Interaction, target: OfWord, values: Sequence[str]) -> None:
@@ -83,7 +83,7 @@ async def choose(interaction: discord.Interaction, target: OfWord, values: Seque
         raise MemberError(GONE)
     value: Value | None
     if isinstance(setting, Among):
-        page = _number(number)
+        page = number_in(number, digits=4)
         shown = list(there)[page * panel.OFFERED : (page + 1) * panel.OFFERED]
         value = chosen_of(scope, name) - {*shown} | {*values}
         if not scope.channel_id and value >= there.keys():
@@ -92,7 +92,7 @@ async def choose(interaction: discord.Interaction, target: OfWord, values: Seque
     else:
         value = _one(values)
     await _put(scope, scope.place, name, value)
-    await show(interaction, panel.page(scope, name, _number(number)))
+    await show(interaction, panel.page(scope, name, number_in(number, digits=4)))
 
 
 async def clear(interaction: discord.Interaction, target: OfWord, _: Sequence[str]) -> None:
@@ -153,7 +153,7 @@ async def block_member(interaction: discord.Interaction, target: OfWord, values:
     with written("a setting"):
         blocked = member_id not in scope.policies.blocked(scope.guild_id)
         await scope.policies.block(scope.guild_id, member_id, blocked=blocked, by=scope.by)
-    await show(interaction, panel.page(scope, MEMBERS, _number(target.word)))
+    await show(interaction, panel.page(scope, MEMBERS, number_in(target.word, digits=4)))
 
 
 async def open_limits(interaction: discord.Interaction, _: OfWord, values: Sequence[str]) -> None:
@@ -231,10 +231,6 @@ def _parts(target: OfWord, count: int) -> list[str]:
     if len(parts) != count:
         raise MemberError(GONE)
     return parts
-
-
-def _number(text: str) -> int:
-    return int(text) if re.fullmatch("[0-9]{1,4}", text, re.ASCII) else 0
 
 
 def _id(text: str) -> int:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 import discord
 
 from bot.admission import admission_of
 from bot.commands import Fields, Form, Slice
-from bot.custom_ids import OfWord
+from bot.custom_ids import OfWord, number_in
 from bot.database import written
 from bot.errors import MemberError
 from bot.panels import train_captions as panel
@@ -40,7 +39,7 @@ async def set_one(interaction: discord.Interaction, target: OfWord, fields: Fiel
     number, picture, at, *_rest = (*target.word.split(":"), "", "")
     training = await own_draft(interaction, number)
     found = await _picture(interaction, training, picture)
-    await _change(interaction, training, {found.number: captions.tidy(fields.get("words", ""))}, _number(at))
+    await _change(interaction, training, {found.number: captions.tidy(fields.get("words", ""))}, number_in(at))
 
 
 async def remove(interaction: discord.Interaction, target: OfWord, values: Sequence[str]) -> None:
@@ -102,7 +101,7 @@ async def write(interaction: discord.Interaction, target: OfWord, _: Sequence[st
 async def _draft(interaction: discord.Interaction, target: OfWord) -> tuple[Training, int]:
     """The training and the page of ID:PAGE. Raises MemberError as `own_draft` does."""
     number, _colon, page = target.word.partition(":")
-    return await own_draft(interaction, number), _number(page)
+    return await own_draft(interaction, number), number_in(page)
 
 
 async def _known(interaction: discord.Interaction, training: Training) -> list[TrainingPicture]:
@@ -110,7 +109,7 @@ async def _known(interaction: discord.Interaction, training: Training) -> list[T
 
 
 async def _picture(interaction: discord.Interaction, training: Training, number: str) -> TrainingPicture:
-    wanted = _number(number)
+    wanted = number_in(number)
     for picture in await _known(interaction, training):
         if picture.number == wanted:
             return picture
@@ -140,10 +139,6 @@ async def _show(interaction: discord.Interaction, training: Training, page: int)
         able=ready is not None and describer_of(ready) is not None,
     )
     await seeing.answer(interaction, card)
-
-
-def _number(text: str) -> int:
-    return int(text) if re.fullmatch("[0-9]{1,6}", text, re.ASCII) else 0
 
 
 SLICE = Slice(

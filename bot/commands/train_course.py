@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Sequence
 
 import discord
@@ -12,7 +11,7 @@ from bot import permits
 from bot.admission import admission_of
 from bot.commands import Slice
 from bot.commands.train import home
-from bot.custom_ids import OfWord
+from bot.custom_ids import OfWord, number_in
 from bot.database import written
 from bot.errors import MemberError
 from bot.panels import train as panel
@@ -80,7 +79,7 @@ async def look(interaction: discord.Interaction, target: OfWord, values: Sequenc
     """The menu of epochs: shows what one of them paints."""
     training = await own(interaction, target.word)
     await later(interaction)
-    await seeing.put(interaction, training, _integer(values[0] if values else ""))
+    await seeing.put(interaction, training, number_in(values[0] if values else ""))
 
 
 async def choose(interaction: discord.Interaction, target: OfWord, _: Sequence[str]) -> None:
@@ -88,7 +87,7 @@ async def choose(interaction: discord.Interaction, target: OfWord, _: Sequence[s
     number, _colon, epoch = target.word.partition(":")
     training = await own(interaction, number)
     with written("a training"):
-        chosen = await admission_of(interaction).jobs.trainings.choose(training.id, _integer(epoch))
+        chosen = await admission_of(interaction).jobs.trainings.choose(training.id, number_in(epoch))
     if chosen is None:
         raise MemberError("This epoch has not ended: choose one of those that are shown.")
     await later(interaction)
@@ -117,10 +116,6 @@ async def _done(interaction: discord.Interaction, training: Training) -> None:
 
 def _is_private(interaction: discord.Interaction) -> bool:
     return interaction.message is not None and interaction.message.flags.ephemeral
-
-
-def _integer(text: str) -> int:
-    return int(text) if re.fullmatch("[0-9]{1,6}", text, re.ASCII) else 0
 
 
 SLICE = Slice(

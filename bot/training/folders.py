@@ -14,11 +14,9 @@ import shutil
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from bot.keeping.files import link_or_copy
 from bot.training.states import Training, TrainingPicture
 from inference.protocol import TRAININGS, fsync_folder
-
-UNLINKABLE = frozenset({errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS})
-"""Errors by which a file system says that this cannot be linked."""
 
 CARD = "card.toml"
 
@@ -61,12 +59,7 @@ class Folders:
         target = self.picture(training_id, number)
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         target.unlink(missing_ok=True)
-        try:
-            target.hardlink_to(source)
-        except OSError as error:
-            if error.errno not in UNLINKABLE:
-                raise
-            shutil.copyfile(source, target)
+        link_or_copy(source, target)
         fsync_folder(target.parent)
 
     def drop(self, training_id: int, number: int) -> None:
