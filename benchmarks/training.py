@@ -29,7 +29,7 @@ from inference import device
 from inference.catalog import reading
 from inference.catalog.entries import LoraEntry
 from inference.models.store import Store
-from inference.operating import alone
+from inference.painting import alone
 from inference.protocol import Lora
 from starter.captions import Shares, caption
 from starter.judge import ATTRIBUTES, Judge, judge_pictures, load_judge

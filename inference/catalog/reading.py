@@ -289,15 +289,7 @@ def _check_model(where: str, entry: ModelEntry, partners: Mapping[Kind, Mapping[
         raise CatalogError(f"{where}: size_multiple: the {entry.family} family needs {least} or a multiple of it")
     if entry.negative and not family.words.negative:
         raise CatalogError(f"{where}: negative: must be false, the {entry.family} family takes no negative prompts")
-    for field in ("width", "height"):
-        size = getattr(entry, field)
-        if size % entry.size_multiple or not entry.min_size <= size <= entry.max_size:
-            raise CatalogError(
-                f"{where}: {field}: {size} must be a multiple of size_multiple ({entry.size_multiple})"
-                f" from min_size ({entry.min_size}) to max_size ({entry.max_size})"
-            )
-    if entry.width * entry.height > entry.max_pixels:
-        raise CatalogError(f"{where}: max_pixels: {entry.max_pixels} is less than width times height")
+    tables.require_size(where, entry)
     if entry.steps > entry.max_steps:
         raise CatalogError(f"{where}: steps: {entry.steps} is over max_steps ({entry.max_steps})")
     if entry.guidance > entry.max_guidance:

@@ -162,12 +162,4 @@ def _check(where: str, entry: RemoteEntry) -> None:
     if strangers := [size for size in entry.prices if entry.sizes and size not in entry.sizes]:
         raise CatalogError(f"{where}: prices: {strangers[0]} is none of its sizes")
     if not entry.sizes:
-        for field in ("width", "height"):
-            size = getattr(entry, field)
-            if size % entry.size_multiple or not entry.min_size <= size <= entry.max_size:
-                raise CatalogError(
-                    f"{where}: {field}: {size} must be a multiple of size_multiple ({entry.size_multiple})"
-                    f" from min_size ({entry.min_size}) to max_size ({entry.max_size})"
-                )
-        if entry.width * entry.height > entry.max_pixels:
-            raise CatalogError(f"{where}: max_pixels: {entry.max_pixels} is less than width times height")
+        tables.require_size(where, entry)

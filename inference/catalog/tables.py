@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -56,3 +56,32 @@ def convert(where: str, value: Any, kind: Any) -> Any:
         message, _, place = str(error).partition(" - at `$")
         field = place.rstrip("`").lstrip(".")
         raise CatalogError(f"{where}: {field + ': ' if field else ''}{message}") from error
+
+
+class Sized(Protocol):
+    """Who says of what size it paints, in pixels."""
+
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def size_multiple(self) -> int: ...
+    @property
+    def min_size(self) -> int: ...
+    @property
+    def max_size(self) -> int: ...
+    @property
+    def max_pixels(self) -> int: ...
+
+
+def require_size(where: str, entry: Sized) -> None:
+    """Raise CatalogError, beginning with `where`, where a model's own size breaks its own bounds."""
+    for field, size in (("width", entry.width), ("height", entry.height)):
+        if size % entry.size_multiple or not entry.min_size <= size <= entry.max_size:
+            raise CatalogError(
+                f"{where}: {field}: {size} must be a multiple of size_multiple ({entry.size_multiple})"
+                f" from min_size ({entry.min_size}) to max_size ({entry.max_size})"
+            )
+    if entry.width * entry.height > entry.max_pixels:
+        raise CatalogError(f"{where}: max_pixels: {entry.max_pixels} is less than width times height")

@@ -19,7 +19,7 @@ from inference.device import Device, is_out_of_memory
 from inference.errors import OutOfMemory, SettingsError
 from inference.models.policy import Policy
 from inference.models.store import Store
-from inference.operating import alone
+from inference.painting import alone
 
 CANDIDATES = (1, 2, 4, 8, 16)
 GAIN = 1.2

@@ -8,13 +8,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 from PIL import Image
 
 from inference.catalog.entries import LoraEntry
 from inference.errors import TrainingError, Unsafe
 from inference.models.handles import PictureModel
 from inference.models.store import Store
-from inference.painting import session
+from inference.painting import alone, session
 from inference.painting.callbacks import Alone
 from inference.painting.session import Failure
 from inference.pictures import images
@@ -51,7 +52,7 @@ def _prior(store: Store, model: PictureModel, plan: Plan, number: int, alive: Ca
     """One of them; of another seed than others', also where the checker flags the first ones."""
     for again in range(TRIES):
         seed = (plan.seed + number + again * plan.priors) % 2**32
-        if (made := _paint(store, _request(model, plan.prior, seed, ()), alive)) is not None:
+        if (made := _paint(store, alone.request(model.name, model.entry, 0, plan.prior, seed), alive)) is not None:
             return made
     text = f"the checker flags what {model.name} paints of {plan.prior!r}: say another --prior"
     raise TrainingError(text, because("training_flagged"))
@@ -67,29 +68,14 @@ def preview(store: Store, model: PictureModel, plan: Plan, lora: Path, alive: Ca
     before = store.catalog
     store.catalog = replace(before, loras={**before.loras, NAME: entry})
     try:
+        plain = [alone.request(model.name, model.entry, 0, text, plan.preview_seed) for text in plan.previews]
         wanted = (Lora(NAME, plan.weight),)
-        made = [_paint(store, _request(model, text, plan.preview_seed, wanted), alive) for text in plan.previews]
+        made = [_paint(store, msgspec.structs.replace(one, loras=wanted), alive) for one in plain]
     finally:
         store.catalog = before
         store.adapt(model, (), lambda: None)
         model.prompts.forget()
     return images.grid(made, model.entry.width, model.entry.height)
-
-
-def _request(model: PictureModel, prompt: str, seed: int, loras: tuple[Lora, ...]) -> Imagine:
-    entry = model.entry
-    return Imagine(
-        job=0,
-        model=model.name,
-        prompt=prompt,
-        seed=seed,
-        steps=entry.steps,
-        guidance=entry.guidance,
-        sampler=entry.sampler,
-        width=entry.width,
-        height=entry.height,
-        loras=loras,
-    )
 
 
 def _paint(store: Store, request: Imagine, alive: Callable[[], None]) -> Image.Image | None:

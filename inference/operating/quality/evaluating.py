@@ -21,12 +21,12 @@ from inference.device import Device
 from inference.errors import SettingsError, TaskError
 from inference.models import placement
 from inference.models.store import Store
-from inference.operating import alone
 from inference.operating.quality import figures, measuring, painting, prompts, showing, ways
 from inference.operating.quality.figures import Figure
 from inference.operating.quality.measuring import Eyes
 from inference.operating.quality.painting import AsOnCard, Painted
 from inference.operating.quality.prompts import Asked, PromptSet
+from inference.painting import alone
 from inference.settings import Settings
 
 REPORT = "figures.json"

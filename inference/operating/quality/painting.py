@@ -17,8 +17,8 @@ from inference.device import Device, DtypeName, is_out_of_memory
 from inference.errors import OutOfMemory
 from inference.models.policy import Policy
 from inference.models.store import Store
-from inference.operating import alone
 from inference.operating.quality.prompts import Asked
+from inference.painting import alone
 from inference.painting.session import Painting
 from inference.protocol import Imagine
 
