@@ -25,7 +25,6 @@ import argparse
 import gc
 import logging
 import os
-import signal
 import sys
 from contextlib import closing, suppress
 from pathlib import Path
@@ -35,6 +34,7 @@ from inference.catalog import fingerprint, profiles, reading, weights
 from inference.errors import DeviceLost, OperatorError, PeerBroken, PeerGone, SettingsError
 from inference.exchange import words
 from inference.exchange.channel import Channel
+from inference.exchange.joining import bots_socket
 from inference.operating import commands
 from inference.protocol import INCOMING, LORAS, PICTURES, Waking, logs
 
@@ -91,14 +91,7 @@ def _refuse_old(arguments: list[str]) -> None:
 def _serve(configured: settings.Settings, known: reading.Catalog, fd: int, data: Path | None) -> None:
     if data is None or not all((data / folder).is_dir() for folder in (PICTURES, INCOMING)):
         raise SettingsError(f"--data {data or ''} names no data folder of a bot: the bot starts this process itself")
-    # What is written for the bot is nobody else's to read.
-    os.umask(0o077)
-    try:
-        channel = Channel.from_fd(fd)
-    except OSError as error:
-        raise SettingsError(f"--fd {fd} is no open socket: the bot starts this process itself") from error
-    # Ctrl-C in a terminal reaches this process too; the bot hears it and hangs up when it is done.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    channel = Channel(bots_socket(fd))
     with closing(channel), suppress(PeerGone):
         here = weights.require(known)
         told = [configured.device, configured.vram_budget_bytes, configured.threads]

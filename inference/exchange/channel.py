@@ -13,9 +13,8 @@ import threading
 from collections import OrderedDict
 from collections.abc import Hashable
 
-import msgspec
-
-from inference.errors import PeerBroken, PeerGone
+from inference.errors import PeerGone
+from inference.exchange.joining import received
 from inference.protocol import (
     Alive,
     Event,
@@ -23,12 +22,9 @@ from inference.protocol import (
     Message,
     Preview,
     Progress,
-    frame_bytes,
     pack,
     unpack_message,
 )
-
-HEADER_BYTES = 4
 
 
 class Channel:
@@ -43,28 +39,12 @@ class Channel:
         self._sender = threading.Thread(target=self._send_all, name="sending", daemon=True)
         self._sender.start()
 
-    @classmethod
-    def from_fd(cls, fd: int) -> Channel:
-        """The channel over an inherited file descriptor. Raises OSError where it is no open socket."""
-        sock = socket.socket(fileno=fd)
-        sock.setblocking(True)
-        return cls(sock)
-
     def receive(self) -> Message | None:
         """The next message, waiting for it; None once the bot will send no more.
 
         Raises PeerBroken on bytes that are not our protocol.
         """
-        header = self._read(HEADER_BYTES)
-        if header is None:
-            return None
-        try:
-            payload = self._read(frame_bytes(header))
-            if payload is None:
-                return None
-            return unpack_message(payload)
-        except (ValueError, msgspec.DecodeError) as error:
-            raise PeerBroken(f"the bot sent something that is not our protocol: {error}") from error
+        return received(self._read, unpack_message)
 
     def send(self, event: Event) -> None:
         """Send one event soon, in its turn, without waiting for it.

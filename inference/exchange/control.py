@@ -10,9 +10,8 @@ import threading
 from collections.abc import Callable
 from typing import BinaryIO
 
-import msgspec
-
 from inference.errors import PeerBroken
+from inference.exchange.joining import received
 from inference.protocol import (
     Go,
     Held,
@@ -21,12 +20,9 @@ from inference.protocol import (
     Train,
     TrainerEvent,
     TrainerMessage,
-    frame_bytes,
     pack,
     unpack_trainer_message,
 )
-
-HEADER_BYTES = 4
 
 
 class Control:
@@ -38,13 +34,6 @@ class Control:
         self._holding = False
         self._stopped = False
         self._changed = threading.Condition()
-
-    @classmethod
-    def from_fd(cls, fd: int) -> Control:
-        """Over an inherited file descriptor. Raises OSError where it is no open socket."""
-        sock = socket.socket(fileno=fd)
-        sock.setblocking(True)
-        return cls(sock)
 
     def order(self) -> Train | None:
         """What is to be trained, which comes first; from then on what is said is heard. None where the bot is gone.
@@ -110,13 +99,11 @@ class Control:
 
     def _next(self) -> TrainerMessage | None:
         """The next that is said; None where nothing comes any more. Raises PeerBroken."""
+        return received(self._exactly, unpack_trainer_message)
+
+    def _exactly(self, size: int) -> bytes | None:
         try:
-            if len(header := self._reading.read(HEADER_BYTES)) < HEADER_BYTES:
-                return None
-            size = frame_bytes(header)
-            payload = self._reading.read(size)
-            return unpack_trainer_message(payload) if len(payload) == size else None
+            read = self._reading.read(size)
         except OSError:
             return None
-        except (ValueError, msgspec.DecodeError) as error:
-            raise PeerBroken(f"the bot sent something that is not our protocol: {error}") from error
+        return read if len(read) == size else None

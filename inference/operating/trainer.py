@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from inference.catalog import reading, teaching
-from inference.errors import OperatorError, OutOfMemory, PeerBroken, SettingsError, TaskError, TrainingError
+from inference.errors import OperatorError, OutOfMemory, PeerBroken, TaskError, TrainingError
 from inference.exchange.control import Control
+from inference.exchange.joining import bots_socket
 from inference.operating import needs
 from inference.operating.training import opened, plan_of, require_trained
 from inference.protocol import (
@@ -64,14 +65,8 @@ class _Unable(Exception):
 
 def serve(fd: int, configured: Settings, quieten: Callable[[], None]) -> int:
     """Train what the bot orders over this socket; returns the exit status. Raises OperatorError where that is none."""
-    os.umask(0o077)
     os.nice(NICENESS)
-    try:
-        control = Control.from_fd(fd)
-    except OSError as error:
-        raise SettingsError(f"--fd {fd} is no open socket: the bot starts this process itself") from error
-    # A Ctrl-C in the bot's terminal is the bot's to handle.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    control = Control(bots_socket(fd))
     signal.signal(signal.SIGTERM, lambda *_: control.stop())
     try:
         order = control.order()

@@ -10,7 +10,6 @@ import argparse
 import asyncio
 import logging
 import os
-import signal
 import sys
 from collections.abc import Mapping
 from contextlib import closing, suppress
@@ -23,6 +22,7 @@ from inference.catalog.versions import version_of
 from inference.errors import OperatorError, PeerBroken, PeerGone, SettingsError
 from inference.exchange import words
 from inference.exchange.channel import Channel
+from inference.exchange.joining import bots_socket
 from inference.marks.marking import Marks
 from inference.protocol import INCOMING, PICTURES, Waking, logs
 from inference.remote.engine import RemoteEngine, readiness
@@ -66,13 +66,7 @@ def _keys(known: Catalog, environ: Mapping[str, str]) -> dict[str, str | None]:
 
 
 async def _serve(known: Catalog, keys: dict[str, str | None], fd: int, data: Path, marks: Marks) -> None:
-    # What is written for the bot is nobody else's to read.
-    os.umask(0o077)
-    try:
-        channel = Channel.from_fd(fd)
-    except OSError as error:
-        raise SettingsError(f"--fd {fd} is no open socket: the bot starts this process itself") from error
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    channel = Channel(bots_socket(fd))
     with closing(channel), suppress(PeerGone):
         told = [known.default, known.remotes, version_of("easel"), version_of("openai")]
         channel.send(Waking(fingerprint.word(told)))
