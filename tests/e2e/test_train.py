@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import re
@@ -145,6 +146,11 @@ def has(message: Json, action: str) -> bool:
     return any(f":{action}:" in str(button.get("custom_id")) for button in buttons_of(message))
 
 
+async def called(member: Member) -> list[Json]:
+    """What tells the owner of a training that it has ended."""
+    return [message for message in (await member.state())["messages"] if "second is finished" in message["content"]]
+
+
 async def test_training_comes_to_its_end_and_an_epoch_is_taken(studio: Studio, ada: Member, linus: Member) -> None:
     panel = await captioned(ada, await begun(ada, SCENES, name="second"))
     number = training_of(panel)
@@ -159,7 +165,10 @@ async def test_training_comes_to_its_end_and_an_epoch_is_taken(studio: Studio, a
     assert "epoch 2 of 2" in text_of(public)
     public = await ada.wait_for(public, lambda now: len(media_of(now)) == 1)
     assert [name for name, _ in await ada.files(public)] == ["loss.png"], "no preview before everybody"
-    told = [message for message in (await ada.state())["messages"] if "second is finished" in message["content"]]
+    # Its owner is told after the message was edited.
+    async with asyncio.timeout(30):
+        while not (told := await called(ada)):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
     assert len(told) == 1
 
     shown = await linus.click(public, custom_id(public, "train"))
@@ -181,4 +190,5 @@ async def test_training_comes_to_its_end_and_an_epoch_is_taken(studio: Studio, a
     page = await used(ada, panel, "lorapick")
     assert "second" in text_of(page)
     assert has(page, "loraload")
+    assert len(await called(ada)) == 1
     assert not await studio.problems()
