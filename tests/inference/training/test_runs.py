@@ -21,11 +21,13 @@ from safetensors import safe_open
 from inference import __main__ as program
 from inference.catalog import headers, looking, reading, teaching
 from inference.catalog.reading import Catalog
+from inference.catalog.weights import inventory
 from inference.device import Device
 from inference.errors import TrainingError
 from inference.families import FAMILIES
 from inference.operating import training
 from inference.painting.session import Session
+from inference.tasks import imagine
 from inference.training import checkpoints, datasets, plans, runs
 from tests.inference.peer import environment
 from tests.inference.training import made
@@ -76,6 +78,8 @@ def test_a_run_that_was_killed_or_stopped_gives_the_bytes_of_one_that_never_was(
     # One that a stop has cut short is painted by whoever goes on.
     assert not go("seen", Quiet(stop_after=3), previews=("a house",))
     assert not [*(tmp_path / "seen").glob("epochs/*/preview.png")]
+    assert not go("seen", Quiet(stop_after=3), previews=("a house",)), "stopped over the last one"
+    assert not (tmp_path / "seen" / "epochs" / "02" / "preview.png").exists()
     assert go("seen", Quiet(), previews=("a house",))
     assert result(tmp_path / "seen") == result(tmp_path / "whole")
     assert len([*(tmp_path / "seen").glob("epochs/*/preview.png")]) == 2
@@ -315,8 +319,9 @@ def test_what_cannot_be_is_one_line(
         assert begun.snr_gamma == 0
 
 
-def test_a_model_is_taught_as_its_entry_says() -> None:
-    models = reading.load(ROOT / "models.toml").models
+def test_a_model_is_taught_as_its_entry_says(cpu: Device) -> None:
+    catalog = reading.load(ROOT / "models.toml")
+    models = catalog.models
     own, family = teaching.of(models["starter"]), teaching.of(models["sd15"])
     assert own is not None
     assert family is not None
@@ -327,6 +332,8 @@ def test_a_model_is_taught_as_its_entry_says() -> None:
     assert (begun["rate"], begun["steps"], begun["batch"], begun["accumulate"]) == (1e-3, 300, 1, 8)
     # Members are told the same.
     assert (own.info(64 * 64).rate, own.info(64 * 64).steps) == (1e-3, 300)
+    told = {one.name: one.training for one in imagine.abilities(catalog, inventory(catalog), cpu)["models"]}
+    assert told["starter"] == own.info(64 * 64)
     in_blocks = msgspec.structs.replace(models["flux-dev"], repo=None, path="weights/flux1-dev-Q4_K_S.gguf")
     assert teaching.of(models["flux-dev"]) is not None
     assert teaching.of(in_blocks) is None
