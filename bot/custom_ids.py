@@ -15,6 +15,8 @@ from dataclasses import dataclass
 CUSTOM_ID_CHARS = 100
 """The most that Discord takes."""
 
+NUMBER_DIGITS = 18
+
 OF_JOB = re.compile(r"easel:(?P<action>[a-z]+):(?P<job>\d+)(?::(?P<index>\d+))?", re.ASCII)
 _OF_MESSAGE = re.compile(r"easel:message:(?P<action>[a-z]+):(?P<message>\d+)", re.ASCII)
 _OF_WORD = re.compile(r"easel:new:(?P<action>[a-z]+):(?P<word>.*)", re.DOTALL)
@@ -57,6 +59,12 @@ def make(action: str, target: Target) -> str:
     if len(made) > CUSTOM_ID_CHARS or parse(made) != (action, target):
         raise ValueError(f"{made!r} is no custom_id")
     return made
+
+
+def number(typed: str) -> int | None:
+    """The number that was typed, or stands in a word, which anybody can forge; None where that is none, or longer than
+    any that is given out here."""
+    return int(typed) if typed.isascii() and typed.isdigit() and len(typed) <= NUMBER_DIGITS else None
 
 
 def parse(custom_id: str) -> tuple[str, Target] | None:

@@ -10,7 +10,7 @@ import discord
 from discord import app_commands, ui
 from discord.app_commands import Choice
 
-from bot import cards, completions, forms, gallery, permits
+from bot import cards, completions, custom_ids, forms, gallery, permits
 from bot.access import may_see, where_of
 from bot.admission import Admission, admission_of
 from bot.buttons import PanelButton
@@ -100,8 +100,8 @@ async def _search(interaction: discord.Interaction, number: str) -> Search:
     """The search of a button. Raises MemberError where this member has none such."""
     admission = admission_of(interaction)
     await permits.require(interaction, "history")
-    known = number.isascii() and number.isdigit() and len(number) <= 18
-    search = await admission.jobs.finding.kept(interaction.user.id, int(number)) if known else None
+    known = custom_ids.number(number)
+    search = None if known is None else await admission.jobs.finding.kept(interaction.user.id, known)
     if search is None:
         raise MemberError("This page is too old: use /history again.")
     return search
@@ -116,8 +116,7 @@ async def _turn(interaction: discord.Interaction, search: Search, cursor: str) -
     """Show a page in the place of what was there: the newest, or what comes before (<) or after (>) a job."""
     admission, member = admission_of(interaction), interaction.user.id
     finding, where = admission.jobs.finding, where_of(interaction)
-    direction, digits = cursor[:1], cursor[1:]
-    job_id = int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 18 else None
+    direction, job_id = cursor[:1], custom_ids.number(cursor[1:])
     page = await finding.page(
         member,
         search,

@@ -9,7 +9,7 @@ from typing import Any
 import discord
 from discord import app_commands, ui
 
-from bot import cards, forms
+from bot import cards, custom_ids, forms
 from bot.admission import admission_of
 from bot.commands import Fields, Form, Slice
 from bot.custom_ids import OfWord
@@ -160,8 +160,8 @@ def _there(lora: MemberLora | None) -> MemberLora:
 
 def _numbered(interaction: discord.Interaction, number: str) -> MemberLora:
     """The LoRA of a number, which anybody can forge."""
-    known = number.isascii() and number.isdigit() and len(number) <= 18
-    return _there(_loras(interaction).find(int(number)) if known else None)
+    known = custom_ids.number(number)
+    return _there(None if known is None else _loras(interaction).find(known))
 
 
 def _own(interaction: discord.Interaction, number: str) -> MemberLora:

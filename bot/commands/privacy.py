@@ -10,7 +10,7 @@ from pathlib import Path
 import discord
 from discord import app_commands
 
-from bot import archive
+from bot import archive, custom_ids
 from bot.admission import admission_of
 from bot.archive import Archive
 from bot.buttons import PanelButton
@@ -56,7 +56,7 @@ async def export(interaction: discord.Interaction, target: OfWord, _: Sequence[s
     await interaction.response.defer(ephemeral=True, thinking=True)
     admission, member_id = admission_of(interaction), interaction.user.id
     typed = target.word.removeprefix(OF_TRAININGS)
-    before = int(typed) if typed.isascii() and typed.isdigit() and len(typed) <= 18 else None
+    before = custom_ids.number(typed)
     of_trainings = target.word.startswith(OF_TRAININGS)
     part_bytes = min(interaction.filesize_limit, PART_BYTES) - ROOM_BYTES
     try:

@@ -8,7 +8,7 @@ from typing import Any
 import discord
 from discord import app_commands, ui
 
-from bot import cards, gallery, permits, sources
+from bot import cards, custom_ids, gallery, permits, sources
 from bot.access import may_see, moderates
 from bot.admission import Admission, admission_of
 from bot.buttons import PanelButton
@@ -37,24 +37,20 @@ async def turn(interaction: discord.Interaction, target: OfWord, _: Sequence[str
     """Refresh, and the buttons that turn pages: where the page begins."""
     await permits.require(interaction, "queue")
     await interaction.response.defer()
-    await _show(interaction, _number(target.word.partition(":")[0]))
+    await _show(interaction, custom_ids.number(target.word.partition(":")[0]) or 0)
 
 
 async def cancel(interaction: discord.Interaction, target: OfWord, _: Sequence[str]) -> None:
     """The buttons Cancel: JOB:where the page begins."""
     await permits.require(interaction, "queue")
     number, _colon, start = target.word.partition(":")
-    job = await sources.job_of(interaction, OfJob(_number(number)))
+    job = await sources.job_of(interaction, OfJob(custom_ids.number(number) or 0))
     if job.reply.member_id != interaction.user.id and not await moderates(interaction, job):
         raise MemberError("This is not your job: only its member or a moderator can cancel it.")
     if not await admission_of(interaction).cancel(job):
         raise MemberError("This job has ended already: there is nothing left to cancel.")
     await interaction.response.defer()
-    await _show(interaction, _number(start))
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else 0
+    await _show(interaction, custom_ids.number(start) or 0)
 
 
 async def _show(interaction: discord.Interaction, start: int) -> None:
