@@ -200,10 +200,11 @@ async def _home(interaction: discord.Interaction) -> None:
 
 async def _show(interaction: discord.Interaction, lora: MemberLora) -> None:
     kept = _loras(interaction)
+    file = await kept.file_of(lora)
     view, files = panel.card(
         lora,
-        await kept.file_of(lora),
-        await kept.preview_of(lora),
+        file,
+        await kept.preview_of(file),
         interaction.guild_id,
         owner=lora.member_id == interaction.user.id,
         moderates=_is_moderated(interaction, lora),

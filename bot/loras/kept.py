@@ -135,9 +135,8 @@ class Loras:
         """What it is now."""
         return next((file for file in await self.files_of(lora.id) if file.epoch == lora.epoch), None)
 
-    async def preview_of(self, lora: MemberLora) -> Path | None:
-        """Where the picture lies that shows what it does now, if there is one."""
-        file = await self.file_of(lora)
+    async def preview_of(self, file: LoraFile | None) -> Path | None:
+        """Where the picture lies that shows what it does, if there is one."""
         path = None if file is None or file.preview_sha256 is None else self.store.preview(file.preview_sha256)
         return path if path is not None and await asyncio.to_thread(path.is_file) else None
 
