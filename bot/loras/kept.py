@@ -140,12 +140,12 @@ class Loras:
         path = None if file is None or file.preview_sha256 is None else self.store.preview(file.preview_sha256)
         return path if path is not None and await asyncio.to_thread(path.is_file) else None
 
-    async def bytes_of(self, member_id: int | None = None, guild_id: int | None = None) -> int:
-        """How much the LoRAs of a member take of the disk, or those of a server."""
+    async def bytes_of(self, guild_id: int) -> int:
+        """How much the LoRAs of a server take of the disk."""
         row = await self._database.row(
             "SELECT coalesce(sum(bytes), 0) AS bytes FROM lora_file JOIN lora ON lora.id = lora_id"
-            " WHERE (?1 IS NULL OR lora.member_id = ?1) AND (?2 IS NULL OR lora.guild_id = ?2)",
-            (member_id, guild_id),
+            " WHERE lora.guild_id = ?",
+            (guild_id,),
         )
         assert row is not None, "it sums"
         return int(row["bytes"])
@@ -244,10 +244,6 @@ class Loras:
         """Remove all of a member's, and that they decided about others'. Twice does no harm."""
         await self._database.change("UPDATE lora SET decided_by = NULL WHERE decided_by = ?", (member_id,))
         await self._remove("member_id = ?", member_id)
-
-    async def missing(self) -> list[str]:
-        """The hashes of the files that should be there and are not."""
-        return await asyncio.to_thread(self.store.missing, await self._wanted())
 
     async def tidy(self) -> None:
         """Remove the files that nobody knows: what a kill has left. Raises OSError."""
