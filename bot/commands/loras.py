@@ -21,6 +21,7 @@ from bot.loras.sharing import Sharing
 from bot.panels import loras as panel
 from bot.panels.page import show
 from bot.speaking import tell
+from bot.training.states import Share
 from bot.words import N_, say
 from inference.protocol import because
 from inference.protocol.limits import training as limits
@@ -29,6 +30,7 @@ NAME = "loras"
 WHAT = "a LoRA"
 GONE = N_("This LoRA is gone, or is not yours to look after: send /loras again.")
 NO_ROOM = N_("This file has {size} MB, and Discord takes {most} MB here: whoever runs this bot can hand it to you.")
+SHARES: dict[str, Share] = {"own": "own", "server": "server", "all": "all"}
 DECISIONS: dict[str, ShareState] = {"usable": "usable", "refused": "refused"}
 
 
@@ -55,15 +57,11 @@ async def share(interaction: discord.Interaction, target: OfWord, _: Sequence[st
     await admission_of(interaction).access.require(interaction, NAME)
     wanted, _colon, number = target.word.partition(":")
     lora = _own(interaction, number)
-    if wanted not in ("own", "server", "all"):
+    if wanted not in SHARES:
         raise MemberError(GONE)
+    moderates = _moderates(interaction)
     with written(WHAT):
-        changed = await sharing_of(interaction).share(
-            lora,
-            wanted,  # type: ignore[arg-type]
-            interaction.guild_id,
-            moderates=_moderates(interaction),
-        )
+        changed = await _sharing(interaction).share(lora, SHARES[wanted], interaction.guild_id, moderates=moderates)
     await _show(interaction, _there(changed))
 
 
@@ -99,7 +97,7 @@ async def rename(interaction: discord.Interaction, target: OfWord, fields: Field
     await admission_of(interaction).access.require(interaction, NAME)
     lora = _own(interaction, target.word)
     with written(WHAT):
-        renamed = await sharing_of(interaction).rename(lora, fields.get("name", ""))
+        renamed = await _sharing(interaction).rename(lora, fields.get("name", ""))
     await _show(interaction, _there(renamed))
 
 
@@ -142,7 +140,7 @@ async def remove(interaction: discord.Interaction, target: OfWord, _: Sequence[s
     await _home(interaction)
 
 
-def sharing_of(interaction: discord.Interaction) -> Sharing:
+def _sharing(interaction: discord.Interaction) -> Sharing:
     """What says whether LoRAs may be shared."""
     admission = admission_of(interaction)
     return Sharing(admission.jobs.loras, admission.policies, lambda: admission.ready)

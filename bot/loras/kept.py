@@ -197,18 +197,16 @@ class Loras:
         """Call it otherwise; None where it is gone. Raises MemberError where it cannot be called so."""
         if re.fullmatch(limits.NAME, name) is None:
             raise MemberError.of(because("training_name", typed=name[: limits.MAX_NAME_CHARS]))
-        return await self._change("UPDATE lora SET name = ?2 WHERE id = ?1 RETURNING *", name, lora_id, name)
+        return await self._change("UPDATE lora SET name = ?2 WHERE id = ?1 RETURNING *", lora_id, name, called=name)
 
     async def share(
         self, lora_id: int, share: Share, state: ShareState, guild_id: int | None, by: int
     ) -> MemberLora | None:
         """Write down with whom its owner wants it shared, and whether it is so; None where it is gone. Raises
         MemberError where another is called so."""
-        lora = self.find(lora_id)
         return await self._change(
             "UPDATE lora SET share = ?2, state = ?3, guild_id = coalesce(?4, guild_id), decided_by = NULL, told = 1"
             " WHERE id = ?1 RETURNING *",
-            "" if lora is None else lora.name,
             lora_id,
             share,
             state,
@@ -220,11 +218,9 @@ class Loras:
     async def decide(self, lora_id: int, state: ShareState, by: int) -> MemberLora | None:
         """Let it be shared as its owner wants, or not (any more); None where it is so already, or its owner does not
         want that any more. Raises MemberError where another is called so."""
-        lora = self.find(lora_id)
         return await self._change(
             "UPDATE lora SET state = ?2, decided_by = ?3, told = 0 WHERE id = ?1 AND share <> 'own' AND state <> ?2"
             " RETURNING *",
-            "" if lora is None else lora.name,
             lora_id,
             state,
             by,
@@ -234,7 +230,7 @@ class Loras:
 
     async def told(self, lora_id: int) -> None:
         """Write down that its owner has heard what was decided, or cannot."""
-        await self._change("UPDATE lora SET told = 1 WHERE id = ?1 RETURNING *", "", lora_id)
+        await self._change("UPDATE lora SET told = 1 WHERE id = ?1 RETURNING *", lora_id)
 
     async def delete(self, lora_id: int, by: int | None = None) -> bool:
         """Remove it with all its files; False where it is gone already. `by` is the moderator who does it."""
@@ -255,17 +251,23 @@ class Loras:
         return {sha256 for row in rows for sha256 in row if sha256 is not None}
 
     async def _change(
-        self, sql: str, name: str, *values: object, what: str | None = None, by: int | None = None
+        self,
+        sql: str,
+        lora_id: int,
+        *values: object,
+        called: str | None = None,
+        what: str | None = None,
+        by: int | None = None,
     ) -> MemberLora | None:
-        """Make one change of a LoRA that would be called so, with what the audit has to know of it."""
+        """Make one change of a LoRA, which may be `called` otherwise by it, with what the audit has to know of it."""
         async with self._changing:
             try:
                 async with self._database.transaction() as connection:
-                    rows = list(await connection.execute_fetchall(sql, values))
+                    rows = list(await connection.execute_fetchall(sql, (lora_id, *values)))
                     if rows and what is not None and rows[0]["guild_id"] is not None:
                         await self._note(connection, what, rows[0], by)
             except sqlite3.IntegrityError as error:
-                raise MemberError(NAME_TAKEN, lora=name) from error
+                raise MemberError(NAME_TAKEN, lora=called or self._all[lora_id].name) from error
             await self.load()
         return of_row(rows[0]) if rows else None
 
