@@ -193,7 +193,7 @@ async def _home(interaction: discord.Interaction) -> None:
     of_server = kept.of_guild(interaction.guild_id) if moderates and interaction.guild_id is not None else []
     own = kept.of_member(interaction.user.id)
     view = panel.home(own, of_server, interaction.guild_id, moderates=moderates)
-    await _put(interaction, view, [])
+    await show(interaction, view)
 
 
 async def _show(interaction: discord.Interaction, lora: MemberLora) -> None:
@@ -207,16 +207,7 @@ async def _show(interaction: discord.Interaction, lora: MemberLora) -> None:
         owner=lora.member_id == interaction.user.id,
         moderates=_is_moderated(interaction, lora),
     )
-    await _put(interaction, view, files)
-
-
-async def _put(interaction: discord.Interaction, view: ui.LayoutView, files: list[discord.File]) -> None:
-    """Put it in the place of the page that was used, or before this member alone."""
-    message = interaction.message
-    if message is not None and message.flags.ephemeral:
-        await interaction.response.edit_message(view=view, attachments=files)
-    else:
-        await interaction.response.send_message(view=view, files=files, ephemeral=True)
+    await show(interaction, view, files)
 
 
 SLICE = Slice(
