@@ -10,6 +10,7 @@ from discord.app_commands import Choice
 from bot import cards, gallery, permits
 from bot.access import may_see, where_of
 from bot.admission import admission_of
+from bot.custom_ids import number_in
 from bot.finding import Search
 from bot.job import Job
 from bot.policies.policy import PLAIN
@@ -154,10 +155,6 @@ LOOKED_AT = 2 * CHOICES
 """So many of a member's newest jobs, and as many of those with the words that are typed."""
 
 
-NUMBER_DIGITS = 18
-"""No job has a longer number."""
-
-
 async def _jobs(interaction: discord.Interaction, typed: int | str, wanted: Callable[[Job], bool]) -> list[Choice[int]]:
     """Jobs whose number or words hold what was typed: of the member's own, and the one that is called just so."""
     admission, member, where = admission_of(interaction), interaction.user.id, where_of(interaction)
@@ -165,8 +162,8 @@ async def _jobs(interaction: discord.Interaction, typed: int | str, wanted: Call
     numbers = set((await admission.jobs.finding.page(member, Search(), where, limit=LOOKED_AT)).jobs)
     if text:
         numbers |= set((await admission.jobs.finding.page(member, Search(text), where, limit=LOOKED_AT)).jobs)
-    if text.isascii() and text.isdigit() and len(text) <= NUMBER_DIGITS:
-        numbers.add(int(text))
+    if number := number_in(text):
+        numbers.add(number)
     found = [
         job
         for job in await admission.jobs.all_of(sorted(numbers, reverse=True))

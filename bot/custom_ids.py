@@ -15,6 +15,9 @@ from dataclasses import dataclass
 CUSTOM_ID_CHARS = 100
 """The most that Discord takes."""
 
+NUMBER_DIGITS = 18
+"""Nothing that is numbered here has a longer number."""
+
 OF_JOB = re.compile(r"easel:(?P<action>[a-z]+):(?P<job>\d+)(?::(?P<index>\d+))?", re.ASCII)
 _OF_MESSAGE = re.compile(r"easel:message:(?P<action>[a-z]+):(?P<message>\d+)", re.ASCII)
 _OF_WORD = re.compile(r"easel:new:(?P<action>[a-z]+):(?P<word>.*)", re.DOTALL)
@@ -59,7 +62,7 @@ def make(action: str, target: Target) -> str:
     return made
 
 
-def number_in(text: str, digits: int = 6) -> int:
+def number_in(text: str, digits: int = NUMBER_DIGITS) -> int:
     """A number of so many digits at most that a word or a choice holds, which anybody can forge; 0 where it is none."""
     return int(text) if re.fullmatch(f"[0-9]{{1,{digits}}}", text, re.ASCII) else 0
 

@@ -115,7 +115,8 @@ class Notices:
         if guild is None or channel is None:
             return
         with speaking(self._languages.nearest(guild.preferred_locale.value)):
-            view, files = panel.notice(lora, await self._loras.file_of(lora), await self._loras.preview_of(lora))
+            file = await self._loras.file_of(lora)
+            view, files = panel.notice(lora, file, await self._loras.preview_of(file))
             # Discord makes no second message of the same nonce within some minutes: a cut answer doubles nothing.
             nonce = f"lora-{lora.id}-{time.time() // NONCE_S:.0f}"
             sent = await channel.send(
@@ -132,7 +133,8 @@ class Notices:
             return None
         channel = self._client.get_partial_messageable(question.channel_id, guild_id=guild.id)
         with speaking(self._languages.nearest(guild.preferred_locale.value)):
-            view, files = panel.notice(lora, await self._loras.file_of(lora), await self._loras.preview_of(lora))
+            file = await self._loras.file_of(lora)
+            view, files = panel.notice(lora, file, await self._loras.preview_of(file))
             try:
                 message = channel.get_partial_message(question.message_id)
                 await message.edit(view=view, attachments=files, allowed_mentions=discord.AllowedMentions.none())

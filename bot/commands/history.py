@@ -16,7 +16,7 @@ from bot.admission import Admission, admission_of
 from bot.buttons import PanelButton
 from bot.cards import Card
 from bot.commands import Fields, Form, Slice, show
-from bot.custom_ids import OfWord
+from bot.custom_ids import OfWord, number_in
 from bot.errors import MemberError
 from bot.finding import WORDS_CHARS, Page, Search
 from bot.job import Job
@@ -100,8 +100,7 @@ async def _search(interaction: discord.Interaction, number: str) -> Search:
     """The search of a button. Raises MemberError where this member has none such."""
     admission = admission_of(interaction)
     await permits.require(interaction, "history")
-    known = number.isascii() and number.isdigit() and len(number) <= 18
-    search = await admission.jobs.finding.kept(interaction.user.id, int(number)) if known else None
+    search = await admission.jobs.finding.kept(interaction.user.id, number_in(number))
     if search is None:
         raise MemberError("This page is too old: use /history again.")
     return search
@@ -116,8 +115,7 @@ async def _turn(interaction: discord.Interaction, search: Search, cursor: str) -
     """Show a page in the place of what was there: the newest, or what comes before (<) or after (>) a job."""
     admission, member = admission_of(interaction), interaction.user.id
     finding, where = admission.jobs.finding, where_of(interaction)
-    direction, digits = cursor[:1], cursor[1:]
-    job_id = int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 18 else None
+    direction, job_id = cursor[:1], number_in(cursor[1:]) or None
     page = await finding.page(
         member,
         search,

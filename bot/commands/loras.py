@@ -12,7 +12,7 @@ from discord import app_commands, ui
 from bot import cards, forms
 from bot.admission import admission_of
 from bot.commands import Fields, Form, Slice
-from bot.custom_ids import OfWord
+from bot.custom_ids import OfWord, number_in
 from bot.database import written
 from bot.errors import MemberError
 from bot.loras.kept import Loras
@@ -21,6 +21,7 @@ from bot.loras.sharing import Sharing
 from bot.panels import loras as panel
 from bot.panels.page import show
 from bot.speaking import tell
+from bot.training.states import Share
 from bot.words import N_, say
 from inference.protocol import because
 from inference.protocol.limits import training as limits
@@ -29,6 +30,7 @@ NAME = "loras"
 WHAT = "a LoRA"
 GONE = N_("This LoRA is gone, or is not yours to look after: send /loras again.")
 NO_ROOM = N_("This file has {size} MB, and Discord takes {most} MB here: whoever runs this bot can hand it to you.")
+SHARES: dict[str, Share] = {"own": "own", "server": "server", "all": "all"}
 DECISIONS: dict[str, ShareState] = {"usable": "usable", "refused": "refused"}
 
 
@@ -55,15 +57,11 @@ async def share(interaction: discord.Interaction, target: OfWord, _: Sequence[st
     await admission_of(interaction).access.require(interaction, NAME)
     wanted, _colon, number = target.word.partition(":")
     lora = _own(interaction, number)
-    if wanted not in ("own", "server", "all"):
+    if wanted not in SHARES:
         raise MemberError(GONE)
+    moderates = _moderates(interaction)
     with written(WHAT):
-        changed = await sharing_of(interaction).share(
-            lora,
-            wanted,  # type: ignore[arg-type]
-            interaction.guild_id,
-            moderates=_moderates(interaction),
-        )
+        changed = await _sharing(interaction).share(lora, SHARES[wanted], interaction.guild_id, moderates=moderates)
     await _show(interaction, _there(changed))
 
 
@@ -99,7 +97,7 @@ async def rename(interaction: discord.Interaction, target: OfWord, fields: Field
     await admission_of(interaction).access.require(interaction, NAME)
     lora = _own(interaction, target.word)
     with written(WHAT):
-        renamed = await sharing_of(interaction).rename(lora, fields.get("name", ""))
+        renamed = await _sharing(interaction).rename(lora, fields.get("name", ""))
     await _show(interaction, _there(renamed))
 
 
@@ -142,7 +140,7 @@ async def remove(interaction: discord.Interaction, target: OfWord, _: Sequence[s
     await _home(interaction)
 
 
-def sharing_of(interaction: discord.Interaction) -> Sharing:
+def _sharing(interaction: discord.Interaction) -> Sharing:
     """What says whether LoRAs may be shared."""
     admission = admission_of(interaction)
     return Sharing(admission.jobs.loras, admission.policies, lambda: admission.ready)
@@ -160,8 +158,7 @@ def _there(lora: MemberLora | None) -> MemberLora:
 
 def _numbered(interaction: discord.Interaction, number: str) -> MemberLora:
     """The LoRA of a number, which anybody can forge."""
-    known = number.isascii() and number.isdigit() and len(number) <= 18
-    return _there(_loras(interaction).find(int(number)) if known else None)
+    return _there(_loras(interaction).find(number_in(number)))
 
 
 def _own(interaction: discord.Interaction, number: str) -> MemberLora:
@@ -195,29 +192,21 @@ async def _home(interaction: discord.Interaction) -> None:
     of_server = kept.of_guild(interaction.guild_id) if moderates and interaction.guild_id is not None else []
     own = kept.of_member(interaction.user.id)
     view = panel.home(own, of_server, interaction.guild_id, moderates=moderates)
-    await _put(interaction, view, [])
+    await show(interaction, view)
 
 
 async def _show(interaction: discord.Interaction, lora: MemberLora) -> None:
     kept = _loras(interaction)
+    file = await kept.file_of(lora)
     view, files = panel.card(
         lora,
-        await kept.file_of(lora),
-        await kept.preview_of(lora),
+        file,
+        await kept.preview_of(file),
         interaction.guild_id,
         owner=lora.member_id == interaction.user.id,
         moderates=_is_moderated(interaction, lora),
     )
-    await _put(interaction, view, files)
-
-
-async def _put(interaction: discord.Interaction, view: ui.LayoutView, files: list[discord.File]) -> None:
-    """Put it in the place of the page that was used, or before this member alone."""
-    message = interaction.message
-    if message is not None and message.flags.ephemeral:
-        await interaction.response.edit_message(view=view, attachments=files)
-    else:
-        await interaction.response.send_message(view=view, files=files, ephemeral=True)
+    await show(interaction, view, files)
 
 
 SLICE = Slice(

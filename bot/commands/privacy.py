@@ -15,7 +15,7 @@ from bot.admission import admission_of
 from bot.archive import Archive
 from bot.buttons import PanelButton
 from bot.commands import Slice
-from bot.custom_ids import OfWord
+from bot.custom_ids import OfWord, number_in
 from bot.errors import MemberError
 from bot.panels.page import heading, page, show, title
 from bot.words import N_, say, say_many
@@ -56,7 +56,7 @@ async def export(interaction: discord.Interaction, target: OfWord, _: Sequence[s
     await interaction.response.defer(ephemeral=True, thinking=True)
     admission, member_id = admission_of(interaction), interaction.user.id
     typed = target.word.removeprefix(OF_TRAININGS)
-    before = int(typed) if typed.isascii() and typed.isdigit() and len(typed) <= 18 else None
+    before = number_in(typed) or None
     of_trainings = target.word.startswith(OF_TRAININGS)
     part_bytes = min(interaction.filesize_limit, PART_BYTES) - ROOM_BYTES
     try:

@@ -14,7 +14,7 @@ from bot.admission import Admission, admission_of
 from bot.buttons import PanelButton
 from bot.cards import Card
 from bot.commands import Slice
-from bot.custom_ids import OfJob, OfWord
+from bot.custom_ids import OfJob, OfWord, number_in
 from bot.errors import MemberError
 from bot.job import Job
 from bot.words import N_, say, say_many
@@ -37,24 +37,20 @@ async def turn(interaction: discord.Interaction, target: OfWord, _: Sequence[str
     """Refresh, and the buttons that turn pages: where the page begins."""
     await permits.require(interaction, "queue")
     await interaction.response.defer()
-    await _show(interaction, _number(target.word.partition(":")[0]))
+    await _show(interaction, number_in(target.word.partition(":")[0]))
 
 
 async def cancel(interaction: discord.Interaction, target: OfWord, _: Sequence[str]) -> None:
     """The buttons Cancel: JOB:where the page begins."""
     await permits.require(interaction, "queue")
     number, _colon, start = target.word.partition(":")
-    job = await sources.job_of(interaction, OfJob(_number(number)))
+    job = await sources.job_of(interaction, OfJob(number_in(number)))
     if job.reply.member_id != interaction.user.id and not await moderates(interaction, job):
         raise MemberError("This is not your job: only its member or a moderator can cancel it.")
     if not await admission_of(interaction).cancel(job):
         raise MemberError("This job has ended already: there is nothing left to cancel.")
     await interaction.response.defer()
-    await _show(interaction, _number(start))
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else 0
+    await _show(interaction, number_in(start))
 
 
 async def _show(interaction: discord.Interaction, start: int) -> None:

@@ -12,7 +12,7 @@ from bot import completions, permits, sources
 from bot.access import where_of
 from bot.admission import admission_of
 from bot.commands import Slice
-from bot.custom_ids import OfJob, OfWord
+from bot.custom_ids import OfJob, OfWord, number_in
 from bot.database import written
 from bot.errors import MemberError
 from bot.job import Job
@@ -23,9 +23,6 @@ from bot.words import N_, say
 from inference.protocol import because
 
 NAME = "rate"
-
-NUMBER_DIGITS = 18
-"""No job has a longer number."""
 
 NOT_THERE = N_("This is not to be chosen: use /rate again.")
 
@@ -158,9 +155,9 @@ def _chosen(values: Sequence[str]) -> str:
 
 def _number(typed: str) -> int:
     """A number in a custom_id or of an option. Raises MemberError where somebody made it up."""
-    if not (typed.isascii() and typed.isdigit() and len(typed) <= NUMBER_DIGITS):
+    if not (number := number_in(typed)):
         raise MemberError(NOT_THERE)
-    return int(typed)
+    return number
 
 
 SLICE = Slice(

@@ -135,18 +135,17 @@ class Loras:
         """What it is now."""
         return next((file for file in await self.files_of(lora.id) if file.epoch == lora.epoch), None)
 
-    async def preview_of(self, lora: MemberLora) -> Path | None:
-        """Where the picture lies that shows what it does now, if there is one."""
-        file = await self.file_of(lora)
+    async def preview_of(self, file: LoraFile | None) -> Path | None:
+        """Where the picture lies that shows what it does, if there is one."""
         path = None if file is None or file.preview_sha256 is None else self.store.preview(file.preview_sha256)
         return path if path is not None and await asyncio.to_thread(path.is_file) else None
 
-    async def bytes_of(self, member_id: int | None = None, guild_id: int | None = None) -> int:
-        """How much the LoRAs of a member take of the disk, or those of a server."""
+    async def bytes_of(self, guild_id: int) -> int:
+        """How much the LoRAs of a server take of the disk."""
         row = await self._database.row(
             "SELECT coalesce(sum(bytes), 0) AS bytes FROM lora_file JOIN lora ON lora.id = lora_id"
-            " WHERE (?1 IS NULL OR lora.member_id = ?1) AND (?2 IS NULL OR lora.guild_id = ?2)",
-            (member_id, guild_id),
+            " WHERE lora.guild_id = ?",
+            (guild_id,),
         )
         assert row is not None, "it sums"
         return int(row["bytes"])
@@ -198,18 +197,16 @@ class Loras:
         """Call it otherwise; None where it is gone. Raises MemberError where it cannot be called so."""
         if re.fullmatch(limits.NAME, name) is None:
             raise MemberError.of(because("training_name", typed=name[: limits.MAX_NAME_CHARS]))
-        return await self._change("UPDATE lora SET name = ?2 WHERE id = ?1 RETURNING *", name, lora_id, name)
+        return await self._change("UPDATE lora SET name = ?2 WHERE id = ?1 RETURNING *", lora_id, name, called=name)
 
     async def share(
         self, lora_id: int, share: Share, state: ShareState, guild_id: int | None, by: int
     ) -> MemberLora | None:
         """Write down with whom its owner wants it shared, and whether it is so; None where it is gone. Raises
         MemberError where another is called so."""
-        lora = self.find(lora_id)
         return await self._change(
             "UPDATE lora SET share = ?2, state = ?3, guild_id = coalesce(?4, guild_id), decided_by = NULL, told = 1"
             " WHERE id = ?1 RETURNING *",
-            "" if lora is None else lora.name,
             lora_id,
             share,
             state,
@@ -221,11 +218,9 @@ class Loras:
     async def decide(self, lora_id: int, state: ShareState, by: int) -> MemberLora | None:
         """Let it be shared as its owner wants, or not (any more); None where it is so already, or its owner does not
         want that any more. Raises MemberError where another is called so."""
-        lora = self.find(lora_id)
         return await self._change(
             "UPDATE lora SET state = ?2, decided_by = ?3, told = 0 WHERE id = ?1 AND share <> 'own' AND state <> ?2"
             " RETURNING *",
-            "" if lora is None else lora.name,
             lora_id,
             state,
             by,
@@ -235,7 +230,7 @@ class Loras:
 
     async def told(self, lora_id: int) -> None:
         """Write down that its owner has heard what was decided, or cannot."""
-        await self._change("UPDATE lora SET told = 1 WHERE id = ?1 RETURNING *", "", lora_id)
+        await self._change("UPDATE lora SET told = 1 WHERE id = ?1 RETURNING *", lora_id)
 
     async def delete(self, lora_id: int, by: int | None = None) -> bool:
         """Remove it with all its files; False where it is gone already. `by` is the moderator who does it."""
@@ -245,10 +240,6 @@ class Loras:
         """Remove all of a member's, and that they decided about others'. Twice does no harm."""
         await self._database.change("UPDATE lora SET decided_by = NULL WHERE decided_by = ?", (member_id,))
         await self._remove("member_id = ?", member_id)
-
-    async def missing(self) -> list[str]:
-        """The hashes of the files that should be there and are not."""
-        return await asyncio.to_thread(self.store.missing, await self._wanted())
 
     async def tidy(self) -> None:
         """Remove the files that nobody knows: what a kill has left. Raises OSError."""
@@ -260,17 +251,23 @@ class Loras:
         return {sha256 for row in rows for sha256 in row if sha256 is not None}
 
     async def _change(
-        self, sql: str, name: str, *values: object, what: str | None = None, by: int | None = None
+        self,
+        sql: str,
+        lora_id: int,
+        *values: object,
+        called: str | None = None,
+        what: str | None = None,
+        by: int | None = None,
     ) -> MemberLora | None:
-        """Make one change of a LoRA that would be called so, with what the audit has to know of it."""
+        """Make one change of a LoRA, which may be `called` otherwise by it, with what the audit has to know of it."""
         async with self._changing:
             try:
                 async with self._database.transaction() as connection:
-                    rows = list(await connection.execute_fetchall(sql, values))
+                    rows = list(await connection.execute_fetchall(sql, (lora_id, *values)))
                     if rows and what is not None and rows[0]["guild_id"] is not None:
                         await self._note(connection, what, rows[0], by)
             except sqlite3.IntegrityError as error:
-                raise MemberError(NAME_TAKEN, lora=name) from error
+                raise MemberError(NAME_TAKEN, lora=called or self._all[lora_id].name) from error
             await self.load()
         return of_row(rows[0]) if rows else None
 

@@ -106,15 +106,10 @@ class Landings:
             except MemberError as error:
                 log.info("what training %d made is not shared: %s", training.id, error.reason.name)
 
-    async def problem(self, training_id: int) -> Reason | None:
-        """Why what was chosen of a training has not landed; None where it has, or will."""
-        return await self._trainings.unlanded(training_id)
-
     async def _land(self, training: Training, epoch: int) -> Reason | None:
         """Land this epoch; why that cannot be, where it cannot."""
-        model = self._ready().model(training.model)
         known = self._loras.of_training(training.id)
-        if model is None and known is None:
+        if (trained := self._ready().model(training.model) or known) is None:
             return because(NO_MODEL, model=training.model)
         folder, preview = self._trainings.folders.epoch(training.id, epoch), None
         if await asyncio.to_thread(self._trainings.folders.preview(training.id, epoch).is_file):
@@ -128,9 +123,8 @@ class Landings:
         try:
             if (full := await self._full(training, landed, new=known is None)) is not None:
                 return full
-            family = known.family if model is None and known is not None else "" if model is None else model.family
             pictures = len(await self._trainings.pictures(training.id))
-            lora = await self._loras.land(training, pictures, family, landed)
+            lora = await self._loras.land(training, pictures, trained.family, landed)
         except FileNotFoundError:
             return because(NO_FILES)
         log.info("epoch %d of training %d is the LoRA %d", epoch, training.id, lora.id)
@@ -147,7 +141,7 @@ class Landings:
             return None
         files = [file for file in (landed.lora, landed.kohya, landed.preview) if file is not None]
         size = sum(await asyncio.to_thread(lambda: [file.stat().st_size for file in files]))
-        if await self._loras.bytes_of(guild_id=training.guild_id) + size > room * MEGABYTE:
+        if await self._loras.bytes_of(training.guild_id) + size > room * MEGABYTE:
             return because("loras_full", most=room)
         return None
 

@@ -40,10 +40,11 @@ def small(text: str) -> str:
     return f"-# {text}"
 
 
-async def show(interaction: discord.Interaction, view: ui.LayoutView) -> None:
-    """Put a page in the place of the one that was used, or before this member alone where there is none yet."""
+async def show(interaction: discord.Interaction, view: ui.LayoutView, files: Sequence[discord.File] = ()) -> None:
+    """Put a page with these files in the place of the one that was used, whose files go with it, or before this member
+    alone where there is none yet."""
     message = interaction.message
     if message is not None and message.flags.ephemeral:
-        await interaction.response.edit_message(view=view)
+        await interaction.response.edit_message(view=view, attachments=files)
     else:
-        await interaction.response.send_message(view=view, ephemeral=True)
+        await interaction.response.send_message(view=view, files=files, ephemeral=True)

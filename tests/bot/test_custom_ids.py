@@ -41,3 +41,10 @@ def test_what_is_no_custom_id_of_ours_is_nothing(custom_id: str) -> None:
 def test_what_could_not_be_understood_is_not_said(action: str, target: Target) -> None:
     with pytest.raises(ValueError, match="is no custom_id"):
         custom_ids.make(action, target)
+
+
+@pytest.mark.parametrize("typed", ["", "x", "-1", "+1", "1.0", " 1", "٣", "²", "1" * 19, "1" * 5000])
+def test_what_is_no_number_or_is_longer_than_any_is_nought(typed: str) -> None:
+    assert custom_ids.number_in(typed) == 0
+    assert custom_ids.number_in("007") == 7
+    assert custom_ids.number_in("9" * 18) == 10**18 - 1

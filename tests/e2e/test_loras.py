@@ -176,6 +176,12 @@ async def test_a_lora_from_its_landing_to_its_end(
     assert "brush:0.8" not in await offered(linus)
     page = await pressed(ada, page, "easel:new:lorashare:server:1")
     assert "brush:0.8" in await offered(linus)
+    # Whoever is asked whether it is really to go is not shown its preview any more.
+    asked = await pressed(ada, page, "easel:new:loraremove:1")
+    assert "Delete brush?" in text_of(asked)
+    assert await ada.pictures(page)
+    assert asked["attachments"] == []
+    page = await page_of(ada, "own")
     # Its owner takes it along.
     reply = await ada.click(page, "easel:new:loraload:1", until="acknowledged")
     sent = [one for one in (await ada.settled(reply, quiet_s=1)).messages if one["attachments"]]

@@ -278,19 +278,19 @@ async def test_limits_of_a_server_bound_what_is_kept_and_say_so(house: House) ->
     await house.landed()
     over = await house.trained(name="more")
     await house.landings.land(over.id)
-    reason = await house.landings.problem(over.id)
+    reason = await house.jobs.trainings.unlanded(over.id)
     assert reason is not None
     assert reason.name == "loras_kept"
     assert len(house.loras.all()) == 1
     await house.policies.put(Place(HERE), "loras", 2)
     await house.policies.put(Place(HERE), "lora_megabytes", 0)
     await house.landings.land(over.id)
-    reason = await house.landings.problem(over.id)
+    reason = await house.jobs.trainings.unlanded(over.id)
     assert reason is not None
     assert reason.name == "loras_full"
     await house.policies.put(Place(HERE), "lora_megabytes", 1)
     await house.landings.land(over.id)
-    assert await house.landings.problem(over.id) is None
+    assert await house.jobs.trainings.unlanded(over.id) is None
     assert len(house.loras.all()) == 2
 
 
@@ -298,7 +298,7 @@ async def test_files_that_are_gone_and_a_model_that_is_gone_are_told(house: Hous
     training = await house.trained()
     (house.jobs.trainings.folders.epoch(training.id, 2) / "ink.kohya.safetensors").unlink()
     await house.landings.land(training.id)
-    reason = await house.landings.problem(training.id)
+    reason = await house.jobs.trainings.unlanded(training.id)
     assert reason is not None
     assert "not there any more" in reason.name
     assert house.loras.all() == []
@@ -307,7 +307,7 @@ async def test_files_that_are_gone_and_a_model_that_is_gone_are_told(house: Hous
     house.told = ready(models=())
     await house.jobs.trainings.choose(training.id, 1)
     await house.landings.land(training.id)
-    reason = await house.landings.problem(training.id)
+    reason = await house.jobs.trainings.unlanded(training.id)
     assert reason is not None
     assert "model {model}" in reason.name
 
@@ -396,9 +396,10 @@ async def test_what_a_kill_left_is_tidied_and_what_the_operator_changed_is_seen(
     (folder / "ab" / f"{'ab' * 32}.safetensors").write_bytes(b"nobody's")
     await house.loras.tidy()
     assert len(house.files()) == 3
-    assert await house.loras.missing() == []
+    kept = [file.stem for file in folder.rglob("*") if file.is_file()]
+    assert house.loras.store.missing(kept) == []
     house.loras.store.path(lora.sha256).unlink()
-    assert await house.loras.missing() == [lora.sha256]
+    assert house.loras.store.missing(kept) == [lora.sha256]
     await house.database.change("UPDATE lora SET share = 'all', state = 'usable' WHERE id = ?", (lora.id,))
     assert house.refused(house.asked("ink", ADA, HERE), GRACE, THERE) == NOT_SHARED
     await house.loras.look()
