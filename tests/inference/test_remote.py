@@ -136,6 +136,7 @@ async def far(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Far]:
             painting.entry(server.url, price="0.04", prices='{ "384x256" = 0.06 }', count="4", timeout_s="4.0"),
             painting.entry(server.url, "seeded", seed='"seed"', sizes="[]", previews="1", quality='"low"'),
             painting.entry(server.url, "words", edits="false", at_once="1"),
+            painting.entry("http://127.0.0.1:1/v1", "nowhere"),
         )
         with remote_process(catalog, FAR_KEY=KEY) as (peer, _):
             await asyncio.to_thread(peer.event)  # Waking
@@ -261,6 +262,12 @@ async def test_every_refusal_is_told(far: Far, told: object, answer: painting.An
     assert isinstance(again, Failed) is paid
     if isinstance(again, Failed):
         assert again.reason.name == "remote_twice"
+
+
+async def test_where_nobody_listens_nothing_was_paid(far: Far, told: object) -> None:
+    request = asked("nowhere")
+    for _ in range(2):
+        assert await far.reason(request) == ("internal", "remote_away")
 
 
 async def test_another_size_is_told_and_many_glimpses_are_not_all_read(far: Far, told: object) -> None:
