@@ -295,6 +295,14 @@ async def test_another_size_is_told_and_many_glimpses_are_not_all_read(far: Far,
     assert len([event for event in events if isinstance(event, Preview)]) <= 1
 
 
+async def test_a_picture_is_fetched_from_the_address_that_its_server_says(far: Far, told: object) -> None:
+    far.server.next = [sends(b'{"created": 1, "data": [{"url": "%s/pictures/blue"}]}' % far.server.url.encode())]
+    _, [new] = await far.painted(asked())
+    assert np.abs(np.asarray(new).astype(int) - (0, 0, 255)).max() <= 2
+    far.server.next = [sends(b'{"created": 1, "data": [{"url": "%s/nothing"}]}' % far.server.url.encode())]
+    assert await far.reason(asked()) == ("internal", "remote_broken")
+
+
 async def test_no_redirect_is_followed_with_or_without_a_key(far: Far, told: object) -> None:
     async with painting.painter() as other:
         for status in (301, 302, 307, 308):
