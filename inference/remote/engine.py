@@ -18,7 +18,6 @@ from PIL import Image
 from inference import recipes
 from inference.catalog import fingerprint, remotes
 from inference.catalog.reading import Catalog
-from inference.catalog.remotes import MILLIONTHS
 from inference.catalog.wildcards import Wildcards
 from inference.errors import PeerBroken, PeerGone, TaskError
 from inference.exchange import inputs
@@ -29,6 +28,7 @@ from inference.marks import marking
 from inference.marks.marking import Marks
 from inference.protocol import (
     INCOMING,
+    MILLIONTHS,
     PICTURES,
     Answer,
     Batch,
