@@ -36,9 +36,7 @@ def likeness(request: Request, ready: Ready) -> str | None:
     Everything counts that was asked for, seeds and hashes of inputs among it, and everything that the engine is.
     """
     asked = msgspec.json.encode(msgspec.structs.replace(request, job=0))
-    model = ready.model(request.model)
-    elsewhere = request.model in ready.elsewhere or (model is not None and model.remote is not None)
-    if elsewhere or not ready.identity or WILDCARD in asked:
+    if request.model in ready.elsewhere or not ready.identity or WILDCARD in asked:
         return None
     return hashlib.sha256(f"{ready.identity}\n".encode() + asked).hexdigest()
 

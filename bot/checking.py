@@ -37,7 +37,7 @@ class Checking:
     async def before(self, request: Request) -> Failed | bool:
         """Whether what is made of these inputs is to be hidden, if the server may see them at all. They are looked at
         by whatever looks at what members bring; nothing is where the engine does so itself."""
-        if request.safety == "allow" or not request.inputs or not self._is_far(request):
+        if request.safety == "allow" or not request.inputs or request.model not in self._engine.ready.elsewhere:
             return False
         flagged = await self._flagged(request.job, request.inputs, "")
         if isinstance(flagged, Failed):
@@ -65,16 +65,11 @@ class Checking:
 
     def _checker_of(self, request: Request) -> str | None:
         """What looks at what another server paints: the catalogue's own where that model is not there any more."""
-        if not self._is_far(request):
-            return None
-        model = self._engine.ready.model(request.model)
-        return "" if model is None or model.remote is None else model.remote.checker or None
-
-    def _is_far(self, request: Request) -> bool:
-        """Whether another server paints it, whatever of it can be used at the moment."""
         ready = self._engine.ready
+        if request.model not in ready.elsewhere:
+            return None
         model = ready.model(request.model)
-        return request.model in ready.elsewhere or (model is not None and model.remote is not None)
+        return "" if model is None or model.remote is None else model.remote.checker or None
 
     async def _flagged(self, job_id: int, pictures: Sequence[Input], checker: str) -> tuple[bool, ...] | Failed:
         check = Check(job=job_id, model=checker, pictures=tuple(pictures), safety="allow")

@@ -10,11 +10,11 @@ import aiosqlite
 from bot.database import Database
 from bot.job import Job, Reply
 from bot.words import N_
-from inference.protocol import Imagine, Ready, Reason, Request, because
+from inference.protocol import MILLIONTHS, Imagine, Ready, Reason, Request, because
 
 DAY_S, MONTH_S = 86400.0, 30 * 86400.0
 
-CENT = 10_000
+CENT = MILLIONTHS // 100
 """In millionths. Limits are said in hundredths of a currency."""
 
 TOO_MUCH = {
@@ -59,7 +59,7 @@ class Price:
     @property
     def said(self) -> str:
         """The amount with its currency, in hundredths unless it has smaller parts."""
-        return f"{self.millionths / 1_000_000:.{4 if self.millionths % CENT else 2}f} {self.currency}"
+        return f"{self.millionths / MILLIONTHS:.{4 if self.millionths % CENT else 2}f} {self.currency}"
 
 
 FREE = Price("", 0)

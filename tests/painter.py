@@ -152,6 +152,12 @@ def sends(body: bytes) -> Answer:
     return answer
 
 
+async def _lying_there(request: web.Request) -> web.StreamResponse:
+    stream = io.BytesIO()
+    Image.new("RGB", (256, 256), request.match_info["colour"]).save(stream, format="PNG")
+    return web.Response(body=stream.getvalue(), content_type="image/png")
+
+
 async def hangs_up(request: web.Request) -> web.StreamResponse:
     """No answer: the connection is closed after the request has come."""
     assert request.transport is not None
@@ -166,6 +172,7 @@ async def painter() -> AsyncIterator[Painter]:
     app = web.Application(client_max_size=2**26)
     for path in ("/v1/images/generations", "/v1/images/edits"):
         app.router.add_post(path, made.answer)
+    app.router.add_get("/v1/pictures/{colour}", _lying_there)
     runner = web.AppRunner(app, shutdown_timeout=0.5)
     await runner.setup()
     try:

@@ -13,7 +13,7 @@ from bot.admission import Admission, admission_of
 from bot.buttons import panel_menu
 from bot.commands import Slice
 from bot.custom_ids import OfWord
-from bot.database import UNWRITTEN, refuse_fatal
+from bot.database import written
 from bot.errors import MemberError
 from bot.keys import NAME_CHARS, Key, Keys
 from bot.panels.page import heading, page, show, small
@@ -34,13 +34,8 @@ async def key(interaction: discord.Interaction, name: app_commands.Range[str, 1,
         return await _home(interaction)
     if interaction.guild is None or interaction.channel_id is None or interaction.guild.me is None:
         raise MemberError("Keys are made in a server that Easel is in: use /key there.")
-    try:
+    with written("a new key"):
         _, secret = await keys.make(interaction.user.id, interaction.guild.id, interaction.channel_id, name, spoken())
-    except UNWRITTEN as error:
-        refuse_fatal(error)
-        raise MemberError(
-            "Easel cannot write this down at the moment: try again in a few minutes, or tell whoever runs it."
-        ) from error
     lines = [
         heading(say("Your new key")),
         say("It is shown this once. Whoever has it asks for pictures as you would in this channel: give it to nobody."),
@@ -60,13 +55,8 @@ async def revoke(interaction: discord.Interaction, _: OfWord, values: Sequence[s
     """The menu Revoke."""
     await admission_of(interaction).access.require(interaction, NAME)
     number = values[0] if values and values[0].isascii() and values[0].isdigit() else "0"
-    try:
+    with written("the end of a key"):
         await _take_back(admission_of(interaction), int(number[:18]), interaction.user.id)
-    except UNWRITTEN as error:
-        refuse_fatal(error)
-        raise MemberError(
-            "Easel cannot write this down at the moment: try again in a few minutes, or tell whoever runs it."
-        ) from error
     await _home(interaction)
 
 

@@ -20,9 +20,7 @@ from bot.commands import Slice
 from bot.custom_ids import OfWord
 from bot.requests import adapters
 from bot.words import N_, say, say_many
-from inference.protocol import AddOnInfo, ModelInfo, Ready, Remote, ToolInfo
-
-MILLIONTHS = 1_000_000
+from inference.protocol import MILLIONTHS, AddOnInfo, ModelInfo, Ready, Remote, ToolInfo
 
 PAGE_CHARS = 1600
 """What a page holds of entries: more would fill a phone several times."""

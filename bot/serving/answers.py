@@ -66,38 +66,38 @@ class Answers:
     def __init__(self, outgoing: Outgoing) -> None:
         self._outgoing = outgoing
 
-    async def whole(self, caller: Caller, wanted: Wanted) -> web.Response:
-        """All pictures of the job that is waited for, once there are. Raises Refusal."""
-        job = (await caller.end()).job
-        data = [await self._item(*found, wanted) for found in _pictures(job)]
-        assert job is not None, "it is finished"
-        first = job.pictures[0]
+    async def answer(self, request: web.Request, caller: Caller, wanted: Wanted) -> web.StreamResponse:
+        """The pictures of the job that is waited for, in the way that is wanted. Raises Refusal."""
+        return await (self._stream(request, caller, wanted) if wanted.asked.stream else self._whole(caller, wanted))
+
+    async def _whole(self, caller: Caller, wanted: Wanted) -> web.Response:
+        """All pictures, once there are. Raises Refusal."""
+        job = _finished((await caller.end()).job)
         answer = {
             "created": int(time.time()),
-            "data": data,
+            "data": [await self._item(job, index, wanted) for index in range(len(job.pictures))],
             "background": "opaque",
             "output_format": wanted.asked.format,
-            "size": f"{first.width}x{first.height}",
+            "size": _size(job, 0),
             "job": job.id,
         }
         body = await asyncio.to_thread(msgspec.json.encode, answer)
         return web.Response(body=body, content_type="application/json")
 
-    async def stream(self, request: web.Request, caller: Caller, wanted: Wanted) -> web.StreamResponse:
+    async def _stream(self, request: web.Request, caller: Caller, wanted: Wanted) -> web.StreamResponse:
         """The same as events, with as many pictures on the way as are wanted, where there are so many. What goes wrong
         is an event as well: its status was sent long before."""
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         try:
-            job = await self._show_glimpses(response, caller, wanted)
-            for index, found in enumerate(_pictures(job)):
-                item = await self._item(*found, wanted)
+            job = _finished(await self._show_glimpses(response, caller, wanted))
+            for index in range(len(job.pictures)):
                 event = {
                     **_event(f"{wanted.about}.completed", wanted.asked.format),
-                    **item,
-                    "size": _size(found[0], index),
+                    **await self._item(job, index, wanted),
+                    "size": _size(job, index),
                     "usage": NOTHING_COUNTED,
-                    "job": found[0].id,
+                    "job": job.id,
                 }
                 await _send(response, event)
         except Refusal as refusal:
@@ -151,12 +151,12 @@ class Answers:
                 raise of_error(error) from error
 
 
-def _pictures(job: Job | None) -> list[tuple[Job, int]]:
-    """The pictures of a job that has ended well. Raises Refusal for all others."""
+def _finished(job: Job | None) -> Job:
+    """The job, if it has ended well. Raises Refusal for all others."""
     if (refusal := of_end(job)) is not None:
         raise refusal
     assert job is not None, "it is finished"
-    return [(job, index) for index in range(len(job.pictures))]
+    return job
 
 
 def _size(job: Job, index: int) -> str:

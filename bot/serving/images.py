@@ -75,9 +75,7 @@ class Images:
 
         async with self._entrance.asked(reply, build, {}, None, ExitStack()) as (_, caller):
             how = Wanted(key, wanted, self._origin(request), "image_generation")
-            if wanted.stream:
-                return await self._answers.stream(request, caller, how)
-            return await self._answers.whole(caller, how)
+            return await self._answers.answer(request, caller, how)
 
     async def edit(self, request: web.Request, key: Key) -> web.StreamResponse:
         """Pictures from pictures: what is transparent in a mask is painted anew or, by a model that is told what to do,
@@ -105,9 +103,7 @@ class Images:
             raise
         async with self._entrance.asked(reply, build, pictures, self._prepared, kept) as (_, caller):
             how = Wanted(key, wanted, self._origin(request), "image_edit")
-            if wanted.stream:
-                return await self._answers.stream(request, caller, how)
-            return await self._answers.whole(caller, how)
+            return await self._answers.answer(request, caller, how)
 
     async def models(self, _: web.Request, key: Key) -> web.Response:
         """The models that may paint here."""

@@ -15,13 +15,11 @@ import msgspec
 from inference.catalog import tables
 from inference.catalog.fields import Count, Pixels
 from inference.errors import CatalogError
-from inference.protocol import ModelInfo, Remote
+from inference.protocol import MILLIONTHS, ModelInfo, Remote
 from inference.protocol.limits import MAX_COUNT
 
 FAMILY = "openai"
 """What models.toml calls the servers that speak OpenAI's images API."""
-
-MILLIONTHS = 1_000_000
 
 OURS = frozenset({"model", "prompt", "n", "size", "quality", "image", "mask", "stream", "partial_images", "user"})
 """What a request says anyway, so that no entry can say it otherwise."""

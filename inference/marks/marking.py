@@ -40,9 +40,7 @@ class Marks:
         The watermark lies in what is white in the mask `within`, where there is one. Readers take whatever tells of a
         system for a model's work, so it is told of that alone.
         """
-        marked = picture
-        if watermarked:
-            marked = watermark.embed(picture, within)
+        marked = watermark.embed(picture, within) if watermarked else picture
         return images.png(marked, {**texts, XMP_KEYWORD: xmp(source, made_by if source in AI_MADE else None)})
 
 

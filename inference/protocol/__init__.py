@@ -80,7 +80,7 @@ from inference.protocol.pictures import (
     enough_steps,
 )
 from inference.protocol.reasons import Fact, Reason, because
-from inference.protocol.remote import Remote
+from inference.protocol.remote import MILLIONTHS, Remote
 from inference.protocol.requests import (
     FACTORS,
     MAX_GROWN,
@@ -163,6 +163,7 @@ __all__ = [
     "MAX_WEIGHT",
     "MAX_XMP_CHARS",
     "MEMBERS_WEIGHT",
+    "MILLIONTHS",
     "NO_ROOM",
     "PICTURES",
     "PLACE",

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+MILLIONTHS = 1_000_000
+"""Of one of any currency: prices are counted in them."""
+
 
 class Remote(msgspec.Struct, frozen=True, kw_only=True):
     """How a model is painted with that another server has: it shows neither steps nor noise."""

@@ -5,8 +5,8 @@ Outside the mask every pixel stays as it was, bit for bit, whatever the server h
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
+from functools import cached_property
 
 from PIL import Image
 
@@ -32,7 +32,7 @@ class Edit:
         left, top = (self.width - wide) // 2, (self.height - high) // 2
         return left, top, left + wide, top + high
 
-    @property
+    @cached_property
     def shown(self) -> Image.Image:
         """What the server is shown, RGB."""
         left, top, right, bottom = self._place
@@ -48,7 +48,7 @@ class Edit:
         """The mask as OpenAI's API has it, RGBA: what is transparent in it is painted."""
         left, top, right, bottom = self._place
         kept = Image.new("L", (self.width, self.height), 255)
-        shares = self.mask.convert("L").resize((right - left, bottom - top), Image.Resampling.BOX)
+        shares = self.mask.resize((right - left, bottom - top), Image.Resampling.BOX)
         kept.paste(shares.point(lambda share: 0 if share else 255), (left, top))
         sheet = self.shown.convert("RGBA")
         sheet.putalpha(kept)
@@ -61,11 +61,4 @@ class Edit:
             whole = whole.resize((self.width, self.height), Image.Resampling.LANCZOS)
         own = whole.crop(self._place).resize(self.picture.size, Image.Resampling.LANCZOS)
         kept = self.picture if self.picture.mode in ("RGB", "RGBA") else self.picture.convert("RGB")
-        return Image.composite(own.convert(kept.mode), kept, self.mask.convert("L"))
-
-
-def png(picture: Image.Image) -> bytes:
-    """The picture as a file, without anything that its own file said."""
-    stream = io.BytesIO()
-    picture.save(stream, format="PNG", compress_level=1)
-    return stream.getvalue()
+        return Image.composite(own.convert(kept.mode), kept, self.mask)

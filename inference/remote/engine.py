@@ -13,13 +13,11 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-import httpx2
 from PIL import Image
 
 from inference import recipes
 from inference.catalog import fingerprint, remotes
 from inference.catalog.reading import Catalog
-from inference.catalog.remotes import MILLIONTHS
 from inference.catalog.wildcards import Wildcards
 from inference.errors import PeerBroken, PeerGone, TaskError
 from inference.exchange import inputs
@@ -30,6 +28,7 @@ from inference.marks import marking
 from inference.marks.marking import Marks
 from inference.protocol import (
     INCOMING,
+    MILLIONTHS,
     PICTURES,
     Answer,
     Batch,
@@ -223,7 +222,7 @@ class RemoteEngine:
         try:
             painted = await self._ask(request, told)
         except Exception as error:
-            refusal = refusals.of(error, entry, self._keys[request.model], sent=_was_sent(error))
+            refusal = refusals.of(error, entry, self._keys[request.model])
             if not refusal.paid:
                 self._sent.forget(request)
             raise refusal.error from None
@@ -297,8 +296,3 @@ class RemoteEngine:
             watermarked=made_of["watermark"] is not None,
             within=mask,
         )
-
-
-def _was_sent(error: Exception) -> bool:
-    """Whether anything of a request may have reached the server."""
-    return not isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from inference.catalog.remotes import MILLIONTHS, RemoteEntry
+from inference.catalog.remotes import RemoteEntry
 from inference.catalog.versions import version_of, versions
-from inference.protocol import Drawn, Imagine
+from inference.protocol import MILLIONTHS, Drawn, Imagine
 from inference.recipes import asked
 
 

@@ -9,6 +9,7 @@ import json
 import logging
 from dataclasses import dataclass
 
+import httpx2
 import openai
 
 from inference.catalog.remotes import RemoteEntry
@@ -34,8 +35,8 @@ class Refusal:
     """Whether it may have cost something all the same: nobody can tell what became of it."""
 
 
-def of(error: Exception, entry: RemoteEntry, key: str | None, *, sent: bool) -> Refusal:
-    """What this error means; logs what the operator must know. `sent` where anything may have reached the server."""
+def of(error: Exception, entry: RemoteEntry, key: str | None) -> Refusal:
+    """What this error means; logs what the operator must know."""
     title, host = entry.title, entry.host
     if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
         where = f"set {entry.key} to one that is valid" if entry.key else "name the variable with its key as `key`"
@@ -54,8 +55,9 @@ def of(error: Exception, entry: RemoteEntry, key: str | None, *, sent: bool) -> 
         if error.status_code >= 500:
             return Refusal(TaskError("remote_failed", model=title), paid=False)
         return Refusal(InvalidInput("remote_rejected", model=title, said=said), paid=False)
-    if isinstance(error, openai.APIConnectionError) and not sent:
-        log.warning("%s cannot be reached: %s", host, _hidden(str(error.__cause__ or error), key))
+    if isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout):
+        # Nothing of the request has reached the server.
+        log.warning("%s cannot be reached: %s", host, _hidden(str(error.__cause__), key))
         return Refusal(TaskError("remote_away", model=title), paid=False)
     if isinstance(error, TimeoutError):
         log.warning("%s did not answer for %s within %g s", host, title, entry.timeout_s)

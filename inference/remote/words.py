@@ -10,7 +10,7 @@ from openai import omit
 from inference.catalog.remotes import RemoteEntry
 from inference.pictures import images
 from inference.protocol import Drawn, Imagine, Lines, plain_words
-from inference.remote.edits import Edit, png
+from inference.remote.edits import Edit
 from inference.remote.sent import word
 
 
@@ -48,14 +48,14 @@ def said(
     # What a checker is to look at first is shown to nobody on the way.
     if entry.previews and request.count == 1 and (entry.checker is None or request.safety == "allow"):
         told |= {"stream": True, "partial_images": entry.previews}
-    shown = [] if edit is None else [png(edit.shown)]
+    shown = [] if edit is None else [edit.shown]
     # Where a part of one is painted, that is the first that is seen already.
-    shown += [png(images.opaque(images.read(files, one))) for one in request.references if one != request.image]
+    shown += [images.opaque(images.read(files, one)) for one in request.references if one != request.image]
     if shown:
-        named = [(f"{number}.png", data, "image/png") for number, data in enumerate(shown, 1)]
+        named = [(f"{number}.png", images.png(each, {}), "image/png") for number, each in enumerate(shown, 1)]
         told["image"] = named if len(named) > 1 else named[0]
     if edit is not None:
-        told["mask"] = ("mask.png", png(edit.marked), "image/png")
+        told["mask"] = ("mask.png", images.png(edit.marked, {}), "image/png")
     return told
 
 

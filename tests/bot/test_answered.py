@@ -13,6 +13,7 @@ from bot.job import Job, Reply
 from bot.jobs import Jobs
 from inference.protocol import Answer, Drawn, Grid, Input, Upscale, because
 from tests.bot.conftest import finished, kept, queued, ready, reply, request, stored
+from tests.bot.test_costs import far
 from tests.bot.test_dispatcher import Open, paint, studio_of
 
 __all__ = ["studio_of"]
@@ -68,6 +69,7 @@ def test_what_nobody_can_tell_is_like_nothing() -> None:
     grid = Grid(job=0, model="starter", cells=(drawing,), columns=("",))
     assert answered.likeness(drawing, ENGINE) is None
     assert answered.likeness(grid, ENGINE) is None
+    assert answered.likeness(request(model="far"), far()) is None
 
 
 def test_what_was_done_otherwise_than_asked_or_drawn_answers_nobody(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def far(**changes: object) -> Ready:
         host="far", seeded=False, edits=True, currency="USD", price=40_000, prices={"96x64": 60_000}, most=4
     )
     [own, *others] = ready().models
-    return ready(models=(own, replace(others[0], name="far", remote=replace(remote, **changes))))
+    return ready(models=(own, replace(others[0], name="far", remote=replace(remote, **changes))), elsewhere=("far",))
 
 
 def test_price_is_that_of_size_and_count() -> None:

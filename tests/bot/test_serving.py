@@ -216,7 +216,17 @@ async def test_a_form_is_received_within_its_bounds(
     ):
         async with receiver.post("/", data=body, headers={"Content-Type": kind}) as response:
             assert response.status == status, body
-    packed = {"Content-Type": "multipart/form-data; boundary=b", "Content-Encoding": "gzip"}
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b"--b\r\n"
+        await asyncio.sleep(60)
+
+    of_form = {"Content-Type": "multipart/form-data; boundary=b"}
+    with monkeypatch.context() as soon:
+        soon.setattr(forms, "RECEIVED_WITHIN_S", 0.1)
+        async with receiver.post("/", data=slowly(), headers=of_form) as response:
+            assert (response.status, (await response.json())["error"]["code"]) == (408, "timeout")
+    packed = {**of_form, "Content-Encoding": "gzip"}
     async with receiver.post("/", data=b"no gzip", headers=packed) as response:
         assert response.status == 400
 

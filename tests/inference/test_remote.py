@@ -136,6 +136,7 @@ async def far(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Far]:
             painting.entry(server.url, price="0.04", prices='{ "384x256" = 0.06 }', count="4", timeout_s="4.0"),
             painting.entry(server.url, "seeded", seed='"seed"', sizes="[]", previews="1", quality='"low"'),
             painting.entry(server.url, "words", edits="false", at_once="1"),
+            painting.entry("http://127.0.0.1:1/v1", "nowhere"),
         )
         with remote_process(catalog, FAR_KEY=KEY) as (peer, _):
             await asyncio.to_thread(peer.event)  # Waking
@@ -263,6 +264,12 @@ async def test_every_refusal_is_told(far: Far, told: object, answer: painting.An
         assert again.reason.name == "remote_twice"
 
 
+async def test_where_nobody_listens_nothing_was_paid(far: Far, told: object) -> None:
+    request = asked("nowhere")
+    for _ in range(2):
+        assert await far.reason(request) == ("internal", "remote_away")
+
+
 async def test_another_size_is_told_and_many_glimpses_are_not_all_read(far: Far, told: object) -> None:
     small = painting.picture(painting.Asked("", {"size": "64x64"}, {}, {}), "red", "JPEG")
     far.server.next = [sends(b'{"created": 1, "data": [{"b64_json": "%s"}]}' % small.encode())]
@@ -286,6 +293,14 @@ async def test_another_size_is_told_and_many_glimpses_are_not_all_read(far: Far,
     events = await far.until(lambda event: isinstance(event, Finished | Failed))
     assert isinstance(events[-1], Finished)
     assert len([event for event in events if isinstance(event, Preview)]) <= 1
+
+
+async def test_a_picture_is_fetched_from_the_address_that_its_server_says(far: Far, told: object) -> None:
+    far.server.next = [sends(b'{"created": 1, "data": [{"url": "%s/pictures/blue"}]}' % far.server.url.encode())]
+    _, [new] = await far.painted(asked())
+    assert np.abs(np.asarray(new).astype(int) - (0, 0, 255)).max() <= 2
+    far.server.next = [sends(b'{"created": 1, "data": [{"url": "%s/nothing"}]}' % far.server.url.encode())]
+    assert await far.reason(asked()) == ("internal", "remote_broken")
 
 
 async def test_no_redirect_is_followed_with_or_without_a_key(far: Far, told: object) -> None:

@@ -71,8 +71,7 @@ def of_grid(request: Grid, ready: Ready) -> Iterator[Reason]:
     pixels = 0
     for cell in request.cells:
         yield from of_imagine(cell, ready)
-        known = ready.model(cell.model)
-        if cell.model in ready.elsewhere or (known is not None and known.remote is not None):
+        if cell.model in ready.elsewhere:
             yield because("no_grid", model=cell.model)
         if cell.count != 1 or cell.inputs:
             yield because("cell")
