@@ -9,7 +9,9 @@ from __future__ import annotations
 import functools
 import math
 import random
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -174,33 +176,48 @@ class Question:
 
 def ask_about(task: str, truth: Truth, rng: random.Random) -> Question:
     """A random question for a task of PHRASED; one in six is about something that the picture does not show."""
-    scene = truth.scene
+    scene, things = truth.scene, tuple(range(truth.scene.count))
     if task == "<CAPTION_TO_PHRASE_GROUNDING>":
-        phrase, things = told(scene, rng.random() < 0.3), tuple(range(scene.count))
+        phrase = told(scene, rng.random() < 0.3)
         words = phrase + (f" {rng.choice(PLACES[scene.place])}" if rng.random() < 0.8 else "")
         sign = truth.sign is not None and rng.random() < 0.7
         return Question(words + (" with a sign" if sign else ""), phrase, things, sign)
+    return ask_where(NOUNS[scene.thing], scene.colour, things, truth.sign is not None, partial(_absent, scene), rng)
+
+
+def ask_where(
+    nouns: Sequence[str],
+    colour: str,
+    numbers: tuple[int, ...],
+    signed: bool,
+    absent: Callable[[random.Random], tuple[str, str]],
+    rng: random.Random,
+) -> Question:
+    """A random question about the things of these numbers, all of one colour and kind, or about one side of them.
+
+    One in six is about noun and colour of something `absent`, some are about a sign, whether there is one or not.
+    """
     roll = rng.random()
     if roll < 0.16:
         # With its colour, or the thing that is there in another colour would be meant.
-        words = phrased(*_absent(scene, rng), rng, several=rng.random() < 0.3, coloured=True)
+        words = _phrase(*absent(rng), rng, several=rng.random() < 0.3, coloured=True)
         return Question(words, words)
-    if roll < (0.26 if truth.sign is None else 0.32) and roll >= 0.22:
+    if roll < (0.32 if signed else 0.26) and roll >= 0.22:
         words = rng.choice(("sign", "the sign", "a sign"))
-        return Question(words, words, (), truth.sign is not None)
-    noun = rng.choice(NOUNS[scene.thing])
-    if scene.count > 1 and rng.random() < 0.35:
-        number = rng.randrange(scene.count)
-        side = SIDES[scene.count][number]
-        named = f"{scene.colour} {noun}" if rng.random() < 0.5 else noun
+        return Question(words, words, (), signed)
+    noun, several = rng.choice(nouns), len(numbers) > 1
+    if several and rng.random() < 0.35:
+        place = rng.randrange(len(numbers))
+        side = SIDES[len(numbers)][place]
+        named = f"{colour} {noun}" if rng.random() < 0.5 else noun
         where = "in the middle" if side == "middle" else f"on the {side}"
         words = rng.choice((f"the {side} {named}", f"the {named} {where}"))
-        return Question(words, words, (number,))
-    words = phrased(noun, scene.colour, rng, several=scene.count > 1, coloured=rng.random() < 0.65)
-    return Question(words, words, tuple(range(scene.count)))
+        return Question(words, words, (numbers[place],))
+    words = _phrase(noun, colour, rng, several=several, coloured=rng.random() < 0.65)
+    return Question(words, words, numbers)
 
 
-def phrased(noun: str, colour: str, rng: random.Random, several: bool, coloured: bool) -> str:
+def _phrase(noun: str, colour: str, rng: random.Random, several: bool, coloured: bool) -> str:
     """A random way to mean things by their noun, and by their colour if they are `coloured`."""
     words = f"{colour} {noun}" if coloured else noun
     if several and rng.random() < 0.7:

@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from starter.answers import (
     OUTLINING,
     SIDE,
-    SIDES,
     TELLING,
     Box,
     Question,
     article,
+    ask_where,
     box_of,
     located,
     locations,
-    phrased,
     template,
 )
 from starter.captions import NUMBERS, STYLES, STYLES_ZH, Shares, plural
@@ -125,33 +125,17 @@ def ask_about(task: str, truth: Truth, rng: random.Random) -> Question:
     """A random question for a task with words, about one kind of the things; one in six is about what is not there."""
     tableau = truth.tableau
     subject = rng.choice(tableau.subjects)
-    several = len(truth.of(subject.thing)) > 1
+    numbers = truth.of(subject.thing)
     if task == "<CAPTION_TO_PHRASE_GROUNDING>":
         noun = NOUNS[subject.thing][0]
-        if several:
+        if len(numbers) > 1:
             phrase = f"{NUMBERS[subject.count][0]} {subject.colour} {plural(noun)}"
         else:
             phrase = article(f"{subject.colour} {noun}")
         sign = truth.sign is not None and rng.random() < 0.5
-        return Question(phrase + (" with a sign" if sign else ""), phrase, truth.of(subject.thing), sign)
-    roll = rng.random()
-    if roll < 0.16:
-        # With its colour, or the thing that is there in another colour would be meant.
-        words = phrased(*_absent(tableau, rng), rng, several=rng.random() < 0.3, coloured=True)
-        return Question(words, words)
-    if roll < (0.26 if truth.sign is None else 0.32) and roll >= 0.22:
-        words = rng.choice(("sign", "the sign", "a sign"))
-        return Question(words, words, (), truth.sign is not None)
-    noun, numbers = rng.choice(NOUNS[subject.thing]), truth.of(subject.thing)
-    if several and rng.random() < 0.35:
-        number_of = rng.randrange(len(numbers))
-        side = SIDES[len(numbers)][number_of]
-        named = f"{subject.colour} {noun}" if rng.random() < 0.5 else noun
-        where = "in the middle" if side == "middle" else f"on the {side}"
-        words = rng.choice((f"the {side} {named}", f"the {named} {where}"))
-        return Question(words, words, (numbers[number_of],))
-    words = phrased(noun, subject.colour, rng, several=several, coloured=rng.random() < 0.65)
-    return Question(words, words, numbers)
+        return Question(phrase + (" with a sign" if sign else ""), phrase, numbers, sign)
+    absent = partial(_absent, tableau)
+    return ask_where(NOUNS[subject.thing], subject.colour, numbers, truth.sign is not None, absent, rng)
 
 
 def _absent(tableau: Tableau, rng: random.Random) -> tuple[str, str]:
