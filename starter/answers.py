@@ -6,12 +6,11 @@ tokens that lie on pixel edges: a small model learns 65 places far sooner than a
 
 from __future__ import annotations
 
-import functools
 import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import cv2
 import numpy as np
@@ -45,8 +44,7 @@ class Truth:
 
     def outlines(self) -> list[list[tuple[float, float]]]:
         """Every thing's outline as CORNERS corners in pixels."""
-        corners = template(self.scene.thing)
-        return [[(x0 + x * (x1 - x0), y0 + y * (y1 - y0)) for x, y in corners] for x0, y0, x1, y1 in self.boxes]
+        return [outline_in(box, self.scene.thing) for box in self.boxes]
 
 
 def truth_of(scene: Scene) -> Truth:
@@ -65,7 +63,13 @@ def box_of(mask: np.ndarray) -> Box:
     return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
 
 
-@functools.cache
+def outline_in(box: Box, thing: str) -> list[tuple[float, float]]:
+    """The outline of a thing that fills this box, in pixels."""
+    left, top, right, bottom = box
+    return [(left + x * (right - left), top + y * (bottom - top)) for x, y in template(thing)]
+
+
+@cache
 def template(thing: str) -> tuple[tuple[float, float], ...]:
     """The thing's outline in few corners, as shares of its box, always the same ones in the same order.
 
@@ -149,19 +153,26 @@ def answer(task: str, truth: Truth, phrase: str = "", things: tuple[int, ...] = 
         return f"{scene.word}{locations(left, top, right, top, right, bottom, left, bottom)}"
     if task == "<OD>":
         return scene.thing + located(truth.boxes) + ("" if truth.sign is None else "sign" + located((truth.sign,)))
-    if task in OUTLINING:
-        outlines = [truth.outlines()[number] for number in things]
-        if sign and truth.sign is not None:
-            left, top, right, bottom = truth.sign
-            outlines.append([(left, top), (right, top), (right, bottom), (left, bottom)])
-        return "<sep>".join(locations(*(pixel for corner in outline for pixel in corner)) for outline in outlines)
-    boxes = tuple(truth.boxes[number] for number in things)
-    if sign and truth.sign is not None and not things:
-        boxes = (truth.sign,)
-    said = phrase + located(boxes) if boxes else ""
-    if things and sign and truth.sign is not None:
-        said += "a sign" + located((truth.sign,))
-    return said
+    asked = Question(phrase=phrase, things=things, sign=sign)
+    return drawn(asked, truth.outlines(), truth.sign) if task in OUTLINING else boxed(asked, truth.boxes, truth.sign)
+
+
+def drawn(asked: Question, outlines: Sequence[Sequence[tuple[float, float]]], sign: Box | None) -> str:
+    """The answer that draws what is asked about, given the outlines of all things in the picture and the sign's box."""
+    wanted = [outlines[number] for number in asked.things]
+    if asked.sign and sign is not None:
+        left, top, right, bottom = sign
+        wanted.append([(left, top), (right, top), (right, bottom), (left, bottom)])
+    return "<sep>".join(locations(*(pixel for corner in outline for pixel in corner)) for outline in wanted)
+
+
+def boxed(asked: Question, boxes: Sequence[Box], sign: Box | None) -> str:
+    """The answer that says what is asked about and in which of the picture's boxes it is; nothing, if it is in none."""
+    signs = (sign,) if asked.sign and sign is not None else ()
+    if not asked.things:
+        return asked.phrase + located(signs) if signs else ""
+    said = asked.phrase + located(tuple(boxes[number] for number in asked.things))
+    return said + "a sign" + located(signs) if signs else said
 
 
 @dataclass(frozen=True, slots=True)

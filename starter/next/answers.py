@@ -20,9 +20,11 @@ from starter.answers import (
     article,
     ask_where,
     box_of,
+    boxed,
+    drawn,
     located,
     locations,
-    template,
+    outline_in,
 )
 from starter.captions import NUMBERS, STYLES, STYLES_ZH, Shares, plural
 from starter.next.captions import NOUNS, PLAIN, Telling, describe, describe_zh
@@ -51,11 +53,9 @@ class Truth:
     boxes: tuple[Box, ...]
     sign: Box | None
 
-    def outline(self, number: int) -> list[tuple[float, float]]:
-        """A thing's outline, as many corners as every other's."""
-        x0, y0, x1, y1 = self.boxes[number]
-        corners = template(self.things[number].thing)
-        return [(x0 + x * (x1 - x0), y0 + y * (y1 - y0)) for x, y in corners]
+    def outlines(self) -> list[list[tuple[float, float]]]:
+        """Every thing's outline, as many corners each."""
+        return [outline_in(box, one.thing) for box, one in zip(self.boxes, self.things, strict=True)]
 
     def of(self, thing: str) -> tuple[int, ...]:
         """The numbers of these things."""
@@ -106,19 +106,7 @@ def answer(task: str, truth: Truth, asked: Question, chinese: bool = False) -> s
         kinds = dict.fromkeys(one.thing for one in truth.things)
         said = [kind + located(tuple(truth.boxes[n] for n in truth.of(kind))) for kind in kinds]
         return "".join(said) + ("" if truth.sign is None else "sign" + located((truth.sign,)))
-    if task in OUTLINING:
-        outlines = [truth.outline(number) for number in asked.things]
-        if asked.sign and truth.sign is not None:
-            left, top, right, bottom = truth.sign
-            outlines.append([(left, top), (right, top), (right, bottom), (left, bottom)])
-        return "<sep>".join(locations(*(pixel for corner in outline for pixel in corner)) for outline in outlines)
-    boxes = tuple(truth.boxes[number] for number in asked.things)
-    if asked.sign and truth.sign is not None and not asked.things:
-        boxes = (truth.sign,)
-    said_boxes = asked.phrase + located(boxes) if boxes else ""
-    if asked.things and asked.sign and truth.sign is not None:
-        said_boxes += "a sign" + located((truth.sign,))
-    return said_boxes
+    return drawn(asked, truth.outlines(), truth.sign) if task in OUTLINING else boxed(asked, truth.boxes, truth.sign)
 
 
 def ask_about(task: str, truth: Truth, rng: random.Random) -> Question:
