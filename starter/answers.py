@@ -6,10 +6,11 @@ tokens that lie on pixel edges: a small model learns 65 places far sooner than a
 
 from __future__ import annotations
 
-import functools
 import math
 import random
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 
 import cv2
 import numpy as np
@@ -43,8 +44,7 @@ class Truth:
 
     def outlines(self) -> list[list[tuple[float, float]]]:
         """Every thing's outline as CORNERS corners in pixels."""
-        corners = template(self.scene.thing)
-        return [[(x0 + x * (x1 - x0), y0 + y * (y1 - y0)) for x, y in corners] for x0, y0, x1, y1 in self.boxes]
+        return [outline_in(box, self.scene.thing) for box in self.boxes]
 
 
 def truth_of(scene: Scene) -> Truth:
@@ -63,7 +63,13 @@ def box_of(mask: np.ndarray) -> Box:
     return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
 
 
-@functools.cache
+def outline_in(box: Box, thing: str) -> list[tuple[float, float]]:
+    """The outline of a thing that fills this box, in pixels."""
+    left, top, right, bottom = box
+    return [(left + x * (right - left), top + y * (bottom - top)) for x, y in template(thing)]
+
+
+@cache
 def template(thing: str) -> tuple[tuple[float, float], ...]:
     """The thing's outline in few corners, as shares of its box, always the same ones in the same order.
 
@@ -147,19 +153,26 @@ def answer(task: str, truth: Truth, phrase: str = "", things: tuple[int, ...] = 
         return f"{scene.word}{locations(left, top, right, top, right, bottom, left, bottom)}"
     if task == "<OD>":
         return scene.thing + located(truth.boxes) + ("" if truth.sign is None else "sign" + located((truth.sign,)))
-    if task in OUTLINING:
-        outlines = [truth.outlines()[number] for number in things]
-        if sign and truth.sign is not None:
-            left, top, right, bottom = truth.sign
-            outlines.append([(left, top), (right, top), (right, bottom), (left, bottom)])
-        return "<sep>".join(locations(*(pixel for corner in outline for pixel in corner)) for outline in outlines)
-    boxes = tuple(truth.boxes[number] for number in things)
-    if sign and truth.sign is not None and not things:
-        boxes = (truth.sign,)
-    said = phrase + located(boxes) if boxes else ""
-    if things and sign and truth.sign is not None:
-        said += "a sign" + located((truth.sign,))
-    return said
+    asked = Question(phrase=phrase, things=things, sign=sign)
+    return drawn(asked, truth.outlines(), truth.sign) if task in OUTLINING else boxed(asked, truth.boxes, truth.sign)
+
+
+def drawn(asked: Question, outlines: Sequence[Sequence[tuple[float, float]]], sign: Box | None) -> str:
+    """The answer that draws what is asked about, given the outlines of all things in the picture and the sign's box."""
+    wanted = [outlines[number] for number in asked.things]
+    if asked.sign and sign is not None:
+        left, top, right, bottom = sign
+        wanted.append([(left, top), (right, top), (right, bottom), (left, bottom)])
+    return "<sep>".join(locations(*(pixel for corner in outline for pixel in corner)) for outline in wanted)
+
+
+def boxed(asked: Question, boxes: Sequence[Box], sign: Box | None) -> str:
+    """The answer that says what is asked about and in which of the picture's boxes it is; nothing, if it is in none."""
+    signs = (sign,) if asked.sign and sign is not None else ()
+    if not asked.things:
+        return asked.phrase + located(signs) if signs else ""
+    said = asked.phrase + located(tuple(boxes[number] for number in asked.things))
+    return said + "a sign" + located(signs) if signs else said
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,33 +187,48 @@ class Question:
 
 def ask_about(task: str, truth: Truth, rng: random.Random) -> Question:
     """A random question for a task of PHRASED; one in six is about something that the picture does not show."""
-    scene = truth.scene
+    scene, things = truth.scene, tuple(range(truth.scene.count))
     if task == "<CAPTION_TO_PHRASE_GROUNDING>":
-        phrase, things = told(scene, rng.random() < 0.3), tuple(range(scene.count))
+        phrase = told(scene, rng.random() < 0.3)
         words = phrase + (f" {rng.choice(PLACES[scene.place])}" if rng.random() < 0.8 else "")
         sign = truth.sign is not None and rng.random() < 0.7
         return Question(words + (" with a sign" if sign else ""), phrase, things, sign)
+    return ask_where(NOUNS[scene.thing], scene.colour, things, truth.sign is not None, partial(_absent, scene), rng)
+
+
+def ask_where(
+    nouns: Sequence[str],
+    colour: str,
+    numbers: tuple[int, ...],
+    signed: bool,
+    absent: Callable[[random.Random], tuple[str, str]],
+    rng: random.Random,
+) -> Question:
+    """A random question about the things of these numbers, all of one colour and kind, or about one side of them.
+
+    One in six is about noun and colour of something `absent`, some are about a sign, whether there is one or not.
+    """
     roll = rng.random()
     if roll < 0.16:
         # With its colour, or the thing that is there in another colour would be meant.
-        words = phrased(*_absent(scene, rng), rng, several=rng.random() < 0.3, coloured=True)
+        words = _phrase(*absent(rng), rng, several=rng.random() < 0.3, coloured=True)
         return Question(words, words)
-    if roll < (0.26 if truth.sign is None else 0.32) and roll >= 0.22:
+    if roll < (0.32 if signed else 0.26) and roll >= 0.22:
         words = rng.choice(("sign", "the sign", "a sign"))
-        return Question(words, words, (), truth.sign is not None)
-    noun = rng.choice(NOUNS[scene.thing])
-    if scene.count > 1 and rng.random() < 0.35:
-        number = rng.randrange(scene.count)
-        side = SIDES[scene.count][number]
-        named = f"{scene.colour} {noun}" if rng.random() < 0.5 else noun
+        return Question(words, words, (), signed)
+    noun, several = rng.choice(nouns), len(numbers) > 1
+    if several and rng.random() < 0.35:
+        place = rng.randrange(len(numbers))
+        side = SIDES[len(numbers)][place]
+        named = f"{colour} {noun}" if rng.random() < 0.5 else noun
         where = "in the middle" if side == "middle" else f"on the {side}"
         words = rng.choice((f"the {side} {named}", f"the {named} {where}"))
-        return Question(words, words, (number,))
-    words = phrased(noun, scene.colour, rng, several=scene.count > 1, coloured=rng.random() < 0.65)
-    return Question(words, words, tuple(range(scene.count)))
+        return Question(words, words, (numbers[place],))
+    words = _phrase(noun, colour, rng, several=several, coloured=rng.random() < 0.65)
+    return Question(words, words, numbers)
 
 
-def phrased(noun: str, colour: str, rng: random.Random, several: bool, coloured: bool) -> str:
+def _phrase(noun: str, colour: str, rng: random.Random, several: bool, coloured: bool) -> str:
     """A random way to mean things by their noun, and by their colour if they are `coloured`."""
     words = f"{colour} {noun}" if coloured else noun
     if several and rng.random() < 0.7:

@@ -7,22 +7,24 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from starter.answers import (
     OUTLINING,
     SIDE,
-    SIDES,
     TELLING,
     Box,
     Question,
     article,
+    ask_where,
     box_of,
+    boxed,
+    drawn,
     located,
     locations,
-    phrased,
-    template,
+    outline_in,
 )
 from starter.captions import NUMBERS, STYLES, STYLES_ZH, Shares, plural
 from starter.next.captions import NOUNS, PLAIN, Telling, describe, describe_zh
@@ -51,11 +53,9 @@ class Truth:
     boxes: tuple[Box, ...]
     sign: Box | None
 
-    def outline(self, number: int) -> list[tuple[float, float]]:
-        """A thing's outline, as many corners as every other's."""
-        x0, y0, x1, y1 = self.boxes[number]
-        corners = template(self.things[number].thing)
-        return [(x0 + x * (x1 - x0), y0 + y * (y1 - y0)) for x, y in corners]
+    def outlines(self) -> list[list[tuple[float, float]]]:
+        """Every thing's outline, as many corners each."""
+        return [outline_in(box, one.thing) for box, one in zip(self.boxes, self.things, strict=True)]
 
     def of(self, thing: str) -> tuple[int, ...]:
         """The numbers of these things."""
@@ -106,52 +106,24 @@ def answer(task: str, truth: Truth, asked: Question, chinese: bool = False) -> s
         kinds = dict.fromkeys(one.thing for one in truth.things)
         said = [kind + located(tuple(truth.boxes[n] for n in truth.of(kind))) for kind in kinds]
         return "".join(said) + ("" if truth.sign is None else "sign" + located((truth.sign,)))
-    if task in OUTLINING:
-        outlines = [truth.outline(number) for number in asked.things]
-        if asked.sign and truth.sign is not None:
-            left, top, right, bottom = truth.sign
-            outlines.append([(left, top), (right, top), (right, bottom), (left, bottom)])
-        return "<sep>".join(locations(*(pixel for corner in outline for pixel in corner)) for outline in outlines)
-    boxes = tuple(truth.boxes[number] for number in asked.things)
-    if asked.sign and truth.sign is not None and not asked.things:
-        boxes = (truth.sign,)
-    said_boxes = asked.phrase + located(boxes) if boxes else ""
-    if asked.things and asked.sign and truth.sign is not None:
-        said_boxes += "a sign" + located((truth.sign,))
-    return said_boxes
+    return drawn(asked, truth.outlines(), truth.sign) if task in OUTLINING else boxed(asked, truth.boxes, truth.sign)
 
 
 def ask_about(task: str, truth: Truth, rng: random.Random) -> Question:
     """A random question for a task with words, about one kind of the things; one in six is about what is not there."""
     tableau = truth.tableau
     subject = rng.choice(tableau.subjects)
-    several = len(truth.of(subject.thing)) > 1
+    numbers = truth.of(subject.thing)
     if task == "<CAPTION_TO_PHRASE_GROUNDING>":
         noun = NOUNS[subject.thing][0]
-        if several:
+        if len(numbers) > 1:
             phrase = f"{NUMBERS[subject.count][0]} {subject.colour} {plural(noun)}"
         else:
             phrase = article(f"{subject.colour} {noun}")
         sign = truth.sign is not None and rng.random() < 0.5
-        return Question(phrase + (" with a sign" if sign else ""), phrase, truth.of(subject.thing), sign)
-    roll = rng.random()
-    if roll < 0.16:
-        # With its colour, or the thing that is there in another colour would be meant.
-        words = phrased(*_absent(tableau, rng), rng, several=rng.random() < 0.3, coloured=True)
-        return Question(words, words)
-    if roll < (0.26 if truth.sign is None else 0.32) and roll >= 0.22:
-        words = rng.choice(("sign", "the sign", "a sign"))
-        return Question(words, words, (), truth.sign is not None)
-    noun, numbers = rng.choice(NOUNS[subject.thing]), truth.of(subject.thing)
-    if several and rng.random() < 0.35:
-        number_of = rng.randrange(len(numbers))
-        side = SIDES[len(numbers)][number_of]
-        named = f"{subject.colour} {noun}" if rng.random() < 0.5 else noun
-        where = "in the middle" if side == "middle" else f"on the {side}"
-        words = rng.choice((f"the {side} {named}", f"the {named} {where}"))
-        return Question(words, words, (numbers[number_of],))
-    words = phrased(noun, subject.colour, rng, several=several, coloured=rng.random() < 0.65)
-    return Question(words, words, numbers)
+        return Question(phrase + (" with a sign" if sign else ""), phrase, numbers, sign)
+    absent = partial(_absent, tableau)
+    return ask_where(NOUNS[subject.thing], subject.colour, numbers, truth.sign is not None, absent, rng)
 
 
 def _absent(tableau: Tableau, rng: random.Random) -> tuple[str, str]:

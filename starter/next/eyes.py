@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageFont
+from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
@@ -23,7 +23,7 @@ from starter.next.pictures import sample_tableaux
 from starter.next.reader import LETTERS
 from starter.next.render import render_tableau
 from starter.next.tableau import THINGS, Tableau
-from starter.train.eyes import CELL, EyesStage, Pictures, Readings, held_out_readings
+from starter.train.eyes import CELL, EyesStage, Pictures, Readings, held_out_readings, letters_of
 from starter.train.florence import CELLS, new_florence
 from starter.train.loop import Budget, train
 from starter.train.plan import Plan
@@ -71,7 +71,7 @@ def show(tableaux: Sequence[Tableau]) -> Shown:
         torch.from_numpy(np.stack(hues)),
         torch.from_numpy(np.stack(order)),
         torch.from_numpy(np.stack(boxes).astype(np.uint8)),
-        torch.from_numpy(np.stack([letters_of(tableau.word) for tableau in tableaux])),
+        torch.from_numpy(np.stack([letters_of(tableau.word, LETTERS[1:], STRIPS) for tableau in tableaux])),
     )
 
 
@@ -79,21 +79,6 @@ def _picture(tableau: Tableau) -> Image.Image:
     if tableau.seed % 4:
         return render_tableau(tableau, SIDE)
     return render_tableau(tableau, SIDE * (2 if tableau.seed % 8 else 4)).resize((SIDE, SIDE))
-
-
-def letters_of(word: str | None) -> np.ndarray:
-    """Which letter of a sign's word covers the middle of each of the picture's strips: its place in LETTERS, or 0."""
-    letters = np.zeros(STRIPS, dtype=np.int64)
-    if word is None:
-        return letters
-    font = ImageFont.load_default(SIDE * 0.17)
-    left = SIDE / 2 - font.getlength(word) / 2
-    for strip in range(STRIPS):
-        middle = (strip + 0.5) * SIDE / STRIPS - left
-        for number, letter in enumerate(word):
-            if font.getlength(word[:number]) <= middle < font.getlength(word[: number + 1]):
-                letters[strip] = LETTERS.index(letter)
-    return letters
 
 
 class Heads(Readings):

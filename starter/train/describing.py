@@ -37,7 +37,6 @@ from starter.train.plan import Plan, averaged
 TELLING_SHARES = (0.3, 0.3, 0.12, 0.28)
 BOXING_SHARES = (0.45, 0.15, 0.2, 0.2)
 PACKS = 3
-PAD = -100
 Lesson = tuple[int, str, str]
 """A picture's number in its batch, a question about it, and the answer."""
 # Of what the heads read, this is logged.

@@ -17,7 +17,7 @@ from PIL import Image, ImageFont
 from torch import nn
 from torch.nn import functional as F
 
-from starter.answers import SIDE, Truth, truth_of
+from starter.answers import SIDE, truth_of
 from starter.judge import ATTRIBUTES
 from starter.render import render
 from starter.train.florence import CELLS, Florence, new_florence, new_processor, prepare
@@ -25,6 +25,7 @@ from starter.train.loop import Budget, autocast, train
 from starter.train.pictures import sample_scenes, to_signed
 from starter.train.plan import Plan
 from starter.train.text import labels_of
+from starter.train.told import right
 from starter.world import COLOURS, THINGS, WORDS, Scene
 
 LETTERS = "".join(sorted({letter for word in WORDS for letter in word}))
@@ -83,7 +84,7 @@ def show(scenes: list[Scene]) -> Shown:
         torch.from_numpy(np.stack(masks)),
         torch.from_numpy(np.stack(order).astype(np.uint8)),
         torch.from_numpy(np.stack(boxes).astype(np.uint8)),
-        torch.from_numpy(np.stack([letters_of(truth) for truth in truths])),
+        torch.from_numpy(np.stack([letters_of(scene.word) for scene in scenes])),
     )
 
 
@@ -94,19 +95,21 @@ def _picture(scene: Scene) -> Image.Image:
     return large.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
 
 
-def letters_of(truth: Truth) -> np.ndarray:
-    """Which letter covers the middle of each of the picture's STRIPS upright strips: 1 + its place in LETTERS, or 0."""
-    letters = np.zeros(STRIPS, dtype=np.int64)
-    word = truth.scene.word
+def letters_of(word: str | None, known: str = LETTERS, strips: int = STRIPS) -> np.ndarray:
+    """Which letter of a sign's word covers the middle of each of so many upright strips of the picture.
+
+    1 + its place among the known ones, or 0.
+    """
+    letters = np.zeros(strips, dtype=np.int64)
     if word is None:
         return letters
     font = ImageFont.load_default(SIDE * 0.17)
     left = SIDE / 2 - font.getlength(word) / 2
-    for strip in range(STRIPS):
-        middle = (strip + 0.5) * SIDE / STRIPS - left
+    for strip in range(strips):
+        middle = (strip + 0.5) * SIDE / strips - left
         for number, letter in enumerate(word):
             if font.getlength(word[:number]) <= middle < font.getlength(word[: number + 1]):
-                letters[strip] = 1 + LETTERS.index(letter)
+                letters[strip] = 1 + known.index(letter)
     return letters
 
 
@@ -129,12 +132,12 @@ class Heads(Readings):
         for column, name in enumerate(ATTRIBUTES):
             logits = self.whole[name](tokens[:, 0])
             losses.append(F.cross_entropy(logits, labels[:, column]))
-            figures[name] = _right(logits, labels[:, column])
+            figures[name] = right(logits, labels[:, column])
         # The sign stands in the lowest rows; the mean of all cells would drown it.
         words = self.word(tokens[:, -2 * CELLS :].mean(1))
         losses.append(F.cross_entropy(words, shown.words[chosen]))
         signed = shown.words[chosen] < len(WORDS)
-        figures["word"] = _right(words[signed], shown.words[chosen][signed])
+        figures["word"] = right(words[signed], shown.words[chosen][signed])
         cells = tokens[:, 1:]
         n = len(cells)
         target = shown.masks[chosen].view(n, CELLS, CELL, CELLS, CELL).transpose(2, 3).reshape(n, CELLS * CELLS, -1)
@@ -146,7 +149,7 @@ class Heads(Readings):
         orders = shown.order[chosen].long()
         covered = orders > 0
         kinds = torch.where(covered, labels[:, :1] + 1, 0)
-        figures["cell"] = _right(thing[covered], kinds[covered])
+        figures["cell"] = right(thing[covered], kinds[covered])
         losses.append(F.cross_entropy(thing.flatten(0, 1), kinds.flatten()))
         losses.append(0.5 * F.cross_entropy(colour[covered], labels[:, 1:2].expand_as(orders)[covered]))
         losses.append(F.cross_entropy(order.flatten(0, 1), orders.flatten()))
@@ -156,13 +159,9 @@ class Heads(Readings):
         # The sign lies across the two lowest rows; each of their cells reads the strips that cross it.
         strips = shown.letters[chosen][:, None].expand(-1, 2, -1)
         letters = self.letters(tokens[:, -2 * CELLS :]).view(*strips.shape, -1)
-        figures["letters"] = _right(letters[strips > 0], strips[strips > 0])
+        figures["letters"] = right(letters[strips > 0], strips[strips > 0])
         losses.append(2 * F.cross_entropy(letters.flatten(0, 2), strips.flatten()))
         return torch.stack(losses).sum(), figures
-
-
-def _right(logits: torch.Tensor, labels: torch.Tensor) -> float:
-    return float((logits.argmax(-1) == labels).float().mean()) if len(labels) else 1.0
 
 
 class EyesStage:

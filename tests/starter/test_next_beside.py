@@ -6,7 +6,6 @@ import re
 
 import pytest
 import torch
-from diffusers import UNet2DConditionModel
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -23,6 +22,7 @@ from starter.train.export import export_network, export_picture
 from starter.train.loop import Budget
 from starter.train.plan import Plan
 from starter.train.text import new_text_encoder
+from tests.starter.worlds import small_unet
 
 
 @pytest.fixture(scope="module")
@@ -31,18 +31,7 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("beside")
     tokenizer = new_tokenizer(sentences=500)
-    unet = UNet2DConditionModel(
-        sample_size=16,
-        in_channels=LATENTS,
-        out_channels=LATENTS,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-        block_out_channels=(16, 16, 16),
-        layers_per_block=1,
-        cross_attention_dim=16,
-        attention_head_dim=4,
-        norm_num_groups=8,
-    )
+    unet = small_unet(LATENTS)
     words = new_text_encoder(tokenizer, width=16, layers=1, positions=48)
     export_picture(folder / "models" / "picture", new_vae((8, 8, 8, 8)), unet, words, tokenizer)
     export_network(folder / "models" / "judge" / "judge.safetensors", Judge().state_dict())

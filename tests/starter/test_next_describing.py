@@ -18,13 +18,13 @@ from starter.describer_scores import FINE, mask_iou
 from starter.next import describing
 from starter.next.answers import ASKED_ZH, Truth, answer, ask_about, say, truth_of
 from starter.next.describing import held_out_scores, make_lessons, new_tokenizer, score
-from starter.next.eyes import STRIPS, Heads, Shown, letters_of, show
+from starter.next.eyes import STRIPS, Heads, Shown, show
 from starter.next.pictures import sample_tableaux
 from starter.next.reader import LETTERS
 from starter.next.tableau import THINGS, Subject, Tableau
 from starter.train import florence as shape
 from starter.train.describing import DescribeStage, load_eyes, taught
-from starter.train.eyes import EyesStage, held_out_readings
+from starter.train.eyes import EyesStage, held_out_readings, letters_of
 from starter.train.florence import Florence, new_florence, new_processor, question
 from starter.train.loop import Budget, train
 from starter.train.plan import Plan
@@ -151,10 +151,11 @@ def test_cells_are_labelled_with_what_covers_them_each_by_itself(shown: Shown) -
 
 def test_every_letter_of_a_sign_stands_in_some_strip() -> None:
     for word in ("JZQX", "WWWWW", "IIII", "2026"):
-        letters = letters_of(word)
+        letters = letters_of(word, LETTERS[1:], STRIPS)
         assert "".join(dict.fromkeys(LETTERS[n] for n in letters if n)) == "".join(dict.fromkeys(word))
-    assert letters_of(None).shape == (STRIPS,)
-    assert not letters_of(None).any()
+    none = letters_of(None, LETTERS[1:], STRIPS)
+    assert none.shape == (STRIPS,)
+    assert not none.any()
 
 
 def test_some_lessons_are_in_chinese_throughout(truths: list[Truth]) -> None:

@@ -16,12 +16,12 @@ from starter.train.vit import Shape
 TINY_CLIP = Shape(patch=16, width=32, layers=2, heads=2, text_width=16, text_layers=1, projection=16)
 
 
-def plan_with_a_small_picture_model(folder: Path) -> Plan:
-    """A plan whose models and checkpoints lie in the folder, with an exported picture model."""
-    torch.manual_seed(0)
-    tokenizer = new_tokenizer(sentences=500)
-    unet = UNet2DConditionModel(
+def small_unet(latents: int) -> UNet2DConditionModel:
+    """An untrained UNet on 16 x 16 of so many latents, which reads the words of a tower 16 wide."""
+    return UNet2DConditionModel(
         sample_size=16,
+        in_channels=latents,
+        out_channels=latents,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
         block_out_channels=(16, 16, 16),
@@ -30,6 +30,13 @@ def plan_with_a_small_picture_model(folder: Path) -> Plan:
         attention_head_dim=4,
         norm_num_groups=8,
     )
+
+
+def plan_with_a_small_picture_model(folder: Path) -> Plan:
+    """A plan whose models and checkpoints lie in the folder, with an exported picture model."""
+    torch.manual_seed(0)
+    tokenizer = new_tokenizer(sentences=500)
+    unet = small_unet(latents=4)
     words = new_text_encoder(tokenizer, width=16, layers=1)
     export_picture(folder / "models" / "picture", new_vae((8, 8, 8)), unet, words, tokenizer)
     return Plan(torch.device("cpu"), build=folder / "build", models=folder / "models")
