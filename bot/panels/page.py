@@ -40,10 +40,14 @@ def small(text: str) -> str:
     return f"-# {text}"
 
 
+def is_private(interaction: discord.Interaction) -> bool:
+    """Whether a page was used that this member alone sees, and whose place another can take."""
+    return interaction.message is not None and interaction.message.flags.ephemeral
+
+
 async def show(interaction: discord.Interaction, view: ui.LayoutView) -> None:
     """Put a page in the place of the one that was used, or before this member alone where there is none yet."""
-    message = interaction.message
-    if message is not None and message.flags.ephemeral:
+    if is_private(interaction):
         await interaction.response.edit_message(view=view)
     else:
         await interaction.response.send_message(view=view, ephemeral=True)

@@ -89,8 +89,8 @@ def numbers(training: Training, begins: TrainingInfo) -> ui.Modal:
         field = _line(
             name,
             20,
-            None if value is None else f"{value:g}" if name == "rate" else str(value),
-            example=say("Empty: {number}", number=f"{begin:g}" if name == "rate" else str(begin)),
+            None if value is None else f"{value:g}",
+            example=say("Empty: {number}", number=f"{begin:g}"),
             required=False,
         )
         forms.ask(form, label, field, why)

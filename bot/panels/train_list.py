@@ -25,7 +25,7 @@ def home(trainings: Sequence[Training], *, of_server: bool, moderates: bool, abl
     for one in trainings[:LISTED]:
         whose = f" · <@{one.member_id}>" if of_server else ""
         lines.append(f"**{cards.plain(one.name)}** · {say(STATES[one.state])}{whose}")
-        lines.append(page.small(_facts(one, one.model)))
+        lines.append(page.small(_facts(one)))
     if len(trainings) > LISTED:
         lines.append(page.small(f"+{len(trainings) - LISTED}"))
     if not trainings:
@@ -70,8 +70,8 @@ def sure(training: Training) -> ui.LayoutView:
     return page.page(lines, [buttons])
 
 
-def _facts(training: Training, model: str) -> str:
-    facts = [f"#{training.id}", say(KINDS[training.kind]), cards.plain(model)]
+def _facts(training: Training) -> str:
+    facts = [f"#{training.id}", say(KINDS[training.kind]), cards.plain(training.model)]
     if training.state in ("training", "stopped", "failed") and training.steps:
         facts.append(f"{training.step}/{training.steps}")
     facts.append(f"<t:{training.changed_at:.0f}:R>")
