@@ -9,9 +9,9 @@ import discord
 from discord import ui
 
 from bot import cards
-from bot.buttons import PanelButton, panel_menu
+from bot.buttons import MENU_CHARS, OFFERED, PanelButton, panel_menu
 from bot.panels import page
-from bot.panels.train import CHARS, KINDS, OFFERED, STATES
+from bot.panels.train import KINDS, STATES
 from bot.training.states import Training
 from bot.words import say
 
@@ -40,13 +40,13 @@ def home(trainings: Sequence[Training], *, of_server: bool, moderates: bool, abl
     if trainings:
         options = [
             discord.SelectOption(
-                label=cards.shorten(f"{one.name} · {say(STATES[one.state])}", CHARS),
+                label=cards.shorten(f"{one.name} · {say(STATES[one.state])}", MENU_CHARS),
                 value=str(one.id),
-                description=cards.shorten(f"#{one.id} · {one.model}", CHARS),
+                description=cards.shorten(f"#{one.id} · {one.model}", MENU_CHARS),
             )
             for one in trainings[:OFFERED]
         ]
-        rows.append([panel_menu("trainopen", "", options, placeholder=say("Open one of them")[:CHARS])])
+        rows.append([panel_menu("trainopen", "", options, placeholder=say("Open one of them"))])
     buttons: list[ui.Item[Any]] = [
         PanelButton("trainnew", label=say("New training"), style=discord.ButtonStyle.primary, disabled=not able)
     ]
