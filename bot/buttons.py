@@ -13,7 +13,13 @@ from bot import custom_ids
 from bot.custom_ids import OF_JOB, OfJob, OfWord
 
 LABEL_CHARS = 80
-"""The most that Discord takes."""
+"""The most that Discord takes of a button."""
+
+MENU_CHARS = 100
+"""The most that it takes of a menu's option, of that's description, or of a placeholder."""
+
+OFFERED = 25
+"""The most options that it takes in one menu."""
 
 
 class Pressable(Protocol):
@@ -89,7 +95,7 @@ def panel_menu(
     return ui.Select(
         custom_id=custom_ids.make(action, OfWord(word)),
         options=list(options),
-        placeholder=placeholder,
+        placeholder=placeholder and placeholder[:MENU_CHARS],
         min_values=least,
         max_values=most,
     )

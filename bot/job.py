@@ -16,6 +16,9 @@ State = Literal["arriving", "reading", "queued", "running", "finished", "failed"
 """`arriving`: written down, and Discord has not confirmed yet that the member was told. `reading`: the same of a job
 whose uploads are still being read. The last three are ends."""
 
+ENDS: tuple[State, ...] = ("finished", "failed", "cancelled")
+"""Nothing more becomes of a job in one of these."""
+
 Way = Literal["reply", "channel", "member"]
 """Where an end was shown: in the interaction's reply, as a new message of the channel, as a direct message."""
 

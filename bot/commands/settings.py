@@ -10,6 +10,7 @@ import discord
 from discord import app_commands
 
 from bot.admission import admission_of
+from bot.buttons import OFFERED
 from bot.commands import Fields, Form, Slice
 from bot.custom_ids import OfWord, number_in
 from bot.database import written
@@ -84,7 +85,7 @@ async def choose(interaction: discord.Interaction, target: OfWord, values: Seque
     value: Value | None
     if isinstance(setting, Among):
         page = number_in(number, digits=4)
-        shown = list(there)[page * panel.OFFERED : (page + 1) * panel.OFFERED]
+        shown = list(there)[page * OFFERED : (page + 1) * OFFERED]
         value = chosen_of(scope, name) - {*shown} | {*values}
         if not scope.channel_id and value >= there.keys():
             # What comes later is then allowed as well.

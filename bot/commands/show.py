@@ -17,7 +17,7 @@ from bot.cards import Card
 from bot.commands import Slice
 from bot.custom_ids import OfJob, OfWord
 from bot.errors import MemberError
-from bot.job import Job
+from bot.job import ENDS, Job
 from bot.lineage import Line
 from bot.posting import attached
 from bot.words import N_, say
@@ -90,7 +90,7 @@ async def _show(interaction: discord.Interaction, job: Job, picture: int | None)
 
 async def _card(admission: Admission, job: Job, limit: int, desks: ExitStack) -> Card:
     """The job as it is now."""
-    if job.state in ("finished", "failed", "cancelled"):
+    if job.state in ENDS:
         return await admission.delivery.end(job, limit, desks)
     headline, standing = admission.delivery.headline(job), admission.dispatcher.standing(job.id)
     if standing is None:

@@ -16,7 +16,7 @@ from bot.database import written
 from bot.errors import MemberError
 from bot.panels import train as panel
 from bot.panels import train_list as listing
-from bot.panels.page import show
+from bot.panels.page import is_private, show
 from bot.posting import UNREACHED, attached
 from bot.teaching import seeing
 from bot.teaching.captioning import captioning_of
@@ -109,13 +109,9 @@ async def delete(interaction: discord.Interaction, target: OfWord, _: Sequence[s
 
 async def _done(interaction: discord.Interaction, training: Training) -> None:
     """Show what was done where it was asked for; the training's own message is kept up to date by `posts`."""
-    await later(interaction) if _is_private(interaction) else await interaction.response.defer()
-    if _is_private(interaction):
+    await interaction.response.defer()
+    if is_private(interaction):
         await seeing.put(interaction, training)
-
-
-def _is_private(interaction: discord.Interaction) -> bool:
-    return interaction.message is not None and interaction.message.flags.ephemeral
 
 
 SLICE = Slice(

@@ -40,11 +40,15 @@ def small(text: str) -> str:
     return f"-# {text}"
 
 
+def is_private(interaction: discord.Interaction) -> bool:
+    """Whether a page was used that this member alone sees, and whose place another can take."""
+    return interaction.message is not None and interaction.message.flags.ephemeral
+
+
 async def show(interaction: discord.Interaction, view: ui.LayoutView, files: Sequence[discord.File] = ()) -> None:
     """Put a page with these files in the place of the one that was used, whose files go with it, or before this member
     alone where there is none yet."""
-    message = interaction.message
-    if message is not None and message.flags.ephemeral:
+    if is_private(interaction):
         await interaction.response.edit_message(view=view, attachments=files)
     else:
         await interaction.response.send_message(view=view, files=files, ephemeral=True)

@@ -12,19 +12,13 @@ import discord
 from discord import ui
 
 from bot import cards, custom_ids
-from bot.buttons import PanelButton, panel_menu
+from bot.buttons import MENU_CHARS, OFFERED, PanelButton, panel_menu
 from bot.custom_ids import OfWord
 from bot.panels.page import page as laid_out
 from bot.panels.scope import LISTS, MEMBERS, ROLES, WORDS, Scope, chosen_of, count_of, state_of
 from bot.policies.policy import SETTINGS
 from bot.policies.settings import Among, Channel
 from bot.words import say
-
-OFFERED = 25
-"""The most that Discord takes in one menu."""
-
-CHARS = 100
-"""The most that it takes of an option, of its description, or of a placeholder."""
 
 WORDS_LISTED, MEMBERS_LISTED = 18, 40
 """So many of them a page shows: the longest words, with all their signs escaped, leave room for no more."""
@@ -55,14 +49,12 @@ def home(scope: Scope) -> ui.LayoutView:
     channels: ui.ChannelSelect[Any] = ui.ChannelSelect(
         custom_id=custom_ids.make("settingscope", OfWord("")),
         channel_types=CHANNELS,
-        placeholder=say("Settings of a channel")[:CHARS],
+        placeholder=say("Settings of a channel")[:MENU_CHARS],
     )
-    change = panel_menu(
-        "settingpick", str(scope.channel_id), options[:OFFERED], placeholder=say("Change a setting")[:CHARS]
-    )
+    change = panel_menu("settingpick", str(scope.channel_id), options[:OFFERED], placeholder=say("Change a setting"))
     rows: list[list[ui.Item[Any]]] = [[change], [channels]]
     if more := options[OFFERED:]:
-        menu = panel_menu("settingmore", str(scope.channel_id), more, placeholder=say("More settings")[:CHARS])
+        menu = panel_menu("settingmore", str(scope.channel_id), more, placeholder=say("More settings"))
         rows.insert(1, [menu])
     if scope.channel_id:
         rows.append([PanelButton("settings", "0", label=say("The whole server"))])
@@ -95,7 +87,7 @@ def _choices(scope: Scope, name: str, number: int) -> ui.LayoutView:
             "settingchoose",
             f"{scope.channel_id}:{name}:{number}",
             options,
-            placeholder=(say("None") if several else say("Choose one"))[:CHARS],
+            placeholder=say("None") if several else say("Choose one"),
             least=0 if several else 1,
             most=len(options) if several else 1,
         )
@@ -112,7 +104,7 @@ def _channel(scope: Scope, name: str) -> ui.LayoutView:
     channels: ui.ChannelSelect[Any] = ui.ChannelSelect(
         custom_id=custom_ids.make("settingchoose", OfWord(f"{scope.channel_id}:{name}:0")),
         channel_types=[discord.ChannelType.text, discord.ChannelType.news],
-        placeholder=say("Choose one")[:CHARS],
+        placeholder=say("Choose one")[:MENU_CHARS],
     )
     clear = PanelButton("settingclear", f"{scope.channel_id}:{name}", label=say("None"), disabled=own is None)
     return laid_out(lines, [[channels], [_back(scope), clear]])
@@ -136,7 +128,7 @@ def _members(scope: Scope, number: int) -> ui.LayoutView:
     lines = [f"## {say(LISTS[MEMBERS])}", " ".join(f"<@{one}>" for one in shown) or say("none")]
     lines.append(say("Choose a member to block them, or to let them in again."))
     users: ui.UserSelect[Any] = ui.UserSelect(
-        custom_id=custom_ids.make("blockmember", OfWord(str(number))), placeholder=say("A member")[:CHARS]
+        custom_id=custom_ids.make("blockmember", OfWord(str(number))), placeholder=say("A member")[:MENU_CHARS]
     )
     return laid_out(lines, [[users], [_back(scope), *_turning(scope, MEMBERS, number, pages)]])
 
@@ -149,14 +141,14 @@ def _roles(scope: Scope) -> ui.LayoutView:
         said = [f"{say(one.title)} {held[name]}" for name, one in limits.items() if name in held]
         lines.append(f"<@&{role_id}>: {', '.join(said)}")
     roles: ui.RoleSelect[Any] = ui.RoleSelect(
-        custom_id=custom_ids.make("rolelimits", OfWord("")), placeholder=say("A role")[:CHARS]
+        custom_id=custom_ids.make("rolelimits", OfWord("")), placeholder=say("A role")[:MENU_CHARS]
     )
     return laid_out(lines, [[roles], [_back(scope)]])
 
 
 def _option(title: str, value: str, *, description: str | None = None, default: bool = False) -> discord.SelectOption:
-    said = None if description is None else cards.shorten(description, CHARS)
-    return discord.SelectOption(label=cards.shorten(title, CHARS), value=value, description=said, default=default)
+    said = None if description is None else cards.shorten(description, MENU_CHARS)
+    return discord.SelectOption(label=cards.shorten(title, MENU_CHARS), value=value, description=said, default=default)
 
 
 def _paged(whole: Sequence[Any], number: int, size: int) -> tuple[int, int, Sequence[Any]]:

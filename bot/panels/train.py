@@ -13,7 +13,7 @@ import discord
 from discord import ui
 
 from bot import cards
-from bot.buttons import PanelButton, panel_menu
+from bot.buttons import MENU_CHARS, OFFERED, PanelButton, panel_menu
 from bot.cards import Card, Content
 from bot.loras.lora import MemberLora
 from bot.panels import page
@@ -22,14 +22,8 @@ from bot.words import N_, say, say_many, why
 from inference.protocol import Ready, Reason, TrainingInfo
 from inference.protocol.limits import training as limits
 
-CHARS = 100
-"""The most that Discord takes of an option, of its description, or of a placeholder."""
-
-OFFERED = 25
-"""The most that it takes in one menu."""
-
 SAID_CHARS = 2000
-"""The most that it takes of a message of words alone."""
+"""The most that Discord takes of a message of words alone."""
 
 PREVIEW, LOSS = "epoch", "loss.png"
 """Files of a card."""
@@ -249,17 +243,15 @@ def _epochs(seen: Seen) -> list[list[ui.Item[Any]]]:
         return []
     options = [
         discord.SelectOption(
-            label=cards.shorten(say("Epoch {epoch}", epoch=one.epoch), CHARS),
+            label=cards.shorten(say("Epoch {epoch}", epoch=one.epoch), MENU_CHARS),
             value=str(one.epoch),
-            description=cards.shorten(_told(one), CHARS),
+            description=cards.shorten(_told(one), MENU_CHARS),
             default=one.epoch == seen.looked_at,
         )
         for one in seen.epochs[-OFFERED:]
     ]
     word = str(seen.training.id)
-    rows: list[list[ui.Item[Any]]] = [
-        [panel_menu("trainlook", word, options, placeholder=say("Look at an epoch")[:CHARS])]
-    ]
+    rows: list[list[ui.Item[Any]]] = [[panel_menu("trainlook", word, options, placeholder=say("Look at an epoch"))]]
     if seen.looked_at is not None:
         take = PanelButton(
             "trainchoose",

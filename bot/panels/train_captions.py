@@ -10,10 +10,9 @@ import discord
 from discord import ui
 
 from bot import cards
-from bot.buttons import PanelButton, panel_menu
+from bot.buttons import MENU_CHARS, PanelButton, panel_menu
 from bot.cards import Card
 from bot.panels import page as pages
-from bot.panels.train import CHARS
 from bot.training.states import Training, TrainingPicture
 from bot.words import say, why
 from inference.protocol import Reason
@@ -67,11 +66,11 @@ def page(
     word = f"{training.id}:{number}"
     if shown:
         options = [
-            discord.SelectOption(label=cards.shorten(_option(picture), CHARS), value=str(picture.number))
+            discord.SelectOption(label=cards.shorten(_option(picture), MENU_CHARS), value=str(picture.number))
             for picture in shown
         ]
-        change = panel_menu("traincaption", word, options, placeholder=say("Change the words of one")[:CHARS])
-        remove = panel_menu("trainremove", word, options, placeholder=say("Take one out")[:CHARS])
+        change = panel_menu("traincaption", word, options, placeholder=say("Change the words of one"))
+        remove = panel_menu("trainremove", word, options, placeholder=say("Take one out"))
         container.add_item(ui.ActionRow(change))
         container.add_item(ui.ActionRow(remove))
     bare = any(not picture.caption for picture in pictures)

@@ -9,8 +9,9 @@ import discord
 from discord import ui
 
 from bot import cards, forms
+from bot.buttons import MENU_CHARS, OFFERED
 from bot.custom_ids import OfWord
-from bot.panels.train import CHARS, KINDS, OFFERED
+from bot.panels.train import KINDS
 from bot.requests import captions
 from bot.training.states import Training, TrainingPicture
 from bot.words import say
@@ -54,7 +55,7 @@ def details(training: Training, models: Sequence[ModelInfo]) -> ui.Modal:
     _ask_trigger(form, training.trigger)
     options = [
         discord.SelectOption(
-            label=cards.shorten(f"{one.title} · {say(title)}", CHARS),
+            label=cards.shorten(f"{one.title} · {say(title)}", MENU_CHARS),
             value=f"{kind}:{one.name}",
             default=(kind, one.name) == (training.kind, training.model),
         )
@@ -89,8 +90,8 @@ def numbers(training: Training, begins: TrainingInfo) -> ui.Modal:
         field = _line(
             name,
             20,
-            None if value is None else f"{value:g}" if name == "rate" else str(value),
-            example=say("Empty: {number}", number=f"{begin:g}" if name == "rate" else str(begin)),
+            None if value is None else f"{value:g}",
+            example=say("Empty: {number}", number=f"{begin:g}"),
             required=False,
         )
         forms.ask(form, label, field, why)

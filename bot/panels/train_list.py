@@ -9,9 +9,9 @@ import discord
 from discord import ui
 
 from bot import cards
-from bot.buttons import PanelButton, panel_menu
+from bot.buttons import MENU_CHARS, OFFERED, PanelButton, panel_menu
 from bot.panels import page
-from bot.panels.train import CHARS, KINDS, OFFERED, STATES
+from bot.panels.train import KINDS, STATES
 from bot.training.states import Training
 from bot.words import say
 
@@ -25,7 +25,7 @@ def home(trainings: Sequence[Training], *, of_server: bool, moderates: bool, abl
     for one in trainings[:LISTED]:
         whose = f" · <@{one.member_id}>" if of_server else ""
         lines.append(f"**{cards.plain(one.name)}** · {say(STATES[one.state])}{whose}")
-        lines.append(page.small(_facts(one, one.model)))
+        lines.append(page.small(_facts(one)))
     if len(trainings) > LISTED:
         lines.append(page.small(f"+{len(trainings) - LISTED}"))
     if not trainings:
@@ -40,13 +40,13 @@ def home(trainings: Sequence[Training], *, of_server: bool, moderates: bool, abl
     if trainings:
         options = [
             discord.SelectOption(
-                label=cards.shorten(f"{one.name} · {say(STATES[one.state])}", CHARS),
+                label=cards.shorten(f"{one.name} · {say(STATES[one.state])}", MENU_CHARS),
                 value=str(one.id),
-                description=cards.shorten(f"#{one.id} · {one.model}", CHARS),
+                description=cards.shorten(f"#{one.id} · {one.model}", MENU_CHARS),
             )
             for one in trainings[:OFFERED]
         ]
-        rows.append([panel_menu("trainopen", "", options, placeholder=say("Open one of them")[:CHARS])])
+        rows.append([panel_menu("trainopen", "", options, placeholder=say("Open one of them"))])
     buttons: list[ui.Item[Any]] = [
         PanelButton("trainnew", label=say("New training"), style=discord.ButtonStyle.primary, disabled=not able)
     ]
@@ -70,8 +70,8 @@ def sure(training: Training) -> ui.LayoutView:
     return page.page(lines, [buttons])
 
 
-def _facts(training: Training, model: str) -> str:
-    facts = [f"#{training.id}", say(KINDS[training.kind]), cards.plain(model)]
+def _facts(training: Training) -> str:
+    facts = [f"#{training.id}", say(KINDS[training.kind]), cards.plain(training.model)]
     if training.state in ("training", "stopped", "failed") and training.steps:
         facts.append(f"{training.step}/{training.steps}")
     facts.append(f"<t:{training.changed_at:.0f}:R>")

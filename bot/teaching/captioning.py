@@ -21,7 +21,7 @@ from bot.admission import Admission
 from bot.background import Background
 from bot.database import UNWRITTEN, refuse_fatal
 from bot.errors import MemberError
-from bot.job import Job, Reply
+from bot.job import ENDS, Job, Reply
 from bot.panels.train_captions import Course
 from bot.pictures.posted import Sent
 from bot.posting import reply_of
@@ -35,8 +35,6 @@ log = logging.getLogger(__name__)
 
 TASKS: tuple[DescribeTask, ...] = ("detailed caption", "caption")
 """What a describer is asked, the first of these that it knows."""
-
-ENDED = ("finished", "failed", "cancelled")
 
 NO_ROOM = N_("There is no room for captions at the moment: try again later.")
 
@@ -135,7 +133,7 @@ class Captioning:
             try:
                 with admission.delivery.callers.waiting(job.id) as caller:
                     known = await admission.read(job, {"image": file}, build, None)
-                    if known is None or known.state in ENDED:
+                    if known is None or known.state in ENDS:
                         return known
                     await admission.dispatcher.accept(known)
                     place.close()

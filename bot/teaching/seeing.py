@@ -14,6 +14,7 @@ from bot.admission import Admission, admission_of
 from bot.cards import Card, Content
 from bot.errors import MemberError, Starting, WorkFailed
 from bot.panels import train as panel
+from bot.panels.page import is_private
 from bot.panels.train import Seen
 from bot.pictures import charts, fitting
 from bot.pictures.charts import Curve
@@ -87,7 +88,7 @@ async def seen(admission: Admission, training: Training, *, describes: bool, loo
         pictures=len(pictures),
         captioned=sum(bool(picture.caption) for picture in pictures),
         describes=describes,
-        place=await trainings.place(training.id),
+        place=await trainings.place(training.id) if training.state == "waiting" else None,
         epochs=epochs,
         looked_at=looked_at,
         lora=admission.jobs.loras.of_training(training.id),
@@ -154,7 +155,7 @@ async def answer(interaction: discord.Interaction, card: Card) -> None:
 
 async def later(interaction: discord.Interaction) -> None:
     """Put the answer off: it comes in the place of the private panel that was used, or in a new one."""
-    if interaction.message is not None and interaction.message.flags.ephemeral:
+    if is_private(interaction):
         await interaction.response.defer()
     else:
         await interaction.response.defer(ephemeral=True, thinking=True)

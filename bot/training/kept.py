@@ -134,6 +134,17 @@ class Kept:
         rows = await self._database.change(sql, (training_id, self._clock(), *values))
         return self.changed(of_row(rows[0])) if rows else None
 
+    async def fail(self, training_id: int, reason: Reason) -> Training | None:
+        """What is trained cannot go on, for this reason."""
+        return await self.change(
+            "UPDATE training SET state = 'failed', ended_at = ?2, changed_at = ?2, reason = ?3,"
+            " step = coalesce(?4, step), loss = coalesce(?5, loss)"
+            " WHERE id = ?1 AND state = 'training' RETURNING *",
+            training_id,
+            msgspec.json.encode(reason).decode(),
+            *self.noted(training_id),
+        )
+
     def note(self, training_id: int, step: int, loss: float) -> None:
         """So many steps of what is training are done; all hear of it, and the row is not written for each."""
         self._live[training_id] = (step, loss)

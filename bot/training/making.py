@@ -21,8 +21,8 @@ def runner(
 ) -> Runner | None:
     """What trains here; None where EASEL_TRAIN says nobody does, or the engines are in a cluster. Call it before the
     engine is started, whose device it shares."""
-    trainings.is_offered = settings.easel_train != "off" and isinstance(engine, LocalEngine)
     if settings.easel_train == "off" or not isinstance(engine, LocalEngine):
+        trainings.is_offered = False
         return None
     turns, first = Turns(), settings.easel_device[0]
     device = first if settings.easel_train == "on" else settings.easel_train

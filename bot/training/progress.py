@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from bot.database import Database
 from bot.training.states import Training, of_row
 from bot.training.store import Trainings
-from inference.protocol import Reason
 
 MOST_DEATHS = 3
 """A training whose process died so often without a step gained fails: another try would most likely end the same."""
@@ -67,17 +64,6 @@ class Progress:
             " WHERE id = ?1 AND state = 'training' RETURNING *",
             training_id,
             self._trainings.noted(training_id)[1],
-        )
-
-    async def failed(self, training_id: int, reason: Reason) -> Training | None:
-        """It cannot go on, for this reason."""
-        return await self._trainings.change(
-            "UPDATE training SET state = 'failed', ended_at = ?2, changed_at = ?2, reason = ?3,"
-            " step = coalesce(?4, step), loss = coalesce(?5, loss)"
-            " WHERE id = ?1 AND state = 'training' RETURNING *",
-            training_id,
-            msgspec.json.encode(reason).decode(),
-            *self._trainings.noted(training_id),
         )
 
     async def waits_again(self, training_id: int) -> Training | None:

@@ -10,6 +10,7 @@ import errno
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import NoReturn
 
 from bot.database import insist
@@ -124,14 +125,10 @@ class Runner:
     async def _one_process(self, trainer: Trainer) -> TrainerEvent | None:
         """Let this one train until it ends; its last word, None where it died without one."""
         training_id = trainer.training.id
-
-        async def hear(event: Planned | Stepped | EpochEnded) -> None:
-            await self._note(training_id, event)
-
         self._trainer = trainer
         watching = asyncio.create_task(self._watch(trainer))
         try:
-            event = await trainer.run(self._environ, hear)
+            event = await trainer.run(self._environ, partial(self._note, training_id))
             log.info("training %d: %s", training_id, type(event).__name__)
             return event
         except EngineDied as died:
@@ -192,4 +189,4 @@ class Runner:
 
     async def _fail(self, training_id: int, reason: Reason) -> None:
         log.info("training %d failed: %s", training_id, reason.name)
-        await insist("that a training failed", self._progress.failed, training_id, reason)
+        await insist("that a training failed", self._trainings.fail, training_id, reason)

@@ -16,9 +16,6 @@ State = Literal["draft", "waiting", "training", "ended", "stopped", "failed"]
 Share = Literal["own", "server", "all"]
 """Who may use what came of it."""
 
-RESTING: frozenset[State] = frozenset({"draft", "ended", "stopped", "failed"})
-"""Nothing happens by itself in these."""
-
 _options_decoder = msgspec.json.Decoder(TrainingOptions)
 _reason_decoder = msgspec.json.Decoder(Reason)
 

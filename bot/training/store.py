@@ -240,12 +240,7 @@ class Trainings(Kept):
             for row in rows:
                 await asyncio.to_thread(self.folders.drop, row["training_id"], row["number"])
         for row in rows:
-            await self.change(
-                "UPDATE training SET state = 'failed', ended_at = ?2, changed_at = ?2, reason = ?3"
-                " WHERE id = ?1 AND state = 'training' RETURNING *",
-                row["training_id"],
-                msgspec.json.encode(because("training_withdrawn")).decode(),
-            )
+            await self.fail(row["training_id"], because("training_withdrawn"))
 
     async def erase_of(self, member_id: int) -> None:
         """The same of all of a member's. Twice does no harm."""

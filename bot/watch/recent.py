@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from bot.database import UNWRITTEN, Database
+from bot.job import ENDS
 from bot.watch.metrics import OURS
 from bot.words import speaking, why_logged
 from bot.words.catalogues import ENGLISH
@@ -26,8 +27,6 @@ OF_NEWEST = (
     # By the primary key, and without requests and recipes.
     "SELECT id, kind, state, failure_kind, failure, created_at, started_at, ended_at FROM job ORDER BY id DESC LIMIT ?"
 )
-
-ENDS = ("finished", "failed", "cancelled")
 
 
 class Failure(msgspec.Struct, frozen=True):

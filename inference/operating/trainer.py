@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from inference.catalog.reading import Catalog
     from inference.device import Device
     from inference.models.handles import PictureModel
+    from inference.training.checkpoints import State
     from inference.training.resting import Resting
 
 log = logging.getLogger(__name__)
@@ -138,8 +139,7 @@ def _train(order: Train, configured: Settings, quieten: Callable[[], None], cont
         raise _Unable("training_model", model=name) from error
     plan = _plan(order.order.options, dataset, model, here, folder)
     watching = _Watching(control, Resting(here, model.modules), _needed_bytes(known), plan)
-    kept = checkpoints.read(folder)
-    watching.begin(() if kept is None else kept.state.epochs, 0 if kept is None else kept.state.step)
+    watching.begin(checkpoints.state(folder))
     try:
         return runs.run(store, plan, dataset, folder, watching)
     except runs.Taken as error:
@@ -191,12 +191,12 @@ class _Watching:
     def __init__(self, control: Control, resting: Resting, needed_bytes: int, plan: Plan) -> None:
         self._control, self._resting, self._needed_bytes, self._plan = control, resting, needed_bytes, plan
 
-    def begin(self, epochs: tuple[float, ...], step: int) -> None:
-        """Say from where it goes on: `epochs` are the mean losses of those that have ended."""
+    def begin(self, state: State) -> None:
+        """Say from where it goes on."""
         plan = self._plan
-        self._control.say(Planned(step=step, steps=plan.steps, epochs=plan.epochs))
-        for number, loss in enumerate(epochs, start=1):
-            self._control.say(EpochEnded(number, -(-plan.steps * number // plan.epochs), loss))
+        self._control.say(Planned(step=state.step, steps=plan.steps, epochs=plan.epochs))
+        for number, loss in enumerate(state.epochs, start=1):
+            self._control.say(EpochEnded(number, plan.end(number), loss))
 
     def give_way(self) -> None:
         """Let the engine have the device where it wants it."""
@@ -212,4 +212,4 @@ class _Watching:
 
     def epoch(self, epoch: int, epochs: int, loss: float, folder: Path) -> None:
         """Say so."""
-        self._control.say(EpochEnded(epoch, -(-self._plan.steps * epoch // epochs), loss))
+        self._control.say(EpochEnded(epoch, self._plan.end(epoch), loss))

@@ -13,7 +13,9 @@ from inference.protocol.limits import training as limits
 
 FILE = "card.toml"
 
-Line = Annotated[str, msgspec.Meta(min_length=1, max_length=300, pattern=r"^[^\r\n\x00]*\S[^\r\n\x00]*$")]
+Line = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=limits.MAX_LINE_CHARS, pattern=r"^[^\r\n\x00]*\S[^\r\n\x00]*$")
+]
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -22,13 +24,13 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     name: Annotated[str, msgspec.Meta(pattern=limits.NAME)]
     kind: Literal["style", "subject"]
     """How pictures look, or what is in them."""
-    trigger: Annotated[str, msgspec.Meta(max_length=100, pattern=r"^[^\r\n\x00]*$")] = ""
+    trigger: Annotated[str, msgspec.Meta(max_length=limits.MAX_TRIGGER_CHARS, pattern=r"^[^\r\n\x00]*$")] = ""
     """The words that it shall answer to; begins every caption that has not got it. None where it shall always work."""
     consent: Line
     """Who made or is in the pictures, and agreed that this is trained on them."""
     license: Line
     """What may be done with what comes of it."""
-    author: Annotated[str, msgspec.Meta(max_length=300, pattern=r"^[^\r\n\x00]*$")] = ""
+    author: Annotated[str, msgspec.Meta(max_length=limits.MAX_LINE_CHARS, pattern=r"^[^\r\n\x00]*$")] = ""
 
 
 def read(folder: Path) -> Card:

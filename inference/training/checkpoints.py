@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -63,14 +64,36 @@ def write(run: Path, checkpoint: Checkpoint) -> None:
 
 def read(run: Path) -> Checkpoint | None:
     """The last one that was kept; None where the run has only begun. Raises TrainingError where it is broken."""
-    # Between two renamings the one before has another name.
-    folder = next((run / name for name in (FOLDER, f"{FOLDER}.old") if (run / name / STATE).is_file()), None)
-    if folder is None:
+    if (folder := _last(run)) is None:
         return None
-    try:
-        state = msgspec.json.decode((folder / STATE).read_bytes(), type=State)
+    with _said_of(folder):
         optimiser = torch.load(folder / OPTIMISER, map_location="cpu", weights_only=True)
-        return Checkpoint(state, load_file(folder / LORA), optimiser)
+        return Checkpoint(_state(folder), load_file(folder / LORA), optimiser)
+
+
+def state(run: Path) -> State:
+    """How far the last one is, without its numbers; the beginning where there is none. Raises TrainingError as `read`
+    does."""
+    if (folder := _last(run)) is None:
+        return State(step=0, losses=())
+    with _said_of(folder):
+        return _state(folder)
+
+
+def _last(run: Path) -> Path | None:
+    # Between two renamings the one before has another name.
+    return next((run / name for name in (FOLDER, f"{FOLDER}.old") if (run / name / STATE).is_file()), None)
+
+
+def _state(folder: Path) -> State:
+    return msgspec.json.decode((folder / STATE).read_bytes(), type=State)
+
+
+@contextmanager
+def _said_of(folder: Path) -> Iterator[None]:
+    """Within, what is wrong with a checkpoint is a TrainingError."""
+    try:
+        yield
     except (OSError, EOFError, RuntimeError, SafetensorError, UnpicklingError, msgspec.DecodeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise TrainingError(f"{folder} cannot be gone on with ({reason}): delete it to begin anew") from error

@@ -11,14 +11,14 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from inference.errors import TrainingError
 from inference.pictures import images
-from inference.protocol.limits.training import LEAST_SIDE, MAX_CAPTION_CHARS, MAX_FILE_BYTES
+from inference.protocol.limits.training import LEAST_PICTURES, LEAST_SIDE, MAX_CAPTION_CHARS, MAX_FILE_BYTES
 from inference.silence import silenced
 from inference.training import cards
 from inference.training.cards import Card
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
-LEAST, MOST = 5, 1000
-"""Of fewer pictures a LoRA learns the pictures themselves; of more it is another trainer's work."""
+MOST = 1000
+"""Of more pictures it is another trainer's work."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ def read(folder: Path) -> Dataset:
         raise TrainingError(f"{folder} is no folder of pictures")
     card = cards.read(folder)
     files = sorted(file for file in folder.iterdir() if file.suffix.lower() in FORMATS)
-    if not LEAST <= len(files) <= MOST:
-        raise TrainingError(f"{folder} has {len(files)} pictures: {LEAST} to {MOST} are wanted")
+    if not LEAST_PICTURES <= len(files) <= MOST:
+        raise TrainingError(f"{folder} has {len(files)} pictures: {LEAST_PICTURES} to {MOST} are wanted")
     named: dict[str, Path] = {}
     for file in files:
         if (other := named.setdefault(file.stem, file)) is not file:

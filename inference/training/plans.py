@@ -75,9 +75,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     weight: Annotated[float, msgspec.Meta(gt=0, le=2)] = 1.0
     """At which it is to be used: what works while it learns, and in previews, is so much of it."""
 
+    def end(self, epoch: int) -> int:
+        """After how many steps this epoch, counted from 1, ends."""
+        return -(-self.steps * epoch // self.epochs)
+
     def ends(self, step: int) -> int | None:
         """Which epoch has ended after so many steps, counted from 1; None where none has."""
-        ended = [epoch for epoch in range(1, self.epochs + 1) if step == -(-self.steps * epoch // self.epochs)]
+        ended = [epoch for epoch in range(1, self.epochs + 1) if step == self.end(epoch)]
         return ended[-1] if ended else None
 
 

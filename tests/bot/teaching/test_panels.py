@@ -9,6 +9,7 @@ import discord
 import msgspec
 import pytest
 
+from bot.buttons import MENU_CHARS, panel_menu
 from bot.panels import train as panel
 from bot.panels import train_captions, train_forms, train_list
 from bot.panels.train import Seen
@@ -81,6 +82,7 @@ def test_everything_at_its_most_is_still_taken_by_discord(language: str) -> None
             card = train_captions.page(training(), pictures, number, small, course=course, able=True)
             shown(card.view, {name for name, _ in card.files})
         shown(train_captions.page(training(), [], 0, {}, course=None, able=False).view, set())
+        assert panel_menu("trainopen", "", [], placeholder=LONG).placeholder == LONG[:MENU_CHARS]
         begins = able().models[0].training
         assert begins is not None
         many_models = [msgspec.structs.replace(able().models[0], name=f"m{n}", title=LONG) for n in range(40)]

@@ -92,7 +92,7 @@ async def test_steps_are_shown_now_and_then_and_all_else_at_once(
     await jobs.trainings.stop(behind.id)
     [(_, said)] = await channel.look()
     assert "stopped" in said
-    await progress.failed(training.id, because("training_diverged", step=11))
+    await jobs.trainings.fail(training.id, because("training_diverged", step=11))
     [(_, said)] = await channel.look()
     assert "smaller rate" in said
     [(text, nonce, mentioned)] = channel.sent

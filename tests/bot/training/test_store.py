@@ -236,6 +236,14 @@ async def test_steps_are_known_at_once_and_kept_with_the_next_change(
     stopped = await trainings.stop(training.id)
     assert stopped is not None
     assert (stopped.state, stopped.step, stopped.loss) == ("stopped", 7, 0.25)
+    await trainings.go_on(training.id)
+    await progress.begin_next()
+    trainings.note(training.id, 9, 0.125)
+    [gone, *_] = await trainings.pictures(training.id)
+    await trainings.withdraw(gone.sha256)
+    withdrawn = await trainings.find(training.id)
+    assert withdrawn is not None
+    assert (withdrawn.state, withdrawn.step, withdrawn.loss) == ("failed", 9, 0.125)
 
 
 async def test_an_epoch_is_chosen_once_it_has_ended(trainings: Trainings, progress: Progress, tmp_path: Path) -> None:
@@ -252,7 +260,7 @@ async def test_an_epoch_is_chosen_once_it_has_ended(trainings: Trainings, progre
     assert ended is not None
     assert (ended.state, ended.step, ended.epoch, ended.chosen) == ("ended", 20, 2, 1)
     assert [(one.epoch, one.loss) for one in await trainings.epochs(training.id)] == [(1, 0.5), (2, 0.25)]
-    assert await progress.failed(training.id, because("training_broke")) is None
+    assert await trainings.fail(training.id, because("training_broke")) is None
     assert await trainings.go_on(training.id) is None
 
 
@@ -261,7 +269,7 @@ async def test_a_failure_is_said_and_can_be_gone_on_with(
 ) -> None:
     training = await submitted(trainings, tmp_path)
     await progress.begin_next()
-    failed = await progress.failed(training.id, because("training_diverged", step=3))
+    failed = await trainings.fail(training.id, because("training_diverged", step=3))
     assert failed is not None
     assert failed.reason == because("training_diverged", step=3)
     again = await trainings.go_on(training.id)
@@ -314,7 +322,7 @@ async def test_the_audit_is_told_who_began_one_and_how_it_ended(jobs: Jobs, tmp_
     await trainings.stop(training.id)
     await trainings.go_on(training.id)
     await progress.begin_next()
-    await progress.failed(training.id, because("training_diverged", step=3, typed="a member's word"))
+    await trainings.fail(training.id, because("training_diverged", step=3, typed="a member's word"))
     await trainings.erase(training.id)
     await trainings.erase((await drafted(trainings, tmp_path)).id)
     deleted, failed, accepted = await jobs.audit.page(GUILD, limit=9)

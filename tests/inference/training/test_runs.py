@@ -95,6 +95,7 @@ def test_a_checkpoint_that_was_cut_off_is_not_gone_on_with(known: Catalog, cpu: 
     kept = checkpoints.read(run)
     assert kept is not None
     assert kept.state.step == 1
+    assert checkpoints.state(run) == kept.state
     optimiser = run / "checkpoint.old" / "optimiser.pt"
     whole = optimiser.read_bytes()
     optimiser.write_bytes(whole[: len(whole) // 2])

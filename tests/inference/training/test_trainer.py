@@ -36,6 +36,7 @@ from inference.protocol import (
     unpack_trainer_event,
 )
 from inference.training import datasets, runs
+from inference.training.checkpoints import State
 from inference.training.resting import Resting
 from tests.inference.cards import card
 from tests.inference.training import made
@@ -217,7 +218,7 @@ def test_it_gives_way_and_stops_where_it_is_told_to_and_says_how_far_it_has_come
     plan = made.plan(store, "sd1", dataset)
     model = store.use(plan.model, lambda: None)
     watching = trainer._Watching(control, Resting(cpu, model.modules), 0, plan)
-    watching.begin((0.5,), 2)
+    watching.begin(State(step=2, losses=(), epochs=(0.5,)))
     ended: list[bool] = []
     training = threading.Thread(
         target=lambda: ended.append(runs.run(store, plan, dataset, tmp_path / "run", watching)), daemon=True
