@@ -214,7 +214,7 @@ class RemoteEngine:
         entry, job = self._entries[request.model], request.job
         files = await asyncio.to_thread(inputs.read, self._pictures, request)
         drawn = words.drawn(request, self._lines)
-        edit = words.edit_of(request, files)
+        edit = await asyncio.to_thread(words.edit_of, request, files)
         told = await asyncio.to_thread(words.said, request, entry, drawn.prompt, files, edit)
         if not self._sent.note(request):
             raise TaskError("remote_twice", model=entry.title)
