@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -73,9 +74,9 @@ def run_caption(plan: Plan, budget: Budget, pictures: int = 24_000, held_out: in
 
 def held_out_scores(describer: Describer, number: int) -> dict[str, Any]:
     """The figures on tableaux never trained on; `unseen_` ones begin with pairs of thing and colour never trained."""
-    kinds = {"kinds": (1, 1, 2, 3), "word_share": WORD_SHARE}
-    seen = score(describer, sample_tableaux(number, 990_195, **kinds))  # type: ignore[arg-type]
-    unseen = score(describer, sample_tableaux(max(1, number // 3), 990_196, held_out=True, **kinds))  # type: ignore[arg-type]
+    sample = partial(sample_tableaux, kinds=(1, 1, 2, 3), word_share=WORD_SHARE)
+    seen = score(describer, sample(number, 990_195))
+    unseen = score(describer, sample(max(1, number // 3), 990_196, held_out=True))
     return seen | {f"unseen_{name}": value for name, value in unseen.items()}
 
 
