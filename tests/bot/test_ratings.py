@@ -11,10 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from bot import ratings
+from bot.commands import rate
+from bot.commands.grid import Looks
 from bot.database import Database
-from bot.job import Job
+from bot.errors import MemberError
+from bot.job import Job, asked
 from bot.jobs import Jobs
 from bot.panels import rating as panel
 from bot.pictures.kept import Pictures
@@ -24,6 +28,7 @@ from inference.protocol import Classify, Grid, Input, Request
 from sandbox.limits.components import check_components
 from sandbox.limits.forms import Form
 from tests.bot.conftest import finished, queued, request, stored
+from tests.bot.test_admission import interaction
 
 ADA, GRACE, MEI = 1, 2, 3
 GUILD = 5
@@ -209,6 +214,10 @@ async def test_nobody_floods_the_disk(database: Database) -> None:
     kept = Ratings(database, lambda: now)
     assert [kept.admit(ADA) for _ in range(ratings.A_MINUTE + 2)] == [True] * ratings.A_MINUTE + [False] * 2
     assert kept.admit(GRACE)
+    pressed = interaction(ADA)
+    pressed.client.admission.jobs.ratings = kept
+    with pytest.raises(MemberError, match="You can rate 30 times in a minute"):
+        rate._admitted(pressed)
     now = ratings.MINUTE_S
     assert kept.admit(ADA)
     for member in range(3 * ratings.FORGET_AT):
@@ -302,6 +311,17 @@ async def test_what_is_compared_is_told_to_nobody_who_has_not_voted(jobs: Jobs, 
     assert "ratebest" not in await seen(ADA)
     assert "lion" not in await seen(GRACE)
     assert "1 vote" not in await seen(GRACE)
+
+
+async def test_card_of_what_is_compared_blindly_tells_nothing_that_differs(jobs: Jobs, tmp_path: Path) -> None:
+    cells = (request(model="lion", prompt="a scarlet hen", seed=71), request(model="tiger", prompt="a blue hen", seed=72))
+    wanted = structs.replace(table(("lion", "tiger")), cells=cells)
+    differing = ("lion", "tiger", "scarlet", "71")
+    for blind in (False, True):
+        job = await made(jobs, tmp_path, structs.replace(wanted, blind=blind))
+        said = str(Looks().finished(job, []).view.to_components()) + Looks().headline(asked(job, Grid))
+        assert [word in said for word in differing] == [not blind] * len(differing)
+        assert ("A comparison" in said) is blind
 
 
 async def test_what_nobody_painted_is_not_rated(jobs: Jobs, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,15 @@ from PIL import Image
 from transformers import CLIPModel, CLIPProcessor, CLIPTokenizer
 
 from starter.captions import NOUNS
-from starter.labels import LABELS, NAMING, label_accuracy, load_labels, plain_labels, zero_shot
+from starter.labels import LABELS, NAMING, Value, label_accuracy, load_labels, plain_labels, zero_shot
 from starter.render import render
 from starter.train.label_texts import SAID, label_texts, said_texts, tell
 from starter.train.labels import (
+    GREY,
     WORLD,
     LabelsStage,
     cover_all,
+    guess_loss,
     held_out_labels,
     patch_loss,
     teach,
@@ -28,6 +31,7 @@ from starter.train.pictures import render_all, sample_scenes
 from starter.train.plan import Plan
 from starter.train.seeing import new_image_processor, normalised, roughen
 from starter.train.text import new_tokenizer
+from starter.train.told import UNTOLD
 from starter.train.vit import Shape, new_clip
 from starter.world import THINGS, Scene
 from tests.starter.worlds import TINY_CLIP
@@ -82,6 +86,29 @@ def test_lessons_never_say_a_held_out_pair(tokenizer: CLIPTokenizer) -> None:
     scenes = sample_scenes(400, seed=71)
     said = [text for _ in range(4) for text in said_texts(scenes, rng, rng.choice(SAID), NAMING, tell)[0]]
     assert not [text for text in said for noun in NOUNS["cat"] if f"green {noun}" in text]
+
+
+def test_some_pictures_are_grey_and_tell_no_colours(tokenizer: CLIPTokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown, told = [], []
+
+    def see(pictures: torch.Tensor) -> torch.Tensor:
+        shown.append(pictures)
+        return normalised(pictures)
+
+    def guess(guesses: torch.Tensor, values: torch.Tensor, known: Mapping[str, tuple[Value, ...]]) -> torch.Tensor:
+        told.append(values)
+        return guess_loss(guesses, values, known)
+
+    monkeypatch.setattr("starter.train.labels.normalised", see)
+    monkeypatch.setattr("starter.train.labels.guess_loss", guess)
+    tiny_stage(tokenizer).loss(torch.Generator().manual_seed(1), 0.5)
+    # One tint all over: the channels go with each other but where it is as bright as can be.
+    channels = shown[0].flatten(2)
+    grey = torch.tensor([float(torch.corrcoef(one).min()) > 0.99 for one in channels])
+    assert int(grey.sum()) == round(GREY * 16) == 3
+    for column, attribute in enumerate(NAMING.values):
+        untold = told[0][:, column] == UNTOLD
+        assert untold.equal(grey if attribute in ("colour", "place", "time") else torch.zeros(16, dtype=torch.bool))
 
 
 def test_picture_and_mask_are_moved_alike() -> None:

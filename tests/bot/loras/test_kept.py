@@ -10,9 +10,10 @@ import pytest
 
 from bot.audit import Audit
 from bot.database import Database
-from bot.errors import MemberError
+from bot.errors import MemberError, Starting
 from bot.job import Reply
 from bot.jobs import Jobs
+from bot.loras import landings
 from bot.loras.kept import GONE, NOT_SHARED, Loras
 from bot.loras.landings import Landings
 from bot.loras.lora import MemberLora
@@ -142,6 +143,26 @@ async def test_what_was_deleted_does_not_land_again_by_itself(house: House) -> N
     assert [one.epoch for one in house.loras.all()] == [1]
 
 
+async def test_what_cannot_land_yet_lands_as_soon_as_it_can(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(landings, "STARTING_S", 0)
+    monkeypatch.setattr(landings, "RETRY_AFTER_S", 0)
+    await house.trained()
+    wrong: list[Exception] = [OSError("full"), Starting()]
+
+    def told() -> Ready:
+        if wrong:
+            raise wrong.pop()
+        return house.told
+
+    late = Landings(house.database, house.jobs.trainings, house.loras, house.policies, house.sharing, told)
+    keeping = asyncio.create_task(late.keep())
+    async with asyncio.timeout(30):
+        while not house.loras.all():  # noqa: ASYNC110 — nobody else tells of it
+            await asyncio.sleep(0.01)
+    keeping.cancel()
+    assert not wrong
+
+
 async def test_its_owner_paints_with_it_everywhere_and_others_only_where_it_is_shared(house: House) -> None:
     lora = await house.landed()
     for place in (HERE, THERE, None):
@@ -222,6 +243,16 @@ async def test_rules_of_a_server_say_who_shares(house: House) -> None:
     assert (by_moderator.shared, by_moderator.guild_id) == ("server", THERE)
     with pytest.raises(MemberError, match="direct messages"):
         await house.sharing.share(for_owner, "server", None)
+    # Moderators are shown first what waits for them, and nothing that is its owner's alone.
+    older = await house.sharing.share(await house.landed(GRACE), "server", HERE)
+    assert older is not None
+    await house.loras.decide(older.id, "refused", 7)
+    waits = await house.sharing.share(await house.landed(LINUS), "server", HERE)
+    newest = await house.sharing.share(await house.landed(LINUS, "newest"), "server", HERE, moderates=True)
+    assert waits is not None
+    assert newest is not None
+    await house.landed(LINUS, "private")
+    assert [one.id for one in house.loras.of_guild(HERE)] == [waits.id, newest.id, older.id]
     await house.policies.block(HERE, ADA, blocked=True)
     with pytest.raises(MemberError, match="blocked you"):
         await house.sharing.share(for_owner, "server", HERE)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
 
 from bot import doctor
-from bot.errors import OperatorError
+from bot.commands import loras as commands
+from bot.custom_ids import OfWord
+from bot.errors import MemberError, OperatorError
 from bot.loras import operating
 from tests.bot.loras.test_kept import ADA, GRACE, HERE, THERE, House
 from tests.bot.loras.test_kept import house as house
+from tests.bot.test_admission import interaction
 
 
 def do(data: Path, *words: str) -> None:
@@ -65,6 +69,16 @@ async def test_files_are_handed_out_and_those_that_are_gone_are_told(house: Hous
         "ink.safetensors": b"11 ink 2 .safetensors",
         "ink.kohya.safetensors": b"11 ink 2 .kohya.safetensors",
     }
+    owner = interaction(ADA)
+    owner.client.admission.jobs.loras, owner.client.admission.access.require = house.loras, AsyncMock()
+    await commands.download(owner, OfWord(str(lora.id)), ())
+    sent = [call.kwargs["file"] for call in owner.followup.send.await_args_list]
+    assert {file.filename: file.fp.read() for file in sent} == there
+    for file in sent:
+        file.close()
+    owner.filesize_limit = 1
+    with pytest.raises(MemberError, match="whoever runs this bot can hand it to you"):
+        await commands.download(owner, OfWord(str(lora.id)), ())
     assert doctor._loras(house.data).well
     house.loras.store.path(lora.sha256).unlink()
     finding = doctor._loras(house.data)
