@@ -9,7 +9,7 @@ import torch
 
 from starter.next.pictures import mark_of, paint_all, sample_tableaux
 from starter.next.tableau import Tableau
-from starter.next.vae import LATENTS
+from starter.next.vae import LATENTS, SIDE
 from starter.train.loop import autocast
 from starter.train.picture import BLENDS, Unet, new_unet
 from starter.train.vae import Vae, latents_of
@@ -34,20 +34,23 @@ def grown_unet(known: Unet) -> Unet:
     return unet
 
 
-def picture_tableaux(easy: int, full: int) -> tuple[list[Tableau], list[Tableau]]:
-    """Both halves of the curriculum: single large things with a sign now and then, and the whole world.
+def picture_tableaux(easy: int, full: int, large: int) -> tuple[list[Tableau], list[Tableau], list[Tableau]]:
+    """Both halves of the curriculum, single large things with a sign now and then and the whole world; then those that
+    are shown at twice the size.
 
     Half of the whole world are pictures of several things, and every fifth carries a sign.
     """
-    sizes = ("medium", "large")
+    sizes, kinds = ("medium", "large"), (1, 1, 1, 2, 2, 3)
     return (
         sample_tableaux(easy, seed=121, kinds=(1,), counts=(1,), sizes=sizes, word_share=0.1, blend_share=BLENDS),
-        sample_tableaux(full, seed=122, kinds=(1, 1, 1, 2, 2, 3), word_share=0.2, blend_share=BLENDS),
+        sample_tableaux(full, seed=122, kinds=kinds, word_share=0.2, blend_share=BLENDS),
+        sample_tableaux(large, seed=123, kinds=kinds, word_share=0.2, blend_share=BLENDS),
     )
 
 
-def keep_latents(path: Path, vae: Vae, tableaux: Sequence[Tableau], part: int = 256) -> torch.Tensor:
-    """The tableaux' scaled latents, float16, (n, 12, 16, 16); from the file as far as they are there and this VAE's.
+def keep_latents(path: Path, vae: Vae, tableaux: Sequence[Tableau], side: int = SIDE, part: int = 256) -> torch.Tensor:
+    """The scaled latents of the tableaux as pictures of this side in pixels, float16, (n, 12, side / 8, side / 8); from
+    the file as far as they are there and this VAE's.
 
     Painting and encoding cost more than training on them; the file grows by parts, so that a stop loses little.
     """
@@ -61,7 +64,7 @@ def keep_latents(path: Path, vae: Vae, tableaux: Sequence[Tableau], part: int = 
             kept = stored["latents"]
     path.parent.mkdir(parents=True, exist_ok=True)
     while len(kept) < len(tableaux):
-        painted = paint_all(tableaux[len(kept) : len(kept) + part])
+        painted = paint_all(tableaux[len(kept) : len(kept) + part], side)
         # Half of the time, for an error of half a per cent.
         with autocast(next(vae.parameters()).device):
             latents = latents_of(vae, painted) * scale

@@ -27,7 +27,7 @@ from starter.next.pictures import keep_pictures, paint_all, sample_tableaux, sho
 from starter.next.reader import load_reader
 from starter.next.reading import ReaderStage, held_out_reading, signed
 from starter.next.upscaling import held_out_gain, shown
-from starter.next.vae import DecoderStage, VaeStage, held_out_fidelity, new_vae, through, vae_tableaux
+from starter.next.vae import SIDE, DecoderStage, VaeStage, held_out_fidelity, new_vae, through, vae_tableaux
 from starter.next.words import grown_text_encoder, new_tokenizer, say
 from starter.painter import load_picture
 from starter.train.diffusing import exported_vae, exported_weights, load_vae_as_new
@@ -79,16 +79,16 @@ def run_reader(plan: Plan, budget: Budget, pictures: int = 8000, held_out: int =
     return held_out_reading(load_reader(plan.models / "judge" / "reader.safetensors"), held_out)
 
 
-def run_picture(plan: Plan, budget: Budget, easy: int = 4000, full: int = 10_000) -> dict[str, Any]:
+def run_picture(plan: Plan, budget: Budget, easy: int = 4000, full: int = 10_000, large: int = 1500) -> dict[str, Any]:
     """Train UNet and text tower on the VAE's latents, and write the picture model at every checkpoint.
 
     A longer training may be given more pictures: those that it began with stay.
     """
     vae = load_next_vae(plan.models).to(plan.device)
-    halves = picture_tableaux(easy, full)
-    latents = [
-        keep_latents(plan.build / f"latents-{name}.pt", vae, half)
-        for name, half in zip(("easy", "full"), halves, strict=True)
+    names, sides = ("easy", "full", "large"), (SIDE, SIDE, 2 * SIDE)
+    first, second, third = [
+        (tableaux, keep_latents(plan.build / f"latents-{name}.pt", vae, tableaux, side))
+        for name, side, tableaux in zip(names, sides, picture_tableaux(easy, full, large), strict=True)
     ]
     known, tokenizer = load_picture(), new_tokenizer()
     stage = PictureStage(
@@ -96,9 +96,9 @@ def run_picture(plan: Plan, budget: Budget, easy: int = 4000, full: int = 10_000
         grown_unet(known.unet),
         grown_text_encoder(tokenizer, known.text_encoder, known.tokenizer),
         tokenizer,
-        (halves[0], latents[0]),
-        (halves[1], latents[1]),
-        None,
+        first,
+        second,
+        third,
         batch=32 * plan.batch_factor,
         say=say,
         cover=shown_mask,

@@ -101,7 +101,7 @@ class PictureStage(Generic[S]):
         tokenizer: CLIPTokenizer,
         easy: tuple[list[S], torch.Tensor],
         full: tuple[list[S], torch.Tensor],
-        large: tuple[list[S], torch.Tensor] | None,
+        large: tuple[list[S], torch.Tensor],
         batch: int = 64,
         rate: float = 1.5e-3,
         *,
@@ -115,7 +115,7 @@ class PictureStage(Generic[S]):
         self.scenes = easy[0] + full[0]
         self.easy = len(easy[0])
         self.latents = torch.cat([easy[1], full[1]]).to(device)
-        self.large_scenes, self.large_latents = (large[0], large[1].to(device)) if large else ([], torch.empty(0))
+        self.large_scenes, self.large_latents = large[0], large[1].to(device)
         masks = cover(self.scenes, GRID).to(device)
         # The thing is learnt last and covers little of the picture: its cells weigh more, the more the smaller it is.
         share = masks.float().mean((1, 2, 3), keepdim=True)
@@ -130,7 +130,7 @@ class PictureStage(Generic[S]):
         ]
 
     def loss(self, generator: torch.Generator, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
-        late = bool(self.large_scenes) and progress >= self.enlarge_from
+        late = progress >= self.enlarge_from
         if late and float(torch.rand(1, generator=generator, device=self.device)) < LARGE:
             return self._loss_of_large(generator)
         chosen = self._choose(generator, progress)

@@ -314,7 +314,10 @@ async def test_what_is_compared_is_told_to_nobody_who_has_not_voted(jobs: Jobs, 
 
 
 async def test_card_of_what_is_compared_blindly_tells_nothing_that_differs(jobs: Jobs, tmp_path: Path) -> None:
-    cells = (request(model="lion", prompt="a scarlet hen", seed=71), request(model="tiger", prompt="a blue hen", seed=72))
+    cells = (
+        request(model="lion", prompt="a scarlet hen", seed=71),
+        request(model="tiger", prompt="a blue hen", seed=72),
+    )
     wanted = structs.replace(table(("lion", "tiger")), cells=cells)
     differing = ("lion", "tiger", "scarlet", "71")
     for blind in (False, True):
