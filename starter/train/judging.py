@@ -55,7 +55,8 @@ def roughen(pictures: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     pictures = torch.cat([pictures[:half] * (1 - share) + soft * share, pictures[half:]])
     dx, dy = (int(torch.randint(-3, 4, (1,), generator=generator, device=device)) for _ in range(2))
     padded = F.pad(pictures, (3, 3, 3, 3), mode="replicate")
-    pictures = padded[:, :, 3 + dy : 67 + dy, 3 + dx : 67 + dx]
+    rows, columns = pictures.shape[-2:]
+    pictures = padded[:, :, 3 + dy : 3 + dy + rows, 3 + dx : 3 + dx + columns]
     noise = torch.randn(pictures.shape, generator=generator, device=device)
     return pictures * draw(0.92, 1.06) + noise * draw(0.0, 0.08)
 
