@@ -64,15 +64,21 @@ class Seen:
 
 
 class Judge(nn.Module):
-    """Four strided blocks; what is where is read from the last three of them together, the rest from the last."""
+    """Four strided blocks; what is where is read from the last three of them together, the rest from the last.
 
-    def __init__(self, widths: tuple[int, int, int, int] = (24, 48, 80, 112), joint: int = 96) -> None:
+    Every cell is told what the whole picture is like: a part of a large thing alone could be one of another.
+    """
+
+    def __init__(self, widths: tuple[int, int, int, int] = (24, 48, 96, 128), joint: int = 128) -> None:
         super().__init__()
         before = (3, *widths)
         self.blocks = nn.ModuleList(Block(before[level], width) for level, width in enumerate(widths))
-        self.join = nn.Sequential(
-            nn.Conv2d(sum(widths[1:]), joint, 1), nn.GroupNorm(8, joint), nn.SiLU(),
-            nn.Conv2d(joint, joint, 3, padding=1), nn.GroupNorm(8, joint), nn.SiLU(),
+        self.join = nn.Conv2d(sum(widths[1:]), joint, 1)
+        self.about = nn.Linear(2 * widths[-1], joint)
+        self.look = nn.Sequential(
+            nn.GroupNorm(8, joint), nn.SiLU(), nn.Conv2d(joint, joint, 3, padding=1),
+            nn.GroupNorm(8, joint), nn.SiLU(), nn.Conv2d(joint, joint, 3, padding=1),
+            nn.GroupNorm(8, joint), nn.SiLU(),
         )  # fmt: skip
         self.thing = nn.Conv2d(joint, len(THINGS) + 1, 1)
         self.colour = nn.Conv2d(joint, len(COLOURS), 1)
@@ -87,8 +93,10 @@ class Judge(nn.Module):
         for block in self.blocks:
             pictures = block(pictures)
             levels.append(pictures)
-        joint = self.join(torch.cat([F.interpolate(level, (GRID, GRID)) for level in levels[1:]], dim=1))
+        # Maxima say what there is, means how much of it: counting needs both.
         pooled = torch.cat([pictures.mean((2, 3)), pictures.amax((2, 3))], dim=1)
+        joint = self.join(torch.cat([F.interpolate(level, (GRID, GRID)) for level in levels[1:]], dim=1))
+        joint = self.look(joint + self.about(pooled)[:, :, None, None])
         cells = {"thing": self.thing(joint), "colour": self.colour(joint)}
         return cells | {name: head(pooled) for name, head in self.whole.items()}
 
@@ -107,7 +115,10 @@ def look(judge: Judge, pictures: list[Image.Image]) -> list[Seen]:
     seen: list[Seen] = []
     for batch in torch.split(torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).float() / 127.5 - 1, 64):
         logits = judge(batch)
-        kinds, colours = logits["thing"].argmax(1).numpy(), logits["colour"].numpy()
+        # Half by itself, half by the cells about it: what a single cell is taken for is often no more than noise.
+        shares = logits["thing"].softmax(1)
+        shares = shares + F.avg_pool2d(shares, 3, stride=1, padding=1, count_include_pad=False)
+        kinds, colours = shares.argmax(1).numpy(), logits["colour"].numpy()
         for number in range(len(batch)):
             whole = {name: values[int(logits[name][number].argmax())] for name, values in WHOLE.items()}
             seen.append(Seen(_things(kinds[number], colours[number]), whole))

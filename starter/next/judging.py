@@ -15,6 +15,7 @@ from starter.next.pictures import paint_all, sample_tableaux
 from starter.next.render import outlined
 from starter.next.tableau import THINGS, Tableau
 from starter.train.judging import roughen
+from starter.train.loop import autocast
 from starter.train.pictures import to_signed
 from starter.train.told import UNTOLD, cost
 from starter.world import COLOURS
@@ -80,7 +81,9 @@ class JudgeStage:
     def loss(self, generator: torch.Generator, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
         device = self.pictures.device
         chosen = torch.randint(len(self.pictures), (self.batch,), generator=generator, device=device)
-        logits = self.model(roughen(to_signed(self.pictures[chosen]), generator))
+        with autocast(device):
+            logits = self.model(roughen(to_signed(self.pictures[chosen]), generator))
+        logits = {name: each.float() for name, each in logits.items()}
         things, colours, wholes = self.things[chosen], self.colours[chosen], self.wholes[chosen]
         cells = F.cross_entropy(logits["thing"], things, weight=self.weight)
         hues = cost(logits["colour"].movedim(1, -1).flatten(0, -2), colours.flatten())
