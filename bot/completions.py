@@ -162,7 +162,7 @@ async def _jobs(interaction: discord.Interaction, typed: int | str, wanted: Call
     numbers = set((await admission.jobs.finding.page(member, Search(), where, limit=LOOKED_AT)).jobs)
     if text:
         numbers |= set((await admission.jobs.finding.page(member, Search(text), where, limit=LOOKED_AT)).jobs)
-    if number := number_in(text):
+    if (number := number_in(text)) is not None:
         numbers.add(number)
     found = [
         job

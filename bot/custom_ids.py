@@ -62,9 +62,9 @@ def make(action: str, target: Target) -> str:
     return made
 
 
-def number_in(text: str, digits: int = NUMBER_DIGITS) -> int:
-    """A number of so many digits at most that a word or a choice holds, which anybody can forge; 0 where it is none."""
-    return int(text) if re.fullmatch(f"[0-9]{{1,{digits}}}", text, re.ASCII) else 0
+def number_in(text: str, digits: int = NUMBER_DIGITS) -> int | None:
+    """A number of so many digits at most that a word or a choice holds, which anybody can forge; None if it is none."""
+    return int(text) if re.fullmatch(f"[0-9]{{1,{digits}}}", text, re.ASCII) else None
 
 
 def parse(custom_id: str) -> tuple[str, Target] | None:

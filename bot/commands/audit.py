@@ -97,7 +97,7 @@ def _owns(interaction: discord.Interaction) -> bool:
 
 
 def _number(text: str) -> int:
-    return number if (number := number_in(text, digits=19)) < 2**63 else 0
+    return number if (number := number_in(text, digits=19) or 0) < 2**63 else 0
 
 
 SLICE = Slice(commands=[audit], panel={"audit": turn, "auditcsv": export})

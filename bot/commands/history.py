@@ -100,7 +100,7 @@ async def _search(interaction: discord.Interaction, number: str) -> Search:
     """The search of a button. Raises MemberError where this member has none such."""
     admission = admission_of(interaction)
     await permits.require(interaction, "history")
-    search = await admission.jobs.finding.kept(interaction.user.id, number_in(number))
+    search = await admission.jobs.finding.kept(interaction.user.id, number_in(number) or 0)
     if search is None:
         raise MemberError("This page is too old: use /history again.")
     return search
@@ -115,7 +115,7 @@ async def _turn(interaction: discord.Interaction, search: Search, cursor: str) -
     """Show a page in the place of what was there: the newest, or what comes before (<) or after (>) a job."""
     admission, member = admission_of(interaction), interaction.user.id
     finding, where = admission.jobs.finding, where_of(interaction)
-    direction, job_id = cursor[:1], number_in(cursor[1:]) or None
+    direction, job_id = cursor[:1], number_in(cursor[1:])
     page = await finding.page(
         member,
         search,

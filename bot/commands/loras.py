@@ -158,7 +158,7 @@ def _there(lora: MemberLora | None) -> MemberLora:
 
 def _numbered(interaction: discord.Interaction, number: str) -> MemberLora:
     """The LoRA of a number, which anybody can forge."""
-    return _there(_loras(interaction).find(number_in(number)))
+    return _there(_loras(interaction).find(number_in(number) or 0))
 
 
 def _own(interaction: discord.Interaction, number: str) -> MemberLora:

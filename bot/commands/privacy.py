@@ -56,7 +56,7 @@ async def export(interaction: discord.Interaction, target: OfWord, _: Sequence[s
     await interaction.response.defer(ephemeral=True, thinking=True)
     admission, member_id = admission_of(interaction), interaction.user.id
     typed = target.word.removeprefix(OF_TRAININGS)
-    before = number_in(typed) or None
+    before = number_in(typed)
     of_trainings = target.word.startswith(OF_TRAININGS)
     part_bytes = min(interaction.filesize_limit, PART_BYTES) - ROOM_BYTES
     try:

@@ -37,20 +37,20 @@ async def turn(interaction: discord.Interaction, target: OfWord, _: Sequence[str
     """Refresh, and the buttons that turn pages: where the page begins."""
     await permits.require(interaction, "queue")
     await interaction.response.defer()
-    await _show(interaction, number_in(target.word.partition(":")[0]))
+    await _show(interaction, number_in(target.word.partition(":")[0]) or 0)
 
 
 async def cancel(interaction: discord.Interaction, target: OfWord, _: Sequence[str]) -> None:
     """The buttons Cancel: JOB:where the page begins."""
     await permits.require(interaction, "queue")
     number, _colon, start = target.word.partition(":")
-    job = await sources.job_of(interaction, OfJob(number_in(number)))
+    job = await sources.job_of(interaction, OfJob(number_in(number) or 0))
     if job.reply.member_id != interaction.user.id and not await moderates(interaction, job):
         raise MemberError("This is not your job: only its member or a moderator can cancel it.")
     if not await admission_of(interaction).cancel(job):
         raise MemberError("This job has ended already: there is nothing left to cancel.")
     await interaction.response.defer()
-    await _show(interaction, number_in(start))
+    await _show(interaction, number_in(start) or 0)
 
 
 async def _show(interaction: discord.Interaction, start: int) -> None:

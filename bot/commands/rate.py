@@ -155,7 +155,7 @@ def _chosen(values: Sequence[str]) -> str:
 
 def _number(typed: str) -> int:
     """A number in a custom_id or of an option. Raises MemberError where somebody made it up."""
-    if not (number := number_in(typed)):
+    if (number := number_in(typed)) is None:
         raise MemberError(NOT_THERE)
     return number
 

@@ -61,7 +61,7 @@ async def turn(interaction: discord.Interaction, target: OfWord, _: Sequence[str
     scope = await _scope(interaction, channel)
     if isinstance(scope.settings.get(name), Most):
         raise MemberError(GONE)
-    await show(interaction, panel.page(scope, _there(scope, name), number_in(number, digits=4)))
+    await show(interaction, panel.page(scope, _there(scope, name), number_in(number, digits=4) or 0))
 
 
 async def choose(interaction: discord.Interaction, target: OfWord, values: Sequence[str]) -> None:
@@ -84,7 +84,7 @@ async def choose(interaction: discord.Interaction, target: OfWord, values: Seque
         raise MemberError(GONE)
     value: Value | None
     if isinstance(setting, Among):
-        page = number_in(number, digits=4)
+        page = number_in(number, digits=4) or 0
         shown = list(there)[page * OFFERED : (page + 1) * OFFERED]
         value = chosen_of(scope, name) - {*shown} | {*values}
         if not scope.channel_id and value >= there.keys():
@@ -93,7 +93,7 @@ async def choose(interaction: discord.Interaction, target: OfWord, values: Seque
     else:
         value = _one(values)
     await _put(scope, scope.place, name, value)
-    await show(interaction, panel.page(scope, name, number_in(number, digits=4)))
+    await show(interaction, panel.page(scope, name, number_in(number, digits=4) or 0))
 
 
 async def clear(interaction: discord.Interaction, target: OfWord, _: Sequence[str]) -> None:
@@ -154,7 +154,7 @@ async def block_member(interaction: discord.Interaction, target: OfWord, values:
     with written("a setting"):
         blocked = member_id not in scope.policies.blocked(scope.guild_id)
         await scope.policies.block(scope.guild_id, member_id, blocked=blocked, by=scope.by)
-    await show(interaction, panel.page(scope, MEMBERS, number_in(target.word, digits=4)))
+    await show(interaction, panel.page(scope, MEMBERS, number_in(target.word, digits=4) or 0))
 
 
 async def open_limits(interaction: discord.Interaction, _: OfWord, values: Sequence[str]) -> None:

@@ -39,7 +39,7 @@ async def set_one(interaction: discord.Interaction, target: OfWord, fields: Fiel
     number, picture, at, *_rest = (*target.word.split(":"), "", "")
     training = await own_draft(interaction, number)
     found = await _picture(interaction, training, picture)
-    await _change(interaction, training, {found.number: captions.tidy(fields.get("words", ""))}, number_in(at))
+    await _change(interaction, training, {found.number: captions.tidy(fields.get("words", ""))}, number_in(at) or 0)
 
 
 async def remove(interaction: discord.Interaction, target: OfWord, values: Sequence[str]) -> None:
@@ -101,7 +101,7 @@ async def write(interaction: discord.Interaction, target: OfWord, _: Sequence[st
 async def _draft(interaction: discord.Interaction, target: OfWord) -> tuple[Training, int]:
     """The training and the page of ID:PAGE. Raises MemberError as `own_draft` does."""
     number, _colon, page = target.word.partition(":")
-    return await own_draft(interaction, number), number_in(page)
+    return await own_draft(interaction, number), number_in(page) or 0
 
 
 async def _known(interaction: discord.Interaction, training: Training) -> list[TrainingPicture]:
@@ -109,7 +109,7 @@ async def _known(interaction: discord.Interaction, training: Training) -> list[T
 
 
 async def _picture(interaction: discord.Interaction, training: Training, number: str) -> TrainingPicture:
-    wanted = number_in(number)
+    wanted = number_in(number) or 0
     for picture in await _known(interaction, training):
         if picture.number == wanted:
             return picture

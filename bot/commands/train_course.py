@@ -87,7 +87,7 @@ async def choose(interaction: discord.Interaction, target: OfWord, _: Sequence[s
     number, _colon, epoch = target.word.partition(":")
     training = await own(interaction, number)
     with written("a training"):
-        chosen = await admission_of(interaction).jobs.trainings.choose(training.id, number_in(epoch))
+        chosen = await admission_of(interaction).jobs.trainings.choose(training.id, number_in(epoch) or 0)
     if chosen is None:
         raise MemberError("This epoch has not ended: choose one of those that are shown.")
     await later(interaction)
