@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 
+from bot import exchanged
 from bot.answered import likeness_of
 from bot.checking import Checking
 from bot.database import insist
@@ -59,7 +60,8 @@ class Endings:
         share, request = line.running[event.job].share, line.running[event.job].request
         try:
             same = likeness_of(event, request, self._engine.ready)
-            job = await insist(f"the result of job {event.job}", self._jobs.finish, event, share, same)
+            result = await insist(f"what job {event.job} comes from", exchanged.told, self._jobs, event, request)
+            job = await insist(f"the result of job {event.job}", self._jobs.finish, result, share, same)
         except FileNotFoundError as error:
             log.error("its result %s was removed by somebody", error.filename, extra=logs.of(event.job))
             return await self.fail(Failed(event.job, "internal", because(LOST)), line)

@@ -86,6 +86,10 @@ OUTCOMES: dict[str, str | Many] = {
     "tags_in_negative": N_("LoRAs work from the prompt alone: those of the negative prompt were left out."),
     "rescale_left_out": N_("{model} cannot rescale its guidance for this: it was painted without."),
     "no_faces": N_("No face was found that could be restored."),
+    "other_weights": N_(
+        "The picture that this comes from was painted with other weights of this model ({weights}): the same seed gives"
+        " another one now."
+    ),
     "made_before": N_("The same was made before: this is it."),
     "made_before_by": N_("Job #{job} made the same before: this is it."),
     "painted_in_tiles": N_("The memory was full, so this was decoded in tiles."),

@@ -43,6 +43,7 @@ from inference.protocol import (
     Input,
     LabelShare,
     Progress,
+    Reason,
     Request,
     Work,
     because,
@@ -314,6 +315,35 @@ async def test_picture_of_words_that_wildcards_drew_and_nobody_may_see_is_shown_
     assert other.state == "finished"
     assert failure(job).startswith("Word 1 of this server's list")
     assert kept(tmp_path) == [b"a house"]
+
+
+async def test_picture_that_goes_on_from_the_seed_of_other_weights_says_so(jobs: Jobs, studio_of: Open) -> None:
+    painted_with = {"": "11111"}
+
+    async def paint_with(engine: ScriptedEngine, wanted: Request) -> AsyncIterator[Event]:
+        recipe = {"model": {"name": wanted.model, "hash": painted_with[""]}} if painted_with[""] else {}
+        yield finished(engine.data, wanted.job, f"{wanted.job}".encode(), recipe=recipe)
+
+    studio, asked = studio_of(paint_with), 0
+
+    async def noted(wanted: Request, parent: int | None) -> list[Reason | str]:
+        nonlocal asked
+        asked += 1
+        studio.dispatcher.put(await queued(jobs, wanted, reply(), parent))
+        return [*(await studio.deliveries(asked))[-1].answer.notes]
+
+    async with studio.open():
+        assert await noted(request(seed=42), None) == []
+        assert await noted(request("a red house in fog", seed=42), 1) == []
+        painted_with[""] = "22222"
+        assert await noted(request("a red house in fog", seed=42), 1) == [because("other_weights", weights="11111")]
+        assert await noted(request(seed=43), 1) == [], "another seed gives another picture anyhow"
+        assert await noted(request(seed=42, model="lion"), 1) == []
+        assert await noted(request(seed=42), None) == []
+        # Of what came later than the exchange there is nothing to say, nor where nobody knows.
+        assert await noted(request(seed=42), 3) == []
+        painted_with[""] = ""
+        assert await noted(request(seed=42), 3) == []
 
 
 async def test_job_that_was_running_when_the_bot_was_killed_runs_again_with_the_same_seed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import signal
 from collections.abc import AsyncIterator
@@ -87,6 +88,7 @@ async def test_the_same_recipe_is_answered_from_disk_until_something_is_another(
 
     # Other weights paint anew.
     changed = folder / "picture" / "unet" / "diffusion_pytorch_model.safetensors"
+    before = hashlib.sha256(changed.read_bytes()).hexdigest()
     weights = load_file(changed)
     save_file({name: tensor * 0.99 for name, tensor in weights.items()}, changed, {"format": "pt"})
     await studio.stop()
@@ -97,6 +99,11 @@ async def test_the_same_recipe_is_answered_from_disk_until_something_is_another(
     again, same = await painted(ada, await ada.command(ASKED))
     assert from_disk(again)
     assert same == others
+    # What goes on from a picture of before says that it cannot be had again; what begins anew has nothing to say.
+    varied = await finished(ada, await ada.click(third, "V1"))
+    assert f"painted with other weights of this model ({before[:10]})" in text_of(varied)
+    assert "other weights" not in text_of(await finished(ada, await ada.click(third, "Re-roll")))
+    assert "other weights" not in text_of(await finished(ada, await ada.click(again, "V1")))
 
 
 async def test_an_upload_counts_by_what_is_in_it(studio: Studio, ada: Member) -> None:
