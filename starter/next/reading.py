@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from typing import Any
 
@@ -10,18 +11,27 @@ from torch import nn
 from torchvision.transforms.functional import to_pil_image  # type: ignore[import-untyped]
 
 from starter.next.pictures import paint_all, sample_tableaux
-from starter.next.reader import Reader, misspelt, read
-from starter.next.tableau import HELD_OUT_WORDS, Tableau
+from starter.next.reader import ROWS, Reader, misspelt, read
+from starter.next.tableau import HELD_OUT_WORDS, Tableau, spelling
 from starter.train.judging import roughen
 from starter.train.pictures import to_signed
 
 # Of the pictures that it learns from; the others have no sign.
 SIGNS = 0.9
+# Rows from the bottom: those that are read, and those that roughening moves in.
+KEPT = ROWS + 8
 
 
 def signed(number: int, seed: int) -> list[Tableau]:
-    """Tableaux of all kinds, most of them with a sign."""
-    return sample_tableaux(number, seed, kinds=(1, 1, 2, 3), word_share=SIGNS)
+    """Tableaux of all kinds, most of them with a sign.
+
+    On most signs stand letters in no order: of words that it knows the reader would make out what should be there.
+    """
+    rng = random.Random(seed)
+    drawn = sample_tableaux(number, seed, kinds=(1, 1, 2, 3), word_share=SIGNS)
+    return [
+        replace(tableau, word=spelling(rng)) if tableau.word and rng.random() < 0.9 else tableau for tableau in drawn
+    ]
 
 
 class ReaderStage:
@@ -34,7 +44,9 @@ class ReaderStage:
     def __init__(self, device: torch.device, tableaux: list[Tableau], batch: int = 32) -> None:
         self.model: nn.Module = Reader().to(device)
         self.batch = batch
-        self.pictures = paint_all(tableaux).to(device)
+        # What is above it never looks at.
+        parts = [paint_all(tableaux[start : start + 500])[:, :, -KEPT:] for start in range(0, len(tableaux), 500)]
+        self.pictures = torch.cat(parts).to(device)
         self.words = [tableau.word or "" for tableau in tableaux]
 
     def groups(self) -> list[dict[str, Any]]:

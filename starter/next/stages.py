@@ -71,7 +71,7 @@ def run_judge(plan: Plan, budget: Budget, pictures: int = 12_000, held_out: int 
     return held_out_judgement(load_judge(plan.models / "judge" / "judge.safetensors"), held_out)
 
 
-def run_reader(plan: Plan, budget: Budget, pictures: int = 8000, held_out: int = 400) -> dict[str, Any]:
+def run_reader(plan: Plan, budget: Budget, pictures: int = 20_000, held_out: int = 400) -> dict[str, Any]:
     """Train and write the reader of signs; how often it is right about tableaux that it never saw."""
     stage = ReaderStage(plan.device, signed(pictures, seed=151), batch=32 * plan.batch_factor)
     weights = train(stage, budget, folder=plan.build)
@@ -167,7 +167,7 @@ def _export_vae(plan: Plan, vae: Vae, held_out: int) -> dict[str, Any]:
 # Each stage with its budget in minutes on one CPU core.
 STAGES: Stages = {
     "judge": (run_judge, 25),
-    "reader": (run_reader, 8),
+    "reader": (run_reader, 25),
     "vae": (run_vae, 90),
     "decoder": (run_decoder, 60),
     "tiny": (run_tiny, 20),

@@ -131,12 +131,19 @@ def _subjects(
 
 
 def sign_word(rng: random.Random) -> str:
-    """A word for a sign, never a held-out one: half are real, half two to five letters at random.
+    """A word for a sign, never a held-out one: half are real, half letters in any order.
 
-    Only letters in every order teach spelling; real words alone would be learnt as pictures.
+    Only these teach spelling; real words alone would be learnt as pictures.
     """
     while True:
-        real = rng.random() < 0.5
-        word = rng.choice(WORDS) if real else "".join(rng.choices(LETTERS, k=rng.randint(2, 5)))
-        if word not in HELD_OUT_WORDS:
+        if rng.random() >= 0.5:
+            return spelling(rng)
+        if (word := rng.choice(WORDS)) not in HELD_OUT_WORDS:
+            return word
+
+
+def spelling(rng: random.Random) -> str:
+    """Two to five letters at random, never a held-out word."""
+    while True:
+        if (word := "".join(rng.choices(LETTERS, k=rng.randint(2, 5)))) not in HELD_OUT_WORDS:
             return word
