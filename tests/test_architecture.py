@@ -55,7 +55,7 @@ LAYERS = {
         {"training"},
         {"loras"},
         {"jobs"},
-        {"cards", "checking", "incoming", "outgoing", "retention", "taste", "till"},
+        {"cards", "checking", "exchanged", "incoming", "outgoing", "retention", "taste", "till"},
         {"posting"},
         {"access", "callers", "pings", "speaking"},
         {"delivery"},

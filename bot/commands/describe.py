@@ -20,10 +20,9 @@ from bot.pictures.fitting import Shown
 from bot.requests import painting, tools
 from bot.requests.painting import Options
 from bot.sources import Source
-from bot.words import N_, say, say_many
-from inference.protocol import Describe, DescribeTask, Input, Origin
+from bot.words import N_, say, say_many, spoken
+from inference.protocol import CAPTION_TASKS, Describe, DescribeTask, Input, Origin
 
-CAPTIONS: tuple[DescribeTask, ...] = ("caption", "detailed caption", "more detailed caption")
 ALSO: tuple[tuple[DescribeTask, str], ...] = (
     ("detailed caption", N_("Caption")),
     ("detect objects", N_("Objects")),
@@ -75,7 +74,7 @@ class Looks:
             lines.append(say(ORIGINS[job.answer.origin]))
         facts = f"{request.image.width}x{request.image.height} · {request.model}"
         alt = said or ", ".join(region.label for region in job.answer.regions)
-        imagine = request.task in CAPTIONS and job.answer.text
+        imagine = request.task in CAPTION_TASKS and job.answer.text
         rows = [
             [
                 *(
@@ -142,7 +141,9 @@ async def _ask(
     admission = admission_of(interaction)
 
     def build(image: Input) -> Describe:
-        return tools.describe(image, admission.ready, task=task, text=text or "", describer=describer)
+        return tools.describe(
+            image, admission.ready, task=task, text=text or "", describer=describer, language=spoken()
+        )
 
     await admission.submit_on(interaction, {"image": source.picture}, build, parent_id=source.parent_id)
 
@@ -152,7 +153,7 @@ async def ask_more(interaction: discord.Interaction, target: OfJob) -> None:
     job = await sources.job_of(interaction, target)
     admission, before = admission_of(interaction), asked(job, Describe)
     task, _ = ALSO[target.index % len(ALSO)]
-    request = tools.describe(before.image, admission.ready, task=task, describer=before.model)
+    request = tools.describe(before.image, admission.ready, task=task, describer=before.model, language=spoken())
     await admission.submit(interaction, request, job.id)
 
 

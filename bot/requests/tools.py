@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from bot.errors import MemberError
 from bot.requests import lists
 from inference.protocol import (
+    CAPTION_TASKS,
     FACTORS,
     Classify,
     Describe,
@@ -52,11 +53,19 @@ def upscale(
 
 
 def describe(
-    image: Input, ready: Ready, *, task: DescribeTask = "detailed caption", text: str = "", describer: str | None = None
+    image: Input,
+    ready: Ready,
+    *,
+    task: DescribeTask = "detailed caption",
+    text: str = "",
+    describer: str | None = None,
+    language: str = "",
 ) -> Describe:
-    """The request to describe this picture. Raises MemberError where it cannot be met."""
+    """The request to describe this picture, in the language where the describer knows it. Raises MemberError where it
+    cannot be met."""
     tool = _tool(ready.describers, describer, "describer")
-    return Describe(job=0, model=tool.name, image=image, task=task, text=text.strip())
+    known = language if task in CAPTION_TASKS and language in tool.languages else ""
+    return Describe(job=0, model=tool.name, image=image, task=task, text=text.strip(), language=known)
 
 
 def classify(

@@ -35,7 +35,7 @@ from inference.catalog.fields import (
 )
 from inference.families import FAMILIES
 from inference.families.record import Control, Family
-from inference.protocol import DescribeTask
+from inference.protocol import CaptionTask, DescribeTask
 from inference.protocol.limits import MAX_CLIP_SKIP, MAX_CONTROL_WEIGHT
 
 
@@ -241,7 +241,8 @@ class DescriberEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_fiel
     """One `[describers.NAME]`: a Florence-2 folder in transformers' own layout."""
 
     tasks: tuple[DescribeTask, ...] = get_args(DescribeTask)
-    """What it can be asked."""
+    questions: dict[str, dict[CaptionTask, str]] = {}
+    """By language, as Discord calls it, what it is asked instead so that it tells its captions in that."""
     batch: Annotated[int, msgspec.Meta(ge=1, le=16)] = 8
     """Pictures in every pass on a GPU."""
 
@@ -315,6 +316,5 @@ class AnnotatorEntry(FolderEntry, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 AddOnEntry = LoraEntry | ControlEntry | EmbeddingEntry
-ReaderEntry = DescriberEntry | ClassifierEntry | CheckerEntry
-ToolEntry = RefinerEntry | UpscalerEntry | RestorerEntry | ReaderEntry | DecoderEntry | AnnotatorEntry
-Entry = ModelEntry | ToolEntry | AddOnEntry
+ToolEntry = RefinerEntry | UpscalerEntry | RestorerEntry | DescriberEntry | ClassifierEntry
+Entry = ModelEntry | ToolEntry | CheckerEntry | DecoderEntry | AnnotatorEntry | AddOnEntry

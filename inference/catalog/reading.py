@@ -143,6 +143,7 @@ class Catalog:
             scale=1 if upscaler is None else self.scale(name),
             denoise=upscaler is not None and upscaler.grain is not None,
             tasks=entry.tasks if isinstance(entry, DescriberEntry) else (),
+            languages=tuple(entry.questions) if isinstance(entry, DescriberEntry) else (),
             batch=self.places(kind, name, on_gpu),
         )
 

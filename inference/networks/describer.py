@@ -70,9 +70,11 @@ class Describer:
         task: DescribeTask,
         text: str = "",
         still_wanted: Callable[[], bool] = lambda: True,
+        question: str = "",
     ) -> list[str]:
         """What the model says to a task about each of these pictures, `batch` of them at most, in its own notation.
-        `text` goes with the tasks that take some; it is the same for all, so that all questions are equally long.
+        `text` goes with the tasks that take some; it is the same for all, so that all questions are equally long. The
+        `question`, if there is one, is what is asked in the place of the task.
 
         The same question to the same picture gets the same answer: nothing is drawn by chance, how many beams are
         searched is what the model's own generation settings say, and an answer that is complete waits for the longer
@@ -81,7 +83,7 @@ class Describer:
         """
         # One by one: pictures of one size would be made smaller together.
         asked = [
-            self._processor(text=TOKENS[task] + text, images=images.opaque(picture), return_tensors="pt")
+            self._processor(text=(question or TOKENS[task]) + text, images=images.opaque(picture), return_tensors="pt")
             for picture in pictures
         ]
         full = filled(asked, self.batch)

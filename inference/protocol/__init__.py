@@ -82,6 +82,7 @@ from inference.protocol.pictures import (
 from inference.protocol.reasons import Fact, Reason, because
 from inference.protocol.remote import MILLIONTHS, Remote
 from inference.protocol.requests import (
+    CAPTION_TASKS,
     FACTORS,
     MAX_GROWN,
     MAX_OUTPUT_PIXELS,
@@ -89,6 +90,7 @@ from inference.protocol.requests import (
     TASKS_WITH_TEXT,
     Batch,
     Cancel,
+    CaptionTask,
     Check,
     Classify,
     Compare,
@@ -149,6 +151,7 @@ from inference.protocol.words import (
 __all__ = [
     "AI_MADE",
     "AUTO",
+    "CAPTION_TASKS",
     "FACTORS",
     "INCOMING",
     "LORAS",
@@ -177,6 +180,7 @@ __all__ = [
     "Batch",
     "Began",
     "Cancel",
+    "CaptionTask",
     "Check",
     "Classify",
     "Compare",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 import msgspec
 
@@ -58,6 +58,10 @@ DescribeTask = Literal[
 ]
 """What can be asked about a picture. The last three take words: phrases of a caption, or what to look for."""
 
+CaptionTask = Literal["caption", "detailed caption", "more detailed caption"]
+"""Those of them that are answered with sentences of the model's own, in a language that it may be asked for."""
+CAPTION_TASKS: tuple[CaptionTask, ...] = get_args(CaptionTask)
+
 TASKS_WITH_TEXT: frozenset[DescribeTask] = frozenset({"ground phrases", "find", "segment"})
 
 
@@ -70,6 +74,8 @@ class Describe(Task, frozen=True, kw_only=True, tag="describe"):
     task: DescribeTask
     text: str = ""
     """For the tasks of TASKS_WITH_TEXT."""
+    language: str = ""
+    """In which a caption is told, of those that the describer is said to know; empty for the one it was made in."""
 
     @property
     def inputs(self) -> tuple[Input, ...]:
@@ -79,7 +85,7 @@ class Describe(Task, frozen=True, kw_only=True, tag="describe"):
     @property
     def pass_key(self) -> tuple[object, ...]:
         """The same question to the same model: whatever is longer than its neighbours would have to be filled up."""
-        return (self.kind, self.model, self.task, self.text)
+        return (self.kind, self.model, self.task, self.text, self.language)
 
 
 class Classify(Task, frozen=True, kw_only=True, tag="classify"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from PIL import Image
@@ -21,7 +21,7 @@ from inference.models.handles import PictureDescriber
 from inference.models.store import Store
 from inference.networks.describer import TELLING
 from inference.pictures import drawing, images
-from inference.protocol import Answer, Describe, Reason, SourceType, because
+from inference.protocol import Answer, CaptionTask, Describe, Reason, SourceType, because
 
 REQUEST = Describe
 
@@ -46,11 +46,12 @@ def run(requests: Sequence[Describe], files: Mapping[str, bytes], store: Store, 
 
     first = requests[0]
     describer = store.use_describer(first.model, loading)
-    network = describer.network
+    network, asked = describer.network, describer.entry.questions.get(first.language, {})
+    question = asked.get(cast(CaptionTask, first.task), "")
     for seen in looking.in_passes(requests, files, network.batch, report):
         pictures = [images.opaque(picture) for _, picture, _ in seen]
         wanted = functools.partial(_wanted, [request.job for request, _, _ in seen], report)
-        answers = network.answers(pictures, first.task, first.text.strip(), wanted)
+        answers = network.answers(pictures, first.task, first.text.strip(), wanted, question)
         for (request, _, file), picture, said in zip(seen, pictures, answers, strict=True):
             if _wanted([request.job], report):
                 _finish(request, picture, said, file, describer, store, report)

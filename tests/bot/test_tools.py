@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from bot.errors import MemberError
 from bot.requests import tools
@@ -83,6 +84,17 @@ def test_denoise_is_for_those_who_can() -> None:
     assert tools.upscale(IMAGE, equipped(), upscaler="careful", denoise=0.5).denoise == 0.5
     assert "takes no denoise" in refused(lambda: tools.upscale(IMAGE, equipped(), denoise=0.5))
     assert "from 0 to 1" in refused(lambda: tools.upscale(IMAGE, equipped(), upscaler="careful", denoise=1.5))
+
+
+def test_a_caption_is_told_in_the_language_that_is_spoken_where_the_describer_knows_it() -> None:
+    florence = tool("florence", "Florence", tasks=("caption", "find"))
+    told = equipped(describers=(structs.replace(florence, languages=("zh-CN",)),))
+    assert tools.describe(IMAGE, told, task="caption", language="zh-CN").language == "zh-CN"
+    assert tools.describe(IMAGE, told, task="caption", language="de").language == ""
+    assert tools.describe(IMAGE, equipped(), task="caption", language="zh-CN").language == ""
+    # What is found is where it is, in any language.
+    assert tools.describe(IMAGE, told, task="find", text="a boat", language="zh-CN").language == ""
+    assert tools.describe(IMAGE, told, task="caption").language == ""
 
 
 def test_tasks_that_look_for_something_want_to_know_what() -> None:

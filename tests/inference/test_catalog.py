@@ -234,6 +234,11 @@ def test_the_catalogue_of_this_checkout_is_good() -> None:
         ('grain = { url = "https://example.org/v1/wdn.pth" }', "grain = {}", "upscalers.dn: grain: path: give a file"),
         ('["caption", "find"]', '["caption", "sing"]', "describers.florence: tasks[1]: Invalid enum value 'sing'"),
         ('["caption", "find"]', "[]", "describers.florence: tasks: name at least one"),
+        (
+            '["caption", "find"]',
+            '["caption"]\nquestions.zh-CN.find = "?"',
+            "describers.florence: Invalid enum value 'find'",
+        ),
         ('path = "florence"', 'speed = "florence"', "describers.florence: Object contains unknown field `speed`"),
         ('repo = "somebody/clip"', "", "classifiers.clip: path: give either a folder as path or a hub repository"),
         ('["red", "blue"]', '["red"]', "label_sets.colours: Expected `array` of length >= 2"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 
@@ -168,6 +169,34 @@ def test_the_task_answers_in_words_and_the_same_every_time(store: Store) -> None
     assert first.recipe["request"]["task"] == "caption"
     assert "job" not in first.recipe["request"]
     assert json.loads(json.dumps(first.recipe)) == first.recipe
+
+
+def test_a_language_that_the_model_knows_is_what_it_is_asked_in(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = store.catalog.describers["florence"]
+    entry = msgspec.structs.replace(entry, questions={"zh-CN": {"caption": "图里有什么？"}})
+    known = {**store.catalog.describers, "florence": entry}
+    bilingual = Store(catalog=dataclasses.replace(store.catalog, describers=known), device=store.device)
+    told_of = describe.abilities(bilingual.catalog, {"describer": ("florence",)}, store.device)
+    assert told_of["describers"][0].languages == ("zh-CN",)
+    network = bilingual.use_describer("florence", on_load=lambda: None).network
+    processor, heard = network._processor, []
+
+    class Listening:
+        def __getattr__(self, name: str) -> object:
+            return getattr(processor, name)
+
+        def __call__(self, text: str, **given: object) -> object:
+            heard.append(text)
+            return processor(text=text, **given)
+
+    monkeypatch.setattr(network, "_processor", Listening())
+    asked = [ask(), ask(language="zh-CN"), ask("detailed caption", language="zh-CN"), ask(language="fr")]
+    for one in asked:
+        assert answer(bilingual, one)[1].recipe["request"]["language"] == one[0].language
+    # What has no question of its own in a language is asked as ever, and so is what was asked before it was forgotten.
+    assert heard == ["<CAPTION>", "图里有什么？", "<DETAILED_CAPTION>", "<CAPTION>"]
+    # Neighbours are asked alike.
+    assert asked[0][0].pass_key != asked[1][0].pass_key
 
 
 def test_places_come_drawn_with_their_recipe(
