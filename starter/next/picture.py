@@ -34,18 +34,22 @@ def grown_unet(known: Unet) -> Unet:
     return unet
 
 
-def picture_tableaux(easy: int, full: int, large: int) -> tuple[list[Tableau], list[Tableau], list[Tableau]]:
-    """Both halves of the curriculum, single large things with a sign now and then and the whole world; then those that
-    are shown at twice the size.
+def picture_tableaux(easy: int, full: int, signed: int, large: int) -> dict[str, list[Tableau]]:
+    """What is shown: single large things with a sign now and then, the whole world, more of it with signs, and those
+    that are shown at twice the size.
 
-    Half of the whole world are pictures of several things, and every fifth carries a sign.
+    Half of the whole world are pictures of several things, and every fifth carries a sign. To spell takes the most
+    practice, so most of those that come beside it carry one.
     """
     sizes, kinds = ("medium", "large"), (1, 1, 1, 2, 2, 3)
-    return (
-        sample_tableaux(easy, seed=121, kinds=(1,), counts=(1,), sizes=sizes, word_share=0.1, blend_share=BLENDS),
-        sample_tableaux(full, seed=122, kinds=kinds, word_share=0.2, blend_share=BLENDS),
-        sample_tableaux(large, seed=123, kinds=kinds, word_share=0.2, blend_share=BLENDS),
-    )
+    return {
+        "easy": sample_tableaux(
+            easy, seed=121, kinds=(1,), counts=(1,), sizes=sizes, word_share=0.1, blend_share=BLENDS
+        ),
+        "full": sample_tableaux(full, seed=122, kinds=kinds, word_share=0.2, blend_share=BLENDS),
+        "signed": sample_tableaux(signed, seed=124, kinds=(1, 1, 2), word_share=0.7, blend_share=BLENDS),
+        "large": sample_tableaux(large, seed=123, kinds=kinds, word_share=0.2, blend_share=BLENDS),
+    }
 
 
 def keep_latents(path: Path, vae: Vae, tableaux: Sequence[Tableau], side: int = SIDE, part: int = 256) -> torch.Tensor:

@@ -79,26 +79,28 @@ def run_reader(plan: Plan, budget: Budget, pictures: int = 20_000, held_out: int
     return held_out_reading(load_reader(plan.models / "judge" / "reader.safetensors"), held_out)
 
 
-def run_picture(plan: Plan, budget: Budget, easy: int = 4000, full: int = 10_000, large: int = 1500) -> dict[str, Any]:
+def run_picture(
+    plan: Plan, budget: Budget, easy: int = 4000, full: int = 10_000, signed: int = 6000, large: int = 1500
+) -> dict[str, Any]:
     """Train UNet and text tower on the VAE's latents, and write the picture model at every checkpoint.
 
     A longer training may be given more pictures: those that it began with stay.
     """
     vae = load_next_vae(plan.models).to(plan.device)
-    names, sides = ("easy", "full", "large"), (SIDE, SIDE, 2 * SIDE)
-    first, second, third = [
-        (tableaux, keep_latents(plan.build / f"latents-{name}.pt", vae, tableaux, side))
-        for name, side, tableaux in zip(names, sides, picture_tableaux(easy, full, large), strict=True)
-    ]
+    lessons = picture_tableaux(easy, full, signed, large)
+    latents = {
+        name: keep_latents(plan.build / f"latents-{name}.pt", vae, some, 2 * SIDE if name == "large" else SIDE)
+        for name, some in lessons.items()
+    }
     known, tokenizer = load_picture(), new_tokenizer()
     stage = PictureStage(
         plan.device,
         grown_unet(known.unet),
         grown_text_encoder(tokenizer, known.text_encoder, known.tokenizer),
         tokenizer,
-        first,
-        second,
-        third,
+        (lessons["easy"], latents["easy"]),
+        (lessons["full"] + lessons["signed"], torch.cat([latents["full"], latents["signed"]])),
+        (lessons["large"], latents["large"]),
         batch=32 * plan.batch_factor,
         say=say,
         cover=shown_mask,

@@ -104,11 +104,13 @@ def test_both_languages_are_taught() -> None:
 
 
 def test_curriculum_begins_with_single_large_things_and_holds_out_what_it_must() -> None:
-    easy, full, large = picture_tableaux(600, 1500, 200)
+    easy, full, signed, large = picture_tableaux(600, 1500, 300, 200).values()
     assert all(len(t.subjects) == 1 and t.subjects[0].count == 1 and t.subjects[0].size != "small" for t in easy)
     assert {len(t.subjects) for t in full} == {1, 2, 3}
     assert any(t.word for t in easy)
-    shown = [s for t in easy + full + large for s in t.subjects]
+    words = [sum(t.word is not None for t in some) / len(some) for some in (full, signed)]
+    assert words == pytest.approx([0.2, 0.7], abs=0.08)
+    shown = [s for t in easy + full + signed + large for s in t.subjects]
     assert {s.thing for s in shown} == set(THINGS)
     for s in shown:
         assert (s.thing, s.colour) not in HELD_OUT
@@ -117,8 +119,9 @@ def test_curriculum_begins_with_single_large_things_and_holds_out_what_it_must()
 
 
 def test_more_tableaux_begin_with_the_same() -> None:
-    for few, many in zip(picture_tableaux(30, 40, 20), picture_tableaux(60, 100, 50), strict=True):
-        assert many[: len(few)] == few
+    more = picture_tableaux(60, 100, 40, 50)
+    for name, few in picture_tableaux(30, 40, 10, 20).items():
+        assert more[name][: len(few)] == few
 
 
 def test_latents_are_kept_in_parts_and_made_anew_for_another_vae(tmp_path: Path) -> None:
@@ -143,7 +146,7 @@ def test_written_picture_model_paints_128_px(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(stages, "new_tokenizer", lambda: new_tokenizer(sentences=500))
     with replacing(plan.models / "vae") as part:
         new_vae((8, 8, 8, 8)).half().save_pretrained(part)
-    figures = run_picture(plan, Budget(steps=1), easy=2, full=4, large=2)
+    figures = run_picture(plan, Budget(steps=1), easy=2, full=4, signed=2, large=2)
     assert torch.load(plan.build / "latents-large.pt")["latents"].shape == (2, LATENTS, 32, 32)
     assert figures["latent_scale"] == load_picture(plan.models / "picture").vae.config.scaling_factor
     painted = load_picture(plan.models / "picture")("一只黑色的狗和一座红色的房子", num_inference_steps=2).images[0]
@@ -152,7 +155,7 @@ def test_written_picture_model_paints_128_px(tmp_path: Path, monkeypatch: pytest
     # Another checkout has the written model and no checkpoint.
     elsewhere = replace(plan, build=tmp_path / "elsewhere", onward=True)
     before = load_picture(plan.models / "picture").unet.state_dict()
-    run_picture(elsewhere, Budget(steps=0), easy=2, full=4, large=2)
+    run_picture(elsewhere, Budget(steps=0), easy=2, full=4, signed=2, large=2)
     after = load_picture(plan.models / "picture").unet.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
     for settings in (plan.models / "picture").rglob("*.json"):
