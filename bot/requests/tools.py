@@ -6,6 +6,7 @@ Discord.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from msgspec.structs import replace
@@ -31,7 +32,11 @@ GROWN = 2
 """Steps by which a mask is larger than what was found at first: an outline that stays would show what was there."""
 
 TEMPLATES = ("{}", "a picture of {}", "an image of {}")
-"""In what sentences a label is put before the classifier; it counts what they say on average."""
+TEMPLATES_ZH = ("{}", "{}的图片")
+"""In what sentences a label is put before the classifier, where all of them are Chinese; it counts what they say on
+average."""
+
+_HAN = re.compile("[\u4e00-\u9fff]")
 
 
 def upscale(
@@ -82,7 +87,8 @@ def classify(
                 choices=tuple(ready.label_sets),
             )
         chosen += ready.label_sets[label_set]
-    return Classify(job=0, model=tool.name, image=image, labels=tuple(dict.fromkeys(chosen)), templates=TEMPLATES)
+    templates = TEMPLATES_ZH if all(map(_HAN.search, chosen)) else TEMPLATES
+    return Classify(job=0, model=tool.name, image=image, labels=tuple(dict.fromkeys(chosen)), templates=templates)
 
 
 def mask(image: Input, ready: Ready, text: str, edit: Imagine) -> Mask:

@@ -97,6 +97,15 @@ def test_a_caption_is_told_in_the_language_that_is_spoken_where_the_describer_kn
     assert tools.describe(IMAGE, told, task="caption").language == ""
 
 
+def test_chinese_labels_stand_in_chinese_sentences() -> None:
+    def templates(labels: str) -> tuple[str, ...]:
+        return tools.classify(IMAGE, equipped(), labels=labels).templates
+
+    assert templates("猫，狗") == tools.TEMPLATES_ZH == ("{}", "{}的图片")
+    assert templates("cat, dog") == templates("猫, dog") == tools.TEMPLATES
+    assert tools.classify(IMAGE, equipped(), labels="猫", label_set="moods").templates == tools.TEMPLATES
+
+
 def test_tasks_that_look_for_something_want_to_know_what() -> None:
     assert tools.describe(IMAGE, equipped(), task="find", text=" a boat ").text == "a boat"
     assert "say what in the option `text`" in refused(lambda: tools.describe(IMAGE, equipped(), task="find"))
