@@ -255,6 +255,9 @@ class Easel(discord.Client):
                 await tell(interaction, sentence)
 
     async def _log_in(self, token: str) -> None:
+        # discord.py opens a session with every login, and would leave that of the one before open.
+        await self.http.close()
+        self.http.connector = discord.utils.MISSING
         try:
             await self.login(token)
         except discord.LoginFailure as error:

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 from unittest.mock import AsyncMock, create_autospec
 
+import aiohttp
 import discord
 import pytest
 
@@ -54,6 +55,33 @@ async def test_connection_that_stays_away_is_begun_anew(easel: Easel, monkeypatc
     await easel.on_disconnect()
     await asyncio.wait_for(begun_anew.wait(), 20)
     connected.cancel()
+
+
+async def test_every_try_to_log_in_closes_what_the_one_before_has_opened(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(app_module, "RECONNECT_AFTER_S", 0)
+    opened, tried = [], asyncio.Event()
+    session = aiohttp.ClientSession
+
+    def open_one(**given: object) -> aiohttp.ClientSession:
+        opened.append(session(**given))  # type: ignore[arg-type]
+        if len(opened) == 3:
+            tried.set()
+        return opened[-1]
+
+    monkeypatch.setattr("discord.http.aiohttp.ClientSession", open_one)
+    # Where it is set for all, it is put back.
+    monkeypatch.setattr("discord.http.Route.BASE", app_module.DISCORD_API)
+    # Nobody listens there.
+    easel = Easel(jobs, Background(), "http://127.0.0.1:9/api/v10")
+    connecting = asyncio.create_task(easel.stay_connected("t"))
+    await asyncio.wait_for(tried.wait(), 30)
+    connecting.cancel()
+    await asyncio.gather(connecting, return_exceptions=True)
+    assert [one.closed for one in opened[:2]] == [True, True]
+    await easel.close()
+    assert all(one.closed for one in opened)
 
 
 async def test_short_break_is_left_to_discord_py(easel: Easel, monkeypatch: pytest.MonkeyPatch) -> None:
