@@ -18,6 +18,8 @@ from starter.train.pictures import blend_of
 from starter.world import LORA_STYLE, SIZES
 
 Box = tuple[float, float, float, float]
+# So much more than things do signs count: few cells say which letters stand there, and in which order.
+SPELT = 2.5
 
 
 def sample_tableaux(
@@ -99,10 +101,12 @@ def boxes_of(tableau: Tableau) -> list[Box]:
 
 
 def shown_mask(tableaux: Sequence[Tableau], grid: int) -> torch.Tensor:
-    """Where things and signs are on a grid over the picture: bool, (n, 1, grid, grid)."""
-    mask = torch.zeros(len(tableaux), 1, grid, grid, dtype=torch.bool)
+    """Where things and signs are on a grid over the picture: (n, 1, grid, grid), 1 for a thing and SPELT for a sign."""
+    mask = torch.zeros(len(tableaux), 1, grid, grid)
     for number, tableau in enumerate(tableaux):
-        for left, top, right, bottom in boxes_of(tableau):
+        boxes = boxes_of(tableau)
+        for place, (left, top, right, bottom) in enumerate(boxes):
+            is_sign = tableau.word is not None and place == len(boxes) - 1
             rows = slice(max(0, round(top * grid)), round(bottom * grid))
-            mask[number, 0, rows, max(0, round(left * grid)) : round(right * grid)] = True
+            mask[number, 0, rows, max(0, round(left * grid)) : round(right * grid)] = SPELT if is_sign else 1.0
     return mask

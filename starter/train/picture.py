@@ -108,7 +108,8 @@ class PictureStage(Generic[S]):
         say: Callable[[S, random.Random], str],
         cover: Callable[[Sequence[S], int], torch.Tensor],
     ) -> None:
-        """`say` asks for a scene in random words; `cover` says where things are on a grid: bool, (n, 1, grid, grid)."""
+        """`say` asks for a scene in random words; `cover` says where things are on a grid, and how much they count:
+        (n, 1, grid, grid)."""
         self.model: nn.Module = nn.ModuleDict({"unet": unet, "text_encoder": text_encoder}).to(device)
         self.unet, self.text_encoder, self.tokenizer = unet, text_encoder, tokenizer
         self.batch, self.rate, self.device, self.say = batch, rate, device, say
@@ -118,7 +119,7 @@ class PictureStage(Generic[S]):
         self.large_scenes, self.large_latents = large[0], large[1].to(device)
         masks = cover(self.scenes, GRID).to(device)
         # The thing is learnt last and covers little of the picture: its cells weigh more, the more the smaller it is.
-        share = masks.float().mean((1, 2, 3), keepdim=True)
+        share = (masks > 0).float().mean((1, 2, 3), keepdim=True)
         self.weights = (1 + masks * (0.5 / share).clamp(max=4.0)).half()
         noise: Any = DDIMScheduler(**NOISE)  # type: ignore[no-untyped-call]
         self.alphas: torch.Tensor = noise.alphas_cumprod.to(device)

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from starter.evaluate import Scale
 from starter.next import vae as next_vae
 from starter.next.figures import tiny as measured
-from starter.next.pictures import boxes_of, keep_pictures, paint_all, sample_tableaux, shown_mask
+from starter.next.pictures import SPELT, boxes_of, keep_pictures, paint_all, sample_tableaux, shown_mask
 from starter.next.stages import STAGES, load_next_vae, run_decoder, run_tiny, run_vae, trained_vae
 from starter.next.tableau import Subject, Tableau
 from starter.next.vae import (
@@ -172,7 +172,8 @@ def test_mask_covers_things_and_the_sign() -> None:
     tableau = Tableau((Subject("cat", "red"), Subject("tree", "blue")), word="TEA", seed=1)
     mask = shown_mask([tableau, Tableau(tableau.subjects, seed=1)], 16)
     assert mask.shape == (2, 1, 16, 16)
-    assert mask[0, 0, 14, 6:10].all()
+    assert (mask[0, 0, 14, 6:10] == SPELT).all()
+    assert mask[1].max() == 1 < SPELT
     assert not mask[1, 0, 15].any()
     assert not mask[:, :, :4].any()
 
