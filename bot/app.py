@@ -177,8 +177,7 @@ class Easel(discord.Client):
             await self._delete(message_id)
 
     async def _delete(self, message_id: int) -> None:
-        job = await self._jobs.of_message(message_id)
-        if job is not None and self._admission is not None:
+        if (job := await self._jobs.of_message(message_id)) is not None and self._admission is not None:
             with logs.about(job.id):
                 log.info("its message was deleted, and it with it")
                 await self._admission.delete(job)
@@ -294,8 +293,7 @@ class Tree(app_commands.CommandTree[Easel]):
             return True
         reason = of_command(str(data.get("name")), permits.held(interaction))
         if reason is not None:
-            refusal = permits.refusal(interaction, reason, str(data.get("name")))
-            await self.client.answer_error(interaction, refusal)
+            await self.client.answer_error(interaction, permits.refusal(interaction, reason, str(data.get("name"))))
         return reason is None
 
     async def _can_complete(self, interaction: discord.Interaction) -> bool:

@@ -89,7 +89,7 @@ class ToolInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Whether an upscaler takes `Upscale.denoise`."""
     tasks: tuple[DescribeTask, ...]
     """What a describer can be asked."""
-    languages: tuple[str, ...] = ()
+    languages: tuple[str, ...]
     """Those that a describer tells captions in beside the one it was made in, as Discord calls them."""
     batch: int
     """How many pictures share one forward pass of a describer or a classifier; 1 for every other tool."""

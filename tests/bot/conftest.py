@@ -142,7 +142,7 @@ def tool(
     batch: int = 1,
 ) -> ToolInfo:
     """An upscaler, a describer or a classifier."""
-    return ToolInfo(name=name, title=title, scale=scale, denoise=denoise, tasks=tasks, batch=batch)
+    return ToolInfo(name=name, title=title, scale=scale, denoise=denoise, tasks=tasks, languages=(), batch=batch)
 
 
 def add_on(

@@ -121,7 +121,7 @@ async def test_as_many_questions_share_a_pass_as_the_engine_says_of_their_model(
     script = """
 from msgspec.structs import replace
 def tool(name, batch):
-    return ToolInfo(name=name, title=name, scale=1, denoise=False, tasks=(), batch=batch)
+    return ToolInfo(name=name, title=name, scale=1, denoise=False, tasks=(), languages=(), batch=batch)
 send(replace(ready(), describers=(tool("florence", 8),), classifiers=(tool("clip", 32), tool("florence", 2))))
 receive()
 """
@@ -662,7 +662,7 @@ from msgspec.structs import replace
 told = ready()
 if os.environ["EASEL_DEVICE"] == "cpu":
     larger = replace(told.models[0], max_size=told.models[0].max_size * 2, max_pixels=told.models[0].max_pixels * 4)
-    enlarger = ToolInfo(name="x4", title="X4", scale=4, denoise=False, tasks=(), batch=1)
+    enlarger = ToolInfo(name="x4", title="X4", scale=4, denoise=False, tasks=(), languages=(), batch=1)
     told = replace(told, models=(larger,), upscalers=(enlarger,))
 send(told)
 receive()

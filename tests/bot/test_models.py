@@ -20,7 +20,7 @@ from tests.bot.test_completions import typing
 INK = add_on("ink", "Ink_and_*", ("starter",), weight=0.8, trigger="ink drawing")
 EDGES = add_on("edges", "Edges", ("starter", "turbo"))
 BAD = add_on("bad-hands", "Bad hands", ("turbo",))
-X4 = ToolInfo(name="x4", title="Four times", scale=4, denoise=False, tasks=(), batch=1)
+X4 = ToolInfo(name="x4", title="Four times", scale=4, denoise=False, tasks=(), languages=(), batch=1)
 ABLE = ready(
     loras=(INK,),
     controls=(EDGES,),

@@ -82,7 +82,7 @@ def test_tools_say_what_members_may_ask(tmp_path: Path) -> None:
         ("describer", "florence", "Florence", 1, False, tasks),
         ("classifier", "clip", "CLIP", 1, False, ()),
     ):
-        told = ToolInfo(name=name, title=title, scale=scale, denoise=denoise, tasks=asked, batch=1)
+        told = ToolInfo(name=name, title=title, scale=scale, denoise=denoise, tasks=asked, languages=(), batch=1)
         assert known.tool_info(kind, name, on_gpu=False) == told
     batches: dict[tuple[Kind, str], int] = {
         ("describer", "florence"): 8,
