@@ -12,7 +12,7 @@ from bot import cards
 from bot.admission import Admission, admission_of
 from bot.buttons import panel_menu
 from bot.commands import Slice
-from bot.custom_ids import OfWord
+from bot.custom_ids import OfWord, number_in
 from bot.database import written
 from bot.errors import MemberError
 from bot.keys import NAME_CHARS, Key, Keys
@@ -54,9 +54,9 @@ async def key(interaction: discord.Interaction, name: app_commands.Range[str, 1,
 async def revoke(interaction: discord.Interaction, _: OfWord, values: Sequence[str]) -> None:
     """The menu Revoke."""
     await admission_of(interaction).access.require(interaction, NAME)
-    number = values[0] if values and values[0].isascii() and values[0].isdigit() else "0"
+    number = number_in(values[0] if values else "") or 0
     with written("the end of a key"):
-        await _take_back(admission_of(interaction), int(number[:18]), interaction.user.id)
+        await _take_back(admission_of(interaction), number, interaction.user.id)
     await _home(interaction)
 
 

@@ -235,9 +235,9 @@ def _parts(target: OfWord, count: int) -> list[str]:
 
 
 def _id(text: str) -> int:
-    if not re.fullmatch("[0-9]{1,19}", text, re.ASCII) or int(text) >= 2**63:
+    if (number := number_in(text, digits=19)) is None or number >= 2**63:
         raise MemberError(GONE)
-    return int(text)
+    return number
 
 
 def _role(interaction: discord.Interaction, text: str) -> discord.Role:

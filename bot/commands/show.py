@@ -15,7 +15,7 @@ from bot.admission import Admission, admission_of
 from bot.buttons import JobButton, panel_menu
 from bot.cards import Card
 from bot.commands import Slice
-from bot.custom_ids import OfJob, OfWord
+from bot.custom_ids import OfJob, OfWord, number_in
 from bot.errors import MemberError
 from bot.job import ENDS, Job
 from bot.lineage import Line
@@ -48,8 +48,7 @@ async def show(
 async def show_chosen(interaction: discord.Interaction, _: OfWord, values: Sequence[str]) -> None:
     """The menus of lists of jobs."""
     await permits.require(interaction, "show")
-    number = values[0] if values and values[0].isascii() and values[0].isdigit() else "0"
-    await _show(interaction, await sources.find(interaction, int(number[:18])), None)
+    await _show(interaction, await sources.find(interaction, number_in(values[0] if values else "") or 0), None)
 
 
 def menu(admission: Admission, jobs: Mapping[int, str], placeholder: str) -> ui.Select[Any]:

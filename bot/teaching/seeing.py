@@ -12,6 +12,7 @@ import discord
 from bot import permits
 from bot.admission import Admission, admission_of
 from bot.cards import Card, Content
+from bot.custom_ids import number_in
 from bot.errors import MemberError, Starting, WorkFailed
 from bot.panels import train as panel
 from bot.panels.page import is_private
@@ -226,8 +227,7 @@ def _curve(shown: Seen) -> Curve:
 
 async def _find(interaction: discord.Interaction, number: str) -> Training:
     await permits.require(interaction, NAME)
-    known = number.isascii() and number.isdigit() and len(number) <= 18
-    training = await admission_of(interaction).jobs.trainings.find(int(number)) if known else None
+    training = await admission_of(interaction).jobs.trainings.find(number_in(number) or 0)
     if training is None:
         raise MemberError(GONE)
     return training
