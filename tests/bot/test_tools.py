@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from unittest.mock import AsyncMock, create_autospec
+
 import pytest
 from msgspec import structs
 
+from bot.commands import describe as describing
+from bot.custom_ids import OfJob
 from bot.errors import MemberError
+from bot.job import Job
 from bot.requests import tools
-from inference.protocol import Input, Ready
+from bot.sources import Source
+from bot.words import speaking
+from inference.protocol import Describe, Input, Ready
 from tests.bot.conftest import possible, ready, tool
+from tests.bot.test_admission import interaction
 
 IMAGE = Input("0" * 64, 640, 480)
 
@@ -95,6 +103,25 @@ def test_a_caption_is_told_in_the_language_that_is_spoken_where_the_describer_kn
     # What is found is where it is, in any language.
     assert tools.describe(IMAGE, told, task="find", text="a boat", language="zh-CN").language == ""
     assert tools.describe(IMAGE, told, task="caption").language == ""
+
+
+async def test_describe_and_its_buttons_ask_in_the_language_that_is_spoken(monkeypatch: pytest.MonkeyPatch) -> None:
+    able = tool("florence", "Florence", tasks=("detailed caption", "read text"))
+    pressed = interaction()
+    admission = pressed.client.admission
+    admission.ready = equipped(describers=(structs.replace(able, languages=("zh-CN",)),))
+    admission.submit_on, admission.submit = AsyncMock(), AsyncMock()
+    source = create_autospec(Source, instance=True)
+    before = create_autospec(Job, instance=True)
+    before.id, before.request = 7, Describe(job=7, model="florence", image=IMAGE, task="read text")
+    monkeypatch.setattr(describing.sources, "of_target", AsyncMock(return_value=source))
+    monkeypatch.setattr(describing.sources, "job_of", AsyncMock(return_value=before))
+    for language, told in (("en", ""), ("zh-CN", "zh-CN")):
+        with speaking(language):
+            await describing.ask(pressed, OfJob(7))
+            assert admission.submit_on.await_args.args[2](IMAGE).language == told
+            await describing.ask_more(pressed, OfJob(7))
+            assert admission.submit.await_args.args[1].language == told
 
 
 def test_chinese_labels_stand_in_chinese_sentences() -> None:
