@@ -72,8 +72,7 @@ def test_an_engine_is_a_fork_in_a_session_of_its_own_with_what_it_was_given(engi
     assert os.getsid(forked.pid) == forked.pid
     assert forked.cwd() == str(ROOT)
     # Standard input, output and error, the bot's socket, and nothing of the server's but what Python keeps.
-    sockets = [fd for fd in Path(f"/proc/{forked.pid}/fd").iterdir() if str(fd.readlink()).startswith("socket")]
-    assert len(sockets) == 1
+    assert len(forked.net_connections("all")) == 1
     assert forkserver.engine_of(os.getpid()) == os.getpid()
 
 

@@ -46,10 +46,11 @@ async def test_gallery_is_looked_through_and_gone_on_from(
         browser() as chromium,
         open_page(chromium, studio.sandbox.url, "Ada", width=width, height=height) as page,
     ):
+        before = await page.newest_id()
         await page.composer.fill("/history")
         await page.composer.press("Enter")
         await page.page.get_by_role("button", name="Send", exact=True).click()
-        gallery = await page.wait_for_text("Your history", timeout_s=30)
+        gallery = await page.wait_for_text("Your history", timeout_s=30, after=before)
         await page.wait_for_picture(gallery)
         if name == "desk":
             await expect(gallery.locator(".thumbnail img")).to_have_count(6)
@@ -71,18 +72,17 @@ async def test_gallery_is_looked_through_and_gone_on_from(
         await expect(gallery).to_contain_text("Nothing of that was found")
         await page.screenshot(f"history-nothing-{name}")
 
-        await page.run_command("/history words:cat command:imagine")
-        found = await page.wait_for_text("“cat”", timeout_s=30)
+        found = await page.ask("/history words:cat command:imagine", "“cat”")
         await found.get_by_text("Show one of these").click()
+        before = await page.newest_id()
         await page.page.get_by_role("option").last.click()
-        job = await page.wait_for_text("What came of it", timeout_s=30)
+        job = await page.wait_for_text("What came of it", timeout_s=30, after=before)
         await page.wait_for_picture(job)
         await within(page)
         await page.screenshot(f"show-{name}")
 
         several = [await ada.command("/imagine prompt:a red house at night steps:50 count:4") for _ in range(3)]
-        await page.run_command("/queue")
-        queue = await page.wait_for_text("The queue", timeout_s=30)
+        queue = await page.ask("/queue", "The queue")
         await within(page)
         await page.screenshot(f"queue-{name}")
         mine = queue.locator(".section", has_text=f"#{number(several[-1].message)} ")

@@ -32,10 +32,11 @@ async def test_panels_are_opened_and_used(studio: Studio, ada: Member, width: in
         open_page(chromium, studio.sandbox.url, "Ada", width=width, height=height) as page,
     ):
         for command, heading in PANELS.items():
+            before = await page.newest_id()
             await page.composer.fill(f"/{command}")
             await page.composer.press("Enter")
             await page.page.get_by_role("button", name="Send", exact=True).click()
-            panel = await page.wait_for_text(heading, timeout_s=30)
+            panel = await page.wait_for_text(heading, timeout_s=30, after=before)
             await within(page)
             await page.screenshot(f"{command}-{name}")
         await page.click_button("Erase everything…", panel)

@@ -447,8 +447,7 @@ async def test_panel_is_seen_and_used_on_the_page(studio: Studio, name: str, wid
         browser() as chromium,
         open_page(chromium, studio.sandbox.url, "Barbara", width=width, height=height) as page,
     ):
-        await page.run_command("/settings")
-        await page.wait_for_text("Settings of this server")
+        await page.ask("/settings", "Settings of this server")
         await page.screenshot(f"settings-{name}")
         for title, seen in (
             ("Blocked words", "Block words"),

@@ -213,8 +213,7 @@ async def test_all_of_it_is_seen_on_the_page(
         browser() as chromium,
         open_page(chromium, studio.sandbox.url, "Barbara", width=width, height=height) as page,
     ):
-        await page.run_command("/stats period:week")
-        await page.wait_for_text("Statistics of this server")
+        await page.ask("/stats period:week", "Statistics of this server")
         await page.wait_for_picture()
         await page.screenshot(f"stats-{name}")
         # On the page it has to be chosen whom it is about.

@@ -71,9 +71,23 @@ class ChatPage:
         await self.composer.press("Enter")
         await expect(self.composer).to_have_value("")
 
-    async def wait_for_text(self, text: str, timeout_s: float = 10) -> Locator:
-        """Wait for a message with that text; give the newest such message, whatever its text becomes."""
-        found = self.messages.filter(has_text=text).last
+    async def ask(self, command: str, text: str, timeout_s: float = 30) -> Locator:
+        """Run a command; wait for a message with that text that was not there before, and give it."""
+        before = await self.newest_id()
+        await self.run_command(command)
+        return await self.wait_for_text(text, timeout_s, after=before)
+
+    async def newest_id(self) -> str | None:
+        """The id of the newest message's element, for what comes `after` it."""
+        return await self.newest.get_attribute("id") if await self.messages.count() else None
+
+    async def wait_for_text(self, text: str, timeout_s: float = 10, after: str | None = None) -> Locator:
+        """Wait for a message with that text; give the newest such message, whatever its text becomes.
+
+        After the element of an id, where one is given: what was said before still stands there.
+        """
+        among = self.page.locator(f"#{after} ~ [data-message-id]") if after else self.messages
+        found = among.filter(has_text=text).last
         await found.wait_for(timeout=timeout_s * 1000)
         return self.page.locator(f"#{await found.get_attribute('id')}")
 
