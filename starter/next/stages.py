@@ -28,9 +28,9 @@ from starter.next.reader import load_reader
 from starter.next.reading import ReaderStage, held_out_reading, signed
 from starter.next.upscaling import held_out_gain, shown
 from starter.next.vae import SIDE, DecoderStage, VaeStage, held_out_fidelity, new_vae, through, vae_tableaux
-from starter.next.words import grown_text_encoder, new_tokenizer, say
+from starter.next.words import Spelling, grown_text_encoder, new_tokenizer, say
 from starter.painter import load_picture
-from starter.train.diffusing import exported_vae, exported_weights, load_vae_as_new
+from starter.train.diffusing import exported_vae, load_vae_as_new
 from starter.train.export import export_network, export_picture, export_upscaler, replacing
 from starter.train.loop import BUILD, Budget, train
 from starter.train.picture import PictureStage
@@ -92,11 +92,14 @@ def run_picture(
         name: keep_latents(plan.build / f"latents-{name}.pt", vae, some, 2 * SIDE if name == "large" else SIDE)
         for name, some in lessons.items()
     }
-    known, tokenizer = load_picture(), new_tokenizer()
+    # What goes on does so from the words as they are today, whichever it was taught before.
+    known = load_picture(plan.models / "picture") if plan.onward else load_picture()
+    tokenizer = new_tokenizer()
+    tower = grown_text_encoder(tokenizer, known.text_encoder, known.tokenizer)
     stage = PictureStage(
         plan.device,
         grown_unet(known.unet),
-        grown_text_encoder(tokenizer, known.text_encoder, known.tokenizer),
+        tower,
         tokenizer,
         (lessons["easy"], latents["easy"]),
         (lessons["full"] + lessons["signed"], torch.cat([latents["full"], latents["signed"]])),
@@ -104,13 +107,13 @@ def run_picture(
         batch=32 * plan.batch_factor,
         say=say,
         cover=shown_mask,
+        spelling=Spelling(tokenizer, tower.config.hidden_size, plan.device),
     )
     if plan.device.type == "cpu":
         # The way back through fused attention takes a sixth of a step there.
         stage.unet.set_attn_processor(AttnProcessor())
     # What it grew from knows single things, and what goes on knows them all.
     stage.mix_from = 0.0 if plan.onward else 0.05
-    start = exported_weights(plan) if plan.onward else None
     unet, words = copy.deepcopy(stage.unet), copy.deepcopy(stage.text_encoder)
     averaged_model = nn.ModuleDict({"unet": unet, "text_encoder": words})
 
@@ -119,7 +122,7 @@ def run_picture(
         # The decoder may have been trained for longer meanwhile.
         export_picture(plan.models / "picture", load_next_vae(plan.models), unet, words, tokenizer, vocabulary())
 
-    train(stage, budget, folder=plan.build, save_every_s=300, on_save=export, start=start)
+    train(stage, budget, folder=plan.build, save_every_s=300, on_save=export)
     return {"latent_scale": float(vae.config.scaling_factor)}
 
 

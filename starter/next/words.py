@@ -3,33 +3,90 @@
 from __future__ import annotations
 
 import random
+import string
 from dataclasses import replace
 from typing import Any
 
 import torch
+from tokenizers import AddedToken
+from tokenizers.pre_tokenizers import ByteLevel
 from torch import nn
+from torch.nn import functional
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from starter.captions import Shares
-from starter.next.captions import caption, caption_zh, chinese_words
-from starter.next.pictures import sample_tableaux
+from starter.next.captions import caption, caption_zh, chinese_words, vocabulary
 from starter.next.tableau import Tableau
-from starter.train.text import new_text_encoder, tokenizer_from
+from starter.train.text import chinese_merges, new_text_encoder
 
 POSITIONS = 48
 LAYERS = 3
+SPECIAL = ("<|startoftext|>", "<|endoftext|>")
 # Some captions leave a thing open, so that a colour means the same whatever it is that has it.
 SHARES = Shares(thing=0.85)
 CHINESE = 0.4
 
 
-def new_tokenizer(sentences: int = 12_000) -> CLIPTokenizer:
-    """A CLIP tokenizer whose words are those of all captions; what stands on signs is spelt out, as it is painted."""
-    rng = random.Random(105)
-    drawn = sample_tableaux(sentences, seed=105, word_share=0.2, neon_share=0.05)
-    # A figure in the place of every sign's word: the trainer would make one token of what is often said.
-    plain = [replace(tableau, word=tableau.word and "1") for tableau in drawn]
-    return tokenizer_from([caption(tableau, rng) for tableau in plain], chinese_words(), POSITIONS)
+def new_tokenizer() -> CLIPTokenizer:
+    """A CLIP tokenizer of both languages: every word that a caption is made of is one token, and any other is spelt.
+
+    Learnt merges would also join parts of words that stand on signs, and what joins letters hides them. So English
+    words are found as wholes before anything is merged, and merges make Chinese words alone.
+    """
+    alphabet = sorted(ByteLevel.alphabet())
+    # Every byte also at a word's end, so that no text is unknown.
+    letters = [*SPECIAL, *(letter + "</w>" for letter in alphabet), *alphabet]
+    merges: Any = chinese_merges(chinese_words())
+    numbers = {token: number for number, token in enumerate(dict.fromkeys([*letters, *map("".join, merges)]))}
+    tokenizer = CLIPTokenizer(vocab=numbers, merges=merges, model_max_length=POSITIONS)
+    whole = [word for word in vocabulary() if word.isascii() and len(word) > 1]
+    tokenizer.add_tokens([AddedToken(word, single_word=True, normalized=True) for word in whole])
+    return tokenizer
+
+
+class Spelling:
+    """What is lost of spelling in a text tower's states: each letter of a sign is to say which of its word it is, and
+    the end of the text how many there are.
+
+    A tower comes to know that by itself only late, for few cells of few pictures depend on it. They are said along
+    fixed directions, so that nothing is learnt for them that is not in the tower.
+    """
+
+    def __init__(self, tokenizer: CLIPTokenizer, width: int, device: torch.device, longest: int = 5) -> None:
+        numbers = tokenizer.get_vocab()
+        self.inner, self.ends = (
+            torch.tensor([numbers[letter + end] for letter in string.ascii_lowercase], device=device)
+            for end in ("", "</w>")
+        )
+        self.end_of_text, self.longest = tokenizer.eos_token_id, longest
+        directions = torch.empty(2 * longest, width)
+        nn.init.orthogonal_(directions, generator=torch.Generator().manual_seed(width))
+        directions = directions.to(device)
+        self.places, self.lengths = directions[:longest], directions[longest:]
+
+    def __call__(self, ids: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+        """The mean cross-entropy of tokens, (n, positions), with their states, (n, positions, width); 0 if nothing of
+        them is spelt."""
+        places = self.placed(ids)
+        spelt = places >= 0
+        if not spelt.any():
+            return states.new_zeros(())
+        lost = functional.cross_entropy(states[spelt].float() @ self.places.T, places[spelt])
+        signed, lengths = spelt.any(1), places.amax(1)
+        ends = states[torch.arange(len(ids)), (ids == self.end_of_text).int().argmax(1)]
+        return lost + functional.cross_entropy(ends[signed].float() @ self.lengths.T, lengths[signed])
+
+    def placed(self, ids: torch.Tensor) -> torch.Tensor:
+        """Which letter of its word each token is, from 0 on, (n, positions); -1 for what is no letter of a word that is
+        spelt, or stands beyond the longest."""
+        inner = torch.isin(ids, self.inner)
+        before = torch.zeros_like(ids)
+        run = torch.ones_like(inner)
+        for steps in range(1, self.longest + 1):
+            run = run & functional.pad(inner, (steps, 0))[:, : ids.shape[1]]
+            before += run
+        spelt = (inner | (torch.isin(ids, self.ends) & (before > 0))) & (before < self.longest)
+        return torch.where(spelt, before, -1)
 
 
 def say(tableau: Tableau, rng: random.Random, style: float = SHARES.style) -> str:
@@ -43,17 +100,20 @@ def grown_text_encoder(
 ) -> CLIPTextModel:
     """A text tower for the new tokenizer that at first says of known words what the known tower says.
 
-    Words go by their text, whatever their numbers; layers that it has more begin by changing nothing.
+    Words go by their text, whatever their numbers, and what the known tower knows in parts begins as the mean of these;
+    layers that it has more begin by changing nothing.
     """
     config = known.config
     tower = new_text_encoder(tokenizer, config.hidden_size, layers, POSITIONS)
     new, old = tower.state_dict(), known.state_dict()
-    numbers = known_tokenizer.get_vocab()
+    numbers, whole = known_tokenizer.get_vocab(), tokenizer.get_added_vocab()
     for name, weight in old.items():
         into = new[name]
         if "token_embedding" in name:
             for word, number in tokenizer.get_vocab().items():
-                if word in numbers:
+                if word in whole:
+                    into[number] = weight[known_tokenizer(word, add_special_tokens=False).input_ids].mean(0)
+                elif word in numbers:
                     into[number] = weight[numbers[word]]
         elif "position_embedding" in name:
             into[: len(weight)] = weight

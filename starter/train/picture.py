@@ -28,6 +28,8 @@ BLENDS = 0.2
 # This share of the batches is of pictures twice as large under little noise: what a second pass of `hires` sees. They
 # need not be composed any more, and a network that never saw them composes the whole once again in every corner.
 LARGE, LARGE_TIMES = 0.3, 700
+# How much it counts that the text tower knows which letter of a sign is the first, and which the last.
+SPELLING = 0.1
 Unet = Any  # A UNet2DConditionModel. Its own annotations hide its methods from mypy.
 # The noise every part agrees on: what is trained here is what the exported scheduler must sample.
 NOISE: dict[str, Any] = {
@@ -107,12 +109,14 @@ class PictureStage(Generic[S]):
         *,
         say: Callable[[S, random.Random], str],
         cover: Callable[[Sequence[S], int], torch.Tensor],
+        spelling: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
     ) -> None:
         """`say` asks for a scene in random words; `cover` says where things are on a grid, and how much they count:
-        (n, 1, grid, grid)."""
+        (n, 1, grid, grid). `spelling` is what of the letters of signs is lost in the text tower's states, if given: a
+        number from tokens, (n, positions), and their states, (n, positions, width)."""
         self.model: nn.Module = nn.ModuleDict({"unet": unet, "text_encoder": text_encoder}).to(device)
         self.unet, self.text_encoder, self.tokenizer = unet, text_encoder, tokenizer
-        self.batch, self.rate, self.device, self.say = batch, rate, device, say
+        self.batch, self.rate, self.device, self.say, self.spelling = batch, rate, device, say, spelling
         self.scenes = easy[0] + full[0]
         self.easy = len(easy[0])
         self.latents = torch.cat([easy[1], full[1]]).to(device)
@@ -138,9 +142,15 @@ class PictureStage(Generic[S]):
         noisy, times, target = noised(self.latents[chosen].float(), self.alphas, generator)
         scenes = [self.scenes[number] for number in chosen.tolist()]
         weights = self.weights[chosen].float()
-        error = (self._predicted(noisy, times, self._words(generator, scenes)) - target).square()
+        words = self._words(generator, scenes)
+        states = self._states(words)
+        error = (self._predicted(noisy, times, states) - target).square()
         loss = (error * weights).sum() / (weights.sum() * error.shape[1])
-        return loss, {"loss": float(loss.detach()), "plain": float(error.detach().mean())}
+        told = {"loss": float(loss.detach()), "plain": float(error.detach().mean())}
+        if self.spelling is not None:
+            lost = self.spelling(words, states)
+            loss, told = loss + SPELLING * lost, told | {"spelling": float(lost.detach())}
+        return loss, told
 
     def _loss_of_large(self, generator: torch.Generator) -> tuple[torch.Tensor, dict[str, float]]:
         count = len(self.large_scenes)
@@ -149,12 +159,16 @@ class PictureStage(Generic[S]):
         latents = self.large_latents[chosen].float()
         noisy, times, target = noised(latents, self.alphas[:LARGE_TIMES], generator)
         words = self._words(generator, [self.large_scenes[number] for number in chosen.tolist()])
-        loss = (self._predicted(noisy, times, words) - target).square().mean()
+        loss = (self._predicted(noisy, times, self._states(words)) - target).square().mean()
         return loss, {"large": float(loss.detach())}
 
-    def _predicted(self, noisy: torch.Tensor, times: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
+    def _states(self, words: torch.Tensor) -> torch.Tensor:
         with autocast(self.device):
-            states = self.text_encoder(words).last_hidden_state
+            states: torch.Tensor = self.text_encoder(words).last_hidden_state
+        return states
+
+    def _predicted(self, noisy: torch.Tensor, times: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+        with autocast(self.device):
             predicted: torch.Tensor = self.unet(noisy, times, encoder_hidden_states=states).sample
         return predicted.float()
 

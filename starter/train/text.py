@@ -55,7 +55,7 @@ def tokenizer_from(sentences: Sequence[str], chinese: Sequence[str], positions: 
         show_progress=False,
     )
     tokenizer.train_from_iterator(sentences, trainer)
-    return tokenizer_of(tokenizer, _chinese_merges(chinese), positions)
+    return tokenizer_of(tokenizer, chinese_merges(chinese), positions)
 
 
 def tokenizer_of(trained: Tokenizer, more: Sequence[tuple[str, str]] = (), positions: int = POSITIONS) -> CLIPTokenizer:
@@ -68,7 +68,7 @@ def tokenizer_of(trained: Tokenizer, more: Sequence[tuple[str, str]] = (), posit
     return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=positions)
 
 
-def _chinese_merges(words: Sequence[str]) -> list[tuple[str, str]]:
+def chinese_merges(words: Sequence[str]) -> list[tuple[str, str]]:
     """Merges that make each of the Chinese words one token, inside a run of text and at its end.
 
     Learning them would not do: Chinese has no spaces, so the merges would run across the words.

@@ -30,7 +30,7 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     """With a picture model and a judge as small as can be, of the next set's shapes."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("beside")
-    tokenizer = new_tokenizer(sentences=500)
+    tokenizer = new_tokenizer()
     unet = small_unet(LATENTS)
     words = new_text_encoder(tokenizer, width=16, layers=1, positions=48)
     export_picture(folder / "models" / "picture", new_vae((8, 8, 8, 8)), unet, words, tokenizer)

@@ -10,19 +10,18 @@ import pytest
 import torch
 from transformers import CLIPTokenizer
 
-from starter.next import stages
 from starter.next.captions import caption, caption_zh, vocabulary
 from starter.next.picture import grown_unet, keep_latents, picture_tableaux
 from starter.next.pictures import paint_all, sample_tableaux
 from starter.next.stages import run_picture
-from starter.next.tableau import HELD_OUT, THINGS
+from starter.next.tableau import HELD_OUT, HELD_OUT_WORDS, THINGS, spelling
 from starter.next.vae import LATENTS, new_vae
-from starter.next.words import CHINESE, POSITIONS, grown_text_encoder, new_tokenizer, say
+from starter.next.words import CHINESE, POSITIONS, Spelling, grown_text_encoder, new_tokenizer, say
 from starter.painter import Pipeline, load_picture
 from starter.train.export import replacing
 from starter.train.loop import Budget
 from starter.train.plan import Plan
-from starter.train.text import tokenize
+from starter.train.text import new_text_encoder, tokenize
 
 CPU = torch.device("cpu")
 
@@ -34,7 +33,7 @@ def known() -> Pipeline:
 
 @pytest.fixture(scope="module")
 def tokenizer() -> CLIPTokenizer:
-    return new_tokenizer(sentences=3000)
+    return new_tokenizer()
 
 
 @torch.no_grad()
@@ -93,7 +92,52 @@ def test_words_are_single_tokens_and_signs_are_spelt(tokenizer: CLIPTokenizer) -
 
 
 def test_tokens_have_the_same_numbers_every_time(tokenizer: CLIPTokenizer) -> None:
-    assert new_tokenizer(sentences=3000).get_vocab() == tokenizer.get_vocab()
+    assert new_tokenizer().get_vocab() == tokenizer.get_vocab()
+
+
+def test_every_word_of_captions_is_one_token_and_words_of_signs_are_letters(tokenizer: CLIPTokenizer) -> None:
+    for word in vocabulary():
+        # Two Chinese words in a row may make a third one.
+        assert len(tokenizer.tokenize(word)) == 1 or not word.isascii(), word
+    for word in HELD_OUT_WORDS:
+        *inner, last = word.lower()
+        assert tokenizer.tokenize(f'a sign that says "{word}", flat')[5:-3] == [*inner, f"{last}</w>"], word
+
+
+def test_tokenizer_is_written_and_read_by_the_ordinary_class(tokenizer: CLIPTokenizer, tmp_path: Path) -> None:
+    tokenizer.save_pretrained(tmp_path)
+    read, rng = CLIPTokenizer.from_pretrained(tmp_path), random.Random(4)
+    for tableau in sample_tableaux(100, seed=12, word_share=0.5):
+        for text in (caption(tableau, rng), caption_zh(tableau, rng)):
+            assert read(text).input_ids == tokenizer(text).input_ids, text
+
+
+def test_letters_are_told_from_words_and_by_their_place(tokenizer: CLIPTokenizer) -> None:
+    letters = Spelling(tokenizer, 32, CPU)
+    texts = ["a sign that says CAFE in a boat", "写着“ZOO”的牌子", "a cat", 'a "GO", "WORLDWIDE"']
+    places = [[p for p in row if p >= 0] for row in letters.placed(tokenize(tokenizer, texts)).tolist()]
+    assert places == [[0, 1, 2, 3], [0, 1, 2], [], [0, 1, 0, 1, 2, 3, 4]]
+
+
+def test_spelling_is_learnt_and_nothing_is_asked_of_what_is_not_spelt(tokenizer: CLIPTokenizer) -> None:
+    torch.manual_seed(0)
+    lost_of = Spelling(tokenizer, 32, CPU)
+    tower = new_text_encoder(tokenizer, width=32, layers=1, positions=POSITIONS).requires_grad_(True)
+    rng = random.Random(6)
+
+    def lost(words: int) -> torch.Tensor:
+        ids = tokenize(tokenizer, [f"a {rng.choice(['red', 'blue'])} cat, {spelling(rng)}" for _ in range(words)])
+        return lost_of(ids, tower(ids).last_hidden_state)
+
+    optimizer = torch.optim.Adam(tower.parameters(), lr=3e-3)
+    before = float(lost(64).detach())
+    for _ in range(60):
+        optimizer.zero_grad()
+        lost(32).backward()
+        optimizer.step()
+    assert float(lost(64).detach()) < 0.3 * before
+    ids = tokenize(tokenizer, ["a red cat at sea"])
+    assert lost_of(ids, tower(ids).last_hidden_state) == 0
 
 
 def test_both_languages_are_taught() -> None:
@@ -140,10 +184,9 @@ def test_latents_are_kept_in_parts_and_made_anew_for_another_vae(tmp_path: Path)
     assert not torch.equal(keep_latents(path, other, tableaux), grown + 1)
 
 
-def test_written_picture_model_paints_128_px(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_written_picture_model_paints_128_px(tmp_path: Path) -> None:
     plan = Plan(CPU, build=tmp_path / "build", models=tmp_path / "models")
     torch.manual_seed(0)
-    monkeypatch.setattr(stages, "new_tokenizer", lambda: new_tokenizer(sentences=500))
     with replacing(plan.models / "vae") as part:
         new_vae((8, 8, 8, 8)).half().save_pretrained(part)
     figures = run_picture(plan, Budget(steps=1), easy=2, full=4, signed=2, large=2)
