@@ -64,7 +64,8 @@ class Seen:
 
 
 class Judge(nn.Module):
-    """Four strided blocks; what is where is read from the last three of them together, the rest from the last.
+    """Four strided blocks; what is where is read from the last three of them together, the rest from what all of them
+    see anywhere.
 
     Every cell is told what the whole picture is like: a part of a large thing alone could be one of another.
     """
@@ -82,7 +83,7 @@ class Judge(nn.Module):
         )  # fmt: skip
         self.thing = nn.Conv2d(joint, len(THINGS) + 1, 1)
         self.colour = nn.Conv2d(joint, len(COLOURS), 1)
-        self.whole = nn.ModuleDict({name: nn.Linear(2 * widths[-1], len(values)) for name, values in WHOLE.items()})
+        self.whole = nn.ModuleDict({name: nn.Linear(2 * sum(widths), len(values)) for name, values in WHOLE.items()})
 
     def forward(self, pictures: torch.Tensor) -> dict[str, torch.Tensor]:
         """Logits for pictures from -1 to 1, (n, 3, 64, 64).
@@ -94,11 +95,12 @@ class Judge(nn.Module):
             pictures = block(pictures)
             levels.append(pictures)
         # Maxima say what there is, means how much of it: counting needs both.
-        pooled = torch.cat([pictures.mean((2, 3)), pictures.amax((2, 3))], dim=1)
+        pooled = [torch.cat([level.mean((2, 3)), level.amax((2, 3))], dim=1) for level in levels]
         joint = self.join(torch.cat([F.interpolate(level, (GRID, GRID)) for level in levels[1:]], dim=1))
-        joint = self.look(joint + self.about(pooled)[:, :, None, None])
+        joint = self.look(joint + self.about(pooled[-1])[:, :, None, None])
         cells = {"thing": self.thing(joint), "colour": self.colour(joint)}
-        return cells | {name: head(pooled) for name, head in self.whole.items()}
+        # Outlines that tell a style are gone in the last block.
+        return cells | {name: head(torch.cat(pooled, dim=1)) for name, head in self.whole.items()}
 
 
 def load_judge(path: Path) -> Judge:

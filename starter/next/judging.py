@@ -67,7 +67,8 @@ class JudgeStage:
     def __init__(self, device: torch.device, tableaux: Sequence[Tableau], batch: int = 32) -> None:
         self.model: nn.Module = Judge().to(device)
         self.batch = batch
-        self.pictures = paint_all(tableaux, SIDE).to(device)
+        # Made smaller as `look` makes what it is shown: lines that are drawn at this size are others.
+        self.pictures = F.avg_pool2d(paint_all(tableaux).float(), 2).byte().to(device)
         things, colours = zip(*(cells_of(tableau) for tableau in tableaux), strict=True)
         self.things, self.colours = torch.stack(things).to(device), torch.stack(colours).to(device)
         self.wholes = wholes_of(tableaux).to(device)
