@@ -22,6 +22,8 @@ from starter.world import COLOURS
 
 # Where this share of a cell shows a thing, the cell is that thing's.
 COVERED = 0.4
+# So many pictures are in memory at their full size at once.
+PART = 512
 
 
 def judge_tableaux(number: int) -> list[Tableau]:
@@ -68,7 +70,8 @@ class JudgeStage:
         self.model: nn.Module = Judge().to(device)
         self.batch = batch
         # Made smaller as `look` makes what it is shown: lines that are drawn at this size are others.
-        self.pictures = F.avg_pool2d(paint_all(tableaux).float(), 2).byte().to(device)
+        parts = (tableaux[start : start + PART] for start in range(0, len(tableaux), PART))
+        self.pictures = torch.cat([F.avg_pool2d(paint_all(part).float(), 2).byte() for part in parts]).to(device)
         things, colours = zip(*(cells_of(tableau) for tableau in tableaux), strict=True)
         self.things, self.colours = torch.stack(things).to(device), torch.stack(colours).to(device)
         self.wholes = wholes_of(tableaux).to(device)

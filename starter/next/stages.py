@@ -63,7 +63,7 @@ def run_decoder(plan: Plan, budget: Budget, pictures: int = PICTURES, held_out: 
     return _export_vae(plan, stage.vae, held_out)
 
 
-def run_judge(plan: Plan, budget: Budget, pictures: int = 12_000, held_out: int = 400) -> dict[str, Any]:
+def run_judge(plan: Plan, budget: Budget, pictures: int = 30_000, held_out: int = 400) -> dict[str, Any]:
     """Train and write the judge; how often it is right about tableaux that it never saw."""
     stage = JudgeStage(plan.device, judge_tableaux(pictures), batch=32 * plan.batch_factor)
     weights = train(stage, budget, folder=plan.build)
