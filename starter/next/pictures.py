@@ -19,7 +19,7 @@ from starter.world import LORA_STYLE, SIZES
 
 Box = tuple[float, float, float, float]
 # So much more than things do signs count: few cells say which letters stand there, and in which order.
-SPELT = 4.0
+SPELT = 2.0
 
 
 def sample_tableaux(

@@ -80,7 +80,7 @@ def run_reader(plan: Plan, budget: Budget, pictures: int = 20_000, held_out: int
 
 
 def run_picture(
-    plan: Plan, budget: Budget, easy: int = 4000, full: int = 10_000, signed: int = 12_000, large: int = 1500
+    plan: Plan, budget: Budget, easy: int = 4000, full: int = 20_000, signed: int = 6000, large: int = 1500
 ) -> dict[str, Any]:
     """Train UNet and text tower on the VAE's latents, and write the picture model at every checkpoint.
 
@@ -94,8 +94,6 @@ def run_picture(
     }
     # What goes on does so from the words as they are today, whichever it was taught before.
     known = load_picture(plan.models / "picture") if plan.onward else load_picture()
-    # What goes on knows single large things: it practises to spell instead.
-    first = "signed" if plan.onward else "easy"
     tokenizer = new_tokenizer()
     tower = grown_text_encoder(tokenizer, known.text_encoder, known.tokenizer)
     stage = PictureStage(
@@ -103,7 +101,7 @@ def run_picture(
         grown_unet(known.unet),
         tower,
         tokenizer,
-        (lessons[first], latents[first]),
+        (lessons["easy"], latents["easy"]),
         (lessons["full"] + lessons["signed"], torch.cat([latents["full"], latents["signed"]])),
         (lessons["large"], latents["large"]),
         batch=32 * plan.batch_factor,
