@@ -29,7 +29,7 @@ EMBEDDING = (16, 24, 32, 64)
 def run_control(plan: Plan, budget: Budget, pictures: int = 4000, held_out: int = 48) -> dict[str, Any]:
     """Train and write the ControlNet; its gain in edges over the picture model alone."""
     picture, prompts = FrozenPicture.exported(plan), control_prompts(held_out)
-    lessons = Lessons(sample_tableaux(pictures, seed=171, word_share=0.1), paint_all, say)
+    lessons = Lessons(sample_tableaux(pictures, seed=171, word_share=0.1, aligned=True), paint_all, say)
     stage = control.ControlStage(picture, lessons, 32 * plan.batch_factor, EMBEDDING)
     pipeline = control.taught(stage, plan, budget)
     return edge_gain(pipeline, prompts, [render_tableau(prompt.tableau, picture.side()) for prompt in prompts])
@@ -47,7 +47,7 @@ def control_prompts(number: int) -> list[Prompt]:
 
 def run_style(plan: Plan, budget: Budget, pictures: int = 2400, held_out: int = 48) -> dict[str, Any]:
     """Train and write the LoRA; how often the judge sees its style at weight 1."""
-    drawn = [replace(tableau, style=LORA_STYLE) for tableau in sample_tableaux(pictures, seed=181)]
+    drawn = [replace(tableau, style=LORA_STYLE) for tableau in sample_tableaux(pictures, seed=181, aligned=True)]
     stage = style.StyleStage(FrozenPicture.exported(plan), Lessons(drawn, paint_all, _unstyled), 32 * plan.batch_factor)
     pipeline = style.taught(stage, plan, budget)
     return style_share(pipeline, load_judge(plan.models / "judge" / "judge.safetensors"), style_prompts(held_out))

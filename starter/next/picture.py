@@ -44,11 +44,11 @@ def picture_tableaux(easy: int, full: int, signed: int, large: int) -> dict[str,
     sizes, kinds = ("medium", "large"), (1, 1, 1, 2, 2, 3)
     return {
         "easy": sample_tableaux(
-            easy, seed=121, kinds=(1,), counts=(1,), sizes=sizes, word_share=0.1, blend_share=BLENDS
+            easy, seed=121, kinds=(1,), counts=(1,), sizes=sizes, word_share=0.1, blend_share=BLENDS, aligned=True
         ),
-        "full": sample_tableaux(full, seed=122, kinds=kinds, word_share=0.2, blend_share=BLENDS),
-        "signed": sample_tableaux(signed, seed=124, kinds=(1, 1, 2), word_share=0.7, blend_share=BLENDS),
-        "large": sample_tableaux(large, seed=123, kinds=kinds, word_share=0.2, blend_share=BLENDS),
+        "full": sample_tableaux(full, seed=122, kinds=kinds, word_share=0.2, blend_share=BLENDS, aligned=True),
+        "signed": sample_tableaux(signed, seed=124, kinds=(1, 1, 2), word_share=0.7, blend_share=BLENDS, aligned=True),
+        "large": sample_tableaux(large, seed=123, kinds=kinds, word_share=0.2, blend_share=BLENDS, aligned=True),
     }
 
 

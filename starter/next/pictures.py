@@ -34,11 +34,13 @@ def sample_tableaux(
     weather_share: float = 0.25,
     neon_share: float = 0.0,
     blend_share: float = 0.0,
+    aligned: bool = False,
 ) -> list[Tableau]:
     """`number` tableaux from the seed; see Tableau.sample for what the other words mean.
 
     `neon_share` of them are in the LoRA's style instead, and `blend_share`, evenly spread, show colours that no word
-    names. But for the neon ones more of them begin with the same, so that what was made of these can be kept.
+    names; in `aligned` ones things stand in whole cells. But for the neon ones more of them begin with the same, so
+    that what was made of these can be kept.
     """
     rng = random.Random(seed)
     drawn = [
@@ -54,6 +56,7 @@ def sample_tableaux(
         for _ in range(number)
     ]
     neon = round(number * neon_share)
+    drawn = [replace(tableau, aligned=aligned) for tableau in drawn]
     drawn[:neon] = [replace(tableau, style=LORA_STYLE) for tableau in drawn[:neon]]
     # Of 200 pictures with a share of 0.2 the 5th is one, the 10th, and so on.
     blended = [int((place + 1) * blend_share + 1e-9) > int(place * blend_share + 1e-9) for place in range(number)]

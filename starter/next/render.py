@@ -20,6 +20,8 @@ from starter.pen import RGB, Pen, Point, mix
 from starter.render import Spot, draw_shadow, draw_sign, draw_thing, finish, layout, pigment
 from starter.world import Scene
 
+# Things of aligned tableaux stand in whole cells of a grid of so many, and single ones so far from the middle.
+CELLS, ROOM = 16, 3
 # The middle height of what hangs in the air, and the line that all others stand on.
 AIR, GROUND = 0.46, 0.87
 # The veil that each weather lays over everything, and how thick it is.
@@ -47,6 +49,32 @@ Stroke = Callable[[ImageDraw.ImageDraw], None]
 
 def arrange(tableau: Tableau) -> list[Spot]:
     """Where the subjects are, in their order; of a single subject each of its `count` things."""
+    spots = _arranged(tableau)
+    return _aligned(tableau, spots) if tableau.aligned else spots
+
+
+def _aligned(tableau: Tableau, spots: list[Spot]) -> list[Spot]:
+    """The same in whole cells, and from there moved by whole cells as far as there is room: all of them to one side,
+    and each up or down. What sits on another or in it goes with that."""
+    rng = random.Random(tableau.seed + 2)
+    if tableau.arrangement in ("on", "in"):
+        base = spots[-1]
+        across = round(base.x * CELLS) / CELLS - base.x + rng.randint(-ROOM, ROOM) / CELLS
+        down = round(base.y * CELLS) / CELLS - base.y + rng.randint(-1, 0) / CELLS
+        return [replace(spot, x=spot.x + across, y=spot.y + down) for spot in spots]
+    beside = tableau.arrangement == "beside"
+    room = min(ROOM, int((0.5 / len(spots) - spots[0].reach) * CELLS)) if beside else 0
+    aside = rng.randint(-room, room)
+    # Below a thing that is low stands the sign, if there is one.
+    lowest = 0 if tableau.word is not None or not beside else 1
+    heights = [rng.randint(-1, lowest) for _ in spots]
+    return [
+        replace(spot, x=(round(spot.x * CELLS) + aside) / CELLS, y=(round(spot.y * CELLS) + height) / CELLS)
+        for spot, height in zip(spots, heights if beside else [heights[0]] * len(spots), strict=True)
+    ]
+
+
+def _arranged(tableau: Tableau) -> list[Spot]:
     if len(tableau.subjects) == 1:
         return layout(tableau.scene())
     rng = random.Random(tableau.seed)
@@ -63,7 +91,9 @@ def arrange(tableau: Tableau) -> list[Spot]:
 
 def _beside(tableau: Tableau, rng: random.Random) -> list[Spot]:
     number = len(tableau.subjects)
-    reach = {2: 0.19, 3: 0.14}[number] * rng.uniform(0.92, 1.08)
+    reach = {2: 0.19, 3: 0.14}[number]
+    if not tableau.aligned:
+        reach *= rng.uniform(0.92, 1.08)
     return [
         Spot((place + 0.5) / number + rng.uniform(-0.02, 0.02), _height(tableau, place, reach, rng), reach)
         for place in range(number)

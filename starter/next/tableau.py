@@ -67,6 +67,7 @@ class Tableau:
     season: str = "summer"
     word: str | None = None
     seed: int = 0
+    aligned: bool = False
 
     def scene(self, number: int = 0) -> Scene:
         """The scene that one of the subjects would be alone, in clear weather."""
