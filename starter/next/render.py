@@ -5,6 +5,7 @@ As in `starter.render`, the same tableau and size give the same picture; `outlin
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -57,20 +58,27 @@ def _aligned(tableau: Tableau, spots: list[Spot]) -> list[Spot]:
     """The same in whole cells, and from there moved by whole cells as far as there is room: all of them to one side,
     and each up or down. What sits on another or in it goes with that."""
     rng = random.Random(tableau.seed + 2)
+    # What is high up already goes no higher.
+    highest = 0 if min(spot.y - spot.reach for spot in spots) < 1.5 / CELLS else -1
     if tableau.arrangement in ("on", "in"):
         base = spots[-1]
-        across = round(base.x * CELLS) / CELLS - base.x + rng.randint(-ROOM, ROOM) / CELLS
-        down = round(base.y * CELLS) / CELLS - base.y + rng.randint(-1, 0) / CELLS
+        across = 0.5 - base.x + rng.randint(-ROOM, ROOM) / CELLS
+        down = round(base.y * CELLS) / CELLS - base.y + rng.randint(highest, 0) / CELLS
         return [replace(spot, x=spot.x + across, y=spot.y + down) for spot in spots]
-    beside = tableau.arrangement == "beside"
-    room = min(ROOM, int((0.5 / len(spots) - spots[0].reach) * CELLS)) if beside else 0
-    aside = rng.randint(-room, room)
-    # Below a thing that is low stands the sign, if there is one.
-    lowest = 0 if tableau.word is not None or not beside else 1
-    heights = [rng.randint(-1, lowest) for _ in spots]
+    rows = [max(round(spot.y * CELLS), math.ceil(spot.reach * CELLS)) for spot in spots]
+    if tableau.arrangement == "behind":
+        columns, heights = [round(spot.x * CELLS) for spot in spots], [rng.randint(highest, 0)] * len(spots)
+    else:
+        columns = [round((place + 0.5) / len(spots) * CELLS) for place in range(len(spots))]
+        left = math.ceil(spots[0].reach * CELLS - columns[0])
+        right = math.floor((1 - spots[-1].reach) * CELLS - columns[-1])
+        aside = rng.randint(max(-ROOM, left), min(ROOM, right))
+        columns = [column + aside for column in columns]
+        # Below a thing that is low stands the sign, if there is one.
+        heights = [rng.randint(highest, 0 if tableau.word is not None else 1) for _ in spots]
     return [
-        replace(spot, x=(round(spot.x * CELLS) + aside) / CELLS, y=(round(spot.y * CELLS) + height) / CELLS)
-        for spot, height in zip(spots, heights if beside else [heights[0]] * len(spots), strict=True)
+        replace(spot, x=column / CELLS, y=(row + height) / CELLS)
+        for spot, column, row, height in zip(spots, columns, rows, heights, strict=True)
     ]
 
 
