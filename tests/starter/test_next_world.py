@@ -100,6 +100,21 @@ def test_things_stand_where_the_tableau_says() -> None:
                 assert abs(spots[0].x - spots[1].x) < spots[1].reach
 
 
+def test_aligned_things_stand_in_whole_cells_and_elsewhere_for_another_seed() -> None:
+    for tableau in tableaux(300, seed=8):
+        spots = arrange(replace(tableau, aligned=True))
+        if tableau.arrangement in ("on", "in"):
+            # Who sits in or on something goes with it.
+            spots = spots[1:]
+        for spot in spots:
+            assert 16 * spot.x == round(16 * spot.x)
+            assert 16 * spot.y == round(16 * spot.y)
+    house = Tableau((Subject("house", "red"),), aligned=True)
+    places = {(spot.x, spot.y) for seed in range(60) for spot in arrange(replace(house, seed=seed))}
+    assert len(places) >= 12
+    assert render_tableau(house).tobytes() != render_tableau(replace(house, aligned=False)).tobytes()
+
+
 def test_every_thing_of_a_tableau_is_in_sight_in_its_own_colour() -> None:
     for tableau in tableaux(60, kinds=(2, 3)):
         seen = replace(tableau, style="flat", time="day", weather="clear", word=None)
