@@ -25,6 +25,8 @@ SPECIAL = ("<|startoftext|>", "<|endoftext|>")
 # Some captions leave a thing open, so that a colour means the same whatever it is that has it.
 SHARES = Shares(thing=0.85)
 CHINESE = 0.4
+# Which of several things is on the left Chinese says last ("…在…的左边"), where few tokens are left to know it.
+CHINESE_OF_SEVERAL = 0.6
 
 
 def new_tokenizer() -> CLIPTokenizer:
@@ -91,7 +93,8 @@ class Spelling:
 
 def say(tableau: Tableau, rng: random.Random, style: float = SHARES.style) -> str:
     """A random way to ask for the tableau in one of the two languages; so often its style is named."""
-    return (caption_zh if rng.random() < CHINESE else caption)(tableau, rng, replace(SHARES, style=style))
+    share = CHINESE if len(tableau.subjects) == 1 else CHINESE_OF_SEVERAL
+    return (caption_zh if rng.random() < share else caption)(tableau, rng, replace(SHARES, style=style))
 
 
 @torch.no_grad()
