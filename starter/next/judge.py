@@ -100,7 +100,8 @@ class Judge(nn.Module):
         joint = self.look(joint + self.about(pooled[-1])[:, :, None, None])
         cells = {"thing": self.thing(joint), "colour": self.colour(joint)}
         # Outlines that tell a style are gone in the last block.
-        return cells | {name: head(torch.cat(pooled, dim=1)) for name, head in self.whole.items()}
+        anywhere = torch.cat(pooled, dim=1)
+        return cells | {name: head(anywhere) for name, head in self.whole.items()}
 
 
 def load_judge(path: Path) -> Judge:

@@ -56,7 +56,10 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Tableau:
-    """One picture's whole content: its subjects, left to right or as `arrangement` says, and all about them."""
+    """One picture's whole content: its subjects, left to right or as `arrangement` says, and all about them.
+
+    If it is `aligned` they stand in whole cells, as the picture model is taught; else anywhere, as others see them.
+    """
 
     subjects: tuple[Subject, ...]
     arrangement: str = "beside"

@@ -38,7 +38,7 @@ def new_tokenizer(sentences: int = 12_000) -> CLIPTokenizer:
     return tokenizer_from([caption(scene, rng) for scene in scenes], chinese_words())
 
 
-def tokenizer_from(sentences: Sequence[str], chinese: Sequence[str], positions: int = POSITIONS) -> CLIPTokenizer:
+def tokenizer_from(sentences: Sequence[str], chinese: Sequence[str]) -> CLIPTokenizer:
     """A CLIP tokenizer with the words of these English sentences, and each of these Chinese words, as single tokens."""
     like = CLIPTokenizer().backend_tokenizer
     tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
@@ -55,17 +55,17 @@ def tokenizer_from(sentences: Sequence[str], chinese: Sequence[str], positions: 
         show_progress=False,
     )
     tokenizer.train_from_iterator(sentences, trainer)
-    return tokenizer_of(tokenizer, chinese_merges(chinese), positions)
+    return tokenizer_of(tokenizer, chinese_merges(chinese))
 
 
-def tokenizer_of(trained: Tokenizer, more: Sequence[tuple[str, str]] = (), positions: int = POSITIONS) -> CLIPTokenizer:
+def tokenizer_of(trained: Tokenizer, more: Sequence[tuple[str, str]] = ()) -> CLIPTokenizer:
     """A CLIP tokenizer with the words and the merges of this one, and further merges."""
     model = json.loads(trained.to_str())["model"]
     vocabulary: dict[str, int] = model["vocab"]
     merges: Any = [(left, right) for left, right in model["merges"]] + list(more)
     for left, right in merges:
         vocabulary.setdefault(left + right, len(vocabulary))
-    return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=positions)
+    return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=POSITIONS)
 
 
 def chinese_merges(words: Sequence[str]) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from starter.next.tableau import HELD_OUT, HELD_OUT_WORDS, THINGS, spelling
 from starter.next.vae import LATENTS, new_vae
 from starter.next.words import CHINESE, CHINESE_OF_SEVERAL, POSITIONS, Spelling, grown_text_encoder, new_tokenizer, say
 from starter.painter import Pipeline, load_picture
+from starter.train import loop
 from starter.train.export import replacing
 from starter.train.loop import Budget
 from starter.train.plan import Plan
@@ -152,6 +154,7 @@ def test_curriculum_begins_with_single_large_things_and_holds_out_what_it_must()
     easy, full, signed, large = picture_tableaux(600, 1500, 300, 200).values()
     assert all(len(t.subjects) == 1 and t.subjects[0].count == 1 and t.subjects[0].size != "small" for t in easy)
     assert {len(t.subjects) for t in full} == {1, 2, 3}
+    assert all(t.aligned for t in easy + full + signed + large)
     assert any(t.word for t in easy)
     words = [sum(t.word is not None for t in some) / len(some) for some in (full, signed)]
     assert words == pytest.approx([0.2, 0.7], abs=0.08)
@@ -185,12 +188,14 @@ def test_latents_are_kept_in_parts_and_made_anew_for_another_vae(tmp_path: Path)
     assert not torch.equal(keep_latents(path, other, tableaux), grown + 1)
 
 
-def test_written_picture_model_paints_128_px(tmp_path: Path) -> None:
+def test_written_picture_model_paints_128_px(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "LOG_EVERY_S", -1.0)
     plan = Plan(CPU, build=tmp_path / "build", models=tmp_path / "models")
     torch.manual_seed(0)
     with replacing(plan.models / "vae") as part:
         new_vae((8, 8, 8, 8)).half().save_pretrained(part)
     figures = run_picture(plan, Budget(steps=1), easy=2, full=4, signed=2, large=2)
+    assert "spelling" in json.loads((plan.build / "picture.jsonl").read_text())
     assert torch.load(plan.build / "latents-large.pt")["latents"].shape == (2, LATENTS, 32, 32)
     assert figures["latent_scale"] == load_picture(plan.models / "picture").vae.config.scaling_factor
     painted = load_picture(plan.models / "picture")("一只黑色的狗和一座红色的房子", num_inference_steps=2).images[0]

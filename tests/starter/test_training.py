@@ -15,7 +15,7 @@ from starter.captions import caption, caption_zh
 from starter.painter import load_picture
 from starter.train.diffusing import exported_tokenizer, exported_vae, exported_weights
 from starter.train.loop import Budget, autocast, rate_at, train
-from starter.train.picture import GRID, PictureStage, ask, new_unet
+from starter.train.picture import GRID, SPELLING, PictureStage, ask, new_unet
 from starter.train.pictures import sample_scenes, things_mask
 from starter.train.text import POSITIONS, new_text_encoder, new_tokenizer, tokenize
 from starter.world import Scene
@@ -45,6 +45,15 @@ def tiny_stage(tokenizer: CLIPTokenizer) -> PictureStage[Scene]:
         say=ask,
         cover=things_mask,
     )
+
+
+def test_what_is_lost_of_spelling_counts_beside_the_pictures(tokenizer: CLIPTokenizer) -> None:
+    stage = tiny_stage(tokenizer)
+    without, _ = stage.loss(torch.Generator().manual_seed(1), 0.5)
+    stage.spelling = lambda ids, states: torch.tensor(2.0)
+    beside, told = stage.loss(torch.Generator().manual_seed(1), 0.5)
+    assert told["spelling"] == 2
+    assert float((beside - without).detach()) == pytest.approx(2 * SPELLING, rel=1e-3)
 
 
 def test_resumed_training_ends_bit_for_bit_like_one_that_never_stopped(
