@@ -29,8 +29,8 @@ from starter.answers import (
 from starter.captions import NUMBERS, STYLES, STYLES_ZH, Shares, plural
 from starter.next.captions import NOUNS, PLAIN, Telling, describe, describe_zh
 from starter.next.render import outlined
+from starter.next.signs import sign_box
 from starter.next.tableau import THINGS, Subject, Tableau
-from starter.render import sign_box
 from starter.world import COLOURS
 
 # What the three tasks of telling are asked with in Chinese, the processor's own sentences being English.
@@ -70,7 +70,7 @@ def truth_of(tableau: Tableau) -> Truth:
     shown.sort(key=lambda one: one[0])
     sign: Box | None = None
     if tableau.word is not None:
-        left, top, right, bottom = sign_box(tableau.scene(), SIDE)
+        left, top, right, bottom = sign_box(tableau.word, SIDE)
         sign = (max(0.0, left), max(0.0, top), min(float(SIDE), right), min(float(SIDE), bottom))
     boxes, things, seen = zip(*shown, strict=True)
     return Truth(tableau, things, np.stack(seen), boxes, sign)

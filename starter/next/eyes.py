@@ -22,8 +22,9 @@ from starter.next.judging import wholes_of
 from starter.next.pictures import sample_tableaux
 from starter.next.reader import LETTERS
 from starter.next.render import render_tableau
+from starter.next.signs import letters_of
 from starter.next.tableau import THINGS, Tableau
-from starter.train.eyes import CELL, EyesStage, Pictures, Readings, held_out_readings, letters_of
+from starter.train.eyes import CELL, EyesStage, Pictures, Readings, held_out_readings
 from starter.train.florence import CELLS, new_florence
 from starter.train.loop import Budget, train
 from starter.train.plan import Plan

@@ -11,13 +11,13 @@ from pathlib import Path
 import torch
 from torchvision.transforms.functional import pil_to_tensor  # type: ignore[import-untyped]
 
+from starter.answers import Box
 from starter.next.render import arrange, render_tableau
+from starter.next.signs import sign_box
 from starter.next.tableau import HELD_OUT, Tableau
-from starter.render import sign_box
 from starter.train.pictures import blend_of
 from starter.world import LORA_STYLE, SIZES
 
-Box = tuple[float, float, float, float]
 # So much more than things do signs count: few cells say which letters stand there, and in which order.
 SPELT = 2.0
 
@@ -98,8 +98,7 @@ def boxes_of(tableau: Tableau) -> list[Box]:
     """Where its things are, and its sign if it has one: left, top, right and bottom as shares of the side."""
     boxes = [(s.x - s.reach, s.y - s.reach, s.x + s.reach, s.y + s.reach) for s in arrange(tableau)]
     if tableau.word is not None:
-        left, top, right, bottom = sign_box(tableau.scene(), 1000)
-        boxes.append((left / 1000, top / 1000, right / 1000, bottom / 1000))
+        boxes.append(sign_box(tableau.word, 1))
     return boxes
 
 

@@ -16,9 +16,10 @@ from PIL import Image, ImageDraw
 
 from starter.backdrop import HORIZON, VEIL, draw_backdrop
 from starter.more_things import AIRBORNE
+from starter.next.signs import draw_sign
 from starter.next.tableau import SEATS, Tableau
 from starter.pen import RGB, Pen, Point, mix
-from starter.render import Spot, draw_shadow, draw_sign, draw_thing, finish, layout, pigment
+from starter.render import Spot, draw_shadow, draw_thing, finish, layout, pigment
 from starter.world import Scene
 
 # Things of aligned tableaux stand in whole cells of a grid of so many, and single ones so far from the middle.
@@ -150,11 +151,10 @@ def render_tableau(tableau: Tableau, size: int = 128) -> Image.Image:
     for _, stroke in _strokes(tableau, side):
         stroke(draw)
     canvas = _under_weather(canvas, tableau)
-    scene = tableau.scene()
-    picture = finish(canvas, scene, size)
-    if scene.word is not None:
+    picture = finish(canvas, tableau.scene(), size)
+    if tableau.word is not None:
         # After the style, or pixel blocks and washes would make the word unreadable.
-        draw_sign(ImageDraw.Draw(picture), scene, size)
+        draw_sign(ImageDraw.Draw(picture), tableau.word, size)
     return picture
 
 

@@ -31,10 +31,30 @@ RIDERS = ("cat", "dog", "bird", "robot", "turtle")
 SEATS = {"house": -0.8, "car": -0.4, "mushroom": -0.78, "train": -0.6, "hat": -0.62, "apple": -0.5}
 VESSELS = ("boat", "cup")
 WORDS = (
-    *world.WORDS,
-    "ICE", "TOY", "PIE", "MAP", "SKY", "RED", "GYM", "SOUP", "BANK", "FILM", "GOLD", "JAZZ", "KIWI", "MILK",
-    "RAIN", "ROCK", "SHOP", "STAR", "SWIM", "TRAM", "VOTE", "WIND", "BREAD", "DANCE", "GREEN", "JUICE", "LEMON",
-    "NIGHT", "PAPER", "QUEEN", "RIVER", "SUGAR", "TIGER", "VIDEO", "WORLD",
+    "AM", "AN", "AT", "BE", "BY", "DO", "GO", "HE", "HI", "IF", "IN", "IT", "ME", "MY", "NO", "OF", "OH", "OK", "ON",
+    "OR", "SO", "TO", "UP", "US", "WE", "ACE", "AIR", "ALE", "ART", "BAG", "BAR", "BAY", "BED", "BEE", "BIG", "BOX",
+    "BUS", "CAB", "CAR", "CAT", "COW", "CUP", "DAY", "DOG", "EAR", "EAT", "EGG", "FAN", "FAR", "FIG", "FOX", "FUN",
+    "GAS", "GYM", "HAM", "HAT", "HOT", "HUT", "ICE", "INK", "INN", "IVY", "JAM", "JAR", "JET", "JOB", "JOY", "KEY",
+    "KID", "LAB", "LAW", "LOG", "MAP", "MIX", "MUD", "NET", "NEW", "NUT", "OAK", "OIL", "OWL", "PAN", "PEN", "PET",
+    "PIE", "PIG", "POP", "POT", "PUB", "RED", "RUG", "RUN", "SEA", "SKI", "SKY", "SPA", "SUM", "SUN", "TAG", "TAX",
+    "TEA", "TOP", "TOY", "VAN", "WAX", "WAY", "WEB", "WIN", "WOW", "YES", "YOU", "ZIP", "ZOO", "2026", "AQUA", "ARCH",
+    "AUTO", "BABY", "BALL", "BAND", "BANK", "BATH", "BEAN", "BEAR", "BEER", "BELL", "BIKE", "BIRD", "BLUE", "BOAT",
+    "BOOK", "CAFE", "CAKE", "CAMP", "CARE", "CITY", "CLUB", "COAT", "COLD", "COOK", "CORN", "DEAL", "DESK", "DOOR",
+    "DUCK", "EAST", "EASY", "EXIT", "FARM", "FAST", "FILM", "FIRE", "FISH", "FOOD", "FORK", "FREE", "GAME", "GIFT",
+    "GOAT", "GOLD", "GOOD", "HALL", "HAND", "HERB", "HERO", "HIGH", "HOME", "HOPE", "IDEA", "IRIS", "IRON", "JAZZ",
+    "JUMP", "KEEP", "KIDS", "KING", "KITE", "KIWI", "LAKE", "LAMB", "LAMP", "LEAF", "LIFE", "LION", "LOVE", "LUCK",
+    "LUNA", "MAIL", "MENU", "MILK", "MINT", "MOON", "NEWS", "NEXT", "NICE", "NOON", "NOTE", "OPEN", "OVEN", "PALM",
+    "PARK", "PEAR", "PINK", "PLAY", "PLUM", "POEM", "POLO", "POOL", "PUSH", "QUIZ", "RAIN", "READ", "RICE", "RING",
+    "ROAD", "ROCK", "ROOM", "ROSE", "SAFE", "SAIL", "SALE", "SALT", "SAND", "SEED", "SHOP", "SILK", "SLOW", "SNOW",
+    "SOAP", "SOFA", "SOUP", "STAR", "STOP", "SURF", "SWIM", "TAXI", "TEAM", "TENT", "TIME", "TOUR", "TRAM", "TREE",
+    "TUNA", "VASE", "VIEW", "VOTE", "WALK", "WARM", "WASH", "WEST", "WILD", "WIND", "WINE", "WOLF", "WOOD", "WORK",
+    "YARD", "YOGA", "ZERO", "APPLE", "BEACH", "BERRY", "BOOKS", "BRAVO", "BREAD", "BRICK", "CANDY", "CHESS", "CLOCK",
+    "CLOUD", "COCOA", "DAILY", "DANCE", "DREAM", "EAGLE", "EARTH", "FIELD", "FLOUR", "FRESH", "FRUIT", "GLASS",
+    "GRAPE", "GREEN", "HAPPY", "HELLO", "HONEY", "HOTEL", "HOUSE", "JEANS", "JELLY", "JUICE", "KOALA", "LEMON",
+    "LIGHT", "LUNCH", "MAGIC", "MAPLE", "METRO", "MUSIC", "NIGHT", "NORTH", "OCEAN", "OLIVE", "PAPER", "PARTY",
+    "PEACE", "PHOTO", "PIANO", "PIZZA", "PLANT", "QUEEN", "QUICK", "QUIET", "RADIO", "RIVER", "ROBOT", "SALAD",
+    "SHEEP", "SHOES", "SMILE", "SPACE", "SPORT", "STORE", "SUGAR", "SWEET", "TIGER", "TOAST", "TODAY", "TOWER",
+    "TRAIN", "VIDEO", "VIVID", "WAGON", "WATER", "WHALE", "WHEAT", "WORLD", "YOUTH", "ZEBRA",
 )  # fmt: skip
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 

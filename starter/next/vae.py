@@ -16,7 +16,8 @@ from diffusers import AutoencoderKL
 from torch import nn
 from torch.nn import functional as F
 
-from starter.next.pictures import Box, boxes_of, paint_all, sample_tableaux
+from starter.answers import Box
+from starter.next.pictures import boxes_of, paint_all, sample_tableaux
 from starter.next.tableau import Tableau
 from starter.train.loop import autocast
 from starter.train.pictures import to_signed

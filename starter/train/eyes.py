@@ -95,21 +95,18 @@ def _picture(scene: Scene) -> Image.Image:
     return large.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
 
 
-def letters_of(word: str | None, known: str = LETTERS, strips: int = STRIPS) -> np.ndarray:
-    """Which letter of a sign's word covers the middle of each of so many upright strips of the picture.
-
-    1 + its place among the known ones, or 0.
-    """
-    letters = np.zeros(strips, dtype=np.int64)
+def letters_of(word: str | None) -> np.ndarray:
+    """Which letter of a sign's word covers the middle of each upright strip: 1 + its place in LETTERS, or 0."""
+    letters = np.zeros(STRIPS, dtype=np.int64)
     if word is None:
         return letters
     font = ImageFont.load_default(SIDE * 0.17)
     left = SIDE / 2 - font.getlength(word) / 2
-    for strip in range(strips):
-        middle = (strip + 0.5) * SIDE / strips - left
+    for strip in range(STRIPS):
+        middle = (strip + 0.5) * SIDE / STRIPS - left
         for number, letter in enumerate(word):
             if font.getlength(word[:number]) <= middle < font.getlength(word[: number + 1]):
-                letters[strip] = 1 + known.index(letter)
+                letters[strip] = 1 + LETTERS.index(letter)
     return letters
 
 

@@ -21,10 +21,11 @@ from starter.next.describing import held_out_scores, make_lessons, new_tokenizer
 from starter.next.eyes import STRIPS, Heads, Shown, show
 from starter.next.pictures import sample_tableaux
 from starter.next.reader import LETTERS
+from starter.next.signs import letters_of
 from starter.next.tableau import THINGS, Subject, Tableau
 from starter.train import florence as shape
 from starter.train.describing import DescribeStage, load_eyes, taught
-from starter.train.eyes import EyesStage, held_out_readings, letters_of
+from starter.train.eyes import EyesStage, held_out_readings
 from starter.train.florence import Florence, new_florence, new_processor, question
 from starter.train.loop import Budget, train
 from starter.train.plan import Plan

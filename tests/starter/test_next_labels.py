@@ -28,7 +28,7 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("labels")
     plan = Plan(torch.device("cpu"), build=folder / "build", models=folder / "models")
-    tokenizer = new_tokenizer(sentences=1500)
+    tokenizer = new_tokenizer()
     stage = LabelsStage(plan.device, WORLD, tokenizer, pictures=24, batch=16, shape=TINY_CLIP)
     teach(stage, plan, Budget(steps=2))
     return plan

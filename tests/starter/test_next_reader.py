@@ -15,9 +15,9 @@ from starter.next.pictures import paint_all
 from starter.next.prompts import Prompt, fixed_prompts
 from starter.next.reader import COLUMNS, LETTERS, SIDE, Reader, misspelt, read
 from starter.next.reading import ReaderStage, held_out_reading, signed
+from starter.next.signs import sign_box
 from starter.next.stages import run_reader
 from starter.next.tableau import HELD_OUT_WORDS, WORDS
-from starter.render import sign_box
 from starter.train.loop import Budget
 from starter.train.plan import Plan
 
@@ -49,7 +49,7 @@ def test_every_sign_stands_where_the_reader_looks_and_can_be_spelt() -> None:
     assert set("".join(WORDS)) < set(LETTERS)
     for tableau in signed(300, seed=1):
         if tableau.word:
-            _, top, _, _ = sign_box(tableau.scene(), SIDE)
+            _, top, _, _ = sign_box(tableau.word, SIDE)
             assert top >= SIDE - 32
             assert tableau.word not in HELD_OUT_WORDS
     assert not all(tableau.word for tableau in signed(300, seed=1))

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 
 from starter import world
 from starter.captions import COLOURS_ZH, Shares, plural
@@ -18,6 +19,7 @@ from starter.more_things import DRAW
 from starter.next import captions
 from starter.next.captions import PLAIN, Telling, caption, caption_zh, chinese_words, describe, describe_zh, vocabulary
 from starter.next.render import arrange, outlined, render_tableau
+from starter.next.signs import draw_sign, letters_of, sign_box
 from starter.next.tableau import (
     ARRANGEMENTS,
     HELD_OUT,
@@ -54,7 +56,7 @@ def test_world_has_more_things_and_every_one_is_drawn_and_named() -> None:
 
 def test_a_single_thing_is_painted_as_the_smaller_world_paints_it() -> None:
     for drawn in tableaux(20, kinds=(1,), weather_share=0.0):
-        tableau = replace(drawn, season="summer")
+        tableau = replace(drawn, season="summer", word=None)
         assert render_tableau(tableau, 64).tobytes() == render(tableau.scene(), 64).tobytes()
 
 
@@ -172,6 +174,18 @@ def test_samples_show_all_kinds() -> None:
     for tableau in drawn:
         assert len({s.thing for s in tableau.subjects}) == len({s.colour for s in tableau.subjects})
         assert not (tableau.place == "space" and (tableau.weather != "clear" or tableau.time != "night"))
+
+
+def test_every_letter_of_a_sign_has_two_cells_of_the_grid() -> None:
+    for word in ("TEA", "2026", "WORLD"):
+        left, top, right, bottom = sign_box(word, 128)
+        columns = letters_of(word, "".join(word), 16)
+        assert [len(list(run)) for letter, run in itertools.groupby(columns.tolist()) if letter] == [2] * len(word)
+        picture = Image.new("RGB", (128, 128))
+        draw_sign(ImageDraw.Draw(picture), word, 128)
+        written = np.argwhere(np.asarray(picture).any(2))
+        assert written.min(0).tolist() == pytest.approx([top, left], abs=1)
+        assert written.max(0).tolist() == pytest.approx([bottom, right], abs=1)
 
 
 def test_sign_words_spell_every_letter_in_many_orders() -> None:
