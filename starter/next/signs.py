@@ -36,6 +36,11 @@ def sign_box(word: str, side: int) -> Box:
     return (0.5 - across) * side, (MIDDLE - down) * side, (0.5 + across) * side, (MIDDLE + down) * side
 
 
+def sign_rows(rows: int) -> slice:
+    """Which of so many rows of the picture letters stand in."""
+    return slice(round((MIDDLE - COLUMN / 2) * rows), round((MIDDLE + COLUMN / 2) * rows))
+
+
 def letters_of(word: str | None, known: str, strips: int) -> np.ndarray:
     """Which letter of a sign's word has each of so many upright strips of the picture: (strips,).
 

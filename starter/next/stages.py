@@ -18,6 +18,7 @@ from torch import nn
 
 from starter.next.beside import run_control, run_style
 from starter.next.captions import vocabulary
+from starter.next.cells import Readings, keep_cells
 from starter.next.describing import run_caption, run_eyes
 from starter.next.judge import load_judge
 from starter.next.judging import JudgeStage, held_out_judgement, judge_tableaux
@@ -96,9 +97,10 @@ def run_picture(
     known = load_picture(plan.models / "picture") if plan.onward else load_picture()
     tokenizer = new_tokenizer()
     tower = grown_text_encoder(tokenizer, known.text_encoder, known.tokenizer)
+    unet, shown = grown_unet(known.unet), lessons["easy"] + lessons["full"] + lessons["signed"]
     stage = PictureStage(
         plan.device,
-        grown_unet(known.unet),
+        unet,
         tower,
         tokenizer,
         (lessons["easy"], latents["easy"]),
@@ -108,17 +110,18 @@ def run_picture(
         say=say,
         cover=shown_mask,
         spelling=Spelling(tokenizer, tower.config.hidden_size, plan.device),
+        readings=Readings(keep_cells(plan.build / "cells.pt", shown), unet.config.block_out_channels[1]),
     )
     if plan.device.type == "cpu":
         # The way back through fused attention takes a sixth of a step there.
         stage.unet.set_attn_processor(AttnProcessor())
     # What it grew from knows single things, and what goes on knows them all.
     stage.mix_from = 0.0 if plan.onward else 0.05
-    unet, words = copy.deepcopy(stage.unet), copy.deepcopy(stage.text_encoder)
-    averaged_model = nn.ModuleDict({"unet": unet, "text_encoder": words})
+    unet, words = copy.deepcopy(unet), copy.deepcopy(tower)
+    painter = nn.ModuleDict({"unet": unet, "text_encoder": words})
 
     def export(weights: dict[str, torch.Tensor], step: int) -> None:
-        averaged_model.load_state_dict(weights)
+        painter.load_state_dict({name: weights[name] for name in painter.state_dict()})
         # The decoder may have been trained for longer meanwhile.
         export_picture(plan.models / "picture", load_next_vae(plan.models), unet, words, tokenizer, vocabulary())
 

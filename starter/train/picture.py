@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -30,6 +31,8 @@ BLENDS = 0.2
 LARGE, LARGE_TIMES = 0.3, 700
 # How much it counts that the text tower knows which letter of a sign is the first, and which the last.
 SPELLING = 0.1
+# How much it counts at first that the UNet's features tell what stands where; nothing at the end.
+READING = 0.05
 Unet = Any  # A UNet2DConditionModel. Its own annotations hide its methods from mypy.
 # The noise every part agrees on: what is trained here is what the exported scheduler must sample.
 NOISE: dict[str, Any] = {
@@ -110,11 +113,16 @@ class PictureStage(Generic[S]):
         say: Callable[[S, random.Random], str],
         cover: Callable[[Sequence[S], int], torch.Tensor],
         spelling: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
+        readings: nn.Module | None = None,
     ) -> None:
         """`say` asks for a scene in random words; `cover` says where things are on a grid, and how much they count:
         (n, 1, grid, grid). `spelling` is what of the letters of signs is lost in the text tower's states, if given: a
-        number from tokens, (n, positions), and their states, (n, positions, width)."""
-        self.model: nn.Module = nn.ModuleDict({"unet": unet, "text_encoder": text_encoder}).to(device)
+        number from tokens, (n, positions), and their states, (n, positions, width). `readings` is what is lost of what
+        stands where in the UNet's features on its way back to the full grid, if given: a number from these, (n, width,
+        grid, grid), and the numbers of the scenes, (n,); it is trained along."""
+        parts = {"unet": unet, "text_encoder": text_encoder} | ({"readings": readings} if readings else {})
+        self.model: nn.Module = nn.ModuleDict(parts).to(device)
+        self.readings = readings
         self.unet, self.text_encoder, self.tokenizer = unet, text_encoder, tokenizer
         self.batch, self.rate, self.device, self.say, self.spelling = batch, rate, device, say, spelling
         self.scenes = easy[0] + full[0]
@@ -132,6 +140,7 @@ class PictureStage(Generic[S]):
         return [
             {"params": list(self.unet.parameters()), "lr": self.rate},
             {"params": list(self.text_encoder.parameters()), "lr": 0.3 * self.rate},
+            *([{"params": list(self.readings.parameters()), "lr": self.rate}] if self.readings else []),
         ]
 
     def loss(self, generator: torch.Generator, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
@@ -144,13 +153,24 @@ class PictureStage(Generic[S]):
         weights = self.weights[chosen].float()
         words = self._words(generator, scenes)
         states = self._states(words)
-        error = (self._predicted(noisy, times, states) - target).square()
+        with self._features() as features:
+            error = (self._predicted(noisy, times, states) - target).square()
         loss = (error * weights).sum() / (weights.sum() * error.shape[1])
         told = {"loss": float(loss.detach()), "plain": float(error.detach().mean())}
         if self.spelling is not None:
             lost = self.spelling(words, states)
             loss, told = loss + SPELLING * lost, told | {"spelling": float(lost.detach())}
+        if self.readings is not None:
+            lost = self.readings(features[0].float(), chosen)
+            loss, told = loss + READING * (1 - progress) * lost, told | {"readings": float(lost.detach())}
         return loss, told
+
+    @contextmanager
+    def _features(self) -> Iterator[list[torch.Tensor]]:
+        """What the UNet's level with words hands to the full grid, by each of its passes."""
+        kept: list[torch.Tensor] = []
+        with self.unet.up_blocks[1].register_forward_hook(lambda _block, _given, made: kept.append(made)):
+            yield kept
 
     def _loss_of_large(self, generator: torch.Generator) -> tuple[torch.Tensor, dict[str, float]]:
         count = len(self.large_scenes)

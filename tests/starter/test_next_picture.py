@@ -195,7 +195,9 @@ def test_written_picture_model_paints_128_px(tmp_path: Path, monkeypatch: pytest
     with replacing(plan.models / "vae") as part:
         new_vae((8, 8, 8, 8)).half().save_pretrained(part)
     figures = run_picture(plan, Budget(steps=1), easy=2, full=4, signed=2, large=2)
-    assert "spelling" in json.loads((plan.build / "picture.jsonl").read_text())
+    assert {"spelling", "readings"} <= set(json.loads((plan.build / "picture.jsonl").read_text()))
+    # What is read from the features is trained along, and not exported.
+    assert any(name.startswith("readings.") for name in torch.load(plan.build / "picture.pt")["average"])
     assert torch.load(plan.build / "latents-large.pt")["latents"].shape == (2, LATENTS, 32, 32)
     assert figures["latent_scale"] == load_picture(plan.models / "picture").vae.config.scaling_factor
     painted = load_picture(plan.models / "picture")("一只黑色的狗和一座红色的房子", num_inference_steps=2).images[0]

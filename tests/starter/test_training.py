@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 from transformers import CLIPTokenizer
 
 from starter.captions import caption, caption_zh
 from starter.painter import load_picture
 from starter.train.diffusing import exported_tokenizer, exported_vae, exported_weights
 from starter.train.loop import Budget, autocast, rate_at, train
-from starter.train.picture import GRID, SPELLING, PictureStage, ask, new_unet
+from starter.train.picture import GRID, READING, SPELLING, PictureStage, ask, new_unet
 from starter.train.pictures import sample_scenes, things_mask
 from starter.train.text import POSITIONS, new_text_encoder, new_tokenizer, tokenize
 from starter.world import Scene
@@ -54,6 +55,24 @@ def test_what_is_lost_of_spelling_counts_beside_the_pictures(tokenizer: CLIPToke
     beside, told = stage.loss(torch.Generator().manual_seed(1), 0.5)
     assert told["spelling"] == 2
     assert float((beside - without).detach()) == pytest.approx(2 * SPELLING, rel=1e-3)
+
+
+def test_what_the_features_do_not_tell_counts_less_and_less(tokenizer: CLIPTokenizer) -> None:
+    stage = tiny_stage(tokenizer)
+    without, _ = stage.loss(torch.Generator().manual_seed(1), 0.5)
+    seen: list[torch.Size] = []
+
+    class Readings(nn.Module):
+        def forward(self, features: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+            seen.extend((features.shape, chosen.shape))
+            return 0 * features.sum() + 2
+
+    stage.readings = Readings()
+    for progress, counts in ((0.5, 0.5), (0.75, 0.25)):
+        beside, told = stage.loss(torch.Generator().manual_seed(1), progress)
+        assert told["readings"] == 2
+        assert float((beside - without).detach()) == pytest.approx(2 * READING * counts, rel=1e-2)
+    assert seen[:2] == [(stage.batch, stage.unet.config.block_out_channels[1], GRID, GRID), (stage.batch,)]
 
 
 def test_resumed_training_ends_bit_for_bit_like_one_that_never_stopped(
