@@ -301,7 +301,7 @@ async def test_places_are_the_members_and_who_hangs_up_gives_theirs_back(
         # What is given in the answer is wanted by nobody any more; what is given as an address goes on.
         await until(lambda: states()[2:] == ["cancelled"] * 4)
     await until(lambda: states()[:2] == ["finished"] * 2)
-    assert all(row["delivered_at"] is not None for row in jobs(studio)[before:])
+    await until(lambda: all(row["delivered_at"] is not None for row in jobs(studio)[before:]))
 
 
 async def test_with_its_key_ends_what_was_asked_by_it(studio: Studio, ada: Member) -> None:

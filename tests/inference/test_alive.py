@@ -256,9 +256,10 @@ def test_what_is_in_memory_goes_where_somebody_else_needs_it_once_nothing_waits(
     for _ in range(2):
         # It is said each time, also where nothing was there: somebody waits for it.
         serving.peer.send(Spare())
-    # One that was said before there was anything may still be on its way.
-    serving.peer.until(lambda event: isinstance(event, Finished) and event.job == 1)
-    serving.peer.until(lambda event: isinstance(event, Holding) and not event.models)
+    seen = serving.peer.until(lambda event: isinstance(event, Finished) and event.job == 1)
+    # Pictures are on their way to the disk meanwhile: their end may be told later.
+    if not any(isinstance(event, Holding) and not event.models for event in seen):
+        serving.peer.until(lambda event: isinstance(event, Holding) and not event.models)
     assert store.resident() == {}
     serving.peer.send(Spare())
     serving.peer.until(lambda event: isinstance(event, Holding) and not event.models)
