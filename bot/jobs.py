@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -116,13 +116,19 @@ class Jobs:
         row = await self._database.row("SELECT * FROM job WHERE id = ?", (job_id,))
         return await self._job(row) if row else None
 
-    async def start(self, job_ids: Iterable[int]) -> None:
-        """Write down that these jobs are in the engine's hands."""
+    async def start(self, job_ids: Sequence[int]) -> frozenset[int]:
+        """Write down that these jobs are in the engine's hands; which of them are, now that it is written: not those
+        that have ended before. Twice does no harm."""
         async with self._database.transaction() as connection:
             await connection.executemany(
                 "UPDATE job SET state = 'running', started_at = ? WHERE id = ? AND state = 'queued'",
                 [(self._clock(), job_id) for job_id in job_ids],
             )
+            rows = await connection.execute_fetchall(
+                "SELECT id FROM job WHERE state = 'running' AND id IN (SELECT value FROM json_each(?))",
+                (msgspec.json.encode(list(job_ids)).decode(),),
+            )
+        return frozenset(row["id"] for row in rows)
 
     async def finish(self, result: Finished, share: float = 1.0, likeness: str | None = None) -> Job | None:
         """Keep a job's pictures and write down that it is finished, all or nothing, unless it was cancelled; twice does

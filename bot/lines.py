@@ -95,17 +95,20 @@ class Line:
         self, taken: Coroutine[Any, Any, tuple[Job, ...]], too_late: Coroutine[Any, Any, object]
     ) -> tuple[Job, ...]:
         """What is taken out of the queue, unless something else happens first; nothing then."""
-        taking, other = asyncio.create_task(taken), asyncio.create_task(too_late)
+        taking, other = asyncio.create_task(self._take(taken)), asyncio.create_task(too_late)
         try:
             await asyncio.wait((taking, other), return_when=asyncio.FIRST_COMPLETED)
         finally:
             other.cancel()
             if not taking.done():
                 taking.cancel()
-        if not taking.done():
-            return ()
-        self.running |= {job.id: Running(job) for job in taking.result()}
-        return taking.result()
+        return taking.result() if taking.done() else ()
+
+    async def _take(self, taken: Coroutine[Any, Any, tuple[Job, ...]]) -> tuple[Job, ...]:
+        # In the same moment out of the queue and in these hands: in between nobody could cancel them.
+        batch = await taken
+        self.running |= {job.id: Running(job) for job in batch}
+        return batch
 
     def began(self) -> None:
         """Tell those that wait that the queue has moved."""

@@ -469,6 +469,36 @@ async def test_running_job_is_cancelled_by_the_engine(jobs: Jobs, studio_of: Ope
     assert late.state == "cancelled"
 
 
+async def test_job_can_be_cancelled_at_every_moment_of_its_way_from_the_queue_into_the_engine(
+    jobs: Jobs, studio_of: Open
+) -> None:
+    job = await queued(jobs, request(), reply())
+    studio = studio_of(paint)
+    moments = 0
+    async with studio.open():
+        while not studio.engine.batches:
+            assert studio.dispatcher.standing(job.id) is not None
+            moments += 1
+            await asyncio.sleep(0)
+    assert moments > 3
+
+
+async def test_job_that_ended_before_its_turn_came_is_not_painted_and_not_brought_again(
+    jobs: Jobs, studio_of: Open
+) -> None:
+    ended, deleted, job = [await queued(jobs, request(), reply()) for _ in range(3)]
+    studio = studio_of(paint, 3)
+    await studio.dispatcher.resume()
+    await jobs.cancel(ended.id)
+    await jobs.delete(deleted.id)
+    running = asyncio.create_task(studio.dispatcher.run())
+    await studio.deliveries(1)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert studio.engine.batches == [[job.id]]
+    assert [late.id for late in studio.delivered] == [job.id]
+
+
 def question(image: bytes = b"boat") -> Classify:
     """A quick request on a picture of these bytes."""
     return Classify(
@@ -752,10 +782,10 @@ async def test_cancel_between_the_queue_and_the_engine_holds(
     starting, go_on = asyncio.Event(), asyncio.Event()
     start = jobs.start
 
-    async def start_slowly(job_ids: list[int]) -> None:
+    async def start_slowly(job_ids: list[int]) -> frozenset[int]:
         starting.set()
         await go_on.wait()
-        await start(job_ids)
+        return await start(job_ids)
 
     monkeypatch.setattr(jobs, "start", start_slowly)
     job = await queued(jobs)
@@ -777,10 +807,11 @@ async def test_cancel_while_a_neighbour_is_ended_holds_without_being_painted(
     starting, go_on = asyncio.Event(), asyncio.Event()
     start, fail = jobs.start, jobs.fail
 
-    async def start_slowly(job_ids: list[int]) -> None:
+    async def start_slowly(job_ids: list[int]) -> frozenset[int]:
+        started = await start(job_ids)
         starting.set()
         await go_on.wait()
-        await start(job_ids)
+        return started
 
     async def cancel_the_first_meanwhile(job_id: int, *given: Any) -> Job | None:
         if job_id == second.id:
