@@ -19,10 +19,12 @@ from starter.next.pictures import mark_of
 from starter.next.reader import LETTERS
 from starter.next.signs import letters_of, sign_rows
 from starter.next.tableau import THINGS, Tableau
-from starter.train.told import UNTOLD, cost
+from starter.train.told import UNTOLD
 from starter.world import COLOURS
 
 SIZES = (len(THINGS) + 1, len(COLOURS), len(LETTERS))
+# So much more do letters count than things and colours: the way from a letter's token to its column is learnt last.
+LETTER = 6
 
 
 def keep_cells(path: Path, tableaux: Sequence[Tableau]) -> torch.Tensor:
@@ -69,11 +71,22 @@ class Readings(nn.Module):
         weight[-1] = 1
         self.register_buffer("weight", weight, persistent=False)
 
-    def forward(self, features: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
-        """The mean cross-entropies of things, colours and letters together, for the pictures of these numbers."""
+    def forward(self, features: torch.Tensor, chosen: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """The mean cross-entropies of things, colours and letters together, for the pictures of these numbers.
+
+        Each counts as much as there is `noise` in what the features were made of, (n,) from 0 to 1: what can be seen
+        there need not be known from words.
+        """
         told = self.read(features).movedim(1, -1).split(SIZES, dim=-1)
         things, colours, letters = self.cells[chosen].long().unbind(1)
-        lost = F.cross_entropy(told[0].flatten(0, 2), things.flatten(), weight=self.weight)
-        for logits, wanted in ((told[1], colours), (told[2], letters)):
-            lost = lost + cost(logits.flatten(0, 2), wanted.flatten())
-        return lost
+        # So each cell counts, of things, colours and letters.
+        counts = self.weight[things], (colours != UNTOLD).float(), (letters != UNTOLD).float()
+        parts = zip(told, (things, colours, letters), counts, (1, 1, LETTER), strict=True)
+        lost = [often * _mean(logits, wanted, count * noise[:, None, None]) for logits, wanted, count, often in parts]
+        return torch.stack(lost).sum()
+
+
+def _mean(logits: torch.Tensor, wanted: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+    """The mean cross-entropy of cells that count so, (n, 16, 16)."""
+    lost = F.cross_entropy(logits.movedim(-1, 1), wanted, ignore_index=UNTOLD, reduction="none")
+    return (lost * counts).sum() / counts.sum().clamp(min=1e-3)

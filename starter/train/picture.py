@@ -119,7 +119,7 @@ class PictureStage(Generic[S]):
         (n, 1, grid, grid). `spelling` is what of the letters of signs is lost in the text tower's states, if given: a
         number from tokens, (n, positions), and their states, (n, positions, width). `readings` is what is lost of what
         stands where in the UNet's features on its way back to the full grid, if given: a number from these, (n, width,
-        grid, grid), and the numbers of the scenes, (n,); it is trained along."""
+        grid, grid), the numbers of the scenes, (n,), and how much of each was noise, (n,); it is trained along."""
         parts = {"unet": unet, "text_encoder": text_encoder} | ({"readings": readings} if readings else {})
         self.model: nn.Module = nn.ModuleDict(parts).to(device)
         self.readings = readings
@@ -161,7 +161,7 @@ class PictureStage(Generic[S]):
             lost = self.spelling(words, states)
             loss, told = loss + SPELLING * lost, told | {"spelling": float(lost.detach())}
         if self.readings is not None:
-            lost = self.readings(features[0].float(), chosen)
+            lost = self.readings(features[0].float(), chosen, 1 - self.alphas[times])
             loss, told = loss + READING * (1 - progress) * lost, told | {"readings": float(lost.detach())}
         return loss, told
 

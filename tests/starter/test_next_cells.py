@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
-from starter.next.cells import Readings, keep_cells
+from starter.next.cells import SIZES, Readings, keep_cells
 from starter.next.pictures import sample_tableaux
 from starter.next.reader import LETTERS
 from starter.next.tableau import THINGS, Subject, Tableau
@@ -38,12 +38,13 @@ def test_cells_say_what_stands_in_them(tmp_path: Path) -> None:
 def test_what_features_tell_is_learnt_to_be_read(tmp_path: Path) -> None:
     torch.manual_seed(0)
     cells = keep_cells(tmp_path / "cells.pt", sample_tableaux(4, seed=1, word_share=1.0, aligned=True))
-    readings = Readings(cells, 64)
-    features = F.one_hot(cells[:, 0].long(), 64).float().movedim(-1, 1)
+    shown = [F.one_hot(cells[:, of].long().clamp(min=0), SIZES[of]) for of in (0, 2)]
+    features = torch.cat(shown, dim=-1).float().movedim(-1, 1)
+    readings = Readings(cells, features.shape[1])
     chosen = torch.tensor([1])
 
     def lost(of: torch.Tensor) -> torch.Tensor:
-        told: torch.Tensor = readings(features[of], chosen)
+        told: torch.Tensor = readings(features[of], chosen, torch.ones(1))
         return told
 
     optimizer = torch.optim.Adam(readings.parameters(), lr=0.1)
@@ -55,4 +56,8 @@ def test_what_features_tell_is_learnt_to_be_read(tmp_path: Path) -> None:
     assert float(lost(chosen).detach()) < 0.5 * before
     # Another picture's features say what is in that.
     assert float(lost(chosen - 1).detach()) > 2 * float(lost(chosen).detach())
+    # What is no noise at all need not be known from words.
+    both, clear = torch.tensor([1, 0]), torch.tensor([1.0, 0.0])
+    assert torch.allclose(readings(features[both], both, clear), lost(chosen))
+    assert not torch.allclose(readings(features[both], both, 1 - clear), lost(chosen))
     assert set(readings.state_dict()) == {"read.weight", "read.bias"}

@@ -63,8 +63,11 @@ def test_what_the_features_do_not_tell_counts_less_and_less(tokenizer: CLIPToken
     seen: list[torch.Size] = []
 
     class Readings(nn.Module):
-        def forward(self, features: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+        def forward(self, features: torch.Tensor, chosen: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
             seen.extend((features.shape, chosen.shape))
+            # Evenly over the batch, from little noise to nothing else.
+            assert noise.shape == chosen.shape
+            assert 0 <= float(noise[0]) < 0.5 < float(noise[-1]) <= 1
             return 0 * features.sum() + 2
 
     stage.readings = Readings()
