@@ -47,11 +47,12 @@ def new_tokenizer() -> CLIPTokenizer:
 
 
 class Spelling:
-    """What is lost of spelling in a text tower's states: each letter of a sign is to say which of its word it is, and
-    the end of the text how many there are.
+    """What is lost of spelling in a text tower's states: each letter of a sign is to say which one it is, and which of
+    its word, and the end of the text how many there are.
 
-    A tower comes to know that by itself only late, for few cells of few pictures depend on it. They are said along
-    fixed directions, so that nothing is learnt for them that is not in the tower.
+    A tower comes to know that by itself only late, for few cells of few pictures depend on it; that it says the place
+    alone makes it forget the letter. They are said along fixed directions, so that nothing is learnt for them that is
+    not in the tower.
     """
 
     def __init__(self, tokenizer: CLIPTokenizer, width: int, device: torch.device, longest: int = 5) -> None:
@@ -61,10 +62,11 @@ class Spelling:
             for end in ("", "</w>")
         )
         self.end_of_text, self.longest = tokenizer.eos_token_id, longest
-        directions = torch.empty(2 * longest, width)
+        directions = torch.empty(2 * longest + len(string.ascii_lowercase), width)
         nn.init.orthogonal_(directions, generator=torch.Generator().manual_seed(width))
         directions = directions.to(device)
-        self.places, self.lengths = directions[:longest], directions[longest:]
+        self.places, self.lengths = directions[:longest], directions[longest : 2 * longest]
+        self.letters = directions[2 * longest :]
 
     def __call__(self, ids: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
         """The mean cross-entropy of tokens, (n, positions), with their states, (n, positions, width); 0 if nothing of
@@ -73,10 +75,17 @@ class Spelling:
         spelt = places >= 0
         if not spelt.any():
             return states.new_zeros(())
-        lost = functional.cross_entropy(states[spelt].float() @ self.places.T, places[spelt])
+        said, letter = states[spelt].float(), self.letter(ids)[spelt]
+        lost = functional.cross_entropy(said @ self.places.T, places[spelt])
+        lost = lost + functional.cross_entropy(said @ self.letters.T, letter)
         signed, lengths = spelt.any(1), places.amax(1)
         ends = states[torch.arange(len(ids)), (ids == self.end_of_text).int().argmax(1)]
         return lost + functional.cross_entropy(ends[signed].float() @ self.lengths.T, lengths[signed])
+
+    def letter(self, ids: torch.Tensor) -> torch.Tensor:
+        """Which letter of the alphabet each token is, from 0 on, (n, positions); -1 for what is none."""
+        known = (ids[..., None] == self.inner) | (ids[..., None] == self.ends)
+        return torch.where(known.any(-1), known.int().argmax(-1), -1)
 
     def placed(self, ids: torch.Tensor) -> torch.Tensor:
         """Which letter of its word each token is, from 0 on, (n, positions); -1 for what is no letter of a word that is

@@ -119,6 +119,13 @@ def test_letters_are_told_from_words_and_by_their_place(tokenizer: CLIPTokenizer
     texts = ["a sign that says CAFE in a boat", "写着“ZOO”的牌子", "a cat", 'a "GO", "WORLDWIDE"']
     places = [[p for p in row if p >= 0] for row in letters.placed(tokenize(tokenizer, texts)).tolist()]
     assert places == [[0, 1, 2, 3], [0, 1, 2], [], [0, 1, 0, 1, 2, 3, 4]]
+    ids = tokenize(tokenizer, texts[:2])
+    told = [[chr(97 + letter) for letter in row] for row in letters.letter(ids).tolist()]
+    spelt = letters.placed(ids) >= 0
+    assert [
+        "".join(letter for letter, is_spelt in zip(*row, strict=True) if is_spelt)
+        for row in zip(told, spelt.tolist(), strict=True)
+    ] == ["cafe", "zoo"]
 
 
 def test_spelling_is_learnt_and_nothing_is_asked_of_what_is_not_spelt(tokenizer: CLIPTokenizer) -> None:
@@ -138,6 +145,12 @@ def test_spelling_is_learnt_and_nothing_is_asked_of_what_is_not_spelt(tokenizer:
         lost(32).backward()
         optimizer.step()
     assert float(lost(64).detach()) < 0.3 * before
+    # All of it is there: how long the word is, which of it each letter is, and which letter.
+    ids = tokenize(tokenizer, ["a red cat, QVJXB"])
+    states = tower(ids).last_hidden_state
+    spelt = lost_of.placed(ids) >= 0
+    assert (states[spelt] @ lost_of.places.T).argmax(-1).tolist() == [0, 1, 2, 3, 4]
+    assert "".join(chr(97 + letter) for letter in (states[spelt] @ lost_of.letters.T).argmax(-1).tolist()) == "qvjxb"
     ids = tokenize(tokenizer, ["a red cat at sea"])
     assert lost_of(ids, tower(ids).last_hidden_state) == 0
 
