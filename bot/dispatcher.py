@@ -240,11 +240,7 @@ class Dispatcher:
             await self._look_at(job, line)
         batch = tuple(line.still_running(batch))
         started = await insist(f"the start of {len(batch)} jobs", self._jobs.start, [job.id for job in batch])
-        line.began()
-        for job in batch:
-            if job.id not in started:
-                # Whoever ended it before has brought that: painted now, it would be shown as running for ever.
-                del line.running[job.id]
+        line.began(batch, started)
         for job in line.still_running(batch):
             if line.running[job.id].cancelled:
                 await self._endings.fail(Failed(job.id, "cancelled", because("cancelled")), line)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -110,8 +110,12 @@ class Line:
         self.running |= {job.id: Running(job) for job in batch}
         return batch
 
-    def began(self) -> None:
-        """Tell those that wait that the queue has moved."""
+    def began(self, batch: Sequence[Job], started: Collection[int]) -> None:
+        """Let go of those of the batch that have not started, and tell those that wait that the queue has moved."""
+        for job in batch:
+            if job.id not in started:
+                # Whoever ended it before has brought that: painted now, it would be shown as running for ever.
+                del self.running[job.id]
         self._moved.set()
 
     def still_running(self, batch: Sequence[Job]) -> list[Job]:
