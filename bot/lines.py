@@ -95,7 +95,7 @@ class Line:
         self, taken: Coroutine[Any, Any, tuple[Job, ...]], too_late: Coroutine[Any, Any, object]
     ) -> tuple[Job, ...]:
         """What is taken out of the queue, unless something else happens first; nothing then."""
-        taking, other = asyncio.create_task(self._take(taken)), asyncio.create_task(too_late)
+        taking, other = asyncio.create_task(self._into_hands(taken)), asyncio.create_task(too_late)
         try:
             await asyncio.wait((taking, other), return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -104,7 +104,7 @@ class Line:
                 taking.cancel()
         return taking.result() if taking.done() else ()
 
-    async def _take(self, taken: Coroutine[Any, Any, tuple[Job, ...]]) -> tuple[Job, ...]:
+    async def _into_hands(self, taken: Coroutine[Any, Any, tuple[Job, ...]]) -> tuple[Job, ...]:
         # In the same moment out of the queue and in these hands: in between nobody could cancel them.
         batch = await taken
         self.running |= {job.id: Running(job) for job in batch}

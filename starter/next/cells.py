@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from starter.next.judge import GRID
 from starter.next.judging import cells_of
@@ -19,7 +18,7 @@ from starter.next.pictures import mark_of
 from starter.next.reader import LETTERS
 from starter.next.signs import letters_of, sign_rows
 from starter.next.tableau import THINGS, Tableau
-from starter.train.told import UNTOLD
+from starter.train.told import UNTOLD, cost
 from starter.world import COLOURS
 
 SIZES = (len(THINGS) + 1, len(COLOURS), len(LETTERS))
@@ -79,14 +78,8 @@ class Readings(nn.Module):
         """
         told = self.read(features).movedim(1, -1).split(SIZES, dim=-1)
         things, colours, letters = self.cells[chosen].long().unbind(1)
-        # So each cell counts, of things, colours and letters.
-        counts = self.weight[things], (colours != UNTOLD).float(), (letters != UNTOLD).float()
-        parts = zip(told, (things, colours, letters), counts, (1, 1, LETTER), strict=True)
-        lost = [often * _mean(logits, wanted, count * noise[:, None, None]) for logits, wanted, count, often in parts]
-        return torch.stack(lost).sum()
-
-
-def _mean(logits: torch.Tensor, wanted: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
-    """The mean cross-entropy of cells that count so, (n, 16, 16)."""
-    lost = F.cross_entropy(logits.movedim(-1, 1), wanted, ignore_index=UNTOLD, reduction="none")
-    return (lost * counts).sum() / counts.sum().clamp(min=1e-3)
+        noise = noise[:, None, None].expand_as(things).flatten()
+        lost = cost(told[0].flatten(0, 2), things.flatten(), noise * self.weight[things].flatten())
+        for logits, wanted, often in ((told[1], colours, 1), (told[2], letters, LETTER)):
+            lost = lost + often * cost(logits.flatten(0, 2), wanted.flatten(), noise)
+        return lost

@@ -75,7 +75,7 @@ class Spelling:
         spelt = places >= 0
         if not spelt.any():
             return states.new_zeros(())
-        said, letter = states[spelt].float(), self.letter(ids)[spelt]
+        said, letter = states[spelt].float(), self.letter(ids[spelt])
         lost = functional.cross_entropy(said @ self.places.T, places[spelt])
         lost = lost + functional.cross_entropy(said @ self.letters.T, letter)
         signed, lengths = spelt.any(1), places.amax(1)
@@ -83,9 +83,8 @@ class Spelling:
         return lost + functional.cross_entropy(ends[signed].float() @ self.lengths.T, lengths[signed])
 
     def letter(self, ids: torch.Tensor) -> torch.Tensor:
-        """Which letter of the alphabet each token is, from 0 on, (n, positions); -1 for what is none."""
-        known = (ids[..., None] == self.inner) | (ids[..., None] == self.ends)
-        return torch.where(known.any(-1), known.int().argmax(-1), -1)
+        """Which letter of the alphabet each of these tokens is, from 0 on; all of them are letters."""
+        return ((ids[..., None] == self.inner) | (ids[..., None] == self.ends)).int().argmax(-1)
 
     def placed(self, ids: torch.Tensor) -> torch.Tensor:
         """Which letter of its word each token is, from 0 on, (n, positions); -1 for what is no letter of a word that is

@@ -8,10 +8,12 @@ from torch.nn import functional as F
 UNTOLD = -100
 
 
-def cost(logits: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy of (n, kinds) against (n,): the mean over what is told, nothing where nothing is."""
-    told = (wanted != UNTOLD).sum().clamp(min=1)
-    return F.cross_entropy(logits, wanted, ignore_index=UNTOLD, reduction="sum") / told
+def cost(logits: torch.Tensor, wanted: torch.Tensor, counts: torch.Tensor | None = None) -> torch.Tensor:
+    """Cross-entropy of (n, kinds) against (n,): the mean over what is told, nothing where nothing is. With `counts`,
+    (n,), some count more than others."""
+    told = (wanted != UNTOLD).float() if counts is None else (wanted != UNTOLD) * counts
+    lost = F.cross_entropy(logits, wanted, ignore_index=UNTOLD, reduction="none")
+    return (lost * told).sum() / told.sum().clamp(min=1e-3)
 
 
 def right(logits: torch.Tensor, wanted: torch.Tensor) -> float:

@@ -52,6 +52,16 @@ async def test_request_comes_back_whole_with_its_number(jobs: Jobs) -> None:
     assert (job.state, job.attempts, job.reply) == ("arriving", 0, reply())
 
 
+async def test_start_says_which_jobs_are_running_and_says_the_same_again(jobs: Jobs) -> None:
+    ended, gone, job = [await queued(jobs) for _ in range(3)]
+    await jobs.cancel(ended.id)
+    await jobs.delete(gone.id)
+    # Once more, where nobody knows whether the first try was written.
+    for _ in range(2):
+        assert await jobs.start([ended.id, gone.id, job.id]) == {job.id}
+    assert (await stored(jobs, ended.id)).state == "cancelled"
+
+
 async def test_job_is_queued_when_its_member_was_told(jobs: Jobs) -> None:
     arrived = await jobs.arrive(request(), replace(reply(), message_id=None))
     told = await jobs.acknowledge(arrived.id, 4711)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
+import pytest
 import torch
 from torch.nn import functional as F
 
-from starter.next.cells import SIZES, Readings, keep_cells
+from starter.next.cells import LETTER, SIZES, Readings, keep_cells
 from starter.next.pictures import sample_tableaux
 from starter.next.reader import LETTERS
 from starter.next.tableau import THINGS, Subject, Tableau
@@ -56,6 +58,11 @@ def test_what_features_tell_is_learnt_to_be_read(tmp_path: Path) -> None:
     assert float(lost(chosen).detach()) < 0.5 * before
     # Another picture's features say what is in that.
     assert float(lost(chosen - 1).detach()) > 2 * float(lost(chosen).detach())
+    # Who knows nothing of letters loses most.
+    blank = Readings(cells, features.shape[1]).requires_grad_(False)
+    blank.load_state_dict({name: torch.zeros_like(value) for name, value in blank.state_dict().items()})
+    things, colours, letters = (math.log(size) for size in SIZES)
+    assert float(blank(features[chosen], chosen, torch.ones(1))) == pytest.approx(things + colours + LETTER * letters)
     # What is no noise at all need not be known from words.
     both, clear = torch.tensor([1, 0]), torch.tensor([1.0, 0.0])
     assert torch.allclose(readings(features[both], both, clear), lost(chosen))

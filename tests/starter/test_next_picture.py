@@ -149,6 +149,8 @@ def test_spelling_is_learnt_and_nothing_is_asked_of_what_is_not_spelt(tokenizer:
     ids = tokenize(tokenizer, ["a red cat, QVJXB"])
     states = tower(ids).last_hidden_state
     spelt = lost_of.placed(ids) >= 0
+    end = states[0, (ids[0] == tokenizer.eos_token_id).int().argmax()]
+    assert int((end @ lost_of.lengths.T).argmax()) == 4
     assert (states[spelt] @ lost_of.places.T).argmax(-1).tolist() == [0, 1, 2, 3, 4]
     assert "".join(chr(97 + letter) for letter in (states[spelt] @ lost_of.letters.T).argmax(-1).tolist()) == "qvjxb"
     ids = tokenize(tokenizer, ["a red cat at sea"])
