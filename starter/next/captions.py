@@ -1,7 +1,7 @@
 """What people say about a tableau, in English and in Chinese: as `starter.captions`, for several different things.
 
-Nothing is said that the picture does not show: "to the left of" is only said where it is so, while a plain "and"
-names the things in any order.
+Nothing is said that the picture does not show, and where nothing else is said things are named from left to right: a
+model that is asked for "a cat and a dog" need not choose between two pictures, which few steps cannot do well.
 """
 
 from __future__ import annotations
@@ -80,12 +80,11 @@ SEASONS_ZH = {"summer": "", "spring": "春天", "autumn": "秋天", "winter": "�
 TOGETHER: dict[tuple[str, int], tuple[str, ...]] = {
     ("beside", 2): (
         "{0} to the left of {1}", "{1} to the right of {0}", "{0} left of {1}", "{0} on the left and {1} on the right",
-        "{0} and {1}", "{1} and {0}", "{0} next to {1}", "{1} next to {0}", "{0} beside {1}", "{1} and {0}",
-        "{0} and {1}",
+        "{0} and {1}", "{0} and {1}", "{0} and {1}", "{0} next to {1}", "{0} beside {1}",
     ),
     ("beside", 3): (
-        "{0}, {1} and {2}", "{2}, {1} and {0}", "{1}, {0} and {2}", "{0} and {1} and {2}", "{1} between {0} and {2}",
-        "from left to right {0}, {1} and {2}", "{0}, {1}, and {2}", "{1}, {2} and {0}",
+        "{0}, {1} and {2}", "{0}, {1} and {2}", "{0} and {1} and {2}", "{1} between {0} and {2}",
+        "from left to right {0}, {1} and {2}", "{0}, {1}, and {2}",
     ),
     ("behind", 2): ("{0} behind {1}", "{1} in front of {0}"),
     ("on", 2): ("{0} on {1}", "{0} on top of {1}", "{0} sitting on {1}"),
@@ -93,11 +92,10 @@ TOGETHER: dict[tuple[str, int], tuple[str, ...]] = {
 }  # fmt: skip
 TOGETHER_ZH: dict[tuple[str, int], tuple[str, ...]] = {
     ("beside", 2): (
-        "{0}在{1}的左边", "{1}在{0}的右边", "左边是{0}，右边是{1}", "{0}和{1}", "{1}和{0}", "{0}在{1}旁边",
-        "{1}在{0}旁边", "{0}和{1}", "{1}和{0}",
+        "{0}在{1}的左边", "{1}在{0}的右边", "左边是{0}，右边是{1}", "{0}和{1}", "{0}和{1}", "{0}和{1}", "{0}在{1}旁边",
     ),
     ("beside", 3): (
-        "{0}、{1}和{2}", "{2}、{1}和{0}", "{1}、{0}和{2}", "{1}在{0}和{2}中间", "从左到右是{0}、{1}和{2}",
+        "{0}、{1}和{2}", "{0}、{1}和{2}", "{1}在{0}和{2}中间", "从左到右是{0}、{1}和{2}",
     ),
     ("behind", 2): ("{0}在{1}的后面", "{1}在{0}的前面"),
     ("on", 2): ("{0}在{1}的上面", "{0}坐在{1}上面"),

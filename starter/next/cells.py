@@ -23,7 +23,7 @@ from starter.world import COLOURS
 
 SIZES = (len(THINGS) + 1, len(COLOURS), len(LETTERS))
 # So much more do letters count than things and colours: the way from a letter's token to its column is learnt last.
-LETTER = 6
+LETTER = 3
 
 
 def keep_cells(path: Path, tableaux: Sequence[Tableau]) -> torch.Tensor:

@@ -29,7 +29,7 @@ from starter.next.reader import load_reader
 from starter.next.reading import ReaderStage, held_out_reading, signed
 from starter.next.upscaling import held_out_gain, shown
 from starter.next.vae import SIDE, DecoderStage, VaeStage, held_out_fidelity, new_vae, through, vae_tableaux
-from starter.next.words import Spelling, grown_text_encoder, new_tokenizer, say
+from starter.next.words import Binding, Spelling, grown_text_encoder, new_tokenizer, say
 from starter.painter import load_picture
 from starter.train.diffusing import exported_vae, load_vae_as_new
 from starter.train.export import export_network, export_picture, export_upscaler, replacing
@@ -110,6 +110,7 @@ def run_picture(
         say=say,
         cover=shown_mask,
         spelling=Spelling(tokenizer, tower.config.hidden_size, plan.device),
+        binding=Binding(tokenizer, tower.config.hidden_size, plan.device),
         readings=Readings(keep_cells(plan.build / "cells.pt", shown), unet.config.block_out_channels[1]),
     )
     if plan.device.type == "cpu":

@@ -11,13 +11,15 @@ import torch
 from tokenizers import AddedToken
 from tokenizers.pre_tokenizers import ByteLevel
 from torch import nn
-from torch.nn import functional
+from torch.nn import functional as F
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from starter.captions import Shares
-from starter.next.captions import caption, caption_zh, chinese_words, vocabulary
-from starter.next.tableau import Tableau
+from starter.captions import COLOUR_WORDS, COLOURS_ZH, Shares, plural
+from starter.next.captions import NOUNS, NOUNS_ZH, caption, caption_zh, chinese_words, vocabulary
+from starter.next.tableau import THINGS, Tableau
 from starter.train.text import chinese_merges, new_text_encoder
+from starter.train.told import UNTOLD, cost
+from starter.world import COLOURS
 
 POSITIONS = 48
 LAYERS = 3
@@ -76,11 +78,11 @@ class Spelling:
         if not spelt.any():
             return states.new_zeros(())
         said, letter = states[spelt].float(), self.letter(ids[spelt])
-        lost = functional.cross_entropy(said @ self.places.T, places[spelt])
-        lost = lost + functional.cross_entropy(said @ self.letters.T, letter)
+        lost = F.cross_entropy(said @ self.places.T, places[spelt])
+        lost = lost + F.cross_entropy(said @ self.letters.T, letter)
         signed, lengths = spelt.any(1), places.amax(1)
         ends = states[torch.arange(len(ids)), (ids == self.end_of_text).int().argmax(1)]
-        return lost + functional.cross_entropy(ends[signed].float() @ self.lengths.T, lengths[signed])
+        return lost + F.cross_entropy(ends[signed].float() @ self.lengths.T, lengths[signed])
 
     def letter(self, ids: torch.Tensor) -> torch.Tensor:
         """Which letter of the alphabet each of these tokens is, from 0 on; all of them are letters."""
@@ -93,10 +95,67 @@ class Spelling:
         before = torch.zeros_like(ids)
         run = torch.ones_like(inner)
         for steps in range(1, self.longest + 1):
-            run = run & functional.pad(inner, (steps, 0))[:, : ids.shape[1]]
+            run = run & F.pad(inner, (steps, 0))[:, : ids.shape[1]]
             before += run
         spelt = (inner | (torch.isin(ids, self.ends) & (before > 0))) & (before < self.longest)
         return torch.where(spelt, before, -1)
+
+
+class Binding:
+    """What is lost of what belongs together in a text tower's states: the noun of each thing is to say which thing it
+    is, what colour it has, and which of the things that are named, the first, the second or the third.
+
+    A colour is named before its thing and knows nothing of it, so of several things none but the nouns can say whose
+    each colour is. Along fixed directions, as for Spelling.
+    """
+
+    def __init__(self, tokenizer: CLIPTokenizer, width: int, device: torch.device, most: int = 3) -> None:
+        numbers = tokenizer.get_vocab()
+        self.things, self.colours = (torch.full((len(tokenizer),), UNTOLD, device=device) for _ in range(2))
+        for known, words in ((self.things, _nouns()), (self.colours, _colours())):
+            for number, forms in enumerate(words):
+                # A word at the end of Chinese text is another token than within it.
+                for form in (token for word in forms for token in tokenizer.tokenize(word)[-1:]):
+                    for token in {form, form.removesuffix("</w>")} & numbers.keys():
+                        known[numbers[token]] = number
+        self.most = most
+        directions = torch.empty(len(THINGS) + len(COLOURS) + most, width)
+        nn.init.orthogonal_(directions, generator=torch.Generator().manual_seed(width + 1))
+        self.directions = directions.to(device).split((len(THINGS), len(COLOURS), most))
+
+    def __call__(self, ids: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+        """The sum of the mean cross-entropies of tokens, (n, positions), with their states, (n, positions, width)."""
+        nouns = self.things[ids] != UNTOLD
+        said = states[nouns].float()
+        told = (self.things[ids], self.coloured(ids), self.ordered(ids))
+        lost = [cost(said @ of.T, wanted[nouns]) for of, wanted in zip(self.directions, told, strict=True)]
+        return torch.stack(lost).sum()
+
+    def coloured(self, ids: torch.Tensor) -> torch.Tensor:
+        """The colour of the thing of each noun, (n, positions): the last that is named after the noun before; UNTOLD
+        where that is none."""
+        places = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
+        nouns, colours = self.things[ids] != UNTOLD, self.colours[ids] != UNTOLD
+        before = F.pad(torch.where(nouns, places, -1).cummax(1).values, (1, -1), value=-1)
+        last = torch.where(colours, places, -1).cummax(1).values
+        named = self.colours[ids.gather(1, last.clamp(min=0))]
+        return torch.where(nouns & (last > before), named, UNTOLD)
+
+    def ordered(self, ids: torch.Tensor) -> torch.Tensor:
+        """Which of the nouns each is, from 0 on, (n, positions); UNTOLD for all else and for more than the most."""
+        nouns = self.things[ids] != UNTOLD
+        order = nouns.int().cumsum(1) - 1
+        return torch.where(nouns & (order < self.most), order, UNTOLD)
+
+
+def _nouns() -> list[list[str]]:
+    """What each of the THINGS is called by one word, in both languages."""
+    english = ([noun for noun in NOUNS[thing] if noun.isalpha()] for thing in THINGS)
+    return [[*nouns, *map(plural, nouns), NOUNS_ZH[t][0]] for t, nouns in zip(THINGS, english, strict=True)]
+
+
+def _colours() -> list[list[str]]:
+    return [[*COLOUR_WORDS.get(colour, (colour,)), COLOURS_ZH[colour]] for colour in COLOURS]
 
 
 def say(tableau: Tableau, rng: random.Random, style: float = SHARES.style) -> str:

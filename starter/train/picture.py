@@ -31,8 +31,10 @@ BLENDS = 0.2
 LARGE, LARGE_TIMES = 0.3, 700
 # How much it counts that the text tower knows which letter of a sign is the first, and which the last.
 SPELLING = 0.1
+# How much it counts that the noun of each thing knows its colour.
+BINDING = 0.1
 # How much it counts at first that the UNet's features tell what stands where; nothing at the end.
-READING = 0.05
+READING = 0.1
 Unet = Any  # A UNet2DConditionModel. Its own annotations hide its methods from mypy.
 # The noise every part agrees on: what is trained here is what the exported scheduler must sample.
 NOISE: dict[str, Any] = {
@@ -113,18 +115,21 @@ class PictureStage(Generic[S]):
         say: Callable[[S, random.Random], str],
         cover: Callable[[Sequence[S], int], torch.Tensor],
         spelling: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
+        binding: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
         readings: nn.Module | None = None,
     ) -> None:
         """`say` asks for a scene in random words; `cover` says where things are on a grid, and how much they count:
         (n, 1, grid, grid). `spelling` is what of the letters of signs is lost in the text tower's states, if given: a
-        number from tokens, (n, positions), and their states, (n, positions, width). `readings` is what is lost of what
-        stands where in the UNet's features on its way back to the full grid, if given: a number from these, (n, width,
-        grid, grid), the numbers of the scenes, (n,), and how much of each was noise, (n,); it is trained along."""
+        number from tokens, (n, positions), and their states, (n, positions, width); `binding` likewise of which colour
+        is whose. `readings` is what is lost of what stands where in the UNet's features on its way back to the full
+        grid, if given: a number from these, (n, width, grid, grid), the numbers of the scenes, (n,), and how much of
+        each was noise, (n,); it is trained along."""
         parts = {"unet": unet, "text_encoder": text_encoder} | ({"readings": readings} if readings else {})
         self.model: nn.Module = nn.ModuleDict(parts).to(device)
         self.readings = readings
         self.unet, self.text_encoder, self.tokenizer = unet, text_encoder, tokenizer
-        self.batch, self.rate, self.device, self.say, self.spelling = batch, rate, device, say, spelling
+        self.batch, self.rate, self.device, self.say = batch, rate, device, say
+        self.spelling, self.binding = spelling, binding
         self.scenes = easy[0] + full[0]
         self.easy = len(easy[0])
         self.latents = torch.cat([easy[1], full[1]]).to(device)
@@ -160,6 +165,9 @@ class PictureStage(Generic[S]):
         if self.spelling is not None:
             lost = self.spelling(words, states)
             loss, told = loss + SPELLING * lost, told | {"spelling": float(lost.detach())}
+        if self.binding is not None:
+            lost = self.binding(words, states)
+            loss, told = loss + BINDING * lost, told | {"binding": float(lost.detach())}
         if self.readings is not None:
             lost = self.readings(features[0].float(), chosen, 1 - self.alphas[times])
             loss, told = loss + READING * (1 - progress) * lost, told | {"readings": float(lost.detach())}

@@ -11,19 +11,30 @@ import pytest
 import torch
 from transformers import CLIPTokenizer
 
-from starter.next.captions import caption, caption_zh, vocabulary
+from starter.next.captions import ALL, PLAIN, caption, caption_zh, vocabulary
 from starter.next.picture import grown_unet, keep_latents, picture_tableaux
 from starter.next.pictures import paint_all, sample_tableaux
 from starter.next.stages import run_picture
 from starter.next.tableau import HELD_OUT, HELD_OUT_WORDS, THINGS, spelling
 from starter.next.vae import LATENTS, new_vae
-from starter.next.words import CHINESE, CHINESE_OF_SEVERAL, POSITIONS, Spelling, grown_text_encoder, new_tokenizer, say
+from starter.next.words import (
+    CHINESE,
+    CHINESE_OF_SEVERAL,
+    POSITIONS,
+    Binding,
+    Spelling,
+    grown_text_encoder,
+    new_tokenizer,
+    say,
+)
 from starter.painter import Pipeline, load_picture
 from starter.train import loop
 from starter.train.export import replacing
 from starter.train.loop import Budget
 from starter.train.plan import Plan
 from starter.train.text import new_text_encoder, tokenize
+from starter.train.told import UNTOLD
+from starter.world import COLOURS
 
 CPU = torch.device("cpu")
 
@@ -157,6 +168,73 @@ def test_spelling_is_learnt_and_nothing_is_asked_of_what_is_not_spelt(tokenizer:
     assert lost_of(ids, tower(ids).last_hidden_state) == 0
 
 
+def test_colours_belong_to_the_noun_that_comes_next(tokenizer: CLIPTokenizer) -> None:
+    binding = Binding(tokenizer, 64, CPU)
+    told = {
+        "in a green field a scarlet dog, two cats and a blue hot-air balloon": [
+            ("dog", "red", 0), ("cat", None, 1), ("balloon", "blue", 2),
+        ],
+        "a white cup of coffee to the right of three violet puppies": [("cup", "white", 0), ("dog", "purple", 1)],
+        "一只黄色机器人在一座橙色的城堡的左边，一只鱼": [
+            ("robot", "yellow", 0), ("castle", "orange", 1), ("fish", None, 2),
+        ],
+        "一个橙色的杯子": [("cup", "orange", 0)],
+        "a car, a cat, a dog, a red fish": [
+            ("car", None, 0), ("cat", None, 1), ("dog", None, 2), ("fish", "red", None),
+        ],
+        "a red thing at sea": [],
+    }  # fmt: skip
+    ids = tokenize(tokenizer, list(told))
+    rows = zip(ids, binding.coloured(ids), binding.ordered(ids), told.values(), strict=True)
+    for row, colours, order, wanted in rows:
+        things = binding.things[row]
+        found = [
+            (
+                THINGS[int(things[n])],
+                None if colours[n] == UNTOLD else COLOURS[int(colours[n])],
+                None if order[n] == UNTOLD else int(order[n]),
+            )
+            for n in (things != UNTOLD).nonzero()[:, 0]
+        ]
+        assert found == wanted
+
+
+def test_every_thing_and_colour_that_is_asked_for_is_bound(tokenizer: CLIPTokenizer) -> None:
+    binding, rng = Binding(tokenizer, 64, CPU), random.Random(12)
+    for tableau in sample_tableaux(200, seed=13, kinds=(2, 3)):
+        for text in (caption(tableau, rng, ALL, PLAIN), caption_zh(tableau, rng, ALL, PLAIN)):
+            ids = tokenize(tokenizer, [text])
+            told = zip(binding.things[ids][0].tolist(), binding.coloured(ids)[0].tolist(), strict=True)
+            asked = {(THINGS.index(s.thing), COLOURS.index(s.colour)) for s in tableau.subjects}
+            assert asked <= set(told), text
+
+
+def test_binding_is_learnt_and_costs_nothing_where_nothing_is_named(tokenizer: CLIPTokenizer) -> None:
+    torch.manual_seed(0)
+    lost_of = Binding(tokenizer, 64, CPU)
+    tower = new_text_encoder(tokenizer, width=64, layers=1, positions=POSITIONS).requires_grad_(True)
+    rng = random.Random(6)
+
+    def texts(number: int) -> list[str]:
+        names = [rng.choices(COLOURS, k=2) + rng.sample(("cat", "house", "boat", "dog"), 2) for _ in range(number)]
+        return [f"a {one} {this} and a {other} {that}" for one, other, this, that in names]
+
+    optimizer = torch.optim.Adam(tower.parameters(), lr=3e-3)
+    for _ in range(80):
+        ids = tokenize(tokenizer, texts(32))
+        optimizer.zero_grad()
+        lost_of(ids, tower(ids).last_hidden_state).backward()
+        optimizer.step()
+    ids = tokenize(tokenizer, texts(64))
+    states, nouns = tower(ids).last_hidden_state, lost_of.things[ids] != UNTOLD
+    wanted = (lost_of.things[ids], lost_of.coloured(ids), lost_of.ordered(ids))
+    for directions, told in zip(lost_of.directions, wanted, strict=True):
+        right = (states[nouns] @ directions.T).argmax(-1) == told[nouns]
+        assert float(right.float().mean()) > 0.95
+    ids = tokenize(tokenizer, ["at sea by night", ""])
+    assert lost_of(ids, tower(ids).last_hidden_state) == 0
+
+
 def test_both_languages_are_taught() -> None:
     for kinds, share in (((1,), CHINESE), ((2, 3), CHINESE_OF_SEVERAL)):
         rng = random.Random(2)
@@ -210,7 +288,7 @@ def test_written_picture_model_paints_128_px(tmp_path: Path, monkeypatch: pytest
     with replacing(plan.models / "vae") as part:
         new_vae((8, 8, 8, 8)).half().save_pretrained(part)
     figures = run_picture(plan, Budget(steps=1), easy=2, full=4, signed=2, large=2)
-    assert {"spelling", "readings"} <= set(json.loads((plan.build / "picture.jsonl").read_text()))
+    assert {"spelling", "binding", "readings"} <= set(json.loads((plan.build / "picture.jsonl").read_text()))
     # What is read from the features is trained along, and not exported.
     assert any(name.startswith("readings.") for name in torch.load(plan.build / "picture.pt")["average"])
     assert torch.load(plan.build / "latents-large.pt")["latents"].shape == (2, LATENTS, 32, 32)

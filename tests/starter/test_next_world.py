@@ -235,9 +235,13 @@ def test_left_and_right_are_said_only_as_they_are() -> None:
     assert "cat to the left of house" in told
     assert "house to the right of cat" in told
     assert not any(re.search(r"house.*left|cat.*right of", text) for text in told)
+    # What is named first stands on the left.
+    assert "cat and house" in told
+    assert not any(re.search(r"house (and|next|beside)", text) for text in told)
     chinese = {caption_zh(tableau, rng, Shares(1, 0, 0, 0, 0, 1)) for _ in range(200)}
     assert any("猫在一座" in text and text.endswith("的左边") for text in chinese)
-    assert not any(re.search("房子在.*的左边", text) for text in chinese)
+    assert any("猫和一座" in text for text in chinese)
+    assert not any(re.search("房子(在.*的左边|和|在.*旁边)", text) for text in chinese)
 
 
 def test_a_caption_may_speak_of_the_sign_alone() -> None:

@@ -16,7 +16,7 @@ from starter.captions import caption, caption_zh
 from starter.painter import load_picture
 from starter.train.diffusing import exported_tokenizer, exported_vae, exported_weights
 from starter.train.loop import Budget, autocast, rate_at, train
-from starter.train.picture import GRID, READING, SPELLING, PictureStage, ask, new_unet
+from starter.train.picture import BINDING, GRID, READING, SPELLING, PictureStage, ask, new_unet
 from starter.train.pictures import sample_scenes, things_mask
 from starter.train.text import POSITIONS, new_text_encoder, new_tokenizer, tokenize
 from starter.world import Scene
@@ -48,13 +48,14 @@ def tiny_stage(tokenizer: CLIPTokenizer) -> PictureStage[Scene]:
     )
 
 
-def test_what_is_lost_of_spelling_counts_beside_the_pictures(tokenizer: CLIPTokenizer) -> None:
+@pytest.mark.parametrize(("name", "counts"), [("spelling", SPELLING), ("binding", BINDING)])
+def test_what_is_lost_in_words_counts_beside_the_pictures(tokenizer: CLIPTokenizer, name: str, counts: float) -> None:
     stage = tiny_stage(tokenizer)
     without, _ = stage.loss(torch.Generator().manual_seed(1), 0.5)
-    stage.spelling = lambda ids, states: torch.tensor(2.0)
+    setattr(stage, name, lambda ids, states: torch.tensor(2.0))
     beside, told = stage.loss(torch.Generator().manual_seed(1), 0.5)
-    assert told["spelling"] == 2
-    assert float((beside - without).detach()) == pytest.approx(2 * SPELLING, rel=1e-3)
+    assert told[name] == 2
+    assert float((beside - without).detach()) == pytest.approx(2 * counts, rel=1e-3)
 
 
 def test_what_the_features_do_not_tell_counts_less_and_less(tokenizer: CLIPTokenizer) -> None:
