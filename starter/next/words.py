@@ -101,6 +101,12 @@ class Spelling:
         return torch.where(spelt, before, -1)
 
 
+# What a thing is called that is left open.
+UNNAMED = ["thing", "things"]
+# No thing that is asked for comes right after these.
+NOT_BEFORE_THINGS = ("the", "says", "saying", '"', "“")
+
+
 class Binding:
     """What is lost of what belongs together in a text tower's states: the noun of each thing is to say which thing it
     is, what colour it has, and which of the things that are named, the first, the second or the third.
@@ -112,30 +118,38 @@ class Binding:
     def __init__(self, tokenizer: CLIPTokenizer, width: int, device: torch.device, most: int = 3) -> None:
         numbers = tokenizer.get_vocab()
         self.things, self.colours = (torch.full((len(tokenizer),), UNTOLD, device=device) for _ in range(2))
-        for known, words in ((self.things, _nouns()), (self.colours, _colours())):
+        for known, words in ((self.things, [*_nouns(), UNNAMED]), (self.colours, _colours())):
             for number, forms in enumerate(words):
                 # A word at the end of Chinese text is another token than within it.
                 for form in (token for word in forms for token in tokenizer.tokenize(word)[-1:]):
                     for token in {form, form.removesuffix("</w>")} & numbers.keys():
                         known[numbers[token]] = number
+        self.before_others = torch.tensor(
+            [numbers[tokenizer.tokenize(word)[-1]] for word in NOT_BEFORE_THINGS], device=device
+        )
         self.most = most
         directions = torch.empty(len(THINGS) + len(COLOURS) + most, width)
         nn.init.orthogonal_(directions, generator=torch.Generator().manual_seed(width + 1))
-        self.directions = directions.to(device).split((len(THINGS), len(COLOURS), most))
+        self.directions = torch.split(directions.to(device), [len(THINGS), len(COLOURS), most])
 
     def __call__(self, ids: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
         """The sum of the mean cross-entropies of tokens, (n, positions), with their states, (n, positions, width)."""
-        nouns = self.things[ids] != UNTOLD
-        said = states[nouns].float()
-        told = (self.things[ids], self.coloured(ids), self.ordered(ids))
-        lost = [cost(said @ of.T, wanted[nouns]) for of, wanted in zip(self.directions, told, strict=True)]
-        return torch.stack(lost).sum()
+        nouns = self.nouns(ids)
+        said, things = states[nouns].float(), self.things[ids][nouns]
+        things = torch.where(things < len(THINGS), things, UNTOLD)
+        told = (things, self.coloured(ids)[nouns], self.ordered(ids)[nouns])
+        return torch.stack([cost(said @ of.T, wanted) for of, wanted in zip(self.directions, told, strict=True)]).sum()
+
+    def nouns(self, ids: torch.Tensor) -> torch.Tensor:
+        """Which tokens, (n, positions), name a thing that is asked for: not the stars of "among the stars", nor what
+        stands on a sign."""
+        return (self.things[ids] != UNTOLD) & ~torch.isin(F.pad(ids, (1, -1)), self.before_others)
 
     def coloured(self, ids: torch.Tensor) -> torch.Tensor:
         """The colour of the thing of each noun, (n, positions): the last that is named after the noun before; UNTOLD
         where that is none."""
         places = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
-        nouns, colours = self.things[ids] != UNTOLD, self.colours[ids] != UNTOLD
+        nouns, colours = self.nouns(ids), self.colours[ids] != UNTOLD
         before = F.pad(torch.where(nouns, places, -1).cummax(1).values, (1, -1), value=-1)
         last = torch.where(colours, places, -1).cummax(1).values
         named = self.colours[ids.gather(1, last.clamp(min=0))]
@@ -143,7 +157,7 @@ class Binding:
 
     def ordered(self, ids: torch.Tensor) -> torch.Tensor:
         """Which of the nouns each is, from 0 on, (n, positions); UNTOLD for all else and for more than the most."""
-        nouns = self.things[ids] != UNTOLD
+        nouns = self.nouns(ids)
         order = nouns.int().cumsum(1) - 1
         return torch.where(nouns & (order < self.most), order, UNTOLD)
 

@@ -177,7 +177,7 @@ def run_stage(
 
 
 def read_curve(log: Path, points: int = 24) -> list[dict[str, float]]:
-    """A stage's log thinned to about that many lines, each the mean of the lines that it stands for."""
+    """A stage's log thinned to about that many lines, each the mean of those lines that it stands for that say it."""
     if not log.exists():
         return []
     lines = [json.loads(line) for line in log.read_text().splitlines()]
@@ -185,6 +185,7 @@ def read_curve(log: Path, points: int = 24) -> list[dict[str, float]]:
     curve = []
     for start in range(0, len(lines), width):
         group = lines[start : start + width]
-        means = {k: round(sum(line[k] for line in group) / len(group), 4) for k in group[0] if k not in FIXED}
+        told = {k: [line[k] for line in group if k in line] for line in group for k in line if k not in FIXED}
+        means = {k: round(sum(values) / len(values), 4) for k, values in told.items()}
         curve.append({"step": group[-1]["step"], "minutes": round(group[-1]["spent_s"] / 60, 1)} | means)
     return curve

@@ -182,7 +182,10 @@ def test_colours_belong_to_the_noun_that_comes_next(tokenizer: CLIPTokenizer) ->
         "a car, a cat, a dog, a red fish": [
             ("car", None, 0), ("cat", None, 1), ("dog", None, 2), ("fish", "red", None),
         ],
-        "a red thing at sea": [],
+        'among the stars a red thing and a cat with a sign that says "HOUSE"': [(None, "red", 0), ("cat", None, 1)],
+        "a purple star in space among the stars, a sign saying BIRD": [("star", "purple", 0)],
+        "一只猫和写着“CAT”的牌子": [("cat", None, 0)],
+        "a sign that says CAT": [],
     }  # fmt: skip
     ids = tokenize(tokenizer, list(told))
     rows = zip(ids, binding.coloured(ids), binding.ordered(ids), told.values(), strict=True)
@@ -190,11 +193,11 @@ def test_colours_belong_to_the_noun_that_comes_next(tokenizer: CLIPTokenizer) ->
         things = binding.things[row]
         found = [
             (
-                THINGS[int(things[n])],
+                THINGS[int(things[n])] if things[n] < len(THINGS) else None,
                 None if colours[n] == UNTOLD else COLOURS[int(colours[n])],
                 None if order[n] == UNTOLD else int(order[n]),
             )
-            for n in (things != UNTOLD).nonzero()[:, 0]
+            for n in binding.nouns(row[None])[0].nonzero()[:, 0]
         ]
         assert found == wanted
 
@@ -226,7 +229,7 @@ def test_binding_is_learnt_and_costs_nothing_where_nothing_is_named(tokenizer: C
         lost_of(ids, tower(ids).last_hidden_state).backward()
         optimizer.step()
     ids = tokenize(tokenizer, texts(64))
-    states, nouns = tower(ids).last_hidden_state, lost_of.things[ids] != UNTOLD
+    states, nouns = tower(ids).last_hidden_state, lost_of.nouns(ids)
     wanted = (lost_of.things[ids], lost_of.coloured(ids), lost_of.ordered(ids))
     for directions, told in zip(lost_of.directions, wanted, strict=True):
         right = (states[nouns] @ directions.T).argmax(-1) == told[nouns]

@@ -18,6 +18,7 @@ from starter.train.diffusing import exported_tokenizer, exported_vae, exported_w
 from starter.train.loop import Budget, autocast, rate_at, train
 from starter.train.picture import BINDING, GRID, READING, SPELLING, PictureStage, ask, new_unet
 from starter.train.pictures import sample_scenes, things_mask
+from starter.train.stages import read_curve
 from starter.train.text import POSITIONS, new_text_encoder, new_tokenizer, tokenize
 from starter.world import Scene
 from tests.starter.worlds import plan_with_a_small_picture_model
@@ -215,3 +216,15 @@ def test_log_lines_are_json(tokenizer: CLIPTokenizer, tmp_path: Path, monkeypatc
     lines = [json.loads(line) for line in (tmp_path / "picture.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, 2]
     assert {"stage", "loss", "rate", "spent_s"} <= lines[0].keys()
+
+
+def test_curve_is_of_the_lines_that_say_something(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    lines = [{"stage": "picture", "step": n, "spent_s": 60.0 * n, "rate": 1.0, "loss": float(n)} for n in range(1, 5)]
+    lines[1]["large"] = 0.5
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert read_curve(log, points=2) == [
+        {"step": 2, "minutes": 2.0, "loss": 1.5, "large": 0.5},
+        {"step": 4, "minutes": 4.0, "loss": 3.5},
+    ]
+    assert read_curve(tmp_path / "none.jsonl") == []
