@@ -33,6 +33,9 @@ OUTCOMES: dict[str, str | Many] = {
     "lora_unusable": N_(
         "The LoRA {lora} cannot be used with {model} here: leave it out. The operator can see why in the log."
     ),
+    "control_unusable": N_(
+        "The ControlNet {control} cannot be used with {model} here: leave it out. The operator can see why in the log."
+    ),
     "embedding_unusable": N_(
         "The embedding {embedding} cannot be used with {model} here: leave it out. The operator can see why in the log."
     ),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -17,6 +18,9 @@ from inference.painting import decoding
 from inference.protocol import Fact, Imagine, Reason, because
 
 log = logging.getLogger(__name__)
+
+SHAPE = ("block_out_channels", "cross_attention_dim", "joint_attention_dim")
+"""What a ControlNet's configuration has in common with that of a model that it stands beside."""
 
 Sketch = Callable[..., torch.Tensor]
 """From estimated latents, and whether they are to be `precise`, to small pictures as a tensor (`decoding.sketch`)."""
@@ -59,12 +63,33 @@ def _followed(request: Imagine, model: PictureModel, store: Store, on_load: Call
         if not asked.weight:
             continue
         control = store.use_control(asked.name, on_load)
+        if (misfit := _misfit(control.network.config, model)) is not None:
+            log.error("the ControlNet %s cannot be used with %s: %s", control.name, model.name, misfit)
+            raise UnavailableModel("control_unusable", control=control.entry.title, model=model.entry.title)
         if control.entry.known_by(model.family).borrows and model.policy.offload == "group":
             # Its layers are where they are wanted for a moment each, in the order in which it takes its own steps.
             raise UnavailableModel("control_by_layers", control=control.entry.title, model=model.entry.title)
         annotator = store.use_annotator(control.entry.annotator, on_load)
         found.append(Followed(control=control, annotator=annotator, weight=asked.weight, place=place))
     return tuple(found)
+
+
+def _misfit(config: Mapping[str, Any], model: PictureModel) -> str | None:
+    """Why a ControlNet of this configuration can do nothing beside a model: it was made for one of another shape."""
+    own = model.denoiser.config
+    # What reads a mask besides has more channels than what stands beside it.
+    has = {name: own.get(name) for name in SHAPE} | {"in_channels": model.latent_channels}
+    if model.family.denoiser.component != "unet":
+        del has["in_channels"]
+    for name, width in has.items():
+        made_for = config.get(name)
+        if None not in (made_for, width) and _listed(made_for) != _listed(width):
+            return f"it was made for another width: {made_for} where the model has {width}, as {name}"
+    return None
+
+
+def _listed(width: Any) -> list[int]:
+    return [*width] if isinstance(width, (list, tuple)) else [width]
 
 
 def canonical_batch(catalog: Catalog, name: str, width: int, height: int, device: Device) -> int:

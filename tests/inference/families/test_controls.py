@@ -6,6 +6,7 @@ import inspect
 import io
 import random
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -18,7 +19,7 @@ from PIL import Image
 from inference.catalog import together
 from inference.catalog.reading import Catalog
 from inference.device import Device
-from inference.errors import WeightsError
+from inference.errors import UnavailableModel, WeightsError
 from inference.families import FAMILIES
 from inference.families.record import load_class
 from inference.models import loaders
@@ -282,6 +283,39 @@ def test_one_that_wants_a_mask_as_well_is_told_when_it_is_loaded(name: str, know
     wider = type(loaded.network).from_config({**loaded.network.config, field: 4})
     with pytest.raises(WeightsError, match="it is for inpainting: it reads a mask besides"):
         loaders.control_of(known, name, replace(loaded, network=wider))
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "field", "wrong"),
+    [
+        ("sd1", "canny", "in_channels", 7),
+        ("sd1", "canny", "block_out_channels", (4, 16)),
+        ("sdxl", "union-xl", "cross_attention_dim", 12),
+        ("sd3", "canny-sd3", "joint_attention_dim", 40),
+        ("flux", "canny-flux", "joint_attention_dim", 40),
+    ],
+)
+def test_one_that_was_made_for_another_width_is_told_before_anything_is_painted(
+    family: str,
+    name: str,
+    field: str,
+    wrong: object,
+    known: Catalog,
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    request = ask(family, known, control=Control(name, ONE))
+    loaded = store.use_control(name, lambda: None)
+    config = {**loaded.network.config, field: wrong}
+    assert loaded.network.config[field] not in (None, wrong)
+    monkeypatch.setattr(store, "use_control", lambda *_: replace(loaded, network=SimpleNamespace(config=config)))
+    with pytest.raises(UnavailableModel) as refused:
+        paint(store, request)
+    title, of = loaded.entry.title, known.models[request.model].title
+    assert refused.value.reason == because("control_unusable", control=title, model=of)
+    told = f"the ControlNet {name} cannot be used with {request.model}: it was made for another width: {wrong} where"
+    assert told in caplog.text
 
 
 def test_a_picture_says_in_its_parameters_by_what_it_followed_which(known: Catalog, store: Store) -> None:
