@@ -76,11 +76,10 @@ def _followed(request: Imagine, model: PictureModel, store: Store, on_load: Call
 
 def _misfit(config: Mapping[str, Any], model: PictureModel) -> str | None:
     """Why a ControlNet of this configuration can do nothing beside a model: it was made for one of another shape."""
-    own = model.denoiser.config
-    # What reads a mask besides has more channels than what stands beside it.
-    has = {name: own.get(name) for name in SHAPE} | {"in_channels": model.latent_channels}
-    if model.family.denoiser.component != "unet":
-        del has["in_channels"]
+    has = {name: model.denoiser.config.get(name) for name in SHAPE}
+    if model.family.denoiser.component == "unet":
+        # Its own are more where it reads a mask besides, which what stands beside it does not.
+        has["in_channels"] = model.latent_channels
     for name, width in has.items():
         made_for = config.get(name)
         if None not in (made_for, width) and _listed(made_for) != _listed(width):

@@ -185,7 +185,8 @@ def read_curve(log: Path, points: int = 24) -> list[dict[str, float]]:
     curve = []
     for start in range(0, len(lines), width):
         group = lines[start : start + width]
-        told = {k: [line[k] for line in group if k in line] for line in group for k in line if k not in FIXED}
-        means = {k: round(sum(values) / len(values), 4) for k, values in told.items()}
+        names = dict.fromkeys(name for line in group for name in line if name not in FIXED)
+        told = {name: [line[name] for line in group if name in line] for name in names}
+        means = {name: round(sum(values) / len(values), 4) for name, values in told.items()}
         curve.append({"step": group[-1]["step"], "minutes": round(group[-1]["spent_s"] / 60, 1)} | means)
     return curve

@@ -234,6 +234,9 @@ def test_binding_is_learnt_and_costs_nothing_where_nothing_is_named(tokenizer: C
     for directions, told in zip(lost_of.directions, wanted, strict=True):
         right = (states[nouns] @ directions.T).argmax(-1) == told[nouns]
         assert float(right.float().mean()) > 0.95
+    # What a thing is called that is left open says no thing, but its colour and its place.
+    ids = tokenize(tokenizer, ["a red thing and a blue thing"])
+    assert 0 < float(lost_of(ids, tower(ids).last_hidden_state).detach()) < 20
     ids = tokenize(tokenizer, ["at sea by night", ""])
     assert lost_of(ids, tower(ids).last_hidden_state) == 0
 
